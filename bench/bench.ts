@@ -1,0 +1,86 @@
+import { cpus, release, totalmem } from 'node:os'
+import { parseArgs } from 'node:util'
+import { makeTempDir } from '../test/servers/temp-dir.ts'
+import { measureFlat } from './flat.ts'
+import { measureLatency } from './latency.ts'
+import { measureProgram } from './program.ts'
+import { tableOf, type Report } from './report.ts'
+import { FULL, QUICK, workshopIn, type Scale, type Workshop } from './scale.ts'
+import { measureShim } from './shim.ts'
+import { measureThroughput } from './throughput.ts'
+
+const MEASURES: Readonly<Record<string, (scale: Scale, workshop: Workshop) => Promise<Report>>> = {
+  throughput: measureThroughput,
+  latency: measureLatency,
+  shim: measureShim,
+  program: measureProgram,
+  flat: measureFlat,
+}
+const NAMES = Object.keys(MEASURES)
+
+const USAGE = `usage: npm run bench [-- --quick] [--only NAME] [--json]
+
+Measures Lockstep, and shell scripts that do the same job with ldapsearch and ldapmodify, on the same slapd.
+  --quick       fewer rounds: two minutes instead of a quarter of an hour
+  --only NAME   one measure: ${NAMES.join(', ')}; may be given several times
+  --json        the rows as JSON on standard output
+`
+const EXIT_MISSED = 1
+const EXIT_USAGE = 64
+
+interface Options {
+  readonly scale: Scale
+  readonly only: readonly string[]
+  readonly json: boolean
+}
+
+function readOptions(): Options | number {
+  try {
+    const { values } = parseArgs({
+      options: {
+        quick: { type: 'boolean' },
+        only: { type: 'string', multiple: true },
+        json: { type: 'boolean' },
+        help: { type: 'boolean' },
+      },
+    })
+    if (values.help === true) {
+      process.stdout.write(USAGE)
+      return 0
+    }
+    const unknown = (values.only ?? []).find((name) => !NAMES.includes(name))
+    if (unknown !== undefined) throw new Error(`there is no measure ${unknown}`)
+    return { scale: values.quick === true ? QUICK : FULL, only: values.only ?? NAMES, json: values.json === true }
+  } catch (error) {
+    process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n${USAGE}`)
+    return EXIT_USAGE
+  }
+}
+
+function machine(): string {
+  const model = cpus()[0]?.model.trim() ?? 'unknown processor'
+  const gib = Math.round(totalmem() / 2 ** 30)
+  return `${cpus().length} x ${model}, ${gib} GiB, Linux ${release()}, Node ${process.version}`
+}
+
+async function main(): Promise<number> {
+  const options = readOptions()
+  if (typeof options === 'number') return options
+  await using dir = await makeTempDir('bench')
+  const workshop = workshopIn(dir.path)
+  const reports: Report[] = []
+  for (const [name, measure] of Object.entries(MEASURES)) {
+    if (options.only.includes(name)) reports.push(await measure(options.scale, workshop))
+  }
+  const rows = reports.flatMap((report) => report.rows)
+  const notes = reports.flatMap((report) => report.notes)
+  const about = { machine: machine(), date: new Date().toISOString().slice(0, 10) }
+  if (options.json) process.stdout.write(JSON.stringify({ ...about, rows, notes }, null, 2) + '\n')
+  else {
+    process.stdout.write(`\n${about.machine}; ${about.date}\n\n${tableOf(rows, process.stdout)}\n`)
+    for (const note of notes) process.stdout.write(`- ${note}\n`)
+  }
+  return rows.some((row) => row.pass === false) ? EXIT_MISSED : 0
+}
+
+process.exitCode = await main()

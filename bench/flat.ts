@@ -1,0 +1,126 @@
+import { createInstance, type Instance } from '../demo/instance.ts'
+import { systemClock } from '../src/ports/clock.ts'
+import { appendJournal, type JournalEntry } from '../src/store/journal.ts'
+import { openStore } from '../src/store/store.ts'
+import { openBenchDirectory, rateOf, type BenchDirectory } from './bench-directory.ts'
+import { driveLockstep } from './load.ts'
+import { processorMs } from './process-cost.ts'
+import { INFORMATION, type Report, type Row } from './report.ts'
+import type { Scale, Workshop } from './scale.ts'
+import { figure, median } from './statistics.ts'
+
+/** "Flat": neither the processor time nor the wall time of an event grows by more than this. */
+const GROWTH_MAX = 1.25
+const RECORDS_PER_COMMIT = 10_000
+
+/** One Lockstep at one size, and what its events cost. */
+interface Site {
+  readonly name: string
+  readonly directory: BenchDirectory
+  readonly instance: Instance
+  readonly pid: number
+  readonly cost: { readonly processorUs: number[]; readonly wallUs: number[] }
+}
+
+/** Whether an event costs more where there are many accounts, or a long journal. */
+export async function measureFlat(scale: Scale, workshop: Workshop): Promise<Report> {
+  const { few, many, journalRecords, rounds, events } = scale.flat
+  await using opened = new AsyncDisposableStack()
+  const sites: Site[] = []
+  for (const [accounts, records] of [
+    [few, 0],
+    [many, 0],
+    [many, journalRecords],
+  ] as const) {
+    const name = `${figure(accounts)} accounts` + (records > 0 ? `, ${figure(records)} journal records` : '')
+    workshop.say(`making ${name}`)
+    sites.push(await openSite(opened, name, accounts, records, await workshop.folder(`flat-${sites.length}`)))
+  }
+  for (let round = 0; round <= rounds; round++) {
+    for (const site of sites) await runRound(site, events, round > 0)
+    if (round > 0) workshop.say(`cost per event ${round}/${rounds}: ${sites.map(lastCost).join('; ')}`)
+  }
+  return reportOf(sites, rounds, events)
+}
+
+async function openSite(
+  opened: AsyncDisposableStack,
+  name: string,
+  accounts: number,
+  records: number,
+  dir: string,
+): Promise<Site> {
+  const directory = opened.use(await openBenchDirectory(accounts))
+  const instance = opened.use(await createInstance(dir, directory.slapd))
+  if (records > 0) await writeJournal(instance.storeFile, records)
+  const { pid } = await instance.serve()
+  return { name, directory, instance, pid, cost: { processorUs: [], wallUs: [] } }
+}
+
+/** Appends records as Lockstep itself does, hash chain and all, only more of them in one transaction. */
+async function writeJournal(storeFile: string, count: number): Promise<void> {
+  const willWrite = true
+  await using store = await openStore({
+    file: storeFile,
+    clock: systemClock,
+    lockTtlMs: null,
+    breakerPerMs: null,
+    willWrite,
+  })
+  for (let written = 0; written < count; written += RECORDS_PER_COMMIT) {
+    const entries = Array.from({ length: Math.min(RECORDS_PER_COMMIT, count - written) }, (_, at) =>
+      pastRecord(written + at),
+    )
+    await store.db.transaction().execute((trx) => appendJournal(trx, entries))
+  }
+}
+
+function pastRecord(index: number): JournalEntry {
+  const subject = `corp/00000000-0000-4000-8000-${String(index % 100_000).padStart(12, '0')}`
+  const body = {
+    kind: 'lock',
+    holds: [`OATH${index % 100_000}`],
+    reason: 'a record of the past, as long as they usually are',
+  }
+  return { atMs: Date.now(), kind: 'applied', subject, body }
+}
+
+/** Locks and unlocks the first accounts; the first round only warms up. */
+async function runRound(site: Site, accounts: number, counts: boolean): Promise<void> {
+  for (const kind of ['lock', 'unlock'] as const) {
+    const before = await processorMs(site.pid)
+    const times = await driveLockstep(site.instance, site.directory, kind, 1, accounts)
+    await site.instance.cli('drain', '--timeout', '30s')
+    if (!counts) continue
+    site.cost.processorUs.push((((await processorMs(site.pid)) - before) * 1000) / accounts)
+    site.cost.wallUs.push(1_000_000 / rateOf(times))
+  }
+}
+
+function lastCost(site: Site): string {
+  return `${figure(site.cost.processorUs.at(-1) ?? 0)} us`
+}
+
+function reportOf(sites: readonly Site[], rounds: number, events: number): Report {
+  const [first, ...others] = sites
+  if (first === undefined) throw new Error('no site was measured')
+  const base = { processorUs: median(first.cost.processorUs), wallUs: median(first.cost.wallUs) }
+  const rows = others.flatMap((site): Row[] =>
+    (['processorUs', 'wallUs'] as const).map((which) => {
+      const value = median(site.cost[which])
+      const growth = value / base[which]
+      return {
+        name: `${which === 'wallUs' ? 'time' : 'processor'} per event, ${site.name}`,
+        measured: `${figure(value)} us`,
+        baseline: `${figure(base[which])} us (${first.name})`,
+        ratio: `${figure(growth)} x`,
+        bar: `<= ${GROWTH_MAX} x`,
+        pass: growth <= GROWTH_MAX,
+      }
+    }),
+  )
+  const note =
+    `Cost per event: ${events} locks and ${events} unlocks in each of ${rounds} rounds, the sizes in turns. Processor time is the ` +
+    "daemon's (all threads, from /proc); time is wall time at full load, slapd's share included."
+  return { rows: rows.length > 0 ? rows : [{ ...INFORMATION, name: 'cost per event', measured: '' }], notes: [note] }
+}

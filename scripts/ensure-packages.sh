@@ -1,0 +1,45 @@
+#!/bin/sh
+# Makes sure that what the tests and the demo use is there: slapd with its modules, ldapmodify, openssl.
+# As root it installs what is missing; else it says the line and exits 69. Never starts a system service.
+set -u
+packages=
+have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/usr/lib/openldap/$1" ]; }
+have slapd && [ -e /usr/lib/ldap/ppolicy.so ] || packages="$packages slapd"
+have ldapmodify && have ldapwhoami || packages="$packages ldap-utils"
+have openssl || packages="$packages openssl"
+[ -n "$packages" ] || exit 0
+
+line="apt-get install -y --no-install-recommends$packages"
+if ! command -v apt-get >/dev/null 2>&1; then
+  echo "missing:$packages (Debian names); install what your system calls them (OpenLDAP server and client tools)" >&2
+  exit 69
+fi
+if [ "$(id -u)" != 0 ]; then
+  echo "missing:$packages; install them with: sudo $line" >&2
+  exit 69
+fi
+
+# While this policy stands, a package that brings a service does not start it (exit 101: not allowed).
+policy=/usr/sbin/policy-rc.d
+made=
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && made=yes
+fi
+cleanup() { [ -z "$made" ] || rm -f "$policy"; }
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+echo "installing:$packages" >&2
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp) || exit 69
+# shellcheck disable=SC2086 -- a list of names
+if ! apt-get install -y --no-install-recommends $packages >"$log" 2>&1; then
+  if ! { apt-get update && apt-get install -y --no-install-recommends $packages; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    rm -f "$log"
+    echo "could not install; try yourself: apt-get update && $line" >&2
+    exit 69
+  fi
+fi
+rm -f "$log"

@@ -1,0 +1,6 @@
+import { writeFile } from 'node:fs/promises'
+import { configurationPage, jsonSchema } from '../src/config/docs.ts'
+
+/** Writes the pages that are made from the source. A test fails when they are stale. */
+await writeFile(new URL('../docs/configuration.md', import.meta.url), configurationPage())
+await writeFile(new URL('../docs/lockstep.schema.json', import.meta.url), jsonSchema())

@@ -1,0 +1,46 @@
+import type { Command } from 'commander'
+import type { CliIo } from '../io.ts'
+import { moment } from '../moment.ts'
+import { print, printJson, printTable } from '../output.ts'
+import { limitOption } from '../options.ts'
+import { loadSettings } from '../settings.ts'
+
+interface Options {
+  readonly locked?: boolean
+  readonly limit: string
+  readonly json?: boolean
+}
+
+export function register(program: Command, io: CliIo): void {
+  program
+    .command('accounts')
+    .description('the accounts on record, their holds and how they stand')
+    .option('--locked', 'only those with a hold or a lock of ours')
+    .option('--limit <number>', 'at most so many', '1000')
+    .option('--json', 'print the result as JSON')
+    .action(async (options: Options, command: Command) => {
+      const limit = limitOption('--limit', options.limit)
+      const { openStoreOf } = await import('../../daemon/system.ts')
+      await using store = await openStoreOf(await loadSettings(command, io), false)
+      const accounts = await store.reports.accounts({ held: options.locked === true, limit })
+      if (options.json === true) printJson(io, accounts)
+      else if (accounts.length === 0)
+        print(io, options.locked === true ? 'no account is held' : 'no account is on record')
+      else
+        printTable(io, accounts, [
+          { title: 'login', value: (account) => account.login ?? '-' },
+          { title: 'account', value: (account) => account.dn, shrinks: true },
+          { title: 'locked', value: (account) => (account.lockedByUs ? 'by us' : '-') },
+          {
+            title: 'holds',
+            value: (account) => account.holds.map((hold) => hold.name).join(' ') || '-',
+            shrinks: true,
+          },
+          {
+            title: 'since',
+            value: (account) => (account.holds[0] === undefined ? '-' : moment(account.holds[0].sinceMs)),
+          },
+          { title: 'standing', value: (account) => account.standing },
+        ])
+    })
+}

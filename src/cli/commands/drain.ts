@@ -1,0 +1,33 @@
+import type { Command } from 'commander'
+import { EXIT } from '../exit.ts'
+import type { CliIo } from '../io.ts'
+import { note, print, printJson } from '../output.ts'
+import { durationOption } from '../options.ts'
+import { loadSettings } from '../settings.ts'
+
+export function register(program: Command, io: CliIo): void {
+  program
+    .command('drain')
+    .description(
+      'do what waits and end: for cron, or beside a daemon; exit code 75 when something could not be done now',
+    )
+    .option('--timeout <duration>', 'give up after so long', '30s')
+    .option('--json', 'print the result as JSON')
+    .action(async (options: { timeout: string; json?: boolean }, command: Command) => {
+      const timeoutMs = durationOption('--timeout', options.timeout)
+      const settings = await loadSettings(command, io)
+      const { openLog } = await import('../../daemon/log.ts')
+      const { drain } = await import('../../daemon/drain.ts')
+      const report = await drain(settings, { timeoutMs, log: openLog(io.stderr, false) })
+      const isDone = report.eventsWaiting === 0 && report.accountsWaiting === 0 && !report.isTimedOut
+      io.exitCode = isDone ? EXIT.ok : EXIT.tempFail
+      if (options.json === true) {
+        printJson(io, { ok: isDone, ...report })
+        return
+      }
+      print(io, `${report.taken} event file${report.taken === 1 ? '' : 's'} taken`)
+      if (isDone) print(io, 'nothing waits any more')
+      else print(io, `still waiting: ${report.eventsWaiting} events, ${report.accountsWaiting} accounts`)
+      for (const reason of report.reasons) note(io, `  ${reason}`)
+    })
+}

@@ -1,0 +1,53 @@
+import type { Command } from 'commander'
+import { AppError } from '../../core/error.ts'
+import type { CliIo } from '../io.ts'
+import { moment } from '../moment.ts'
+import { print, printJson, printTable } from '../output.ts'
+import { limitOption } from '../options.ts'
+import { loadSettings } from '../settings.ts'
+
+interface Options {
+  readonly limit: string
+  readonly state?: string
+  readonly json?: boolean
+}
+
+const STATES = ['waiting', 'resolved', 'ended', 'refused']
+
+export function register(program: Command, io: CliIo): void {
+  program
+    .command('events')
+    .description('the newest events, and what became of each')
+    .option('--limit <number>', 'at most so many', '50')
+    .option('--state <state>', `only those that are ${STATES.join(', ')}`)
+    .option('--json', 'print the result as JSON')
+    .action(async (options: Options, command: Command) => {
+      if (options.state !== undefined && !STATES.includes(options.state)) {
+        throw new AppError('usage', `--state ${options.state}: expected one of ${STATES.join(', ')}`)
+      }
+      const limit = limitOption('--limit', options.limit)
+      const { openStoreOf } = await import('../../daemon/system.ts')
+      await using store = await openStoreOf(await loadSettings(command, io), false)
+      const events = await store.reports.events({
+        limit,
+        ...(options.state === undefined ? {} : { state: options.state }),
+      })
+      if (options.json === true) printJson(io, events)
+      else if (events.length === 0) print(io, 'no events')
+      else
+        printTable(io, events, [
+          { title: 'taken', value: (event) => moment(event.takenMs) },
+          { title: 'event', value: (event) => event.kind },
+          { title: 'serial', value: (event) => event.serial ?? '-' },
+          {
+            title: 'user',
+            value: (event) =>
+              event.login === null ? '-' : `${event.login}${event.realm === null ? '' : `@${event.realm}`}`,
+          },
+          { title: 'by', value: (event) => event.actor || '-' },
+          { title: 'via', value: (event) => event.source },
+          { title: 'state', value: (event) => event.state },
+          { title: 'why', value: (event) => event.why || event.reason, shrinks: true },
+        ])
+    })
+}

@@ -1,0 +1,36 @@
+import { Option, type Command } from 'commander'
+import type { CliIo } from '../io.ts'
+import type { InitOptions } from '../init-questions.ts'
+
+export function register(program: Command, io: CliIo): void {
+  program
+    .command('init')
+    .description('write a configuration for an OpenLDAP directory: asks at a terminal, or takes these options')
+    .option('--url <url...>', 'LDAP servers, as in ldaps://ldap.example.org')
+    .option('--ca <file>', 'PEM file of the certification authority')
+    .addOption(new Option('--start-tls <how>', 'for ldap:// URLs').choices(['required', 'off']).default('required'))
+    .option('--bind-dn <dn>', 'account that Lockstep binds as')
+    .option(
+      '--bind-password-file <file>',
+      'file that holds its password, mode 0600 (else LOCKSTEP_BIND_PASSWORD, else asked)',
+    )
+    .option('--base <dn>', "entry that the accounts lie below (else the server's naming context)")
+    .option('--user-filter <filter>', 'how an account is found by login', '(uid={login})')
+    .option('--serial-attribute <name>', 'attribute that carries the serials', 'description')
+    .option('--serial-format <format>', 'how a serial is written there', 'privacyIDEA:{serial}')
+    .option('--name <name>', 'name of the directory in the configuration', 'main')
+    .option('--realm <realm>', 'realm of privacyIDEA that belongs to it (else every realm)')
+    .option('--http <listen>', 'switch the webhook on, as in 127.0.0.1:8640')
+    .option(
+      '--state-dir <dir>',
+      'folder for the database, the LDIF folders and the spool (else the folders of the system)',
+    )
+    .option('--no-probe', 'do not ask the server')
+    .option('--force', 'replace files that are there already')
+    .option('--yes', 'ask nothing')
+    .option('--json', 'print the result as JSON')
+    .action(async (options: InitOptions, command: Command) => {
+      const { runInit } = await import('../init-questions.ts')
+      await runInit(options, command, io)
+    })
+}

@@ -1,0 +1,25 @@
+import type { Command } from 'commander'
+import type { CliIo } from '../io.ts'
+import { print, printJson } from '../output.ts'
+import { loadSettings } from '../settings.ts'
+
+export function register(program: Command, io: CliIo): void {
+  program
+    .command('retry')
+    .description('try again now what waits or failed: unresolved events, and accounts that are not in step')
+    .option('--json', 'print the result as JSON')
+    .action(async (options: { json?: boolean }, command: Command) => {
+      const { openStoreOf } = await import('../../daemon/system.ts')
+      await using store = await openStoreOf(await loadSettings(command, io), true)
+      const nowMs = Date.now()
+      const events = await store.upkeep.retryWaiting(nowMs)
+      const accounts = await store.upkeep.markUnsettled(nowMs)
+      const daemon = await store.processLock.daemon()
+      if (options.json === true) printJson(io, { events, accounts, daemon: daemon !== null })
+      else
+        print(
+          io,
+          `${events} events and ${accounts} accounts are due again${daemon === null ? '; run lockstep drain' : ''}`,
+        )
+    })
+}

@@ -1,0 +1,81 @@
+import type { Command } from 'commander'
+import type { StatusReport } from '../../daemon/status.ts'
+import { EXIT } from '../exit.ts'
+import type { CliIo } from '../io.ts'
+import { moment } from '../moment.ts'
+import { painter, plain, print, printJson, printTable } from '../output.ts'
+import { loadSettings } from '../settings.ts'
+
+export function register(program: Command, io: CliIo): void {
+  program
+    .command('status')
+    .description('health, queue, locked accounts, and what waits and why')
+    .option('--json', 'print the result as JSON')
+    .action(async (options: { json?: boolean }, command: Command) => {
+      const settings = await loadSettings(command, io)
+      const { openStoreOf } = await import('../../daemon/system.ts')
+      const { readStatus } = await import('../../daemon/status.ts')
+      await using store = await openStoreOf(settings, false)
+      const status = await readStatus(settings, store)
+      io.exitCode = EXIT.ok
+      if (options.json === true) printJson(io, status)
+      else show(io, status)
+    })
+}
+
+function show(io: CliIo, status: StatusReport): void {
+  const paint = painter(io)
+  const colour = status.health === 'ok' ? 'green' : status.health === 'attention' ? 'yellow' : 'red'
+  print(
+    io,
+    `${paint(colour, status.health)}${status.healthReasons.length === 0 ? '' : `: ${status.healthReasons.map(plain).join('; ')}`}`,
+  )
+  if (status.dryRun) print(io, paint(['bold', 'yellow'], 'DRY RUN: nothing is written to any directory'))
+  if (status.paused !== null) {
+    print(
+      io,
+      paint(
+        'yellow',
+        `PAUSED since ${moment(status.paused.sinceMs)} by ${plain(status.paused.by)}: ${plain(status.paused.reason)}`,
+      ),
+    )
+  }
+  const { daemon, counts } = status
+  print(
+    io,
+    `daemon    ${daemon === null ? 'not running' : `process ${daemon.pid}, serving since ${moment(daemon.readyMs ?? daemon.startedMs)}`}`,
+  )
+  print(
+    io,
+    `accounts  ${counts.accountsKnown} known, ${counts.accountsHeld} held, ${counts.accountsLockedByUs} locked by us`,
+  )
+  print(
+    io,
+    `queue     ${counts.queueLength} accounts, ${counts.queueDue} due${counts.oldestDueMs === null ? '' : `, the oldest for ${counts.oldestDueMs} ms`}`,
+  )
+  print(
+    io,
+    `events    ${status.spoolFiles} in the spool, ${counts.eventsWaiting} unresolved, ${counts.eventsRefused} refused${counts.eventsNewestMs === null ? '' : `, newest ${moment(counts.eventsNewestMs)}`}`,
+  )
+  print(io, `journal   ${counts.journalRecords} records`)
+  if (status.locked.length > 0) {
+    print(io, '')
+    printTable(io, status.locked, [
+      { title: 'locked', value: (account) => account.login ?? account.dn },
+      { title: 'holds', value: (account) => account.holds.map((hold) => hold.name).join(' '), shrinks: true },
+      { title: 'since', value: (account) => (account.holds[0] === undefined ? '-' : moment(account.holds[0].sinceMs)) },
+      { title: 'standing', value: (account) => account.standing },
+    ])
+    if (counts.accountsHeld > status.locked.length)
+      print(io, `… lockstep accounts --locked shows all ${counts.accountsHeld}`)
+  }
+  if (status.waits.length > 0) {
+    print(io, '')
+    printTable(io, status.waits, [
+      { title: 'waits', value: (wait) => wait.what },
+      { title: 'name', value: (wait) => wait.name, shrinks: true },
+      { title: 'why', value: (wait) => wait.why, shrinks: true },
+      { title: 'again', value: (wait) => (wait.againMs === null ? '-' : moment(wait.againMs)) },
+    ])
+  }
+}

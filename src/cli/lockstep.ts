@@ -1,0 +1,11 @@
+import { enableCompileCache } from 'node:module'
+import { fileURLToPath } from 'node:url'
+
+/**
+ * The program's entry. Compiled code is kept beside the bundle (a few ms less at each start), not in a shared temporary
+ * folder, where another user could plant it; where that is not writable, there is none.
+ */
+if (import.meta.url.endsWith('.js')) enableCompileCache(fileURLToPath(new URL('.cache', import.meta.url)))
+const { main } = await import('./main.ts')
+const { processIo } = await import('./io.ts')
+process.exitCode = await main(process.argv.slice(2), processIo())

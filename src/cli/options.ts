@@ -1,0 +1,47 @@
+import { userInfo } from 'node:os'
+import { AppError } from '../core/error.ts'
+import type { CliIo } from './io.ts'
+
+/** The values of options, parsed; each failure names the option and what it takes. All fail with `usage`. */
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const DURATION_MS_MAX = 3_660 * 86_400_000
+const LIMIT_MAX = 1_000_000
+
+/** `90s`, `10m`, `2h`, `30d`, in milliseconds. */
+export function durationOption(name: string, text: string): number {
+  const match = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text)
+  const ms = match === null ? Number.NaN : Number(match[1]) * (UNIT_MS[match[2] ?? ''] ?? Number.NaN)
+  if (Number.isNaN(ms) || ms > DURATION_MS_MAX) {
+    throw new AppError('usage', `${name} ${text}: expected a duration such as 30s, 10m, 2h or 7d`)
+  }
+  return ms
+}
+
+/** A time (`2026-11-24T10:00Z`, RFC 3339) or an age (`2h`: so long ago), in milliseconds since 1970. */
+export function momentOption(name: string, text: string): number {
+  if (/^\d{1,12}(ms|s|m|h|d)$/.test(text)) return Date.now() - durationOption(name, text)
+  const ms = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(ms)) {
+    throw new AppError('usage', `${name} ${text}: expected a time such as 2026-11-24T10:00:00Z, or an age such as 2h`)
+  }
+  return ms
+}
+
+export function limitOption(name: string, text: string): number {
+  const value = /^\d{1,7}$/.test(text) ? Number(text) : 0
+  if (value < 1 || value > LIMIT_MAX)
+    throw new AppError('usage', `${name} ${text}: expected a number from 1 to ${LIMIT_MAX}`)
+  return value
+}
+
+/** Who acts, for the record: the person behind sudo, else the user. */
+export function actorOf(io: CliIo): string {
+  const sudo = io.env['SUDO_USER'] ?? ''
+  if (sudo !== '') return sudo
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.() ?? '?'}`
+  }
+}

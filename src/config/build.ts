@@ -1,0 +1,108 @@
+import { dirname, resolve } from 'node:path'
+import { asDn, parseDirectoryName, type DirectoryName, type Realm } from '../core/names.ts'
+import { AppError } from '../core/error.ts'
+import type { DirectorySettings, LockAssignment, SecretSource, Settings } from '../core/settings.ts'
+import type { ConfigFile, DirectoryFile } from './schema.ts'
+
+/** Makes Settings of a file that passed every check. Paths become absolute, from the folder that the file lies in. */
+export function buildSettings(parsed: ConfigFile, file: string): Settings {
+  const absolute = (path: string): string => resolve(dirname(file), path)
+  const { policy, guards, retention } = parsed
+  return {
+    file,
+    directories: Object.entries(parsed.directories).map(([name, each]) => buildDirectory(name, each, parsed, absolute)),
+    realms: buildRealms(parsed.realms),
+    policy: { onForeignUnlock: policy.onForeignUnlock, lockTtlMs: policy.lockTtl },
+    guards: {
+      dryRun: guards.dryRun,
+      breaker: guards.breaker === null ? null : { locksMax: guards.breaker.maxLocks, perMs: guards.breaker.per },
+    },
+    intake: { spool: absolute(parsed.intake.spool), http: buildHttp(parsed, absolute) },
+    resync: { fullMs: parsed.resync.full },
+    store: { kind: 'sqlite', file: absolute(parsed.store) },
+    ldif: { dir: absolute(parsed.ldif.dir) },
+    retention: {
+      eventsMs: retention.events,
+      journalMs: retention.journal,
+      journalRecordsMax: retention.journalRecords,
+      historyMs: retention.history,
+    },
+  }
+}
+
+type Absolute = (path: string) => string
+
+function buildDirectory(name: string, from: DirectoryFile, parsed: ConfigFile, absolute: Absolute): DirectorySettings {
+  return {
+    name: directoryName(name),
+    type: from.type,
+    urls: from.urls,
+    startTls: from.startTls,
+    bindDn: asDn(from.bindDn),
+    bindPassword: secret(from.bindPasswordFile, from.bindPasswordEnv, absolute),
+    caFile: from.ca === null ? null : absolute(from.ca),
+    tlsServerName: from.tlsServerName,
+    base: asDn(from.base),
+    userFilter: from.userFilter,
+    loginAttribute: from.loginAttribute ?? loginAttributeOf(from.userFilter),
+    idAttribute: from.idAttribute,
+    serialAttribute: from.serialAttribute,
+    serialFormat: from.serialFormat,
+    connectTimeoutMs: from.connectTimeout,
+    operationTimeoutMs: from.operationTimeout,
+    connectionsMax: from.connectionsMax,
+    inFlightMax: from.inFlightMax,
+    lock: (from.lock ?? []).flatMap(buildLockStep),
+    protect: parsed.guards.protect,
+  }
+}
+
+/** The attribute that the filter compares with `{login}`; `uid` where it compares none with the login alone. */
+function loginAttributeOf(userFilter: string): string {
+  return /\(([A-Za-z][A-Za-z0-9-]*)=\{login\}\)/.exec(userFilter)?.[1] ?? 'uid'
+}
+
+type LockStep = NonNullable<DirectoryFile['lock']>[number]
+
+function buildLockStep(step: LockStep): LockAssignment[] {
+  const dn = step.dn === undefined ? null : asDn(step.dn)
+  return (['set', 'add', 'remove'] as const).flatMap((op) =>
+    Object.entries(step[op] ?? {}).map(([attribute, value]) => ({
+      dn,
+      op,
+      attribute,
+      values: typeof value === 'string' ? [value] : value,
+    })),
+  )
+}
+
+function buildRealms(realms: ConfigFile['realms']): Readonly<Record<Realm, DirectoryName>> {
+  const result: Record<string, DirectoryName> = {}
+  for (const [realm, directory] of Object.entries(realms)) result[realm.toLowerCase()] = directoryName(directory)
+  return result
+}
+
+function buildHttp(parsed: ConfigFile, absolute: Absolute): Settings['intake']['http'] {
+  const { http } = parsed.intake
+  if (http === null) return null
+  return {
+    host: http.listen.host,
+    port: http.listen.port,
+    hookSecret: secret(http.hookSecretFile, http.hookSecretEnv, absolute),
+    allow: http.allow,
+    bodyBytesMax: http.bodyLimit,
+    requestsPerSecondMax: http.rateLimit,
+  }
+}
+
+function secret(file: string | undefined, env: string | undefined, absolute: Absolute): SecretSource {
+  if (file !== undefined) return { file: absolute(file) }
+  if (env !== undefined) return { env }
+  throw new AppError('internal', 'a secret without a source passed the checks')
+}
+
+function directoryName(text: string): DirectoryName {
+  const name = parseDirectoryName(text)
+  if (name === null) throw new AppError('internal', 'the name of a directory passed the checks and is none')
+  return name
+}

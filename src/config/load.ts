@@ -1,0 +1,148 @@
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { AppError } from '../core/error.ts'
+import type { Settings } from '../core/settings.ts'
+import { buildSettings } from './build.ts'
+import { describeIssue } from './describe.ts'
+import { ConfigError, showPath, type Problem } from './problem.ts'
+import { relationsOf, sectionAt, settledRelations, type Relation } from './relations.ts'
+import { configSchema, docOf } from './schema.ts'
+import { parseYaml, type YamlSource } from './yaml-source.ts'
+
+/** The file is at most so large. */
+const CONFIG_BYTES_MAX = 256 * 1024
+const SYSTEM_FILE = '/etc/lockstep/lockstep.yaml'
+const LOCAL_FILE = 'lockstep.yaml'
+
+export interface ConfigLookup {
+  /** The value of `--config`. */
+  readonly flag?: string | undefined
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly cwd: string
+}
+
+export interface LoadedConfig {
+  readonly settings: Settings
+  /** What a person should know, and what stops nothing. */
+  readonly warnings: readonly Problem[]
+}
+
+/**
+ * Finds, reads and checks the configuration: `--config FILE`, else LOCKSTEP_CONFIG, else `./lockstep.yaml`, else
+ * `/etc/lockstep/lockstep.yaml`. Secrets are named in it and not read here.
+ * Fails with `config-invalid` (every mistake at once, see ConfigError) and `file-not-permitted`.
+ */
+export function loadConfig(lookup: ConfigLookup): LoadedConfig {
+  const file = findConfig(lookup)
+  return parseConfig(readConfig(file), file)
+}
+
+/** The file that counts, as an absolute path. Fails with `config-invalid` where there is none. */
+export function findConfig({ flag, env, cwd }: ConfigLookup): string {
+  const named = flag ?? env['LOCKSTEP_CONFIG']
+  if (named !== undefined && named !== '') return resolve(cwd, named)
+  const candidates = [resolve(cwd, LOCAL_FILE), SYSTEM_FILE]
+  const found = candidates.find((file) => statSync(file, { throwIfNoEntry: false }) !== undefined)
+  if (found !== undefined) return found
+  throw new AppError('config-invalid', `no configuration found: neither ${candidates.join(' nor ')} is there`, {
+    hint: 'Write one with "lockstep init", or name it with --config FILE or LOCKSTEP_CONFIG.',
+  })
+}
+
+function readConfig(file: string): string {
+  let descriptor: number
+  try {
+    descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    throw unreadable(file, error)
+  }
+  try {
+    const info = fstatSync(descriptor)
+    if (!info.isFile()) throw new AppError('config-invalid', `${file} is not a file`, { hint: 'Name a YAML file.' })
+    const bytes = Buffer.alloc(CONFIG_BYTES_MAX + 1)
+    let length = 0
+    for (let read = -1; read !== 0 && length < bytes.length; length += read) {
+      read = readSync(descriptor, bytes, length, bytes.length - length, null)
+    }
+    if (length > CONFIG_BYTES_MAX) {
+      throw new AppError('config-invalid', `${file} is larger than ${CONFIG_BYTES_MAX / 1024} KiB`, {
+        hint: 'Is it the right file?',
+      })
+    }
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, length))
+  } catch (error) {
+    throw error instanceof TypeError
+      ? new AppError('config-invalid', `${file} is not UTF-8 text`, { hint: 'Save it as UTF-8.' })
+      : error
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+function unreadable(file: string, error: unknown): AppError {
+  const code = error instanceof Error && 'code' in error ? error.code : ''
+  if (code === 'ENOENT' || code === 'ENOTDIR') {
+    const hint = 'Check the path, or write the file with "lockstep init".'
+    return new AppError('config-invalid', `the configuration file ${file} does not exist`, { hint, cause: error })
+  }
+  if (code === 'EACCES' || code === 'EPERM') {
+    const hint = 'Run this as the user that Lockstep runs as, or as root.'
+    return new AppError('file-not-permitted', `the configuration file ${file} may not be read by this user`, {
+      hint,
+      cause: error,
+    })
+  }
+  return new AppError('file-io', `the configuration file ${file} cannot be read (${String(code)})`, { cause: error })
+}
+
+/** Checks a configuration text. @param file absolute; relative paths in the text are relative to its folder */
+export function parseConfig(text: string, file: string): LoadedConfig {
+  const source = parseYaml(text)
+  if (source.problems.length > 0) throw new ConfigError(file, source.problems)
+  const raw = source.value ?? null
+  if (raw === null) throw new ConfigError(file, [wholeFile('the file is empty; "lockstep init" writes one')])
+  if (typeof raw !== 'object' || Array.isArray(raw)) {
+    throw new ConfigError(file, [wholeFile('keys are expected, as in "directories:"; this is something else')])
+  }
+  const parsed = configSchema.safeParse(raw)
+  const described = parsed.success ? [] : parsed.error.issues.flatMap((issue) => describeIssue(issue, raw))
+  const relations = [...relationsOf(raw), ...(parsed.success ? settledRelations(parsed.data) : [])]
+  const problems = [
+    ...described.map((each) => at(source, each.path, each.atKey, 'error', each.message)),
+    ...notYet(source, raw),
+    ...relations.map((each) => atRelation(source, each)),
+  ].toSorted((a, b) => a.line - b.line || a.column - b.column)
+  const errors = problems.filter((problem) => problem.severity === 'error')
+  if (!parsed.success || errors.length > 0) throw new ConfigError(file, errors)
+  return { settings: buildSettings(parsed.data, file), warnings: problems }
+}
+
+function at(
+  source: YamlSource,
+  path: readonly PropertyKey[],
+  atKey: boolean,
+  severity: Problem['severity'],
+  message: string,
+): Problem {
+  const place = atKey ? source.placeOfKey(path) : source.placeOf(path)
+  return { severity, ...place, key: showPath(path), message }
+}
+
+function atRelation(source: YamlSource, relation: Relation): Problem {
+  return at(source, relation.path, true, relation.severity, relation.message)
+}
+
+/** Keys that are known and that this version cannot act on: refused, so that nobody relies on them. */
+function notYet(source: YamlSource, raw: unknown): Problem[] {
+  const root = sectionAt(raw)
+  return Object.entries(docOf(configSchema).children ?? {}).flatMap(([key, schema]) => {
+    const doc = docOf(schema)
+    if (!doc.notYet || root[key] === undefined) return []
+    const what = doc.doc.replace(/^Not/, 'not').replace(/\.$/, '')
+    return [at(source, [key], true, 'error', `${what}; leave it out`)]
+  })
+}
+
+function wholeFile(message: string): Problem {
+  return { severity: 'error', line: 1, column: 1, key: '', message }
+}

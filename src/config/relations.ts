@@ -1,0 +1,118 @@
+import { parseDirectoryName } from '../core/names.ts'
+import type { ConfigFile, DirectoryFile } from './schema.ts'
+
+/** Something that is wrong between keys, found in the raw file, so that it shows beside the mistakes of single keys. */
+export interface Relation {
+  readonly path: readonly PropertyKey[]
+  readonly severity: 'error' | 'warning'
+  readonly message: string
+}
+
+type Section = Readonly<Record<string, unknown>>
+
+export function sectionAt(value: unknown): Section {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Section) : {}
+}
+
+/** @param raw the file as plain objects, whatever it holds */
+export function relationsOf(raw: unknown): Relation[] {
+  const root = sectionAt(raw)
+  const directories = sectionAt(root['directories'])
+  const http = sectionAt(root['intake'])['http']
+  return [
+    ...Object.entries(directories).flatMap(([name, directory]) => directoryRelations(name, sectionAt(directory))),
+    ...realmRelations(root, directories),
+    ...(http === undefined || http === null ? [] : oneSecret(['intake', 'http'], sectionAt(http), 'hookSecret')),
+    ...harmless(root),
+  ]
+}
+
+function directoryRelations(name: string, directory: Section): Relation[] {
+  const path = ['directories', name]
+  const found = oneSecret(path, directory, 'bindPassword')
+  if (parseDirectoryName(name) === null) {
+    found.push(error(path, 'the name of a directory is 1 to 64 lower-case letters, digits, _ and -'))
+  }
+  const { type, lock } = directory
+  if (type === 'custom' && lock === undefined) {
+    found.push(error(path, 'type custom needs the key lock, which says what locked means'))
+  }
+  if (type === 'openldap' && lock !== undefined) {
+    found.push(
+      error(
+        [...path, 'lock'],
+        'this key is for type custom; type openldap locks with pwdAccountLockedTime. Leave it out',
+      ),
+    )
+  }
+  for (const [index, step] of (Array.isArray(lock) ? lock : []).entries()) {
+    const ways = ['set', 'add', 'remove'].filter((way) => way in sectionAt(step))
+    if (ways.length !== 1)
+      found.push(error([...path, 'lock', index], `a step has exactly one of set, add, remove; here are ${ways.length}`))
+  }
+  return found
+}
+
+function oneSecret(path: readonly PropertyKey[], section: Section, stem: string): Relation[] {
+  const written = [`${stem}File`, `${stem}Env`].filter((key) => section[key] !== undefined)
+  if (written.length === 1) return []
+  const what = written.length === 0 ? 'is missing' : 'stands there twice over'
+  return [error(path, `the secret ${what}: write one of ${stem}File and ${stem}Env`)]
+}
+
+function realmRelations(root: Section, directories: Section): Relation[] {
+  const names = Object.keys(directories)
+  const realms = sectionAt(root['realms'])
+  const found: Relation[] = []
+  for (const [realm, directory] of Object.entries(realms)) {
+    if (typeof directory !== 'string' || names.includes(directory)) continue
+    found.push(
+      error(['realms', realm], `there is no directory of this name; directories are: ${names.join(', ') || 'none'}`),
+    )
+  }
+  if ('directories' in root && names.length === 0)
+    found.push(error(['directories'], 'at least one directory is needed, as in corp:'))
+  if (Object.keys(realms).length === 0 && names.length > 1) {
+    found.push(
+      error(['realms'], 'with several directories, say here which realm belongs to which, as in { example: corp }'),
+    )
+  }
+  return found
+}
+
+/** Keys of a later version whose absence now does no harm. */
+function harmless(root: Section): Relation[] {
+  const scan = sectionAt(root['resync'])['scan']
+  if (scan === undefined) return []
+  const message = 'has no effect in this version: it belongs to reading tokens from privacyIDEA'
+  return [{ path: ['resync', 'scan'], severity: 'warning', message }]
+}
+
+/** What only shows once every value is understood. */
+export function settledRelations(file: ConfigFile): Relation[] {
+  return Object.entries(file.directories).flatMap(([name, directory]) => urlRelations(name, directory))
+}
+
+function urlRelations(name: string, directory: DirectoryFile): Relation[] {
+  if (directory.startTls !== 'off') return []
+  return directory.urls.flatMap((url, index) =>
+    url.toLowerCase().startsWith('ldaps:') || isLoopback(new URL(url).hostname)
+      ? []
+      : [
+          {
+            path: ['directories', name, 'urls', index],
+            severity: 'warning' as const,
+            message:
+              'with startTls: off the bind password crosses the network in the clear; use ldaps:// or startTls: required',
+          },
+        ],
+  )
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host)
+}
+
+function error(path: readonly PropertyKey[], message: string): Relation {
+  return { path, severity: 'error', message }
+}

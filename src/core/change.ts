@@ -1,0 +1,42 @@
+import type { AccountKey, Dn, HoldName, Serial } from './names.ts'
+import type { AttributeValue, OwnedSlot } from './state.ts'
+
+/** One LDAP modification (RFC 4511, 4.6). `replace` without values clears the attribute, present or not. */
+export interface Modification {
+  readonly op: 'add' | 'delete' | 'replace'
+  readonly attribute: string
+  readonly values: readonly AttributeValue[]
+}
+
+/** The modifications of one entry; applied by the server as a whole or not at all. */
+export interface EntryModification {
+  readonly dn: Dn
+  readonly modifications: readonly Modification[]
+}
+
+export type ChangeKind = 'register' | 'unregister' | 'lock' | 'unlock'
+
+/** What to write, and what takes it back. Pure data: the same inputs give the same draft. */
+export interface ChangeDraft {
+  readonly kind: ChangeKind
+  readonly key: AccountKey
+  readonly dn: Dn
+  /** The serial that a register or unregister is about. */
+  readonly serial: Serial | null
+  /** The holds that a lock or unlock is for: each has its own file in the LDIF folders. */
+  readonly holds: readonly HoldName[]
+  readonly forward: readonly EntryModification[]
+  readonly inverse: readonly EntryModification[]
+  /** lock: what is ours once it is applied; unlock: what is given back. Empty for the other kinds. */
+  readonly slots: readonly OwnedSlot[]
+  /** For people: why, in one line. */
+  readonly reason: string
+  /** Who caused it, as the event told. */
+  readonly actor: string
+}
+
+/** A draft that was given its identity and time, as it stands in the ledger. */
+export interface Change extends ChangeDraft {
+  readonly id: string
+  readonly plannedAtMs: number
+}

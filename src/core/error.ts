@@ -1,0 +1,129 @@
+/**
+ * Every failure that Lockstep names. One closed union, so that retry (here), the HTTP status (http/) and the exit code
+ * (cli/) are each decided in one place.
+ */
+export type ErrorCode =
+  // what a person wrote
+  | 'usage'
+  | 'config-invalid'
+  | 'event-invalid'
+  // the directory
+  | 'directory-unreachable'
+  | 'directory-timeout'
+  | 'directory-tls'
+  | 'directory-bind-refused'
+  | 'directory-identity-lost'
+  | 'directory-busy'
+  | 'directory-not-permitted'
+  | 'directory-refused'
+  | 'entry-not-found'
+  | 'write-raced'
+  | 'outcome-unknown'
+  // correlation
+  | 'unknown-user'
+  | 'unknown-serial'
+  | 'ambiguous-match'
+  | 'realm-unmapped'
+  | 'serial-conflict'
+  // this machine
+  | 'store-busy'
+  | 'store-unavailable'
+  | 'store-corrupt'
+  | 'disk-full'
+  | 'file-not-permitted'
+  | 'file-io'
+  | 'address-in-use'
+  | 'already-running'
+  | 'lease-lost'
+  | 'limit-exceeded'
+  | 'not-ready'
+  | 'internal'
+
+/** The one error type of Lockstep. `message` says what happened, `hint` what to do; neither ever holds a secret. */
+export class AppError extends Error {
+  readonly code: ErrorCode
+  /** What the reader can do about it, as a full sentence; empty when there is nothing to add. */
+  readonly hint: string
+
+  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'AppError'
+    this.code = code
+    this.hint = options.hint ?? ''
+  }
+}
+
+/** Wraps whatever was thrown; an AppError passes through unchanged. */
+export function toAppError(thrown: unknown, code: ErrorCode = 'internal'): AppError {
+  if (thrown instanceof AppError) return thrown
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  return new AppError(code, message, { cause: thrown })
+}
+
+/** What is worth trying again, and how: `wait` with back-off, `at-once` after looking again, or `never` by itself. */
+export type Retry = 'wait' | 'at-once' | 'never'
+
+const RETRY: Readonly<Record<ErrorCode, Retry>> = {
+  usage: 'never',
+  'config-invalid': 'never',
+  'event-invalid': 'never',
+  'directory-unreachable': 'wait',
+  'directory-timeout': 'wait',
+  'directory-tls': 'wait',
+  'directory-bind-refused': 'wait',
+  'directory-identity-lost': 'wait',
+  'directory-busy': 'wait',
+  'directory-not-permitted': 'wait',
+  'directory-refused': 'wait',
+  'entry-not-found': 'wait',
+  'write-raced': 'at-once',
+  'outcome-unknown': 'wait',
+  'unknown-user': 'wait',
+  'unknown-serial': 'wait',
+  'ambiguous-match': 'wait',
+  'realm-unmapped': 'wait',
+  'serial-conflict': 'wait',
+  'store-busy': 'wait',
+  'store-unavailable': 'wait',
+  'store-corrupt': 'never',
+  'disk-full': 'wait',
+  'file-not-permitted': 'wait',
+  'file-io': 'wait',
+  'address-in-use': 'never',
+  'already-running': 'never',
+  'lease-lost': 'never',
+  'limit-exceeded': 'wait',
+  'not-ready': 'wait',
+  internal: 'wait',
+}
+
+/** The one place that decides about retrying. */
+export function retryOf(code: ErrorCode): Retry {
+  return RETRY[code]
+}
+
+const BACKOFF_FIRST_MS = 500
+const BACKOFF_MAX_MS = 60_000
+
+/**
+ * Milliseconds to wait before try number `attempts + 1`: doubles from 0.5 s to `maxMs`, with up to half of it as jitter.
+ * @param random in [0, 1)
+ */
+export function backoffMs(attempts: number, random: number, maxMs: number = BACKOFF_MAX_MS): number {
+  const full = Math.min(maxMs, BACKOFF_FIRST_MS * 2 ** Math.min(attempts, 20))
+  return Math.round(full / 2 + (full / 2) * random)
+}
+
+const CORRELATION_CODES: readonly ErrorCode[] = ['unknown-user', 'unknown-serial', 'ambiguous-match', 'realm-unmapped']
+const CORRELATION_MAX_MS = 900_000
+const DIRECTORY_MAX_MS = 5_000
+
+/**
+ * Milliseconds until something that failed is tried again: a directory that comes back is noticed within 5 s; who
+ * cannot be found is looked for ever less often, up to every 15 min; all else up to every minute.
+ */
+export function retryDelayMs(code: ErrorCode, attempts: number, random: number): number {
+  if (CORRELATION_CODES.includes(code)) return backoffMs(attempts, random, CORRELATION_MAX_MS)
+  if (code.startsWith('directory-')) return backoffMs(attempts, random, DIRECTORY_MAX_MS)
+  return backoffMs(attempts, random)
+}

@@ -1,0 +1,64 @@
+import type { AccountKey, HoldName, Login, Realm, Serial } from './names.ts'
+
+/** What privacyIDEA can tell. */
+export const TOKEN_EVENT_KINDS = ['register', 'lock', 'unlock', 'unregister'] as const
+export type TokenEventKind = (typeof TOKEN_EVENT_KINDS)[number]
+
+/**
+ * Everything that can change what an account should look like.
+ * `hold` and `release` are a person's word (`release` ends every hold of the account); `directory-unlock` says that
+ * somebody took our lock away in the directory itself, which ends the holds that stood then.
+ */
+export type EventKind = TokenEventKind | 'hold' | 'release' | 'directory-unlock'
+
+const EVENT_KINDS: readonly EventKind[] = [...TOKEN_EVENT_KINDS, 'hold', 'release', 'directory-unlock']
+
+export function isEventKind(text: string): text is EventKind {
+  return (EVENT_KINDS as readonly string[]).includes(text)
+}
+
+export type EventSource = 'shim' | 'webhook' | 'cli' | 'directory' | 'rebuild'
+
+/**
+ * One hint that something happened, after parsing. `takenAtUs` is when the shim or the webhook took it, in microseconds
+ * since 1970: the newest decides. `id` is unique and the same when the same hint is read twice; it also breaks ties.
+ */
+export interface Event {
+  readonly id: string
+  readonly kind: EventKind
+  readonly serial: Serial | null
+  readonly login: Login | null
+  readonly realm: Realm | null
+  /** Who did it in privacyIDEA (`admin@`, `none@none` becomes ''), or the person at the CLI. */
+  readonly actor: string
+  readonly takenAtUs: number
+  readonly source: EventSource
+  /** A person's reason; '' for privacyIDEA's events. */
+  readonly reason: string
+  /** `hold` only: when the hold ends by itself, in microseconds since 1970. */
+  readonly untilUs: number | null
+}
+
+/** An event that belongs to an account: what the desired state is folded from. */
+export interface ResolvedEvent extends Event {
+  readonly accountKey: AccountKey
+  /** The serials that stood in the account's serial attribute when the event was resolved. */
+  readonly attributeSerials: readonly Serial[]
+  /** Set once the older events that it was read with are gone: the hold that a lock event belongs to. */
+  readonly pinnedHold: HoldName | null
+}
+
+/** Order of time; equal times are ordered by id, so that every order of arrival gives the same result. */
+export function compareEvents(a: Event, b: Event): number {
+  if (a.takenAtUs !== b.takenAtUs) return a.takenAtUs - b.takenAtUs
+  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0
+}
+
+/** Why an event ends without any account: it is on record and needs nothing. Null when it has to be resolved. */
+export function nothingToDo(event: Event): string | null {
+  if (event.serial === null && event.login === null) return 'names neither a user nor a serial'
+  if (event.kind === 'register' && event.login === null) return 'the token has no owner'
+  if (event.kind === 'register' && event.serial === null) return 'a registration without a serial'
+  if (event.kind === 'unregister' && event.serial === null) return 'an unregistration without a serial'
+  return null
+}

@@ -1,0 +1,222 @@
+import { compareEvents, type ResolvedEvent } from './event.ts'
+import { holdNameOfSerial, parseHoldName, type AccountKey, type HoldName, type Serial } from './names.ts'
+import type { DesiredState, Hold } from './state.ts'
+
+/**
+ * What the events say an account should look like (mode `events`): a pure function of the set of events, whatever the
+ * order in which they came. The events are those of the account and all those of the serials that were ever its own.
+ *
+ * | event | what it does, in the order of the times at which the events were taken |
+ * | --- | --- |
+ * | register S to A | A owns S; another owner loses it, and S's hold there ends |
+ * | lock S | S's hold on the event's account, else on S's owner |
+ * | lock, no serial | with exactly one serial on A (by record, else by the attribute): that one's hold; else A's own |
+ * | unlock S | S's hold ends, and the owner's hold without a serial |
+ * | unlock, no serial | every token hold of A ends, and A's hold without a serial |
+ * | unregister S | S leaves its owner and its hold ends; the hold without a serial too when no serial is left |
+ * | hold, release | a person's hold; the end of every hold |
+ * | directory-unlock | the end of every hold, since somebody took the lock away in the directory |
+ */
+export interface FoldResult extends DesiredState {
+  /** Ids of the events that the result rests on: all others could be dropped without changing it. */
+  readonly supportedBy: readonly string[]
+  /** For a lock event that the result rests on: the hold that it was read as. */
+  readonly holdOf: Readonly<Record<string, HoldName>>
+}
+
+export interface FoldOptions {
+  readonly nowUs: number
+  /** A token's hold ends by itself after this; null: never. */
+  readonly lockTtlUs: number | null
+}
+
+interface OpenHold {
+  readonly hold: Hold
+  readonly account: AccountKey
+  /** The first and the newest event that say so. */
+  readonly first: ResolvedEvent
+  newest: ResolvedEvent
+}
+
+interface Book {
+  /** Serial to owner and the event that made it so. */
+  readonly owners: Map<Serial, ResolvedEvent>
+  /** Serial to the event that took it from its last owner. */
+  readonly gone: Map<Serial, { from: Set<AccountKey>; by: ResolvedEvent }>
+  /** By account and hold name. */
+  readonly holds: Map<string, OpenHold>
+}
+
+export function foldEvents(key: AccountKey, events: readonly ResolvedEvent[], options: FoldOptions): FoldResult {
+  const book: Book = { owners: new Map(), gone: new Map(), holds: new Map() }
+  for (const event of events.toSorted(compareEvents)) applyEvent(book, event)
+  return readBook(book, key, options)
+}
+
+function applyEvent(book: Book, event: ResolvedEvent): void {
+  switch (event.kind) {
+    case 'register':
+      return register(book, event)
+    case 'lock':
+      return openHold(book, event)
+    case 'unlock':
+      return unlock(book, event)
+    case 'unregister':
+      return unregister(book, event)
+    case 'hold':
+      return openHold(book, event)
+    case 'release':
+    case 'directory-unlock':
+      return closeHolds(book, (open) => open.account === event.accountKey)
+  }
+}
+
+function register(book: Book, event: ResolvedEvent): void {
+  const serial = event.serial
+  if (serial === null) return
+  const before = book.owners.get(serial)
+  const gone = book.gone.get(serial)
+  if (before !== undefined && before.accountKey !== event.accountKey) {
+    const from = gone?.from ?? new Set<AccountKey>()
+    from.add(before.accountKey)
+    book.gone.set(serial, { from, by: event })
+    endTokenHold(book, serial, before.accountKey)
+  }
+  book.gone.get(serial)?.from.delete(event.accountKey)
+  book.owners.set(serial, event)
+}
+
+function openHold(book: Book, event: ResolvedEvent): void {
+  const account = (event.kind === 'lock' && event.login === null && ownerOf(book, event)) || event.accountKey
+  const name = holdNameFor(book, event, account)
+  const id = `${account} ${name}`
+  const open = book.holds.get(id)
+  if (open !== undefined && event.kind === 'lock') {
+    open.newest = event
+    return
+  }
+  book.holds.set(id, { hold: holdFrom(event, name), account, first: event, newest: event })
+}
+
+function ownerOf(book: Book, event: ResolvedEvent): AccountKey | undefined {
+  return event.serial === null ? undefined : book.owners.get(event.serial)?.accountKey
+}
+
+function holdNameFor(book: Book, event: ResolvedEvent, account: AccountKey): HoldName {
+  if (event.pinnedHold !== null) return event.pinnedHold
+  if (event.kind === 'hold') return holdName('manual', event.id)
+  if (event.serial !== null) return holdNameOfSerial(event.serial)
+  const open = [...book.holds.values()].find((each) => each.account === account && each.hold.kind === 'account')
+  if (open !== undefined) return open.hold.name
+  const recorded = serialsOf(book, account)
+  const only = recorded.length > 0 ? recorded : standing(book, event, account)
+  return only.length === 1 && only[0] !== undefined ? holdNameOfSerial(only[0]) : holdName('account', account)
+}
+
+function holdFrom(event: ResolvedEvent, name: HoldName): Hold {
+  const kind = event.kind === 'hold' ? 'manual' : name.startsWith('account.') ? 'account' : 'token'
+  return {
+    name,
+    kind,
+    serial: kind === 'token' ? (name as string as Serial) : null,
+    sinceUs: event.takenAtUs,
+    untilUs: event.untilUs,
+    reason:
+      event.reason ||
+      (kind === 'token'
+        ? `token ${name} reached its max fail count`
+        : 'a token of the user reached its max fail count'),
+    actor: event.actor,
+  }
+}
+
+function unlock(book: Book, event: ResolvedEvent): void {
+  if (event.serial === null) {
+    closeHolds(book, (open) => open.account === event.accountKey && open.hold.kind !== 'manual')
+    return
+  }
+  const accounts = new Set([event.accountKey, ownerOf(book, event)])
+  closeHolds(
+    book,
+    (open) => open.hold.serial === event.serial || (open.hold.kind === 'account' && accounts.has(open.account)),
+  )
+}
+
+function unregister(book: Book, event: ResolvedEvent): void {
+  const serial = event.serial
+  if (serial === null) return
+  const owner = ownerOf(book, event) ?? event.accountKey
+  const from = book.gone.get(serial)?.from ?? new Set<AccountKey>()
+  from.add(owner).add(event.accountKey)
+  book.gone.set(serial, { from, by: event })
+  book.owners.delete(serial)
+  closeHolds(book, (open) => open.hold.serial === serial)
+  if (serialsOf(book, owner).length > 0 || standing(book, event, owner).length > 0) return
+  closeHolds(book, (open) => open.account === owner && open.hold.kind === 'account')
+}
+
+function serialsOf(book: Book, account: AccountKey): Serial[] {
+  return [...book.owners].filter(([, event]) => event.accountKey === account).map(([serial]) => serial)
+}
+
+/** The serials that stood at the account when the event was resolved, less those that are known to be gone. */
+function standing(book: Book, event: ResolvedEvent, account: AccountKey): Serial[] {
+  if (event.accountKey !== account) return []
+  return event.attributeSerials.filter((serial) => book.gone.get(serial)?.from.has(account) !== true)
+}
+
+function endTokenHold(book: Book, serial: Serial, account: AccountKey): void {
+  closeHolds(book, (open) => open.hold.serial === serial && open.account === account)
+}
+
+function closeHolds(book: Book, ends: (open: OpenHold) => boolean): void {
+  for (const [id, open] of book.holds) if (ends(open)) book.holds.delete(id)
+}
+
+/** A stable name from any text: 64 bits of FNV-1a, in hex. Not for security, only for a short file name. */
+export function holdName(kind: 'account' | 'manual' | 'lockout', text: string): HoldName {
+  let hash = 0xcbf29ce484222325n
+  for (let index = 0; index < text.length; index++) {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(text.charCodeAt(index))) * 0x100000001b3n)
+  }
+  const name = parseHoldName(`${kind}.${hash.toString(16).padStart(16, '0')}`)
+  if (name === null) throw new RangeError('a hold name that is none')
+  return name
+}
+
+function readBook(book: Book, key: AccountKey, options: FoldOptions): FoldResult {
+  const supportedBy: string[] = []
+  const holdOf: Record<string, HoldName> = {}
+  const holds: Hold[] = []
+  for (const open of book.holds.values()) {
+    const hold = withTtl(open, options.lockTtlUs)
+    if (open.account !== key || (hold.untilUs !== null && hold.untilUs <= options.nowUs)) continue
+    holds.push(hold)
+    supportedBy.push(open.first.id, open.newest.id)
+    if (open.first.kind === 'lock') holdOf[open.first.id] = holdOf[open.newest.id] = hold.name
+  }
+  const movedFrom: Record<string, readonly AccountKey[]> = {}
+  for (const serial of serialsOf(book, key)) {
+    const event = book.owners.get(serial)
+    if (event) supportedBy.push(event.id)
+    const from = book.gone.get(serial)?.from
+    if (from && from.size > 0) movedFrom[serial] = [...from]
+  }
+  const gone = [...book.gone].filter(([, each]) => each.from.has(key))
+  supportedBy.push(...gone.map(([, each]) => each.by.id))
+  const expiries = holds.flatMap((hold) => (hold.untilUs === null ? [] : [hold.untilUs]))
+  return {
+    serials: serialsOf(book, key).toSorted(),
+    gone: gone.map(([serial]) => serial).toSorted(),
+    movedFrom,
+    holds: holds.toSorted((a, b) => a.sinceUs - b.sinceUs || (a.name < b.name ? -1 : 1)),
+    nextExpiryUs: expiries.length > 0 ? Math.min(...expiries) : null,
+    supportedBy: [...new Set(supportedBy)],
+    holdOf,
+  }
+}
+
+function withTtl(open: OpenHold, lockTtlUs: number | null): Hold {
+  if (lockTtlUs === null || open.hold.kind === 'manual') return open.hold
+  return { ...open.hold, untilUs: open.newest.takenAtUs + lockTtlUs }
+}

@@ -1,0 +1,31 @@
+import type { ErrorCode } from './error.ts'
+
+/**
+ * Where an account stands after it was looked at; `status` and `show` print it.
+ * in-step: nothing to do. foreign-lock: it has a hold and is locked, but not by us. not-effective: we wrote the lock and
+ * it would not keep the user out. conflict: nothing may be written (a serial that another account carries).
+ * protected, breaker, paused, dry-run: a guard said no. failed: an error, tried again.
+ */
+export const STANDINGS = [
+  'in-step',
+  'foreign-lock',
+  'not-effective',
+  'conflict',
+  'protected',
+  'breaker',
+  'paused',
+  'dry-run',
+  'failed',
+] as const
+export type Standing = (typeof STANDINGS)[number]
+
+export interface Outcome {
+  readonly standing: Standing
+  /** One sentence for people; '' when in step. */
+  readonly reason: string
+  readonly errorCode: ErrorCode | null
+  /** When to look again although nothing happened, in milliseconds since 1970; null: not by itself. */
+  readonly againAtMs: number | null
+  /** How many changes were applied on the way. */
+  readonly applied: number
+}

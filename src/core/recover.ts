@@ -1,0 +1,64 @@
+import type { Change } from './change.ts'
+import { hasValue, sameValues, type ObservedState, type OurRecord, type OwnedLock, type OwnedSlot } from './state.ts'
+import { formatSerial, serialsIn } from './serial-values.ts'
+
+/**
+ * A change whose outcome nobody knows (the process or the connection died in between): what the directory says decides.
+ */
+export interface Recovered {
+  readonly result: 'applied' | 'not-applied'
+  readonly owned: OwnedLock | null
+}
+
+export function recoverChange(change: Change, observed: ObservedState, ours: OurRecord): Recovered {
+  switch (change.kind) {
+    case 'lock': {
+      const written = change.slots.filter((slot) => stands(slot, observed))
+      if (written.length === 0) return { result: 'not-applied', owned: ours.lock }
+      return { result: 'applied', owned: ownedAfterLock({ ...change, slots: written }, ours) }
+    }
+    case 'unlock': {
+      const remaining = change.slots.filter((slot) => stands(slot, observed))
+      if (remaining.length === change.slots.length) return { result: 'not-applied', owned: ours.lock }
+      return {
+        result: 'applied',
+        owned: remaining.length === 0 || !ours.lock ? null : { ...ours.lock, slots: remaining },
+      }
+    }
+    case 'register':
+    case 'unregister': {
+      const isThere = change.serial !== null && carries(observed, change.serial)
+      return { result: isThere === (change.kind === 'register') ? 'applied' : 'not-applied', owned: ours.lock }
+    }
+  }
+}
+
+/** What is ours once a change is in the directory. */
+export function ownedAfter(change: Change, ours: OurRecord): OwnedLock | null {
+  if (change.kind === 'lock') return ownedAfterLock(change, ours)
+  return change.kind === 'unlock' ? null : ours.lock
+}
+
+/** A lock that was put back in part keeps what is still ours elsewhere. */
+function ownedAfterLock(change: Change, ours: OurRecord): OwnedLock {
+  const kept = (ours.lock?.slots ?? []).filter((slot) => !change.slots.some((each) => isSamePlace(each, slot)))
+  return { slots: [...kept, ...change.slots], dn: change.dn, holds: change.holds }
+}
+
+function isSamePlace(a: OwnedSlot, b: OwnedSlot): boolean {
+  return a.dn === b.dn && a.attribute === b.attribute
+}
+
+function stands(owned: OwnedSlot, observed: ObservedState): boolean {
+  const slot = observed.lock.slots.find(
+    (each) => each.attribute.toLowerCase() === owned.attribute.toLowerCase() && each.dn === owned.dn,
+  )
+  if (slot === undefined) return false
+  if (owned.mode === 'whole') return sameValues(slot.current, owned.after)
+  return owned.after.every((value) => hasValue(slot.current, value) === (owned.mode === 'value'))
+}
+
+function carries(observed: ObservedState, serial: NonNullable<Change['serial']>): boolean {
+  if (hasValue(observed.serialValues, formatSerial(observed.serialFormat, serial))) return true
+  return serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues).includes(serial)
+}

@@ -1,0 +1,122 @@
+import type { DirectoryName, Dn, Realm } from './names.ts'
+
+/**
+ * The configuration after parsing: what config.ts makes of the YAML file. Every duration is in milliseconds. Files of
+ * secrets are named here, and read by whoever needs the secret, when it is needed: a changed file is picked up by the
+ * next connection.
+ */
+export interface Settings {
+  /** Where the file lies; error texts name it. */
+  readonly file: string
+  readonly directories: readonly DirectorySettings[]
+  /** Realm to directory. A realm that is missing here has no directory, unless `realms` is empty and there is one only. */
+  readonly realms: Readonly<Record<Realm, DirectoryName>>
+  readonly policy: PolicySettings
+  readonly guards: GuardSettings
+  readonly intake: IntakeSettings
+  readonly resync: { readonly fullMs: number }
+  readonly store: StoreSettings
+  readonly ldif: { readonly dir: string }
+  readonly retention: RetentionSettings
+}
+
+/** Where a secret comes from; exactly one of the two. */
+export type SecretSource = { readonly file: string } | { readonly env: string }
+
+export interface DirectorySettings {
+  readonly name: DirectoryName
+  readonly type: 'openldap' | 'custom'
+  /** `ldap://` or `ldaps://`, tried in this order. */
+  readonly urls: readonly string[]
+  /** `required` (the default) on an `ldap://` URL that is not loopback; `off` only when written so. */
+  readonly startTls: 'required' | 'off'
+  readonly bindDn: Dn
+  readonly bindPassword: SecretSource
+  /** PEM file of the certification authorities to trust; null: those of Node. */
+  readonly caFile: string | null
+  /** Name to verify the certificate against, where it differs from the URL's host; null: the URL's host. */
+  readonly tlsServerName: string | null
+  readonly base: Dn
+  /** With `{login}` and perhaps `{realm}`; values are escaped per RFC 4515. */
+  readonly userFilter: string
+  /** The attribute that holds the login, read to show it; derived from the filter where not given. */
+  readonly loginAttribute: string
+  /** The attribute that identifies an account for good; `entryUUID` for openldap. */
+  readonly idAttribute: string
+  readonly serialAttribute: string
+  /** With exactly one `{serial}`. */
+  readonly serialFormat: string
+  readonly connectTimeoutMs: number
+  readonly operationTimeoutMs: number
+  /** Connections at most, and operations in flight on each at most. */
+  readonly connectionsMax: number
+  readonly inFlightMax: number
+  /** `custom` only: what locked means. Empty for the other types. */
+  readonly lock: readonly LockAssignment[]
+  readonly protect: ProtectSettings
+}
+
+/**
+ * One assignment of a custom lock. Without `dn` it is the account's own entry; `dn` names another one (a group).
+ * `set`: the attribute holds exactly these values. `add` / `remove`: these values are there / are not there.
+ * Values may hold `{dn}` and `{login}` of the account.
+ */
+export interface LockAssignment {
+  readonly dn: Dn | null
+  readonly op: 'set' | 'add' | 'remove'
+  readonly attribute: string
+  readonly values: readonly string[]
+}
+
+export interface ProtectSettings {
+  /** An LDAP filter; an account that matches it is never locked. Null: none. */
+  readonly filter: string | null
+  /** DNs that are never locked, themselves; compared without regard to case and spaces. The bind DN always is one. */
+  readonly dns: readonly string[]
+}
+
+export interface PolicySettings {
+  /** Somebody takes our lock away in the directory: `respect` ends the holds, `relock` writes the lock again. */
+  readonly onForeignUnlock: 'respect' | 'relock'
+  /** A token's hold ends by itself after this; null: never. */
+  readonly lockTtlMs: number | null
+}
+
+export interface GuardSettings {
+  readonly dryRun: boolean
+  /** At most so many locks in any window of so long; null: no breaker. */
+  readonly breaker: { readonly locksMax: number; readonly perMs: number } | null
+}
+
+export interface IntakeSettings {
+  readonly spool: string
+  readonly http: HttpSettings | null
+}
+
+export interface HttpSettings {
+  readonly host: string
+  readonly port: number
+  readonly hookSecret: SecretSource
+  /** CIDR blocks that may call; empty: loopback only. */
+  readonly allow: readonly string[]
+  readonly bodyBytesMax: number
+  /** Requests at most in a second, from one address, and in all. */
+  readonly requestsPerSecondMax: number
+}
+
+/** Only SQLite so far; the seam for others is the dialect file. */
+export interface StoreSettings {
+  readonly kind: 'sqlite'
+  readonly file: string
+}
+
+export interface RetentionSettings {
+  /** Events that no longer decide anything, and events that could never be resolved, leave after this. */
+  readonly eventsMs: number
+  /** Journal records older than this are archived to files beside the store, still in the chain. */
+  readonly journalMs: number
+  /** Journal records in the store at most; the oldest are archived. */
+  readonly journalRecordsMax: number
+  /** Journal archives and LDIF history files older than this are removed. */
+  readonly historyMs: number
+}

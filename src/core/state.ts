@@ -1,0 +1,114 @@
+import type { AccountKey, Dn, HoldName, Serial } from './names.ts'
+
+/** One value of an attribute: text where it is valid UTF-8, else the bytes. */
+export type AttributeValue = string | Uint8Array
+
+export type HoldKind = 'token' | 'account' | 'manual' | 'lockout'
+
+/** One reason why an account must be locked. An account is locked while it has at least one hold. */
+export interface Hold {
+  readonly name: HoldName
+  readonly kind: HoldKind
+  /** The token, for a hold of kind `token`; null for all others. */
+  readonly serial: Serial | null
+  readonly sinceUs: number
+  /** When it ends by itself, or null. */
+  readonly untilUs: number | null
+  readonly reason: string
+  readonly actor: string
+}
+
+/** What an account should look like. Serials that are in neither list are nobody's business of ours. */
+export interface DesiredState {
+  readonly serials: readonly Serial[]
+  /** Serials that must not stand at the account any more. */
+  readonly gone: readonly Serial[]
+  /** For a serial of `serials`: the accounts that carried it before, which may still carry it for a moment. */
+  readonly movedFrom: Readonly<Record<string, readonly AccountKey[]>>
+  readonly holds: readonly Hold[]
+  /** When the next hold ends by itself, or null. */
+  readonly nextExpiryUs: number | null
+}
+
+/**
+ * One place in the directory that a lock is made of. `whole`: the attribute holds exactly `locked` while locked, and
+ * what stood there before is kept. `value`: `locked` is one value among others (group membership); `absent` likewise,
+ * but locked means that the value is not there.
+ */
+export interface LockSlot {
+  readonly dn: Dn
+  readonly attribute: string
+  readonly mode: 'whole' | 'value' | 'absent'
+  readonly current: readonly AttributeValue[]
+  readonly locked: readonly AttributeValue[]
+}
+
+/**
+ * The lock as the driver reads it.
+ * `open`: nobody's lock is in effect. `as-ours`: every slot holds exactly what we would write. `other`: locked, but by
+ * a value that we would not write (until `otherUntilUs`, when it ends by itself, if it does).
+ */
+export interface LockObservation {
+  readonly state: 'open' | 'as-ours' | 'other'
+  readonly otherUntilUs: number | null
+  readonly slots: readonly LockSlot[]
+  /** Why a lock in these slots would not keep its user out, or null when it would. The fix is part of the text. */
+  readonly notEffective: string | null
+}
+
+/** What the directory says of one account now. */
+export interface ObservedState {
+  readonly key: AccountKey
+  readonly dn: Dn
+  readonly serialAttribute: string
+  /** False where the schema allows one value only: the serials are then merged into it. */
+  readonly serialAttributeMultiValued: boolean
+  /** With exactly one `{serial}`. */
+  readonly serialFormat: string
+  readonly serialValues: readonly AttributeValue[]
+  /** For serials that were asked about: other accounts that carry them. */
+  readonly carriedElsewhere: Readonly<Record<string, readonly { key: AccountKey; dn: Dn }[]>>
+  readonly lock: LockObservation
+  /** Why the configuration forbids to lock this account, or null. */
+  readonly protectedBy: string | null
+}
+
+/** What we wrote to an account and what stood there before, slot by slot. */
+export interface OwnedSlot {
+  readonly dn: Dn
+  readonly attribute: string
+  readonly mode: LockSlot['mode']
+  readonly before: readonly AttributeValue[]
+  readonly after: readonly AttributeValue[]
+}
+
+/** Our record of an account: only what stands in it may be undone. */
+export interface OurRecord {
+  /** Null when the account is not locked by us. */
+  readonly lock: OwnedLock | null
+}
+
+/** A lock of ours: what was written, and the waiting files that would take it back. */
+export interface OwnedLock {
+  readonly slots: readonly OwnedSlot[]
+  /** The account's DN then; the slots of its own entry carry the same one. */
+  readonly dn: Dn
+  /** The holds whose files wait in `unlock/`. */
+  readonly holds: readonly HoldName[]
+}
+
+export const NOTHING_OF_OURS: OurRecord = { lock: null }
+
+export function sameValue(a: AttributeValue, b: AttributeValue): boolean {
+  if (typeof a === 'string' || typeof b === 'string') return a === b
+  return a.length === b.length && a.every((byte, index) => byte === b[index])
+}
+
+/** Equal as sets: the order of an attribute's values means nothing. */
+export function sameValues(a: readonly AttributeValue[], b: readonly AttributeValue[]): boolean {
+  return a.length === b.length && a.every((value) => hasValue(b, value))
+}
+
+export function hasValue(values: readonly AttributeValue[], wanted: AttributeValue): boolean {
+  return values.some((value) => sameValue(value, wanted))
+}

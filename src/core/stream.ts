@@ -1,0 +1,84 @@
+import { compareEvents, type ResolvedEvent } from './event.ts'
+import { foldEvents } from './fold.ts'
+import type { AccountKey, HoldName } from './names.ts'
+
+/**
+ * Keeps the events that an account is folded from few, without changing what they say, now or after a late event.
+ */
+
+/** A stream longer than this is compacted whatever its age. */
+export const STREAM_EVENTS_MAX = 256
+
+/**
+ * privacyIDEA repeats `lock` on every attempt while a token is locked. Of a run of equal locks with nothing but locks
+ * between them only the first (since when) and the newest (newest wins) matter.
+ * @returns the ids of the others
+ */
+export function redundantLocks(events: readonly ResolvedEvent[]): string[] {
+  const redundant: string[] = []
+  const runs = new Map<string, { repeated: string | null }>()
+  for (const event of events.toSorted(compareEvents)) {
+    if (event.kind !== 'lock') {
+      runs.clear()
+      continue
+    }
+    const id = `${event.accountKey} ${event.serial ?? ''}`
+    const run = runs.get(id)
+    if (run === undefined) runs.set(id, { repeated: null })
+    else {
+      if (run.repeated !== null) redundant.push(run.repeated)
+      run.repeated = event.id
+    }
+  }
+  return redundant
+}
+
+export interface Compaction {
+  /** Events that can go. */
+  readonly drop: readonly string[]
+  /** Lock events that stay and whose hold must be written down, since what it was read from goes. */
+  readonly pin: readonly { readonly id: string; readonly hold: HoldName }[]
+}
+
+/**
+ * What can go of the events taken before `horizonUs`: no event that old can still come in, so only what the state at
+ * the horizon rests on is kept. What would change anybody's state is not dropped; with serials that moved between
+ * accounts only what is certainly the account's own is.
+ */
+export function compactStream(key: AccountKey, events: readonly ResolvedEvent[], horizonUs: number): Compaction {
+  const old = events.filter((event) => event.takenAtUs < horizonUs)
+  const accounts = [...new Set([key, ...events.map((event) => event.accountKey)])]
+  const states = accounts.map((account) => foldEvents(account, old, { nowUs: horizonUs, lockTtlUs: null }))
+  const supporting = new Set(states.flatMap((state) => state.supportedBy))
+  const tombstones = old.filter((event) => event.kind === 'unregister').map((event) => event.id)
+  for (const id of tombstones) supporting.delete(id)
+  const shared = new Set(events.filter((event) => event.accountKey !== key).map((event) => event.serial))
+  const all = old.filter((event) => event.accountKey === key && !supporting.has(event.id))
+  const own = all.filter((event) => event.serial !== null && !shared.has(event.serial))
+  const pin = Object.entries(states[0]?.holdOf ?? {}).map(([id, hold]) => ({ id, hold }))
+  for (const candidate of [all, own]) {
+    const drop = candidate.map((event) => event.id)
+    if (drop.length > 0 && saysTheSame(accounts, events, { drop, pin }, horizonUs)) return { drop, pin }
+  }
+  return { drop: [], pin: [] }
+}
+
+function saysTheSame(
+  accounts: readonly AccountKey[],
+  events: readonly ResolvedEvent[],
+  { drop, pin }: Compaction,
+  horizonUs: number,
+): boolean {
+  const dropped = new Set(drop)
+  const pins = new Map(pin.map((each) => [each.id, each.hold]))
+  const kept = events
+    .filter((event) => !dropped.has(event.id))
+    .map((event) => ({ ...event, pinnedHold: pins.get(event.id) ?? event.pinnedHold }))
+  return accounts.every((account) => summary(account, events, horizonUs) === summary(account, kept, horizonUs))
+}
+
+/** Serials and holds; what is gone for good no longer matters. */
+function summary(account: AccountKey, events: readonly ResolvedEvent[], nowUs: number): string {
+  const { serials, holds } = foldEvents(account, events, { nowUs, lockTtlUs: null })
+  return JSON.stringify([serials, holds.map((hold) => hold.name)])
+}

@@ -1,0 +1,113 @@
+import { AppError, toAppError } from '../core/error.ts'
+import type { Event } from '../core/event.ts'
+import {
+  asDn,
+  parseLogin,
+  parseRealm,
+  splitAccountKey,
+  type AccountKey,
+  type Login,
+  type Realm,
+} from '../core/names.ts'
+import type { FoundAccount } from '../ports/directory.ts'
+import type { AccountReport } from '../store/reports.ts'
+import { startEngine } from './engine.ts'
+import type { Log } from './log.ts'
+import { newId, type System } from './system.ts'
+
+/** What a person does by hand: a hold, a release. Both are events like privacyIDEA's, so they meet the same rules. */
+
+export interface Act {
+  readonly kind: 'hold' | 'release'
+  readonly login: string
+  readonly realm: string | null
+  readonly reason: string
+  readonly actor: string
+  /** `hold` only: it ends by itself after this; null: not by itself. */
+  readonly forMs: number | null
+}
+
+export interface ActResult {
+  readonly account: AccountReport
+  /** False when it is on record but could not be carried out yet; the account's standing says why. */
+  readonly isDone: boolean
+}
+
+const SETTLED_TIMEOUT_MS = 15_000
+const SETTLED_LOOK_MS = 50
+
+/** Fails with `usage`, `unknown-user`, `ambiguous-match`, `realm-unmapped` and what the directory may fail with. */
+export async function act(system: System, order: Act, log: Log): Promise<ActResult> {
+  const login = parseLogin(order.login)
+  const realm = order.realm === null ? null : parseRealm(order.realm)
+  if (login === null || (order.realm !== null && realm === null)) {
+    throw new AppError(
+      'usage',
+      `${login === null ? 'the login' : 'the realm'} is empty, too long or holds control characters`,
+    )
+  }
+  const found = await findAccount(system, login, realm, order.kind)
+  const nowMs = system.clock.nowMs()
+  const event: Event = {
+    id: `cli:${newId(system.clock)}`,
+    kind: order.kind,
+    serial: null,
+    login,
+    realm,
+    actor: order.actor,
+    takenAtUs: nowMs * 1000,
+    source: 'cli',
+    reason: order.reason,
+    untilUs: order.forMs === null ? null : (nowMs + order.forMs) * 1000,
+  }
+  await system.store.inbox.take([event], [])
+  await system.store.inbox.settle([
+    { kind: 'resolved', event, key: found.key, dn: found.dn, login, realm, attributeSerials: found.serials },
+  ])
+  await carryOut(system, [found.key], log)
+  return resultFor(system, found.key)
+}
+
+/** A release must be possible while the directory is away: then our own record tells the account. */
+async function findAccount(
+  system: System,
+  login: Login,
+  realm: Realm | null,
+  kind: Act['kind'],
+): Promise<Pick<FoundAccount, 'key' | 'dn' | 'serials'>> {
+  try {
+    return await system.directory.findByLogin(login, realm)
+  } catch (thrown) {
+    const error = toAppError(thrown)
+    if (kind === 'hold' || !error.code.startsWith('directory-')) throw error
+    const known = (await system.store.reports.find(login, 2)).filter((each) => each.login === login)
+    const key = splitAccountKey(known[0]?.key ?? '')
+    if (known.length !== 1 || key === null) throw error
+    return { key: key.key, dn: asDn(known[0]?.dn ?? ''), serials: [] }
+  }
+}
+
+/** Waits for the daemon to do it; without one, does it here. */
+export async function carryOut(system: System, keys: readonly AccountKey[], log: Log): Promise<void> {
+  const { processLock, upkeep } = system.store
+  if ((await processLock.daemon()) === null) {
+    await processLock.freeDeadLeases()
+    const { worker } = startEngine(system, log)
+    await worker.whenIdle()
+    await worker.stop()
+    return
+  }
+  const deadlineMs = system.clock.nowMs() + SETTLED_TIMEOUT_MS
+  while ((await upkeep.isAnyDue(keys, system.clock.nowMs())) && system.clock.nowMs() < deadlineMs) {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    setTimeout(resolve, SETTLED_LOOK_MS)
+    await promise
+  }
+}
+
+async function resultFor(system: System, key: AccountKey): Promise<ActResult> {
+  const [account] = await system.store.reports.find(key, 1)
+  if (account === undefined) throw new AppError('internal', `account ${key} is not on record`)
+  const isDone = ['in-step', 'foreign-lock', 'not-effective'].includes(account.standing)
+  return { account, isDone: isDone && !(await system.store.upkeep.isAnyDue([key], system.clock.nowMs())) }
+}

@@ -1,0 +1,220 @@
+import { accessSync, constants, statfsSync, statSync, type Stats } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { checkFiles } from '../config/check.ts'
+import type { Settings } from '../core/settings.ts'
+import { Findings, type Finding } from './finding.ts'
+
+/** What `lockstep doctor` looks at on this machine, without a server. */
+
+const NODE_MAJOR_MIN = 24
+const MIB = 1024 * 1024
+const FREE_FAIL_BYTES = 64 * MIB
+const FREE_WARN_BYTES = 1024 * MIB
+/** A clock this far before the time at which this program was installed is wrong. */
+const CLOCK_BEHIND_MS = 60_000
+const SPOOL_MODE = 0o710
+const INBOX_MODE = 0o1730
+
+export interface MachineFacts {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly nowMs: number
+  readonly nodeVersion: string
+}
+
+export function machineFindings(settings: Settings, facts: MachineFacts): readonly Finding[] {
+  const found = new Findings('this machine')
+  checkNode(found, facts.nodeVersion)
+  checkClock(found, facts.nowMs)
+  checkSecrets(found, settings, facts.env)
+  checkFolder(
+    found,
+    'store',
+    dirname(settings.store.file),
+    'the database cannot be written, so no event can be taken',
+    0o750,
+  )
+  checkStoreFile(found, settings.store.file)
+  checkFolder(found, 'ldif', settings.ldif.dir, 'no change is made before its LDIF files are on disk', 0o750)
+  checkSpool(found, settings.intake.spool)
+  checkSpace(found, [dirname(settings.store.file), settings.ldif.dir, settings.intake.spool])
+  return found.all
+}
+
+function checkNode(found: Findings, version: string): void {
+  if (Number(version.replace(/^v/, '').split('.')[0]) >= NODE_MAJOR_MIN) found.ok('node', `Node.js ${version}`)
+  else {
+    found.fail('node', {
+      what: `Node.js is ${version}`,
+      why: `Lockstep needs ${NODE_MAJOR_MIN} or newer, for its built-in SQLite.`,
+      fix: 'Start it by bin/lockstep of a checkout where npm ci ran, or install a newer Node.js.',
+    })
+  }
+}
+
+function checkClock(found: Findings, nowMs: number): void {
+  const installed = statSync(fileURLToPath(import.meta.url)).mtimeMs
+  if (nowMs > installed - CLOCK_BEHIND_MS) found.ok('clock', `the clock says ${new Date(nowMs).toISOString()}`)
+  else {
+    found.fail('clock', {
+      what: `the clock says ${new Date(nowMs).toISOString()}, before this program was installed`,
+      why: 'The newest event of a token decides; with a wrong clock an old one may win.',
+      fix: 'Set the clock, and keep it right: timedatectl set-ntp true',
+    })
+  }
+}
+
+function checkSecrets(found: Findings, settings: Settings, env: MachineFacts['env']): void {
+  const problems = checkFiles(settings, env)
+  if (problems.length === 0) found.ok('secrets', 'every secret is there and private')
+  for (const problem of problems) {
+    const trouble = {
+      what: `${problem.key}: ${problem.message}`,
+      why:
+        problem.severity === 'error'
+          ? 'Without it Lockstep cannot work safely.'
+          : 'Whoever reads it can act as Lockstep.',
+      fix: 'See what stands there; "lockstep check" looks at it again.',
+    }
+    if (problem.severity === 'error') found.fail('secrets', trouble)
+    else found.warn('secrets', trouble)
+  }
+}
+
+function checkFolder(found: Findings, check: string, folder: string, why: string, mode: number): void {
+  const info = look(folder)
+  const make = `install -d -o lockstep -g lockstep -m ${octal(mode)} ${folder}`
+  if (info === null) {
+    const parent = nearestParent(folder)
+    if (mayWrite(parent)) found.ok(check, `${folder} is not there yet; serve makes it`)
+    else
+      found.fail(check, {
+        what: `${folder} does not exist, and ${parent} may not be written`,
+        why: `${upper(why)}.`,
+        fix: make,
+      })
+    return
+  }
+  if (!info.isDirectory())
+    found.fail(check, { what: `${folder} is no folder`, why: `${upper(why)}.`, fix: `Move it away, then: ${make}` })
+  else if (!mayWrite(folder)) {
+    const what = `${folder} may not be written by this user (owner ${info.uid}, mode ${octal(info.mode & 0o7777)})`
+    found.fail(check, {
+      what,
+      why: `${upper(why)}.`,
+      fix: `chown lockstep: ${folder} && chmod ${octal(mode)} ${folder}`,
+    })
+  } else if ((info.mode & 0o007) !== 0) {
+    const what = `${folder} is open to everybody (mode ${octal(info.mode & 0o7777)})`
+    found.warn(check, {
+      what,
+      why: 'It tells who is locked and which tokens there are.',
+      fix: `chmod ${octal(mode)} ${folder}`,
+    })
+  } else found.ok(check, `${folder} is there, writable and private`)
+}
+
+function checkStoreFile(found: Findings, file: string): void {
+  const info = look(file)
+  if (info === null || !mayWrite(dirname(file))) return
+  if (mayWrite(file)) return
+  const what = `the database ${file} may not be written by this user (owner ${info.uid})`
+  found.fail('store-file', { what, why: 'No event can be taken.', fix: `chown lockstep: ${file}*` })
+}
+
+/** The shims' user puts files in and sees nothing: the folder's group and modes are what makes that so. */
+function checkSpool(found: Findings, spool: string): void {
+  const why = 'The shims put events there; without it none arrives.'
+  const fix = `lockstep shims install DIR --spool ${spool}`
+  const folders = [
+    { path: spool, mode: SPOOL_MODE },
+    { path: join(spool, 'tmp'), mode: INBOX_MODE },
+    { path: join(spool, 'new'), mode: INBOX_MODE },
+  ]
+  const before = found.all.length
+  for (const { path, mode } of folders) {
+    const info = look(path)
+    if (info === null || !info.isDirectory()) {
+      found.fail('spool', { what: `the folder ${path} does not exist`, why, fix })
+      return
+    }
+    const now = info.mode & 0o7777
+    if (!mayWrite(path)) {
+      const what = `${path} may not be written by this user (owner ${info.uid}, mode ${octal(now)})`
+      found.fail('spool', { what, why: 'Events that were taken could not be removed.', fix: `chown lockstep ${path}` })
+    } else if ((now & 0o007) !== 0) {
+      const what = `${path} is open to everybody (mode ${octal(now)})`
+      found.warn('spool', {
+        what,
+        why: 'Anybody on this machine could report events, and read them.',
+        fix: `chmod ${octal(mode)} ${path}`,
+      })
+    } else if ((now & 0o040) !== 0) {
+      const what = `${path} may be listed by its group (mode ${octal(now)})`
+      found.warn('spool', {
+        what,
+        why: "privacyIDEA's user needs to write, not to read.",
+        fix: `chmod ${octal(mode)} ${path}`,
+      })
+    } else if ((now & 0o010) === 0) {
+      const what = `${path} is closed to its group (mode ${octal(now)})`
+      found.fail('spool', {
+        what,
+        why: `${why} privacyIDEA's user comes in by the group.`,
+        fix: `chmod ${octal(mode)} ${path}`,
+      })
+    }
+  }
+  if (found.all.length === before)
+    found.ok('spool', `${spool} takes events and shows none (group ${look(spool)?.gid ?? '?'})`)
+}
+
+function checkSpace(found: Findings, folders: readonly string[]): void {
+  const seen = new Set<number>()
+  for (const folder of folders) {
+    const there = nearestParent(folder)
+    const device = look(there)?.dev
+    if (device === undefined || seen.has(device)) continue
+    seen.add(device)
+    const { bavail, bsize, ffree, files } = statfsSync(there)
+    const free = bavail * bsize
+    const what = `${Math.floor(free / MIB)} MiB are free at ${there}${files > 0 && ffree === 0 ? ', and no inodes' : ''}`
+    const why = 'On a full disk no event is taken and no change is made.'
+    const fix = 'Make room, or move store, ldif.dir and intake.spool.'
+    if (free < FREE_FAIL_BYTES || (files > 0 && ffree === 0)) found.fail('disk-space', { what, why, fix })
+    else if (free < FREE_WARN_BYTES) found.warn('disk-space', { what, why, fix })
+    else found.ok('disk-space', what)
+  }
+}
+
+function look(path: string): Stats | null {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) ?? null
+  } catch {
+    return null
+  }
+}
+
+function mayWrite(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The path itself, or the nearest folder above it that is there. */
+function nearestParent(path: string): string {
+  let at = path
+  while (look(at) === null && dirname(at) !== at) at = dirname(at)
+  return at
+}
+
+function upper(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
+}
+
+function octal(mode: number): string {
+  return mode.toString(8).padStart(4, '0')
+}

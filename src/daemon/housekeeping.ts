@@ -1,0 +1,27 @@
+import type { Settings } from '../core/settings.ts'
+import { pruneHistory } from '../ldif/history.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Store } from '../store/store.ts'
+
+/**
+ * What runs from time to time so that nothing grows for ever: the retention of events, journal and history files.
+ * Each step is bounded, and goes on at the next turn.
+ */
+
+const STEPS_MAX = 50
+const FILES_PER_STEP_MAX = 1_000
+
+export async function keepBounded(settings: Settings, store: Store, clock: Clock): Promise<void> {
+  const { retention } = settings
+  const nowMs = clock.nowMs()
+  await store.upkeep.compactStreams(nowMs - retention.eventsMs)
+  await repeat(() => store.upkeep.forgetEvents(nowMs - retention.eventsMs))
+  await repeat(() => store.archive.archive(nowMs - retention.journalMs, retention.journalRecordsMax))
+  await store.archive.prune(nowMs - retention.historyMs)
+  await repeat(() => pruneHistory(settings.ldif.dir, nowMs - retention.historyMs, FILES_PER_STEP_MAX))
+}
+
+/** Until a step finds nothing more, or enough was done for now. */
+async function repeat(step: () => Promise<number>): Promise<void> {
+  for (let count = 0; count < STEPS_MAX; count++) if ((await step()) === 0) return
+}

@@ -1,0 +1,116 @@
+import { toAppError, type AppError } from '../core/error.ts'
+import type { Settings } from '../core/settings.ts'
+import { openSpool } from '../intake/spool.ts'
+import { systemClock } from '../ports/clock.ts'
+import { HEARTBEAT_MS } from '../store/process-lock.ts'
+import { startEngine, type Engine } from './engine.ts'
+import { keepBounded } from './housekeeping.ts'
+import { errorFields, type Log } from './log.ts'
+import { recoverUnlocks, recoverUnregisters, type FolderReport } from './recover-folders.ts'
+import { notifySystemd } from './sd-notify.ts'
+import { openSystem, type System } from './system.ts'
+
+/** The daemon: opens everything, says that it is ready, serves until it is told to stop. */
+
+const HOUSEKEEPING_MS = 600_000
+
+export interface ServeOptions {
+  readonly log: Log
+  readonly env: NodeJS.ProcessEnv
+  /** Aborted by SIGTERM and SIGINT. */
+  readonly stop: AbortSignal
+}
+
+/** Fails with `already-running`, `address-in-use`, and what opening the store and the folders may fail with. */
+export async function serve(settings: Settings, options: ServeOptions): Promise<void> {
+  const { log } = options
+  await using opened = new AsyncDisposableStack()
+  const system = opened.use(await openSystem(settings))
+  const { processLock } = system.store
+  await processLock.becomeDaemon()
+  opened.defer(() => processLock.resign())
+  await processLock.freeDeadLeases()
+  const isAlone = !(await processLock.othersAtWork())
+  if (isAlone) tellFolders(log, await recoverUnlocks(system))
+  await system.store.upkeep.markUnsettled(systemClock.nowMs())
+
+  const engine = startEngine(system, log)
+  opened.defer(() => engine.worker.stop())
+  const onError = (error: AppError): void => log.error('cannot take events from the spool', errorFields(error))
+  const spool = opened.use(await openSpool({ dir: settings.intake.spool, intake: engine.intake, onError }))
+  spool.watch()
+  if (settings.intake.http !== null) {
+    const { startHttp } = await import('../http/server.ts')
+    const http = opened.use(
+      await startHttp({
+        settings: settings.intake.http,
+        intake: engine.intake,
+        clock: systemClock,
+        isReady: () => true,
+      }),
+    )
+    log.info('webhook listens', { address: http.address })
+  }
+  await processLock.beat()
+  log.info('ready', { pid: process.pid, store: settings.store.file, spool: settings.intake.spool })
+  if (settings.guards.dryRun) log.warn('dry run: nothing is written to any directory')
+  void notifySystemd(['READY=1', 'STATUS=serving'], options.env)
+  if (isAlone) inBackground(log, async () => tellFolders(log, await recoverUnregisters(system)))
+  await untilStopped(system, engine, options)
+  log.info('stopping')
+  void notifySystemd(['STOPPING=1'], options.env)
+}
+
+/** The timers run here, and here alone. */
+async function untilStopped(system: System, engine: Engine, { log, stop }: ServeOptions): Promise<void> {
+  const { settings, store } = system
+  const ended = new AbortController()
+  const any = AbortSignal.any([stop, ended.signal])
+  const timers = [
+    every(HEARTBEAT_MS, log, async () => {
+      try {
+        await store.processLock.beat()
+      } catch (thrown) {
+        if (toAppError(thrown).code === 'already-running') ended.abort()
+        throw thrown
+      }
+    }),
+    every(settings.resync.fullMs, log, async () => {
+      await store.upkeep.markUnsettled(systemClock.nowMs())
+      engine.worker.wake()
+    }),
+    every(HOUSEKEEPING_MS, log, () => keepBounded(settings, store, systemClock)),
+  ]
+  const { promise, resolve } = Promise.withResolvers<void>()
+  if (any.aborted) resolve()
+  any.addEventListener('abort', () => resolve(), { once: true })
+  await promise
+  for (const timer of timers) clearInterval(timer)
+}
+
+function every(intervalMs: number, log: Log, work: () => Promise<unknown>): NodeJS.Timeout {
+  let isRunning = false
+  return setInterval(() => {
+    if (isRunning) return
+    isRunning = true
+    inBackground(log, async () => {
+      try {
+        await work()
+      } finally {
+        isRunning = false
+      }
+    })
+  }, intervalMs)
+}
+
+function inBackground(log: Log, work: () => Promise<unknown>): void {
+  work().catch((thrown: unknown) => log.error('upkeep failed', errorFields(toAppError(thrown))))
+}
+
+function tellFolders(log: Log, report: FolderReport): void {
+  const { removed, written, strangers } = report
+  if (removed + written > 0) log.info('LDIF folders were brought in step with the record', { removed, written })
+  if (strangers.length > 0) {
+    log.warn('LDIF files belong to no record; lockstep rebuild takes them in', { files: strangers.join(' ') })
+  }
+}

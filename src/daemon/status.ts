@@ -1,0 +1,94 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Settings } from '../core/settings.ts'
+import type { DaemonRow } from '../store/process-lock.ts'
+import type { AccountReport, StoreCounts } from '../store/reports.ts'
+import type { Store } from '../store/store.ts'
+import type { Pause } from '../store/switches.ts'
+
+/** How everything stands, in one look at the store; the directory is not asked. */
+
+export interface Wait {
+  readonly what: 'event' | 'account'
+  readonly name: string
+  readonly why: string
+  /** When it is tried again, in milliseconds since 1970; null: by itself not before the next resync. */
+  readonly againMs: number | null
+  /** The error's code or the account's standing. */
+  readonly code: string
+}
+
+export interface StatusReport {
+  /** down: no daemon. attention: something waits, failed, or does not lock. */
+  readonly health: 'ok' | 'attention' | 'down'
+  readonly healthReasons: readonly string[]
+  readonly mode: 'events'
+  readonly dryRun: boolean
+  readonly paused: Pause | null
+  readonly daemon: DaemonRow | null
+  readonly counts: StoreCounts
+  /** Files that wait in the spool; a number past 10,000 is cut there. */
+  readonly spoolFiles: number
+  readonly locked: readonly AccountReport[]
+  readonly waits: readonly Wait[]
+}
+
+const LIST_MAX = 20
+
+export async function readStatus(settings: Settings, store: Store): Promise<StatusReport> {
+  const nowMs = Date.now()
+  const counts = await store.reports.counts(nowMs)
+  const daemon = await store.processLock.daemon()
+  const paused = await store.switches.paused()
+  const waits = await readWaits(store)
+  const spoolFiles = countFiles(join(settings.intake.spool, 'new'))
+  const reasons: string[] = []
+  if (daemon === null) reasons.push('no daemon serves this store (lockstep serve, or lockstep drain from cron)')
+  if (counts.eventsWaiting > 0) reasons.push(`${counts.eventsWaiting} unresolved events`)
+  if (counts.accountsUnsettled > 0) reasons.push(`${counts.accountsUnsettled} accounts are not in step`)
+  if (paused !== null) reasons.push('changes are paused')
+  return {
+    health: daemon === null ? 'down' : reasons.length > 0 ? 'attention' : 'ok',
+    healthReasons: reasons,
+    mode: 'events',
+    dryRun: settings.guards.dryRun,
+    paused,
+    daemon,
+    counts,
+    spoolFiles,
+    locked:
+      counts.accountsHeld + counts.accountsLockedByUs === 0
+        ? []
+        : await store.reports.accounts({ held: true, limit: LIST_MAX }),
+    waits,
+  }
+}
+
+async function readWaits(store: Store): Promise<Wait[]> {
+  const events = await store.reports.events({ state: 'waiting', limit: LIST_MAX })
+  const accounts = await store.reports.accounts({ unsettled: true, limit: LIST_MAX })
+  return [
+    ...events.map((event) => ({
+      what: 'event' as const,
+      name: `${event.kind} ${[event.serial, event.login].filter((each) => each !== null).join(' ')}`,
+      why: event.why || 'not looked at yet',
+      againMs: event.nextTryMs,
+      code: event.whyCode ?? 'waiting',
+    })),
+    ...accounts.map((account) => ({
+      what: 'account' as const,
+      name: account.login ?? account.dn,
+      why: `${account.standing}: ${account.standingReason}`,
+      againMs: null,
+      code: account.standingCode ?? account.standing,
+    })),
+  ]
+}
+
+function countFiles(folder: string): number {
+  try {
+    return readdirSync(folder).length
+  } catch {
+    return 0
+  }
+}

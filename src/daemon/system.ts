@@ -1,0 +1,69 @@
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { AppError } from '../core/error.ts'
+import type { Settings } from '../core/settings.ts'
+import { openDirectories } from '../directory/directories.ts'
+import { openLdifFolders } from '../ldif/folders.ts'
+import { systemClock, type Clock } from '../ports/clock.ts'
+import type { DirectoryPort } from '../ports/directory.ts'
+import type { LdifPort } from '../ports/ldif.ts'
+import { openLedger } from '../reconcile/ledger.ts'
+import type { Ports } from '../reconcile/ports.ts'
+import { openStore, type Store } from '../store/store.ts'
+
+/** Everything that works on accounts, opened from one configuration. */
+export interface System extends AsyncDisposable {
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly store: Store
+  readonly directory: DirectoryPort
+  readonly ldif: LdifPort
+  readonly ports: Ports
+}
+
+/** Opens the store alone: enough for commands that only look. `mustExist`: a look never creates a store. */
+export async function openStoreOf(settings: Settings, willWrite: boolean, clock: Clock = systemClock): Promise<Store> {
+  const { file } = settings.store
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o750 })
+  } catch (thrown) {
+    throw new AppError('file-not-permitted', `cannot create the folder ${dirname(file)} of the store`, {
+      cause: thrown,
+      hint: 'Create it, and give it to the user that runs Lockstep (key store).',
+    })
+  }
+  return openStore({
+    file,
+    clock,
+    lockTtlMs: settings.policy.lockTtlMs,
+    breakerPerMs: settings.guards.breaker?.perMs ?? null,
+    willWrite,
+  })
+}
+
+export async function openSystem(settings: Settings, clock: Clock = systemClock): Promise<System> {
+  await using opened = new AsyncDisposableStack()
+  const store = opened.use(await openStoreOf(settings, true, clock))
+  const ldif = opened.use(await openLdifFolders({ dir: settings.ldif.dir }))
+  const directory = opened.use(openDirectories(settings, clock))
+  const ports: Ports = {
+    clock,
+    directory,
+    desired: store.desired,
+    ledger: openLedger(store.records, ldif, clock),
+    guards: store.guards,
+    inbox: store.inbox,
+    queue: store.queue,
+    policy: settings.policy,
+    guardSettings: settings.guards,
+    newId: () => newId(clock),
+  }
+  const all = opened.move()
+  return { settings, clock, store, directory, ldif, ports, [Symbol.asyncDispose]: () => all.disposeAsync() }
+}
+
+/** 12 hex digits of milliseconds and 16 of chance: unique, and sorted by time. */
+export function newId(clock: Clock): string {
+  return `${clock.nowMs().toString(16).padStart(12, '0')}${randomBytes(8).toString('hex')}`
+}

@@ -1,0 +1,76 @@
+import type { Entry } from 'ldapts'
+import { AppError } from '../core/error.ts'
+import { accountKey, asDn, parseAccountId, parseLogin, type AccountKey, type Dn, type Login } from '../core/names.ts'
+import { serialsIn } from '../core/serial-values.ts'
+import type { DirectorySettings } from '../core/settings.ts'
+import type { AttributeValue } from '../core/state.ts'
+import type { FoundAccount } from '../ports/directory.ts'
+import type { WireEntry } from './controls.ts'
+import type { AccountEntry } from './driver.ts'
+import { AttributeNames, fromSearch, fromWire, type ReadEntry } from './entry.ts'
+import type { ServerFacts } from './server-facts.ts'
+
+/** An account as it was read: its own entry, and its stable id. */
+export class Account implements AccountEntry {
+  readonly key: AccountKey
+  readonly dn: Dn
+  readonly login: Login | null
+  readonly #entry: ReadEntry
+
+  constructor(key: AccountKey, login: Login | null, entry: ReadEntry) {
+    this.key = key
+    this.dn = asDn(entry.dn)
+    this.login = login
+    this.#entry = entry
+  }
+
+  values(attribute: string): readonly AttributeValue[] {
+    return this.#entry.values(attribute)
+  }
+
+  text(attribute: string): string | null {
+    return this.#entry.text(attribute)
+  }
+}
+
+/** How accounts of one directory are read, once its schema is known. */
+export class AccountReader {
+  readonly names: AttributeNames
+  readonly facts: ServerFacts
+  readonly isMultiValued: boolean
+  readonly #settings: DirectorySettings
+
+  constructor(settings: DirectorySettings, facts: ServerFacts, attributes: readonly string[]) {
+    this.#settings = settings
+    this.facts = facts
+    this.names = new AttributeNames(attributes, (name) => facts.canonical(name))
+    this.isMultiValued = !facts.isSingleValued(settings.serialAttribute)
+  }
+
+  fromSearch(entry: Entry): Account {
+    return this.#accountOf(fromSearch(entry, this.names))
+  }
+
+  fromWire(entry: WireEntry): Account {
+    return this.#accountOf(fromWire(entry, this.names))
+  }
+
+  found(account: Account): FoundAccount {
+    const { serialFormat, serialAttribute } = this.#settings
+    const serials = serialsIn(serialFormat, this.isMultiValued, account.values(serialAttribute))
+    return { key: account.key, dn: account.dn, login: account.login, serials }
+  }
+
+  #accountOf(entry: ReadEntry): Account {
+    const { name, idAttribute, loginAttribute } = this.#settings
+    const id = parseAccountId(entry.text(idAttribute) ?? '')
+    if (id === null) {
+      const what = entry.text(idAttribute) === null ? 'has no readable' : 'has a value that cannot be used in its'
+      throw new AppError('directory-refused', `directory ${name}: ${entry.dn} ${what} ${idAttribute}`, {
+        hint: 'Let the account that Lockstep binds as read it, or set idAttribute to an attribute of letters, digits and "-" that never changes.',
+      })
+    }
+    const login = entry.text(loginAttribute)
+    return new Account(accountKey(name, id), login === null ? null : parseLogin(login), entry)
+  }
+}

@@ -1,0 +1,280 @@
+import type { Socket } from 'node:net'
+import { Attribute, Change as LdapChange, Client, ResultCodeError, type Control, type Entry, type Filter } from 'ldapts'
+import type { Modification } from '../core/change.ts'
+import { AppError } from '../core/error.ts'
+import type { DirectorySettings } from '../core/settings.ts'
+import { WHO_AM_I_OID } from './controls.ts'
+import { errorOfResult, resultCodeOf, type Attempt } from './result-code.ts'
+import { readBindPassword } from './secret.ts'
+import { openSocket, type Server } from './socket.ts'
+
+export interface SearchRequest {
+  readonly base: string
+  readonly scope: 'base' | 'sub'
+  readonly filter: Filter
+  readonly attributes: readonly string[]
+  /** Names, as the server writes them, whose values are wanted as bytes. */
+  readonly bytesOf: readonly string[]
+  /** The server may return fewer than there are; 0: all. */
+  readonly sizeMax: number
+}
+
+interface Operation {
+  readonly startedMs: number
+}
+
+/** LDAP's UnbindRequest with the message id 2^31-1: no answer comes, the server closes (RFC 4511, 4.3). */
+const UNBIND = Buffer.from([0x30, 8, 2, 4, 0x7f, 0xff, 0xff, 0xff, 0x42, 0])
+const CLOSE_TIMEOUT_MS = 1000
+const PROTOCOL_ERROR = 2
+
+/**
+ * One connection that was opened, secured, bound and whose identity was proven; it is never reconnected silently, and
+ * is done with once its socket closes. Many operations may be in flight. The server not answering one of them within
+ * `operationTimeoutMs` closes the connection.
+ */
+export class Connection {
+  readonly server: Server
+  readonly openedMs: number
+  /** Operations that were handed out and are not over. */
+  inFlight = 0
+  readonly #client: Client
+  readonly #socket: Socket
+  readonly #settings: DirectorySettings
+  readonly #operations = new Set<Operation>()
+  readonly #closed: Promise<void>
+  #isOpen = true
+  #timedOut = false
+  #timer: NodeJS.Timeout | null = null
+  /** The identity at the bind (RFC 4532); null: the server does not tell. */
+  #identity: string | null = null
+
+  private constructor(server: Server, settings: DirectorySettings, socket: Socket) {
+    this.server = server
+    this.openedMs = performance.now()
+    this.#settings = settings
+    this.#socket = socket
+    let isTaken = false
+    this.#client = new Client({
+      url: 'ldap://handed.over',
+      createConnection: () => {
+        if (isTaken) throw this.#gone()
+        isTaken = true
+        return socket
+      },
+    })
+    this.#closed = new Promise((resolve) => {
+      socket.once('close', () => {
+        this.#isOpen = false
+        if (this.#timer !== null) clearTimeout(this.#timer)
+        resolve()
+      })
+    })
+  }
+
+  /** Fails with `directory-unreachable`, `-timeout`, `-tls`, `-bind-refused`, `-identity-lost`. */
+  static async open(server: Server, settings: DirectorySettings): Promise<Connection> {
+    const password = await readBindPassword(settings)
+    const socket = await openSocket(server, settings)
+    const connection = new Connection(server, settings, socket)
+    const deadline = setTimeout(() => connection.#giveUp(), settings.connectTimeoutMs)
+    try {
+      await connection.#bind(password)
+      return connection
+    } catch (error) {
+      socket.destroy()
+      throw error
+    } finally {
+      clearTimeout(deadline)
+    }
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen && !this.#socket.destroyed
+  }
+
+  /** Resolves when the socket is closed, for whatever reason. */
+  get closed(): Promise<void> {
+    return this.#closed
+  }
+
+  async search(request: SearchRequest): Promise<Entry[]> {
+    const call = this.#client.search.bind(this.#client, request.base, this.#searchOptions(request))
+    const result = await this.#run(call, this.#attempt('read', request.base))
+    return result.searchEntries
+  }
+
+  /** Pages of a search; the server's cursor belongs to this connection. */
+  async *searchPages(request: SearchRequest, pageSize: number): AsyncGenerator<Entry[]> {
+    const options = { ...this.#searchOptions(request), paged: { pageSize } }
+    const pages = this.#client.searchPaginated(request.base, options)
+    try {
+      for (;;) {
+        const page = await this.#run(() => pages.next(), this.#attempt('read', request.base))
+        if (page.done === true) return
+        yield page.value.searchEntries
+      }
+    } finally {
+      await pages.return(undefined)
+    }
+  }
+
+  /** All or nothing. Fails with `outcome-unknown` when the connection broke before the answer. */
+  async modify(dn: string, modifications: readonly Modification[], controls: Control[]): Promise<void> {
+    const changes = modifications.map(toLdapChange)
+    const attributes = modifications.map((modification) => modification.attribute)
+    await this.#run(
+      () => this.#client.modify(dn, changes, controls),
+      this.#attempt('write', dn, [...new Set(attributes)]),
+    )
+  }
+
+  /**
+   * Fails with `directory-identity-lost` unless the server still takes us for who we are; an empty answer that came
+   * before may then be believed. Without Who Am I (RFC 4532) our own entry must be there.
+   */
+  async proveIdentity(): Promise<void> {
+    if (this.#identity === null) return this.#findOwnEntry()
+    const now = await this.#whoAmI()
+    if (now === this.#identity) return
+    this.#socket.destroy()
+    throw this.#identityLost()
+  }
+
+  /** Says goodbye and closes. What is in flight fails. */
+  async close(): Promise<void> {
+    if (!this.#socket.destroyed) this.#socket.end(UNBIND, () => this.#socket.destroy())
+    const timer = setTimeout(() => this.#socket.destroy(), CLOSE_TIMEOUT_MS)
+    await this.#closed
+    clearTimeout(timer)
+  }
+
+  async #bind(password: string): Promise<void> {
+    const { bindDn } = this.#settings
+    await this.#run(() => this.#client.bind(bindDn, password), this.#attempt('bind', bindDn))
+    this.#identity = await this.#whoAmI()
+    if (this.#identity === '' || this.#identity === 'dn:') throw this.#identityLost()
+  }
+
+  /** `dn:…` or `u:…`; '' when anonymous; null when the server does not know the operation. */
+  async #whoAmI(): Promise<string | null> {
+    const exop = async (): Promise<string | null> => {
+      try {
+        return (await this.#client.exop(WHO_AM_I_OID)).value ?? ''
+      } catch (error) {
+        if (resultCodeOf(error) === PROTOCOL_ERROR) return null
+        throw error
+      }
+    }
+    return this.#run(exop, this.#attempt('read', this.#settings.bindDn))
+  }
+
+  async #findOwnEntry(): Promise<void> {
+    const options = { scope: 'base' as const, attributes: ['1.1'], sizeLimit: 1 }
+    const call = async (): Promise<boolean> => {
+      const { searchEntries } = await this.#client.search(this.#settings.bindDn, options)
+      return searchEntries.length > 0
+    }
+    const isThere = await this.#run(call, this.#attempt('read', this.#settings.bindDn)).catch((error: unknown) => {
+      if (error instanceof AppError && error.code === 'entry-not-found') return false
+      throw error
+    })
+    if (isThere) return
+    this.#socket.destroy()
+    throw this.#identityLost()
+  }
+
+  #searchOptions(request: SearchRequest) {
+    return {
+      scope: request.scope,
+      filter: request.filter,
+      attributes: request.attributes as string[],
+      explicitBufferAttributes: request.bytesOf as string[],
+      sizeLimit: request.sizeMax,
+      timeLimit: Math.ceil(this.#settings.operationTimeoutMs / 1000),
+    }
+  }
+
+  async #run<Result>(call: () => Promise<Result>, attempt: Attempt): Promise<Result> {
+    if (!this.isOpen) throw this.#gone()
+    const operation: Operation = { startedMs: performance.now() }
+    this.#operations.add(operation)
+    if (this.#timer === null) this.#watch(this.#settings.operationTimeoutMs)
+    try {
+      return await call()
+    } catch (error) {
+      throw this.#errorOf(error, attempt, operation)
+    } finally {
+      this.#operations.delete(operation)
+    }
+  }
+
+  /** One timer for all: they start in order and have the same time, so the first is the first to be late. */
+  #watch(afterMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = null
+      const first = this.#operations.values().next().value
+      if (first === undefined) return
+      const leftMs = first.startedMs + this.#settings.operationTimeoutMs - performance.now()
+      if (leftMs <= 0) this.#giveUp()
+      else this.#watch(leftMs)
+    }, afterMs)
+    this.#timer.unref()
+  }
+
+  #giveUp(): void {
+    this.#timedOut = true
+    this.#socket.destroy()
+  }
+
+  #errorOf(thrown: unknown, attempt: Attempt, operation: Operation): AppError {
+    if (thrown instanceof AppError) return thrown
+    if (thrown instanceof ResultCodeError) return errorOfResult(thrown, attempt)
+    const what = `directory ${this.#settings.name}: ${this.server.url}`
+    const waitedMs = Math.round(performance.now() - operation.startedMs)
+    const reason = this.#timedOut ? `no answer within ${waitedMs} ms` : 'the connection broke before the answer came'
+    if (attempt.kind === 'write') {
+      return new AppError(
+        'outcome-unknown',
+        `${what}: ${reason}; the change of ${attempt.dn} may have happened or not`,
+        {
+          hint: 'Lockstep looks at the entry again by itself.',
+          cause: thrown,
+        },
+      )
+    }
+    const isLate = this.#timedOut && (attempt.kind === 'bind' || waitedMs >= this.#settings.operationTimeoutMs)
+    return new AppError(isLate ? 'directory-timeout' : 'directory-unreachable', `${what}: ${reason}`, {
+      hint: 'Check the load and the log of the directory server; Lockstep tries again by itself.',
+      cause: thrown,
+    })
+  }
+
+  #gone(): AppError {
+    return new AppError(
+      'directory-unreachable',
+      `directory ${this.#settings.name}: ${this.server.url}: the connection is closed`,
+    )
+  }
+
+  #identityLost(): AppError {
+    const message = `directory ${this.#settings.name}: ${this.server.url} no longer takes this connection for ${this.#settings.bindDn}; its answer is not believed`
+    return new AppError('directory-identity-lost', message, {
+      hint: 'The connection is opened anew by itself. If it stays so, look at proxies before the server, and whether the bind account still exists.',
+    })
+  }
+
+  #attempt(kind: Attempt['kind'], dn: string, attributes: readonly string[] = []): Attempt {
+    return { directory: this.#settings.name, url: this.server.url, kind, dn, attributes }
+  }
+}
+
+function toLdapChange(modification: Modification): LdapChange {
+  const values = modification.values
+  const isText = (value: string | Uint8Array): value is string => typeof value === 'string'
+  const plain = values.every(isText) ? [...values] : values.map((value) => Buffer.from(value as Uint8Array))
+  return new LdapChange({
+    operation: modification.op,
+    modification: new Attribute({ type: modification.attribute, values: plain }),
+  })
+}

@@ -1,0 +1,89 @@
+import { EqualityFilter } from 'ldapts'
+import type { Dn } from '../core/names.ts'
+import type { LockAssignment } from '../core/settings.ts'
+import { hasValue, sameValues, type AttributeValue, type LockObservation, type LockSlot } from '../core/state.ts'
+import { normalDn } from './dn.ts'
+import type { AccountEntry, LockContext, LockDriver, MarkedElsewhere, PlaceElsewhere } from './driver.ts'
+
+const MODES = { set: 'whole', add: 'value', remove: 'absent' } as const
+const DN_PLACEHOLDER = '{dn}'
+const LOGIN_PLACEHOLDER = '{login}'
+
+/** A lock that the configuration describes as attribute assignments, in the account's own entry or in others. */
+export function customDriver(assignments: readonly LockAssignment[]): LockDriver {
+  const own = assignments.filter((assignment) => assignment.dn === null)
+  const others = assignments.filter((assignment) => assignment.dn !== null)
+  return {
+    attributes: [...new Set(own.map((assignment) => assignment.attribute))],
+    needsPolicies: false,
+    placesElsewhere: (account) => others.map((assignment) => placeOf(assignment, account)),
+    readLock: (account, context) => readLock(account, context, own, others),
+    marks: () => own.flatMap(markOf),
+    markedElsewhere: () => others.flatMap(markedElsewhereOf),
+  }
+}
+
+function readLock(
+  account: AccountEntry,
+  context: LockContext,
+  own: readonly LockAssignment[],
+  others: readonly LockAssignment[],
+): LockObservation {
+  const slots = [
+    ...own.map((assignment) => slotOf(assignment, account, account.dn, account.values(assignment.attribute))),
+    ...others.map((assignment, index) => {
+      return slotOf(assignment, account, assignment.dn ?? account.dn, context.elsewhere[index] ?? [])
+    }),
+  ]
+  const state = slots.every(isLocked) ? 'as-ours' : 'open'
+  return { state, otherUntilUs: null, slots, notEffective: null }
+}
+
+function slotOf(
+  assignment: LockAssignment,
+  account: AccountEntry,
+  dn: Dn,
+  current: readonly AttributeValue[],
+): LockSlot {
+  const locked = assignment.values.map((value) => spelledAsIn(current, value, filled(value, account)))
+  return { dn, attribute: assignment.attribute, mode: MODES[assignment.op], current, locked }
+}
+
+function isLocked(slot: LockSlot): boolean {
+  if (slot.mode === 'whole') return sameValues(slot.current, slot.locked)
+  return slot.locked.every((value) => hasValue(slot.current, value) === (slot.mode === 'value'))
+}
+
+function filled(value: string, account: AccountEntry): string {
+  return value.replaceAll(DN_PLACEHOLDER, () => account.dn).replaceAll(LOGIN_PLACEHOLDER, () => account.login ?? '')
+}
+
+/** The server may hold the same DN in another spelling; then that one is meant. */
+function spelledAsIn(current: readonly AttributeValue[], template: string, value: string): string {
+  if (template !== DN_PLACEHOLDER) return value
+  const normal = normalDn(value)
+  const found = current.find((each) => typeof each === 'string' && normalDn(each) === normal)
+  return typeof found === 'string' ? found : value
+}
+
+function placeOf(assignment: LockAssignment, account: AccountEntry): PlaceElsewhere {
+  return {
+    dn: assignment.dn ?? account.dn,
+    attribute: assignment.attribute,
+    values: assignment.op === 'set' ? null : assignment.values.map((value) => filled(value, account)),
+  }
+}
+
+/** Accounts whose own entry carries the value; what is told by an absence, or per account, cannot be searched for. */
+function markOf(assignment: LockAssignment): EqualityFilter[] {
+  const [value] = assignment.values
+  if (assignment.op === 'remove' || value === undefined || /\{(?:dn|login)\}/.test(value)) return []
+  return [new EqualityFilter({ attribute: assignment.attribute, value })]
+}
+
+function markedElsewhereOf(assignment: LockAssignment): MarkedElsewhere[] {
+  if (assignment.op !== 'add' || assignment.dn === null) return []
+  const { dn, attribute } = assignment
+  if (assignment.values.includes(DN_PLACEHOLDER)) return [{ dn, attribute, names: 'dn' }]
+  return assignment.values.includes(LOGIN_PLACEHOLDER) ? [{ dn, attribute, names: 'login' }] : []
+}

@@ -1,0 +1,59 @@
+import { EqualityFilter, OrFilter, PresenceFilter, SubstringFilter, type Entry, type Filter } from 'ldapts'
+import { AppError } from '../core/error.ts'
+import { accountIdOf, type AccountKey, type Serial } from '../core/names.ts'
+import { formatSerial, SERIAL_PLACEHOLDER } from '../core/serial-values.ts'
+import type { DirectorySettings } from '../core/settings.ts'
+import type { Connection, SearchRequest } from './connection.ts'
+import type { AccountReader } from './account.ts'
+
+/** The account with this id. */
+export function idFilter(settings: DirectorySettings, key: AccountKey): Filter {
+  return new EqualityFilter({ attribute: settings.idAttribute, value: accountIdOf(key) })
+}
+
+/** Accounts that may carry the serial; the server compares without regard to case, so look at what comes. */
+export function serialFilter(settings: DirectorySettings, reader: AccountReader, serial: Serial): Filter {
+  const word = formatSerial(settings.serialFormat, serial)
+  if (reader.isMultiValued) return new EqualityFilter({ attribute: settings.serialAttribute, value: word })
+  return new SubstringFilter({ attribute: settings.serialAttribute, initial: '', any: [word], final: '' })
+}
+
+/** Accounts that carry a serial in our format, or a lock that looks like ours. */
+export function markedFilter(settings: DirectorySettings, reader: AccountReader, marks: readonly Filter[]): Filter {
+  const { serialAttribute: attribute, serialFormat } = settings
+  const at = serialFormat.indexOf(SERIAL_PLACEHOLDER)
+  const head = serialFormat.slice(0, at)
+  const tail = serialFormat.slice(at + SERIAL_PLACEHOLDER.length)
+  const serials = reader.isMultiValued
+    ? new SubstringFilter({ attribute, initial: head, any: [], final: tail })
+    : new SubstringFilter({ attribute, initial: '', any: [head, tail].filter((part) => part !== ''), final: '' })
+  const isAny = head === '' && tail === ''
+  const filters = [isAny ? new PresenceFilter({ attribute }) : serials, ...marks]
+  return filters.length === 1 && filters[0] !== undefined ? filters[0] : new OrFilter({ filters })
+}
+
+/**
+ * A search whose empty answer may be believed: the identity is proven after it on the same connection. A missing base
+ * is a mistake of the configuration and never "not found".
+ */
+export async function searchProven(
+  connection: Connection,
+  request: SearchRequest,
+  settings: DirectorySettings,
+): Promise<Entry[]> {
+  const entries = await connection.search(request).catch(async (error: unknown) => {
+    if (!(error instanceof AppError) || error.code !== 'entry-not-found') throw error
+    await connection.proveIdentity()
+    if (request.scope === 'base') return []
+    throw new AppError(
+      'directory-refused',
+      `directory ${settings.name}: the base ${request.base} is not there, or may not be seen`,
+      {
+        hint: 'Correct base, or let the account that Lockstep binds as read it.',
+        cause: error,
+      },
+    )
+  })
+  if (entries.length === 0) await connection.proveIdentity()
+  return entries
+}

@@ -1,0 +1,51 @@
+import type { Filter } from 'ldapts'
+import type { Dn } from '../core/names.ts'
+import type { AttributeValue, LockObservation } from '../core/state.ts'
+import type { PolicyView } from './password-policy.ts'
+import type { ServerFacts } from './server-facts.ts'
+
+/** An account's own entry as it was read. */
+export interface AccountEntry {
+  readonly dn: Dn
+  /** Null where the entry has no value that is one. */
+  readonly login: string | null
+  /** Text where it is UTF-8, else bytes; empty when absent. Only attributes that were asked for. */
+  values(attribute: string): readonly AttributeValue[]
+  text(attribute: string): string | null
+}
+
+/** A place in another entry (a group) that the lock of an account is made of. */
+export interface PlaceElsewhere {
+  readonly dn: Dn
+  readonly attribute: string
+  /** These values are looked for by the server's own matching; null: all values are read. */
+  readonly values: readonly string[] | null
+}
+
+export interface LockContext {
+  readonly nowMs: number
+  readonly facts: ServerFacts
+  /** Null for a driver that does not ask for them. */
+  readonly policies: PolicyView | null
+  /** What stands in `placesElsewhere`, in their order. */
+  readonly elsewhere: readonly (readonly AttributeValue[])[]
+}
+
+/** What locked means in one kind of directory. Pure: what it needs is read before. */
+export interface LockDriver {
+  /** Attributes of the account's own entry that it needs to see. */
+  readonly attributes: readonly string[]
+  readonly needsPolicies: boolean
+  placesElsewhere(account: AccountEntry): readonly PlaceElsewhere[]
+  readLock(account: AccountEntry, context: LockContext): LockObservation
+  /** Filters of accounts that a lock of ours may stand at; several are alternatives. */
+  marks(): readonly Filter[]
+  /** Places in other entries whose values name accounts that a lock of ours may stand at. */
+  markedElsewhere(): readonly MarkedElsewhere[]
+}
+
+export interface MarkedElsewhere {
+  readonly dn: Dn
+  readonly attribute: string
+  readonly names: 'dn' | 'login'
+}

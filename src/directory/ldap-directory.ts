@@ -1,0 +1,315 @@
+import { EqualityFilter, OrFilter, PresenceFilter, type Entry, type Filter } from 'ldapts'
+import type { ChangeDraft } from '../core/change.ts'
+import { AppError, toAppError } from '../core/error.ts'
+import { type AccountKey, type Dn, type Login, type Realm, type Serial } from '../core/names.ts'
+import type { DirectorySettings } from '../core/settings.ts'
+import type { AttributeValue, ObservedState } from '../core/state.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { FoundAccount } from '../ports/directory.ts'
+import { AccountReader, type Account } from './account.ts'
+import { writeChange } from './apply-change.ts'
+import type { SearchRequest } from './connection.ts'
+import { customDriver } from './custom.ts'
+import { idFilter, markedFilter, searchProven, serialFilter } from './directory-searches.ts'
+import { normalDn } from './dn.ts'
+import type { LockDriver, PlaceElsewhere } from './driver.ts'
+import { compileFilter, type FilterTemplate } from './filter.ts'
+import { openldapDriver } from './openldap.ts'
+import { PolicyReader } from './password-policy.ts'
+import { Pool, type PoolTimes } from './pool.ts'
+import { ReadingCache } from './reading-cache.ts'
+import { FactsReader } from './server-facts.ts'
+
+export interface Carrier {
+  readonly key: AccountKey
+  readonly dn: Dn
+}
+export type Carriers = Readonly<Record<string, readonly Carrier[]>>
+
+/** Other accounts with the same serial at most; more would say nothing new. */
+const CARRIERS_MAX = 10
+const READINGS_MAX = 4096
+const PAGE_ENTRIES = 500
+const NO_ATTRIBUTES = ['1.1']
+
+/** One directory of the configuration: what the port promises, for the accounts in it. */
+export class LdapDirectory {
+  readonly settings: DirectorySettings
+  readonly pool: Pool
+  readonly driver: LockDriver
+  readonly facts: FactsReader
+  readonly policies: PolicyReader
+  readonly #clock: Clock
+  readonly #attributes: readonly string[]
+  readonly #userFilter: FilterTemplate
+  readonly #protectFilter: Filter | null
+  readonly #protectedDns: ReadonlyMap<string, string>
+  readonly #readings = new ReadingCache<Account>(READINGS_MAX)
+  #reader: AccountReader | null = null
+
+  constructor(settings: DirectorySettings, clock: Clock, times?: PoolTimes) {
+    this.settings = settings
+    this.#clock = clock
+    this.driver = settings.type === 'openldap' ? openldapDriver : customDriver(settings.lock)
+    const { idAttribute, serialAttribute, loginAttribute, protect } = settings
+    this.#attributes = [idAttribute, serialAttribute, loginAttribute, ...this.driver.attributes]
+    this.#userFilter = compileFilter(settings.userFilter, `directories.${settings.name}.userFilter`)
+    this.#protectFilter = protect.filter === null ? null : compileFilter(protect.filter, 'guards.protect.filter')({})
+    this.#protectedDns = protectedDns(settings)
+    this.pool = new Pool(settings, clock, times)
+    this.facts = new FactsReader(this.pool, clock, this.#attributes)
+    this.policies = new PolicyReader(this.pool, clock, settings.base)
+  }
+
+  async findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount> {
+    const reader = await this.reader()
+    const atMs = this.#clock.nowMs()
+    const filter = this.#userFilter({ login, realm: realm ?? '' })
+    const [first, second] = await this.#search(reader, filter, 2)
+    if (first === undefined) {
+      throw new AppError(
+        'unknown-user',
+        `directory ${this.settings.name} has no account for this login below ${this.settings.base}`,
+        {
+          hint: 'Check userFilter and base, and that the user exists; it is tried again by itself.',
+        },
+      )
+    }
+    if (second !== undefined) {
+      throw new AppError(
+        'ambiguous-match',
+        `directory ${this.settings.name} has several accounts for one login: ${first.dn} and ${second.dn}`,
+        {
+          hint: 'Narrow userFilter or base so that it finds one.',
+        },
+      )
+    }
+    return reader.found(this.#keep(reader.fromSearch(first), atMs))
+  }
+
+  async findBySerial(serial: Serial): Promise<FoundAccount[]> {
+    const reader = await this.reader()
+    const atMs = this.#clock.nowMs()
+    const entries = await this.#search(reader, serialFilter(this.settings, reader, serial), CARRIERS_MAX)
+    const found = entries.map((entry) => reader.found(this.#keep(reader.fromSearch(entry), atMs)))
+    return found.filter((account) => account.serials.includes(serial))
+  }
+
+  async observe(key: AccountKey, carriersOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState> {
+    const reader = await this.reader()
+    if (carriersOf.length > 0) return this.#observeWithCarriers(reader, key, carriersOf)
+    const kept = maxAgeMs > 0 ? this.#readings.get(key, this.#clock.nowMs(), maxAgeMs) : undefined
+    return this.#complete(reader, kept ?? (await this.#read(reader, key)), {})
+  }
+
+  async apply(change: ChangeDraft): Promise<ObservedState> {
+    const reader = await this.reader()
+    const atMs = this.#clock.nowMs()
+    let after: Account | null
+    try {
+      after = await writeChange(this.pool, this.settings, reader, change)
+    } catch (error) {
+      this.#readings.drop(change.key)
+      if (error instanceof AppError && error.code === 'entry-not-found') throw await this.#movedOrGone(reader, change)
+      throw error
+    }
+    try {
+      const account = after?.key === change.key ? this.#keep(after, atMs) : await this.#read(reader, change.key)
+      return await this.#complete(reader, account, {})
+    } catch (cause) {
+      const message = `directory ${this.settings.name}: ${change.dn} was written and could not be read afterwards: ${toAppError(cause).message}`
+      throw new AppError('outcome-unknown', message, { hint: 'Lockstep looks at the entry again by itself.', cause })
+    }
+  }
+
+  async *walkMarked(): AsyncGenerator<ObservedState> {
+    const reader = await this.reader()
+    const filter = markedFilter(this.settings, reader, this.driver.marks())
+    const hasOthers = this.driver.markedElsewhere().length > 0
+    const seen = new Set<AccountKey>()
+    for await (const entries of this.#pages(reader, filter)) {
+      const atMs = this.#clock.nowMs()
+      for (const entry of entries) {
+        const account = this.#keep(reader.fromSearch(entry), atMs)
+        if (hasOthers) seen.add(account.key)
+        yield await this.#complete(reader, account, {})
+      }
+    }
+    for (const place of this.driver.markedElsewhere()) {
+      for (const name of await this.#textsAt(place.dn, place.attribute)) {
+        const account = await this.#accountNamed(reader, place.names, name)
+        if (account === null || seen.has(account.key)) continue
+        seen.add(account.key)
+        yield await this.#complete(reader, account, {})
+      }
+    }
+  }
+
+  /** How accounts are read; the schema is looked at when this is first needed, and now and then. */
+  async reader(): Promise<AccountReader> {
+    const fresh = this.facts.fresh
+    if (this.#reader !== null && this.#reader.facts === fresh) return this.#reader
+    const facts = fresh ?? (await this.facts.read())
+    this.#reader = new AccountReader(this.settings, facts, this.#attributes)
+    return this.#reader
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pool[Symbol.asyncDispose]()
+  }
+
+  #keep(account: Account, atMs: number): Account {
+    this.#readings.put(account.key, account, atMs)
+    return account
+  }
+
+  /** At its last known DN first, which needs no index; else wherever it is now. */
+  async #read(reader: AccountReader, key: AccountKey): Promise<Account> {
+    const atMs = this.#clock.nowMs()
+    const last = this.#readings.last(key)
+    if (last !== undefined) {
+      const request = this.#request(reader, last.dn, 'base', new PresenceFilter({ attribute: 'objectClass' }), 1)
+      const entries = await this.pool.read((connection) => searchProven(connection, request, this.settings))
+      const account = entries[0] === undefined ? null : reader.fromSearch(entries[0])
+      if (account?.key === key) return this.#keep(account, atMs)
+      this.#readings.drop(key)
+    }
+    const [entry] = await this.#search(reader, idFilter(this.settings, key), 2)
+    if (entry === undefined) {
+      throw new AppError('entry-not-found', `directory ${this.settings.name}: the account ${key} is no longer there`, {
+        hint: 'It was deleted, or left base. Nothing is left to lock or unlock.',
+      })
+    }
+    return this.#keep(reader.fromSearch(entry), atMs)
+  }
+
+  /** One search finds the account itself and all that carry the serials: an answer without itself proves nothing. */
+  async #observeWithCarriers(
+    reader: AccountReader,
+    key: AccountKey,
+    serials: readonly Serial[],
+  ): Promise<ObservedState> {
+    const atMs = this.#clock.nowMs()
+    const filters = serials.map((serial) => serialFilter(this.settings, reader, serial))
+    const filter = new OrFilter({ filters: [idFilter(this.settings, key), ...filters] })
+    const entries = await this.#search(reader, filter, 1 + CARRIERS_MAX * serials.length)
+    const accounts = entries.map((entry) => this.#keep(reader.fromSearch(entry), atMs))
+    const own = accounts.find((account) => account.key === key) ?? (await this.#read(reader, key))
+    const others = accounts.filter((account) => account.key !== key).map((account) => reader.found(account))
+    const carriers = serials.map((serial) => {
+      const carrying = others.filter((account) => account.serials.includes(serial))
+      return [serial, carrying.map((account) => ({ key: account.key, dn: account.dn }))] as const
+    })
+    return this.#complete(reader, own, Object.fromEntries(carriers))
+  }
+
+  async #complete(reader: AccountReader, account: Account, carriedElsewhere: Carriers): Promise<ObservedState> {
+    const { settings, driver } = this
+    const places = driver.placesElsewhere(account)
+    const elsewhere = places.length === 0 ? [] : await Promise.all(places.map((place) => this.#valuesAt(place)))
+    const policies = driver.needsPolicies ? (this.policies.fresh ?? (await this.policies.read(reader.facts))) : null
+    return {
+      key: account.key,
+      dn: account.dn,
+      serialAttribute: settings.serialAttribute,
+      serialAttributeMultiValued: reader.isMultiValued,
+      serialFormat: settings.serialFormat,
+      serialValues: account.values(settings.serialAttribute),
+      carriedElsewhere,
+      lock: driver.readLock(account, { nowMs: this.#clock.nowMs(), facts: reader.facts, policies, elsewhere }),
+      protectedBy: await this.#protectedBy(account.dn),
+    }
+  }
+
+  async #protectedBy(dn: Dn): Promise<string | null> {
+    const listed = this.#protectedDns.get(normalDn(dn))
+    if (listed !== undefined) return listed
+    if (this.#protectFilter === null) return null
+    const request = {
+      base: dn,
+      scope: 'base' as const,
+      filter: this.#protectFilter,
+      attributes: NO_ATTRIBUTES,
+      bytesOf: [],
+      sizeMax: 1,
+    }
+    const entries = await this.pool.read((connection) => searchProven(connection, request, this.settings))
+    return entries.length === 0 ? null : 'it matches guards.protect.filter'
+  }
+
+  /** What stands in another entry, as far as it matters for the account. */
+  async #valuesAt(place: PlaceElsewhere): Promise<readonly AttributeValue[]> {
+    if (place.values === null) return this.#textsAt(place.dn, place.attribute)
+    const found = place.values.map(async (value) => {
+      const filter = new EqualityFilter({ attribute: place.attribute, value })
+      const request = {
+        base: place.dn,
+        scope: 'base' as const,
+        filter,
+        attributes: NO_ATTRIBUTES,
+        bytesOf: [],
+        sizeMax: 1,
+      }
+      return (await this.pool.read((connection) => connection.search(request))).length > 0
+    })
+    const present = await Promise.all(found)
+    return place.values.filter((_, index) => present[index])
+  }
+
+  async #textsAt(dn: Dn, attribute: string): Promise<string[]> {
+    const filter = new PresenceFilter({ attribute: 'objectClass' })
+    const request = { base: dn, scope: 'base' as const, filter, attributes: [attribute], bytesOf: [], sizeMax: 1 }
+    const [entry] = await this.pool.read((connection) => connection.search(request))
+    const values =
+      Object.entries(entry ?? {}).find(([name]) => name.toLowerCase() === attribute.toLowerCase())?.[1] ?? []
+    return (Array.isArray(values) ? values : [values]).map(String)
+  }
+
+  async #accountNamed(reader: AccountReader, kind: 'dn' | 'login', name: string): Promise<Account | null> {
+    const atMs = this.#clock.nowMs()
+    const filter =
+      kind === 'login' ? this.#userFilter({ login: name, realm: '' }) : new PresenceFilter({ attribute: 'objectClass' })
+    const request =
+      kind === 'login'
+        ? this.#request(reader, this.settings.base, 'sub', filter, 2)
+        : this.#request(reader, name, 'base', filter, 1)
+    const entries = await this.pool.read((connection) => searchProven(connection, request, this.settings))
+    return entries.length === 1 && entries[0] !== undefined ? this.#keep(reader.fromSearch(entries[0]), atMs) : null
+  }
+
+  /** The account's DN was not there when it was written to. */
+  async #movedOrGone(reader: AccountReader, change: ChangeDraft): Promise<AppError> {
+    try {
+      const account = await this.#read(reader, change.key)
+      return new AppError(
+        'write-raced',
+        `directory ${this.settings.name}: ${change.dn} is now ${account.dn}; nothing was written`,
+      )
+    } catch (error) {
+      return toAppError(error)
+    }
+  }
+
+  #search(reader: AccountReader, filter: Filter, sizeMax: number): Promise<Entry[]> {
+    const request = this.#request(reader, this.settings.base, 'sub', filter, sizeMax)
+    return this.pool.read((connection) => searchProven(connection, request, this.settings))
+  }
+
+  /** Page by page on one connection; what a lost identity hides would look like the end. */
+  #pages(reader: AccountReader, filter: Filter): AsyncGenerator<Entry[]> {
+    const request = this.#request(reader, this.settings.base, 'sub', filter, 0)
+    return this.pool.hold(async function* (connection) {
+      yield* connection.searchPages(request, PAGE_ENTRIES)
+      await connection.proveIdentity()
+    })
+  }
+
+  #request(reader: AccountReader, base: string, scope: 'base' | 'sub', filter: Filter, sizeMax: number): SearchRequest {
+    return { base, scope, filter, attributes: reader.names.wanted, bytesOf: reader.names.canonical, sizeMax }
+  }
+}
+
+function protectedDns(settings: DirectorySettings): Map<string, string> {
+  const listed = settings.protect.dns.map((dn) => [normalDn(dn), 'its DN is in guards.protect.dns'] as const)
+  return new Map([...listed, [normalDn(settings.bindDn), 'it is the account that Lockstep binds as']])
+}

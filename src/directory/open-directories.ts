@@ -1,0 +1,108 @@
+import type { Change, ChangeDraft } from '../core/change.ts'
+import { AppError } from '../core/error.ts'
+import { directoryOf, type AccountKey, type DirectoryName, type Login, type Realm, type Serial } from '../core/names.ts'
+import type { Settings } from '../core/settings.ts'
+import type { ObservedState } from '../core/state.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
+import { LdapDirectory, type Carrier, type Carriers } from './ldap-directory.ts'
+import type { PoolTimes } from './pool.ts'
+
+/**
+ * The directories of the configuration as one port. Nothing is connected before it is needed; dispose it.
+ * @param times tests shorten them
+ */
+export function openDirectories(
+  settings: Pick<Settings, 'directories' | 'realms'>,
+  clock: Clock,
+  times?: PoolTimes,
+): DirectoryPort {
+  const directories = new Map<DirectoryName, LdapDirectory>()
+  for (const each of settings.directories) directories.set(each.name, new LdapDirectory(each, clock, times))
+  return new Directories(directories, settings.realms)
+}
+
+class Directories implements DirectoryPort {
+  readonly #directories: ReadonlyMap<DirectoryName, LdapDirectory>
+  readonly #realms: Settings['realms']
+
+  constructor(directories: ReadonlyMap<DirectoryName, LdapDirectory>, realms: Settings['realms']) {
+    this.#directories = directories
+    this.#realms = realms
+  }
+
+  async findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount> {
+    return this.#ofRealm(realm).findByLogin(login, realm)
+  }
+
+  async findBySerial(serial: Serial): Promise<readonly FoundAccount[]> {
+    const all = [...this.#directories.values()]
+    const found = await Promise.all(all.map((directory) => directory.findBySerial(serial)))
+    return found.flat()
+  }
+
+  async *walkMarked(name: DirectoryName): AsyncGenerator<ObservedState> {
+    yield* this.#named(name).walkMarked()
+  }
+
+  async observe(key: AccountKey, carriersOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState> {
+    const own = this.#named(directoryOf(key))
+    const others = carriersOf.length === 0 ? [] : [...this.#directories.values()].filter((each) => each !== own)
+    if (others.length === 0) return own.observe(key, carriersOf, maxAgeMs)
+    const [observed, ...elsewhere] = await Promise.all([
+      own.observe(key, carriersOf, maxAgeMs),
+      ...others.map((directory) => carriersIn(directory, carriersOf)),
+    ])
+    return { ...observed, carriedElsewhere: merged([observed.carriedElsewhere, ...elsewhere]) }
+  }
+
+  async apply(change: Change | ChangeDraft): Promise<ObservedState> {
+    return this.#named(directoryOf(change.key)).apply(change)
+  }
+
+  names(): readonly DirectoryName[] {
+    return [...this.#directories.keys()]
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#directories.values()].map((directory) => directory[Symbol.asyncDispose]()))
+  }
+
+  /** One directory takes every realm where nobody said which realm is whose. */
+  #ofRealm(realm: Realm | null): LdapDirectory {
+    const all = [...this.#directories.values()]
+    const [only] = all.length === 1 ? all : []
+    const isUnmapped = Object.keys(this.#realms).length === 0
+    if (only !== undefined && (realm === null || isUnmapped)) return only
+    if (realm === null) throw unmapped('an event without a realm, and there are several directories')
+    const name = this.#realms[realm]
+    if (name === undefined) throw unmapped(`the realm ${realm} belongs to no directory`)
+    return this.#named(name)
+  }
+
+  #named(name: DirectoryName): LdapDirectory {
+    const directory = this.#directories.get(name)
+    if (directory === undefined) throw unmapped(`the directory ${name} is not in the configuration`)
+    return directory
+  }
+}
+
+async function carriersIn(directory: LdapDirectory, serials: readonly Serial[]): Promise<Carriers> {
+  const found = await Promise.all(serials.map((serial) => directory.findBySerial(serial)))
+  const carriers = serials.map((serial, index) => {
+    return [serial, (found[index] ?? []).map(({ key, dn }): Carrier => ({ key, dn }))] as const
+  })
+  return Object.fromEntries(carriers)
+}
+
+function merged(all: readonly Carriers[]): Carriers {
+  const result: Record<string, readonly Carrier[]> = {}
+  for (const carriers of all) {
+    for (const [serial, list] of Object.entries(carriers)) result[serial] = [...(result[serial] ?? []), ...list]
+  }
+  return result
+}
+
+function unmapped(what: string): AppError {
+  return new AppError('realm-unmapped', what, { hint: 'Add it under realms (or directories) in the configuration.' })
+}

@@ -1,0 +1,129 @@
+import { ResultCodeError } from 'ldapts'
+import { AppError, type ErrorCode } from '../core/error.ts'
+
+/** What was tried, for the message: never a value or a secret. */
+export interface Attempt {
+  readonly directory: string
+  readonly url: string
+  readonly kind: 'bind' | 'read' | 'write'
+  /** The entry that it was about. */
+  readonly dn: string
+  /** The attributes that were to be written. */
+  readonly attributes?: readonly string[]
+}
+
+interface Meaning {
+  readonly code: ErrorCode
+  readonly text: string
+  readonly hint: string
+}
+
+const NOT_PERMITTED_HINT =
+  'Give the account that Lockstep binds as this right. OpenLDAP: an olcAccess clause "to attrs=…" that comes before any other for the attribute, with "by dn.exact=… write".'
+
+/** LDAP result codes (RFC 4511, appendix A.1; 122 RFC 4528) that mean the same whatever was tried. */
+const MEANINGS: Readonly<Record<number, Meaning>> = {
+  3: {
+    code: 'directory-timeout',
+    text: 'the server gave up at its time limit',
+    hint: 'Index the attributes of the search filter.',
+  },
+  7: { code: 'directory-bind-refused', text: 'the server does not offer simple binds', hint: 'Allow simple binds.' },
+  8: {
+    code: 'directory-identity-lost',
+    text: 'the server no longer takes the connection for authenticated',
+    hint: 'The connection is opened anew by itself; check proxies between here and the server.',
+  },
+  10: {
+    code: 'directory-refused',
+    text: 'the server refers to another one (a read-only replica does)',
+    hint: 'Put the URL of the provider into urls.',
+  },
+  13: {
+    code: 'directory-tls',
+    text: 'the server wants an encrypted connection',
+    hint: 'Use an ldaps:// URL, or ldap:// with startTls: required.',
+  },
+  16: { code: 'write-raced', text: 'a value that was to be replaced is no longer there', hint: '' },
+  17: {
+    code: 'directory-refused',
+    text: 'the server does not know the attribute',
+    hint: 'For pwdAccountLockedTime load the ppolicy module and overlay; otherwise correct the name of the attribute.',
+  },
+  18: {
+    code: 'directory-refused',
+    text: 'the filter does not suit the attribute',
+    hint: 'Correct the filter or the attribute.',
+  },
+  20: { code: 'write-raced', text: 'the value is there already', hint: '' },
+  21: {
+    code: 'directory-refused',
+    text: 'the value does not suit the syntax of the attribute',
+    hint: 'Choose an attribute of a text syntax, or correct the value.',
+  },
+  32: { code: 'entry-not-found', text: 'there is no such entry, or it may not be seen', hint: '' },
+  34: { code: 'directory-refused', text: 'the DN is malformed', hint: 'Correct the DN in the configuration.' },
+  48: {
+    code: 'directory-bind-refused',
+    text: 'the account cannot bind with a password',
+    hint: 'Give the account of bindDn a userPassword.',
+  },
+  49: {
+    code: 'directory-bind-refused',
+    text: 'the DN or the password is wrong, or the account is locked',
+    hint: 'Try it with: ldapwhoami -x -H URL -D BINDDN -W; then correct bindDn or the password file.',
+  },
+  50: { code: 'directory-not-permitted', text: 'the right for it is missing', hint: NOT_PERMITTED_HINT },
+  51: { code: 'directory-busy', text: 'the server is busy', hint: 'It is tried again by itself.' },
+  52: { code: 'directory-unreachable', text: 'the server is not available now', hint: 'It is tried again by itself.' },
+  65: {
+    code: 'directory-refused',
+    text: 'the object classes of the entry do not allow the attribute',
+    hint: 'Choose an attribute that the accounts’ object classes allow.',
+  },
+  122: { code: 'write-raced', text: 'the entry is no longer as it was when it was read', hint: '' },
+}
+
+/** slapd's words for a second value of a single-valued attribute, which it reports as 19. */
+const SECOND_VALUE = /multiple values|single-?valued/i
+const DIAGNOSTIC_LENGTH_MAX = 200
+
+/** The LDAP result code of what ldapts threw, or null when it was no answer of the server. */
+export function resultCodeOf(thrown: unknown): number | null {
+  return thrown instanceof ResultCodeError ? thrown.code : null
+}
+
+/** The one place that turns an answer of the server into an error of ours. */
+export function errorOfResult(thrown: ResultCodeError, attempt: Attempt): AppError {
+  const meaning = meaningOf(thrown, attempt)
+  const what = { bind: 'bind as', read: 'read', write: 'write to' }[attempt.kind]
+  const attributes = attempt.attributes?.length ? ` (${attempt.attributes.join(', ')})` : ''
+  const said = diagnosticOf(thrown)
+  const message = `directory ${attempt.directory}: cannot ${what} ${attempt.dn || 'the root DSE'}${attributes} at ${attempt.url}: ${meaning.text} (LDAP ${thrown.code}${said})`
+  return new AppError(meaning.code, message, { hint: meaning.hint, cause: thrown })
+}
+
+function meaningOf(thrown: ResultCodeError, attempt: Attempt): Meaning {
+  if (thrown.code === 19 && attempt.kind === 'write' && SECOND_VALUE.test(thrown.message)) {
+    return { code: 'write-raced', text: 'another value is there already', hint: '' }
+  }
+  if (thrown.code === 3 && attempt.kind === 'write') {
+    return { code: 'outcome-unknown', text: 'the server gave up at its time limit', hint: 'Lockstep looks again.' }
+  }
+  return (
+    MEANINGS[thrown.code] ?? {
+      code: 'directory-refused',
+      text: 'the server refused',
+      hint: 'See the log of the directory server.',
+    }
+  )
+}
+
+/** The server's own words, in one short line. */
+function diagnosticOf(thrown: ResultCodeError): string {
+  const text = thrown.message
+    .replace(/ Code: 0x[0-9a-f]+$/, '')
+    .replace(/\s+/g, ' ')
+    .trim()
+  return text === '' ? '' : `: ${text.slice(0, DIAGNOSTIC_LENGTH_MAX)}`
+}

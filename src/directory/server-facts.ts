@@ -1,0 +1,162 @@
+import type { Entry } from 'ldapts'
+import { PresenceFilter, EqualityFilter } from 'ldapts'
+import type { Clock } from '../ports/clock.ts'
+import { AppError } from '../core/error.ts'
+import { ASSERTION_OID, PASSWORD_POLICY_OID, POST_READ_OID } from './controls.ts'
+import { isWithin, normalDn } from './dn.ts'
+import type { Pool } from './pool.ts'
+
+/** What a server says of itself (RFC 4512, 5.1) and of the attributes that we use (4.2). */
+export interface ServerFacts {
+  readonly vendor: string
+  readonly namingContexts: readonly string[]
+  /** Object identifiers; null: the server does not tell. */
+  readonly controls: readonly string[] | null
+  readonly hasPostRead: boolean
+  readonly hasAssertion: boolean
+  /** Whether the password policy module is loaded; null: not known. */
+  readonly hasPasswordPolicy: boolean | null
+  /** The server's spelling of an attribute's name; the name itself where the schema cannot be read. */
+  canonical(name: string): string
+  isSingleValued(name: string): boolean
+  isKnown(name: string): boolean | null
+}
+
+interface AttributeType {
+  readonly canonical: string
+  readonly isSingleValued: boolean
+}
+
+/** So long facts are believed; a server's set-up rarely changes. */
+const FACTS_MAX_AGE_MS = 600_000
+
+/** Reads the facts when they are first needed, once for all that wait, and again when they are old. */
+export class FactsReader {
+  readonly #pool: Pool
+  readonly #clock: Clock
+  readonly #attributes: readonly string[]
+  #facts: ServerFacts | null = null
+  #atMs = 0
+  #reading: Promise<ServerFacts> | null = null
+
+  /** @param attributes those whose schema is wanted */
+  constructor(pool: Pool, clock: Clock, attributes: readonly string[]) {
+    this.#pool = pool
+    this.#clock = clock
+    this.#attributes = attributes
+  }
+
+  /** Without waiting, where they are known and fresh. */
+  get fresh(): ServerFacts | null {
+    const ageMs = this.#clock.nowMs() - this.#atMs
+    return ageMs >= 0 && ageMs < FACTS_MAX_AGE_MS ? this.#facts : null
+  }
+
+  async read(): Promise<ServerFacts> {
+    this.#reading ??= this.#load().finally(() => (this.#reading = null))
+    return this.#reading
+  }
+
+  async #load(): Promise<ServerFacts> {
+    const root = await this.#searchBase('', ROOT_ATTRIBUTES, 'objectClass')
+    const subschema = textsOf(root, 'subschemaSubentry')[0]
+    const schema = subschema === undefined ? null : await this.#searchBase(subschema, ['attributeTypes'], 'subschema')
+    this.#facts = factsFrom(root, schema, this.#attributes)
+    this.#atMs = this.#clock.nowMs()
+    return this.#facts
+  }
+
+  async #searchBase(
+    base: string,
+    attributes: readonly string[],
+    kind: 'objectClass' | 'subschema',
+  ): Promise<Entry | null> {
+    const filter =
+      kind === 'subschema'
+        ? new EqualityFilter({ attribute: 'objectClass', value: 'subschema' })
+        : new PresenceFilter({ attribute: 'objectClass' })
+    const request = { base, scope: 'base' as const, filter, attributes, bytesOf: [], sizeMax: 1 }
+    try {
+      return (await this.#pool.read((connection) => connection.search(request)))[0] ?? null
+    } catch (error) {
+      const isHidden =
+        error instanceof AppError && (error.code === 'entry-not-found' || error.code === 'directory-not-permitted')
+      if (isHidden) return null
+      throw error
+    }
+  }
+}
+
+const ROOT_ATTRIBUTES = [
+  'vendorName',
+  'vendorVersion',
+  'objectClass',
+  'namingContexts',
+  'supportedControl',
+  'subschemaSubentry',
+]
+
+function factsFrom(root: Entry | null, schema: Entry | null, wanted: readonly string[]): ServerFacts {
+  const controls = textsOf(root, 'supportedControl')
+  const has = (oid: string): boolean => controls.includes(oid)
+  const types = schema === null ? null : attributeTypes(textsOf(schema, 'attributeTypes'), wanted)
+  const typeOf = (name: string): AttributeType | undefined => types?.get(name.toLowerCase())
+  return {
+    vendor: vendorOf(root),
+    namingContexts: textsOf(root, 'namingContexts'),
+    controls: controls.length > 0 ? controls : null,
+    hasPostRead: has(POST_READ_OID),
+    hasAssertion: has(ASSERTION_OID),
+    hasPasswordPolicy: controls.length > 0 ? has(PASSWORD_POLICY_OID) : null,
+    canonical: (name) => typeOf(name)?.canonical ?? name,
+    isSingleValued: (name) => typeOf(name)?.isSingleValued ?? false,
+    isKnown: (name) => (types === null ? null : types.has(name.toLowerCase())),
+  }
+}
+
+/** Only the wanted ones of perhaps thousands of definitions are kept. */
+function attributeTypes(definitions: readonly string[], wanted: readonly string[]): Map<string, AttributeType> {
+  const open = new Set(wanted.map((name) => name.toLowerCase()))
+  const found = new Map<string, AttributeType>()
+  for (const definition of definitions) {
+    const names = namesIn(definition)
+    const [canonical] = names
+    if (canonical === undefined || !names.some((name) => open.has(name.toLowerCase()))) continue
+    const type = { canonical, isSingleValued: /\sSINGLE-VALUE\b/.test(withoutQuoted(definition)) }
+    for (const name of names) found.set(name.toLowerCase(), type)
+  }
+  return found
+}
+
+/** `( 2.5.4.13 NAME 'description' …` or `NAME ( 'cn' 'commonName' )`; the number counts as a name too, at the end. */
+function namesIn(definition: string): string[] {
+  const match = /^\s*\(\s*([0-9A-Za-z.-]+)\s+NAME\s+(?:'([^']*)'|\(([^)]*)\))/.exec(definition)
+  if (match === null) return []
+  const [, oid = '', single, several = ''] = match
+  const names = single === undefined ? [...several.matchAll(/'([^']*)'/g)].map(([, name = '']) => name) : [single]
+  return [...names, oid]
+}
+
+function withoutQuoted(definition: string): string {
+  return definition.replace(/'[^']*'/g, '')
+}
+
+function vendorOf(root: Entry | null): string {
+  const told = [...textsOf(root, 'vendorName'), ...textsOf(root, 'vendorVersion')].join(' ')
+  if (told !== '') return told
+  return textsOf(root, 'objectClass').some((name) => /^OpenLDAProotDSE$/i.test(name)) ? 'OpenLDAP' : ''
+}
+
+/** The suffix that a DN lies in, or null. */
+export function namingContextOf(facts: ServerFacts, dn: string): string | null {
+  const normal = normalDn(dn)
+  return facts.namingContexts.find((context) => isWithin(normal, normalDn(context))) ?? null
+}
+
+export function textsOf(entry: Entry | null, name: string): string[] {
+  if (entry === null) return []
+  const raw = entry[name] ?? entry[Object.keys(entry).find((key) => key.toLowerCase() === name.toLowerCase()) ?? '']
+  if (raw === undefined) return []
+  const list = Array.isArray(raw) ? raw : [raw]
+  return list.map((value) => value.toString())
+}

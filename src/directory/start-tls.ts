@@ -1,0 +1,70 @@
+import type { Socket } from 'node:net'
+import { BerReader } from 'ldapts'
+import { AppError } from '../core/error.ts'
+
+/** ExtendedRequest of message 1 with the name 1.3.6.1.4.1.1466.20037 (RFC 4511, 4.14.1). */
+const OID = '1.3.6.1.4.1.1466.20037'
+const REQUEST = Buffer.from([
+  0x30,
+  5 + OID.length + 2,
+  2,
+  1,
+  1,
+  0x77,
+  OID.length + 2,
+  0x80,
+  OID.length,
+  ...Buffer.from(OID),
+])
+const RESPONSE_BYTES_MAX = 4096
+const EXTENDED_RESPONSE = 0x78
+
+/**
+ * Asks the server to start TLS on a plain connection, and returns when it agreed. Nothing else may be on its way.
+ * Fails with `directory-tls` (refused, or an answer that is none), `directory-timeout`, `directory-unreachable`.
+ */
+export function requestStartTls(socket: Socket, timeoutMs: number, what: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let received = Buffer.alloc(0)
+    const finish = (error: AppError | null): void => {
+      clearTimeout(timer)
+      socket.off('data', onData).off('error', onClose).off('close', onClose)
+      socket.pause()
+      if (error === null) resolve()
+      else reject(error)
+    }
+    const onClose = (): void => {
+      finish(new AppError('directory-unreachable', `${what}: the server closed the connection instead of starting TLS`))
+    }
+    const onData = (chunk: Buffer): void => {
+      received = Buffer.concat([received, chunk])
+      const code = resultOf(received)
+      if (code === 0) finish(null)
+      else if (code !== null || received.length > RESPONSE_BYTES_MAX) finish(refused(code, what))
+    }
+    const timer = setTimeout(() => {
+      finish(new AppError('directory-timeout', `${what}: no answer to StartTLS within ${timeoutMs} ms`))
+    }, timeoutMs)
+    socket.on('data', onData).on('error', onClose).on('close', onClose)
+    socket.write(REQUEST)
+  })
+}
+
+function refused(code: number | null, what: string): AppError {
+  return new AppError('directory-tls', `${what}: the server refuses StartTLS (LDAP ${code ?? 'answer malformed'})`, {
+    hint: 'Set up TLS in the directory server, or use its ldaps:// port.',
+  })
+}
+
+/** The result code of a whole response; null while bytes are missing; 2 (protocolError) for something else. */
+function resultOf(bytes: Buffer): number | null {
+  try {
+    const reader = new BerReader(bytes)
+    if (reader.readSequence(0x30) === null || reader.remain < reader.length) return null
+    reader.readInt()
+    if (reader.readSequence() !== EXTENDED_RESPONSE) return 2
+    return reader.readEnumeration()
+  } catch {
+    return 2
+  }
+}

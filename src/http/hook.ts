@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { toAppError, type AppError } from '../core/error.ts'
+import { TOKEN_EVENT_KINDS, type Event, type TokenEventKind } from '../core/event.ts'
+import type { HttpSettings } from '../core/settings.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { IntakePort, Refused } from '../ports/intake.ts'
+import { newAllowList, plainAddress } from './allow-list.ts'
+import { failure, failureOf, NOT_FOUND, type Answer } from './answer.ts'
+import { readBody } from './body.ts'
+import type { HookSecret } from './hook-secret.ts'
+import { newRateLimit } from './rate-limit.ts'
+
+/**
+ * `POST /hooks/privacyidea/<secret>/<kind>` and `GET /healthz`. privacyIDEA cannot sign what it sends, so the secret is
+ * part of the path; neither the path nor the body ever goes into a log line or an answer.
+ *
+ * | answer | when |
+ * | --- | --- |
+ * | 202 `{"accepted":n}` | the events are durable; `refused` is there when some serials of a list were none |
+ * | 400 | the body says nothing that could be an event (that is on record) |
+ * | 404 | wrong secret, unknown path or kind, an address that may not call: always the same |
+ * | 405, 413, 429 | wrong method, body too large, too many requests |
+ * | 503 | the store could not take it now; `/healthz`: not ready |
+ */
+const PREFIX = '/hooks/privacyidea/'
+const HEALTH_PATH = '/healthz'
+/** Everybody who may look at the health, besides those who may call. */
+const LOOPBACK = newAllowList([])
+
+/** Makes events of a body; intake/webhook.ts has it. */
+export type HookReader = (
+  kind: TokenEventKind,
+  contentType: string,
+  body: Buffer,
+  origin: { readonly id: string; readonly source: 'webhook'; readonly takenAtUs: number },
+) => { readonly events: readonly Event[]; readonly refused: readonly Refused[] }
+
+export interface HookOptions {
+  readonly settings: HttpSettings
+  readonly intake: IntakePort
+  readonly clock: Clock
+  readonly readHook: HookReader
+  readonly isReady: () => boolean
+  readonly onError: (error: AppError) => void
+}
+
+export type Handler = (request: IncomingMessage) => Promise<Answer>
+
+export function newHandler(options: HookOptions, secret: HookSecret): Handler {
+  const { settings, clock } = options
+  const allowed = newAllowList(settings.allow)
+  const callers = newRateLimit(settings.requestsPerSecondMax)
+  const all = newRateLimit(settings.requestsPerSecondMax)
+  const nextTimeUs = newTimestamps(clock)
+
+  return async (request) => {
+    const address = plainAddress(request.socket.remoteAddress ?? '')
+    const [path = ''] = (request.url ?? '').split('?', 1)
+    const mayCall = allowed.allows(address)
+    if (path === HEALTH_PATH && (mayCall || LOOPBACK.allows(address))) return health(request, options.isReady())
+    if (!mayCall) return NOT_FOUND
+    if (!callers.admit(address, clock.nowMs())) return tooMany()
+    const target = targetOf(path)
+    // Compared even when the path is wrong already, so that the time tells nothing.
+    const isSecret = secret.matches(target.secret)
+    if (!isSecret || target.kind === null) return NOT_FOUND
+    if (request.method !== 'POST') return failure(405, 'method-not-allowed', 'POST is expected.', { allow: 'POST' })
+    if (!all.admit('', clock.nowMs())) return tooMany()
+    return takeHook(options, request, target.kind, nextTimeUs())
+  }
+}
+
+/** The secret is what stands between the prefix and the last `/`, so that it may hold one. */
+function targetOf(path: string): { secret: string; kind: TokenEventKind | null } {
+  if (!path.startsWith(PREFIX)) return { secret: '', kind: null }
+  const slash = path.lastIndexOf('/')
+  const kind = TOKEN_EVENT_KINDS.find((each) => each === path.slice(slash + 1)) ?? null
+  return { secret: decode(path.slice(PREFIX.length, Math.max(slash, PREFIX.length))), kind }
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+function health(request: IncomingMessage, isReady: boolean): Answer {
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    return failure(405, 'method-not-allowed', 'GET is expected.', { allow: 'GET, HEAD' })
+  }
+  return isReady ? { status: 200, body: { status: 'ready' } } : { status: 503, body: { status: 'not-ready' } }
+}
+
+function tooMany(): Answer {
+  return failure(429, 'rate-limited', 'Too many requests.', { 'retry-after': '1' })
+}
+
+async function takeHook(
+  { settings, intake, readHook, onError }: HookOptions,
+  request: IncomingMessage,
+  kind: TokenEventKind,
+  takenAtUs: number,
+): Promise<Answer> {
+  const body = await readBody(request, settings.bodyBytesMax)
+  if (body === 'too-large') {
+    return failure(413, 'too-large', `The body may have at most ${settings.bodyBytesMax} bytes.`)
+  }
+  if (body === 'cut-off') return failure(408, 'cut-off', 'The body did not come to its end.')
+  const origin = { id: `hook-${randomUUID()}`, source: 'webhook', takenAtUs } as const
+  try {
+    const { events, refused } = readHook(kind, request.headers['content-type'] ?? '', body, origin)
+    await intake.take(events, refused)
+    const [first] = refused
+    if (events.length === 0 && first !== undefined)
+      return { ...failure(400, 'event-invalid', first.reason), close: false }
+    return { status: 202, body: { accepted: events.length, ...(first === undefined ? {} : { refused: first.reason }) } }
+  } catch (thrown) {
+    const error = toAppError(thrown)
+    onError(error)
+    return failureOf(error)
+  }
+}
+
+/** Microseconds since 1970, each later than the one before: requests that came one after the other stay so. */
+function newTimestamps(clock: Clock): () => number {
+  let lastUs = 0
+  return () => {
+    lastUs = Math.max(clock.nowMs() * 1000, lastUs + 1)
+    return lastUs
+  }
+}

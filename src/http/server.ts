@@ -1,0 +1,156 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { AppError, toAppError } from '../core/error.ts'
+import type { SecretReader } from '../ports/secret.ts'
+import { failureOf, send, type Answer } from './answer.ts'
+import { newHandler, type Handler, type HookOptions } from './hook.ts'
+import { openHookSecret } from './hook-secret.ts'
+
+/** The listener: `node:http` itself, since two paths need no framework, and every limit is set here. */
+
+const HEADER_BYTES_MAX = 8 * 1024
+const HEADERS_MAX = 64
+const CONNECTIONS_MAX = 256
+/** One caller cannot take all the connections. */
+const CONNECTIONS_PER_ADDRESS_MAX = 64
+const REQUESTS_PER_CONNECTION_MAX = 1000
+const BACKLOG_MAX = 256
+/** How long the rest of an unwanted body is read and thrown away, so that the caller gets to see the answer. */
+const LINGER_MS = 1000
+/** How long requests that are being answered may take when the server stops. */
+const STOP_MS = 5000
+
+export interface HttpLimits {
+  /** Headers, and body, must be there after so long. */
+  readonly requestMs: number
+  /** A connection without a request is closed after so long. */
+  readonly idleMs: number
+}
+const LIMITS: HttpLimits = { requestMs: 10_000, idleMs: 5000 }
+
+export interface HttpOptions extends Omit<HookOptions, 'onError'> {
+  readonly readSecret: SecretReader
+  /** An event that could not be recorded, or a secret that cannot be read any more. */
+  readonly onError?: (error: AppError) => void
+  readonly limits?: Partial<HttpLimits>
+}
+
+export interface HttpServer extends AsyncDisposable {
+  /** `host:port`, with the port that the system chose where 0 was asked for. */
+  readonly address: string
+}
+
+/** Fails with `address-in-use`, `file-not-permitted` (a port below 1024), `config-invalid` (address, secret). */
+export async function startHttp(options: HttpOptions): Promise<HttpServer> {
+  const { settings, clock, readSecret, onError = () => undefined } = options
+  const limits = { ...LIMITS, ...options.limits }
+  const secret = openHookSecret(() => readSecret(settings.hookSecret), () => clock.nowMs(), onError)
+  const server = newServer(newHandler({ ...options, onError }, secret), limits, onError)
+  await listen(server, settings.host, settings.port)
+  const bound = server.address()
+  const port = typeof bound === 'object' && bound !== null ? bound.port : settings.port
+  return { address: hostPort(settings.host, port), [Symbol.asyncDispose]: () => stop(server) }
+}
+
+function newServer(handle: Handler, limits: HttpLimits, onError: (error: AppError) => void): Server {
+  const server = createServer({
+    maxHeaderSize: HEADER_BYTES_MAX,
+    headersTimeout: limits.requestMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.idleMs,
+    connectionsCheckingInterval: Math.max(50, Math.min(1000, limits.requestMs / 4)),
+  })
+  server.maxHeadersCount = HEADERS_MAX
+  server.maxConnections = CONNECTIONS_MAX
+  server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX
+  // Nothing at all happens on the connection: the last resort, also while a slow reader takes its answer.
+  server.timeout = limits.requestMs + limits.idleMs
+  server.on('connection', newConnectionLimit())
+  server.on('request', (request, response) => void answer(handle, request, response, onError))
+  return server
+}
+
+async function answer(
+  handle: Handler,
+  request: IncomingMessage,
+  response: ServerResponse,
+  onError: (error: AppError) => void,
+): Promise<void> {
+  response.on('error', () => undefined)
+  let result: Answer
+  try {
+    result = await handle(request)
+  } catch (thrown) {
+    const error = toAppError(thrown)
+    onError(error)
+    result = failureOf(error)
+  }
+  send(response, result, request.method !== 'HEAD')
+  if (!request.complete) discard(request)
+}
+
+/** Reads on for a moment: closing with unread data would reset the connection and destroy the answer. */
+function discard(request: IncomingMessage): void {
+  request.on('error', () => undefined)
+  request.resume()
+  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS)
+  request.socket.once('close', () => clearTimeout(timer))
+}
+
+function newConnectionLimit(): (socket: Socket) => void {
+  const open = new Map<string, number>()
+  return (socket) => {
+    const address = socket.remoteAddress ?? ''
+    const count = (open.get(address) ?? 0) + 1
+    open.set(address, count)
+    socket.once('close', () => {
+      const left = (open.get(address) ?? 1) - 1
+      if (left > 0) open.set(address, left)
+      else open.delete(address)
+    })
+    if (count > CONNECTIONS_PER_ADDRESS_MAX) socket.destroy()
+  }
+}
+
+async function listen(server: Server, host: string, port: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const fail = (thrown: Error): void => reject(listenError(thrown, hostPort(host, port)))
+  server.once('error', fail)
+  server.listen({ host, port, backlog: BACKLOG_MAX }, resolve)
+  await promise
+  server.off('error', fail)
+}
+
+function listenError(thrown: Error, where: string): AppError {
+  const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : ''
+  switch (code) {
+    case 'EADDRINUSE':
+      return new AppError('address-in-use', `${where} is in use by another process.`, {
+        hint: `Set intake.http.listen to a free port, or stop that process: \`ss -ltnp\` names it.`,
+        cause: thrown,
+      })
+    case 'EACCES':
+      return new AppError('file-not-permitted', `No permission to listen on ${where}.`, {
+        hint: 'Set intake.http.listen to a port of at least 1024.',
+        cause: thrown,
+      })
+    default:
+      return new AppError('config-invalid', `Cannot listen on ${where} (${code}).`, {
+        hint: 'Set intake.http.listen to an address of this machine, as in 127.0.0.1:8640.',
+        cause: thrown,
+      })
+  }
+}
+
+async function stop(server: Server): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  server.close(() => resolve())
+  server.closeIdleConnections()
+  const timer = setTimeout(() => server.closeAllConnections(), STOP_MS)
+  await promise
+  clearTimeout(timer)
+}
+
+function hostPort(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

@@ -1,0 +1,84 @@
+import type { Change, ChangeKind, EntryModification } from '../core/change.ts'
+import { headerOf, utcStamp, writeChangeLdif } from '../core/ldif.ts'
+import type { DiskJob, DiskStep } from './disk-job.ts'
+import type { WaitingFolder } from './layout.ts'
+
+/** What the change's life asks of the disk. Pure; the same change gives the same files. */
+
+export function prepareJob(change: Change): DiskJob {
+  const stamp = utcStamp(change.plannedAtMs)
+  const forward = textOf(change, change.kind, change.forward)
+  switch (change.kind) {
+    case 'lock': {
+      const text = textOf(change, 'unlock', change.inverse)
+      return forEach(change, (name) => [
+        { kind: 'put-waiting', folder: 'unlock', name, account: change.key, stamp, text },
+        { kind: 'put-forward', name, text: forward },
+      ])
+    }
+    case 'register': {
+      const text = textOf(change, 'unregister', change.inverse)
+      return forEach(change, (name) => [
+        { kind: 'put-waiting', folder: 'unregister', name, account: change.key, stamp, text },
+        { kind: 'put-history', folder: 'register/history', name, stamp, text: forward },
+      ])
+    }
+    case 'unlock':
+    case 'unregister': {
+      const { kind: folder, key: account } = change
+      return forEach(change, (name) => [{ kind: 'keep-waiting', folder, name, account, stamp, text: forward }])
+    }
+  }
+}
+
+export function appliedJob(change: Change): DiskJob {
+  const stamp = utcStamp(change.plannedAtMs)
+  switch (change.kind) {
+    case 'lock':
+      return forEach(change, (name) => [{ kind: 'to-history', folder: 'lock', name, stamp }])
+    case 'register':
+      return { steps: [] }
+    case 'unlock':
+    case 'unregister': {
+      const { kind: folder, key: account } = change
+      const text = textOf(change, change.kind, change.forward)
+      return forEach(change, (name) => [{ kind: 'settle-waiting', folder, name, account, stamp, text }])
+    }
+  }
+}
+
+/**
+ * An unregister that did not happen leaves its file: the serial still stands there, and the file still takes it out.
+ */
+export function abandonedJob(change: Change, keep: readonly string[]): DiskJob {
+  const stamp = utcStamp(change.plannedAtMs)
+  const drop = (folder: WaitingFolder, name: string): DiskStep[] =>
+    keep.includes(name) ? [] : [{ kind: 'drop-waiting', folder, name, account: change.key }]
+  switch (change.kind) {
+    case 'lock':
+      return forEach(change, (name) => [
+        { kind: 'drop-waiting', folder: 'lock', name, account: change.key },
+        ...drop('unlock', name),
+      ])
+    case 'register': {
+      const text = textOf(change, 'register', change.forward)
+      return forEach(change, (name) => [
+        { kind: 'drop-history', folder: 'register/history', name, stamp, text },
+        ...drop('unregister', name),
+      ])
+    }
+    case 'unlock':
+      return forEach(change, (name) => drop('unlock', name))
+    case 'unregister':
+      return { steps: [] }
+  }
+}
+
+function forEach(change: Change, stepsOf: (name: string) => readonly DiskStep[]): DiskJob {
+  return { steps: change.holds.flatMap((name) => stepsOf(name)) }
+}
+
+function textOf(change: Change, event: ChangeKind, entries: readonly EntryModification[]): string {
+  const { plannedAtMs: atMs, actor, key: account, id, reason } = change
+  return writeChangeLdif(entries, headerOf({ atMs, event, actor, account, change: id, reason }))
+}

@@ -1,0 +1,56 @@
+import type { HistoryFolder, WaitingFolder } from './layout.ts'
+
+/**
+ * One step on the disk, as plain data for whichever thread does it. Each can be repeated after a crash. `account` is
+ * the account's key: a file whose header names another one is that account's (a serial that moves from one account to
+ * another is a name for both, for a moment).
+ */
+export type DiskStep =
+  /** Puts the forward file of a lock in place, over whatever stands there. */
+  | { readonly kind: 'put-forward'; readonly name: string; readonly text: string }
+  /** Puts a waiting file in place; one of another account moves to history first. */
+  | WaitingStep<'put-waiting'>
+  /** Makes sure that a waiting file with these records is there; one of another account is left alone. */
+  | WaitingStep<'keep-waiting'>
+  /** The waiting file was applied: moves it to history. Where another account's stands there, only writes history. */
+  | WaitingStep<'settle-waiting'>
+  /** Writes a waiting file unless there is one. */
+  | { readonly kind: 'ensure-waiting'; readonly folder: WaitingFolder; readonly name: string; readonly text: string }
+  | {
+      readonly kind: 'put-history'
+      readonly folder: HistoryFolder
+      readonly name: string
+      readonly stamp: string
+      readonly text: string
+    }
+  /** Takes back what `put-history` wrote. */
+  | {
+      readonly kind: 'drop-history'
+      readonly folder: HistoryFolder
+      readonly name: string
+      readonly stamp: string
+      readonly text: string
+    }
+  /** Moves a waiting file to history, if it is there. */
+  | { readonly kind: 'to-history'; readonly folder: WaitingFolder; readonly name: string; readonly stamp: string }
+  /** Removes a waiting file, if it is there; with an account, only that account's. */
+  | {
+      readonly kind: 'drop-waiting'
+      readonly folder: WaitingFolder
+      readonly name: string
+      readonly account: string | null
+    }
+
+interface WaitingStep<Kind extends string> {
+  readonly kind: Kind
+  readonly folder: WaitingFolder
+  readonly name: string
+  readonly account: string
+  readonly stamp: string
+  readonly text: string
+}
+
+/** What one call of the port asks for; done when all of its steps are on disk. */
+export interface DiskJob {
+  readonly steps: readonly DiskStep[]
+}

@@ -1,0 +1,175 @@
+import { Worker } from 'node:worker_threads'
+import { AppError, toAppError } from '../core/error.ts'
+import { openBatchRunner, type RunBatch } from './disk-batch.ts'
+import type { DiskJob } from './disk-job.ts'
+import { errorOfFailure, type FileFailure } from './file-error.ts'
+
+/**
+ * Gathers what is asked for at the same time into batches, one at a time. A few jobs are done on this thread: nothing
+ * is quicker for one event. Under load a worker thread takes over, which leaves about 10 µs of this thread's time per
+ * job instead of 200; it ends when there was nothing to do for a while, since it takes some 20 MB.
+ */
+
+const JOBS_PER_BATCH_MAX = 64
+const JOBS_WAITING_MAX = 20_000
+/** So many jobs at the same time are load. */
+const WORKER_FROM_JOBS = 8
+const WORKER_IDLE_MS = 10_000
+
+/** Beside this file in the sources, and beside the bundle that holds this file. */
+const WORKER_FILE = import.meta.url.endsWith('.ts') ? './folder-worker.ts' : './ldif-worker.js'
+
+/** `auto` as described above; the others are for measuring and for tests. */
+export type WorkerUse = 'auto' | 'always' | 'never'
+
+interface Waiting {
+  readonly job: DiskJob
+  readonly resolve: () => void
+  readonly reject: (error: AppError) => void
+}
+
+/** Distinguishes the queues of one process in the names of temporary files. */
+let queuesOpened = 0
+
+export class DiskQueue {
+  readonly #root: string
+  /** `<pid>-<start of the process>`, see layout.ts. */
+  readonly owner: string
+  readonly #number = queuesOpened++
+  readonly #runHere: RunBatch
+  #waiting: Waiting[] = []
+  #running: Promise<void> | null = null
+  #use: WorkerUse
+  #worker: WorkerRunner | null = null
+  #closed = false
+
+  constructor(root: string, use: WorkerUse) {
+    this.#root = root
+    this.#use = use
+    this.owner = `${process.pid}-${Math.trunc(performance.timeOrigin).toString(36)}`
+    this.#runHere = openBatchRunner({ root, tag: `${this.owner}-m${this.#number}` })
+  }
+
+  /** Resolves when the job is on disk. */
+  run(job: DiskJob): Promise<void> {
+    if (job.steps.length === 0) return Promise.resolve()
+    if (this.#closed) return Promise.reject(new AppError('file-io', 'the LDIF folders are closed already'))
+    if (this.#waiting.length >= JOBS_WAITING_MAX) {
+      return Promise.reject(
+        new AppError('limit-exceeded', `more than ${JOBS_WAITING_MAX} writes wait for the LDIF folders`, {
+          hint: 'The disk is too slow for what comes in; it is tried again by itself.',
+        }),
+      )
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ job, resolve, reject })
+      this.#running ??= this.#drain()
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
+    await this.#running
+    await this.#worker?.stop()
+  }
+
+  async #drain(): Promise<void> {
+    // Lets everything that is ready in this turn of the event loop come along.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (this.#waiting.length > 0) {
+      const batch = this.#take()
+      const failures = await this.#run(batch.map(({ job }) => job))
+      batch.forEach(({ resolve, reject }, index) => {
+        const failure = failures[index] ?? null
+        if (failure === null) resolve()
+        else reject(errorOfFailure(failure))
+      })
+      // What was just settled asks for its next write in this turn, and comes along.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    this.#running = null
+  }
+
+  /** Jobs that touch the same name keep their order: they never share a batch. */
+  #take(): Waiting[] {
+    const names = new Set<string>()
+    let count = 0
+    for (; count < Math.min(this.#waiting.length, JOBS_PER_BATCH_MAX); count++) {
+      const steps = this.#waiting[count]?.job.steps ?? []
+      if (steps.some(({ name }) => names.has(name))) break
+      for (const { name } of steps) names.add(name)
+    }
+    return this.#waiting.splice(0, count)
+  }
+
+  async #run(jobs: readonly DiskJob[]): Promise<readonly (FileFailure | null)[]> {
+    const isLoad = jobs.length >= WORKER_FROM_JOBS || this.#use === 'always'
+    if (this.#worker === null && isLoad && this.#use !== 'never') this.#worker = this.#startWorker()
+    const run = this.#worker?.isReady === true ? this.#worker.run : this.#runHere
+    try {
+      return await run(jobs)
+    } catch (thrown) {
+      const { code, message, hint } = toAppError(thrown, 'file-io')
+      return jobs.map(() => ({ code, message, hint }))
+    }
+  }
+
+  #startWorker(): WorkerRunner {
+    const tag = `${this.owner}-w${this.#number}`
+    return new WorkerRunner({ root: this.#root, tag }, (wasFailure) => {
+      this.#worker = null
+      // Without a worker everything is done on this thread: slower under load, and otherwise the same.
+      if (wasFailure) this.#use = 'never'
+    })
+  }
+}
+
+class WorkerRunner {
+  readonly #worker: Worker
+  readonly #idle: NodeJS.Timeout
+  #answer: { resolve(failures: (FileFailure | null)[]): void; reject(error: AppError): void } | null = null
+  isReady = false
+
+  constructor(workerData: { root: string; tag: string }, ended: (wasFailure: boolean) => void) {
+    this.#worker = new Worker(new URL(WORKER_FILE, import.meta.url), { workerData, name: 'ldif' })
+    this.#worker.unref()
+    this.#idle = setTimeout(() => void this.stop(), WORKER_IDLE_MS).unref()
+    let failed = false
+    this.#worker.on('online', () => (this.isReady = true))
+    this.#worker.on('message', (failures: (FileFailure | null)[]) => this.#settle()?.resolve(failures))
+    this.#worker.on('error', () => (failed = true))
+    this.#worker.on('exit', () => {
+      this.isReady = false
+      clearTimeout(this.#idle)
+      ended(failed)
+      this.#settle()?.reject(
+        new AppError('file-io', 'the thread that writes the LDIF folders ended in the middle of it'),
+      )
+    })
+  }
+
+  readonly run: RunBatch = (jobs) => {
+    this.#worker.ref()
+    return new Promise((resolve, reject) => {
+      this.#answer = { resolve, reject }
+      this.#worker.postMessage(jobs)
+    })
+  }
+
+  async stop(): Promise<void> {
+    if (this.#answer !== null) {
+      this.#idle.refresh()
+      return
+    }
+    this.isReady = false
+    await this.#worker.terminate()
+  }
+
+  #settle(): { resolve(failures: (FileFailure | null)[]): void; reject(error: AppError): void } | null {
+    const answer = this.#answer
+    this.#answer = null
+    this.#worker.unref()
+    this.#idle.refresh()
+    return answer
+  }
+}

@@ -1,0 +1,99 @@
+import { lstatSync, readdirSync } from 'node:fs'
+import { utcStamp } from '../core/ldif.ts'
+import { parseHoldName } from '../core/names.ts'
+import type { LdifPort } from '../ports/ldif.ts'
+import { abandonedJob, appliedJob, prepareJob } from './change-jobs.ts'
+import { readText, remove } from './plain-file.ts'
+import { DiskQueue, type WorkerUse } from './disk-queue.ts'
+import { errnoOf, fileError } from './file-error.ts'
+import {
+  HISTORY_FOLDERS,
+  makeFolders,
+  temporaryOwner,
+  WAITING_FOLDERS,
+  waitingName,
+  waitingPath,
+  type Folder,
+} from './layout.ts'
+
+/** A temporary file whose writer seems to live is left alone for so long: process ids come again. */
+const TEMPORARY_AGE_MAX_MS = 3_600_000
+
+/**
+ * Opens the LDIF folders, and makes what is missing.
+ * Fails with `file-not-permitted` for a folder that is a symbolic link, somebody else's or writable by everybody.
+ * @param nowMs the clock, for what leaves without a change
+ */
+export async function openLdifFolders(options: {
+  readonly dir: string
+  readonly nowMs?: () => number
+  readonly worker?: WorkerUse
+}): Promise<LdifPort> {
+  const { dir, nowMs = Date.now, worker = 'auto' } = options
+  makeFolders(dir)
+  const queue = new DiskQueue(dir, worker)
+  return {
+    // async: what the writing of the text throws is a rejection like any other.
+    prepare: async (change) => queue.run(prepareJob(change)),
+    applied: async (change) => queue.run(appliedJob(change)),
+    abandoned: async (change, keep) => queue.run(abandonedJob(change, keep)),
+    ensurePending: async ({ folder, name, text }) =>
+      queue.run({ steps: [{ kind: 'ensure-waiting', folder, name, text }] }),
+    dropPending: async (folder, name, how) =>
+      queue.run({
+        steps: [
+          how === 'applied'
+            ? { kind: 'to-history', folder, name, stamp: utcStamp(nowMs()) }
+            : { kind: 'drop-waiting', folder, name, account: null },
+        ],
+      }),
+    listPending: async (folder) => fileNames(dir, folder).flatMap((name) => waitingName(name) ?? []),
+    readPending: async (folder, name) =>
+      parseHoldName(name) === null ? null : readText(waitingPath(dir, folder, name)),
+    async sweep(inWork) {
+      sweepTemporary(dir, queue.owner, nowMs())
+      const kept = new Set<string>(inWork)
+      const left = fileNames(dir, 'lock').flatMap((name) => waitingName(name) ?? [])
+      const steps = left
+        .filter((name) => !kept.has(name))
+        .map((name) => ({ kind: 'drop-waiting', folder: 'lock', name, account: null }) as const)
+      await queue.run({ steps })
+    },
+    [Symbol.asyncDispose]: () => queue[Symbol.asyncDispose](),
+  }
+}
+
+function fileNames(dir: string, folder: Folder): string[] {
+  try {
+    return readdirSync(`${dir}/${folder}`)
+  } catch (thrown) {
+    throw fileError(thrown, 'list', `${dir}/${folder}`)
+  }
+}
+
+/** Removes what writers that are gone left unfinished. */
+function sweepTemporary(dir: string, ourselves: string, nowMs: number): void {
+  for (const folder of [...WAITING_FOLDERS, ...HISTORY_FOLDERS]) {
+    for (const name of fileNames(dir, folder)) {
+      const owner = temporaryOwner(name)
+      if (owner === null || owner === ourselves) continue
+      const path = `${dir}/${folder}/${name}`
+      const stats = lstatSync(path, { throwIfNoEntry: false })
+      if (stats === undefined) continue
+      const mayLive = lives(owner) && nowMs - stats.mtimeMs < TEMPORARY_AGE_MAX_MS
+      if (!mayLive) remove(path)
+    }
+  }
+}
+
+/** Whether the process of a temporary file runs; one of our own id and another start does not. */
+function lives(owner: string): boolean {
+  const pid = Number.parseInt(owner, 10)
+  if (pid === process.pid) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (thrown) {
+    return errnoOf(thrown) === 'EPERM'
+  }
+}

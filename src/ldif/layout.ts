@@ -1,0 +1,120 @@
+import { chmodSync, lstatSync, mkdirSync, type Stats } from 'node:fs'
+import { join } from 'node:path'
+import { AppError } from '../core/error.ts'
+import { parseUtcStamp } from '../core/ldif.ts'
+import { parseHoldName, type HoldName } from '../core/names.ts'
+import { fileError } from './file-error.ts'
+
+/**
+ * The layout that an operator sees with `ls`. A name becomes a path here and nowhere else, after it was checked.
+ *
+ *   register/history/<serial>--<utc>.ldif
+ *   unregister/<serial>.ldif                 waits
+ *   unregister/history/<serial>--<utc>.ldif
+ *   lock/<hold>.ldif                         only while a lock is being applied
+ *   lock/history/<hold>--<utc>.ldif
+ *   unlock/<hold>.ldif                       waits
+ *   unlock/history/<hold>--<utc>.ldif
+ */
+export const WAITING_FOLDERS = ['lock', 'unlock', 'unregister'] as const
+export type WaitingFolder = (typeof WAITING_FOLDERS)[number]
+export const HISTORY_FOLDERS = ['register/history', 'unregister/history', 'lock/history', 'unlock/history'] as const
+export type HistoryFolder = (typeof HISTORY_FOLDERS)[number]
+export type Folder = WaitingFolder | HistoryFolder
+
+export const FOLDER_MODE = 0o750
+export const FILE_MODE = 0o640
+const WORLD_WRITABLE = 0o002
+const EXTENSION = '.ldif'
+const HISTORY_NAME = /^(.+)--(\d{8}T\d{6}\.\d{3}Z)(?:_\d+)?\.ldif$/
+const TEMPORARY_NAME = /^\..+\.(\d{1,10}-[0-9a-z]{1,16})-[a-z0-9]{1,16}-\d{1,16}\.tmp$/
+
+export function historyOf(folder: WaitingFolder): HistoryFolder {
+  return `${folder}/history`
+}
+
+/** Fails with `file-not-permitted` for a name that is no hold and no serial; it is not repeated in the message. */
+export function checkedName(name: string): HoldName {
+  const checked = parseHoldName(name)
+  if (checked !== null) return checked
+  throw new AppError(
+    'file-not-permitted',
+    `a name of ${name.length} characters is no serial and no hold: no file is made of it`,
+  )
+}
+
+export function waitingPath(root: string, folder: WaitingFolder, name: string): string {
+  return `${root}/${folder}/${checkedName(name)}${EXTENSION}`
+}
+
+/** @param copy from 1; a second file of the same time gets `_2` */
+export function historyPath(root: string, folder: HistoryFolder, name: string, stamp: string, copy: number): string {
+  if (parseUtcStamp(stamp) === null) throw new AppError('internal', 'a time stamp that is none')
+  return `${root}/${folder}/${checkedName(name)}--${stamp}${copy === 1 ? '' : `_${copy}`}${EXTENSION}`
+}
+
+/** @returns the hold or serial that a waiting file is named for, or null for a stranger's file */
+export function waitingName(fileName: string): HoldName | null {
+  return fileName.endsWith(EXTENSION) ? parseHoldName(fileName.slice(0, -EXTENSION.length)) : null
+}
+
+/** @returns when a history file was written, in milliseconds since 1970, or null for a stranger's file */
+export function historyTimeMs(fileName: string): number | null {
+  const match = HISTORY_NAME.exec(fileName)
+  return match === null || parseHoldName(match[1] ?? '') === null ? null : parseUtcStamp(match[2] ?? '')
+}
+
+/** `<pid>-<start of the process>`: who wrote a temporary file. */
+export function temporaryOwner(fileName: string): string | null {
+  return TEMPORARY_NAME.exec(fileName)?.[1] ?? null
+}
+
+/** Hidden, in the same folder, so that a rename puts it in place. */
+export function temporaryPath(root: string, folder: Folder, name: string, suffix: string): string {
+  return `${root}/${folder}/.${checkedName(name)}.${suffix}.tmp`
+}
+
+/**
+ * Makes the folders, of mode 0750 whatever the umask, and checks them.
+ * Fails with `file-not-permitted` where one is a symbolic link, somebody else's, or writable by everybody.
+ */
+export function makeFolders(root: string): void {
+  makeFolder(root)
+  for (const folder of ['register', ...WAITING_FOLDERS, ...HISTORY_FOLDERS]) makeFolder(join(root, folder))
+}
+
+function makeFolder(path: string): void {
+  try {
+    if (mkdirSync(path, { recursive: true, mode: FOLDER_MODE }) !== undefined) chmodSync(path, FOLDER_MODE)
+    const problem = problemWith(lstatSync(path))
+    if (problem !== null) throw problem(path)
+  } catch (thrown) {
+    throw fileError(thrown, 'use the LDIF folder', path)
+  }
+}
+
+function problemWith(stats: Stats): ((path: string) => AppError) | null {
+  if (stats.isSymbolicLink()) {
+    return (path) =>
+      refused(path, 'is a symbolic link', 'Name the folder itself in ldif.dir, or replace the link by a folder.')
+  }
+  if (!stats.isDirectory())
+    return (path) => refused(path, 'is no folder', `Move that file away: mv ${path} ${path}.old`)
+  const ours = process.geteuid?.() ?? stats.uid
+  if (stats.uid !== ours) {
+    return (path) =>
+      refused(
+        path,
+        `belongs to user ${stats.uid}, not to ${ours}`,
+        `Run Lockstep as its owner, or: chown -R ${ours} ${path}`,
+      )
+  }
+  if ((stats.mode & WORLD_WRITABLE) !== 0) {
+    return (path) => refused(path, 'can be written by everybody', `Run: chmod 0750 ${path}`)
+  }
+  return null
+}
+
+function refused(path: string, what: string, hint: string): AppError {
+  return new AppError('file-not-permitted', `the LDIF folder ${path} ${what}`, { hint })
+}

@@ -1,0 +1,38 @@
+import type { Change } from '../core/change.ts'
+import type { HoldName, Serial } from '../core/names.ts'
+
+/** A file that waits in `unlock/` or `unregister/`: what it undoes, as it is written into the folder. */
+export interface PendingLdif {
+  readonly folder: 'unlock' | 'unregister'
+  readonly name: HoldName | Serial
+  /** The whole file. */
+  readonly text: string
+}
+
+/**
+ * The LDIF folders. A method returns when what it wrote is on disk (file and folder fsynced). All of them may be
+ * repeated after a crash at any point. Fails with `disk-full`, `file-not-permitted`, `file-io`.
+ */
+export interface LdifPort {
+  /**
+   * Before the directory is touched. lock: `lock/<hold>.ldif` and `unlock/<hold>.ldif` for each hold of the change;
+   * register: `register/history/<serial>--<utc>.ldif` and `unregister/<serial>.ldif`; unlock and unregister: makes
+   * sure that the waiting file is there.
+   */
+  prepare(change: Change): Promise<void>
+  /** The change is in the directory: its forward file goes to history (lock, unlock, unregister). */
+  applied(change: Change): Promise<void>
+  /** The change did not happen: takes back what `prepare` wrote, unless `keep` names it as still waiting. */
+  abandoned(change: Change, keep: readonly (HoldName | Serial)[]): Promise<void>
+  /** Puts a waiting file in place (a further hold on a locked account); nothing is written where it is there already. */
+  ensurePending(file: PendingLdif): Promise<void>
+  /** A waiting file whose reason is gone without a write: `applied` by somebody's hand goes to history, else it is removed. */
+  dropPending(folder: PendingLdif['folder'], name: HoldName | Serial, how: 'applied' | 'superseded'): Promise<void>
+  /** Names of the waiting files. A stranger's file is left alone and not listed. */
+  listPending(folder: PendingLdif['folder']): Promise<readonly string[]>
+  /** The text of a waiting file, or null when there is none. */
+  readPending(folder: PendingLdif['folder'], name: string): Promise<string | null>
+  /** Removes forward files of `lock/` that no longer belong to a change in work, and unfinished temporary files. */
+  sweep(inWork: readonly HoldName[]): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}

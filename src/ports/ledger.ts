@@ -1,0 +1,23 @@
+import type { Change } from '../core/change.ts'
+import type { ResolvedEvent } from '../core/event.ts'
+import type { AccountKey } from '../core/names.ts'
+import type { Outcome } from '../core/outcome.ts'
+import type { Hold, OwnedLock } from '../core/state.ts'
+import type { Claim } from './store.ts'
+
+/** The record of what was planned and done: rows in the store and files in the LDIF folders, as one. */
+export interface LedgerPort {
+  /** The row and the LDIF files, durable, before the directory is touched. */
+  writeAhead(change: Change): Promise<void>
+  /** @param owned what is ours of the account's lock from now on */
+  close(change: Change, result: 'applied' | 'not-applied', owned: OwnedLock | null): Promise<void>
+  /** As `close`, for a change that a crash left open: files that the crash may have lost are written again first. */
+  recover(change: Change, result: 'applied' | 'not-applied', owned: OwnedLock | null): Promise<void>
+  /**
+   * What is ours changed without a write to the directory; the waiting files follow.
+   * @param how for a file whose hold is gone: `applied` by somebody's hand, or `superseded`
+   */
+  relabel(key: AccountKey, before: OwnedLock, after: OwnedLock | null, how: 'applied' | 'superseded'): Promise<void>
+  note(event: ResolvedEvent): Promise<void>
+  settle(claim: Claim, outcome: Outcome, holds: readonly Hold[]): Promise<void>
+}

@@ -1,0 +1,8 @@
+import type { SecretSource } from '../core/settings.ts'
+
+/**
+ * Reads a secret afresh, so that a changed file is picked up. One trailing newline is not part of it.
+ * Fails with `config-invalid` (missing, empty, too long), `file-not-permitted`, `file-io`; each names where it comes
+ * from, never what it holds.
+ */
+export type SecretReader = (source: SecretSource) => string

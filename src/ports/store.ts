@@ -1,0 +1,91 @@
+import type { Change } from '../core/change.ts'
+import type { ErrorCode } from '../core/error.ts'
+import type { Event, ResolvedEvent } from '../core/event.ts'
+import type { AccountKey, Dn, Login, Realm, Serial } from '../core/names.ts'
+import type { Outcome } from '../core/outcome.ts'
+import type { DesiredState, Hold, OurRecord, OwnedLock } from '../core/state.ts'
+import type { IntakePort } from './intake.ts'
+
+/** All methods of the store may fail with `store-busy`, `store-unavailable`, `disk-full`. */
+
+/** An event that has no account yet. */
+export interface WaitingEvent extends Event {
+  /** How often it was tried. */
+  readonly attempts: number
+  readonly receivedAtMs: number
+}
+
+/** What became of a waiting event. */
+export type Resolution =
+  | { readonly kind: 'ended'; readonly event: WaitingEvent; readonly reason: string }
+  | {
+      readonly kind: 'resolved'
+      readonly event: Event
+      readonly key: AccountKey
+      readonly dn: Dn
+      readonly login: Login | null
+      readonly realm: Realm | null
+      readonly attributeSerials: readonly Serial[]
+    }
+  | {
+      readonly kind: 'waiting'
+      readonly event: WaitingEvent
+      readonly code: ErrorCode
+      readonly reason: string
+      readonly againAtMs: number
+    }
+
+/** Events on their way to an account. */
+export interface InboxPort extends IntakePort {
+  /** Waiting events whose time has come, oldest first. */
+  due(nowMs: number, limit: number): Promise<readonly WaitingEvent[]>
+  /** Writes what became of them: holds nothing back, marks the accounts, wakes others that wait for the same serial. */
+  settle(resolutions: readonly Resolution[]): Promise<void>
+  /** The account that a serial belonged to last, by the events that were resolved. */
+  accountOfSerial(serial: Serial): Promise<{ key: AccountKey; dn: Dn; login: Login | null } | null>
+  /** When the next waiting event is due, in milliseconds since 1970; null: none waits. */
+  nextDueMs(): Promise<number | null>
+}
+
+/** One account handed out to one worker until its lease ends. */
+export interface Claim {
+  readonly key: AccountKey
+  readonly generation: number
+  readonly attempts: number
+  readonly ours: OurRecord
+  /** A change that was planned and whose outcome is not on record: the process died, or the connection did. */
+  readonly open: Change | null
+}
+
+/** The queue of dirty accounts. */
+export interface QueuePort {
+  claim(limit: number, nowMs: number): Promise<readonly Claim[]>
+  /** Lengthens a lease; fails with `lease-lost` where somebody else has it. */
+  renew(claim: Claim, nowMs: number): Promise<void>
+  mark(keys: readonly AccountKey[], nowMs: number): Promise<void>
+  nextDueMs(): Promise<number | null>
+}
+
+/** What an account should look like: privacyIDEA's word, or what the events said. */
+export interface DesiredPort {
+  of(key: AccountKey, nowMs: number): Promise<DesiredState>
+}
+
+/** The rows of the ledger; reconcile/ledger.ts keeps the LDIF folders in step with them. */
+export interface RecordPort {
+  /** The row of a change, durable, before the directory is touched; the account's `open` change from then on. */
+  plan(change: Change): Promise<void>
+  /** The outcome of a change, and what is ours of the account's lock from now on. */
+  close(change: Change, result: 'applied' | 'not-applied', owned: OwnedLock | null): Promise<void>
+  /** What is ours changed without a write to the directory. */
+  own(key: AccountKey, owned: OwnedLock | null, why: string): Promise<void>
+  /** Where the account stands, and its holds; gives the claim back. The mark goes only if nothing came since. */
+  settle(claim: Claim, outcome: Outcome, holds: readonly Hold[]): Promise<void>
+  /** A resolved event of our own making; marks its account. */
+  note(event: ResolvedEvent): Promise<void>
+}
+
+/** What the guards need to know. */
+export interface GuardPort {
+  read(nowMs: number): Promise<{ paused: boolean; recentLocks: number; windowEndsAtMs: number }>
+}

@@ -1,0 +1,223 @@
+import type { Change, ChangeDraft } from '../core/change.ts'
+import { backoffMs, retryDelayMs, retryOf, toAppError, type AppError } from '../core/error.ts'
+import { guard, type Verdict } from '../core/guard.ts'
+import type { Serial } from '../core/names.ts'
+import type { Outcome } from '../core/outcome.ts'
+import { plan, type Planned } from '../core/plan.ts'
+import { ownedAfter, recoverChange } from '../core/recover.ts'
+import { formatSerial, serialsIn } from '../core/serial-values.ts'
+import type { DesiredState, Hold, ObservedState, OurRecord } from '../core/state.ts'
+import type { Claim } from '../ports/store.ts'
+import type { Ports } from './ports.ts'
+
+/**
+ * One account, from observe to record: read what it should look like and what it does, and drive one to the other,
+ * one change at a time, until the plan is empty or says why it cannot be. Read this first.
+ */
+
+/** A change makes way for the next; more than this in one go means that something else keeps changing the account. */
+const ROUNDS_MAX = 200
+const RACES_MAX = 5
+/** A reading that was made while the account was being found is young enough: compare and swap makes that safe. */
+const READING_AGE_MAX_MS = 1_000
+const PAUSED_LOOK_MS = 60_000
+const GONE_LOOK_MS = 3_600_000
+
+export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outcome> {
+  const seen: { holds: readonly Hold[]; applied: number } = { holds: [], applied: 0 }
+  let outcome: Outcome
+  try {
+    outcome = await drive(claim, ports, seen)
+  } catch (thrown) {
+    outcome = failed(claim, toAppError(thrown), ports, seen)
+  }
+  await ports.ledger.settle(claim, outcome, seen.holds)
+  return outcome
+}
+
+async function drive(claim: Claim, ports: Ports, seen: { holds: readonly Hold[]; applied: number }): Promise<Outcome> {
+  const readingAgeMs = claim.attempts === 0 && claim.open === null ? READING_AGE_MAX_MS : 0
+  let desired = await ports.desired.of(claim.key, ports.clock.nowMs())
+  seen.holds = desired.holds
+  let observed = await observe(claim, desired, ports, readingAgeMs)
+  let ours = await recover(claim, observed, ports)
+  let races = 0
+  let isFresh = readingAgeMs === 0
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    const planned = plan(desired, observed, ours, ports.policy)
+    if (!isFresh && restsOnReading(planned)) {
+      observed = await observe(claim, desired, ports, 0)
+      isFresh = true
+      continue
+    }
+    switch (planned.kind) {
+      case 'change': {
+        const verdict = await askGuards(planned.change, observed, ports)
+        if (verdict.kind !== 'go') return heldBack(verdict, ports, seen.applied)
+        const written = await write(planned.change, ours, ports)
+        if (written === null && ++races > RACES_MAX) return keepsChanging(claim, ports, seen.applied)
+        if (written !== null) {
+          seen.applied++
+          ours = written.ours
+        }
+        observed = await withCarriers(claim, desired, written?.observed ?? null, ports)
+        isFresh = true
+        break
+      }
+      case 'relabel':
+        await ports.ledger.relabel(claim.key, ours.lock ?? planned.lock, planned.lock, 'superseded')
+        ours = { lock: planned.lock }
+        break
+      case 'forget':
+        if (ours.lock !== null) {
+          const how = observed.lock.state === 'open' ? 'applied' : 'superseded'
+          await ports.ledger.relabel(claim.key, ours.lock, null, how)
+        }
+        ours = { lock: null }
+        break
+      case 'foreign-unlock':
+        await ports.ledger.note(directoryUnlock(claim, ports))
+        desired = await ports.desired.of(claim.key, ports.clock.nowMs())
+        seen.holds = desired.holds
+        break
+      case 'in-step':
+      case 'conflict':
+      case 'foreign-lock':
+      case 'not-effective':
+        return standing(planned, desired, ports, seen.applied)
+    }
+  }
+  return keepsChanging(claim, ports, seen.applied)
+}
+
+/** A write is safe on an old reading, by compare and swap; to give up what is ours takes a fresh one. */
+function restsOnReading(planned: Planned): boolean {
+  return planned.kind === 'foreign-unlock' || planned.kind === 'forget'
+}
+
+/** Reads the account, and who else carries the serials that it lacks. */
+async function observe(claim: Claim, desired: DesiredState, ports: Ports, maxAgeMs: number): Promise<ObservedState> {
+  return withCarriers(claim, desired, await ports.directory.observe(claim.key, [], maxAgeMs), ports)
+}
+
+async function withCarriers(
+  claim: Claim,
+  desired: DesiredState,
+  observed: ObservedState | null,
+  ports: Ports,
+): Promise<ObservedState> {
+  const now = observed ?? (await ports.directory.observe(claim.key, [], 0))
+  const missing = missingSerials(desired, now)
+  if (missing.length === 0) return now
+  return ports.directory.observe(claim.key, missing, READING_AGE_MAX_MS)
+}
+
+function missingSerials(desired: DesiredState, observed: ObservedState): Serial[] {
+  if (desired.serials.length === 0) return []
+  const there = serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues)
+  return desired.serials.filter(
+    (serial) => !there.includes(serial) && !observed.serialValues.includes(formatSerial(observed.serialFormat, serial)),
+  )
+}
+
+/** A change whose outcome is not on record is closed by what the directory says now. */
+async function recover(claim: Claim, observed: ObservedState, ports: Ports): Promise<OurRecord> {
+  if (claim.open === null) return claim.ours
+  const { result, owned } = recoverChange(claim.open, observed, claim.ours)
+  await ports.ledger.recover(claim.open, result, owned)
+  return { lock: owned }
+}
+
+async function askGuards(change: ChangeDraft, observed: ObservedState, ports: Ports): Promise<Verdict> {
+  const now = await ports.guards.read(ports.clock.nowMs())
+  const { dryRun, breaker } = ports.guardSettings
+  return guard(change, { ...now, dryRun, breaker, protectedBy: observed.protectedBy })
+}
+
+/** Write ahead, apply, record. Null: somebody else was faster, nothing was written. */
+async function write(
+  draft: ChangeDraft,
+  ours: OurRecord,
+  ports: Ports,
+): Promise<{ observed: ObservedState; ours: OurRecord } | null> {
+  const change: Change = { ...draft, id: ports.newId(), plannedAtMs: ports.clock.nowMs() }
+  await ports.ledger.writeAhead(change)
+  try {
+    const observed = await ports.directory.apply(change)
+    const owned = ownedAfter(change, ours)
+    await ports.ledger.close(change, 'applied', owned)
+    return { observed, ours: { lock: owned } }
+  } catch (thrown) {
+    const error = toAppError(thrown)
+    if (error.code === 'outcome-unknown') throw error
+    await ports.ledger.close(change, 'not-applied', ours.lock)
+    if (error.code === 'write-raced') return null
+    throw error
+  }
+}
+
+function directoryUnlock(claim: Claim, ports: Ports): Parameters<Ports['ledger']['note']>[0] {
+  return {
+    id: `directory:${ports.newId()}`,
+    kind: 'directory-unlock',
+    serial: null,
+    login: null,
+    realm: null,
+    actor: '',
+    takenAtUs: ports.clock.nowMs() * 1000,
+    source: 'directory',
+    reason: 'somebody took the lock away in the directory',
+    untilUs: null,
+    accountKey: claim.key,
+    attributeSerials: [],
+    pinnedHold: null,
+  }
+}
+
+type Settled = Extract<Planned, { kind: 'in-step' | 'conflict' | 'foreign-lock' | 'not-effective' }>
+
+function standing(planned: Settled, desired: DesiredState, ports: Ports, applied: number): Outcome {
+  const times = [desired.nextExpiryUs, planned.kind === 'foreign-lock' ? planned.untilUs : null]
+  const due = times.filter((us) => us !== null).map((us) => Math.ceil(us / 1000) + 1)
+  return {
+    standing: planned.kind,
+    reason: planned.kind === 'in-step' ? '' : planned.reason,
+    errorCode: planned.kind === 'conflict' ? 'serial-conflict' : null,
+    againAtMs: due.length === 0 ? null : Math.max(Math.min(...due), ports.clock.nowMs() + 1),
+    applied,
+  }
+}
+
+function heldBack(verdict: Exclude<Verdict, { kind: 'go' }>, ports: Ports, applied: number): Outcome {
+  const againAtMs = verdict.kind === 'paused' ? ports.clock.nowMs() + PAUSED_LOOK_MS : verdict.againAtMs
+  return { standing: verdict.kind, reason: verdict.reason, errorCode: null, againAtMs, applied }
+}
+
+function keepsChanging(claim: Claim, ports: Ports, applied: number): Outcome {
+  return {
+    standing: 'failed',
+    reason: 'something else keeps changing the account in the directory',
+    errorCode: 'write-raced',
+    againAtMs: ports.clock.nowMs() + backoffMs(claim.attempts, ports.clock.random()),
+    applied,
+  }
+}
+
+function failed(
+  claim: Claim,
+  error: AppError,
+  ports: Ports,
+  seen: { holds: readonly Hold[]; applied: number },
+): Outcome {
+  const nowMs = ports.clock.nowMs()
+  const { applied } = seen
+  if (error.code === 'entry-not-found') {
+    const reason = 'the account no longer exists in the directory'
+    const isNothing = claim.ours.lock === null && claim.open === null && seen.holds.length === 0
+    if (isNothing) return { standing: 'in-step', reason, errorCode: null, againAtMs: null, applied }
+    return { standing: 'failed', reason, errorCode: error.code, againAtMs: nowMs + GONE_LOOK_MS, applied }
+  }
+  const againAtMs =
+    retryOf(error.code) === 'never' ? null : nowMs + retryDelayMs(error.code, claim.attempts, ports.clock.random())
+  return { standing: 'failed', reason: error.message, errorCode: error.code, againAtMs, applied }
+}

@@ -1,0 +1,105 @@
+import { Signal } from './signal.ts'
+
+/** One piece of work; resolves to false when it failed and will be tried again later. */
+export type Task = () => Promise<boolean>
+
+export interface LaneOptions {
+  readonly inFlightMax: number
+  /** At most so many tasks that are due now. */
+  take(room: number): Promise<readonly Task[]>
+  /** When the next one is due, in milliseconds since 1970; null: none is known. */
+  nextDueMs(): Promise<number | null>
+  nowMs(): number
+  onError(thrown: unknown): void
+}
+
+/** Other processes make work too: an idle lane looks at least so often. */
+const IDLE_LOOK_MS = 500
+/** While nothing but failures come back (a directory is down), no faster than this. */
+const ALL_FAILED_PAUSE_MS = 250
+const ERROR_PAUSE_MS = 1_000
+
+/** Takes tasks as places become free, keeps a bounded number in flight, and sleeps while none is due. */
+export class Lane {
+  readonly #options: LaneOptions
+  readonly #signal = new Signal()
+  #inFlight = 0
+  #stopping = false
+  #succeeded = 0
+  #failed = 0
+  #idleWaiters: (() => void)[] = []
+
+  constructor(options: LaneOptions) {
+    this.#options = options
+  }
+
+  /** Something may be due. */
+  wake(): void {
+    this.#signal.notify()
+  }
+
+  stop(): void {
+    this.#stopping = true
+    this.#signal.notify()
+  }
+
+  /** Resolves once nothing is in flight and nothing was due at the last look. */
+  whenIdle(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#idleWaiters.push(resolve)
+    this.#signal.notify()
+    return promise
+  }
+
+  async run(): Promise<void> {
+    while (!this.#stopping) {
+      try {
+        await this.#turn()
+      } catch (thrown) {
+        this.#options.onError(thrown)
+        await this.#signal.wait(ERROR_PAUSE_MS)
+      }
+    }
+    while (this.#inFlight > 0) await this.#signal.wait(IDLE_LOOK_MS)
+    this.#tellIdle()
+  }
+
+  async #turn(): Promise<void> {
+    const room = this.#options.inFlightMax - this.#inFlight
+    if (this.#failed > 0 && this.#succeeded === 0 && this.#inFlight === 0) {
+      this.#failed = 0
+      const { promise, resolve } = Promise.withResolvers<void>()
+      setTimeout(resolve, ALL_FAILED_PAUSE_MS)
+      await promise
+    }
+    const tasks = room > 0 ? await this.#options.take(room) : []
+    for (const task of tasks) void this.#perform(task)
+    if (tasks.length > 0 && this.#inFlight < this.#options.inFlightMax) return
+    if (this.#inFlight > 0) return this.#signal.wait(IDLE_LOOK_MS)
+    this.#succeeded = this.#failed = 0
+    this.#tellIdle()
+    const dueMs = await this.#options.nextDueMs()
+    const untilDueMs = dueMs === null ? IDLE_LOOK_MS : Math.max(1, dueMs - this.#options.nowMs())
+    await this.#signal.wait(Math.min(untilDueMs, IDLE_LOOK_MS))
+  }
+
+  async #perform(task: Task): Promise<void> {
+    this.#inFlight++
+    try {
+      if (await task()) this.#succeeded++
+      else this.#failed++
+    } catch (thrown) {
+      this.#failed++
+      this.#options.onError(thrown)
+    } finally {
+      this.#inFlight--
+      this.#signal.notify()
+    }
+  }
+
+  #tellIdle(): void {
+    const waiters = this.#idleWaiters
+    this.#idleWaiters = []
+    for (const resolve of waiters) resolve()
+  }
+}

@@ -1,0 +1,83 @@
+import type { Change } from '../core/change.ts'
+import { headerOf, writeChangeLdif } from '../core/ldif.ts'
+import type { AccountKey } from '../core/names.ts'
+import { releaseOf } from '../core/plan.ts'
+import type { OwnedLock } from '../core/state.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { LdifPort } from '../ports/ldif.ts'
+import type { LedgerPort } from '../ports/ledger.ts'
+import type { RecordPort } from '../ports/store.ts'
+
+/**
+ * Keeps the ledger's rows and the LDIF folders in step. The order is what survives a crash: before a write, row and
+ * files; after it, first the files and then the row, since a row that is still open is looked at again.
+ */
+export function openLedger(records: RecordPort, ldif: LdifPort, clock: Clock): LedgerPort {
+  return {
+    async writeAhead(change) {
+      await Promise.all([records.plan(change), ldif.prepare(change)])
+    },
+    close: (change, result, owned) => close(records, ldif, change, result, owned),
+    async recover(change, result, owned) {
+      if (result === 'applied') await ldif.prepare(change)
+      await close(records, ldif, change, result, owned)
+    },
+    relabel: (key, before, after, how) => relabel(records, ldif, clock, { key, before, after, how }),
+    note: (event) => records.note(event),
+    settle: (claim, outcome, holds) => records.settle(claim, outcome, holds),
+  }
+}
+
+async function close(
+  records: RecordPort,
+  ldif: LdifPort,
+  change: Change,
+  result: 'applied' | 'not-applied',
+  owned: OwnedLock | null,
+): Promise<void> {
+  if (result === 'applied') await ldif.applied(change)
+  else await ldif.abandoned(change, stillWaiting(change, owned))
+  await records.close(change, result, owned)
+}
+
+/** Files that must stay although the change did not happen: those of a lock that is ours already. */
+function stillWaiting(change: Change, owned: OwnedLock | null): readonly OwnedLock['holds'][number][] {
+  return change.kind === 'lock' || change.kind === 'unlock' ? (owned?.holds ?? []) : []
+}
+
+interface Relabelling {
+  readonly key: AccountKey
+  readonly before: OwnedLock
+  readonly after: OwnedLock | null
+  readonly how: 'applied' | 'superseded'
+}
+
+async function relabel(records: RecordPort, ldif: LdifPort, clock: Clock, change: Relabelling): Promise<void> {
+  const { key, before, after, how } = change
+  if (after !== null) await writePending(ldif, key, after, clock.nowMs(), before.dn !== after.dn)
+  const gone = before.holds.filter((name) => after?.holds.includes(name) !== true)
+  await Promise.all(gone.map((name) => ldif.dropPending('unlock', name, how)))
+  await records.own(
+    key,
+    after,
+    after === null ? `lock ${how === 'applied' ? 'taken away' : 'replaced'}` : 'holds changed',
+  )
+}
+
+/** The waiting files of a lock; written anew where the account's name changed. */
+export async function writePending(
+  ldif: LdifPort,
+  key: AccountKey,
+  lock: OwnedLock,
+  nowMs: number,
+  anew: boolean,
+): Promise<void> {
+  const text = writeChangeLdif(
+    releaseOf(lock.slots),
+    headerOf({ atMs: nowMs, event: 'unlock', actor: '', account: key, change: '', reason: 'takes our lock away' }),
+  )
+  for (const name of lock.holds) {
+    if (anew) await ldif.dropPending('unlock', name, 'superseded')
+    await ldif.ensurePending({ folder: 'unlock', name, text })
+  }
+}

@@ -1,0 +1,20 @@
+import type { GuardSettings, PolicySettings } from '../core/settings.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { DirectoryPort } from '../ports/directory.ts'
+import type { LedgerPort } from '../ports/ledger.ts'
+import type { DesiredPort, GuardPort, InboxPort, QueuePort } from '../ports/store.ts'
+
+/** All that the reconciling of accounts hangs on. */
+export interface Ports {
+  readonly clock: Clock
+  readonly directory: DirectoryPort
+  readonly desired: DesiredPort
+  readonly ledger: LedgerPort
+  readonly guards: GuardPort
+  readonly inbox: InboxPort
+  readonly queue: QueuePort
+  readonly policy: PolicySettings
+  readonly guardSettings: GuardSettings
+  /** A new unique id; sorts by the time at which it was made. */
+  newId(): string
+}

@@ -1,0 +1,131 @@
+import type { Outcome } from '../core/outcome.ts'
+import type { Claim, Resolution } from '../ports/store.ts'
+import { reconcileAccount } from './account.ts'
+import { Lane, type Task } from './lane.ts'
+import type { Ports } from './ports.ts'
+import { resolveEvent } from './resolve.ts'
+
+/**
+ * The two loops that move everything: events find their accounts, dirty accounts are reconciled. Each holds a bounded
+ * number in flight and takes more as places become free.
+ */
+
+const RESOLVING_MAX = 64
+const RECONCILING_MAX = 64
+
+export interface WorkerOptions {
+  /** Events that cannot be resolved for so long are given up, in milliseconds. */
+  readonly giveUpAfterMs: number
+  /** Called once for each account that was looked at. */
+  onOutcome?(claim: Claim, outcome: Outcome): void
+  onError(thrown: unknown): void
+}
+
+export class Worker {
+  readonly #ports: Ports
+  readonly #options: WorkerOptions
+  readonly #events: Lane
+  readonly #accounts: Lane
+  readonly #resolving = new Set<string>()
+  readonly #settler: Settler
+  #loops: Promise<unknown> | null = null
+
+  constructor(ports: Ports, options: WorkerOptions) {
+    this.#ports = ports
+    this.#options = options
+    const nowMs = () => ports.clock.nowMs()
+    this.#settler = new Settler(async (resolutions) => {
+      await ports.inbox.settle(resolutions)
+      this.#accounts.wake()
+    })
+    this.#events = new Lane({
+      inFlightMax: RESOLVING_MAX,
+      take: (room) => this.#takeEvents(room),
+      nextDueMs: () => ports.inbox.nextDueMs(),
+      nowMs,
+      onError: (thrown) => options.onError(thrown),
+    })
+    this.#accounts = new Lane({
+      inFlightMax: RECONCILING_MAX,
+      take: (room) => this.#takeAccounts(room),
+      nextDueMs: () => ports.queue.nextDueMs(),
+      nowMs,
+      onError: (thrown) => options.onError(thrown),
+    })
+  }
+
+  start(): void {
+    this.#loops ??= Promise.all([this.#events.run(), this.#accounts.run()])
+  }
+
+  /** Something came in, or accounts were marked. */
+  wake(): void {
+    this.#events.wake()
+    this.#accounts.wake()
+  }
+
+  /** Resolves once everything that is due now was tried. */
+  async whenIdle(): Promise<void> {
+    await this.#events.whenIdle()
+    await this.#accounts.whenIdle()
+  }
+
+  /** Lets what is in work finish; nothing new is taken. */
+  async stop(): Promise<void> {
+    this.#events.stop()
+    this.#accounts.stop()
+    await this.#loops
+  }
+
+  async #takeEvents(room: number): Promise<Task[]> {
+    const limit = room + this.#resolving.size
+    const due = await this.#ports.inbox.due(this.#ports.clock.nowMs(), limit)
+    const fresh = due.filter((event) => !this.#resolving.has(event.id)).slice(0, room)
+    return fresh.map((event) => {
+      this.#resolving.add(event.id)
+      return async () => {
+        try {
+          const resolution = await resolveEvent(event, this.#ports, this.#options.giveUpAfterMs)
+          await this.#settler.settle(resolution)
+          return resolution.kind !== 'waiting'
+        } finally {
+          this.#resolving.delete(event.id)
+        }
+      }
+    })
+  }
+
+  async #takeAccounts(room: number): Promise<Task[]> {
+    const claims = await this.#ports.queue.claim(room, this.#ports.clock.nowMs())
+    return claims.map((claim) => async () => {
+      const outcome = await reconcileAccount(claim, this.#ports)
+      this.#options.onOutcome?.(claim, outcome)
+      return outcome.standing !== 'failed'
+    })
+  }
+}
+
+/** Gathers the resolutions that become ready in one turn of the event loop into one write. */
+class Settler {
+  readonly #write: (resolutions: readonly Resolution[]) => Promise<void>
+  #ready: Resolution[] = []
+  #next: Promise<void> | null = null
+
+  constructor(write: (resolutions: readonly Resolution[]) => Promise<void>) {
+    this.#write = write
+  }
+
+  settle(resolution: Resolution): Promise<void> {
+    this.#ready.push(resolution)
+    this.#next ??= this.#flushSoon()
+    return this.#next
+  }
+
+  async #flushSoon(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
+    const ready = this.#ready
+    this.#ready = []
+    this.#next = null
+    await this.#write(ready)
+  }
+}

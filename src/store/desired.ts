@@ -1,0 +1,67 @@
+import { foldEvents } from '../core/fold.ts'
+import type { AccountKey } from '../core/names.ts'
+import { compactStream, redundantLocks, STREAM_EVENTS_MAX } from '../core/stream.ts'
+import type { DesiredPort } from '../ports/store.ts'
+import type { ResolvedEvent } from '../core/event.ts'
+import { resolvedFromRow } from './rows.ts'
+import type { Database } from './schema.ts'
+import type { Writer } from './writer.ts'
+
+/** Mode `events`: what an account should look like is what its events say. */
+
+/** Past this age no event is still on its way, so a long stream is compacted up to here. */
+const STREAM_HORIZON_US = 24 * 3_600_000_000
+
+export interface DesiredOptions {
+  readonly lockTtlMs: number | null
+}
+
+export function openDesired(db: Database, writer: Writer, options: DesiredOptions): DesiredPort {
+  return {
+    async of(key, nowMs) {
+      const events = await readStream(db, key)
+      const redundant = redundantLocks(events)
+      if (redundant.length > 0) await retire(writer, redundant)
+      if (events.length > STREAM_EVENTS_MAX) await compact(writer, key, events, nowMs * 1000 - STREAM_HORIZON_US)
+      const lockTtlUs = options.lockTtlMs === null ? null : options.lockTtlMs * 1000
+      return foldEvents(key, events, { nowUs: nowMs * 1000, lockTtlUs })
+    },
+  }
+}
+
+/** The account's own events and all those of the serials that were ever its own. */
+export async function readStream(db: Database, key: AccountKey): Promise<ResolvedEvent[]> {
+  const own = await db.selectFrom('event').selectAll().where('account_key', '=', key).where('live', '=', 1).execute()
+  const serials = [...new Set(own.flatMap((row) => (row.serial === null ? [] : [row.serial])))]
+  if (serials.length === 0) return own.map(resolvedFromRow)
+  const others = await db
+    .selectFrom('event')
+    .selectAll()
+    .where('serial', 'in', serials)
+    .where('live', '=', 1)
+    .where('account_key', '<>', key)
+    .execute()
+  return [...own, ...others].map(resolvedFromRow)
+}
+
+async function retire(writer: Writer, ids: readonly string[]): Promise<void> {
+  await writer.run(({ trx }) => trx.updateTable('event').set({ live: 0 }).where('id', 'in', ids).execute())
+}
+
+/** Drops what an account's state no longer rests on; used for long streams and by the retention. */
+export async function compact(
+  writer: Writer,
+  key: AccountKey,
+  events: readonly ResolvedEvent[],
+  horizonUs: number,
+): Promise<number> {
+  const { drop, pin } = compactStream(key, events, horizonUs)
+  if (drop.length === 0) return 0
+  await writer.run(async ({ trx }) => {
+    for (const { id, hold } of pin) {
+      await trx.updateTable('event').set({ pinned_hold: hold }).where('id', '=', id).execute()
+    }
+    await trx.updateTable('event').set({ live: 0 }).where('id', 'in', drop).execute()
+  })
+  return drop.length
+}

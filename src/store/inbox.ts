@@ -1,0 +1,251 @@
+import type { ErrorCode } from '../core/error.ts'
+import type { Event } from '../core/event.ts'
+import { asDn, directoryOf, parseLogin, type AccountKey, type Serial } from '../core/names.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Refused } from '../ports/intake.ts'
+import type { InboxPort, Resolution, WaitingEvent } from '../ports/store.ts'
+import { markAccounts } from './queue.ts'
+import { eventFromRow, eventToRow, keyFromRow, toJson } from './rows.ts'
+import type { Database, NewEventRow } from './schema.ts'
+import type { Writer, WriteScope } from './writer.ts'
+
+/** Events on their way to an account. */
+
+const INSERT_ROWS_MAX = 400
+const SERIALS_PER_QUERY_MAX = 500
+
+export function openInbox(db: Database, writer: Writer, clock: Clock): InboxPort {
+  return {
+    take: (events, refused) => writer.run((scope) => takeEvents(scope, events, refused, clock.nowMs())),
+    due: (nowMs, limit) => dueEvents(db, nowMs, limit),
+    settle: (resolutions) => writer.run((scope) => settleEvents(scope, resolutions, clock.nowMs())),
+    accountOfSerial: (serial) => accountOfSerial(db, serial),
+    nextDueMs: () => nextDueMs(db),
+  }
+}
+
+async function takeEvents(
+  scope: WriteScope,
+  events: readonly Event[],
+  refused: readonly Refused[],
+  nowMs: number,
+): Promise<void> {
+  const rows = [...events.map((event) => eventToRow(event, nowMs)), ...refused.map((each) => refusedRow(each, nowMs))]
+  const isNew = new Set<string>()
+  for (let at = 0; at < rows.length; at += INSERT_ROWS_MAX) {
+    const inserted = await scope.trx
+      .insertInto('event')
+      .values(rows.slice(at, at + INSERT_ROWS_MAX))
+      .onConflict((conflict) => conflict.column('id').doNothing())
+      .returning('id')
+      .execute()
+    for (const row of inserted) isNew.add(row.id)
+  }
+  for (const event of events) {
+    if (!isNew.has(event.id)) continue
+    const { id, kind, serial, login, realm, actor, takenAtUs, source, reason } = event
+    const body = { kind, serial, login, realm, actor, takenAtUs, source, ...(reason === '' ? {} : { reason }) }
+    scope.log({ atMs: nowMs, kind: 'event', subject: id, body })
+  }
+  for (const each of refused) {
+    if (!isNew.has(each.id)) continue
+    const body = { source: each.source, takenAtUs: each.takenAtUs, reason: each.reason }
+    scope.log({ atMs: nowMs, kind: 'refused', subject: each.id, body })
+  }
+}
+
+function refusedRow(refused: Refused, nowMs: number): NewEventRow {
+  return {
+    id: refused.id,
+    kind: 'refused',
+    serial: null,
+    login: null,
+    realm: null,
+    actor: '',
+    taken_at_us: refused.takenAtUs,
+    received_ms: nowMs,
+    source: refused.source,
+    reason: '',
+    until_us: null,
+    state: 'refused',
+    live: 0,
+    account_key: null,
+    attribute_serials: '[]',
+    pinned_hold: null,
+    why_code: 'event-invalid',
+    why: refused.reason,
+    attempts: 0,
+    next_try_ms: null,
+  }
+}
+
+async function dueEvents(db: Database, nowMs: number, limit: number): Promise<WaitingEvent[]> {
+  const rows = await db
+    .selectFrom('event')
+    .selectAll()
+    .where('state', '=', 'waiting')
+    .where('next_try_ms', '<=', nowMs)
+    .orderBy('next_try_ms')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => ({ ...eventFromRow(row), attempts: row.attempts, receivedAtMs: Number(row.received_ms) }))
+}
+
+async function nextDueMs(db: Database): Promise<number | null> {
+  const row = await db
+    .selectFrom('event')
+    .select('next_try_ms')
+    .where('state', '=', 'waiting')
+    .orderBy('next_try_ms')
+    .limit(1)
+    .executeTakeFirst()
+  return row === undefined ? null : Number(row.next_try_ms)
+}
+
+async function accountOfSerial(db: Database, serial: Serial): ReturnType<InboxPort['accountOfSerial']> {
+  const row = await db
+    .selectFrom('event')
+    .innerJoin('account', 'account.key', 'event.account_key')
+    .select(['account.key', 'account.dn', 'account.login'])
+    .where('event.serial', '=', serial)
+    .where('event.live', '=', 1)
+    .orderBy('event.taken_at_us', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  if (row === undefined) return null
+  return { key: keyFromRow(row.key), dn: asDn(row.dn), login: row.login === null ? null : parseLogin(row.login) }
+}
+
+type Resolved = Extract<Resolution, { kind: 'resolved' }>
+
+async function settleEvents(scope: WriteScope, resolutions: readonly Resolution[], nowMs: number): Promise<void> {
+  const resolved: Resolved[] = []
+  for (const each of resolutions) {
+    switch (each.kind) {
+      case 'ended':
+        await endEvent(scope, each.event.id, null, each.reason, nowMs)
+        break
+      case 'waiting':
+        await postpone(scope, each.event, each.code, each.reason, each.againAtMs)
+        break
+      case 'resolved':
+        await assign(scope, each)
+        resolved.push(each)
+        break
+    }
+  }
+  if (resolved.length > 0) await markResolved(scope, resolved, nowMs)
+}
+
+async function endEvent(
+  scope: WriteScope,
+  id: string,
+  code: ErrorCode | null,
+  why: string,
+  nowMs: number,
+): Promise<void> {
+  await scope.trx
+    .updateTable('event')
+    .set({ state: 'ended', why_code: code, why, next_try_ms: null })
+    .where('id', '=', id)
+    .where('state', '=', 'waiting')
+    .execute()
+  scope.log({ atMs: nowMs, kind: 'ended', subject: id, body: { reason: why } })
+}
+
+async function postpone(
+  scope: WriteScope,
+  event: WaitingEvent,
+  code: ErrorCode,
+  why: string,
+  againAtMs: number,
+): Promise<void> {
+  await scope.trx
+    .updateTable('event')
+    .set({ why_code: code, why, attempts: event.attempts + 1, next_try_ms: againAtMs })
+    .where('id', '=', event.id)
+    .where('state', '=', 'waiting')
+    .execute()
+}
+
+async function assign(scope: WriteScope, resolved: Resolved): Promise<void> {
+  await scope.trx
+    .updateTable('event')
+    .set({
+      state: 'resolved',
+      live: 1,
+      account_key: resolved.key,
+      attribute_serials: resolved.attributeSerials.length === 0 ? '[]' : toJson(resolved.attributeSerials),
+      why_code: null,
+      why: '',
+      next_try_ms: null,
+    })
+    .where('id', '=', resolved.event.id)
+    .where('state', '=', 'waiting')
+    .execute()
+}
+
+/** Notes the accounts, and marks them and every other account that one of the serials ever belonged to. */
+async function markResolved(scope: WriteScope, resolved: readonly Resolved[], nowMs: number): Promise<void> {
+  await noteAccounts(scope, resolved, nowMs)
+  const keys = new Set<AccountKey>(resolved.map((each) => each.key))
+  const serials = [...new Set(resolved.flatMap((each) => (each.event.serial === null ? [] : [each.event.serial])))]
+  for (let at = 0; at < serials.length; at += SERIALS_PER_QUERY_MAX) {
+    const some = serials.slice(at, at + SERIALS_PER_QUERY_MAX)
+    const others = await scope.trx
+      .selectFrom('event')
+      .select(['account_key', 'state'])
+      .distinct()
+      .where('serial', 'in', some)
+      .where((where) => where.or([where('live', '=', 1), where('state', '=', 'waiting')]))
+      .execute()
+    for (const row of others) if (row.account_key !== null) keys.add(keyFromRow(row.account_key))
+    if (others.some((row) => row.state === 'waiting')) await wakeWaiting(scope, some, nowMs)
+  }
+  await markAccounts(scope.trx, [...keys], nowMs)
+}
+
+async function wakeWaiting(scope: WriteScope, serials: readonly Serial[], nowMs: number): Promise<void> {
+  await scope.trx
+    .updateTable('event')
+    .set({ next_try_ms: nowMs })
+    .where('serial', 'in', serials)
+    .where('state', '=', 'waiting')
+    .execute()
+}
+
+export async function noteAccounts(
+  scope: WriteScope,
+  accounts: readonly Pick<Resolved, 'key' | 'dn' | 'login' | 'realm'>[],
+  nowMs: number,
+): Promise<void> {
+  const rows = new Map<AccountKey, Pick<Resolved, 'key' | 'dn' | 'login' | 'realm'>>()
+  for (const each of accounts) rows.set(each.key, { ...rows.get(each.key), ...each })
+  await scope.trx
+    .insertInto('account')
+    .values(
+      [...rows.values()].map(({ key, dn, login, realm }) => ({
+        key,
+        directory: directoryOf(key),
+        dn,
+        login,
+        realm,
+        owned_lock: null,
+        open_change: null,
+        standing: 'in-step',
+        standing_code: null,
+        standing_reason: '',
+        hold_count: 0,
+        updated_ms: nowMs,
+      })),
+    )
+    .onConflict((conflict) =>
+      conflict.column('key').doUpdateSet((update) => ({
+        dn: update.ref('excluded.dn'),
+        login: update.fn.coalesce('excluded.login', 'account.login'),
+        realm: update.fn.coalesce('excluded.realm', 'account.realm'),
+        updated_ms: nowMs,
+      })),
+    )
+    .execute()
+}

@@ -1,0 +1,177 @@
+import { createHash } from 'node:crypto'
+import type { Kysely, Transaction } from 'kysely'
+import { AppError } from '../core/error.ts'
+import type { Database, JournalRow, Tables } from './schema.ts'
+
+/**
+ * The journal: append-only, each record holding the hash of the one before. The hash covers every field, so that a
+ * record that was changed, removed or moved breaks the chain at its place; the head, kept apart, shows a cut-off end.
+ */
+
+export type JournalKind =
+  | 'event'
+  | 'refused'
+  | 'ended'
+  | 'planned'
+  | 'applied'
+  | 'not-applied'
+  | 'relabelled'
+  | 'standing'
+  | 'paused'
+  | 'resumed'
+  | 'rebuilt'
+  | 'archived'
+
+export interface JournalEntry {
+  readonly atMs: number
+  readonly kind: JournalKind
+  readonly subject: string
+  /** Plain data; never a secret. */
+  readonly body: unknown
+}
+
+export const GENESIS_HASH = '0'.repeat(64)
+const HEAD_KEY = 'journal-head'
+const VERIFY_PAGE = 2_000
+const INSERT_ROWS_MAX = 500
+
+export function recordHash(record: Omit<JournalRow, 'hash'>): string {
+  const text = JSON.stringify([record.seq, record.at_ms, record.kind, record.subject, record.body, record.prev_hash])
+  return createHash('sha256').update(text).digest('hex')
+}
+
+interface Head {
+  readonly seq: number
+  readonly hash: string
+}
+
+export async function readHead(db: Kysely<Tables>): Promise<Head> {
+  const row = await db.selectFrom('meta').select('value').where('key', '=', HEAD_KEY).executeTakeFirst()
+  if (row === undefined) return { seq: 0, hash: GENESIS_HASH }
+  const [seq, hash] = row.value.split(' ')
+  return { seq: Number(seq), hash: hash ?? GENESIS_HASH }
+}
+
+/** Appends within a transaction; the head row is what makes concurrent writers take turns. */
+export async function appendJournal(trx: Transaction<Tables>, entries: readonly JournalEntry[]): Promise<void> {
+  if (entries.length === 0) return
+  let head = await readHead(trx)
+  const rows: JournalRow[] = []
+  for (const entry of entries) {
+    const record = {
+      seq: head.seq + 1,
+      at_ms: entry.atMs,
+      kind: entry.kind,
+      subject: entry.subject,
+      body: JSON.stringify(entry.body),
+      prev_hash: head.hash,
+    }
+    const row = { ...record, hash: recordHash(record) }
+    rows.push(row)
+    head = { seq: row.seq, hash: row.hash }
+  }
+  for (let at = 0; at < rows.length; at += INSERT_ROWS_MAX) {
+    await trx
+      .insertInto('journal')
+      .values(rows.slice(at, at + INSERT_ROWS_MAX))
+      .execute()
+  }
+  const value = `${head.seq} ${head.hash}`
+  await trx
+    .insertInto('meta')
+    .values({ key: HEAD_KEY, value })
+    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+    .execute()
+}
+
+export interface ChainFault {
+  /** The record at which the chain breaks. */
+  readonly seq: number
+  readonly what: string
+}
+
+/** Walks a chain record by record; holds only the last one. */
+export class ChainChecker {
+  #last: Head | null = null
+  readonly faults: ChainFault[] = []
+  checked = 0
+
+  /** @param start where the chain must begin; null: wherever the first record says */
+  constructor(start: Head | null) {
+    this.#last = start
+  }
+
+  add(row: JournalRow): void {
+    this.checked++
+    const { hash, ...record } = row
+    const last = this.#last
+    if (last !== null && row.seq !== last.seq + 1) {
+      const what =
+        row.seq > last.seq + 1
+          ? `${row.seq === last.seq + 2 ? `record ${last.seq + 1} is` : `records ${last.seq + 1} to ${row.seq - 1} are`} missing`
+          : `record ${row.seq} stands after record ${last.seq}`
+      this.#fault(row.seq > last.seq + 1 ? last.seq + 1 : row.seq, what)
+    } else if (last !== null && row.prev_hash !== last.hash) {
+      this.#fault(row.seq, `record ${row.seq} does not follow record ${last.seq}: one of them was changed or moved`)
+    }
+    if (recordHash(record) !== hash) this.#fault(row.seq, `record ${row.seq} was changed`)
+    this.#last = { seq: row.seq, hash }
+  }
+
+  /** Compares the end of the chain with the head that was kept apart. */
+  end(head: Head): void {
+    const last = this.#last ?? { seq: 0, hash: GENESIS_HASH }
+    if (last.seq < head.seq) this.#fault(last.seq + 1, `records ${last.seq + 1} to ${head.seq} are missing at the end`)
+    else if (last.hash !== head.hash) this.#fault(last.seq, `record ${last.seq} is not the one that the head names`)
+  }
+
+  get last(): Head | null {
+    return this.#last
+  }
+
+  #fault(seq: number, what: string): void {
+    const FAULTS_MAX = 100
+    if (this.faults.length < FAULTS_MAX) this.faults.push({ seq, what })
+  }
+}
+
+/** The records from a sequence number on, page by page. */
+export async function* journalRows(db: Database, fromSeq: number): AsyncGenerator<JournalRow> {
+  for (let after = fromSeq - 1; ;) {
+    const rows = await db
+      .selectFrom('journal')
+      .selectAll()
+      .where('seq', '>', after)
+      .orderBy('seq')
+      .limit(VERIFY_PAGE)
+      .execute()
+    yield* rows
+    const last = rows.at(-1)
+    if (last === undefined || rows.length < VERIFY_PAGE) return
+    after = last.seq
+  }
+}
+
+/** Compares the newest record with the head, both read at one moment. */
+export async function headFault(db: Database): Promise<ChainFault | null> {
+  return db.transaction().execute(async (trx) => {
+    const head = await readHead(trx)
+    const last = await trx
+      .selectFrom('journal')
+      .select(['seq', 'hash'])
+      .orderBy('seq', 'desc')
+      .limit(1)
+      .executeTakeFirst()
+    if (last === undefined || (last.seq === head.seq && last.hash === head.hash)) return null
+    return { seq: last.seq, what: `the journal ends at record ${last.seq}, its head names record ${head.seq}` }
+  })
+}
+
+/** Nothing is appended to a journal whose end is not the one that the head names: it would start a second chain. */
+export async function checkHead(db: Database): Promise<void> {
+  const fault = await headFault(db)
+  if (fault === null) return
+  throw new AppError('store-corrupt', fault.what, {
+    hint: 'Run `lockstep journal --verify` to see where the chain breaks, and keep a copy of the store.',
+  })
+}

@@ -1,0 +1,86 @@
+import type { Kysely } from 'kysely'
+import { sql } from 'kysely'
+import { AppError } from '../core/error.ts'
+import type { Database, Tables } from './schema.ts'
+
+/** Forward only: a step that was released is never changed; the newest comes last. */
+const STEPS: readonly ((db: Kysely<Tables>) => Promise<void>)[] = [firstSchema]
+
+const VERSION_KEY = 'schema'
+
+/** Brings the store to this version. Fails with `store-unavailable` where a newer Lockstep has written it. */
+export async function migrate(db: Database): Promise<void> {
+  if ((await versionOf(db)) === STEPS.length) return
+  await db.transaction().execute(async (trx) => {
+    await sql`create table if not exists meta (key text primary key, value text not null)`.execute(trx)
+    const version = await versionOf(trx)
+    if (version > STEPS.length) {
+      throw new AppError(
+        'store-unavailable',
+        `the store was written by a newer Lockstep (schema ${version}, known ${STEPS.length})`,
+        {
+          hint: 'Install that version again, or start with an empty store and run `lockstep rebuild`.',
+        },
+      )
+    }
+    for (const step of STEPS.slice(version)) await step(trx)
+    const value = String(STEPS.length)
+    await trx
+      .insertInto('meta')
+      .values({ key: VERSION_KEY, value })
+      .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+      .execute()
+  })
+}
+
+async function versionOf(db: Database): Promise<number> {
+  try {
+    const row = await db.selectFrom('meta').select('value').where('key', '=', VERSION_KEY).executeTakeFirst()
+    return row === undefined ? 0 : Number(row.value)
+  } catch (thrown) {
+    if (thrown instanceof AppError && thrown.message.includes('no such table')) return 0
+    throw thrown
+  }
+}
+
+async function firstSchema(db: Kysely<Tables>): Promise<void> {
+  for (const statement of FIRST_SCHEMA) await sql.raw(statement).execute(db)
+}
+
+const FIRST_SCHEMA = [
+  `create table event (
+    id text primary key, kind text not null, serial text, login text, realm text, actor text not null,
+    taken_at_us bigint not null, received_ms bigint not null, source text not null, reason text not null,
+    until_us bigint, state text not null, live integer not null, account_key text, attribute_serials text not null,
+    pinned_hold text, why_code text, why text not null, attempts integer not null, next_try_ms bigint)`,
+  `create index event_by_account on event (account_key) where live = 1`,
+  `create index event_by_serial on event (serial) where serial is not null`,
+  `create index event_waiting on event (next_try_ms) where state = 'waiting'`,
+  `create index event_by_time on event (received_ms)`,
+  `create table account (
+    key text primary key, directory text not null, dn text not null, login text, realm text, owned_lock text,
+    open_change text, standing text not null, standing_code text, standing_reason text not null,
+    hold_count integer not null, updated_ms bigint not null)`,
+  `create index account_by_login on account (login)`,
+  `create index account_held on account (key) where hold_count > 0 or owned_lock is not null`,
+  `create index account_unsettled on account (key) where standing <> 'in-step'`,
+  `create index account_open on account (key) where open_change is not null`,
+  `create table hold (
+    account_key text not null, name text not null, kind text not null, serial text, since_us bigint not null,
+    until_us bigint, reason text not null, actor text not null, primary key (account_key, name))`,
+  `create index hold_by_serial on hold (serial) where serial is not null`,
+  `create table queue (
+    account_key text primary key, generation bigint not null, due_ms bigint not null, attempts integer not null,
+    lease_owner text, lease_until_ms bigint)`,
+  `create index queue_due on queue (due_ms)`,
+  `create table change (
+    id text primary key, account_key text not null, kind text not null, serial text, dn text not null,
+    body text not null, reason text not null, actor text not null, planned_ms bigint not null, state text not null,
+    closed_ms bigint)`,
+  `create index change_by_account on change (account_key)`,
+  `create index change_by_time on change (planned_ms)`,
+  `create table journal (
+    seq integer primary key, at_ms bigint not null, kind text not null, subject text not null, body text not null,
+    prev_hash text not null, hash text not null)`,
+  `create index journal_by_subject on journal (subject)`,
+]

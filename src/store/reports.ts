@@ -1,0 +1,354 @@
+import { parseAccountId, parseLogin, parseSerial, splitAccountKey, type AccountKey } from '../core/names.ts'
+import { keyFromRow, ownedFromRow } from './rows.ts'
+import type { AccountRow, Database, EventRow, JournalRow } from './schema.ts'
+
+/** What the CLI shows: plain rows, times in milliseconds since 1970, everything bounded by a limit. */
+
+export interface StoreCounts {
+  readonly accountsKnown: number
+  readonly accountsHeld: number
+  readonly accountsLockedByUs: number
+  readonly accountsUnsettled: number
+  readonly queueLength: number
+  /** Accounts whose time has come. */
+  readonly queueDue: number
+  /** How long the oldest due account has waited; null when none is due. */
+  readonly oldestDueMs: number | null
+  readonly eventsWaiting: number
+  readonly eventsRefused: number
+  readonly eventsNewestMs: number | null
+  readonly journalRecords: number
+}
+
+export interface HoldReport {
+  readonly name: string
+  readonly kind: string
+  readonly serial: string | null
+  readonly sinceMs: number
+  readonly untilMs: number | null
+  readonly reason: string
+  readonly actor: string
+}
+
+export interface AccountReport {
+  readonly key: string
+  readonly directory: string
+  readonly dn: string
+  readonly login: string | null
+  readonly realm: string | null
+  readonly lockedByUs: boolean
+  readonly standing: string
+  readonly standingCode: string | null
+  readonly standingReason: string
+  readonly holds: readonly HoldReport[]
+  readonly updatedMs: number
+}
+
+export interface EventReport {
+  readonly id: string
+  readonly kind: string
+  readonly serial: string | null
+  readonly login: string | null
+  readonly realm: string | null
+  readonly actor: string
+  readonly source: string
+  readonly reason: string
+  readonly takenMs: number
+  readonly receivedMs: number
+  readonly state: string
+  readonly account: string | null
+  readonly whyCode: string | null
+  readonly why: string
+  readonly attempts: number
+  readonly nextTryMs: number | null
+}
+
+export interface ChangeReport {
+  readonly id: string
+  readonly account: string
+  readonly kind: string
+  readonly serial: string | null
+  readonly dn: string
+  readonly reason: string
+  readonly actor: string
+  readonly plannedMs: number
+  readonly state: string
+  readonly closedMs: number | null
+}
+
+export interface ReportPort {
+  counts(nowMs: number): Promise<StoreCounts>
+  accounts(filter: { held?: boolean; unsettled?: boolean; after?: string; limit: number }): Promise<AccountReport[]>
+  /** Accounts that a text names: an account key or id, a serial or a login. */
+  find(text: string, limit: number): Promise<AccountReport[]>
+  /** Serials that the account carries by the events. */
+  serialsOf(key: AccountKey): Promise<string[]>
+  events(filter: { key?: AccountKey; state?: string; sinceMs?: number; limit: number }): Promise<EventReport[]>
+  changes(filter: {
+    key?: AccountKey
+    sinceMs?: number
+    untilMs?: number
+    state?: string
+    limit: number
+  }): Promise<ChangeReport[]>
+  journal(filter: { subject?: string; fromSeq?: number; limit: number }): Promise<JournalRow[]>
+  /** True when something could not be done yet: a waiting event, or an account that failed or is held back. */
+  waits(nowMs: number): Promise<{ events: number; accounts: number }>
+}
+
+export function openReports(db: Database): ReportPort {
+  return {
+    counts: (nowMs) => readCounts(db, nowMs),
+    accounts: (filter) => listAccounts(db, filter),
+    find: (text, limit) => findAccounts(db, text, limit),
+    serialsOf: (key) => serialsOf(db, key),
+    events: (filter) => listEvents(db, filter),
+    changes: (filter) => listChanges(db, filter),
+    journal: (filter) => listJournal(db, filter),
+    waits: (nowMs) => countWaits(db, nowMs),
+  }
+}
+
+async function readCounts(db: Database, nowMs: number): Promise<StoreCounts> {
+  const accountsKnown = await count(db.selectFrom('account').select((s) => s.fn.countAll<number>().as('n')))
+  const held = db.selectFrom('account').where((w) => w.or([w('hold_count', '>', 0), w('owned_lock', 'is not', null)]))
+  const accountsHeld = await count(held.where('hold_count', '>', 0).select((s) => s.fn.countAll<number>().as('n')))
+  const ours = held.where('owned_lock', 'is not', null)
+  const accountsLockedByUs = await count(ours.select((s) => s.fn.countAll<number>().as('n')))
+  const unsettled = db.selectFrom('account').where('standing', '<>', 'in-step')
+  const queue = await db
+    .selectFrom('queue')
+    .select((s) => [
+      s.fn.countAll<number>().as('n'),
+      s.fn.sum<number | null>(s.case().when('due_ms', '<=', nowMs).then(1).else(0).end()).as('due'),
+      s.fn.min('due_ms').as('oldest'),
+    ])
+    .executeTakeFirstOrThrow()
+  const oldest = queue.oldest === null ? null : Number(queue.oldest)
+  const newest = await db
+    .selectFrom('event')
+    .select('received_ms')
+    .orderBy('received_ms', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  const first = await db.selectFrom('journal').select('seq').orderBy('seq').limit(1).executeTakeFirst()
+  const last = await db.selectFrom('journal').select('seq').orderBy('seq', 'desc').limit(1).executeTakeFirst()
+  const waiting = db.selectFrom('event').where('state', '=', 'waiting')
+  return {
+    accountsKnown,
+    accountsHeld,
+    accountsLockedByUs,
+    accountsUnsettled: await count(unsettled.select((s) => s.fn.countAll<number>().as('n'))),
+    queueLength: Number(queue.n),
+    queueDue: Number(queue.due ?? 0),
+    oldestDueMs: oldest !== null && oldest <= nowMs ? nowMs - oldest : null,
+    eventsWaiting: await count(waiting.select((s) => s.fn.countAll<number>().as('n'))),
+    eventsRefused: await count(
+      db
+        .selectFrom('event')
+        .where('state', '=', 'refused')
+        .select((s) => s.fn.countAll<number>().as('n')),
+    ),
+    eventsNewestMs: newest === undefined ? null : Number(newest.received_ms),
+    journalRecords: first === undefined || last === undefined ? 0 : last.seq - first.seq + 1,
+  }
+}
+
+async function count(query: { executeTakeFirstOrThrow(): Promise<{ n: number }> }): Promise<number> {
+  return Number((await query.executeTakeFirstOrThrow()).n)
+}
+
+async function listAccounts(
+  db: Database,
+  filter: { held?: boolean; unsettled?: boolean; after?: string; limit: number },
+): Promise<AccountReport[]> {
+  let query = db
+    .selectFrom('account')
+    .selectAll()
+    .where('key', '>', filter.after ?? '')
+    .orderBy('key')
+    .limit(filter.limit)
+  if (filter.held === true) query = query.where((w) => w.or([w('hold_count', '>', 0), w('owned_lock', 'is not', null)]))
+  if (filter.unsettled === true) query = query.where('standing', '<>', 'in-step')
+  return withHolds(db, await query.execute())
+}
+
+async function findAccounts(db: Database, text: string, limit: number): Promise<AccountReport[]> {
+  const keys = new Set<string>()
+  const key = splitAccountKey(text)
+  if (key !== null) keys.add(key.key)
+  const serial = parseSerial(text)
+  if (serial !== null) {
+    const rows = await db
+      .selectFrom('event')
+      .select(['account_key', 'taken_at_us'])
+      .where('serial', '=', serial)
+      .where('account_key', 'is not', null)
+      .orderBy('taken_at_us', 'desc')
+      .limit(limit)
+      .execute()
+    for (const row of rows) if (row.account_key !== null) keys.add(row.account_key)
+  }
+  const login = parseLogin(text)
+  const id = parseAccountId(text)
+  const rows = await db
+    .selectFrom('account')
+    .selectAll()
+    .where((w) =>
+      w.or([
+        ...(keys.size > 0 ? [w('key', 'in', [...keys])] : []),
+        ...(login === null ? [] : [w('login', '=', login)]),
+        ...(id === null ? [] : [w('key', 'like', `%/${id}`)]),
+        w('dn', '=', text),
+      ]),
+    )
+    .limit(limit)
+    .execute()
+  return withHolds(db, rows)
+}
+
+async function withHolds(db: Database, rows: readonly AccountRow[]): Promise<AccountReport[]> {
+  const held = rows.filter((row) => row.hold_count > 0).map((row) => row.key)
+  const holds =
+    held.length === 0 ? [] : await db.selectFrom('hold').selectAll().where('account_key', 'in', held).execute()
+  return rows.map((row) => ({
+    key: row.key,
+    directory: row.directory,
+    dn: row.dn,
+    login: row.login,
+    realm: row.realm,
+    lockedByUs: ownedFromRow(row) !== null,
+    standing: row.standing,
+    standingCode: row.standing_code,
+    standingReason: row.standing_reason,
+    holds: holds
+      .filter((hold) => hold.account_key === row.key)
+      .map((hold) => ({
+        name: hold.name,
+        kind: hold.kind,
+        serial: hold.serial,
+        sinceMs: Math.floor(Number(hold.since_us) / 1000),
+        untilMs: hold.until_us === null ? null : Math.ceil(Number(hold.until_us) / 1000),
+        reason: hold.reason,
+        actor: hold.actor,
+      })),
+    updatedMs: Number(row.updated_ms),
+  }))
+}
+
+async function serialsOf(db: Database, key: AccountKey): Promise<string[]> {
+  const rows = await db
+    .selectFrom('event')
+    .select(['serial', 'kind', 'account_key', 'taken_at_us'])
+    .where('live', '=', 1)
+    .where('kind', 'in', ['register', 'unregister'])
+    .where('serial', 'in', (from) =>
+      from
+        .selectFrom('event')
+        .select('serial')
+        .where('account_key', '=', key)
+        .where('live', '=', 1)
+        .where('serial', 'is not', null),
+    )
+    .orderBy('taken_at_us')
+    .execute()
+  const owner = new Map<string, string | null>()
+  for (const row of rows)
+    if (row.serial !== null) owner.set(row.serial, row.kind === 'register' ? row.account_key : null)
+  return [...owner].flatMap(([serial, account]) => (account === key ? [serial] : [])).toSorted()
+}
+
+async function listEvents(
+  db: Database,
+  filter: { key?: AccountKey; state?: string; sinceMs?: number; limit: number },
+): Promise<EventReport[]> {
+  let query = db.selectFrom('event').selectAll().orderBy('taken_at_us', 'desc').limit(filter.limit)
+  if (filter.key !== undefined) query = query.where('account_key', '=', filter.key)
+  if (filter.state !== undefined) query = query.where('state', '=', filter.state as EventRow['state'])
+  if (filter.sinceMs !== undefined) query = query.where('received_ms', '>=', filter.sinceMs)
+  return (await query.execute()).map(eventReport)
+}
+
+function eventReport(row: EventRow): EventReport {
+  return {
+    id: row.id,
+    kind: row.kind,
+    serial: row.serial,
+    login: row.login,
+    realm: row.realm,
+    actor: row.actor,
+    source: row.source,
+    reason: row.reason,
+    takenMs: Math.floor(Number(row.taken_at_us) / 1000),
+    receivedMs: Number(row.received_ms),
+    state: row.state,
+    account: row.account_key,
+    whyCode: row.why_code,
+    why: row.why,
+    attempts: row.attempts,
+    nextTryMs: row.next_try_ms === null ? null : Number(row.next_try_ms),
+  }
+}
+
+async function listChanges(
+  db: Database,
+  filter: { key?: AccountKey; sinceMs?: number; untilMs?: number; state?: string; limit: number },
+): Promise<ChangeReport[]> {
+  let query = db
+    .selectFrom('change')
+    .selectAll()
+    .orderBy('planned_ms', 'desc')
+    .orderBy('id', 'desc')
+    .limit(filter.limit)
+  if (filter.key !== undefined) query = query.where('account_key', '=', filter.key)
+  if (filter.sinceMs !== undefined) query = query.where('planned_ms', '>=', filter.sinceMs)
+  if (filter.untilMs !== undefined) query = query.where('planned_ms', '<=', filter.untilMs)
+  if (filter.state !== undefined) query = query.where('state', '=', filter.state as 'applied')
+  return (await query.execute()).map((row) => ({
+    id: row.id,
+    account: keyFromRow(row.account_key),
+    kind: row.kind,
+    serial: row.serial,
+    dn: row.dn,
+    reason: row.reason,
+    actor: row.actor,
+    plannedMs: Number(row.planned_ms),
+    state: row.state,
+    closedMs: row.closed_ms === null ? null : Number(row.closed_ms),
+  }))
+}
+
+async function listJournal(
+  db: Database,
+  filter: { subject?: string; fromSeq?: number; limit: number },
+): Promise<JournalRow[]> {
+  const forward = filter.fromSeq !== undefined
+  let query = db
+    .selectFrom('journal')
+    .selectAll()
+    .orderBy('seq', forward ? 'asc' : 'desc')
+    .limit(filter.limit)
+  if (filter.fromSeq !== undefined) query = query.where('seq', '>=', filter.fromSeq)
+  if (filter.subject !== undefined) query = query.where('subject', '=', filter.subject)
+  const rows = await query.execute()
+  return forward ? rows : rows.toReversed()
+}
+
+const WAITING_STANDINGS = ['failed', 'breaker', 'paused']
+
+async function countWaits(db: Database, nowMs: number): Promise<{ events: number; accounts: number }> {
+  const events = await count(
+    db
+      .selectFrom('event')
+      .where('state', '=', 'waiting')
+      .select((s) => s.fn.countAll<number>().as('n')),
+  )
+  const accounts = await count(
+    db
+      .selectFrom('queue')
+      .leftJoin('account', 'account.key', 'queue.account_key')
+      .where((w) => w.or([w('queue.due_ms', '<=', nowMs), w('account.standing', 'in', WAITING_STANDINGS)]))
+      .select((s) => s.fn.countAll<number>().as('n')),
+  )
+  return { events, accounts }
+}

@@ -1,0 +1,150 @@
+import type { Change, EntryModification } from '../core/change.ts'
+import { isEventKind, type Event, type ResolvedEvent } from '../core/event.ts'
+import { AppError } from '../core/error.ts'
+import {
+  asDn,
+  parseHoldName,
+  parseLogin,
+  parseRealm,
+  parseSerial,
+  splitAccountKey,
+  type AccountKey,
+} from '../core/names.ts'
+import type { OwnedLock, OwnedSlot } from '../core/state.ts'
+import type { AccountRow, ChangeRow, EventRow, NewEventRow } from './schema.ts'
+
+/**
+ * Rows to the core's types and back. What the store holds was parsed before it was written, and is parsed again here:
+ * a row that was changed by hand fails with `store-corrupt` and not somewhere in the middle.
+ */
+
+/** JSON that keeps bytes: a Uint8Array becomes `{"b64": …}`. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_key, each: unknown) =>
+    each instanceof Uint8Array ? { b64: Buffer.from(each).toString('base64') } : each,
+  )
+}
+
+function fromJson<Shape>(text: string, where: string): Shape {
+  try {
+    return JSON.parse(text, (_key, each: unknown) => {
+      const bytes = (each as { b64?: unknown } | null)?.b64
+      return typeof bytes === 'string' ? new Uint8Array(Buffer.from(bytes, 'base64')) : each
+    }) as Shape
+  } catch (thrown) {
+    throw new AppError('store-corrupt', `unreadable JSON in ${where}`, { cause: thrown })
+  }
+}
+
+export function keyFromRow(text: string): AccountKey {
+  return must(splitAccountKey(text)?.key ?? null, 'an account key')
+}
+
+export function eventFromRow(row: EventRow): Event {
+  return {
+    id: row.id,
+    kind: must(isEventKind(row.kind) ? row.kind : null, `event ${row.id}`),
+    serial: row.serial === null ? null : must(parseSerial(row.serial), `event ${row.id}`),
+    login: row.login === null ? null : must(parseLogin(row.login), `event ${row.id}`),
+    realm: row.realm === null ? null : must(parseRealm(row.realm), `event ${row.id}`),
+    actor: row.actor,
+    takenAtUs: Number(row.taken_at_us),
+    source: row.source as Event['source'],
+    reason: row.reason,
+    untilUs: row.until_us === null ? null : Number(row.until_us),
+  }
+}
+
+export function resolvedFromRow(row: EventRow): ResolvedEvent {
+  const serials = row.attribute_serials === '[]' ? [] : fromJson<string[]>(row.attribute_serials, `event ${row.id}`)
+  return {
+    ...eventFromRow(row),
+    accountKey: keyFromRow(row.account_key ?? ''),
+    attributeSerials: serials.map((text) => must(parseSerial(text), `event ${row.id}`)),
+    pinnedHold: row.pinned_hold === null ? null : must(parseHoldName(row.pinned_hold), `event ${row.id}`),
+  }
+}
+
+export function eventToRow(event: Event, nowMs: number): NewEventRow {
+  return {
+    id: event.id,
+    kind: event.kind,
+    serial: event.serial,
+    login: event.login,
+    realm: event.realm,
+    actor: event.actor,
+    taken_at_us: event.takenAtUs,
+    received_ms: nowMs,
+    source: event.source,
+    reason: event.reason,
+    until_us: event.untilUs,
+    state: 'waiting',
+    live: 0,
+    account_key: null,
+    attribute_serials: '[]',
+    pinned_hold: null,
+    why_code: null,
+    why: '',
+    attempts: 0,
+    next_try_ms: nowMs,
+  }
+}
+
+export function resolvedToRow(event: ResolvedEvent, nowMs: number): NewEventRow {
+  return {
+    ...eventToRow(event, nowMs),
+    state: 'resolved',
+    live: 1,
+    account_key: event.accountKey,
+    attribute_serials: toJson(event.attributeSerials),
+    pinned_hold: event.pinnedHold,
+    next_try_ms: null,
+  }
+}
+
+export function ownedFromRow(row: Pick<AccountRow, 'owned_lock' | 'key'>): OwnedLock | null {
+  return row.owned_lock === null ? null : fromJson<OwnedLock>(row.owned_lock, `account ${row.key}`)
+}
+
+interface ChangeBody {
+  readonly holds: Change['holds']
+  readonly forward: readonly EntryModification[]
+  readonly inverse: readonly EntryModification[]
+  readonly slots: readonly OwnedSlot[]
+}
+
+export function changeToRow(change: Change): ChangeRow {
+  const { holds, forward, inverse, slots } = change
+  return {
+    id: change.id,
+    account_key: change.key,
+    kind: change.kind,
+    serial: change.serial,
+    dn: change.dn,
+    body: toJson({ holds, forward, inverse, slots } satisfies ChangeBody),
+    reason: change.reason,
+    actor: change.actor,
+    planned_ms: change.plannedAtMs,
+    state: 'planned',
+    closed_ms: null,
+  }
+}
+
+export function changeFromRow(row: ChangeRow): Change {
+  return {
+    id: row.id,
+    kind: row.kind as Change['kind'],
+    key: keyFromRow(row.account_key),
+    dn: asDn(row.dn),
+    serial: row.serial === null ? null : must(parseSerial(row.serial), `change ${row.id}`),
+    ...fromJson<ChangeBody>(row.body, `change ${row.id}`),
+    reason: row.reason,
+    actor: row.actor,
+    plannedAtMs: Number(row.planned_ms),
+  }
+}
+
+function must<Value>(value: Value | null, where: string): Value {
+  if (value === null) throw new AppError('store-corrupt', `unreadable value in ${where}`)
+  return value
+}

@@ -1,0 +1,122 @@
+import type { Generated, Insertable, Kysely, Selectable } from 'kysely'
+
+/**
+ * The tables. Times end in `_ms` or `_us` (since 1970); JSON is text; flags are 0 or 1. Plain SQL types only, so that
+ * another database needs nothing but its dialect file.
+ */
+export interface Tables {
+  event: EventTable
+  account: AccountTable
+  hold: HoldTable
+  queue: QueueTable
+  change: ChangeTable
+  journal: JournalTable
+  meta: MetaTable
+}
+
+export type Database = Kysely<Tables>
+
+/** `waiting`: no account yet. `resolved`: belongs to one. `ended`: needs nothing. `refused`: was no event. */
+export type EventState = 'waiting' | 'resolved' | 'ended' | 'refused'
+
+export interface EventTable {
+  id: string
+  kind: string
+  serial: string | null
+  login: string | null
+  realm: string | null
+  actor: string
+  taken_at_us: number
+  received_ms: number
+  source: string
+  reason: string
+  until_us: number | null
+  state: EventState
+  /** 1 while the desired state is folded from it. */
+  live: number
+  account_key: string | null
+  /** JSON array of serials. */
+  attribute_serials: string
+  pinned_hold: string | null
+  why_code: string | null
+  why: string
+  attempts: number
+  next_try_ms: number | null
+}
+
+export interface AccountTable {
+  key: string
+  directory: string
+  dn: string
+  login: string | null
+  realm: string | null
+  /** JSON of an OwnedLock; null: not locked by us. */
+  owned_lock: string | null
+  /** The change whose outcome is not on record. */
+  open_change: string | null
+  standing: string
+  standing_code: string | null
+  standing_reason: string
+  hold_count: number
+  updated_ms: number
+}
+
+export interface HoldTable {
+  account_key: string
+  name: string
+  kind: string
+  serial: string | null
+  since_us: number
+  until_us: number | null
+  reason: string
+  actor: string
+}
+
+export interface QueueTable {
+  account_key: string
+  generation: number
+  due_ms: number
+  attempts: number
+  lease_owner: string | null
+  lease_until_ms: number | null
+}
+
+export type ChangeState = 'planned' | 'applied' | 'not-applied'
+
+export interface ChangeTable {
+  id: string
+  account_key: string
+  kind: string
+  serial: string | null
+  dn: string
+  /** JSON: holds, forward, inverse, slots. */
+  body: string
+  reason: string
+  actor: string
+  planned_ms: number
+  state: ChangeState
+  closed_ms: number | null
+}
+
+export interface JournalTable {
+  seq: Generated<number>
+  at_ms: number
+  kind: string
+  /** The account key or event id that it is about; '' for none. */
+  subject: string
+  /** JSON. */
+  body: string
+  prev_hash: string
+  hash: string
+}
+
+export interface MetaTable {
+  key: string
+  value: string
+}
+
+export type EventRow = Selectable<EventTable>
+export type NewEventRow = Insertable<EventTable>
+export type AccountRow = Selectable<AccountTable>
+export type ChangeRow = Selectable<ChangeTable>
+export type JournalRow = Selectable<JournalTable>

@@ -1,0 +1,202 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import {
+  CompiledQuery,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type Kysely,
+  type QueryResult,
+} from 'kysely'
+import { AppError, backoffMs } from '../core/error.ts'
+
+/**
+ * Everything that is SQLite's alone: how it is opened, how a transaction begins, and its errors. Another database
+ * brings a file like this one.
+ */
+
+const BUSY_TRIES_MAX = 60
+const BUSY_WAIT_MAX_MS = 100
+const STATEMENTS_MAX = 200
+const SQLITE_BUSY = 5
+const SQLITE_FULL = 13
+const SQLITE_CORRUPT = 11
+const SQLITE_NOTADB = 26
+const SQLITE_READONLY = 8
+const SQLITE_CANTOPEN = 14
+const SQLITE_IOERR = 10
+
+/** Opens the file, creates it where it is missing, and sets WAL with a full sync at each commit. */
+export function openSqliteFile(file: string): DatabaseSync {
+  try {
+    const database = new DatabaseSync(file, { timeout: 20 })
+    database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on')
+    database.exec('pragma wal_autocheckpoint = 4000; pragma cache_size = -8000; pragma temp_store = memory')
+    return database
+  } catch (thrown) {
+    throw storeError(thrown, file)
+  }
+}
+
+export class NodeSqliteDialect implements Dialect {
+  readonly #database: DatabaseSync
+  readonly #file: string
+
+  constructor(database: DatabaseSync, file: string) {
+    this.#database = database
+    this.#file = file
+  }
+
+  createDriver(): Driver {
+    return new NodeSqliteDriver(this.#database, this.#file)
+  }
+
+  createQueryCompiler(): SqliteQueryCompiler {
+    return new SqliteQueryCompiler()
+  }
+
+  createAdapter(): SqliteAdapter {
+    return new SqliteAdapter()
+  }
+
+  createIntrospector(database: Kysely<unknown>): SqliteIntrospector {
+    return new SqliteIntrospector(database)
+  }
+}
+
+/** One connection, handed to one user at a time; `node:sqlite` is synchronous, so a pool would gain nothing. */
+class NodeSqliteDriver implements Driver {
+  readonly #connection: NodeSqliteConnection
+  readonly #file: string
+  #last: Promise<void> = Promise.resolve()
+  #release: (() => void) | null = null
+
+  constructor(database: DatabaseSync, file: string) {
+    this.#connection = new NodeSqliteConnection(database, file)
+    this.#file = file
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<DatabaseConnection> {
+    const before = this.#last
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#last = promise
+    await before
+    this.#release = resolve
+    return this.#connection
+  }
+
+  async releaseConnection(): Promise<void> {
+    this.#release?.()
+  }
+
+  /** Takes the write lock at once: a transaction that first reads could otherwise not be upgraded. */
+  async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await connection.executeQuery(CompiledQuery.raw('begin immediate'))
+        return
+      } catch (thrown) {
+        const error = storeError(thrown, this.#file)
+        if (error.code !== 'store-busy' || attempt >= BUSY_TRIES_MAX) throw error
+        const { promise, resolve } = Promise.withResolvers<void>()
+        setTimeout(resolve, Math.min(BUSY_WAIT_MAX_MS, backoffMs(0, Math.random()) / 10))
+        await promise
+      }
+    }
+  }
+
+  async commitTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('commit'))
+  }
+
+  async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('rollback'))
+  }
+
+  async destroy(): Promise<void> {
+    this.#connection.close()
+  }
+}
+
+class NodeSqliteConnection implements DatabaseConnection {
+  readonly #database: DatabaseSync
+  readonly #file: string
+  readonly #statements = new Map<string, { statement: StatementSync; returnsRows: boolean }>()
+
+  constructor(database: DatabaseSync, file: string) {
+    this.#database = database
+    this.#file = file
+  }
+
+  async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
+    try {
+      const { statement, returnsRows } = this.#prepare(query.sql)
+      const parameters = query.parameters as SQLInputValue[]
+      if (returnsRows) return { rows: statement.all(...parameters) as Row[] }
+      const { changes } = statement.run(...parameters)
+      return { rows: [], numAffectedRows: BigInt(changes) }
+    } catch (thrown) {
+      throw storeError(thrown, this.#file)
+    }
+  }
+
+  async *streamQuery<Row>(query: CompiledQuery): AsyncIterableIterator<QueryResult<Row>> {
+    const statement = this.#database.prepare(query.sql)
+    for (const row of statement.iterate(...(query.parameters as SQLInputValue[]))) yield { rows: [row as Row] }
+  }
+
+  close(): void {
+    this.#statements.clear()
+    this.#database.close()
+  }
+
+  #prepare(sql: string): { statement: StatementSync; returnsRows: boolean } {
+    const known = this.#statements.get(sql)
+    if (known !== undefined) return known
+    const statement = this.#database.prepare(sql)
+    const prepared = { statement, returnsRows: statement.columns().length > 0 }
+    if (this.#statements.size >= STATEMENTS_MAX) this.#statements.clear()
+    this.#statements.set(sql, prepared)
+    return prepared
+  }
+}
+
+/** Maps what SQLite throws; the file is named, the SQL is not. */
+export function storeError(thrown: unknown, file: string): AppError {
+  if (thrown instanceof AppError) return thrown
+  const code = (thrown as { errcode?: number }).errcode
+  const text = thrown instanceof Error ? thrown.message : String(thrown)
+  const primary = code === undefined ? -1 : code & 0xff
+  switch (primary) {
+    case SQLITE_BUSY:
+      return new AppError('store-busy', `the store ${file} is busy`, { cause: thrown, hint: 'Try again in a moment.' })
+    case SQLITE_FULL:
+      return new AppError('disk-full', `no space left for the store ${file}`, {
+        cause: thrown,
+        hint: 'Free some disk space; waiting work goes on by itself.',
+      })
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return new AppError('store-corrupt', `the store ${file} is damaged or no SQLite database: ${text}`, {
+        cause: thrown,
+        hint: 'Move the file away and run `lockstep rebuild`: it restores holds and serials from the LDIF folders and the directory.',
+      })
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+      return new AppError('file-not-permitted', `cannot open the store ${file} for writing: ${text}`, {
+        cause: thrown,
+        hint: 'Check that its folder exists and belongs to the user that runs Lockstep (key store).',
+      })
+    case SQLITE_IOERR:
+      return new AppError('store-unavailable', `cannot read or write the store ${file}: ${text}`, {
+        cause: thrown,
+        hint: 'Check the disk.',
+      })
+    default:
+      return new AppError('store-unavailable', `the store ${file} refused a statement: ${text}`, { cause: thrown })
+  }
+}

@@ -1,0 +1,82 @@
+import { dirname, join } from 'node:path'
+import { Kysely } from 'kysely'
+import type { Clock } from '../ports/clock.ts'
+import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort } from '../ports/store.ts'
+import { openDesired } from './desired.ts'
+import { openInbox } from './inbox.ts'
+import { JournalArchive } from './journal-archive.ts'
+import { checkHead } from './journal.ts'
+import { migrate } from './migrations.ts'
+import { ownerOfThisProcess, ProcessLock } from './process-lock.ts'
+import { openQueue } from './queue.ts'
+import { openReports, type ReportPort } from './reports.ts'
+import { openRecords } from './records.ts'
+import { openRestore, type RestorePort } from './restore.ts'
+import type { Database, Tables } from './schema.ts'
+import { openGuards, openSwitches, type SwitchPort } from './switches.ts'
+import { NodeSqliteDialect, openSqliteFile } from './sqlite-dialect.ts'
+import { openUpkeep, type UpkeepPort } from './upkeep.ts'
+import { Writer } from './writer.ts'
+
+/** The store, opened: every port of it, over one connection and one group-committing writer. */
+
+export const LEASE_MS = 60_000
+
+export interface StoreOptions {
+  readonly file: string
+  readonly clock: Clock
+  readonly lockTtlMs: number | null
+  /** The breaker's window, for the count of recent locks; null: no breaker. */
+  readonly breakerPerMs: number | null
+  /** False for commands that only read: they skip the check of the journal's end. */
+  readonly willWrite: boolean
+}
+
+export interface Store extends AsyncDisposable {
+  readonly db: Database
+  readonly inbox: InboxPort
+  readonly queue: QueuePort
+  readonly records: RecordPort
+  readonly desired: DesiredPort
+  readonly guards: GuardPort
+  readonly switches: SwitchPort
+  readonly reports: ReportPort
+  readonly upkeep: UpkeepPort
+  readonly processLock: ProcessLock
+  readonly archive: JournalArchive
+  readonly restore: RestorePort
+}
+
+/** Opens the store, creates and migrates it where needed. Fails with `store-*`, `disk-full`, `file-not-permitted`. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const { clock, file } = options
+  const db: Database = new Kysely<Tables>({ dialect: new NodeSqliteDialect(openSqliteFile(file), file) })
+  try {
+    await migrate(db)
+    if (options.willWrite) await checkHead(db)
+  } catch (thrown) {
+    await db.destroy()
+    throw thrown
+  }
+  const writer = new Writer(db)
+  const owner = ownerOfThisProcess()
+  const leases = { owner, leaseMs: LEASE_MS }
+  return {
+    db,
+    inbox: openInbox(db, writer, clock),
+    queue: openQueue(db, writer, clock, leases),
+    records: openRecords(writer, clock, owner),
+    desired: openDesired(db, writer, { lockTtlMs: options.lockTtlMs }),
+    guards: openGuards(db, options.breakerPerMs),
+    switches: openSwitches(db, writer, clock),
+    reports: openReports(db),
+    upkeep: openUpkeep(db, writer, clock),
+    processLock: new ProcessLock(db, writer, clock, owner),
+    archive: new JournalArchive(db, writer, clock, join(dirname(file), 'journal-archive')),
+    restore: openRestore(writer, clock),
+    async [Symbol.asyncDispose]() {
+      await writer.close()
+      await db.destroy()
+    },
+  }
+}

@@ -1,0 +1,79 @@
+import type { Clock } from '../ports/clock.ts'
+import type { GuardPort } from '../ports/store.ts'
+import { markAccounts } from './queue.ts'
+import { keyFromRow } from './rows.ts'
+import type { Database } from './schema.ts'
+import type { Writer } from './writer.ts'
+
+/** What a person switched, and the count that the breaker needs. */
+
+const PAUSE_KEY = 'paused'
+
+export interface Pause {
+  readonly sinceMs: number
+  readonly by: string
+  readonly reason: string
+}
+
+export interface SwitchPort {
+  pause(by: string, reason: string): Promise<void>
+  /** Marks what waited for it. */
+  resume(by: string): Promise<void>
+  paused(): Promise<Pause | null>
+}
+
+export function openSwitches(db: Database, writer: Writer, clock: Clock): SwitchPort {
+  return {
+    async pause(by, reason) {
+      const value = JSON.stringify({ sinceMs: clock.nowMs(), by, reason } satisfies Pause)
+      await writer.run(async (scope) => {
+        await scope.trx
+          .insertInto('meta')
+          .values({ key: PAUSE_KEY, value })
+          .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+          .execute()
+        scope.log({ atMs: clock.nowMs(), kind: 'paused', subject: '', body: { by, reason } })
+      })
+    },
+    async resume(by) {
+      await writer.run(async (scope) => {
+        await scope.trx.deleteFrom('meta').where('key', '=', PAUSE_KEY).execute()
+        scope.log({ atMs: clock.nowMs(), kind: 'resumed', subject: '', body: { by } })
+        const rows = await scope.trx.selectFrom('account').select('key').where('standing', '=', 'paused').execute()
+        await markAccounts(
+          scope.trx,
+          rows.map((row) => keyFromRow(row.key)),
+          clock.nowMs(),
+        )
+      })
+    },
+    paused: () => readPause(db),
+  }
+}
+
+async function readPause(db: Database): Promise<Pause | null> {
+  const row = await db.selectFrom('meta').select('value').where('key', '=', PAUSE_KEY).executeTakeFirst()
+  return row === undefined ? null : (JSON.parse(row.value) as Pause)
+}
+
+/** @param breakerPerMs the breaker's window; null: no breaker, nothing is counted */
+export function openGuards(db: Database, breakerPerMs: number | null): GuardPort {
+  return {
+    async read(nowMs) {
+      const paused = (await readPause(db)) !== null
+      if (breakerPerMs === null) return { paused, recentLocks: 0, windowEndsAtMs: nowMs }
+      const recent = await db
+        .selectFrom('change')
+        .select((select) => [select.fn.countAll<number>().as('locks'), select.fn.min('planned_ms').as('oldest')])
+        .where('planned_ms', '>', nowMs - breakerPerMs)
+        .where('kind', '=', 'lock')
+        .where('state', '<>', 'not-applied')
+        .executeTakeFirstOrThrow()
+      return {
+        paused,
+        recentLocks: Number(recent.locks),
+        windowEndsAtMs: recent.oldest === null ? nowMs : Number(recent.oldest) + breakerPerMs,
+      }
+    },
+  }
+}

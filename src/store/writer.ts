@@ -1,0 +1,82 @@
+import type { Transaction } from 'kysely'
+import { AppError } from '../core/error.ts'
+import { appendJournal, type JournalEntry } from './journal.ts'
+import type { Database, Tables } from './schema.ts'
+
+/**
+ * Group commit: every write goes through here, and those that wait are written in one transaction, in the order in
+ * which they came, with one sync to disk for all. A job that fails is tried alone, so that it fails nobody else.
+ */
+
+/** What one job may do: statements in the transaction, and journal records that are appended at its end. */
+export interface WriteScope {
+  readonly trx: Transaction<Tables>
+  log(entry: JournalEntry): void
+}
+
+interface Job {
+  readonly work: (scope: WriteScope) => Promise<unknown>
+  readonly resolve: (value: unknown) => void
+  readonly reject: (reason: unknown) => void
+}
+
+const JOBS_PER_COMMIT_MAX = 256
+const JOBS_WAITING_MAX = 20_000
+
+export class Writer {
+  readonly #db: Database
+  #jobs: Job[] = []
+  #running: Promise<void> | null = null
+  #closed = false
+
+  constructor(db: Database) {
+    this.#db = db
+  }
+
+  /** Resolves when the job's writes are on disk. Fails with `limit-exceeded` when too many wait. */
+  run<Result>(work: (scope: WriteScope) => Promise<Result>): Promise<Result> {
+    if (this.#closed) return Promise.reject(new AppError('store-unavailable', 'the store is closed'))
+    if (this.#jobs.length >= JOBS_WAITING_MAX) {
+      return Promise.reject(new AppError('limit-exceeded', `more than ${JOBS_WAITING_MAX} writes wait for the store`))
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    this.#jobs.push({ work, resolve, reject })
+    this.#running ??= this.#drain()
+    return promise as Promise<Result>
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#running
+  }
+
+  async #drain(): Promise<void> {
+    // Lets everything that is ready in this turn of the event loop come along.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (this.#jobs.length > 0) {
+      const jobs = this.#jobs.splice(0, JOBS_PER_COMMIT_MAX)
+      await this.#commit(jobs)
+    }
+    this.#running = null
+  }
+
+  async #commit(jobs: readonly Job[]): Promise<void> {
+    try {
+      const results = await this.#db.transaction().execute((trx) => runAll(trx, jobs))
+      jobs.forEach((job, index) => job.resolve(results[index]))
+    } catch (thrown) {
+      const [only] = jobs
+      if (jobs.length === 1 && only !== undefined) only.reject(thrown)
+      else for (const job of jobs) await this.#commit([job])
+    }
+  }
+}
+
+async function runAll(trx: Transaction<Tables>, jobs: readonly Job[]): Promise<unknown[]> {
+  const entries: JournalEntry[] = []
+  const scope: WriteScope = { trx, log: (entry) => void entries.push(entry) }
+  const results: unknown[] = []
+  for (const job of jobs) results.push(await job.work(scope))
+  await appendJournal(trx, entries)
+  return results
+}

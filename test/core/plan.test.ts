@@ -1,0 +1,248 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { ChangeDraft, Modification } from '../../src/core/change.ts'
+import { asDn, holdNameOfSerial, parseHoldName } from '../../src/core/names.ts'
+import { plan } from '../../src/core/plan.ts'
+import { ownedAfter, recoverChange } from '../../src/core/recover.ts'
+import { addSerial, removeSerial, serialsIn } from '../../src/core/serial-values.ts'
+import {
+  hasValue,
+  NOTHING_OF_OURS,
+  sameValues,
+  type AttributeValue,
+  type DesiredState,
+  type Hold,
+  type LockSlot,
+  type ObservedState,
+  type OurRecord,
+} from '../../src/core/state.ts'
+import { ALICE, BOB, S1, S2 } from './arbitrary.ts'
+
+const DN = asDn('uid=alice,ou=people,dc=example,dc=org')
+const LOCKED = '000001010000Z'
+const RESPECT = { onForeignUnlock: 'respect' } as const
+
+const HOLD: Hold = {
+  name: holdNameOfSerial(S1),
+  kind: 'token',
+  serial: S1,
+  sinceUs: 1,
+  untilUs: null,
+  reason: 'full',
+  actor: '',
+}
+const NOTHING: DesiredState = { serials: [], gone: [], movedFrom: {}, holds: [], nextExpiryUs: null }
+const HELD: DesiredState = { ...NOTHING, holds: [HOLD] }
+
+function observed(current: readonly AttributeValue[], changes: Partial<ObservedState> = {}): ObservedState {
+  const slot: LockSlot = { dn: DN, attribute: 'pwdAccountLockedTime', mode: 'whole', current, locked: [LOCKED] }
+  const state = sameValues(current, [LOCKED])
+    ? 'as-ours'
+    : current.length === 0 || current[0] === 'expired'
+      ? 'open'
+      : 'other'
+  return {
+    key: ALICE,
+    dn: DN,
+    serialAttribute: 'description',
+    serialAttributeMultiValued: true,
+    serialFormat: 'privacyIDEA:{serial}',
+    serialValues: [],
+    carriedElsewhere: {},
+    lock: { state, otherUntilUs: null, slots: [slot], notEffective: null },
+    protectedBy: null,
+    ...changes,
+  }
+}
+
+function ours(before: readonly AttributeValue[] = []): OurRecord {
+  return {
+    lock: {
+      slots: [{ dn: DN, attribute: 'pwdAccountLockedTime', mode: 'whole', before, after: [LOCKED] }],
+      dn: DN,
+      holds: [HOLD.name],
+    },
+  }
+}
+
+function changeOf(planned: ReturnType<typeof plan>): ChangeDraft {
+  if (planned.kind !== 'change') throw new Error(`planned ${planned.kind}`)
+  return planned.change
+}
+
+/** Applies modifications as a server does (RFC 4511, 4.6); throws where one cannot be applied. */
+function apply(values: readonly AttributeValue[], modifications: readonly Modification[]): AttributeValue[] {
+  let now = [...values]
+  for (const { op, values: given } of modifications) {
+    if (op === 'add') {
+      if (given.some((value) => hasValue(now, value))) throw new Error('attributeOrValueExists')
+      now.push(...given)
+    } else if (op === 'delete') {
+      if (given.some((value) => !hasValue(now, value))) throw new Error('noSuchAttribute')
+      now = now.filter((value) => !hasValue(given, value))
+    } else now = [...given]
+  }
+  return now
+}
+
+describe('the plan of a lock', () => {
+  test.each([
+    ['no hold, open, nothing ours', NOTHING, observed([]), NOTHING_OF_OURS, 'in-step'],
+    ['no hold, open, locked by us', NOTHING, observed([]), ours(), 'forget'],
+    ['no hold, as ours, locked by us', NOTHING, observed([LOCKED]), ours(), 'change'],
+    ['no hold, as ours, not by us', NOTHING, observed([LOCKED]), NOTHING_OF_OURS, 'in-step'],
+    ['no hold, otherwise locked, was ours', NOTHING, observed(['20260101000000Z']), ours(), 'forget'],
+    ['no hold, otherwise locked, not by us', NOTHING, observed(['20260101000000Z']), NOTHING_OF_OURS, 'in-step'],
+    ['a hold, open, nothing ours', HELD, observed([]), NOTHING_OF_OURS, 'change'],
+    ['a hold, open, was locked by us', HELD, observed([]), ours(), 'foreign-unlock'],
+    ['a hold, as ours, locked by us', HELD, observed([LOCKED]), ours(), 'in-step'],
+    ['a hold, as ours, not by us', HELD, observed([LOCKED]), NOTHING_OF_OURS, 'foreign-lock'],
+    ['a hold, otherwise locked, not by us', HELD, observed(['20260101000000Z']), NOTHING_OF_OURS, 'foreign-lock'],
+    ['a hold, otherwise locked, was ours', HELD, observed(['20260101000000Z']), ours(), 'forget'],
+  ] as const)('%s', (_name, desired, seen, record, kind) => {
+    expect(plan(desired, seen, record, RESPECT).kind).toBe(kind)
+  })
+
+  test('the lock is written only where nothing stands, and taken away only where it is still ours', () => {
+    const lock = changeOf(plan(HELD, observed([]), NOTHING_OF_OURS, RESPECT))
+    expect(lock.forward[0]?.modifications).toEqual([{ op: 'add', attribute: 'pwdAccountLockedTime', values: [LOCKED] }])
+    expect(lock.inverse[0]?.modifications).toEqual([
+      { op: 'delete', attribute: 'pwdAccountLockedTime', values: [LOCKED] },
+    ])
+    const unlock = changeOf(plan(NOTHING, observed([LOCKED]), ours(), RESPECT))
+    expect(unlock.forward).toEqual(lock.inverse)
+    expect(unlock.holds).toEqual([HOLD.name])
+  })
+
+  test('what stood there before comes back', () => {
+    const lock = changeOf(plan(HELD, observed(['expired']), NOTHING_OF_OURS, RESPECT))
+    const locked = apply(['expired'], lock.forward[0]?.modifications ?? [])
+    expect(locked).toEqual([LOCKED])
+    expect(apply(locked, lock.inverse[0]?.modifications ?? [])).toEqual(['expired'])
+  })
+
+  test('by policy a lock that was taken away is written again', () => {
+    expect(changeOf(plan(HELD, observed([]), ours(), { onForeignUnlock: 'relock' })).kind).toBe('lock')
+  })
+
+  test('a further hold gets its file, and a renamed account too', () => {
+    const second: Hold = {
+      ...HOLD,
+      name: parseHoldName('manual.0123456789abcdef') ?? HOLD.name,
+      kind: 'manual',
+      serial: null,
+    }
+    const planned = plan({ ...HELD, holds: [HOLD, second] }, observed([LOCKED]), ours(), RESPECT)
+    expect(planned).toMatchObject({ kind: 'relabel', lock: { holds: [HOLD.name, second.name] } })
+    const renamed = asDn('uid=alicia,ou=people,dc=example,dc=org')
+    const seen = observed([LOCKED], { dn: renamed })
+    const moved = { ...seen, lock: { ...seen.lock, slots: seen.lock.slots.map((slot) => ({ ...slot, dn: renamed })) } }
+    expect(plan(HELD, moved, ours(), RESPECT)).toMatchObject({ kind: 'relabel', lock: { dn: renamed } })
+  })
+
+  test('a lock that would not keep anybody out is said so', () => {
+    const seen = observed([LOCKED])
+    const weak = { ...seen, lock: { ...seen.lock, notEffective: 'pwdLockout is FALSE' } }
+    expect(plan(HELD, weak, ours(), RESPECT)).toEqual({ kind: 'not-effective', reason: 'pwdLockout is FALSE' })
+  })
+})
+
+describe('the plan of the serials', () => {
+  test('a missing serial is added beside what stands there', () => {
+    const change = changeOf(
+      plan({ ...NOTHING, serials: [S1] }, observed([], { serialValues: ['Room 7'] }), NOTHING_OF_OURS, RESPECT),
+    )
+    expect(change).toMatchObject({ kind: 'register', serial: 'S1' })
+    expect(change.forward[0]?.modifications).toEqual([
+      { op: 'add', attribute: 'description', values: ['privacyIDEA:S1'] },
+    ])
+  })
+
+  test('a serial that another account carries is a conflict, except where it is known to have moved from', () => {
+    const seen = observed([], { carriedElsewhere: { S1: [{ key: BOB, dn: asDn('uid=bob') }] } })
+    expect(plan({ ...NOTHING, serials: [S1] }, seen, NOTHING_OF_OURS, RESPECT)).toMatchObject({
+      kind: 'conflict',
+      reason: expect.stringContaining('uid=bob'),
+    })
+    expect(plan({ ...NOTHING, serials: [S1], movedFrom: { S1: [BOB] } }, seen, NOTHING_OF_OURS, RESPECT).kind).toBe(
+      'change',
+    )
+  })
+
+  test('a serial that is gone is taken out and strangers’ values stay', () => {
+    const seen = observed([], { serialValues: ['privacyIDEA:S1', 'privacyIDEA:S2', 'S1'] })
+    const change = changeOf(plan({ ...NOTHING, gone: [S1] }, seen, NOTHING_OF_OURS, RESPECT))
+    expect(change.forward[0]?.modifications).toEqual([
+      { op: 'delete', attribute: 'description', values: ['privacyIDEA:S1'] },
+    ])
+  })
+
+  test('property: in one value or in several, adding and removing a serial leaves the rest byte for byte', () => {
+    const word = fc.stringMatching(/^[a-zA-Z:]{1,8}$/).filter((text) => !text.startsWith('privacyIDEA:'))
+    fc.assert(
+      fc.property(fc.boolean(), fc.uniqueArray(word, { maxLength: 4 }), (multiValued, words) => {
+        const values = multiValued ? words : words.length === 0 ? [] : [words.join(' ')]
+        const place = { attribute: 'description', multiValued, format: 'privacyIDEA:{serial}', values }
+        const added = addSerial(place, S1)
+        const after = apply(values, added?.forward ?? [])
+        expect(serialsIn(place.format, multiValued, after)).toEqual([S1])
+        expect(addSerial({ ...place, values: after }, S1)).toBeNull()
+        expect(sameValues(apply(after, added?.inverse ?? []), values)).toBe(true)
+        const removed = removeSerial({ ...place, values: after }, S1)
+        expect(sameValues(apply(after, removed?.forward ?? []), values)).toBe(true)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+})
+
+describe('property: any mix of states', () => {
+  const values = fc.constantFrom<AttributeValue[]>([], [LOCKED], ['expired'], ['20260101000000Z'])
+  const desired = fc.record({ held: fc.boolean(), serials: fc.subarray([S1, S2]), gone: fc.boolean() })
+
+  test('a plan, carried out, leaves an empty plan, and never touches a lock that is not ours', () => {
+    fc.assert(
+      fc.property(
+        values,
+        desired,
+        fc.boolean(),
+        fc.subarray(['privacyIDEA:S1', 'privacyIDEA:S2', 'x']),
+        (current, want, owns, there) => {
+          const goal: DesiredState = {
+            ...(want.held ? HELD : NOTHING),
+            serials: want.serials,
+            gone: want.gone ? [S1, S2].filter((serial) => !want.serials.includes(serial)) : [],
+          }
+          const isForeign = !owns && current.length > 0 && current[0] !== 'expired'
+          let lock = current
+          let serials: AttributeValue[] = there
+          let record: OurRecord = owns ? ours() : NOTHING_OF_OURS
+          let holds = goal.holds
+          for (let round = 0; ; round++) {
+            expect(round).toBeLessThan(10)
+            const seen = observed(lock, { serialValues: serials })
+            const planned = plan({ ...goal, holds }, seen, record, RESPECT)
+            if (planned.kind === 'in-step' || planned.kind === 'foreign-lock') break
+            if (planned.kind === 'forget') record = NOTHING_OF_OURS
+            else if (planned.kind === 'foreign-unlock') holds = []
+            else {
+              const change = { ...changeOf(planned), id: 'c', plannedAtMs: 0 }
+              const modifications = change.forward.flatMap((entry) => entry.modifications)
+              if (change.serial === null) lock = apply(lock, modifications)
+              else serials = apply(serials, modifications)
+              const after = observed(lock, { serialValues: serials })
+              expect(recoverChange(change, after, record).result).toBe('applied')
+              expect(recoverChange(change, seen, record).result).toBe('not-applied')
+              record = { lock: ownedAfter(change, record) }
+            }
+          }
+          if (isForeign) expect(lock).toEqual(current)
+          if (holds.length === 0 && record.lock === null && !isForeign)
+            expect(sameValues(lock, [LOCKED]) && !owns).toBe(false)
+          expect(serialsIn('privacyIDEA:{serial}', true, serials)).toEqual(expect.arrayContaining(want.serials))
+        },
+      ),
+      { numRuns: 5_000 },
+    )
+  })
+})
