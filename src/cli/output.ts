@@ -74,12 +74,13 @@ function fit<Row>(columns: readonly Column<Row>[], cells: readonly (readonly str
 }
 
 function pad(text: string, width: number, align: 'left' | 'right'): string {
-  const cut = cellWidth(text) > width ? shorten(text, width) : text
+  const cut = shorten(text, width)
   const space = ' '.repeat(Math.max(0, width - cellWidth(cut)))
   return align === 'right' ? space + cut : cut + space
 }
 
 function shorten(text: string, width: number): string {
+  if (cellWidth(text) <= width) return text
   let kept = ''
   let used = 0
   for (const character of text) {

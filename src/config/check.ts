@@ -24,7 +24,7 @@ export function checkConfig(lookup: ConfigLookup): CheckResult {
   const file = findConfig(lookup)
   try {
     const { settings, warnings } = loadConfig({ ...lookup, flag: file })
-    return { file, problems: [...warnings, ...configFileProblems(file), ...checkFiles(settings, lookup.env)] }
+    return { file, problems: [...warnings, ...configFileProblems(file), ...fileProblems(settings, lookup.env)] }
   } catch (error) {
     if (error instanceof ConfigError) return { file, problems: error.problems }
     throw error
@@ -34,44 +34,57 @@ export function checkConfig(lookup: ConfigLookup): CheckResult {
 function configFileProblems(file: string): Problem[] {
   const mode = statSync(file).mode & 0o777
   if ((mode & OTHERS_WRITE) === 0) return []
-  return [warning('', `others may write this file (mode ${octal(mode)}); run: chmod go-w ${file}`)]
+  return [problem('warning', '', `others may write this file (mode ${octal(mode)}). Fix: chmod go-w ${file}`)]
+}
+
+function fileProblems(settings: Settings, env: ConfigLookup['env']): Problem[] {
+  return fileTroubles(settings, env).map(({ severity, key, what, fix }) =>
+    problem(severity, key, `${what}. Fix: ${fix}`),
+  )
+}
+
+/** What is wrong with a file that the settings name, and what to do. */
+export interface FileTrouble {
+  readonly severity: Problem['severity']
+  readonly key: string
+  readonly what: string
+  readonly fix: string
 }
 
 /** The files of secrets and certificates that the settings name. */
-export function checkFiles(settings: Settings, env: ConfigLookup['env']): Problem[] {
-  const found: Problem[] = []
+export function fileTroubles(settings: Settings, env: ConfigLookup['env']): FileTrouble[] {
+  const found: FileTrouble[] = []
   for (const directory of settings.directories) {
     const key = `directories.${directory.name}`
-    found.push(...secretProblems(`${key}.bindPassword`, directory.bindPassword, env))
-    if (directory.caFile !== null) found.push(...certificateProblems(`${key}.ca`, directory.caFile))
+    found.push(...secretTroubles(`${key}.bindPassword`, directory.bindPassword, env))
+    if (directory.caFile !== null) found.push(...certificateTroubles(`${key}.ca`, directory.caFile))
   }
   const http = settings.intake.http
-  if (http !== null) found.push(...secretProblems('intake.http.hookSecret', http.hookSecret, env))
+  if (http !== null) found.push(...secretTroubles('intake.http.hookSecret', http.hookSecret, env))
   return found
 }
 
 /** @param stem the key without `File` or `Env` */
-function secretProblems(stem: string, source: SecretSource, env: ConfigLookup['env']): Problem[] {
+function secretTroubles(stem: string, source: SecretSource, env: ConfigLookup['env']): FileTrouble[] {
   const key = 'file' in source ? `${stem}File` : `${stem}Env`
   try {
     readSecret(source, env)
   } catch (error) {
     if (!(error instanceof AppError)) throw error
-    return [problem('error', key, `${error.message}. ${error.hint}`.trim())]
+    return [{ severity: 'error', key, what: error.message, fix: error.hint }]
   }
   if (!('file' in source)) return []
   const mode = statSync(source.file).mode & 0o777
   if ((mode & OTHERS_READ_WRITE) === 0) return []
-  const message = `others may read or write ${source.file} (mode ${octal(mode)}); run: chmod 600 ${source.file}`
-  return [(mode & 0o006) === 0 ? warning(key, message) : problem('error', key, message)]
+  const what = `others may read or write ${source.file} (mode ${octal(mode)})`
+  return [{ severity: (mode & 0o006) === 0 ? 'warning' : 'error', key, what, fix: `chmod 600 ${source.file}` }]
 }
 
-function certificateProblems(key: string, file: string): Problem[] {
+function certificateTroubles(key: string, file: string): FileTrouble[] {
   const info = statSync(file, { throwIfNoEntry: false })
-  if (info === undefined)
-    return [problem('error', key, `the file ${file} does not exist; it holds the CA certificate as PEM`)]
-  if (!info.isFile()) return [problem('error', key, `${file} is no file; it holds the CA certificate as PEM`)]
-  return []
+  if (info?.isFile() === true) return []
+  const what = info === undefined ? `the file ${file} does not exist` : `${file} is no file`
+  return [{ severity: 'error', key, what, fix: 'Put the certificate of the certification authority there, as PEM.' }]
 }
 
 function octal(mode: number): string {
@@ -80,8 +93,4 @@ function octal(mode: number): string {
 
 function problem(severity: Problem['severity'], key: string, message: string): Problem {
   return { severity, line: 0, column: 0, key, message }
-}
-
-function warning(key: string, message: string): Problem {
-  return problem('warning', key, message)
 }

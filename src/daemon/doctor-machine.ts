@@ -1,7 +1,7 @@
 import { accessSync, constants, statfsSync, statSync, type Stats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { checkFiles } from '../config/check.ts'
+import { fileTroubles } from '../config/check.ts'
 import type { Settings } from '../core/settings.ts'
 import { Findings, type Finding } from './finding.ts'
 
@@ -65,19 +65,13 @@ function checkClock(found: Findings, nowMs: number): void {
 }
 
 function checkSecrets(found: Findings, settings: Settings, env: MachineFacts['env']): void {
-  const problems = checkFiles(settings, env)
+  const problems = fileTroubles(settings, env)
   if (problems.length === 0) found.ok('secrets', 'every secret is there and private')
-  for (const problem of problems) {
-    const trouble = {
-      what: `${problem.key}: ${problem.message}`,
-      why:
-        problem.severity === 'error'
-          ? 'Without it Lockstep cannot work safely.'
-          : 'Whoever reads it can act as Lockstep.',
-      fix: 'See what stands there; "lockstep check" looks at it again.',
-    }
-    if (problem.severity === 'error') found.fail('secrets', trouble)
-    else found.warn('secrets', trouble)
+  for (const { severity, key, what, fix } of problems) {
+    const isError = severity === 'error'
+    const why = isError ? 'Without it Lockstep cannot work safely.' : 'Whoever reads it can act as Lockstep.'
+    if (isError) found.fail('secrets', { what: `${key}: ${what}`, why, fix })
+    else found.warn('secrets', { what: `${key}: ${what}`, why, fix })
   }
 }
 

@@ -1,6 +1,9 @@
 import { toAppError, type AppError } from '../core/error.ts'
-import type { Settings } from '../core/settings.ts'
+import { secretReader } from '../config/secret.ts'
+import type { HttpSettings, Settings } from '../core/settings.ts'
+import type { HttpServer } from '../http/server.ts'
 import { openSpool } from '../intake/spool.ts'
+import { readWebhook } from '../intake/webhook.ts'
 import { systemClock } from '../ports/clock.ts'
 import { HEARTBEAT_MS } from '../store/process-lock.ts'
 import { startEngine, type Engine } from './engine.ts'
@@ -40,15 +43,7 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
   const spool = opened.use(await openSpool({ dir: settings.intake.spool, intake: engine.intake, onError }))
   spool.watch()
   if (settings.intake.http !== null) {
-    const { startHttp } = await import('../http/server.ts')
-    const http = opened.use(
-      await startHttp({
-        settings: settings.intake.http,
-        intake: engine.intake,
-        clock: systemClock,
-        isReady: () => true,
-      }),
-    )
+    const http = opened.use(await openHttp(settings.intake.http, engine, options))
     log.info('webhook listens', { address: http.address })
   }
   await processLock.beat()
@@ -59,6 +54,20 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
   await untilStopped(system, engine, options)
   log.info('stopping')
   void notifySystemd(['STOPPING=1'], options.env)
+}
+
+/** Loaded only where it is wanted. */
+async function openHttp(settings: HttpSettings, { intake }: Engine, { log, env }: ServeOptions): Promise<HttpServer> {
+  const { startHttp } = await import('../http/server.ts')
+  return startHttp({
+    settings,
+    intake,
+    clock: systemClock,
+    readHook: readWebhook,
+    readSecret: secretReader(env),
+    isReady: () => true,
+    onError: (error) => log.error('webhook failed', errorFields(error)),
+  })
 }
 
 /** The timers run here, and here alone. */

@@ -45,6 +45,7 @@ export class Connection {
   readonly #closed: Promise<void>
   #isOpen = true
   #timedOut = false
+  #isGathering = false
   #timer: NodeJS.Timeout | null = null
   /** The identity at the bind (RFC 4532); null: the server does not tell. */
   #identity: string | null = null
@@ -197,6 +198,7 @@ export class Connection {
 
   async #run<Result>(call: () => Promise<Result>, attempt: Attempt): Promise<Result> {
     if (!this.isOpen) throw this.#gone()
+    this.#gather()
     const operation: Operation = { startedMs: performance.now() }
     this.#operations.add(operation)
     if (this.#timer === null) this.#watch(this.#settings.operationTimeoutMs)
@@ -207,6 +209,17 @@ export class Connection {
     } finally {
       this.#operations.delete(operation)
     }
+  }
+
+  /** What is asked in one turn of the event loop goes out in one write: the system call is the dearest part of it. */
+  #gather(): void {
+    if (this.#isGathering) return
+    this.#isGathering = true
+    this.#socket.cork()
+    process.nextTick(() => {
+      this.#isGathering = false
+      this.#socket.uncork()
+    })
   }
 
   /** One timer for all: they start in order and have the same time, so the first is the first to be late. */

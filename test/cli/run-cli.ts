@@ -34,6 +34,8 @@ export function runProgram(program: string, args: readonly string[], options: Cl
     child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
     child.once('error', reject)
     child.once('close', (code) => resolve({ code, stdout, stderr }))
+    // A program that ends at once has not read it.
+    child.stdin.on('error', () => undefined)
     child.stdin.end(options.input ?? '')
   })
 }

@@ -488,7 +488,7 @@ describe('check looks at the files that the configuration names', () => {
   test('a secret that is missing, empty, readable by others or several lines long', () => {
     const secret = join(dir, 'password')
     expect(check().join()).toMatch(
-      /^error directories.corp.bindPasswordFile: the secret file .*password does not exist. Write/,
+      /^error directories.corp.bindPasswordFile: the secret file .*password does not exist\. Fix: Write/,
     )
     writeFileSync(secret, '\n', { mode: 0o600 })
     expect(check().join()).toMatch(/holds an empty secret/)
@@ -496,9 +496,9 @@ describe('check looks at the files that the configuration names', () => {
     expect(check().join()).toMatch(/has several lines/)
     writeFileSync(secret, 'pw')
     chmodSync(secret, 0o640)
-    expect(check().join()).toMatch(/^warning .*mode 0640\); run: chmod 600/)
+    expect(check().join()).toMatch(/^warning .*mode 0640\)\. Fix: chmod 600/)
     chmodSync(secret, 0o644)
-    expect(check().join()).toMatch(/^error .*mode 0644\); run: chmod 600/)
+    expect(check().join()).toMatch(/^error .*mode 0644\)\. Fix: chmod 600/)
   })
 
   test('a missing certificate, a variable that is not set, a file that others may write', () => {

@@ -125,8 +125,14 @@ describe('killed at any moment', () => {
     await using shims = await installInTemp()
     const [seed] = fc.sample(fc.integer({ min: 0, max: 2 ** 31 - 1 }), 1)
     console.log(`seed ${seed}`)
-    const delays = fc.sample(fc.integer({ min: 0, max: 6000 }), { numRuns: 200, seed: seed ?? 0 })
     const args = [...ARGS, '--note', 'x'.repeat(100_000)]
+    const begun = process.hrtime.bigint()
+    expect(run(shims.path('lock'), args).code).toBe(0)
+    const wholeRunUs = Number((process.hrtime.bigint() - begun) / 1000n)
+    const delays = fc.sample(fc.integer({ min: 0, max: Math.round(wholeRunUs * 1.2) }), {
+      numRuns: 200,
+      seed: seed ?? 0,
+    })
     for (const delayUs of delays) {
       const child = start(shims.path('lock'), args)
       const deadline = process.hrtime.bigint() + BigInt(delayUs) * 1000n
@@ -139,8 +145,8 @@ describe('killed at any moment', () => {
     const files = spooled(shims.spool)
     const whole = contentOf('lock', args)
     expect(files.every((file) => file.content.equals(whole))).toBe(true)
-    expect(files.length + readdirSync(join(shims.spool, 'tmp')).length).toBeLessThanOrEqual(delays.length)
-    expect(files.length).toBeLessThan(delays.length)
+    expect(files.length + readdirSync(join(shims.spool, 'tmp')).length).toBeLessThanOrEqual(delays.length + 1)
+    expect(files.length).toBeGreaterThan(0)
     for (const file of files) {
       const taken = readSpoolFile(file.content, 12, { id: file.name, source: 'shim', takenAtUs: 1 })
       expect(taken.events).toHaveLength(1)
@@ -232,9 +238,12 @@ describe("privacyIDEA's user", () => {
     }
   })
 
-  test.runIf(isRoot)('outside the group gets 75 and one line', async () => {
+  test('outside the group gets 75 and one line', async () => {
     await using shims = await installInTemp()
-    const done = asPrivacyIdea(shims.spool, FOREIGN_ID - 2, '"$@"', shims.path('lock'), ...ARGS)
+    if (!isRoot) chmodSync(join(shims.spool, 'tmp'), 0o500)
+    const done = isRoot
+      ? asPrivacyIdea(shims.spool, FOREIGN_ID - 2, '"$@"', shims.path('lock'), ...ARGS)
+      : run(shims.path('lock'), ARGS)
     expect(done.code).toBe(75)
     expect(done.stderr).toMatch(/^lockstep-lock: the event is not on record: [^\n]+\n$/)
   })

@@ -1,0 +1,242 @@
+import { renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmod, mkdir, readdir, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test, vi } from 'vitest'
+import { AppError } from '../../src/core/error.ts'
+import { openSpool, type Spool, type SpoolOptions } from '../../src/intake/spool.ts'
+import { makeTempDir } from '../servers/temp-dir.ts'
+import { newMemoryIntake, type MemoryIntake } from './memory-intake.ts'
+import { installInTemp, run } from './shim-runner.ts'
+
+interface Fixture extends AsyncDisposable {
+  readonly dir: string
+  readonly spool: Spool
+  readonly intake: MemoryIntake
+  readonly errors: AppError[]
+}
+
+async function newFixture(options: Partial<SpoolOptions> = {}): Promise<Fixture> {
+  const temp = await makeTempDir('spool')
+  const dir = join(temp.path, 'spool')
+  const intake = newMemoryIntake()
+  const errors: AppError[] = []
+  const spool = await openSpool({ dir, intake, onError: (error) => errors.push(error), ...options })
+  return {
+    dir,
+    spool,
+    intake,
+    errors,
+    async [Symbol.asyncDispose]() {
+      await spool[Symbol.asyncDispose]()
+      await temp[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** As a shim does it: written in tmp/, then renamed. */
+function put(dir: string, name: string, fields: readonly string[], atMs?: number): void {
+  const temporary = join(dir, 'tmp', name)
+  writeFileSync(temporary, fields.map((field) => `${field}\0`).join(''))
+  if (atMs !== undefined) utimesSync(temporary, atMs / 1000, atMs / 1000)
+  renameSync(temporary, join(dir, 'new', name))
+}
+
+function putLock(dir: string, name: string, serial: string, atMs?: number): void {
+  put(dir, name, ['lock', '--serial', serial], atMs)
+}
+
+async function left(dir: string, folder = 'new'): Promise<string[]> {
+  return (await readdir(join(dir, folder))).toSorted()
+}
+
+describe('a drain', () => {
+  test('takes events oldest first, those of the same time by name, and removes their files', async () => {
+    await using at = await newFixture()
+    putLock(at.dir, 'c', 'THIRD', 1_700_000_000_500)
+    putLock(at.dir, 'b', 'SECOND', 1_700_000_000_500)
+    putLock(at.dir, 'd', 'FIRST', 1_700_000_000_250)
+    expect(await at.spool.drainOnce()).toBe(3)
+    expect(at.intake.events.map((event) => event.serial)).toEqual(['FIRST', 'SECOND', 'THIRD'])
+    expect(at.intake.events.map((event) => event.takenAtUs)).toEqual([
+      1_700_000_000_250_000, 1_700_000_000_500_000, 1_700_000_000_500_000,
+    ])
+    expect(at.intake.events.map((event) => event.id)).toEqual(['d', 'b', 'c'])
+    expect(await left(at.dir)).toEqual([])
+    expect(await at.spool.drainOnce()).toBe(0)
+  })
+
+  test('takes a backlog in batches of at most 256, in order over all of them', async () => {
+    const taken: number[] = []
+    await using at = await newFixture({ onTaken: (count) => taken.push(count) })
+    for (let each = 0; each < 600; each++)
+      putLock(at.dir, `n${(each * 7919) % 600}`, `S${each}`, 1_700_000_000_000 + each)
+    expect(await at.spool.drainOnce()).toBe(600)
+    expect(at.intake.calls).toEqual([256, 256, 88])
+    expect(taken).toEqual([256, 256, 88])
+    expect(at.intake.events.map((event) => event.serial)).toEqual(Array.from({ length: 600 }, (_, each) => `S${each}`))
+    expect(await left(at.dir)).toEqual([])
+  })
+
+  test('what the real shims wrote comes out as events', async () => {
+    await using shims = await installInTemp()
+    const intake = newMemoryIntake()
+    const args = ['--serial', 'none', '--user', 'carol', '--realm', 'r1', '--logged_in_user', 'none@none']
+    expect(run(shims.path('lock'), args).code).toBe(0)
+    expect(run(shims.path('unregister'), ['--serial', 'A, B', '--user', 'none']).code).toBe(0)
+    await using spool = await openSpool({ dir: shims.spool, intake, onError: () => undefined })
+    const before = Date.now() * 1000
+    expect(await spool.drainOnce()).toBe(2)
+    expect(intake.events.map(({ kind, serial, login, realm }) => [kind, serial, login, realm])).toEqual([
+      ['lock', null, 'carol', 'r1'],
+      ['unregister', 'A', null, null],
+      ['unregister', 'B', null, null],
+    ])
+    expect(intake.refused).toEqual([])
+    for (const event of intake.events) expect(Math.abs(event.takenAtUs - before)).toBeLessThan(30_000_000)
+  })
+
+  test('a store that cannot take leaves every file where it is, and the next drain takes them all once', async () => {
+    await using at = await newFixture()
+    for (let each = 0; each < 3; each++) putLock(at.dir, `n${each}`, `S${each}`)
+    at.intake.before = () => {
+      throw new AppError('disk-full', 'the store is full')
+    }
+    await expect(at.spool.drainOnce()).rejects.toMatchObject({ code: 'disk-full' })
+    expect(await left(at.dir)).toHaveLength(3)
+    at.intake.before = () => undefined
+    expect(await at.spool.drainOnce()).toBe(3)
+    expect(at.intake.events).toHaveLength(3)
+  })
+
+  test('two processes on one spool: nothing is lost, and every file has the same id for both', async () => {
+    await using at = await newFixture()
+    await using other = await openSpool({ dir: at.dir, intake: at.intake, onError: (error) => at.errors.push(error) })
+    for (let each = 0; each < 500; each++) putLock(at.dir, `n${each}`, `S${each}`)
+    await Promise.all([at.spool.drainOnce(), other.drainOnce()])
+    expect(new Set(at.intake.events.map((event) => event.serial)).size).toBe(500)
+    expect(at.intake.events).toHaveLength(500)
+    expect(await left(at.dir)).toEqual([])
+  })
+
+  test('a time far ahead counts as now, and is reported; a clock that is a little ahead is believed', async () => {
+    await using at = await newFixture()
+    const nowMs = Date.now()
+    putLock(at.dir, 'far', 'FAR', nowMs + 3_600_000)
+    putLock(at.dir, 'near', 'NEAR', nowMs + 60_000)
+    await at.spool.drainOnce()
+    const times = Object.fromEntries(at.intake.events.map((event) => [event.serial, event.takenAtUs / 1000 - nowMs]))
+    expect(times['FAR']).toBeLessThan(30_000)
+    expect(Math.abs((times['NEAR'] ?? 0) - 60_000)).toBeLessThan(2)
+    expect(at.errors.map((error) => error.message)).toEqual([
+      expect.stringMatching(/^Events in the spool carry times up to 3[56]\d\d s ahead; they were taken as of now\.$/),
+    ])
+  })
+})
+
+describe('while watching', () => {
+  test('an event is taken at once, long before the next poll', async () => {
+    await using at = await newFixture()
+    at.spool.watch()
+    const latencies: number[] = []
+    for (let each = 0; each < 20; each++) {
+      const reached = at.intake.reached(each + 1)
+      const before = performance.now()
+      putLock(at.dir, `n${each}`, `S${each}`)
+      await reached
+      latencies.push(performance.now() - before)
+    }
+    const median = latencies.toSorted((a, b) => a - b)[10] ?? 0
+    console.log(`from before the write to take: ${median.toFixed(2)} ms at the median`)
+    expect(median).toBeLessThan(100)
+  })
+
+  test('a store that is away for a while costs nothing but time', async () => {
+    await using at = await newFixture()
+    let failures = 0
+    at.intake.before = () => {
+      if (failures++ === 0) throw new AppError('store-busy', 'the store is busy')
+    }
+    at.spool.watch()
+    putLock(at.dir, 'n', 'S')
+    await at.intake.reached(1)
+    expect(at.errors.map((error) => error.code)).toEqual(['store-busy'])
+    expect(failures).toBe(2)
+    await vi.waitFor(async () => expect(await left(at.dir)).toEqual([]))
+  })
+
+  test(
+    'what waited before the start is taken, and a folder that was replaced is followed',
+    { timeout: 20_000 },
+    async () => {
+      await using at = await newFixture()
+      putLock(at.dir, 'first', 'FIRST')
+      at.spool.watch()
+      await at.intake.reached(1)
+      await rename(join(at.dir, 'new'), join(at.dir, 'old'))
+      await mkdir(join(at.dir, 'new'))
+      putLock(at.dir, 'second', 'SECOND')
+      await at.intake.reached(2)
+      rmSync(join(at.dir, 'new'), { recursive: true })
+      await vi.waitFor(() => expect(statSync(join(at.dir, 'new')).mode & 0o7777).toBe(0o1730), { timeout: 10_000 })
+      putLock(at.dir, 'third', 'THIRD')
+      await at.intake.reached(3)
+    },
+  )
+
+  test('closing waits for the batch at hand, whose files are gone then', async () => {
+    await using at = await newFixture()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+    at.intake.before = () => {
+      begin()
+      return promise
+    }
+    putLock(at.dir, 'n', 'S')
+    at.spool.watch()
+    await begun
+    const closed = at.spool[Symbol.asyncDispose]()
+    expect(await left(at.dir)).toEqual(['n'])
+    resolve()
+    await closed
+    expect(await left(at.dir)).toEqual([])
+    expect(at.intake.events).toHaveLength(1)
+  })
+})
+
+describe('the folders', () => {
+  test('are made so that the group can add files and see nothing', async () => {
+    await using at = await newFixture()
+    const modes = ['', 'tmp', 'new', 'refused'].map((name) => statSync(join(at.dir, name)).mode & 0o7777)
+    expect(modes).toEqual([0o710, 0o1730, 0o1730, 0o700])
+  })
+
+  test('keep the modes that somebody gave them', async () => {
+    await using at = await newFixture()
+    await chmod(join(at.dir, 'new'), 0o1770)
+    await using again = await openSpool({ dir: at.dir, intake: at.intake, onError: () => undefined })
+    expect(await again.drainOnce()).toBe(0)
+    expect(statSync(join(at.dir, 'new')).mode & 0o7777).toBe(0o1770)
+  })
+
+  test('what killed shims left in tmp/ goes after an hour; what is newer stays', async () => {
+    await using at = await newFixture()
+    const oldSeconds = Date.now() / 1000 - 3700
+    for (const name of ['old', 'fresh']) writeFileSync(join(at.dir, 'tmp', name), 'lock\0')
+    utimesSync(join(at.dir, 'tmp', 'old'), oldSeconds, oldSeconds)
+    await using again = await openSpool({ dir: at.dir, intake: at.intake, onError: () => undefined })
+    expect(await again.drainOnce()).toBe(0)
+    expect(await left(at.dir, 'tmp')).toEqual(['fresh'])
+  })
+
+  test('a file where the spool should be is one clear error', async () => {
+    await using temp = await makeTempDir('spool')
+    const dir = join(temp.path, 'spool')
+    writeFileSync(dir, '')
+    const opening = openSpool({ dir, intake: newMemoryIntake(), onError: () => undefined })
+    await expect(opening).rejects.toMatchObject({
+      code: 'file-io',
+      message: `Cannot make the spool folder ${dir}: something that is no folder stands there.`,
+      hint: expect.stringContaining('intake.spool'),
+    })
+  })
+})
