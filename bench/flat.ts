@@ -1,7 +1,9 @@
+import { DatabaseSync } from 'node:sqlite'
 import { createInstance, type Instance } from '../demo/instance.ts'
 import { systemClock } from '../src/ports/clock.ts'
-import { appendJournal, type JournalEntry } from '../src/store/journal.ts'
+import { GENESIS_HASH, recordHash } from '../src/store/journal.ts'
 import { openStore } from '../src/store/store.ts'
+import { serialOf } from './accounts.ts'
 import { openBenchDirectory, rateOf, type BenchDirectory } from './bench-directory.ts'
 import { driveLockstep } from './load.ts'
 import { processorMs } from './process-cost.ts'
@@ -11,7 +13,7 @@ import { figure, median } from './statistics.ts'
 
 /** "Flat": neither the processor time nor the wall time of an event grows by more than this. */
 const GROWTH_MAX = 1.25
-const RECORDS_PER_COMMIT = 10_000
+const PAST_ACCOUNTS = 100_000
 
 /** One Lockstep at one size, and what its events cost. */
 interface Site {
@@ -57,32 +59,38 @@ async function openSite(
   return { name, directory, instance, pid, cost: { processorUs: [], wallUs: [] } }
 }
 
-/** Appends records as Lockstep itself does, hash chain and all, only more of them in one transaction. */
+/**
+ * Fills the journal with records of the past, hash chain and all, in one transaction. Row by row through the store
+ * would take minutes; the daemon checks the end of the chain when it starts.
+ */
 async function writeJournal(storeFile: string, count: number): Promise<void> {
   const willWrite = true
-  await using store = await openStore({
-    file: storeFile,
-    clock: systemClock,
-    lockTtlMs: null,
-    breakerPerMs: null,
-    willWrite,
-  })
-  for (let written = 0; written < count; written += RECORDS_PER_COMMIT) {
-    const entries = Array.from({ length: Math.min(RECORDS_PER_COMMIT, count - written) }, (_, at) =>
-      pastRecord(written + at),
+  const options = { file: storeFile, clock: systemClock, lockTtlMs: null, breakerPerMs: null, willWrite }
+  await (await openStore(options))[Symbol.asyncDispose]()
+  const db = new DatabaseSync(storeFile)
+  try {
+    const insert = db.prepare(
+      'insert into journal (seq, at_ms, kind, subject, body, prev_hash, hash) values (?, ?, ?, ?, ?, ?, ?)',
     )
-    await store.db.transaction().execute((trx) => appendJournal(trx, entries))
+    let previous = GENESIS_HASH
+    db.exec('begin')
+    for (let seq = 1; seq <= count; seq++) {
+      const record = { ...pastRecord(seq), seq, prev_hash: previous }
+      const hash = recordHash(record)
+      insert.run(seq, record.at_ms, record.kind, record.subject, record.body, previous, hash)
+      previous = hash
+    }
+    db.prepare("insert into meta (key, value) values ('journal-head', ?)").run(`${count} ${previous}`)
+    db.exec('commit')
+  } finally {
+    db.close()
   }
 }
 
-function pastRecord(index: number): JournalEntry {
-  const subject = `corp/00000000-0000-4000-8000-${String(index % 100_000).padStart(12, '0')}`
-  const body = {
-    kind: 'lock',
-    holds: [`OATH${index % 100_000}`],
-    reason: 'a record of the past, as long as they usually are',
-  }
-  return { atMs: Date.now(), kind: 'applied', subject, body }
+function pastRecord(index: number): { at_ms: number; kind: string; subject: string; body: string } {
+  const account = `00000000-0000-4000-8000-${String(index % PAST_ACCOUNTS).padStart(12, '0')}`
+  const body = { kind: 'lock', holds: [serialOf(index % PAST_ACCOUNTS)], reason: 'as long as such a reason usually is' }
+  return { at_ms: Date.now(), kind: 'applied', subject: `corp/${account}`, body: JSON.stringify(body) }
 }
 
 /** Locks and unlocks the first accounts; the first round only warms up. */

@@ -27,6 +27,8 @@ async function main(): Promise<number> {
       interrupted.resolve(EXIT_INTERRUPTED)
     })
   }
+  // The reader of the story went away (`| head`): there is nobody to tell it to.
+  process.stdout.on('error', () => interrupted.resolve(EXIT_INTERRUPTED))
   await using resources = new AsyncDisposableStack()
   const opening = openStage(tell, resources)
   resources.defer(async () => void (await opening.catch(() => null)))

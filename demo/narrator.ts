@@ -66,11 +66,17 @@ function treeLines(dir: string): string[] {
 const FILES_SHOWN_MAX = 3
 
 function branch(folder: string, files: readonly string[]): string[] {
-  const shown = files.toSorted().slice(-FILES_SHOWN_MAX)
+  const shown = files.toSorted(byTime).slice(-FILES_SHOWN_MAX)
   const more = files.length - shown.length
   return [
     `${folder}/`,
-    ...(more > 0 ? [`  (${more} older)`] : []),
+    ...(more > 0 ? [`  (and ${more} older)`] : []),
     ...shown.map((name) => `  ${name.length > NAME_WIDTH_MAX ? `${name.slice(0, NAME_WIDTH_MAX)}…` : name}`),
   ]
+}
+
+/** History files by the time in their names, others by name. */
+function byTime(a: string, b: string): number {
+  const key = (name: string): string => name.slice(name.lastIndexOf('--') + 1)
+  return key(a) < key(b) ? -1 : 1
 }

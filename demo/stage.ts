@@ -1,4 +1,5 @@
 import { basename } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'ldapts'
 import type { TokenEventKind } from '../src/core/event.ts'
 import { runTool, type ToolResult } from '../test/servers/run-tool.ts'
@@ -28,6 +29,7 @@ const BY_ADMIN = ['--logged_in_user', 'admin@', '--logged_in_role', 'admin'] as 
 const BY_USER = ['--logged_in_user', 'none@none', '--logged_in_role', 'none'] as const
 
 const APPLIED_WITHIN_MS = 15_000
+const LOOK_EVERY_MS = 1
 const PREFIX = 'privacyIDEA:'
 
 /** The words that privacyIDEA 3.13's script handler passes; `none` where it knows no value. */
@@ -95,6 +97,7 @@ async function openReader(stage: Stage): Promise<Reader> {
       const deadline = performance.now() + APPLIED_WITHIN_MS
       while (performance.now() < deadline) {
         if (is(await readEntry(client, dnOf(uid, stage.slapd.peopleDn)))) return true
+        await pause(LOOK_EVERY_MS)
       }
       return false
     },

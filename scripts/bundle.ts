@@ -16,7 +16,7 @@ const OLD_AFTER_MS = 86_400_000
 
 const { outputFiles } = await build({
   absWorkingDir: ROOT,
-  entryPoints: { lockstep: 'src/cli/lockstep.ts' },
+  entryPoints: { lockstep: 'src/cli/lockstep.ts', 'ldif-worker': 'src/ldif/folder-worker.ts' },
   outdir: DIST,
   write: false,
   bundle: true,

@@ -6,7 +6,17 @@ cd "$(dirname "$0")/.."
 
 say() { printf '%s\n' "==> $*"; }
 
-if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+# Ends with 0 when every package of package-lock.json is installed in its version.
+installed() {
+  [ -f node_modules/.package-lock.json ] && node -e '
+    const packages = (file) => JSON.parse(require("fs").readFileSync(file, "utf8")).packages
+    const have = packages("node_modules/.package-lock.json")
+    for (const [path, wanted] of Object.entries(packages("package-lock.json"))) {
+      if (path !== "" && !wanted.optional && have[path]?.version !== wanted.version) process.exit(1)
+    }'
+}
+
+if ! installed; then
   say "installing the npm packages of this checkout (npm ci; half a minute on a fresh machine)"
   npm ci --no-audit --no-fund --loglevel=error
 fi

@@ -9,7 +9,7 @@ import {
   type InitRequest,
   type InitResult,
 } from '../daemon/init.ts'
-import { askServer, tryBind, type ServerFacts } from '../daemon/init-server.ts'
+import { askServer, tryBind, type FirstFacts } from '../daemon/init-server.ts'
 import type { CliIo } from './io.ts'
 import { note, painter, print, printJson } from './output.ts'
 import { openPrompt, type Prompt } from './prompt.ts'
@@ -102,7 +102,7 @@ async function needed(prompt: Prompt | null, flag: string, question: string, usu
 }
 
 /** The naming context, where there is one alone: a person may narrow it. */
-async function baseFrom(facts: ServerFacts | null, prompt: Prompt | null): Promise<string> {
+async function baseFrom(facts: FirstFacts | null, prompt: Prompt | null): Promise<string> {
   const contexts = facts?.namingContexts ?? []
   const [only] = contexts
   if (prompt !== null) return prompt.ask('Base that the accounts lie below', only ?? null)

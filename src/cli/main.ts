@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander'
-import { AppError, toAppError } from '../core/error.ts'
+import { toAppError, type AppError } from '../core/error.ts'
 import { COMMANDS } from './commands.ts'
 import { EXIT, exitOf } from './exit.ts'
 import type { CliIo } from './io.ts'

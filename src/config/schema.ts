@@ -52,7 +52,7 @@ function told(value: Value): Pick<KeyDoc, 'expected' | 'later' | 'each'> {
 }
 
 function required<Schema extends z.ZodMiniType>(value: Value<Schema>, doc: string): Schema {
-  return documented(z.clone(value.schema) as Schema, {
+  return documented(z.clone(value.schema), {
     doc,
     ...told(value),
     required: true,
@@ -61,7 +61,7 @@ function required<Schema extends z.ZodMiniType>(value: Value<Schema>, doc: strin
 
 /** A key with a default, given as it would be written in the file. */
 function withDefault<Schema extends z.ZodMiniType>(value: Value<Schema>, fallback: z.input<Schema>, doc: string) {
-  const schema = z.prefault(value.schema, fallback as never)
+  const schema = z.prefault(value.schema, fallback)
   return documented(schema, { doc, ...told(value), fallback: shown(fallback) })
 }
 
@@ -237,8 +237,8 @@ const ROOT = {
           maxLocks: withDefault(values.integer(1, 1_000_000), 20, 'Locks at most within `per`.'),
           per: withDefault(values.duration(1000), '10m', 'The window of time.'),
         },
-        {},
-        'Stops a mass lock-out: further locks wait. `null` switches it off.',
+        null,
+        'Stops a mass lock-out: further locks wait. Without it there is no limit.',
       ),
     },
     'What keeps a mistake from doing harm.',

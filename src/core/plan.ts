@@ -82,9 +82,9 @@ function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedL
     if (options.onForeignUnlock === 'respect') return { kind: 'foreign-unlock' }
     return { kind: 'change', change: lockChange(desired, observed) }
   }
-  const holds = desired.holds.map((hold) => hold.name)
-  const isLabelled = owned.dn === observed.dn && sameValues(owned.holds, holds)
-  if (!isLabelled) return { kind: 'relabel', lock: { slots: owned.slots, dn: observed.dn, holds } }
+  const names = desired.holds.map((hold) => hold.name)
+  const isLabelled = owned.dn === observed.dn && sameValues(owned.holds, names)
+  if (!isLabelled) return { kind: 'relabel', lock: { slots: owned.slots, dn: observed.dn, holds: names } }
   return effective(observed.lock.notEffective)
 }
 

@@ -1,5 +1,5 @@
 import { toAppError } from '../core/error.ts'
-import type { Outcome } from '../core/outcome.ts'
+import type { Outcome, Standing } from '../core/outcome.ts'
 import type { IntakePort } from '../ports/intake.ts'
 import type { Claim } from '../ports/store.ts'
 import { Worker } from '../reconcile/worker.ts'
@@ -15,7 +15,7 @@ export interface Engine {
 export function startEngine(system: System, log: Log): Engine {
   const worker = new Worker(system.ports, {
     giveUpAfterMs: system.settings.retention.eventsMs,
-    onOutcome: (claim, outcome) => tell(log, claim, outcome),
+    onOutcome: newTeller(system, log),
     onError: (thrown) => log.error('work failed', errorFields(toAppError(thrown))),
   })
   const intake: IntakePort = {
@@ -28,9 +28,20 @@ export function startEngine(system: System, log: Log): Engine {
   return { worker, intake }
 }
 
+/** What holds everything back is told once in a while, not for each account. */
+const GUARDS: readonly Standing[] = ['breaker', 'paused', 'dry-run']
+const GUARD_TOLD_MS = 60_000
+
 /** Only what somebody should look at; a failure is told when it is new, not at each try. */
-function tell(log: Log, claim: Claim, outcome: Outcome): void {
-  if (outcome.standing === 'in-step') return
-  if (outcome.standing === 'failed' && claim.attempts > 0) return
-  log.warn(`account is ${outcome.standing}`, { account: claim.key, reason: outcome.reason })
+function newTeller(system: System, log: Log): (claim: Claim, outcome: Outcome) => void {
+  const toldMs = new Map<Standing, number>()
+  return (claim, outcome) => {
+    if (outcome.standing === 'in-step' || (outcome.standing === 'failed' && claim.attempts > 0)) return
+    const nowMs = system.clock.nowMs()
+    if (GUARDS.includes(outcome.standing)) {
+      if (nowMs - (toldMs.get(outcome.standing) ?? 0) < GUARD_TOLD_MS) return
+      toldMs.set(outcome.standing, nowMs)
+    }
+    log.warn(`account is ${outcome.standing}`, { account: claim.key, reason: outcome.reason })
+  }
 }

@@ -1,4 +1,5 @@
 import { EqualityFilter } from 'ldapts'
+import { AppError } from '../core/error.ts'
 import type { Dn } from '../core/names.ts'
 import type { LockAssignment } from '../core/settings.ts'
 import { hasValue, sameValues, type AttributeValue, type LockObservation, type LockSlot } from '../core/state.ts'
@@ -54,8 +55,15 @@ function isLocked(slot: LockSlot): boolean {
   return slot.locked.every((value) => hasValue(slot.current, value) === (slot.mode === 'value'))
 }
 
+/** Fails with `directory-refused` where the account has no login to put in. */
 function filled(value: string, account: AccountEntry): string {
-  return value.replaceAll(DN_PLACEHOLDER, () => account.dn).replaceAll(LOGIN_PLACEHOLDER, () => account.login ?? '')
+  const { dn, login } = account
+  if (login === null && value.includes(LOGIN_PLACEHOLDER)) {
+    throw new AppError('directory-refused', `${dn} has no login that {login} of its lock could stand for`, {
+      hint: 'Set loginAttribute to the attribute that holds the login.',
+    })
+  }
+  return value.replaceAll(DN_PLACEHOLDER, () => dn).replaceAll(LOGIN_PLACEHOLDER, () => login ?? '')
 }
 
 /** The server may hold the same DN in another spelling; then that one is meant. */

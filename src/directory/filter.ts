@@ -116,7 +116,9 @@ function valueOf(reader: Reader, text: string): (values: FilterValues) => string
   }
   return (values) => {
     const parts = literals.map((literal, index) => (index % 2 === 0 ? literal : (values[String(literal)] ?? '')))
-    return parts.some(Buffer.isBuffer) ? Buffer.concat(parts.map((part) => Buffer.from(part))) : parts.join('')
+    return parts.some((part) => Buffer.isBuffer(part))
+      ? Buffer.concat(parts.map((part) => Buffer.from(part)))
+      : parts.join('')
   }
 }
 

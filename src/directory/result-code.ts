@@ -52,8 +52,8 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   },
   18: {
     code: 'directory-refused',
-    text: 'the filter does not suit the attribute',
-    hint: 'Correct the filter or the attribute.',
+    text: 'the values of the attribute cannot be compared that way',
+    hint: 'Choose an attribute with an equality matching rule, or correct the filter.',
   },
   20: { code: 'write-raced', text: 'the value is there already', hint: '' },
   21: {

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { AppError, toAppError } from '../core/error.ts'
 import type { SecretReader } from '../ports/secret.ts'
@@ -7,6 +7,12 @@ import { newHandler, type Handler, type HookOptions } from './hook.ts'
 import { openHookSecret } from './hook-secret.ts'
 
 /** The listener: `node:http` itself, since two paths need no framework, and every limit is set here. */
+
+/**
+ * Not by `import`: naming its exports one by one would load the HTTP client and WebSocket of Node as well, which are 13 MB
+ * of memory for nothing (Node 24).
+ */
+const { createServer } = process.getBuiltinModule('node:http')
 
 const HEADER_BYTES_MAX = 8 * 1024
 const HEADERS_MAX = 64
@@ -44,7 +50,11 @@ export interface HttpServer extends AsyncDisposable {
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const { settings, clock, readSecret, onError = () => undefined } = options
   const limits = { ...LIMITS, ...options.limits }
-  const secret = openHookSecret(() => readSecret(settings.hookSecret), () => clock.nowMs(), onError)
+  const secret = openHookSecret(
+    () => readSecret(settings.hookSecret),
+    () => clock.nowMs(),
+    onError,
+  )
   const server = newServer(newHandler({ ...options, onError }, secret), limits, onError)
   await listen(server, settings.host, settings.port)
   const bound = server.address()
@@ -66,27 +76,25 @@ function newServer(handle: Handler, limits: HttpLimits, onError: (error: AppErro
   // Nothing at all happens on the connection: the last resort, also while a slow reader takes its answer.
   server.timeout = limits.requestMs + limits.idleMs
   server.on('connection', newConnectionLimit())
-  server.on('request', (request, response) => void answer(handle, request, response, onError))
+  server.on('request', (request, response) => {
+    // A server that stops takes no further request on a connection that it keeps alive.
+    void answer(handle, request, onError).then((result) => {
+      send(response, server.listening ? result : { ...result, close: true }, request.method !== 'HEAD')
+      if (!request.complete) discard(request)
+    })
+    response.on('error', () => undefined)
+  })
   return server
 }
 
-async function answer(
-  handle: Handler,
-  request: IncomingMessage,
-  response: ServerResponse,
-  onError: (error: AppError) => void,
-): Promise<void> {
-  response.on('error', () => undefined)
-  let result: Answer
+async function answer(handle: Handler, request: IncomingMessage, onError: (error: AppError) => void): Promise<Answer> {
   try {
-    result = await handle(request)
+    return await handle(request)
   } catch (thrown) {
     const error = toAppError(thrown)
     onError(error)
-    result = failureOf(error)
+    return failureOf(error)
   }
-  send(response, result, request.method !== 'HEAD')
-  if (!request.complete) discard(request)
 }
 
 /** Reads on for a moment: closing with unread data would reset the connection and destroy the answer. */

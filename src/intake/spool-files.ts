@@ -104,8 +104,7 @@ function readOne(folder: string, name: RawName, buffer: Buffer, nowMs: number): 
     const found = fstatSync(descriptor, { bigint: true })
     const problem = SAFE_NAME.test(name) ? notPlain(found) : `name: not a file name of a shim: ${excerpt(name)}`
     if (problem !== null) return putAside(folder, name, nowMs, problem)
-    const length = readAll(descriptor, buffer)
-    if (length === null) return putAside(folder, name, nowMs, tooLarge())
+    const length = readAll(descriptor, buffer, Number(found.size))
     const { takenAtUs, aheadUs } = timeOf(found, nowMs)
     const promised = SHIM_NAME.exec(name)?.[1]
     const origin = { id: name, source: 'shim', takenAtUs } as const
@@ -125,26 +124,22 @@ function timeOf(found: BigIntStats, nowMs: number): { takenAtUs: number; aheadUs
   return aheadUs > FUTURE_MAX_US ? { takenAtUs: nowUs, aheadUs } : { takenAtUs, aheadUs: 0 }
 }
 
-/** @returns the length, or null when it does not fit */
-function readAll(descriptor: number, buffer: Buffer): number | null {
+/** A shim renames a file once it is whole, so what was there at first is all. @returns the length */
+function readAll(descriptor: number, buffer: Buffer, size: number): number {
   let length = 0
-  while (length < buffer.length) {
-    const count = readSync(descriptor, buffer, length, buffer.length - length, null)
-    if (count === 0) return length
+  while (length < size) {
+    const count = readSync(descriptor, buffer, length, size - length, null)
+    if (count === 0) break
     length += count
   }
-  return null
+  return length
 }
 
 /** A second name for a file could be one for a file of somebody else, which only we may read. */
 function notPlain(found: BigIntStats): string | null {
   if (!found.isFile()) return 'file: not a regular file'
   if (found.nlink !== 1n) return 'file: has a second name (hard link)'
-  return found.size > BigInt(SPOOL_FILE_BYTES_MAX) ? tooLarge() : null
-}
-
-function tooLarge(): string {
-  return `file: larger than ${SPOOL_FILE_BYTES_MAX} bytes`
+  return found.size > BigInt(SPOOL_FILE_BYTES_MAX) ? `file: larger than ${SPOOL_FILE_BYTES_MAX} bytes` : null
 }
 
 function putAside(folder: string, name: RawName, nowMs: number, reason: string): SpoolFile {

@@ -21,8 +21,13 @@ const BATCH_FILES_MAX = 256
 /** A look at the folder whether or not the kernel told of anything, in milliseconds. */
 const POLL_MS = 1000
 const SWEEP_MS = 60 * 60 * 1000
-/** Batches of one drain at most: 25 million files. */
-const BATCHES_MAX = 100_000
+/** Listings of one drain at most: 8 million files. */
+const LISTINGS_MAX = 1000
+/**
+ * After a batch, how long until the next look, in milliseconds. Removing files wakes the watcher as well, and under load
+ * this makes a few larger batches of many small ones; a quiet spool is not slowed down.
+ */
+const GATHER_MS = 1
 /** Things in `new` that can neither be moved nor removed: remembered, so that each is reported once. */
 const STUCK_MAX = 1000
 
@@ -70,14 +75,14 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     folders,
     quarantine: inSpool(folders, () => openQuarantine(folders)),
     stuck: new Set(),
-    buffer: Buffer.allocUnsafeSlow(SPOOL_FILE_BYTES_MAX + 1),
+    buffer: Buffer.allocUnsafeSlow(SPOOL_FILE_BYTES_MAX),
     running: Promise.resolve(),
     closed: false,
   }
   inSpool(folders, () => sweepStale(folders, clock.nowMs()))
   const watcher = newWatcher(state)
   return {
-    drainOnce: () => drainAlone(state),
+    drainOnce: () => drainAlone(state, LISTINGS_MAX),
     watch: () => watcher.start(),
     async [Symbol.asyncDispose]() {
       state.closed = true
@@ -95,18 +100,19 @@ function inSpool<T>(folders: SpoolFolders, act: () => T): T {
   }
 }
 
-function drainAlone(state: State): Promise<number> {
-  const mine = state.running.then(() => drain(state))
+/** @param listingsMax how often to look whether more has come */
+function drainAlone(state: State, listingsMax: number): Promise<number> {
+  const mine = state.running.then(() => drain(state, listingsMax))
   state.running = mine.catch(() => undefined)
   return mine
 }
 
-async function drain(state: State): Promise<number> {
+async function drain(state: State, listingsMax: number): Promise<number> {
   let count = 0
-  for (let batches = 0; batches < BATCHES_MAX && !state.closed;) {
+  for (let listings = 0; listings < listingsMax && !state.closed; listings++) {
     const names = inSpool(state.folders, () => waitingNames(state))
     if (names.length === 0) break
-    for (let at = 0; at < names.length && !state.closed; at += BATCH_FILES_MAX, batches++) {
+    for (let at = 0; at < names.length && !state.closed; at += BATCH_FILES_MAX) {
       count += await takeBatch(state, names.slice(at, at + BATCH_FILES_MAX))
     }
   }
@@ -179,6 +185,7 @@ function newWatcher(state: State): Watcher {
   const { folders, options, clock } = state
   let kernel: { readonly watcher: FSWatcher; readonly inode: number } | null = null
   let poll: NodeJS.Timeout | null = null
+  let gather: NodeJS.Timeout | undefined
   let busy = false
   let failures = 0
   let notBeforeMs = 0
@@ -187,11 +194,19 @@ function newWatcher(state: State): Watcher {
   function wake(): void {
     if (busy || state.closed || clock.nowMs() < notBeforeMs) return
     busy = true
-    void drainAlone(state)
-      .then(() => void (failures = 0), fail)
-      .finally(() => void (busy = false))
+    void drainAlone(state, 1).then(rest, fail)
+  }
+  function rest(count: number): void {
+    failures = 0
+    if (count > 0 && !state.closed) gather = setTimeout(free, GATHER_MS, true)
+    else free(false)
+  }
+  function free(again: boolean): void {
+    busy = false
+    if (again) wake()
   }
   function fail(thrown: unknown): void {
+    free(false)
     notBeforeMs = clock.nowMs() + backoffMs(failures++, clock.random())
     options.onError(toAppError(thrown, 'file-io'))
   }
@@ -227,6 +242,7 @@ function newWatcher(state: State): Watcher {
     },
     stop() {
       if (poll !== null) clearInterval(poll)
+      clearTimeout(gather)
       kernel?.watcher.close()
       kernel = null
     },

@@ -10,7 +10,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
-import { AppError, toAppError } from '../core/error.ts'
+import { AppError } from '../core/error.ts'
 import type { DiskJob, DiskStep } from './disk-job.ts'
 import { errnoOf, failureOf, fileError, type FileFailure } from './file-error.ts'
 import {
@@ -96,7 +96,7 @@ function attempt(batch: Batch, job: number, work: () => void): void {
   try {
     work()
   } catch (thrown) {
-    batch.failures[job] ??= failureOf(toAppError(thrown, 'file-io'))
+    batch.failures[job] ??= failureOf(fileError(thrown, 'work in', batch.root))
   }
 }
 

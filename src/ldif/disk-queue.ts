@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads'
 import { AppError, toAppError } from '../core/error.ts'
 import { openBatchRunner, type RunBatch } from './disk-batch.ts'
 import type { DiskJob } from './disk-job.ts'
-import { errorOfFailure, type FileFailure } from './file-error.ts'
+import { errorOfFailure, failureOf, type FileFailure } from './file-error.ts'
 
 /**
  * Gathers what is asked for at the same time into batches, one at a time. A few jobs are done on this thread: nothing
@@ -105,12 +105,13 @@ export class DiskQueue {
   async #run(jobs: readonly DiskJob[]): Promise<readonly (FileFailure | null)[]> {
     const isLoad = jobs.length >= WORKER_FROM_JOBS || this.#use === 'always'
     if (this.#worker === null && isLoad && this.#use !== 'never') this.#worker = this.#startWorker()
+    if (this.#use === 'always') await this.#worker?.started
     const run = this.#worker?.isReady === true ? this.#worker.run : this.#runHere
     try {
       return await run(jobs)
     } catch (thrown) {
-      const { code, message, hint } = toAppError(thrown, 'file-io')
-      return jobs.map(() => ({ code, message, hint }))
+      const failure = failureOf(toAppError(thrown, 'file-io'))
+      return jobs.map(() => failure)
     }
   }
 
@@ -124,52 +125,58 @@ export class DiskQueue {
   }
 }
 
+type Answer = (FileFailure | null)[]
+
 class WorkerRunner {
   readonly #worker: Worker
   readonly #idle: NodeJS.Timeout
-  #answer: { resolve(failures: (FileFailure | null)[]): void; reject(error: AppError): void } | null = null
+  #waiting: { resolve(answer: Answer): void; reject(error: AppError): void } | null = null
   isReady = false
+  /** When it is ready, or has ended. */
+  readonly started: Promise<void>
 
   constructor(workerData: { root: string; tag: string }, ended: (wasFailure: boolean) => void) {
+    const { promise, resolve: start } = Promise.withResolvers<void>()
+    this.started = promise
     this.#worker = new Worker(new URL(WORKER_FILE, import.meta.url), { workerData, name: 'ldif' })
-    this.#worker.unref()
     this.#idle = setTimeout(() => void this.stop(), WORKER_IDLE_MS).unref()
     let failed = false
-    this.#worker.on('online', () => (this.isReady = true))
-    this.#worker.on('message', (failures: (FileFailure | null)[]) => this.#settle()?.resolve(failures))
+    this.#worker.on('message', (answer: Answer) => {
+      this.isReady = true
+      start()
+      // An idle worker keeps no process alive.
+      this.#worker.unref()
+      this.#idle.refresh()
+      this.#waiting?.resolve(answer)
+      this.#waiting = null
+    })
     this.#worker.on('error', () => (failed = true))
     this.#worker.on('exit', () => {
       this.isReady = false
       clearTimeout(this.#idle)
       ended(failed)
-      this.#settle()?.reject(
+      start()
+      this.#waiting?.reject(
         new AppError('file-io', 'the thread that writes the LDIF folders ended in the middle of it'),
       )
+      this.#waiting = null
     })
   }
 
   readonly run: RunBatch = (jobs) => {
     this.#worker.ref()
     return new Promise((resolve, reject) => {
-      this.#answer = { resolve, reject }
+      this.#waiting = { resolve, reject }
       this.#worker.postMessage(jobs)
     })
   }
 
   async stop(): Promise<void> {
-    if (this.#answer !== null) {
+    if (this.#waiting !== null) {
       this.#idle.refresh()
       return
     }
     this.isReady = false
     await this.#worker.terminate()
-  }
-
-  #settle(): { resolve(failures: (FileFailure | null)[]): void; reject(error: AppError): void } | null {
-    const answer = this.#answer
-    this.#answer = null
-    this.#worker.unref()
-    this.#idle.refresh()
-    return answer
   }
 }

@@ -28,7 +28,10 @@ export function fileError(thrown: unknown, doing: string, path: string): AppErro
     })
   }
   return new AppError('file-io', message, {
-    hint: 'Look into the system log for what ails the disk; what waits is tried again by itself.',
+    hint:
+      errno === 'ENOENT'
+        ? 'Put the LDIF folders back, or restart Lockstep, which makes those that are missing.'
+        : 'Look into the system log for what ails the disk; what waits is tried again by itself.',
     cause: thrown,
   })
 }

@@ -5,10 +5,12 @@ import type { DiskJob } from './disk-job.ts'
 /**
  * The entry of the worker thread that writes the LDIF folders under load, so that the main thread does not wait for
  * the disk. One message in is one batch; one message out says for each of its jobs what went wrong, or null.
+ * The first message out, of no jobs, says that it is ready.
  */
-const options: BatchOptions = workerData
+const options = workerData as BatchOptions
 const run = openBatchRunner(options)
 
 parentPort?.on('message', (jobs: readonly DiskJob[]) => {
   void run(jobs).then((failures) => parentPort?.postMessage(failures))
 })
+parentPort?.postMessage([])

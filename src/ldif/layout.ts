@@ -1,9 +1,9 @@
-import { chmodSync, lstatSync, mkdirSync, type Stats } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, closeSync, constants, fsyncSync, lstatSync, mkdirSync, openSync, type Stats } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { AppError } from '../core/error.ts'
 import { parseUtcStamp } from '../core/ldif.ts'
 import { parseHoldName, type HoldName } from '../core/names.ts'
-import { fileError } from './file-error.ts'
+import { errnoOf, fileError } from './file-error.ts'
 
 /**
  * The layout that an operator sees with `ls`. A name becomes a path here and nowhere else, after it was checked.
@@ -85,11 +85,27 @@ export function makeFolders(root: string): void {
 
 function makeFolder(path: string): void {
   try {
-    if (mkdirSync(path, { recursive: true, mode: FOLDER_MODE }) !== undefined) chmodSync(path, FOLDER_MODE)
+    const firstMade = mkdirSync(path, { recursive: true, mode: FOLDER_MODE })
+    if (firstMade !== undefined) {
+      chmodSync(path, FOLDER_MODE)
+      for (const parent of new Set([dirname(firstMade), dirname(path)])) syncFolder(parent)
+    }
     const problem = problemWith(lstatSync(path))
     if (problem !== null) throw problem(path)
   } catch (thrown) {
     throw fileError(thrown, 'use the LDIF folder', path)
+  }
+}
+
+/** The new folder itself survives a power cut, where the file system can say so. */
+function syncFolder(path: string): void {
+  const fd = openSync(path, constants.O_RDONLY)
+  try {
+    fsyncSync(fd)
+  } catch (thrown) {
+    if (errnoOf(thrown) !== 'EINVAL') throw thrown
+  } finally {
+    closeSync(fd)
   }
 }
 

@@ -1,14 +1,18 @@
 import type { Change } from '../core/change.ts'
 import type { ResolvedEvent } from '../core/event.ts'
 import type { AccountKey } from '../core/names.ts'
+import type { GuardSettings } from '../core/settings.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Hold, OwnedLock } from '../core/state.ts'
 import type { Claim } from './store.ts'
 
 /** The record of what was planned and done: rows in the store and files in the LDIF folders, as one. */
 export interface LedgerPort {
-  /** The row and the LDIF files, durable, before the directory is touched. */
-  writeAhead(change: Change): Promise<void>
+  /**
+   * The row and the LDIF files, durable, before the directory is touched.
+   * @returns false, and nothing stays behind, where the breaker's limit is reached
+   */
+  writeAhead(change: Change, breaker: GuardSettings['breaker']): Promise<boolean>
   /** @param owned what is ours of the account's lock from now on */
   close(change: Change, result: 'applied' | 'not-applied', owned: OwnedLock | null): Promise<void>
   /** As `close`, for a change that a crash left open: files that the crash may have lost are written again first. */

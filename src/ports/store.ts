@@ -2,6 +2,7 @@ import type { Change } from '../core/change.ts'
 import type { ErrorCode } from '../core/error.ts'
 import type { Event, ResolvedEvent } from '../core/event.ts'
 import type { AccountKey, Dn, Login, Realm, Serial } from '../core/names.ts'
+import type { GuardSettings } from '../core/settings.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { DesiredState, Hold, OurRecord, OwnedLock } from '../core/state.ts'
 import type { IntakePort } from './intake.ts'
@@ -55,6 +56,8 @@ export interface Claim {
   readonly ours: OurRecord
   /** A change that was planned and whose outcome is not on record: the process died, or the connection did. */
   readonly open: Change | null
+  /** How the account stood, and how many holds it had, when it was claimed. */
+  readonly stood: { readonly standing: string; readonly reason: string; readonly holdCount: number }
 }
 
 /** The queue of dirty accounts. */
@@ -73,8 +76,13 @@ export interface DesiredPort {
 
 /** The rows of the ledger; reconcile/ledger.ts keeps the LDIF folders in step with them. */
 export interface RecordPort {
-  /** The row of a change, durable, before the directory is touched; the account's `open` change from then on. */
-  plan(change: Change): Promise<void>
+  /**
+   * The row of a change, durable, before the directory is touched; the account's `open` change from then on.
+   * @param breaker for a lock: counted and decided with the row, so that no two workers and no two processes pass it
+   * together
+   * @returns false, and nothing is written, where the breaker's limit is reached
+   */
+  plan(change: Change, breaker: GuardSettings['breaker']): Promise<boolean>
   /** The outcome of a change, and what is ours of the account's lock from now on. */
   close(change: Change, result: 'applied' | 'not-applied', owned: OwnedLock | null): Promise<void>
   /** What is ours changed without a write to the directory. */

@@ -55,12 +55,13 @@ async function drive(claim: Claim, ports: Ports, seen: { holds: readonly Hold[];
         const verdict = await askGuards(planned.change, observed, ports)
         if (verdict.kind !== 'go') return heldBack(verdict, ports, seen.applied)
         const written = await write(planned.change, ours, ports)
-        if (written === null && ++races > RACES_MAX) return keepsChanging(claim, ports, seen.applied)
-        if (written !== null) {
+        if (written === 'breaker') break
+        if (written === 'raced' && ++races > RACES_MAX) return keepsChanging(claim, ports, seen.applied)
+        if (written !== 'raced') {
           seen.applied++
           ours = written.ours
         }
-        observed = await withCarriers(claim, desired, written?.observed ?? null, ports)
+        observed = await withCarriers(claim, desired, written === 'raced' ? null : written.observed, ports)
         isFresh = true
         break
       }
@@ -134,14 +135,17 @@ async function askGuards(change: ChangeDraft, observed: ObservedState, ports: Po
   return guard(change, { ...now, dryRun, breaker, protectedBy: observed.protectedBy })
 }
 
-/** Write ahead, apply, record. Null: somebody else was faster, nothing was written. */
+/**
+ * Write ahead, apply, record. `raced`: somebody else was faster, nothing was written. `breaker`: others took the last
+ * places within its limit meanwhile; the guard will say so at the next look.
+ */
 async function write(
   draft: ChangeDraft,
   ours: OurRecord,
   ports: Ports,
-): Promise<{ observed: ObservedState; ours: OurRecord } | null> {
+): Promise<{ observed: ObservedState; ours: OurRecord } | 'raced' | 'breaker'> {
   const change: Change = { ...draft, id: ports.newId(), plannedAtMs: ports.clock.nowMs() }
-  await ports.ledger.writeAhead(change)
+  if (!(await ports.ledger.writeAhead(change, ports.guardSettings.breaker))) return 'breaker'
   try {
     const observed = await ports.directory.apply(change)
     const owned = ownedAfter(change, ours)
@@ -151,7 +155,7 @@ async function write(
     const error = toAppError(thrown)
     if (error.code === 'outcome-unknown') throw error
     await ports.ledger.close(change, 'not-applied', ours.lock)
-    if (error.code === 'write-raced') return null
+    if (error.code === 'write-raced') return 'raced'
     throw error
   }
 }

@@ -14,8 +14,11 @@ import type { RecordPort } from '../ports/store.ts'
  */
 export function openLedger(records: RecordPort, ldif: LdifPort, clock: Clock): LedgerPort {
   return {
-    async writeAhead(change) {
-      await Promise.all([records.plan(change), ldif.prepare(change)])
+    async writeAhead(change, breaker) {
+      if (change.kind === 'lock' && breaker !== null && !(await records.plan(change, breaker))) return false
+      const row = change.kind === 'lock' && breaker !== null ? null : records.plan(change, null)
+      await Promise.all([row, ldif.prepare(change)])
+      return true
     },
     close: (change, result, owned) => close(records, ldif, change, result, owned),
     async recover(change, result, owned) {

@@ -5,6 +5,7 @@ import type { DesiredPort } from '../ports/store.ts'
 import type { ResolvedEvent } from '../core/event.ts'
 import { resolvedFromRow } from './rows.ts'
 import type { Database } from './schema.ts'
+import type { Statements } from './statements.ts'
 import type { Writer } from './writer.ts'
 
 /** Mode `events`: what an account should look like is what its events say. */
@@ -19,7 +20,7 @@ export interface DesiredOptions {
 export function openDesired(db: Database, writer: Writer, options: DesiredOptions): DesiredPort {
   return {
     async of(key, nowMs) {
-      const events = await readStream(db, key)
+      const events = await readStream(db, writer.hot, key)
       const redundant = redundantLocks(events)
       if (redundant.length > 0) await retire(writer, redundant)
       if (events.length > STREAM_EVENTS_MAX) await compact(writer, key, events, nowMs * 1000 - STREAM_HORIZON_US)
@@ -30,18 +31,16 @@ export function openDesired(db: Database, writer: Writer, options: DesiredOption
 }
 
 /** The account's own events and all those of the serials that were ever its own. */
-export async function readStream(db: Database, key: AccountKey): Promise<ResolvedEvent[]> {
-  const own = await db.selectFrom('event').selectAll().where('account_key', '=', key).where('live', '=', 1).execute()
-  const serials = [...new Set(own.flatMap((row) => (row.serial === null ? [] : [row.serial])))]
-  if (serials.length === 0) return own.map(resolvedFromRow)
-  const others = await db
-    .selectFrom('event')
-    .selectAll()
-    .where('serial', 'in', serials)
-    .where('live', '=', 1)
-    .where('account_key', '<>', key)
-    .execute()
-  return [...own, ...others].map(resolvedFromRow)
+export async function readStream(db: Database, hot: Statements, key: AccountKey): Promise<ResolvedEvent[]> {
+  const own = (await hot.streamOfAccount.run(db, { account_key: key })).rows
+  const serials = new Set(own.map((row) => row.serial))
+  const events = own.map(resolvedFromRow)
+  for (const serial of serials) {
+    if (serial === null) continue
+    const { rows } = await hot.streamOfSerial.run(db, { serial, account_key: key })
+    for (const row of rows) events.push(resolvedFromRow(row))
+  }
+  return events
 }
 
 async function retire(writer: Writer, ids: readonly string[]): Promise<void> {

@@ -11,9 +11,6 @@ import type { Writer, WriteScope } from './writer.ts'
 
 /** Events on their way to an account. */
 
-const INSERT_ROWS_MAX = 400
-const SERIALS_PER_QUERY_MAX = 500
-
 export function openInbox(db: Database, writer: Writer, clock: Clock): InboxPort {
   return {
     take: (events, refused) => writer.run((scope) => takeEvents(scope, events, refused, clock.nowMs())),
@@ -30,16 +27,13 @@ async function takeEvents(
   refused: readonly Refused[],
   nowMs: number,
 ): Promise<void> {
-  const rows = [...events.map((event) => eventToRow(event, nowMs)), ...refused.map((each) => refusedRow(each, nowMs))]
   const isNew = new Set<string>()
-  for (let at = 0; at < rows.length; at += INSERT_ROWS_MAX) {
-    const inserted = await scope.trx
-      .insertInto('event')
-      .values(rows.slice(at, at + INSERT_ROWS_MAX))
-      .onConflict((conflict) => conflict.column('id').doNothing())
-      .returning('id')
-      .execute()
-    for (const row of inserted) isNew.add(row.id)
+  for (const row of [
+    ...events.map((each) => eventToRow(each, nowMs)),
+    ...refused.map((each) => refusedRow(each, nowMs)),
+  ]) {
+    const { numAffectedRows } = await scope.hot.insertEvent.run(scope.trx, row)
+    if (numAffectedRows === 1n) isNew.add(row.id)
   }
   for (const event of events) {
     if (!isNew.has(event.id)) continue
@@ -168,84 +162,45 @@ async function postpone(
     .execute()
 }
 
-async function assign(scope: WriteScope, resolved: Resolved): Promise<void> {
-  await scope.trx
-    .updateTable('event')
-    .set({
-      state: 'resolved',
-      live: 1,
-      account_key: resolved.key,
-      attribute_serials: resolved.attributeSerials.length === 0 ? '[]' : toJson(resolved.attributeSerials),
-      why_code: null,
-      why: '',
-      next_try_ms: null,
-    })
-    .where('id', '=', resolved.event.id)
-    .where('state', '=', 'waiting')
-    .execute()
+async function assign({ hot, trx }: WriteScope, resolved: Resolved): Promise<void> {
+  await hot.assignEvent.run(trx, {
+    id: resolved.event.id,
+    account_key: resolved.key,
+    attribute_serials: toJson(resolved.attributeSerials),
+  })
 }
 
 /** Notes the accounts, and marks them and every other account that one of the serials ever belonged to. */
 async function markResolved(scope: WriteScope, resolved: readonly Resolved[], nowMs: number): Promise<void> {
-  await noteAccounts(scope, resolved, nowMs)
-  const keys = new Set<AccountKey>(resolved.map((each) => each.key))
-  const serials = [...new Set(resolved.flatMap((each) => (each.event.serial === null ? [] : [each.event.serial])))]
-  for (let at = 0; at < serials.length; at += SERIALS_PER_QUERY_MAX) {
-    const some = serials.slice(at, at + SERIALS_PER_QUERY_MAX)
-    const others = await scope.trx
-      .selectFrom('event')
-      .select(['account_key', 'state'])
-      .distinct()
-      .where('serial', 'in', some)
-      .where((where) => where.or([where('live', '=', 1), where('state', '=', 'waiting')]))
-      .execute()
-    for (const row of others) if (row.account_key !== null) keys.add(keyFromRow(row.account_key))
-    if (others.some((row) => row.state === 'waiting')) await wakeWaiting(scope, some, nowMs)
+  const keys = new Set<AccountKey>()
+  const serials = new Set<Serial>()
+  for (const each of resolved) {
+    if (!keys.has(each.key)) await noteAccount(scope, each, nowMs)
+    keys.add(each.key)
+    if (each.event.serial !== null) serials.add(each.event.serial)
   }
-  await markAccounts(scope.trx, [...keys], nowMs)
+  for (const serial of serials) {
+    const { rows } = await scope.hot.ofSerial.run(scope.trx, { serial })
+    for (const row of rows) if (row.account_key !== null) keys.add(keyFromRow(row.account_key))
+    if (rows.some((row) => row.state === 'waiting')) await wakeWaiting(scope, serial, nowMs)
+  }
+  await markAccounts(scope, [...keys], nowMs)
 }
 
-async function wakeWaiting(scope: WriteScope, serials: readonly Serial[], nowMs: number): Promise<void> {
+async function wakeWaiting(scope: WriteScope, serial: Serial, nowMs: number): Promise<void> {
   await scope.trx
     .updateTable('event')
     .set({ next_try_ms: nowMs })
-    .where('serial', 'in', serials)
+    .where('serial', '=', serial)
     .where('state', '=', 'waiting')
     .execute()
 }
 
-export async function noteAccounts(
-  scope: WriteScope,
-  accounts: readonly Pick<Resolved, 'key' | 'dn' | 'login' | 'realm'>[],
+export async function noteAccount(
+  { hot, trx }: WriteScope,
+  account: Pick<Resolved, 'key' | 'dn' | 'login' | 'realm'>,
   nowMs: number,
 ): Promise<void> {
-  const rows = new Map<AccountKey, Pick<Resolved, 'key' | 'dn' | 'login' | 'realm'>>()
-  for (const each of accounts) rows.set(each.key, { ...rows.get(each.key), ...each })
-  await scope.trx
-    .insertInto('account')
-    .values(
-      [...rows.values()].map(({ key, dn, login, realm }) => ({
-        key,
-        directory: directoryOf(key),
-        dn,
-        login,
-        realm,
-        owned_lock: null,
-        open_change: null,
-        standing: 'in-step',
-        standing_code: null,
-        standing_reason: '',
-        hold_count: 0,
-        updated_ms: nowMs,
-      })),
-    )
-    .onConflict((conflict) =>
-      conflict.column('key').doUpdateSet((update) => ({
-        dn: update.ref('excluded.dn'),
-        login: update.fn.coalesce('excluded.login', 'account.login'),
-        realm: update.fn.coalesce('excluded.realm', 'account.realm'),
-        updated_ms: nowMs,
-      })),
-    )
-    .execute()
+  const { key, dn, login, realm } = account
+  await hot.noteAccount.run(trx, { key, directory: directoryOf(key), dn, login, realm, now_ms: nowMs })
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Kysely, Transaction } from 'kysely'
 import { AppError } from '../core/error.ts'
 import type { Database, JournalRow, Tables } from './schema.ts'
+import type { Statements } from './statements.ts'
 
 /**
  * The journal: append-only, each record holding the hash of the one before. The hash covers every field, so that a
@@ -33,7 +34,6 @@ export interface JournalEntry {
 export const GENESIS_HASH = '0'.repeat(64)
 const HEAD_KEY = 'journal-head'
 const VERIFY_PAGE = 2_000
-const INSERT_ROWS_MAX = 500
 
 export function recordHash(record: Omit<JournalRow, 'hash'>): string {
   const text = JSON.stringify([record.seq, record.at_ms, record.kind, record.subject, record.body, record.prev_hash])
@@ -47,16 +47,23 @@ interface Head {
 
 export async function readHead(db: Kysely<Tables>): Promise<Head> {
   const row = await db.selectFrom('meta').select('value').where('key', '=', HEAD_KEY).executeTakeFirst()
-  if (row === undefined) return { seq: 0, hash: GENESIS_HASH }
-  const [seq, hash] = row.value.split(' ')
+  return parseHead(row?.value)
+}
+
+function parseHead(text: string | undefined): Head {
+  if (text === undefined) return { seq: 0, hash: GENESIS_HASH }
+  const [seq, hash] = text.split(' ')
   return { seq: Number(seq), hash: hash ?? GENESIS_HASH }
 }
 
 /** Appends within a transaction; the head row is what makes concurrent writers take turns. */
-export async function appendJournal(trx: Transaction<Tables>, entries: readonly JournalEntry[]): Promise<void> {
+export async function appendJournal(
+  trx: Transaction<Tables>,
+  hot: Statements,
+  entries: readonly JournalEntry[],
+): Promise<void> {
   if (entries.length === 0) return
-  let head = await readHead(trx)
-  const rows: JournalRow[] = []
+  let head = parseHead((await hot.readMeta.run(trx, { key: HEAD_KEY })).rows[0]?.value)
   for (const entry of entries) {
     const record = {
       seq: head.seq + 1,
@@ -66,22 +73,11 @@ export async function appendJournal(trx: Transaction<Tables>, entries: readonly 
       body: JSON.stringify(entry.body),
       prev_hash: head.hash,
     }
-    const row = { ...record, hash: recordHash(record) }
-    rows.push(row)
-    head = { seq: row.seq, hash: row.hash }
+    const hash = recordHash(record)
+    await hot.insertJournal.run(trx, { ...record, hash })
+    head = { seq: record.seq, hash }
   }
-  for (let at = 0; at < rows.length; at += INSERT_ROWS_MAX) {
-    await trx
-      .insertInto('journal')
-      .values(rows.slice(at, at + INSERT_ROWS_MAX))
-      .execute()
-  }
-  const value = `${head.seq} ${head.hash}`
-  await trx
-    .insertInto('meta')
-    .values({ key: HEAD_KEY, value })
-    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
-    .execute()
+  await hot.writeMeta.run(trx, { key: HEAD_KEY, value: `${head.seq} ${head.hash}` })
 }
 
 export interface ChainFault {

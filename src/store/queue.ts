@@ -1,4 +1,4 @@
-import type { Kysely, Transaction } from 'kysely'
+import type { Kysely } from 'kysely'
 import { AppError } from '../core/error.ts'
 import type { AccountKey } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -8,8 +8,6 @@ import type { Database, Tables } from './schema.ts'
 import type { Writer, WriteScope } from './writer.ts'
 
 /** The queue of dirty accounts: keys, generations and leases, never an event. */
-
-const MARK_ROWS_MAX = 400
 
 export interface QueueOptions {
   /** Names this process and start, so that the leases of a dead one can be told. */
@@ -21,84 +19,52 @@ export function openQueue(db: Database, writer: Writer, clock: Clock, options: Q
   return {
     claim: (limit, nowMs) => writer.run((scope) => claimAccounts(scope, limit, nowMs, options)),
     renew: (claim, nowMs) => writer.run((scope) => renewLease(scope, claim, nowMs, options)),
-    mark: (keys, nowMs) => writer.run((scope) => markAccounts(scope.trx, keys, nowMs)),
+    mark: (keys, nowMs) => writer.run((scope) => markAccounts(scope, keys, nowMs)),
     nextDueMs: () => nextDueMs(db, clock.nowMs()),
   }
 }
 
 /** Marks accounts dirty: a row each, and a new generation, so that a worker in the middle of it looks again. */
 export async function markAccounts(
-  trx: Transaction<Tables>,
+  { hot, trx }: Pick<WriteScope, 'hot' | 'trx'>,
   keys: readonly AccountKey[],
   dueMs: number,
 ): Promise<void> {
-  for (let at = 0; at < keys.length; at += MARK_ROWS_MAX) {
-    await trx
-      .insertInto('queue')
-      .values(
-        keys.slice(at, at + MARK_ROWS_MAX).map((key) => ({
-          account_key: key,
-          generation: 1,
-          due_ms: dueMs,
-          attempts: 0,
-          lease_owner: null,
-          lease_until_ms: null,
-        })),
-      )
-      .onConflict((conflict) =>
-        conflict.column('account_key').doUpdateSet((update) => ({
-          generation: update('queue.generation', '+', 1),
-          due_ms: dueMs,
-        })),
-      )
-      .execute()
-  }
+  for (const key of keys) await hot.markAccount.run(trx, { key, due_ms: dueMs })
 }
 
-async function claimAccounts(scope: WriteScope, limit: number, nowMs: number, options: QueueOptions): Promise<Claim[]> {
-  const claimed = await scope.trx
-    .updateTable('queue')
-    .set({ lease_owner: options.owner, lease_until_ms: nowMs + options.leaseMs })
-    .where('account_key', 'in', (from) =>
-      from
-        .selectFrom('queue')
-        .select('account_key')
-        .where('due_ms', '<=', nowMs)
-        .where((where) => where.or([where('lease_until_ms', 'is', null), where('lease_until_ms', '<', nowMs)]))
-        .orderBy('due_ms')
-        .limit(limit),
-    )
-    .returning(['account_key', 'generation', 'attempts'])
-    .execute()
-  if (claimed.length === 0) return []
-  const accounts = await scope.trx
-    .selectFrom('account')
-    .select(['key', 'owned_lock', 'open_change'])
-    .where(
-      'key',
-      'in',
-      claimed.map((row) => row.account_key),
-    )
-    .execute()
-  const byKey = new Map(accounts.map((row) => [row.key, row]))
+async function claimAccounts(
+  { hot, trx }: WriteScope,
+  limit: number,
+  nowMs: number,
+  options: QueueOptions,
+): Promise<Claim[]> {
+  const claimed = await hot.claimAccounts.run(trx, {
+    owner: options.owner,
+    until_ms: nowMs + options.leaseMs,
+    now_ms: nowMs,
+    limit,
+  })
   const claims: Claim[] = []
-  for (const row of claimed) {
-    const account = byKey.get(row.account_key)
+  for (const row of claimed.rows) {
+    const key = keyFromRow(row.account_key)
+    const account = (await hot.claimedAccount.run(trx, { key })).rows[0]
     const open = account?.open_change ?? null
+    const change = open === null ? undefined : (await hot.changeById.run(trx, { id: open })).rows[0]
     claims.push({
-      key: keyFromRow(row.account_key),
+      key,
       generation: Number(row.generation),
       attempts: row.attempts,
-      ours: { lock: account === undefined ? null : ownedFromRow(account) },
-      open: open === null ? null : await openChange(scope.trx, open),
+      ours: { lock: account === undefined ? null : ownedFromRow({ ...account, key }) },
+      open: change === undefined ? null : changeFromRow(change),
+      stood: {
+        standing: account?.standing ?? '',
+        reason: account?.standing_reason ?? '',
+        holdCount: account?.hold_count ?? 0,
+      },
     })
   }
   return claims
-}
-
-async function openChange(trx: Transaction<Tables>, id: string): Promise<Claim['open']> {
-  const row = await trx.selectFrom('change').selectAll().where('id', '=', id).executeTakeFirst()
-  return row === undefined ? null : changeFromRow(row)
 }
 
 async function renewLease(scope: WriteScope, claim: Claim, nowMs: number, options: QueueOptions): Promise<void> {

@@ -2,7 +2,7 @@ import type { ResolvedEvent } from '../core/event.ts'
 import type { AccountKey, Dn, Login } from '../core/names.ts'
 import type { OwnedLock } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
-import { noteAccounts } from './inbox.ts'
+import { noteAccount } from './inbox.ts'
 import { markAccounts } from './queue.ts'
 import { resolvedToRow, toJson } from './rows.ts'
 import type { Writer } from './writer.ts'
@@ -27,7 +27,7 @@ export function openRestore(writer: Writer, clock: Clock): RestorePort {
     restore: (account) =>
       writer.run(async (scope) => {
         const nowMs = clock.nowMs()
-        await noteAccounts(scope, [{ ...account, realm: null }], nowMs)
+        await noteAccount(scope, { ...account, realm: null }, nowMs)
         if (account.owned !== null) {
           await scope.trx
             .updateTable('account')
@@ -43,7 +43,7 @@ export function openRestore(writer: Writer, clock: Clock): RestorePort {
             .onConflict((conflict) => conflict.column('id').doNothing())
             .execute()
         }
-        await markAccounts(scope.trx, [account.key], nowMs)
+        await markAccounts(scope, [account.key], nowMs)
       }),
     note: (body) => writer.run(async (scope) => scope.log({ atMs: clock.nowMs(), kind: 'rebuilt', subject: '', body })),
   }

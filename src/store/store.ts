@@ -15,6 +15,7 @@ import { openRestore, type RestorePort } from './restore.ts'
 import type { Database, Tables } from './schema.ts'
 import { openGuards, openSwitches, type SwitchPort } from './switches.ts'
 import { NodeSqliteDialect, openSqliteFile } from './sqlite-dialect.ts'
+import { prepareStatements } from './statements.ts'
 import { openUpkeep, type UpkeepPort } from './upkeep.ts'
 import { Writer } from './writer.ts'
 
@@ -58,7 +59,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     await db.destroy()
     throw thrown
   }
-  const writer = new Writer(db)
+  const writer = new Writer(db, prepareStatements(db))
   const owner = ownerOfThisProcess()
   const leases = { owner, leaseMs: LEASE_MS }
   return {

@@ -8,6 +8,8 @@ import type { Writer } from './writer.ts'
 /** What a person switched, and the count that the breaker needs. */
 
 const PAUSE_KEY = 'paused'
+/** A pause is seen by the next change after so long at most. */
+const LOOK_MS = 20
 
 export interface Pause {
   readonly sinceMs: number
@@ -41,7 +43,7 @@ export function openSwitches(db: Database, writer: Writer, clock: Clock): Switch
         scope.log({ atMs: clock.nowMs(), kind: 'resumed', subject: '', body: { by } })
         const rows = await scope.trx.selectFrom('account').select('key').where('standing', '=', 'paused').execute()
         await markAccounts(
-          scope.trx,
+          scope,
           rows.map((row) => keyFromRow(row.key)),
           clock.nowMs(),
         )
@@ -58,22 +60,32 @@ async function readPause(db: Database): Promise<Pause | null> {
 
 /** @param breakerPerMs the breaker's window; null: no breaker, nothing is counted */
 export function openGuards(db: Database, breakerPerMs: number | null): GuardPort {
+  let lastLookMs = 0
+  let paused = false
   return {
     async read(nowMs) {
-      const paused = (await readPause(db)) !== null
-      if (breakerPerMs === null) return { paused, recentLocks: 0, windowEndsAtMs: nowMs }
-      const recent = await db
-        .selectFrom('change')
-        .select((select) => [select.fn.countAll<number>().as('locks'), select.fn.min('planned_ms').as('oldest')])
-        .where('planned_ms', '>', nowMs - breakerPerMs)
-        .where('kind', '=', 'lock')
-        .where('state', '<>', 'not-applied')
-        .executeTakeFirstOrThrow()
-      return {
-        paused,
-        recentLocks: Number(recent.locks),
-        windowEndsAtMs: recent.oldest === null ? nowMs : Number(recent.oldest) + breakerPerMs,
+      if (nowMs - lastLookMs >= LOOK_MS || nowMs < lastLookMs) {
+        paused = (await readPause(db)) !== null
+        lastLookMs = nowMs
       }
+      if (breakerPerMs === null) return { paused, recentLocks: 0, windowEndsAtMs: nowMs }
+      const { locks, oldestMs } = await countRecentLocks(db, nowMs - breakerPerMs)
+      return { paused, recentLocks: locks, windowEndsAtMs: oldestMs === null ? nowMs : oldestMs + breakerPerMs }
     },
   }
+}
+
+/** Locks that were planned since then, and when the oldest of them was. */
+export async function countRecentLocks(
+  db: Pick<Database, 'selectFrom'>,
+  sinceMs: number,
+): Promise<{ locks: number; oldestMs: number | null }> {
+  const row = await db
+    .selectFrom('change')
+    .select((select) => [select.fn.countAll<number>().as('locks'), select.fn.min('planned_ms').as('oldest')])
+    .where('planned_ms', '>', sinceMs)
+    .where('kind', '=', 'lock')
+    .where('state', '<>', 'not-applied')
+    .executeTakeFirstOrThrow()
+  return { locks: Number(row.locks), oldestMs: row.oldest === null ? null : Number(row.oldest) }
 }

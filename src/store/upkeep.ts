@@ -92,9 +92,9 @@ async function markUnsettled(db: Database, writer: Writer, nowMs: number): Promi
       .limit(MARK_PAGE)
       .execute()
     if (rows.length > 0)
-      await writer.run(({ trx }) =>
+      await writer.run((scope) =>
         markAccounts(
-          trx,
+          scope,
           rows.map((row) => keyFromRow(row.key)),
           nowMs,
         ),
@@ -114,7 +114,7 @@ async function markStanding(
 ): Promise<number> {
   const rows = await db.selectFrom('account').select('key').where('standing', 'in', standings).execute()
   const keys = rows.map((row) => keyFromRow(row.key))
-  if (keys.length > 0) await writer.run(({ trx }) => markAccounts(trx, keys, nowMs))
+  if (keys.length > 0) await writer.run((scope) => markAccounts(scope, keys, nowMs))
   return keys.length
 }
 
@@ -237,7 +237,7 @@ async function compactStreams(db: Database, writer: Writer, beforeMs: number, cl
   for (const row of rows) {
     if (row.account_key === null) continue
     const key = keyFromRow(row.account_key)
-    dropped += await compact(writer, key, await readStream(db, key), beforeMs * 1000)
+    dropped += await compact(writer, key, await readStream(db, writer.hot, key), beforeMs * 1000)
   }
   return dropped
 }

@@ -2,6 +2,7 @@ import type { Transaction } from 'kysely'
 import { AppError } from '../core/error.ts'
 import { appendJournal, type JournalEntry } from './journal.ts'
 import type { Database, Tables } from './schema.ts'
+import type { Statements } from './statements.ts'
 
 /**
  * Group commit: every write goes through here, and those that wait are written in one transaction, in the order in
@@ -11,6 +12,7 @@ import type { Database, Tables } from './schema.ts'
 /** What one job may do: statements in the transaction, and journal records that are appended at its end. */
 export interface WriteScope {
   readonly trx: Transaction<Tables>
+  readonly hot: Statements
   log(entry: JournalEntry): void
 }
 
@@ -22,15 +24,21 @@ interface Job {
 
 const JOBS_PER_COMMIT_MAX = 256
 const JOBS_WAITING_MAX = 20_000
+/** So many jobs in one commit are load. */
+const LOAD_JOBS = 12
+const GATHER_MAX_MS = 1.5
 
 export class Writer {
   readonly #db: Database
+  /** The prepared statements, for reads outside a transaction as well. */
+  readonly hot: Statements
   #jobs: Job[] = []
   #running: Promise<void> | null = null
   #closed = false
 
-  constructor(db: Database) {
+  constructor(db: Database, hot: Statements) {
     this.#db = db
+    this.hot = hot
   }
 
   /** Resolves when the job's writes are on disk. Fails with `limit-exceeded` when too many wait. */
@@ -53,16 +61,25 @@ export class Writer {
   async #drain(): Promise<void> {
     // Lets everything that is ready in this turn of the event loop come along.
     await new Promise((resolve) => setImmediate(resolve))
-    while (this.#jobs.length > 0) {
+    for (let busy = false; this.#jobs.length > 0; ) {
+      if (busy && this.#jobs.length < LOAD_JOBS) await this.#gather()
       const jobs = this.#jobs.splice(0, JOBS_PER_COMMIT_MAX)
       await this.#commit(jobs)
+      busy = jobs.length >= LOAD_JOBS
     }
     this.#running = null
   }
 
+  /** Under load a commit waits a little for company: a sync to disk costs more than the wait. */
+  async #gather(): Promise<void> {
+    const deadlineMs = performance.now() + GATHER_MAX_MS
+    do await new Promise((resolve) => setImmediate(resolve))
+    while (this.#jobs.length < LOAD_JOBS && performance.now() < deadlineMs)
+  }
+
   async #commit(jobs: readonly Job[]): Promise<void> {
     try {
-      const results = await this.#db.transaction().execute((trx) => runAll(trx, jobs))
+      const results = await this.#db.transaction().execute((trx) => runAll(trx, this.hot, jobs))
       jobs.forEach((job, index) => job.resolve(results[index]))
     } catch (thrown) {
       const [only] = jobs
@@ -72,11 +89,11 @@ export class Writer {
   }
 }
 
-async function runAll(trx: Transaction<Tables>, jobs: readonly Job[]): Promise<unknown[]> {
+async function runAll(trx: Transaction<Tables>, hot: Statements, jobs: readonly Job[]): Promise<unknown[]> {
   const entries: JournalEntry[] = []
-  const scope: WriteScope = { trx, log: (entry) => void entries.push(entry) }
+  const scope: WriteScope = { trx, hot, log: (entry) => void entries.push(entry) }
   const results: unknown[] = []
   for (const job of jobs) results.push(await job.work(scope))
-  await appendJournal(trx, entries)
+  await appendJournal(trx, hot, entries)
   return results
 }

@@ -86,7 +86,7 @@ describe('a good file', () => {
       ],
       realms: {},
       policy: { onForeignUnlock: 'respect', lockTtlMs: null },
-      guards: { dryRun: false, breaker: { locksMax: 20, perMs: 600_000 } },
+      guards: { dryRun: false, breaker: null },
       intake: { spool: '/var/spool/lockstep', http: null },
       resync: { fullMs: 900_000 },
       store: { kind: 'sqlite', file: '/var/lib/lockstep/lockstep.db' },

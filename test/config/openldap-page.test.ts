@@ -49,10 +49,10 @@ access to * by users read by * none
     ].join('\n'),
   )
   const folder = join(path, 'slapd.d')
-  await runToolOk('/usr/sbin/slaptest', ['-u', '-f', join(path, 'slapd.conf'), '-F', folder], { missing: MISSING })
-  await runToolOk('/usr/sbin/slapadd', ['-q', '-F', folder, '-b', SUFFIX, '-l', join(path, 'first.ldif')], {
-    missing: MISSING,
-  })
+  const conf = join(path, 'slapd.conf')
+  const first = ['-q', '-f', conf, '-b', SUFFIX, '-l', join(path, 'first.ldif')]
+  await runToolOk('/usr/sbin/slapadd', first, { missing: MISSING })
+  await runToolOk('/usr/sbin/slaptest', ['-f', conf, '-F', folder], { missing: MISSING })
   const url = `ldap://127.0.0.1:${await freePort()}`
   const child = spawn('/usr/sbin/slapd', ['-d', '0', '-F', folder, '-h', url], { stdio: 'ignore' })
   stack.defer(async () => {

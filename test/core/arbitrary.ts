@@ -67,7 +67,7 @@ export const streams: fc.Arbitrary<ResolvedEvent[]> = fc
   )
   .map((drafts) =>
     drafts.map((draft, index) =>
-      eventOf(draft.kind as ResolvedEvent['kind'], 1_000 + index, {
+      eventOf(draft.kind, 1_000 + index, {
         serial: ['hold', 'release', 'directory-unlock'].includes(draft.kind) ? null : draft.serial,
         accountKey: draft.bob ? BOB : ALICE,
         login: draft.byLogin || draft.serial === null ? parseLogin(draft.bob ? 'bob' : 'alice') : null,

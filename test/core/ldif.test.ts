@@ -241,7 +241,7 @@ describe('reading', () => {
     [`dn: ${DN}\n`, 1],
     ['dn:: /w==\nchangetype: modify\n', 1],
     ['cn: x\n', 1],
-    [`# a comment\n\nversion: 1\n${RECORD}add: cn\ncn: x\n-\n\nrubbish\n`, 9],
+    [`# a comment\n\nversion: 1\n${RECORD}add: cn\ncn: x\n-\n\nrubbish\n`, 10],
   ])('%j is refused, naming line %d', (ldif, line) => {
     expect(() => parseChangeLdif(ldif)).toThrow(new RegExp(`^LDIF line ${line} `))
     expect(codeOf(() => parseChangeLdif(ldif))).toBe('event-invalid')

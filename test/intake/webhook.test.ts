@@ -104,7 +104,7 @@ test('whatever the body, only checked names get through, and reasons are short',
   const pairs = fc.array(fc.tuple(key, text), { maxLength: 8 })
   const form = pairs.map((all) => all.map(([name, value]) => `${name}=${value}`).join('&'))
   const escaped = pairs.map((all) =>
-    new URLSearchParams(all.map(([name, value]) => [name, value.toWellFormed()])).toString(),
+    new URLSearchParams(all.map(([name, value]): [string, string] => [name, value.toWellFormed()])).toString(),
   )
   const json = fc.oneof(
     fc.json(),

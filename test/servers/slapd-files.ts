@@ -26,9 +26,7 @@ pidfile ${dir}/slapd.pid
 argsfile ${dir}/slapd.args
 loglevel 0
 sizelimit unlimited
-TLSCACertificateFile ${tls.caFile}
-TLSCertificateFile ${tls.certFile}
-TLSCertificateKeyFile ${tls.keyFile}
+${(options.tls ?? true) ? tlsLines(tls) : ''}
 ${options.globalConfig ?? ''}
 database mdb
 suffix "${BASE}"
@@ -57,6 +55,12 @@ access to *
 ${ppolicy && (options.ppolicyOverlay ?? true) ? overlay(options) : ''}
 ${options.databaseConfig ?? ''}
 `
+}
+
+function tlsLines(tls: TestCertificates): string {
+  return `TLSCACertificateFile ${tls.caFile}
+TLSCertificateFile ${tls.certFile}
+TLSCertificateKeyFile ${tls.keyFile}`
 }
 
 function lockAccess(): string {

@@ -29,6 +29,8 @@ export interface SlapdOptions {
   readonly databaseConfig?: string
   /** Further entries, each ending with a newline, apart by an empty line. */
   readonly extraLdif?: string
+  /** False: the server knows no TLS. */
+  readonly tls?: boolean
   readonly certificate?: 'good' | 'wrong-name' | 'expired'
 }
 
@@ -83,6 +85,7 @@ const START_TIMEOUT_MS = 15_000
 const STOP_TIMEOUT_MS = 10_000
 const START_TRIES_MAX = 5
 const POLL_MS = 5
+const SAID_LENGTH_MAX = 4096
 
 export async function startSlapd(options: SlapdOptions = {}): Promise<Slapd> {
   if (!existsSync(SLAPD)) throw new Error(MISSING)
@@ -152,7 +155,7 @@ class SlapdProcess {
     this.#child = child
     process.once('exit', this.#killAtExit)
     let said = ''
-    child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString('utf8').slice(0, 4096)))
+    child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString('utf8')).slice(0, SAID_LENGTH_MAX)))
     await this.#untilAnswers(child, () => said)
   }
 

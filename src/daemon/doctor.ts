@@ -1,0 +1,36 @@
+import type { Settings } from '../core/settings.ts'
+import { directoryFindings } from './doctor-directory.ts'
+import { machineFindings } from './doctor-machine.ts'
+import type { Finding } from './finding.ts'
+
+export interface DiagnosisOptions {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** A test account whose lock and serial may be set and taken back; null: nothing is written. */
+  readonly probeLogin: string | null
+  readonly probeRealm: string | null
+  /** The test account's own password, to see a bind refused. */
+  readonly probePassword: string | null
+  /** For people: what is looked at now. */
+  readonly onStep: (text: string) => void
+}
+
+/** Everything that a lock will need, tried now. Never fails for what it finds. */
+export async function diagnose(settings: Settings, options: DiagnosisOptions): Promise<readonly Finding[]> {
+  options.onStep('looking at this machine')
+  const facts = { env: options.env, nowMs: Date.now(), nodeVersion: process.version }
+  const findings: Finding[] = [...machineFindings(settings, facts)]
+  const probed = options.probeLogin === null ? null : probedDirectory(settings, options.probeRealm)
+  for (const directory of settings.directories) {
+    options.onStep(`looking at directory ${directory.name}`)
+    const probe = directory.name === probed && options.probeLogin !== null
+    const account = probe ? { login: options.probeLogin, password: options.probePassword } : null
+    findings.push(...(await directoryFindings(directory, account)))
+  }
+  return findings
+}
+
+/** The directory that the test account is in: its realm's, else the only one, else the first. */
+function probedDirectory(settings: Settings, realm: string | null): string | undefined {
+  const mapped = Object.entries(settings.realms).find(([name]) => name === realm?.toLowerCase())?.[1]
+  return mapped ?? settings.directories[0]?.name
+}

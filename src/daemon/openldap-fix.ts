@@ -1,0 +1,131 @@
+import type { DirectorySettings } from '../core/settings.ts'
+
+/** Ready-made lines for OpenLDAP, as `lockstep doctor` prints them. The long form is docs/openldap.md. */
+
+/** How to find the database's entry in cn=config, which the lines below need in place of `{1}mdb`. */
+function databaseLine(context: string): string {
+  return `# the entry of the database: ldapsearch -Q -Y EXTERNAL -H ldapi:/// -LLL -b cn=config '(olcSuffix=${context})' dn`
+}
+
+const APPLY = 'ldapmodify -Y EXTERNAL -H ldapi:/// <<EOF'
+
+/** The right to write one attribute, and what slapd.conf says for it. */
+export function writeRightFix(settings: DirectorySettings, attribute: string, context: string): string {
+  const by = `by dn.exact="${settings.bindDn}" write by users read`
+  return [
+    databaseLine(context),
+    APPLY,
+    'dn: olcDatabase={1}mdb,cn=config',
+    'changetype: modify',
+    'add: olcAccess',
+    `olcAccess: {0}to dn.subtree="${settings.base}" attrs=${attribute} ${by}`,
+    'EOF',
+    '# slapd.conf, before the other access lines of the database:',
+    `access to dn.subtree="${settings.base}" attrs=${attribute} ${by}`,
+  ].join('\n')
+}
+
+export function readRightFix(settings: DirectorySettings, context: string): string {
+  return [
+    databaseLine(context),
+    APPLY,
+    'dn: olcDatabase={1}mdb,cn=config',
+    'changetype: modify',
+    'add: olcAccess',
+    `olcAccess: {0}to dn.subtree="${settings.base}" by dn.exact="${settings.bindDn}" read by * break`,
+    'EOF',
+  ].join('\n')
+}
+
+export function moduleFix(context: string): string {
+  return [
+    '# as root on the server; slapd.conf: "moduleload ppolicy" at the top',
+    APPLY,
+    'dn: cn=module{0},cn=config',
+    'changetype: modify',
+    'add: olcModuleLoad',
+    'olcModuleLoad: ppolicy',
+    'EOF',
+    overlayFix(context),
+  ].join('\n')
+}
+
+/** The overlay with a default policy, and that policy. */
+export function overlayFix(context: string): string {
+  return [
+    databaseLine(context),
+    '# slapd.conf, after the lines of the database: "overlay ppolicy" and "ppolicy_default ..."',
+    APPLY,
+    'dn: olcOverlay=ppolicy,olcDatabase={1}mdb,cn=config',
+    'changetype: add',
+    'objectClass: olcOverlayConfig',
+    'objectClass: olcPPolicyConfig',
+    'olcOverlay: ppolicy',
+    `olcPPolicyDefault: ${defaultPolicyDn(context)}`,
+    'EOF',
+    policyFix(context),
+  ].join('\n')
+}
+
+export function defaultPolicyFix(context: string): string {
+  return [
+    databaseLine(context),
+    `# slapd.conf, below "overlay ppolicy": ppolicy_default "${defaultPolicyDn(context)}"`,
+    APPLY,
+    'dn: olcOverlay={0}ppolicy,olcDatabase={1}mdb,cn=config',
+    'changetype: modify',
+    'replace: olcPPolicyDefault',
+    `olcPPolicyDefault: ${defaultPolicyDn(context)}`,
+    'EOF',
+    policyFix(context),
+  ].join('\n')
+}
+
+function policyFix(context: string): string {
+  return [
+    '# the policy itself, as an administrator of the data:',
+    `ldapmodify -x -D cn=admin,${context} -W <<EOF`,
+    `dn: ou=policies,${context}`,
+    'changetype: add',
+    'objectClass: organizationalUnit',
+    'ou: policies',
+    '',
+    `dn: ${defaultPolicyDn(context)}`,
+    'changetype: add',
+    'objectClass: applicationProcess',
+    'objectClass: pwdPolicy',
+    'cn: default',
+    'pwdAttribute: userPassword',
+    'pwdLockout: TRUE',
+    'pwdMaxFailure: 0',
+    'EOF',
+  ].join('\n')
+}
+
+export function lockoutFix(policyDn: string, context: string): string {
+  return [
+    '# pwdMaxFailure: 0 keeps the server from locking by itself after wrong passwords',
+    `ldapmodify -x -D cn=admin,${context} -W <<EOF`,
+    `dn: ${policyDn}`,
+    'changetype: modify',
+    'replace: pwdLockout',
+    'pwdLockout: TRUE',
+    'EOF',
+  ].join('\n')
+}
+
+export function indexFix(attribute: string, context: string): string {
+  return [
+    databaseLine(context),
+    APPLY,
+    'dn: olcDatabase={1}mdb,cn=config',
+    'changetype: modify',
+    'add: olcDbIndex',
+    `olcDbIndex: ${attribute} eq`,
+    'EOF',
+  ].join('\n')
+}
+
+function defaultPolicyDn(context: string): string {
+  return `cn=default,ou=policies,${context}`
+}

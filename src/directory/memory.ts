@@ -1,0 +1,307 @@
+import type { Change, ChangeDraft, Modification } from '../core/change.ts'
+import { AppError } from '../core/error.ts'
+import {
+  accountKey,
+  asDn,
+  parseAccountId,
+  type AccountKey,
+  type DirectoryName,
+  type Dn,
+  type Login,
+  type Realm,
+  type Serial,
+} from '../core/names.ts'
+import { serialsIn } from '../core/serial-values.ts'
+import { hasValue, type AttributeValue, type LockObservation, type ObservedState } from '../core/state.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
+import { parseGeneralizedTime } from './generalized-time.ts'
+import { ReadingCache } from './reading-cache.ts'
+
+export const MEMORY_LOCK_ATTRIBUTE = 'pwdAccountLockedTime'
+export const MEMORY_LOCKED = '000001010000Z'
+const SERIAL_ATTRIBUTE = 'description'
+const READINGS_MAX = 4096
+const CARRIERS_MAX = 10
+
+/** How the answer to a write can be lost. */
+export type LostAnswer = 'written' | 'not-written'
+
+/** What a test may switch at any time. */
+export interface MemoryFaults {
+  /** Reads and writes fail with `directory-unreachable`; nothing is written. */
+  isDown: boolean
+  /** For the writes to come, in order: the answer is lost (`outcome-unknown`), and whether the write happened. */
+  readonly lostAnswers: LostAnswer[]
+  /** What `notEffective` says of every account. */
+  notEffective: string | null
+}
+
+export interface MemoryOptions {
+  readonly name: DirectoryName
+  readonly serialFormat?: string
+  /** False: the serial attribute takes one value. */
+  readonly multiValued?: boolean
+  /** The realms that belong to it; empty: every realm. */
+  readonly realms?: readonly Realm[]
+}
+
+/** An account as it stands; never changed in place, so that a reading stays what it was. */
+export interface MemoryAccount {
+  readonly key: AccountKey
+  readonly dn: Dn
+  readonly login: Login
+  readonly serialValues: readonly AttributeValue[]
+  /** None or one, as the schema has it. */
+  readonly lockValues: readonly AttributeValue[]
+  readonly protectedBy: string | null
+}
+
+/**
+ * A directory in memory with the contract of the real ones, for simulations: deterministic (time is the clock's, ids
+ * are counted), with faults and with the edits that other people make. A time stamp as the lock's value counts as
+ * somebody else's lock once its time has come, as with OpenLDAP and no lockout duration.
+ */
+export class MemoryDirectory implements DirectoryPort {
+  readonly faults: MemoryFaults = { isDown: false, lostAnswers: [], notEffective: null }
+  /** Writes that happened. */
+  writes = 0
+  readonly #clock: Clock
+  readonly #name: DirectoryName
+  readonly #format: string
+  readonly #isMultiValued: boolean
+  readonly #realms: ReadonlySet<Realm>
+  readonly #accounts = new Map<AccountKey, MemoryAccount>()
+  readonly #readings = new ReadingCache<MemoryAccount>(READINGS_MAX)
+  #created = 0
+
+  constructor(options: MemoryOptions, clock: Clock) {
+    this.#clock = clock
+    this.#name = options.name
+    this.#format = options.serialFormat ?? 'privacyIDEA:{serial}'
+    this.#isMultiValued = options.multiValued ?? true
+    this.#realms = new Set(options.realms)
+  }
+
+  // ── what other people do ──
+
+  addAccount(login: Login): AccountKey {
+    this.#created += 1
+    const id = parseAccountId(`00000000-0000-4000-8000-${this.#created.toString(16).padStart(12, '0')}`)
+    if (id === null) throw new RangeError('an id that is none')
+    const key = accountKey(this.#name, id)
+    const dn = asDn(`uid=${login},ou=people,dc=example,dc=org`)
+    this.#accounts.set(key, { key, dn, login, serialValues: [], lockValues: [], protectedBy: null })
+    return key
+  }
+
+  deleteAccount(key: AccountKey): void {
+    this.#accounts.delete(key)
+  }
+
+  renameAccount(key: AccountKey, login: Login): void {
+    this.edit(key, { login, dn: asDn(`uid=${login},ou=people,dc=example,dc=org`) })
+  }
+
+  /** @param value null: nobody's lock */
+  setLock(key: AccountKey, value: AttributeValue | null): void {
+    this.edit(key, { lockValues: value === null ? [] : [value] })
+  }
+
+  addSerialValue(key: AccountKey, value: AttributeValue): void {
+    const { serialValues } = this.account(key)
+    if (!hasValue(serialValues, value)) this.edit(key, { serialValues: [...serialValues, value] })
+  }
+
+  removeSerialValue(key: AccountKey, value: AttributeValue): void {
+    const { serialValues } = this.account(key)
+    this.edit(key, { serialValues: serialValues.filter((each) => !hasValue([each], value)) })
+  }
+
+  protect(key: AccountKey, reason: string | null): void {
+    this.edit(key, { protectedBy: reason })
+  }
+
+  edit(key: AccountKey, change: Partial<MemoryAccount>): void {
+    this.#accounts.set(key, { ...this.account(key), ...change })
+  }
+
+  /** How an account stands, for looking at it from outside; throws when there is none. */
+  account(key: AccountKey): MemoryAccount {
+    const account = this.#accounts.get(key)
+    if (account === undefined) throw new RangeError(`no account ${key}`)
+    return account
+  }
+
+  accounts(): readonly MemoryAccount[] {
+    return [...this.#accounts.values()]
+  }
+
+  serialsOf(key: AccountKey): Serial[] {
+    return this.#serials(this.account(key))
+  }
+
+  // ── the port ──
+
+  async findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount> {
+    if (realm !== null && this.#realms.size > 0 && !this.#realms.has(realm)) {
+      throw new AppError('realm-unmapped', `the realm ${realm} belongs to no directory`)
+    }
+    this.#mustBeUp()
+    let found: MemoryAccount | null = null
+    for (const account of this.#accounts.values()) {
+      if (account.login !== login) continue
+      if (found !== null) throw new AppError('ambiguous-match', `several accounts: ${found.dn} and ${account.dn}`)
+      found = account
+    }
+    if (found === null) throw new AppError('unknown-user', `directory ${this.#name} has no account for this login`)
+    return this.#found(found)
+  }
+
+  async findBySerial(serial: Serial): Promise<readonly FoundAccount[]> {
+    this.#mustBeUp()
+    return this.#carriersOf(serial)
+      .slice(0, CARRIERS_MAX)
+      .map((account) => this.#found(account))
+  }
+
+  async *walkMarked(): AsyncGenerator<ObservedState> {
+    this.#mustBeUp()
+    for (const account of this.accounts()) {
+      const isMarked = this.#serials(account).length > 0 || account.lockValues[0] === MEMORY_LOCKED
+      if (isMarked) yield this.#observed(account, {})
+    }
+  }
+
+  async observe(key: AccountKey, carriersOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState> {
+    const mayBeOld = carriersOf.length === 0 && maxAgeMs > 0
+    const kept = mayBeOld ? this.#readings.get(key, this.#clock.nowMs(), maxAgeMs) : undefined
+    if (kept !== undefined) return this.#observed(kept, {})
+    this.#mustBeUp()
+    const carriedElsewhere: Record<string, { key: AccountKey; dn: Dn }[]> = {}
+    for (const serial of carriersOf) {
+      const others = this.#carriersOf(serial).filter((account) => account.key !== key)
+      carriedElsewhere[serial] = others.slice(0, CARRIERS_MAX).map((account) => ({ key: account.key, dn: account.dn }))
+    }
+    return this.#observed(this.#keep(this.#existing(key)), carriedElsewhere)
+  }
+
+  async apply(change: Change | ChangeDraft): Promise<ObservedState> {
+    this.#readings.drop(change.key)
+    this.#mustBeUp()
+    const lost = this.faults.lostAnswers.shift()
+    if (lost !== 'not-written') this.#write(change)
+    if (lost !== undefined) throw new AppError('outcome-unknown', `the answer to the change of ${change.dn} was lost`)
+    return this.#observed(this.#keep(this.#existing(change.key)), {})
+  }
+
+  names(): readonly DirectoryName[] {
+    return [this.#name]
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // nothing is held
+  }
+
+  #write(change: ChangeDraft): void {
+    const account = this.#existing(change.key)
+    let { serialValues, lockValues } = account
+    for (const step of change.forward) {
+      if (step.dn !== account.dn) throw raced(`${step.dn} is now ${account.dn}`)
+      for (const modification of step.modifications) {
+        if (modification.attribute === SERIAL_ATTRIBUTE) {
+          serialValues = modified(serialValues, modification, this.#isMultiValued)
+        } else if (modification.attribute === MEMORY_LOCK_ATTRIBUTE) {
+          lockValues = modified(lockValues, modification, false)
+        } else throw new AppError('directory-refused', `no attribute ${modification.attribute} here`)
+      }
+    }
+    this.#accounts.set(account.key, { ...account, serialValues, lockValues })
+    this.writes += 1
+  }
+
+  #observed(account: MemoryAccount, carriedElsewhere: ObservedState['carriedElsewhere']): ObservedState {
+    return {
+      key: account.key,
+      dn: account.dn,
+      serialAttribute: SERIAL_ATTRIBUTE,
+      serialAttributeMultiValued: this.#isMultiValued,
+      serialFormat: this.#format,
+      serialValues: account.serialValues,
+      carriedElsewhere,
+      lock: this.#lock(account),
+      protectedBy: account.protectedBy,
+    }
+  }
+
+  #lock(account: MemoryAccount): LockObservation {
+    const current = account.lockValues
+    const slots = [
+      { dn: account.dn, attribute: MEMORY_LOCK_ATTRIBUTE, mode: 'whole' as const, current, locked: [MEMORY_LOCKED] },
+    ]
+    const [value] = current
+    const state = value === undefined ? 'open' : value === MEMORY_LOCKED ? 'as-ours' : this.#stateOfStamp(value)
+    return { state, otherUntilUs: null, slots, notEffective: this.faults.notEffective }
+  }
+
+  #stateOfStamp(value: AttributeValue): 'open' | 'other' {
+    const sinceMs = typeof value === 'string' ? parseGeneralizedTime(value) : null
+    return sinceMs !== null && sinceMs > this.#clock.nowMs() ? 'open' : 'other'
+  }
+
+  #carriersOf(serial: Serial): MemoryAccount[] {
+    const found: MemoryAccount[] = []
+    for (const account of this.#accounts.values()) {
+      if (account.serialValues.length > 0 && this.#serials(account).includes(serial)) found.push(account)
+    }
+    return found
+  }
+
+  #serials(account: MemoryAccount): Serial[] {
+    return serialsIn(this.#format, this.#isMultiValued, account.serialValues)
+  }
+
+  #found(account: MemoryAccount): FoundAccount {
+    this.#keep(account)
+    return { key: account.key, dn: account.dn, login: account.login, serials: this.#serials(account) }
+  }
+
+  #keep(account: MemoryAccount): MemoryAccount {
+    this.#readings.put(account.key, account, this.#clock.nowMs())
+    return account
+  }
+
+  #existing(key: AccountKey): MemoryAccount {
+    const account = this.#accounts.get(key)
+    if (account !== undefined) return account
+    this.#readings.drop(key)
+    throw new AppError('entry-not-found', `the account ${key} is no longer there`)
+  }
+
+  #mustBeUp(): void {
+    if (this.faults.isDown) throw new AppError('directory-unreachable', `directory ${this.#name} is down`)
+  }
+}
+
+/** One modification by the rules of RFC 4511, 4.6; a step that does not fit fails, and nothing is written. */
+function modified(
+  current: readonly AttributeValue[],
+  { op, attribute, values }: Modification,
+  isMultiValued: boolean,
+): readonly AttributeValue[] {
+  if (op === 'replace') return values
+  if (op === 'delete') {
+    if (values.length === 0 && current.length > 0) return []
+    if (values.length === 0 || !values.every((value) => hasValue(current, value)))
+      throw raced(`${attribute} has changed`)
+    return current.filter((value) => !hasValue(values, value))
+  }
+  if (values.some((value) => hasValue(current, value))) throw raced(`${attribute} has the value already`)
+  const after = [...current, ...values]
+  if (after.length > 1 && !isMultiValued) throw raced(`${attribute} has another value already`)
+  return after
+}
+
+function raced(what: string): AppError {
+  return new AppError('write-raced', `nothing was written: ${what}`)
+}

@@ -1,0 +1,297 @@
+import { describe, expect, it } from 'vitest'
+import type { ChangeDraft } from '../../src/core/change.ts'
+import { AppError, type ErrorCode } from '../../src/core/error.ts'
+import {
+  holdNameOfSerial,
+  parseAccountId,
+  parseLogin,
+  parseSerial,
+  accountKey,
+  type AccountKey,
+  type Login,
+  type Serial,
+} from '../../src/core/names.ts'
+import { plan } from '../../src/core/plan.ts'
+import { NOTHING_OF_OURS, type DesiredState, type ObservedState, type OurRecord } from '../../src/core/state.ts'
+import type { DirectoryPort } from '../../src/ports/directory.ts'
+import { nameOfDirectory } from './directory-settings.ts'
+
+/** What the contract needs of a directory besides the port: what other people can do, and see. */
+export interface World {
+  readonly port: DirectoryPort
+  /** A login that nobody used yet, with an account. */
+  newLogin(): Promise<Login>
+  /** The values as they stand, in any order. */
+  serialValues(login: Login): Promise<string[]>
+  lockValues(login: Login): Promise<string[]>
+  addSerialValue(login: Login, value: string): Promise<void>
+  setLock(login: Login, value: string | null): Promise<void>
+  rename(login: Login, to: Login): Promise<void>
+  remove(login: Login): Promise<void>
+}
+
+export const LOCKED = '000001010000Z'
+const PAST = '20260101000000Z'
+const FUTURE = '29990101000000Z'
+const STALE_MAX_MS = 60_000
+
+export function loginOf(text: string): Login {
+  const login = parseLogin(text)
+  if (login === null) throw new RangeError(`"${text}" is no login`)
+  return login
+}
+
+export function serialOf(text: string): Serial {
+  const serial = parseSerial(text)
+  if (serial === null) throw new RangeError(`"${text}" is no serial`)
+  return serial
+}
+
+/** The code that a promise fails with; fails itself when it does not fail with an AppError. */
+export async function codeOf(promise: Promise<unknown>): Promise<ErrorCode> {
+  return (await errorOf(promise)).code
+}
+
+export async function errorOf(promise: Promise<unknown>): Promise<AppError> {
+  const outcome = await promise.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  )
+  if ('error' in outcome && outcome.error instanceof AppError) return outcome.error
+  throw new Error(`an AppError was expected, not ${JSON.stringify(outcome)}`)
+}
+
+export function desired(change: Partial<DesiredState> = {}): DesiredState {
+  return { serials: [], gone: [], movedFrom: {}, holds: [], nextExpiryUs: null, ...change }
+}
+
+export function heldBy(serial: Serial): DesiredState {
+  const hold = {
+    name: holdNameOfSerial(serial),
+    kind: 'token' as const,
+    serial,
+    sinceUs: 1,
+    untilUs: null,
+    reason: 'full',
+    actor: '',
+  }
+  return desired({ holds: [hold] })
+}
+
+/** The change that is due; fails when the plan is another. */
+export function changeFor(want: DesiredState, observed: ObservedState, ours: OurRecord = NOTHING_OF_OURS): ChangeDraft {
+  const planned = plan(want, observed, ours, { onForeignUnlock: 'respect' })
+  if (planned.kind !== 'change') throw new Error(`a change was expected, not ${JSON.stringify(planned)}`)
+  return planned.change
+}
+
+function ownedBy(change: ChangeDraft): OurRecord {
+  return { lock: { slots: change.slots, dn: change.dn, holds: change.holds } }
+}
+
+const S1 = serialOf('TOTP0001')
+const S2 = serialOf('HOTP0002')
+
+export function directoryContract(world: () => World): void {
+  const find = async (login: Login): Promise<AccountKey> => (await world().port.findByLogin(login, null)).key
+  const look = (key: AccountKey): Promise<ObservedState> => world().port.observe(key, [], 0)
+  const lockNow = async (key: AccountKey): Promise<ChangeDraft> => {
+    const change = changeFor(heldBy(S1), await look(key))
+    await world().port.apply(change)
+    return change
+  }
+
+  describe('finding an account', () => {
+    it('finds the account of a login, with its serials', async () => {
+      const login = await world().newLogin()
+      await world().addSerialValue(login, `privacyIDEA:${S1}`)
+      await world().addSerialValue(login, 'works on Tuesdays')
+      const found = await world().port.findByLogin(login, null)
+      expect(found.login).toBe(login)
+      expect(found.serials).toEqual([S1])
+      expect(found.key).toMatch(/^corp\/[0-9a-f-]{36}$/)
+    })
+
+    it('says unknown-user for a login that nobody has', async () => {
+      expect(await codeOf(world().port.findByLogin(loginOf('nobody-at-all'), null))).toBe('unknown-user')
+    })
+
+    it('finds the accounts that carry a serial, and none for a serial that nobody carries', async () => {
+      const serial = serialOf(`S-${await world().newLogin()}`)
+      const [a, b] = [await world().newLogin(), await world().newLogin()]
+      await world().addSerialValue(a, `privacyIDEA:${serial}`)
+      await world().addSerialValue(b, `privacyIDEA:${serial}`)
+      await world().addSerialValue(b, `privacyIDEA:${serial}X`)
+      const found = await world().port.findBySerial(serial)
+      expect(found.map((each) => each.login).toSorted()).toEqual([a, b].toSorted())
+      expect(await world().port.findBySerial(serialOf('NOBODYS-1'))).toEqual([])
+    })
+  })
+
+  describe('observing an account', () => {
+    it('says entry-not-found once the account was deleted', async () => {
+      const login = await world().newLogin()
+      const key = await find(login)
+      await world().remove(login)
+      expect(await codeOf(look(key))).toBe('entry-not-found')
+    })
+
+    it('says entry-not-found for an id that never was', async () => {
+      const id = parseAccountId('ffffffff-ffff-4fff-8fff-ffffffffffff')
+      if (id === null) throw new Error('an id')
+      expect(await codeOf(look(accountKey(nameOfDirectory('corp'), id)))).toBe('entry-not-found')
+    })
+
+    it('follows an account that was renamed', async () => {
+      const [login, other] = [await world().newLogin(), await world().newLogin()]
+      const key = await find(login)
+      await world().remove(other)
+      await world().rename(login, other)
+      expect((await look(key)).dn).toContain(`uid=${other},`)
+    })
+
+    it('takes another account under the old name for what it is', async () => {
+      const [login, other, third] = [await world().newLogin(), await world().newLogin(), await world().newLogin()]
+      const key = await find(login)
+      await world().remove(third)
+      await world().rename(login, third)
+      await world().rename(other, login)
+      expect((await look(key)).dn).toContain(`uid=${third},`)
+    })
+
+    it('names who else carries a serial', async () => {
+      const [login, other] = [await world().newLogin(), await world().newLogin()]
+      const serial = serialOf(`C-${login}`)
+      await world().addSerialValue(other, `privacyIDEA:${serial}`)
+      const key = await find(login)
+      const observed = await world().port.observe(key, [serial, S2], STALE_MAX_MS)
+      expect(observed.carriedElsewhere[serial]?.map((each) => each.key)).toEqual([await find(other)])
+      expect(observed.carriedElsewhere[S2]).toEqual([])
+      expect(observed.key).toBe(key)
+    })
+
+    it('may repeat a reading that is young enough, and never one that is too old', async () => {
+      const login = await world().newLogin()
+      const key = await find(login)
+      await world().setLock(login, LOCKED)
+      expect((await world().port.observe(key, [], STALE_MAX_MS)).lock.state).toBe('open')
+      expect((await world().port.observe(key, [], 0)).lock.state).toBe('as-ours')
+    })
+  })
+
+  describe('locking and unlocking', () => {
+    it('locks an open account, and a second plan is empty', async () => {
+      const login = await world().newLogin()
+      const key = await find(login)
+      const change = changeFor(heldBy(S1), await look(key))
+      const after = await world().port.apply(change)
+      expect(after.lock.state).toBe('as-ours')
+      expect(after).toEqual(await look(key))
+      expect(await world().lockValues(login)).toEqual([LOCKED])
+      expect(plan(heldBy(S1), after, ownedBy(change), { onForeignUnlock: 'respect' }).kind).toBe('in-step')
+    })
+
+    it('gives the account back as it was', async () => {
+      const login = await world().newLogin()
+      const key = await find(login)
+      const change = await lockNow(key)
+      const back = changeFor(desired(), await look(key), ownedBy(change))
+      expect((await world().port.apply(back)).lock.state).toBe('open')
+      expect(await world().lockValues(login)).toEqual([])
+    })
+
+    it('puts back what stood there before, to the byte', async () => {
+      const login = await world().newLogin()
+      await world().setLock(login, FUTURE)
+      const key = await find(login)
+      const change = await lockNow(key)
+      expect(await world().lockValues(login)).toEqual([LOCKED])
+      await world().port.apply(changeFor(desired(), await look(key), ownedBy(change)))
+      expect(await world().lockValues(login)).toEqual([FUTURE])
+    })
+
+    it('recognises a lock that somebody else set, and leaves it alone', async () => {
+      const login = await world().newLogin()
+      await world().setLock(login, PAST)
+      const observed = await look(await find(login))
+      expect(observed.lock.state).toBe('other')
+      const planned = plan(heldBy(S1), observed, NOTHING_OF_OURS, { onForeignUnlock: 'respect' })
+      expect(planned.kind).toBe('foreign-lock')
+    })
+
+    it('refuses to unlock what somebody else changed since', async () => {
+      const login = await world().newLogin()
+      const key = await find(login)
+      const change = await lockNow(key)
+      const back = changeFor(desired(), await look(key), ownedBy(change))
+      await world().setLock(login, PAST)
+      expect(await codeOf(world().port.apply(back))).toBe('write-raced')
+      expect(await world().lockValues(login)).toEqual([PAST])
+    })
+
+    it('lets one of two writers lock, and tells the other', async () => {
+      const key = await find(await world().newLogin())
+      const change = changeFor(heldBy(S1), await look(key))
+      const results = await Promise.allSettled([world().port.apply(change), world().port.apply(change)])
+      expect(results.map((result) => result.status).toSorted()).toEqual(['fulfilled', 'rejected'])
+      expect(await codeOf(world().port.apply(change))).toBe('write-raced')
+    })
+
+    it('writes nothing where another account has taken the name since', async () => {
+      const [login, other, third] = [await world().newLogin(), await world().newLogin(), await world().newLogin()]
+      const change = changeFor(heldBy(S1), await look(await find(login)))
+      await world().remove(third)
+      await world().rename(login, third)
+      await world().rename(other, login)
+      expect(await codeOf(world().port.apply(change))).toBe('write-raced')
+      expect(await world().lockValues(login)).toEqual([])
+      expect(await world().lockValues(third)).toEqual([])
+    })
+
+    it('says write-raced for an account that was renamed, and entry-not-found for one that is gone', async () => {
+      const [login, other] = [await world().newLogin(), await world().newLogin()]
+      const change = changeFor(heldBy(S1), await look(await find(login)))
+      await world().remove(other)
+      await world().rename(login, other)
+      expect(await codeOf(world().port.apply(change))).toBe('write-raced')
+      await world().remove(other)
+      expect(await codeOf(world().port.apply(change))).toBe('entry-not-found')
+    })
+  })
+
+  describe('serials', () => {
+    it('adds a serial beside what stands there, and takes exactly that one out again', async () => {
+      const login = await world().newLogin()
+      await world().addSerialValue(login, 'works on Tuesdays')
+      const key = await find(login)
+      const register = desired({ serials: [S1, S2] })
+      await world().port.apply(changeFor(register, await world().port.observe(key, [S1, S2], 0)))
+      const after = await world().port.apply(changeFor(register, await look(key)))
+      expect(await world().serialValues(login)).toEqual(
+        [`privacyIDEA:${S1}`, `privacyIDEA:${S2}`, 'works on Tuesdays'].toSorted(),
+      )
+      await world().port.apply(changeFor(desired({ gone: [S1] }), after))
+      expect(await world().serialValues(login)).toEqual([`privacyIDEA:${S2}`, 'works on Tuesdays'].toSorted())
+    })
+
+    it('tells a writer whose serial another one added before', async () => {
+      const login = await world().newLogin()
+      const change = changeFor(desired({ serials: [S1] }), await look(await find(login)))
+      await world().addSerialValue(login, `privacyIDEA:${S1}`)
+      expect(await codeOf(world().port.apply(change))).toBe('write-raced')
+    })
+  })
+
+  it('walks over the accounts that carry a serial or a lock like ours, and over no other', async () => {
+    const [carrier, locked, foreign, plain] = await Promise.all([1, 2, 3, 4].map(() => world().newLogin()))
+    if (!carrier || !locked || !foreign || !plain) throw new Error('logins')
+    await world().addSerialValue(carrier, `privacyIDEA:${S1}`)
+    await world().setLock(locked, LOCKED)
+    await world().setLock(foreign, PAST)
+    await world().addSerialValue(plain, 'works on Tuesdays')
+    const keys = await Promise.all([carrier, locked, foreign, plain].map(find))
+    const walked: AccountKey[] = []
+    for await (const observed of world().port.walkMarked(nameOfDirectory('corp'))) walked.push(observed.key)
+    expect(keys.map((key) => walked.filter((each) => each === key).length)).toEqual([1, 1, 0, 0])
+  })
+}

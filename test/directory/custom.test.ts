@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { asDn } from '../../src/core/names.ts'
+import type { LockAssignment } from '../../src/core/settings.ts'
+import { openDirectories } from '../../src/directory/open-directories.ts'
+import { systemClock } from '../../src/ports/clock.ts'
+import type { DirectoryPort } from '../../src/ports/directory.ts'
+import { startSlapd, type Slapd } from '../servers/slapd.ts'
+import { changeFor, codeOf, desired, errorOf, heldBy, loginOf, serialOf } from './contract.ts'
+import { directorySettings, nameOfDirectory } from './directory-settings.ts'
+
+const T1 = serialOf('T1')
+const LOCKED_OUT = 'cn=locked-out,ou=groups,dc=example,dc=org'
+const ALLOWED = 'cn=allowed,ou=groups,dc=example,dc=org'
+const SERVICE = 'cn=lockstep,ou=services,dc=example,dc=org'
+
+const group = (dn: string, members: readonly string[]): string => {
+  const cn = dn.slice(3, dn.indexOf(','))
+  return `dn: ${dn}\nobjectClass: groupOfNames\ncn: ${cn}\n${members.map((member) => `member: ${member}\n`).join('')}`
+}
+
+describe('a custom lock', () => {
+  let slapd: Slapd
+  beforeAll(async () => {
+    const users = Array.from({ length: 25 }, (_, index) => `uid=u${index + 1},ou=people,dc=example,dc=org`)
+    slapd = await startSlapd({
+      dbNoSync: true,
+      accessRules: `access to attrs=loginShell,mail by dn.exact="${SERVICE}" write by users read
+access to dn.subtree="ou=groups,dc=example,dc=org" attrs=member by dn.exact="${SERVICE}" write by users read`,
+      extraLdif: `${group(LOCKED_OUT, ['cn=nobody'])}\n${group(ALLOWED, ['cn=nobody', ...users])}`,
+    })
+  })
+  afterAll(() => slapd?.[Symbol.asyncDispose]())
+
+  const open = (lock: LockAssignment[]): DirectoryPort =>
+    openDirectories({ directories: [directorySettings(slapd, { type: 'custom', lock })], realms: {} }, systemClock)
+  const look = async (port: DirectoryPort, login: string) => {
+    const { key } = await port.findByLogin(loginOf(login), null)
+    return port.observe(key, [], 0)
+  }
+  const stateOf = async () =>
+    (await slapd.ldapsearch('-b', 'dc=example,dc=org', '(|(uid=*)(member=*))', 'loginShell', 'mail', 'member'))
+      .split('\n')
+      .toSorted()
+
+  const roundTrip = async (lock: LockAssignment[], login: string): Promise<void> => {
+    await using port = open(lock)
+    const before = await stateOf()
+    const change = changeFor(heldBy(T1), await look(port, login))
+    const locked = await port.apply(change)
+    expect(locked.lock.state).toBe('as-ours')
+    expect(locked).toEqual(await look(port, login))
+    expect(await stateOf()).not.toEqual(before)
+    const walked = []
+    for await (const each of port.walkMarked(nameOfDirectory('corp'))) walked.push(each.dn)
+    if (lock.some((each) => each.op !== 'remove')) expect(walked).toEqual([slapd.userDn(login)])
+    const ours = { lock: { slots: change.slots, dn: change.dn, holds: change.holds } }
+    const open_ = await port.apply(changeFor(desired(), locked, ours))
+    expect(open_.lock.state).toBe('open')
+    expect(await stateOf()).toEqual(before)
+  }
+
+  it('sets an attribute and puts the old value back', async () => {
+    await roundTrip([{ dn: null, op: 'set', attribute: 'loginShell', values: ['/usr/sbin/nologin'] }], 'u1')
+  })
+
+  it('puts the account into a group and takes it out again', async () => {
+    await roundTrip([{ dn: asDn(LOCKED_OUT), op: 'add', attribute: 'member', values: ['{dn}'] }], 'u2')
+  })
+
+  it('takes the account out of a group and puts it back', async () => {
+    await roundTrip([{ dn: asDn(ALLOWED), op: 'remove', attribute: 'member', values: ['{dn}'] }], 'u3')
+  })
+
+  it('does several things at once, in several entries', async () => {
+    const lock: LockAssignment[] = [
+      { dn: null, op: 'set', attribute: 'loginShell', values: ['/usr/sbin/nologin'] },
+      { dn: null, op: 'add', attribute: 'mail', values: ['locked+{login}@example.org'] },
+      { dn: asDn(LOCKED_OUT), op: 'add', attribute: 'member', values: ['{dn}'] },
+      { dn: asDn(ALLOWED), op: 'remove', attribute: 'member', values: ['{dn}'] },
+    ]
+    await roundTrip(lock, 'u4')
+  })
+
+  it('leaves nothing half done when a later entry refuses', async () => {
+    await using port = open([
+      { dn: null, op: 'set', attribute: 'loginShell', values: ['/usr/sbin/nologin'] },
+      { dn: asDn(LOCKED_OUT), op: 'add', attribute: 'member', values: ['{dn}'] },
+    ])
+    const before = await stateOf()
+    const change = changeFor(heldBy(T1), await look(port, 'u5'))
+    await slapd.ldapmodify(`dn: ${LOCKED_OUT}\nchangetype: modify\nadd: member\nmember: ${slapd.userDn('u5')}\n`)
+    expect(await codeOf(port.apply(change))).toBe('write-raced')
+    await slapd.ldapmodify(`dn: ${LOCKED_OUT}\nchangetype: modify\ndelete: member\nmember: ${slapd.userDn('u5')}\n`)
+    expect(await stateOf()).toEqual(before)
+  })
+
+  it('notices a value that somebody added to an attribute that was to be ours alone', async () => {
+    await using port = open([{ dn: null, op: 'set', attribute: 'title', values: ['locked'] }])
+    const change = changeFor(heldBy(T1), await look(port, 'u6'))
+    await slapd.ldapmodify(`dn: ${slapd.userDn('u6')}\nchangetype: modify\nadd: title\ntitle: Countess\n`)
+    expect(await codeOf(port.apply(change))).toBe('write-raced')
+  })
+
+  it('knows a member in another spelling of its DN', async () => {
+    await using port = open([{ dn: asDn(LOCKED_OUT), op: 'add', attribute: 'member', values: ['{dn}'] }])
+    await slapd.ldapmodify(
+      `dn: ${LOCKED_OUT}\nchangetype: modify\nadd: member\nmember: UID=U7,  OU=people,dc=example,dc=org\n`,
+    )
+    expect((await look(port, 'u7')).lock.state).toBe('as-ours')
+  })
+
+  it('names the group that is not there', async () => {
+    await using port = open([
+      { dn: asDn('cn=none,ou=groups,dc=example,dc=org'), op: 'add', attribute: 'member', values: ['{dn}'] },
+    ])
+    const error = await errorOf(look(port, 'u8'))
+    expect(error.message).toContain('cn=none')
+  })
+})

@@ -1,0 +1,223 @@
+import { describe, expect, it } from 'vitest'
+import { asDn, parseRealm } from '../../src/core/names.ts'
+import type { DirectorySettings } from '../../src/core/settings.ts'
+import { openDirectories } from '../../src/directory/open-directories.ts'
+import type { Clock } from '../../src/ports/clock.ts'
+import { systemClock } from '../../src/ports/clock.ts'
+import type { DirectoryPort } from '../../src/ports/directory.ts'
+import { startSlapd, type Slapd } from '../servers/slapd.ts'
+import { changeFor, codeOf, desired, errorOf, heldBy, loginOf, serialOf } from './contract.ts'
+import { directorySettings, nameOfDirectory } from './directory-settings.ts'
+import { slapdWorld, valuesAt } from './slapd-world.ts'
+
+const T1 = serialOf('T1')
+const CORP = nameOfDirectory('corp')
+
+const open = (slapd: Slapd, change: Partial<DirectorySettings> = {}, clock: Clock = systemClock) =>
+  openDirectories({ directories: [directorySettings(slapd, change)], realms: {} }, clock)
+
+async function look(port: DirectoryPort, login = 'u1') {
+  const { key } = await port.findByLogin(loginOf(login), null)
+  return port.observe(key, [], 0)
+}
+
+const stamp = (ms: number): string => new Date(ms).toISOString().replace(/[-:T]|\.\d+/g, '')
+
+describe('a lock by the server itself, after too many failures', () => {
+  it('is seen as somebody else’s until it ends, and as open after', async () => {
+    await using slapd = await startSlapd({ pwdLockoutDurationS: 3600 })
+    const time = { nowMs: Date.now() }
+    await using port = open(slapd, {}, { nowMs: () => time.nowMs, random: () => 0.5 })
+    const sinceMs = Math.floor(time.nowMs / 1000) * 1000 - 60_000
+    await slapdWorld(slapd, port).setLock(loginOf('u1'), stamp(sinceMs))
+    const observed = await look(port)
+    expect(observed.lock.state).toBe('other')
+    expect(observed.lock.otherUntilUs).toBe((sinceMs + 3_600_000) * 1000)
+    time.nowMs += 3_600_000
+    expect((await look(port)).lock.state).toBe('open')
+  })
+
+  it('is what five wrong passwords give', async () => {
+    await using slapd = await startSlapd()
+    await using port = open(slapd)
+    for (let tries = 0; tries < 5; tries++) await slapd.ldapwhoami(slapd.userDn('u1'), 'wrong')
+    const observed = await look(port)
+    expect([observed.lock.state, observed.lock.otherUntilUs]).toEqual(['other', null])
+  })
+
+  it('is not taken for one when its time is still to come', async () => {
+    await using slapd = await startSlapd()
+    await using port = open(slapd)
+    await slapdWorld(slapd, port).setLock(loginOf('u1'), '29990101000000Z')
+    expect(await slapd.ldapwhoami(slapd.userDn('u1'), slapd.userPassword)).toBe(true)
+    expect((await look(port)).lock.state).toBe('open')
+  })
+})
+
+describe('a lock that would not keep its user out', () => {
+  it('is told where the policy has pwdLockout FALSE, and is right about it', async () => {
+    await using slapd = await startSlapd({ pwdLockout: false })
+    await using port = open(slapd)
+    const observed = await look(port)
+    const after = await port.apply(changeFor(heldBy(T1), observed))
+    expect(await slapd.ldapwhoami(slapd.userDn('u1'), slapd.userPassword)).toBe(true)
+    expect(after.lock.state).toBe('as-ours')
+    expect(after.lock.notEffective).toContain('pwdLockout: FALSE')
+    expect(after.lock.notEffective).toContain(slapd.policyDn)
+  })
+
+  it('is told by the policy of the account, where that names its own', async () => {
+    const lax = 'cn=lax,ou=policies,dc=example,dc=org'
+    const classes = 'objectClass: applicationProcess\nobjectClass: pwdPolicy'
+    await using slapd = await startSlapd({
+      extraLdif: `dn: ${lax}\n${classes}\ncn: lax\npwdAttribute: userPassword\npwdLockout: FALSE\n`,
+    })
+    await using port = open(slapd)
+    await slapd.ldapmodify(
+      `dn: ${slapd.userDn('u1')}\nchangetype: modify\nadd: pwdPolicySubentry\npwdPolicySubentry: ${lax}\n`,
+    )
+    expect((await look(port, 'u1')).lock.notEffective).toContain(lax)
+    expect((await look(port, 'u2')).lock.notEffective).toBeNull()
+  })
+
+  it('is told where the server has no password policy module, and the write says why it fails', async () => {
+    await using slapd = await startSlapd({ ppolicy: false })
+    await using port = open(slapd)
+    const observed = await look(port)
+    expect(observed.lock.notEffective).toContain('no password policy module')
+    const error = await errorOf(port.apply(changeFor(heldBy(T1), observed)))
+    expect(error.code).toBe('directory-refused')
+    expect(error.hint).toContain('ppolicy')
+  })
+
+  it('is told where cn=config may be read and has no overlay, or an overlay without a policy', async () => {
+    const globalConfig = (dn: string) => `database config\naccess to * by dn.exact="${dn}" read`
+    for (const option of [{ ppolicyOverlay: false }, { defaultPolicy: false }]) {
+      await using slapd = await startSlapd({
+        ...option,
+        globalConfig: globalConfig('cn=lockstep,ou=services,dc=example,dc=org'),
+      })
+      await using port = open(slapd)
+      const observed = await look(port)
+      const expected = 'ppolicyOverlay' in option ? 'overlay is not active' : 'no password policy applies'
+      expect(observed.lock.notEffective).toContain(expected)
+      await port.apply(changeFor(heldBy(T1), observed))
+      expect(await slapd.ldapwhoami(slapd.userDn('u1'), slapd.userPassword)).toBe(true)
+    }
+  })
+
+  it('is not claimed where the policies cannot be known', async () => {
+    const accessRules = 'access to dn.subtree="ou=policies,dc=example,dc=org" by * none'
+    await using slapd = await startSlapd({ accessRules, pwdLockout: false })
+    await using port = open(slapd)
+    expect((await look(port)).lock.notEffective).toBeNull()
+  })
+})
+
+describe('an account that must not be locked', () => {
+  it('is told by its DN, in any spelling, by a filter, and for the bind account itself', async () => {
+    await using slapd = await startSlapd()
+    const protect = { filter: '(uidNumber=10002)', dns: ['UID=u1 , OU=People,dc=example,dc=org'] }
+    await using port = open(slapd, { protect })
+    expect((await look(port, 'u1')).protectedBy).toContain('guards.protect.dns')
+    expect((await look(port, 'u2')).protectedBy).toContain('guards.protect.filter')
+    expect((await look(port, 'u3')).protectedBy).toBeNull()
+    await using services = open(slapd, {
+      base: asDn('dc=example,dc=org'),
+      userFilter: '(cn={login})',
+      loginAttribute: 'cn',
+    })
+    expect((await look(services, 'lockstep')).protectedBy).toContain('binds as')
+  })
+})
+
+describe('the serial attribute', () => {
+  it('is known to take one value only, by the schema, and the serials share it', async () => {
+    const rules =
+      'access to attrs=displayName by dn.exact="cn=lockstep,ou=services,dc=example,dc=org" write by users read'
+    await using slapd = await startSlapd({ accessRules: rules })
+    await using port = open(slapd, { serialAttribute: 'DisplayName', serialFormat: 'pi:{serial}' })
+    await slapd.ldapmodify(`dn: ${slapd.userDn('u1')}\nchangetype: modify\nadd: displayName\ndisplayName: Ada L.\n`)
+    const first = await look(port)
+    expect([first.serialAttributeMultiValued, first.serialValues]).toEqual([false, ['Ada L.']])
+    const second = await port.apply(changeFor(desired({ serials: [T1] }), first))
+    expect(second.serialValues).toEqual(['Ada L. pi:T1'])
+    const both = await port.apply(changeFor(desired({ serials: [T1, serialOf('T2')] }), second))
+    expect(both.serialValues).toEqual(['Ada L. pi:T1 pi:T2'])
+    expect((await port.findBySerial(T1)).map((each) => each.login)).toEqual(['u1'])
+    expect(await port.findBySerial(serialOf('T'))).toEqual([])
+    await port.apply(changeFor(desired({ gone: [serialOf('T2')] }), both))
+    expect(await valuesAt(slapd, 'u1', 'displayName')).toEqual(['Ada L. pi:T1'])
+    const walked = []
+    for await (const each of port.walkMarked(CORP)) walked.push(each.dn)
+    expect(walked).toEqual([slapd.userDn('u1')])
+  })
+
+  it('keeps values that are not UTF-8, and a byte order mark, as they are', async () => {
+    const globalConfig =
+      "attributetype ( 1.3.6.1.4.1.4203.666.1.99 NAME 'octets' EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 )"
+    const rules = 'access to attrs=octets by dn.exact="cn=lockstep,ou=services,dc=example,dc=org" write by users read'
+    await using slapd = await startSlapd({ accessRules: rules, globalConfig })
+    const bytes = Buffer.from([0xff, 0x00, 0xfe, 0x41])
+    const marked = Buffer.from('\ufeffnote')
+    const lines = [bytes, marked].map((value) => `octets:: ${value.toString('base64')}`).join('\n')
+    await slapd.ldapmodify(
+      `dn: ${slapd.userDn('u1')}\nchangetype: modify\nadd: objectClass\nobjectClass: extensibleObject\n-\nadd: octets\n${lines}\n`,
+    )
+    const lock = [{ dn: null, op: 'set' as const, attribute: 'octets', values: ['locked'] }]
+    await using port = open(slapd, { type: 'custom', lock })
+    const before = await slapd.ldapsearch('-b', slapd.userDn('u1'), '-s', 'base', 'octets')
+    const change = changeFor(heldBy(T1), await look(port))
+    const locked = await port.apply(change)
+    expect([locked.lock.state, locked.lock.slots[0]?.current]).toEqual(['as-ours', ['locked']])
+    const ours = { lock: { slots: change.slots, dn: change.dn, holds: change.holds } }
+    await port.apply(changeFor(desired(), locked, ours))
+    const after = await slapd.ldapsearch('-b', slapd.userDn('u1'), '-s', 'base', 'octets')
+    expect(after.split('\n').toSorted()).toEqual(before.split('\n').toSorted())
+  })
+})
+
+it('walks over more accounts than one page or the server’s size limit holds', async () => {
+  await using slapd = await startSlapd({ users: 1300, dbNoSync: true })
+  await using port = open(slapd)
+  const edits = Array.from({ length: 1300 }, (_, index) => {
+    return `dn: ${slapd.userDn(`u${index + 1}`)}\nchangetype: modify\nadd: description\ndescription: privacyIDEA:W${index}\n`
+  })
+  expect((await slapd.ldapmodify(edits.join('\n'))).code).toBe(0)
+  const walked = new Set<string>()
+  for await (const observed of port.walkMarked(CORP)) walked.add(observed.key)
+  expect(walked.size).toBe(1300)
+})
+
+it('says ambiguous-match when the filter finds two accounts', async () => {
+  await using slapd = await startSlapd()
+  await using port = open(slapd, { userFilter: '(|(uid={login})(uid=u2)(uid=u3))' })
+  expect(await codeOf(port.findByLogin(loginOf('u1'), null))).toBe('ambiguous-match')
+})
+
+it('lets exactly one of two daemons lock, in a hundred rounds', async () => {
+  await using slapd = await startSlapd({ dbNoSync: true })
+  await using one = open(slapd)
+  await using two = open(slapd)
+  let observed = await look(one)
+  for (let round = 0; round < 100; round++) {
+    const change = changeFor(heldBy(T1), observed)
+    const results = await Promise.allSettled([one.apply(change), two.apply(change)])
+    const codes = results.map((result) => (result.status === 'rejected' ? result.reason.code : 'written'))
+    expect(codes.toSorted()).toEqual(['write-raced', 'written'])
+    const ours = { lock: { slots: change.slots, dn: change.dn, holds: change.holds } }
+    observed = await one.apply(changeFor(desired(), await look(one), ours))
+  }
+  expect(await valuesAt(slapd, 'u1', 'pwdAccountLockedTime')).toEqual([])
+})
+
+it('maps realms to directories, and never guesses one', async () => {
+  await using slapd = await startSlapd()
+  const corp = directorySettings(slapd)
+  const lab = directorySettings(slapd, { name: nameOfDirectory('lab'), base: asDn('ou=services,dc=example,dc=org') })
+  const realm = (text: string) => parseRealm(text) ?? expect.fail('a realm')
+  await using port = openDirectories({ directories: [corp, lab], realms: { [realm('example')]: CORP } }, systemClock)
+  expect((await port.findByLogin(loginOf('u1'), realm('example'))).key).toMatch(/^corp\//)
+  expect(await codeOf(port.findByLogin(loginOf('u1'), realm('other')))).toBe('realm-unmapped')
+  expect(await codeOf(port.findByLogin(loginOf('u1'), null))).toBe('realm-unmapped')
+})

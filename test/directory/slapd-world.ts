@@ -1,0 +1,33 @@
+import { loginOf, type World } from './contract.ts'
+import type { DirectoryPort } from '../../src/ports/directory.ts'
+import type { Slapd } from '../servers/slapd.ts'
+
+/** A test server as the contract sees it: other people's edits by the stock tools, as the administrator. */
+export function slapdWorld(slapd: Slapd, port: DirectoryPort): World {
+  let users = 0
+  const edit = async (text: string): Promise<void> => {
+    const { code, stderr } = await slapd.ldapmodify(text)
+    if (code !== 0) throw new Error(`ldapmodify: ${code} ${stderr}`)
+  }
+  const modify = (login: string, lines: string) => edit(`dn: ${slapd.userDn(login)}\nchangetype: modify\n${lines}\n`)
+  return {
+    port,
+    newLogin: async () => loginOf(`u${++users}`),
+    serialValues: (login) => valuesAt(slapd, login, 'description'),
+    lockValues: (login) => valuesAt(slapd, login, 'pwdAccountLockedTime'),
+    addSerialValue: (login, value) => modify(login, `add: description\ndescription: ${value}`),
+    setLock: (login, value) => {
+      const line = value === null ? '' : `\npwdAccountLockedTime: ${value}`
+      return modify(login, `replace: pwdAccountLockedTime${line}`)
+    },
+    rename: (login, to) => edit(`dn: ${slapd.userDn(login)}\nchangetype: modrdn\nnewrdn: uid=${to}\ndeleteoldrdn: 1\n`),
+    remove: (login) => edit(`dn: ${slapd.userDn(login)}\nchangetype: delete\n`),
+  }
+}
+
+/** The plain values of an attribute by the stock `ldapsearch`, sorted. */
+export async function valuesAt(slapd: Slapd, login: string, attribute: string): Promise<string[]> {
+  const ldif = await slapd.ldapsearch('-b', slapd.userDn(login), '-s', 'base', attribute)
+  const lines = ldif.split('\n').filter((line) => line.startsWith(`${attribute}: `))
+  return lines.map((line) => line.slice(attribute.length + 2)).toSorted()
+}

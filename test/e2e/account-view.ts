@@ -1,0 +1,40 @@
+import type { Slapd } from '../servers/slapd.ts'
+
+/** One account as the stock tools see it. */
+export interface AccountView {
+  /** False when the right password is refused. */
+  readonly canBind: boolean
+  readonly lockedTime: string | null
+  /** Values of the serial attribute, sorted. */
+  readonly descriptions: readonly string[]
+}
+
+export async function look(slapd: Slapd, login: string): Promise<AccountView> {
+  const dn = slapd.userDn(login)
+  const canBind = await slapd.ldapwhoami(dn, slapd.userPassword)
+  const text = await slapd.ldapsearch('-b', dn, '-s', 'base', '(objectClass=*)', 'pwdAccountLockedTime', 'description')
+  return {
+    canBind,
+    lockedTime: valuesOf(text, 'pwdAccountLockedTime')[0] ?? null,
+    descriptions: valuesOf(text, 'description').toSorted(),
+  }
+}
+
+export function serialsOf(view: AccountView): string[] {
+  return view.descriptions.flatMap((text) => (text.startsWith('privacyIDEA:') ? [text.slice(12)] : []))
+}
+
+/** The whole entry, without what every write changes whoever does it. */
+export async function everythingOf(slapd: Slapd, login: string): Promise<string> {
+  const text = await slapd.ldapsearch('-b', slapd.userDn(login), '-s', 'base', '(objectClass=*)', '*', '+')
+  return text
+    .split('\n')
+    .filter((line) => !/^(?:entryCSN|modifyTimestamp|modifiersName): /.test(line))
+    .toSorted()
+    .join('\n')
+}
+
+function valuesOf(text: string, attribute: string): string[] {
+  const prefix = `${attribute}: `
+  return text.split('\n').flatMap((line) => (line.startsWith(prefix) ? [line.slice(prefix.length)] : []))
+}
