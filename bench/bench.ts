@@ -1,4 +1,5 @@
-import { cpus, release, totalmem } from 'node:os'
+import { rmSync } from 'node:fs'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { makeTempDir } from '../test/servers/temp-dir.ts'
 import { measureFlat } from './flat.ts'
@@ -27,6 +28,9 @@ Measures Lockstep, and shell scripts that do the same job with ldapsearch and ld
 `
 const EXIT_MISSED = 1
 const EXIT_USAGE = 64
+const EXIT_INTERRUPTED = 130
+/** Processes that want a processor, on average over a minute: above it the figures tell of the neighbours. */
+const QUIET_LOAD_MAX = 0.7
 
 interface Options {
   readonly scale: Scale
@@ -63,10 +67,19 @@ function machine(): string {
   return `${cpus().length} x ${model}, ${gib} GiB, Linux ${release()}, Node ${process.version}`
 }
 
+/** On a signal: whoever started a process kills it at exit, and the folder that holds everything goes last. */
+function leave(dir: string): never {
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }))
+  process.exit(EXIT_INTERRUPTED)
+}
+
 async function main(): Promise<number> {
   const options = readOptions()
   if (typeof options === 'number') return options
   await using dir = await makeTempDir('bench')
+  process.env['TMPDIR'] = dir.path
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => leave(dir.path))
+  const load = loadavg()[0] ?? 0
   const workshop = workshopIn(dir.path)
   const reports: Report[] = []
   for (const [name, measure] of Object.entries(MEASURES)) {
@@ -74,6 +87,8 @@ async function main(): Promise<number> {
   }
   const rows = reports.flatMap((report) => report.rows)
   const notes = reports.flatMap((report) => report.notes)
+  if (load > QUIET_LOAD_MAX)
+    notes.push(`NOT QUIET: the load average was ${load.toFixed(1)} at the start; repeat it alone.`)
   const about = { machine: machine(), date: new Date().toISOString().slice(0, 10) }
   if (options.json) process.stdout.write(JSON.stringify({ ...about, rows, notes }, null, 2) + '\n')
   else {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import {
   callShim,
   expectSoon,
+  lockstep,
   ms,
   playEvent,
   prove,
@@ -179,7 +180,7 @@ async function evening(stage: Stage): Promise<void> {
   await settle(stage)
   for (const args of [['status'], ['show', 'dave'], ['journal', '--verify']]) {
     stage.tell.command(['lockstep', ...args])
-    const finished = await stage.instance.cli(...args)
+    const finished = await lockstep(stage, ...args)
     stage.tell.answer(finished.stdout + finished.stderr)
     if (finished.code === 0) prove(stage, `lockstep ${args.join(' ')}`)
     else refute(stage, `lockstep ${args.join(' ')} ended with code ${finished.code}`)
@@ -189,7 +190,7 @@ async function evening(stage: Stage): Promise<void> {
 
 /** Waits until nothing waits any more; `lockstep drain` may run beside the daemon. */
 async function settle(stage: Stage): Promise<void> {
-  const drained = await stage.instance.cli('drain', '--timeout', '15s')
+  const drained = await lockstep(stage, 'drain', '--timeout', '15s')
   if (drained.code !== 0) refute(stage, `lockstep drain ended with code ${drained.code}: ${drained.stderr.trim()}`)
 }
 

@@ -20,19 +20,22 @@ async function main(): Promise<number> {
   const options = readOptions()
   if (typeof options === 'number') return options
   const tell = openNarrator(process.stdout)
-  const interrupted = Promise.withResolvers<number>()
+  const leave = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       tell.say(`(${signal}: putting everything away)`)
-      interrupted.resolve(EXIT_INTERRUPTED)
+      leave.abort()
     })
   }
   // The reader of the story went away (`| head`): there is nobody to tell it to.
-  process.stdout.on('error', () => interrupted.resolve(EXIT_INTERRUPTED))
-  await using resources = new AsyncDisposableStack()
-  const opening = openStage(tell, resources)
-  resources.defer(async () => void (await opening.catch(() => null)))
-  return await Promise.race([interrupted.promise, play(await opening, options.keep)])
+  process.stdout.on('error', () => leave.abort())
+  try {
+    await using resources = new AsyncDisposableStack()
+    return await play(await openStage(tell, leave.signal, resources), options.keep)
+  } catch (error) {
+    if (leave.signal.aborted) return EXIT_INTERRUPTED
+    throw error
+  }
 }
 
 function readOptions(): { keep: boolean } | number {
@@ -48,7 +51,7 @@ function readOptions(): { keep: boolean } | number {
 }
 
 /** Starts the directory and Lockstep. What was opened goes to `resources`, also when it ends half-way. */
-async function openStage(tell: Narrator, resources: AsyncDisposableStack): Promise<Stage> {
+async function openStage(tell: Narrator, leave: AbortSignal, resources: AsyncDisposableStack): Promise<Stage> {
   tell.title('Lockstep: a day in the life of a few tokens')
   const { path: dir } = resources.use(await makeTempDir('demo'))
   const startedAt = performance.now()
@@ -58,7 +61,7 @@ async function openStage(tell: Narrator, resources: AsyncDisposableStack): Promi
   tell.say(`The four shims stand in ${instance.shimDir}`)
   const { pid, readyMs } = await instance.serve()
   tell.say(`lockstep serve runs as process ${pid}  [ready after ${ms(readyMs)}]`)
-  return { slapd, instance, tell, proofs: { good: 0, bad: 0 } }
+  return { slapd, instance, tell, leave, proofs: { good: 0, bad: 0 } }
 }
 
 function since(startedAt: number): string {
@@ -88,7 +91,7 @@ function printNext(tell: Narrator): void {
 }
 
 /** Prints what is needed to play by hand, and waits for a signal. */
-function leaveOpen(stage: Stage): Promise<never> {
+async function leaveOpen(stage: Stage): Promise<void> {
   const { tell, instance, slapd } = stage
   tell.scene('It is yours now; Ctrl-C ends it and puts everything away')
   tell.say('In another terminal, in this folder:')
@@ -110,8 +113,20 @@ function leaveOpen(stage: Stage): Promise<never> {
     `Their passwords: ${passwordOf('NAME')}; the directory's administrator: ${slapd.adminDn}, ${slapd.adminPassword}`,
   )
   tell.say(`The daemon's log: ${instance.logFile}`)
-  // A timer keeps the process alive; a signal ends it.
-  return new Promise(() => setInterval(() => undefined, 60_000))
+  await untilAborted(stage.leave)
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  // A waiting promise keeps no process alive; a timer does.
+  const timer = setInterval(() => undefined, 60_000)
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearInterval(timer)
+      resolve()
+    }
+    if (signal.aborted) end()
+    else signal.addEventListener('abort', end, { once: true })
+  })
 }
 
 try {

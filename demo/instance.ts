@@ -60,6 +60,8 @@ export async function createInstance(dir: string, directory: InstanceDirectory):
     runTool(LOCKSTEP, args, { env: { LOCKSTEP_CONFIG: paths.configFile } })
   await succeed('lockstep shims install', cli('shims', 'install', paths.shimDir, '--spool', paths.spoolDir))
   let daemon: ChildProcess | null = null
+  const killAtExit = (): void => void daemon?.kill('SIGKILL')
+  process.once('exit', killAtExit)
   const stop = async (signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> => {
     if (daemon !== null) await endProcess(daemon, signal)
     daemon = null
@@ -75,7 +77,10 @@ export async function createInstance(dir: string, directory: InstanceDirectory):
       await untilReady(daemon, cli('healthcheck', '--wait', READY_WAIT), paths.logFile)
       return { pid: daemon.pid ?? 0, readyMs: performance.now() - startedAt }
     },
-    [Symbol.asyncDispose]: () => stop('SIGTERM'),
+    [Symbol.asyncDispose]: async () => {
+      await stop('SIGTERM')
+      process.removeListener('exit', killAtExit)
+    },
   }
 }
 

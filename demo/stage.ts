@@ -13,6 +13,8 @@ export interface Stage {
   readonly slapd: Slapd
   readonly instance: Instance
   readonly tell: Narrator
+  /** Aborted when somebody wants to go: no further step is begun then, so that everything can be put away. */
+  readonly leave: AbortSignal
   /** What was claimed and proved, and what was claimed and turned out to be wrong. */
   readonly proofs: { good: number; bad: number }
 }
@@ -47,6 +49,7 @@ export async function callShim(
   kind: TokenEventKind,
   args: readonly string[],
 ): Promise<{ readonly code: number; readonly elapsedMs: number }> {
+  stage.leave.throwIfAborted()
   const shim = stage.instance.shimOf(kind)
   stage.tell.command([basename(shim), ...args])
   const startedAt = performance.now()
@@ -97,6 +100,7 @@ async function openReader(stage: Stage): Promise<Reader> {
       const deadline = performance.now() + APPLIED_WITHIN_MS
       while (performance.now() < deadline) {
         if (is(await readEntry(client, dnOf(uid, stage.slapd.peopleDn)))) return true
+        stage.leave.throwIfAborted()
         await pause(LOOK_EVERY_MS)
       }
       return false
@@ -164,19 +168,26 @@ export async function searchEntry(
     stage.slapd.peopleDn,
   ]
   const whole = [...command, `(uid=${uid})`, ...attributes]
-  return (await (how === 'shown' ? runShown(stage, whole) : run(whole))).stdout
+  return (await (how === 'shown' ? runShown(stage, whole) : run(stage, whole))).stdout
 }
 
 /** Runs a command, and shows it and what it answered. */
 export async function runShown(stage: Stage, command: readonly string[]): Promise<ToolResult> {
   stage.tell.command(command)
-  const finished = await run(command)
+  const finished = await run(stage, command)
   stage.tell.answer(finished.stdout + finished.stderr)
   return finished
 }
 
-function run([program = '', ...args]: readonly string[]): Promise<ToolResult> {
+function run(stage: Stage, [program = '', ...args]: readonly string[]): Promise<ToolResult> {
+  stage.leave.throwIfAborted()
   return runTool(program, args)
+}
+
+/** Runs the program, without showing it. */
+export function lockstep(stage: Stage, ...args: readonly string[]): Promise<ToolResult> {
+  stage.leave.throwIfAborted()
+  return stage.instance.cli(...args)
 }
 
 export function prove(stage: Stage, text: string): void {

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { AppError } from '../core/error.ts'
 import {
@@ -54,7 +54,7 @@ export async function runInit(options: InitOptions, command: Command, io: CliIo)
 }
 
 async function requestFrom(options: InitOptions, file: string, prompt: Prompt | null, io: CliIo): Promise<InitRequest> {
-  const flags = flagsOf(options, io)
+  const flags = flagsOf(options, file, io)
   const urls = options.url ?? (await needed(prompt, '--url', 'LDAP server', 'ldaps://localhost')).split(/[\s,]+/)
   const secure = { ca: flags.ca, startTls: options.startTls }
   if (prompt !== null && flags.ca === null && urls.some((url) => url.startsWith('ldaps:'))) {
@@ -87,10 +87,12 @@ async function requestFrom(options: InitOptions, file: string, prompt: Prompt | 
   }
 }
 
-function flagsOf(options: InitOptions, io: CliIo): { ca: string | null; stateDir: string | null } {
+/** The folders of the system are root's; anybody else gets one beside the file. */
+function flagsOf(options: InitOptions, file: string, io: CliIo): { ca: string | null; stateDir: string | null } {
+  const usual = process.getuid?.() === 0 ? null : join(dirname(file), 'lockstep-state')
   return {
     ca: options.ca === undefined ? null : resolve(io.cwd, options.ca),
-    stateDir: options.stateDir === undefined ? null : resolve(io.cwd, options.stateDir),
+    stateDir: options.stateDir === undefined ? usual : resolve(io.cwd, options.stateDir),
   }
 }
 

@@ -67,12 +67,7 @@ type LockStep = NonNullable<DirectoryFile['lock']>[number]
 function buildLockStep(step: LockStep): LockAssignment[] {
   const dn = step.dn === undefined ? null : asDn(step.dn)
   return (['set', 'add', 'remove'] as const).flatMap((op) =>
-    Object.entries(step[op] ?? {}).map(([attribute, value]) => ({
-      dn,
-      op,
-      attribute,
-      values: typeof value === 'string' ? [value] : value,
-    })),
+    Object.entries(step[op] ?? {}).map(([attribute, each]) => ({ dn, op, attribute, values: each })),
   )
 }
 

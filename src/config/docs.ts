@@ -1,5 +1,5 @@
-import * as z from 'zod/mini'
-import { configSchema, docOf, type KeyDoc } from './schema.ts'
+import { CONFIG_KEYS, configFile } from './schema.ts'
+import type { Key, Keys } from './value.ts'
 
 /** What docs/configuration.md and docs/lockstep.schema.json are made of; scripts/generate-docs.ts writes them. */
 
@@ -55,36 +55,32 @@ lock:
 
 /** The whole of docs/configuration.md. */
 export function configurationPage(): string {
-  return `${HEAD}${sections(docOf(configSchema), [])}${TAIL}`
+  return `${HEAD}${sections(CONFIG_KEYS, '', [])}${TAIL}`
 }
 
-/** A section for every group of keys, and a table in it. */
-function sections(doc: KeyDoc, path: readonly string[]): string {
-  const children = Object.entries(doc.children ?? {})
-  if (children.length === 0) return ''
+/** A part for every section, and a table in it. */
+function sections(keys: Keys, doc: string, path: readonly string[]): string {
   const title = path.length === 0 ? 'The top level' : `\`${path.join('.')}\``
-  const rows = children.map(([name, schema]) => row(name, docOf(schema)))
-  const intro = doc.doc === '' ? '' : `${doc.doc}\n\n`
+  const rows = Object.entries(keys).map(([name, key]) => row(name, key))
+  const intro = doc === '' ? '' : `${doc}\n\n`
   const table = ['| key | what it is | expected | default |', '| --- | --- | --- | --- |', ...rows].join('\n')
-  const below = children.map(([name, schema]) => {
-    const child = docOf(schema)
-    const inMap = child.map === null ? '' : sections({ ...docOf(child.map), doc: child.doc }, [...path, name, '<name>'])
-    return sections(child, [...path, name]) + inMap
+  const below = Object.entries(keys).map(([name, key]) => {
+    const { children, named } = key.value
+    const inner = children ?? named?.children ?? null
+    return inner === null ? '' : sections(inner, key.doc, [...path, name, ...(named === null ? [] : ['<name>'])])
   })
   return `\n### ${title}\n\n${intro}${table}\n${below.join('')}`
 }
 
-function row(name: string, doc: KeyDoc): string {
-  const expected = doc.each === null || doc.each === '' ? doc.expected : `${doc.expected}; each: ${doc.each}`
-  const later = doc.later.length === 0 ? '' : ` (not in this version yet: ${doc.later.join(', ')})`
-  const fallback = doc.required
-    ? '**required**'
-    : doc.fallback === null
-      ? ''
-      : doc.fallback.includes(' ')
-        ? doc.fallback
-        : `\`${doc.fallback}\``
-  return `| \`${name}\` | ${cell(doc.doc)} | ${cell(expected + later)} | ${cell(fallback)} |`
+function row(name: string, { doc, value, missing, fallback }: Key<unknown>): string {
+  const expected = value.each === '' ? value.expected : `${value.expected}; each: ${value.each}`
+  const later = value.later.length === 0 ? '' : ` (not in this version yet: ${value.later.join(', ')})`
+  return `| \`${name}\` | ${cell(doc)} | ${cell(expected + later)} | ${cell(missing === null ? '**required**' : showFallback(fallback))} |`
+}
+
+function showFallback(fallback: string | null): string {
+  if (fallback === null) return ''
+  return fallback.includes(' ') ? fallback : `\`${fallback}\``
 }
 
 function cell(text: string): string {
@@ -93,15 +89,6 @@ function cell(text: string): string {
 
 /** The whole of docs/lockstep.schema.json: JSON Schema 2020-12 of what may stand in the file. */
 export function jsonSchema(): string {
-  const schema = z.toJSONSchema(configSchema, {
-    io: 'input',
-    override: ({ zodSchema, jsonSchema: json }) => {
-      const doc = docOf(zodSchema)
-      const text = [doc.doc, doc.expected === '' ? '' : `Expected: ${doc.expected}.`]
-        .filter((each) => each !== '')
-        .join(' ')
-      if (text !== '') json.description = text
-    },
-  })
-  return `${JSON.stringify({ ...schema, title: 'lockstep.yaml' }, null, 2)}\n`
+  const head = { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'lockstep.yaml' }
+  return `${JSON.stringify({ ...head, ...configFile.json() }, null, 2)}\n`
 }

@@ -3,10 +3,10 @@ import { resolve } from 'node:path'
 import { AppError } from '../core/error.ts'
 import type { Settings } from '../core/settings.ts'
 import { buildSettings } from './build.ts'
-import { describeIssue } from './describe.ts'
 import { ConfigError, showPath, type Problem } from './problem.ts'
-import { relationsOf, sectionAt, settledRelations, type Relation } from './relations.ts'
-import { configSchema, docOf } from './schema.ts'
+import { relationsOf, settledRelations, type Relation } from './relations.ts'
+import { CONFIG_KEYS, configFile } from './schema.ts'
+import { BAD, isSection } from './value.ts'
 import { parseYaml, type YamlSource } from './yaml-source.ts'
 
 /** The file is at most so large. */
@@ -101,20 +101,21 @@ export function parseConfig(text: string, file: string): LoadedConfig {
   if (source.problems.length > 0) throw new ConfigError(file, source.problems)
   const raw = source.value ?? null
   if (raw === null) throw new ConfigError(file, [wholeFile('the file is empty; "lockstep init" writes one')])
-  if (typeof raw !== 'object' || Array.isArray(raw)) {
+  if (!isSection(raw)) {
     throw new ConfigError(file, [wholeFile('keys are expected, as in "directories:"; this is something else')])
   }
-  const parsed = configSchema.safeParse(raw)
-  const described = parsed.success ? [] : parsed.error.issues.flatMap((issue) => describeIssue(issue, raw))
-  const relations = [...relationsOf(raw), ...(parsed.success ? settledRelations(parsed.data) : [])]
-  const problems = [
-    ...described.map((each) => at(source, each.path, each.atKey, 'error', each.message)),
-    ...notYet(source, raw),
-    ...relations.map((each) => atRelation(source, each)),
-  ].toSorted((a, b) => a.line - b.line || a.column - b.column)
+  const found: Problem[] = []
+  const parsed = configFile.read(raw, [], {
+    root: CONFIG_KEYS,
+    report: (path, which, message) => found.push(at(source, path, which === 'key', 'error', message)),
+  })
+  const relations = [...relationsOf(raw), ...(parsed === BAD ? [] : settledRelations(parsed))]
+  const problems = [...found, ...relations.map((each) => atRelation(source, each))].toSorted(
+    (a, b) => a.line - b.line || a.column - b.column,
+  )
   const errors = problems.filter((problem) => problem.severity === 'error')
-  if (!parsed.success || errors.length > 0) throw new ConfigError(file, errors)
-  return { settings: buildSettings(parsed.data, file), warnings: problems }
+  if (parsed === BAD || errors.length > 0) throw new ConfigError(file, errors)
+  return { settings: buildSettings(parsed, file), warnings: problems }
 }
 
 function at(
@@ -130,17 +131,6 @@ function at(
 
 function atRelation(source: YamlSource, relation: Relation): Problem {
   return at(source, relation.path, true, relation.severity, relation.message)
-}
-
-/** Keys that are known and that this version cannot act on: refused, so that nobody relies on them. */
-function notYet(source: YamlSource, raw: unknown): Problem[] {
-  const root = sectionAt(raw)
-  return Object.entries(docOf(configSchema).children ?? {}).flatMap(([key, schema]) => {
-    const doc = docOf(schema)
-    if (!doc.notYet || root[key] === undefined) return []
-    const what = doc.doc.replace(/^Not/, 'not').replace(/\.$/, '')
-    return [at(source, [key], true, 'error', `${what}; leave it out`)]
-  })
 }
 
 function wholeFile(message: string): Problem {

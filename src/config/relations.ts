@@ -1,4 +1,5 @@
 import { parseDirectoryName } from '../core/names.ts'
+import { isSection, type Json } from './value.ts'
 import type { ConfigFile, DirectoryFile } from './schema.ts'
 
 /** Something that is wrong between keys, found in the raw file, so that it shows beside the mistakes of single keys. */
@@ -8,10 +9,8 @@ export interface Relation {
   readonly message: string
 }
 
-type Section = Readonly<Record<string, unknown>>
-
-export function sectionAt(value: unknown): Section {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Section) : {}
+function sectionAt(value: unknown): Json {
+  return isSection(value) ? value : {}
 }
 
 /** @param raw the file as plain objects, whatever it holds */
@@ -27,7 +26,7 @@ export function relationsOf(raw: unknown): Relation[] {
   ]
 }
 
-function directoryRelations(name: string, directory: Section): Relation[] {
+function directoryRelations(name: string, directory: Json): Relation[] {
   const path = ['directories', name]
   const found = oneSecret(path, directory, 'bindPassword')
   if (parseDirectoryName(name) === null) {
@@ -53,14 +52,14 @@ function directoryRelations(name: string, directory: Section): Relation[] {
   return found
 }
 
-function oneSecret(path: readonly PropertyKey[], section: Section, stem: string): Relation[] {
+function oneSecret(path: readonly PropertyKey[], section: Json, stem: string): Relation[] {
   const written = [`${stem}File`, `${stem}Env`].filter((key) => section[key] !== undefined)
   if (written.length === 1) return []
   const what = written.length === 0 ? 'is missing' : 'stands there twice over'
   return [error(path, `the secret ${what}: write one of ${stem}File and ${stem}Env`)]
 }
 
-function realmRelations(root: Section, directories: Section): Relation[] {
+function realmRelations(root: Json, directories: Json): Relation[] {
   const names = Object.keys(directories)
   const realms = sectionAt(root['realms'])
   const found: Relation[] = []
@@ -81,7 +80,7 @@ function realmRelations(root: Section, directories: Section): Relation[] {
 }
 
 /** Keys of a later version whose absence now does no harm. */
-function harmless(root: Section): Relation[] {
+function harmless(root: Json): Relation[] {
   const scan = sectionAt(root['resync'])['scan']
   if (scan === undefined) return []
   const message = 'has no effect in this version: it belongs to reading tokens from privacyIDEA'

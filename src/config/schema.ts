@@ -1,131 +1,78 @@
-import * as z from 'zod/mini'
 import * as values from './values.ts'
-import type { Value } from './values.ts'
+import {
+  BAD,
+  list,
+  mapOf,
+  orNull,
+  Reason,
+  section as sectionOf,
+  single,
+  type Key,
+  type Keys,
+  type Value,
+  type ValueOf,
+} from './value.ts'
 
 /**
- * The YAML file, key by key: the schema that it is checked against, and beside each key what the manual says of it.
- * docs/configuration.md and docs/lockstep.schema.json are generated from here.
+ * The YAML file, key by key: what is expected, the default, and what the manual says. The checks of the file,
+ * docs/configuration.md and docs/lockstep.schema.json are all made from here.
  */
-export interface KeyDoc {
-  readonly doc: string
-  /** Completes "expected …". */
-  readonly expected: string
-  /** The same of one element, for a list. */
-  readonly each: string | null
-  /** As it would be written; null: there is none. */
-  readonly fallback: string | null
-  readonly required: boolean
-  /** Values that are known and that this version refuses. */
-  readonly later: readonly string[]
-  /** True: the key is known and this version cannot act on it. */
-  readonly notYet: boolean
-  /** Keys below it; `map`: any name, and below each the keys. */
-  readonly children: Readonly<Record<string, z.ZodMiniType>> | null
-  readonly map: z.ZodMiniType | null
-}
 
-const DOCS = new WeakMap<object, KeyDoc>()
-
-const NO_DOC: KeyDoc = {
-  doc: '',
-  expected: '',
-  each: null,
-  fallback: null,
-  required: false,
-  later: [],
-  notYet: false,
-  children: null,
-  map: null,
-}
-
-export function docOf(schema: object): KeyDoc {
-  return DOCS.get(schema) ?? NO_DOC
-}
-
-function documented<Schema extends z.ZodMiniType>(schema: Schema, doc: Partial<KeyDoc>): Schema {
-  DOCS.set(schema, { ...NO_DOC, ...doc })
-  return schema
-}
-
-function told(value: Value): Pick<KeyDoc, 'expected' | 'later' | 'each'> {
-  return { expected: value.expected, later: value.later ?? [], each: value.each ?? null }
-}
-
-function required<Schema extends z.ZodMiniType>(value: Value<Schema>, doc: string): Schema {
-  return documented(z.clone(value.schema), {
-    doc,
-    ...told(value),
-    required: true,
-  })
+function required<T>(value: Value<T>, doc: string): Key<T> {
+  return { doc, value, missing: null, fallback: null, notYet: false }
 }
 
 /** A key with a default, given as it would be written in the file. */
-function withDefault<Schema extends z.ZodMiniType>(value: Value<Schema>, fallback: z.input<Schema>, doc: string) {
-  const schema = z.prefault(value.schema, fallback)
-  return documented(schema, { doc, ...told(value), fallback: shown(fallback) })
+function withDefault<T>(value: Value<T>, fallback: unknown, doc: string): Key<T> {
+  const shown = typeof fallback === 'string' ? fallback : JSON.stringify(fallback)
+  return { doc, value, missing: whatIs(value, fallback), fallback: shown, notYet: false }
 }
 
 /** A key that may be left out or be null, and is null then. */
-function nullable<Schema extends z.ZodMiniType>(value: Value<Schema>, doc: string) {
-  const schema = z.prefault(z.nullable(value.schema), null)
-  return documented(schema, { doc, ...told(value), expected: `${value.expected}, or null`, fallback: 'null' })
-}
-
-function shown(fallback: unknown): string {
-  return typeof fallback === 'string' ? fallback : JSON.stringify(fallback)
+function nullable<T>(value: Value<T>, doc: string): Key<T | null> {
+  return { doc, value: orNull(value), missing: { value: null }, fallback: 'null', notYet: false }
 }
 
 /** A key whose default depends on other keys; `fallback` tells it in words. */
-function derived<Schema extends z.ZodMiniType>(value: Value<Schema>, fallback: string | null, doc: string) {
-  const schema = z.optional(value.schema)
-  return documented(schema, { doc, ...told(value), fallback })
+function derived<T>(value: Value<T>, fallback: string | null, doc: string): Key<T | undefined> {
+  return { doc, value, missing: { value: undefined }, fallback, notYet: false }
 }
 
-function list<Schema extends z.ZodMiniType>(value: Value<Schema>, min: number, max: number, example: string) {
-  const schema = z.array(value.schema).check(z.minLength(min), z.maxLength(max))
-  return { schema, expected: `a list with ${min} to ${max} entries, as in ${example}`, each: value.expected }
-}
-
-function section<Shape extends Record<string, z.ZodMiniType>>(shape: Shape, doc: string) {
-  const schema = z.prefault(z.strictObject(shape), {} as never)
-  return documented(schema, { doc, expected: 'a section with keys of its own', children: shape })
+function section<K extends Keys>(children: K, doc: string) {
+  const value = sectionOf(children)
+  return { doc, value, missing: whatIs(value, {}), fallback: null, notYet: false }
 }
 
 /** A section that `null` switches off; `fallback` is what leaving it out means: its own defaults, or null. */
-function optionalSection<Shape extends Record<string, z.ZodMiniType>>(shape: Shape, fallback: {} | null, doc: string) {
-  const schema = z.prefault(z.nullable(z.strictObject(shape)), fallback as never)
-  const expected = 'a section with keys of its own, or null'
-  return documented(schema, { doc, expected, children: shape, fallback: fallback === null ? 'null' : null })
+function optionalSection<K extends Keys>(children: K, fallback: object | null, doc: string) {
+  const value = orNull(sectionOf(children))
+  const shown = fallback === null ? 'null' : null
+  return { doc, value, missing: whatIs(value, fallback), fallback: shown, notYet: false }
 }
 
-function notYet(doc: string) {
-  return documented(z.optional(z.unknown()), { doc: `Not in this version yet: ${doc}`, notYet: true })
+function notYet(doc: string): Key<undefined> {
+  const value = single('', {}, () => undefined)
+  return { doc: `Not in this version yet: ${doc}`, value, missing: { value: undefined }, fallback: null, notYet: true }
 }
 
-/** Attribute to value or values. */
-const assignedValue = documented(
-  z.union([values.text.schema, z.array(values.text.schema).check(z.minLength(1), z.maxLength(64))]),
-  { expected: 'a value or a list of values' },
-)
+/** A default goes the way of any other value, so that it is written once, as in the file. */
+function whatIs<T>(value: Value<T>, raw: unknown): { readonly value: T } {
+  const read = value.read(raw, [], { root: {}, report: () => undefined })
+  if (read === BAD) throw new TypeError(`a default is not ${value.expected}`)
+  return { value: read }
+}
+
 function assigned(doc: string) {
-  const schema = z.optional(z.record(values.attribute.schema, assignedValue))
-  return documented(schema, {
-    doc,
-    expected: 'attributes and their values, as in { loginShell: /bin/false }',
-    map: assignedValue,
-  })
+  return derived(mapOf(values.texts, 'attributes and their values, as in { loginShell: /bin/false }'), null, doc)
 }
+
 const LOCK_STEP = {
   set: assigned('Locked means that the attribute holds exactly this.'),
   add: assigned('Locked means that the attribute holds this value, among others.'),
   remove: assigned('Locked means that the attribute does not hold this value.'),
   dn: derived(values.text, "the account's own entry", 'Another entry, for example a group.'),
 }
-const lockSteps = {
-  schema: z.array(z.strictObject(LOCK_STEP)).check(z.minLength(1), z.maxLength(16)),
-  expected: 'a list with 1 to 16 steps, as in [{ set: { loginShell: /usr/sbin/nologin } }]',
-  each: 'one of set, add, remove with attributes and values, and perhaps dn',
-}
+const lockSteps = list(sectionOf(LOCK_STEP), 1, 16, '[{ set: { loginShell: /usr/sbin/nologin } }]')
 
 const DIRECTORY = {
   type: required(
@@ -173,35 +120,25 @@ const DIRECTORY = {
   operationTimeout: withDefault(values.duration(100, 300_000), '10s', 'For one search or modification.'),
   connectionsMax: withDefault(values.integer(1, 16), 2, 'Connections at most.'),
   inFlightMax: withDefault(values.integer(1, 256), 16, 'Operations at most that wait for an answer on one connection.'),
-  lock: documented(z.optional(lockSteps.schema), {
-    ...told(lockSteps),
-    doc: 'Type `custom` only: what makes an account locked. See "A custom lock".',
-    children: LOCK_STEP,
-  }),
+  lock: derived(lockSteps, null, 'Type `custom` only: what makes an account locked. See "A custom lock".'),
 }
 
-const directory = documented(z.strictObject(DIRECTORY), {
-  expected: 'a section with keys of its own',
-  children: DIRECTORY,
-})
-const realmName = z.string().check(z.minLength(1), z.maxLength(255))
-const targetName: Value<z.ZodMiniString> = { schema: z.string(), expected: 'the name of one of the directories' }
-const realmTarget = documented(z.clone(targetName.schema), { expected: targetName.expected })
+const directory = sectionOf(DIRECTORY)
+const realmTarget = single('the name of one of the directories', { type: 'string' }, (raw) =>
+  typeof raw === 'string' ? raw : new Reason(''),
+)
 
 const ROOT = {
   privacyidea: notYet("reading tokens from privacyIDEA's API."),
-  directories: documented(z.record(z.string(), directory), {
-    doc: 'The directories, each under a name of your own (lower-case letters, digits, `_`, `-`).',
-    expected: 'at least one directory under a name of lower-case letters, digits, _ and -, as in corp:',
-    required: true,
-    map: directory,
-  }),
-  realms: documented(z.prefault(z.record(realmName, realmTarget), {}), {
-    doc: 'Which directory a realm of privacyIDEA belongs to. May be left out where there is one directory: it then takes every realm.',
-    expected: 'realms and their directories, as in { example: corp }',
-    fallback: '{}',
-    map: realmTarget,
-  }),
+  directories: required(
+    mapOf(directory, 'at least one directory under a name of lower-case letters, digits, _ and -, as in corp:'),
+    'The directories, each under a name of your own (lower-case letters, digits, `_`, `-`).',
+  ),
+  realms: withDefault(
+    mapOf(realmTarget, 'realms and their directories, as in { example: corp }'),
+    {},
+    'Which directory a realm of privacyIDEA belongs to. May be left out where there is one directory: it then takes every realm.',
+  ),
   policy: section(
     {
       lockWhen: withDefault(
@@ -321,22 +258,10 @@ const ROOT = {
   mail: notYet('mail to users and administrators.'),
 }
 
-export const configSchema = documented(z.strictObject(ROOT), { children: ROOT })
+/** The keys of the top level. */
+export const CONFIG_KEYS: Keys = ROOT
+export const configFile = sectionOf(ROOT)
 
-/** The file after its values were converted: durations in milliseconds, sizes in bytes. */
-export type ConfigFile = z.output<typeof configSchema>
-export type DirectoryFile = z.output<typeof directory>
-
-/** What the manual says of the key at a path; numbers are places in a list. Undefined: there is no such key. */
-export function keyDoc(path: readonly PropertyKey[]): KeyDoc | undefined {
-  let schema: z.ZodMiniType = configSchema
-  for (const part of path) {
-    if (typeof part === 'number') continue
-    const { children, map }: KeyDoc = docOf(schema)
-    const next: z.ZodMiniType | null | undefined = map ?? children?.[String(part)]
-    if (next === undefined || next === null) return undefined
-    schema = next
-  }
-  const doc = docOf(schema)
-  return typeof path.at(-1) === 'number' && doc.each !== null ? { ...doc, expected: doc.each } : doc
-}
+/** The file after its values were read: durations in milliseconds, sizes in bytes. */
+export type ConfigFile = ValueOf<typeof configFile>
+export type DirectoryFile = ValueOf<typeof directory>

@@ -45,10 +45,13 @@ interface Book {
   readonly gone: Map<Serial, { from: Set<AccountKey>; by: ResolvedEvent }>
   /** By account and hold name. */
   readonly holds: Map<string, OpenHold>
+  /** All registrations and unregistrations, whatever their time. */
+  readonly assignments: readonly ResolvedEvent[]
 }
 
 export function foldEvents(key: AccountKey, events: readonly ResolvedEvent[], options: FoldOptions): FoldResult {
-  const book: Book = { owners: new Map(), gone: new Map(), holds: new Map() }
+  const assignments = events.filter((event) => event.kind === 'register' || event.kind === 'unregister')
+  const book: Book = { owners: new Map(), gone: new Map(), holds: new Map(), assignments }
   for (const event of events.toSorted(compareEvents)) applyEvent(book, event)
   return readBook(book, key, options)
 }
@@ -159,10 +162,21 @@ function serialsOf(book: Book, account: AccountKey): Serial[] {
   return [...book.owners].filter(([, event]) => event.accountKey === account).map(([serial]) => serial)
 }
 
-/** The serials that stood at the account when the event was resolved, less those that are known to be gone. */
+/**
+ * The serials that stood at the account at the time of the event although no registration is on record: those read when
+ * it was resolved, put back to its time. What was registered since had not come yet; what was unregistered since was
+ * still there.
+ */
 function standing(book: Book, event: ResolvedEvent, account: AccountKey): Serial[] {
-  if (event.accountKey !== account) return []
-  return event.attributeSerials.filter((serial) => book.gone.get(serial)?.from.has(account) !== true)
+  const serials = new Set(event.accountKey === account ? event.attributeSerials : [])
+  for (const each of book.assignments) {
+    if (each.kind !== 'unregister' || each.serial === null || each.accountKey !== account) continue
+    if (compareEvents(each, event) > 0) serials.add(each.serial)
+  }
+  for (const each of book.assignments) {
+    if (each.kind === 'register' && each.serial !== null && each.accountKey === account) serials.delete(each.serial)
+  }
+  return [...serials].filter((serial) => book.gone.get(serial)?.from.has(account) !== true)
 }
 
 function endTokenHold(book: Book, serial: Serial, account: AccountKey): void {

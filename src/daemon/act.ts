@@ -92,9 +92,15 @@ export async function carryOut(system: System, keys: readonly AccountKey[], log:
   const { processLock, upkeep } = system.store
   if ((await processLock.daemon()) === null) {
     await processLock.freeDeadLeases()
-    const { worker } = startEngine(system, log)
-    await worker.whenIdle()
-    await worker.stop()
+    await processLock.enter()
+    await processLock.prepared()
+    try {
+      const { worker } = startEngine(system, log)
+      await worker.whenIdle()
+      await worker.stop()
+    } finally {
+      await processLock.leave()
+    }
     return
   }
   const deadlineMs = system.clock.nowMs() + SETTLED_TIMEOUT_MS

@@ -1,12 +1,9 @@
-import { PresenceFilter } from 'ldapts'
 import { toAppError, type AppError } from '../core/error.ts'
+import { parseLogin } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
-import { Connection } from '../directory/connection.ts'
-import { compileFilter } from '../directory/filter.ts'
-import { LdapDirectory } from '../directory/ldap-directory.ts'
 import type { PolicyView } from '../directory/password-policy.ts'
+import { openProbe, type DirectoryProbe } from '../directory/probe.ts'
 import { namingContextOf, type ServerFacts } from '../directory/server-facts.ts'
-import { serverOf } from '../directory/socket.ts'
 import { systemClock } from '../ports/clock.ts'
 import { probeAccount, type ProbeAccount } from './doctor-account.ts'
 import { Findings, type Finding } from './finding.ts'
@@ -14,26 +11,26 @@ import { defaultPolicyFix, indexFix, lockoutFix, moduleFix, overlayFix, readRigh
 
 /** What `lockstep doctor` tries at one directory; each step only where the one before it succeeded. */
 
-/** A search by serial that takes longer than this, over all accounts, has no index to use. */
+/** A search that finds nothing and takes longer than this has no index to use. */
 const UNINDEXED_MS = 200
-const NOBODY = 'lockstep-doctor-no-such-serial'
 
 export async function directoryFindings(
   settings: DirectorySettings,
   account: ProbeAccount | null,
 ): Promise<readonly Finding[]> {
   const found = new Findings(`directory ${settings.name}`)
-  if (!(await checkServers(found, settings))) return found.all
-  await using directory = new LdapDirectory(settings, systemClock)
+  await using probe = openProbe(settings, systemClock)
   try {
-    const facts = await directory.facts.read()
+    if (!(await checkServers(found, probe, settings))) return found.all
+    const facts = await probe.facts()
     const context = namingContextOf(facts, settings.base) ?? settings.base
-    if (!(await checkBase(found, directory, facts, context))) return found.all
-    checkSchema(found, settings, facts, context)
-    if (settings.type === 'openldap') checkPolicy(found, await directory.policies.read(facts), facts, context)
-    await checkFilter(found, directory, context)
-    await checkIndex(found, directory, context)
-    if (account !== null) await probeAccount(found, directory, account, context)
+    if (!(await checkBase(found, probe, settings, facts))) return found.all
+    await checkSchema(found, probe, settings)
+    const policies = await probe.policies()
+    if (policies !== null) checkPolicy(found, policies, facts, context)
+    await checkFilter(found, settings, context)
+    await checkIndexes(found, probe, context)
+    if (account !== null) await probeAccount(found, probe, account, { settings, context })
     else {
       found.warn('write-rights', {
         what: 'whether the lock and the serial may be written was not tried',
@@ -48,21 +45,14 @@ export async function directoryFindings(
 }
 
 /** Connects, secures and binds at every URL. True when one of them can be worked with. */
-async function checkServers(found: Findings, settings: DirectorySettings): Promise<boolean> {
-  let good = 0
-  for (const url of settings.urls) {
-    try {
-      const server = serverOf(url, settings)
-      const connection = await Connection.open(server, settings)
-      await connection.close()
-      good += 1
-      const how = { tls: 'TLS', 'start-tls': 'StartTLS', plain: 'not encrypted' }[server.security]
-      found.ok('bind', `${url}: bound as ${settings.bindDn} (${how})`)
-    } catch (error) {
-      failWith(found, 'bind', toAppError(error))
-    }
+async function checkServers(found: Findings, probe: DirectoryProbe, { bindDn }: DirectorySettings): Promise<boolean> {
+  const servers = await probe.servers()
+  for (const { url, security, error } of servers) {
+    const how = { tls: 'TLS', 'start-tls': 'StartTLS', plain: 'not encrypted' }[security]
+    if (error === null) found.ok('bind', `${url}: bound as ${bindDn} (${how})`)
+    else failWith(found, 'bind', error)
   }
-  return good > 0
+  return servers.some((server) => server.error === null)
 }
 
 const WHY: Readonly<Partial<Record<AppError['code'], string>>> = {
@@ -85,57 +75,40 @@ function failWith(found: Findings, check: string, error: AppError): void {
 
 async function checkBase(
   found: Findings,
-  directory: LdapDirectory,
+  probe: DirectoryProbe,
+  settings: DirectorySettings,
   facts: ServerFacts,
-  context: string,
 ): Promise<boolean> {
-  const { base, bindDn } = directory.settings
-  const request = {
-    base,
-    scope: 'base' as const,
-    filter: new PresenceFilter({ attribute: 'objectClass' }),
-    attributes: ['1.1'],
-    bytesOf: [],
-    sizeMax: 1,
-  }
-  const entries = await directory.pool
-    .read((connection) => connection.search(request))
-    .catch((error: unknown) => {
-      if (toAppError(error).code === 'entry-not-found') return []
-      throw error
-    })
-  if (entries.length > 0) {
+  const { base, bindDn, name } = settings
+  if (await probe.hasBase()) {
     found.ok('base', `the base ${base} is there (${facts.vendor || 'LDAP server'})`)
     return true
   }
   const contexts = facts.namingContexts.join(', ') || 'none that it tells'
+  const right = readRightFix(settings, namingContextOf(facts, base) ?? base)
   found.fail('base', {
     what: `${bindDn} sees no entry ${base}`,
     why: 'Accounts are searched for below it, so none would be found.',
-    fix: `Correct directories.${directory.settings.name}.base (naming contexts of the server: ${contexts}), or give the right to read:\n${readRightFix(directory.settings, context)}`,
+    fix: `Correct directories.${name}.base (naming contexts of the server: ${contexts}), or give the right to read:\n${right}`,
     code: 'entry-not-found',
   })
   return false
 }
 
-function checkSchema(found: Findings, settings: DirectorySettings, facts: ServerFacts, context: string): void {
-  const own = settings.lock.map((assignment) => assignment.attribute)
-  const missing = [settings.idAttribute, settings.serialAttribute, settings.loginAttribute, ...own].filter(
-    (name) => facts.isKnown(name) === false,
-  )
-  for (const name of new Set(missing)) {
-    found.fail('schema', {
-      what: `the server knows no attribute ${name}`,
-      why: 'It can be neither searched for nor written.',
-      fix: `Correct the name in directories.${settings.name}, or load its schema into the server.`,
-    })
+async function checkSchema(found: Findings, probe: DirectoryProbe, settings: DirectorySettings): Promise<void> {
+  for (const { key, attribute, isKnown, isSingleValued } of await probe.attributes()) {
+    // The lock of openldap is the overlay's, which is looked at by itself.
+    if (isKnown === false && !(key === 'lock' && settings.type === 'openldap')) {
+      found.fail('schema', {
+        what: `the server knows no attribute ${attribute}`,
+        why: 'It can be neither searched for nor written.',
+        fix: `Correct ${key} in directories.${settings.name}, or load its schema into the server.`,
+      })
+    } else if (key === 'serialAttribute') {
+      const how = isSingleValued ? 'one value, serials are kept as words in it' : 'a value for each serial'
+      found.ok('schema', `serials go to ${attribute} (${how})`)
+    }
   }
-  const { serialAttribute } = settings
-  if (missing.includes(serialAttribute)) return
-  const how = facts.isSingleValued(serialAttribute)
-    ? 'one value, serials are kept as words in it'
-    : 'a value for each serial'
-  found.ok('schema', `serials go to ${serialAttribute} (${how}) below ${context}`)
 }
 
 function checkPolicy(found: Findings, view: PolicyView, facts: ServerFacts, context: string): void {
@@ -189,45 +162,41 @@ function checkPolicy(found: Findings, view: PolicyView, facts: ServerFacts, cont
     )
 }
 
-/** With any login the filter should find somebody. */
-async function checkFilter(found: Findings, directory: LdapDirectory, context: string): Promise<void> {
-  const { settings } = directory
-  const anybody = settings.userFilter.replaceAll('{login}', '*').replaceAll('{realm}', '*')
-  const filter = compileFilter(anybody, `directories.${settings.name}.userFilter`)({})
-  const request = { base: settings.base, scope: 'sub' as const, filter, attributes: ['1.1'], bytesOf: [], sizeMax: 1 }
-  const entries = await directory.pool
-    .read((connection) => connection.search(request))
-    .catch((error: unknown) => {
-      // The server stops at the first one and says that there are more (RFC 4511, sizeLimitExceeded).
-      if (/LDAP 4\b/.test(toAppError(error).message)) return [null]
-      throw error
-    })
-  if (entries.length > 0) {
-    found.ok('user-filter', `${settings.userFilter} finds accounts below ${settings.base}`)
+/** With any login the filter should find somebody, and usually several. */
+async function checkFilter(found: Findings, settings: DirectorySettings, context: string): Promise<void> {
+  const { userFilter, base, bindDn, name } = settings
+  const anybody = userFilter.replaceAll('{login}', '*').replaceAll('{realm}', '*')
+  await using probe = openProbe({ ...settings, userFilter: anybody }, systemClock)
+  const login = parseLogin('anybody')
+  if (login === null) return
+  const failure = await probe.login(login, null).then(
+    () => null,
+    (error: unknown) => toAppError(error),
+  )
+  if (failure === null || failure.code === 'ambiguous-match') {
+    found.ok('user-filter', `${userFilter} finds accounts below ${base}`)
     return
   }
+  if (failure.code !== 'unknown-user') throw failure
   found.fail('user-filter', {
-    what: `${settings.userFilter} finds nobody below ${settings.base}, whatever the login`,
+    what: `${userFilter} finds nobody below ${base}, whatever the login`,
     why: 'No event could be brought to its account.',
-    fix: `Correct userFilter or base of directories.${settings.name}, or give ${settings.bindDn} the right to read:\n${readRightFix(settings, context)}`,
+    fix: `Correct userFilter or base of directories.${name}, or give ${bindDn} the right to read:\n${readRightFix(settings, context)}`,
   })
 }
 
-/** Accounts are found by serial as well; the time of a search that finds nothing tells whether there is an index. */
-async function checkIndex(found: Findings, directory: LdapDirectory, context: string): Promise<void> {
-  const { serialAttribute, base } = directory.settings
-  const filter = compileFilter(
-    '({attribute}={value})'.replace('{attribute}', serialAttribute).replace('{value}', NOBODY),
-    'the index check',
-  )({})
-  const request = { base, scope: 'sub' as const, filter, attributes: ['1.1'], bytesOf: [], sizeMax: 1 }
-  const startedMs = performance.now()
-  await directory.pool.read((connection) => connection.search(request))
-  const tookMs = Math.round(performance.now() - startedMs)
-  if (tookMs < UNINDEXED_MS) return found.ok('index', `a search by ${serialAttribute} took ${tookMs} ms`)
-  found.warn('index', {
-    what: `a search by ${serialAttribute} took ${tookMs} ms`,
-    why: 'Each unlock without a user is such a search; without an index it reads every account.',
-    fix: indexFix(serialAttribute, context),
-  })
+/** Accounts are found by id, login and serial. */
+async function checkIndexes(found: Findings, probe: DirectoryProbe, context: string): Promise<void> {
+  const probes = await probe.indexes()
+  const slow = probes.filter(({ hasIndex, tookMs }) => hasIndex === false || tookMs >= UNINDEXED_MS)
+  for (const { attribute, hasIndex, tookMs } of slow) {
+    const how = hasIndex === false ? 'has no index' : `took ${Math.round(tookMs)} ms for a search that finds nothing`
+    found.warn('index', {
+      what: `${attribute} ${how}`,
+      why: 'Accounts are searched for by it all the time; without an index the server reads every one.',
+      fix: indexFix(attribute, context),
+    })
+  }
+  const names = probes.map((each) => each.attribute).join(', ')
+  if (slow.length === 0) found.ok('index', `searches by ${names} are quick`)
 }

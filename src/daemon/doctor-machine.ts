@@ -128,8 +128,14 @@ function checkSpool(found: Findings, spool: string): void {
   const before = found.all.length
   for (const { path, mode } of folders) {
     const info = look(path)
-    if (info === null || !info.isDirectory()) {
-      found.fail('spool', { what: `the folder ${path} does not exist`, why, fix })
+    if (info === null) {
+      const trouble = { what: `the folder ${path} does not exist`, why, fix }
+      if (mayWrite(nearestParent(path))) found.warn('spool', trouble)
+      else found.fail('spool', trouble)
+      return
+    }
+    if (!info.isDirectory()) {
+      found.fail('spool', { what: `${path} is no folder`, why, fix: `Move it away, then: ${fix}` })
       return
     }
     const now = info.mode & 0o7777

@@ -19,11 +19,11 @@ export async function diagnose(settings: Settings, options: DiagnosisOptions): P
   options.onStep('looking at this machine')
   const facts = { env: options.env, nowMs: Date.now(), nodeVersion: process.version }
   const findings: Finding[] = [...machineFindings(settings, facts)]
-  const probed = options.probeLogin === null ? null : probedDirectory(settings, options.probeRealm)
+  const { probeLogin: login, probeRealm: realm, probePassword: password } = options
+  const probed = login === null ? null : probedDirectory(settings, realm)
   for (const directory of settings.directories) {
     options.onStep(`looking at directory ${directory.name}`)
-    const probe = directory.name === probed && options.probeLogin !== null
-    const account = probe ? { login: options.probeLogin, password: options.probePassword } : null
+    const account = login !== null && directory.name === probed ? { login, realm, password } : null
     findings.push(...(await directoryFindings(directory, account)))
   }
   return findings

@@ -20,7 +20,7 @@ export interface DrainReport {
 }
 
 const REASONS_MAX = 10
-const DEADLINE_LOOK_MS = 100
+const DEADLINE_LOOK_MS = 50
 
 export async function drain(settings: Settings, options: { timeoutMs: number; log: Log }): Promise<DrainReport> {
   const { log } = options
@@ -28,10 +28,10 @@ export async function drain(settings: Settings, options: { timeoutMs: number; lo
   const system = opened.use(await openSystem(settings))
   const { processLock, upkeep } = system.store
   await processLock.freeDeadLeases()
-  if ((await processLock.daemon()) === null) {
-    if (!(await processLock.othersAtWork())) await recoverUnlocks(system)
-    await upkeep.markUnsettled(system.clock.nowMs())
-  }
+  opened.defer(() => processLock.leave())
+  if (await processLock.enter()) await recoverUnlocks(system)
+  await processLock.prepared()
+  if ((await processLock.daemon()) === null) await upkeep.markUnsettled(system.clock.nowMs())
   const engine = startEngine(system, log)
   opened.defer(() => engine.worker.stop())
   const onError = (thrown: unknown): void =>
@@ -39,17 +39,30 @@ export async function drain(settings: Settings, options: { timeoutMs: number; lo
   const spool = opened.use(await openSpool({ dir: settings.intake.spool, intake: engine.intake, onError }))
   await upkeep.retryWaiting(system.clock.nowMs())
   const taken = await spool.drainOnce()
-  const isTimedOut = !(await idleWithin(engine, options.timeoutMs))
+  const isTimedOut = !(await idleWithin(system, engine, options.timeoutMs))
+  // What is still in flight ends within the directory's timeouts, and then tells its reason.
+  await engine.worker.stop()
   return { taken, isTimedOut, ...(await whatWaits(system)) }
 }
 
-async function idleWithin(engine: Engine, timeoutMs: number): Promise<boolean> {
+/** Done is done only when those beside us are done as well: they may have in their hands what came in before us. */
+async function idleWithin({ clock, store }: System, engine: Engine, timeoutMs: number): Promise<boolean> {
+  const deadlineMs = clock.nowMs() + Math.max(timeoutMs, DEADLINE_LOOK_MS)
+  for (;;) {
+    const leftMs = deadlineMs - clock.nowMs()
+    if (leftMs <= 0 || !(await inTime(engine.worker.whenIdle(), leftMs))) return false
+    if (!(await store.upkeep.isInWork(clock.nowMs()))) return true
+    await inTime(new Promise(() => undefined), Math.min(leftMs, DEADLINE_LOOK_MS))
+    engine.worker.wake()
+  }
+}
+
+async function inTime(work: Promise<void>, timeoutMs: number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<false>()
-  const timer = setTimeout(() => resolve(false), Math.max(timeoutMs, DEADLINE_LOOK_MS))
-  const idle = engine.worker.whenIdle().then(() => true as const)
-  const inTime = await Promise.race([idle, promise])
+  const timer = setTimeout(() => resolve(false), timeoutMs)
+  const isDone = await Promise.race([work.then(() => true as const), promise])
   clearTimeout(timer)
-  return inTime
+  return isDone
 }
 
 async function whatWaits(system: System): Promise<Omit<DrainReport, 'taken' | 'isTimedOut'>> {
@@ -58,7 +71,7 @@ async function whatWaits(system: System): Promise<Omit<DrainReport, 'taken' | 'i
   const waiting = await reports.events({ state: 'waiting', limit: REASONS_MAX })
   const unsettled = await reports.accounts({ unsettled: true, limit: REASONS_MAX })
   const reasons = [
-    ...waiting.map((event) => `${event.kind} ${event.serial ?? event.login ?? ''}: ${event.why}`),
+    ...waiting.map((event) => `${event.kind} ${event.serial ?? event.login ?? ''}: ${event.why || 'not looked at in time'}`),
     ...unsettled.map((account) => `${account.login ?? account.key}: ${account.standingReason}`),
   ]
   return { eventsWaiting: events, accountsWaiting: accounts, reasons: reasons.slice(0, REASONS_MAX) }

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { AppError } from '../core/error.ts'
@@ -74,17 +74,23 @@ export async function writeConfig(request: InitRequest): Promise<InitResult> {
     writeWhole({ path, text: content, mode, owner: mode === SECRET_MODE ? owner : null, replace: request.force })
     written.push({ path, mode: `0${mode.toString(8)}` })
   }
-  if ('text' in request.bindPassword) {
-    write(ownPasswordFile(request), `${secretFrom(request.bindPassword.text, 'the bind password')}\n`, SECRET_MODE)
+  try {
+    if ('text' in request.bindPassword) {
+      write(ownPasswordFile(request), `${secretFrom(request.bindPassword.text, 'the bind password')}\n`, SECRET_MODE)
+    }
+    if (request.listen !== null)
+      write(hookSecretFile(request), `${randomBytes(SECRET_BYTES).toString('base64url')}\n`, SECRET_MODE)
+    write(request.file, text, CONFIG_MODE)
+    const bad = checkConfig({ flag: request.file, env: {}, cwd: '/' }).problems.filter(
+      (each) => each.severity === 'error',
+    )
+    if (bad[0] !== undefined) throw new AppError('config-invalid', `${request.file}: ${bad[0].key}: ${bad[0].message}`)
+  } catch (error) {
+    // Nothing of a broken attempt is left, so that the next one need not be forced.
+    if (!request.force) for (const each of written) rmSync(each.path, { force: true })
+    throw error
   }
-  if (request.listen !== null)
-    write(hookSecretFile(request), `${randomBytes(SECRET_BYTES).toString('base64url')}\n`, SECRET_MODE)
-  write(request.file, text, CONFIG_MODE)
-  const bad = checkConfig({ flag: request.file, env: {}, cwd: '/' }).problems.filter(
-    (each) => each.severity === 'error',
-  )
-  if (bad[0] !== undefined) throw new AppError('config-invalid', `${request.file}: ${bad[0].key}: ${bad[0].message}`)
-  return { file: request.file, written, nextSteps: nextSteps(request, owner !== null) }
+  return { file: request.file, written, nextSteps: nextSteps(request, written, owner !== null) }
 }
 
 /** Tells before anything is written or asked what stands in the way. */
@@ -145,17 +151,17 @@ async function serviceUser(): Promise<{ uid: number; gid: number } | null> {
   }
 }
 
-function nextSteps(request: InitRequest, given: boolean): string[] {
+function nextSteps(request: InitRequest, written: InitResult['written'], isGiven: boolean): string[] {
   const config = `--config ${request.file}`
+  const secrets = written.filter((each) => each.mode === '0600').map((each) => each.path)
   const steps = [
     `lockstep doctor ${config} --probe LOGIN   (a test account: tries a lock and takes it back)`,
     `lockstep shims install DIR ${config}      (DIR: privacyIDEA's script directory)`,
     `lockstep serve ${config}`,
   ]
-  const root = process.getuid?.() === 0
-  if (root && !given)
-    steps.unshift(
-      `give the secrets to the user that Lockstep will run as: chown USER ${dirname(request.file)}/ldap-password`,
-    )
+  const isRoot = process.getuid?.() === 0
+  if (isRoot && !isGiven && secrets.length > 0) {
+    steps.unshift(`chown USER ${secrets.join(' ')}   (USER: who Lockstep will run as)`)
+  }
   return steps
 }

@@ -3,6 +3,9 @@ import { parseHoldName, parseSerial, splitAccountKey, type AccountKey } from '..
 import { writePending } from '../reconcile/ledger.ts'
 import type { System } from './system.ts'
 
+/** What of the system is needed here. */
+export type FolderSystem = Pick<System, 'store' | 'ldif' | 'clock'>
+
 /**
  * At a start, when nobody else is at work: makes the waiting files fit the record. A crash may have left a file too
  * much (its change never happened) or too few (lost before it was written anew). A file of an account that the record
@@ -19,7 +22,7 @@ const PAGE = 500
 const STRANGERS_MAX = 100
 
 /** The folder `unlock/` and the forward files of `lock/`. */
-export async function recoverUnlocks(system: System): Promise<FolderReport> {
+export async function recoverUnlocks(system: FolderSystem): Promise<FolderReport> {
   const { store, ldif, clock } = system
   const there = new Set(await ldif.listPending('unlock'))
   const wanted = new Set<string>()
@@ -47,8 +50,8 @@ export async function recoverUnlocks(system: System): Promise<FolderReport> {
   return { removed, written, strangers }
 }
 
-/** The folder `unregister/`: files whose registration never happened, or is over. */
-export async function recoverUnregisters(system: System): Promise<FolderReport> {
+/** The folder `unregister/`: files whose registration never happened, or is over. Others may be at work meanwhile. */
+export async function recoverUnregisters(system: FolderSystem): Promise<FolderReport> {
   const { store, ldif } = system
   const strangers: string[] = []
   let removed = 0
@@ -61,17 +64,27 @@ export async function recoverUnregisters(system: System): Promise<FolderReport> 
       if (serial === null) continue
       const key = await ownerOf(system, 'unregister', text)
       if (key === null) addStranger(strangers, `unregister/${text}.ldif`)
-      else if (!(await store.upkeep.pendingNamesOf(key)).includes(text)) {
-        await ldif.dropPending('unregister', serial, 'superseded')
-        removed++
-      }
+      else
+        await store.processLock.whileIdle(key, async () => {
+          if (!(await isOver(system, key, text))) return
+          await ldif.dropPending('unregister', serial, 'superseded')
+          removed++
+        })
     }
   }
   return { removed, written: 0, strangers }
 }
 
+/** Looked at again while nobody works on the account: a new registration may have come. */
+async function isOver({ store }: FolderSystem, key: AccountKey, serial: string): Promise<boolean> {
+  if ((await store.upkeep.assignedOf([serial])).has(serial)) return false
+  if ((await store.upkeep.pendingNamesOf(key)).includes(serial)) return false
+  // Held back (a pause, a dry run), the serial still stands there.
+  return (await store.reports.find(key, 1))[0]?.standing === 'in-step'
+}
+
 /** The account that a waiting file names, where the record knows it. */
-async function ownerOf(system: System, folder: 'unlock' | 'unregister', name: string): Promise<AccountKey | null> {
+async function ownerOf(system: FolderSystem, folder: 'unlock' | 'unregister', name: string): Promise<AccountKey | null> {
   const text = await system.ldif.readPending(folder, name)
   if (text === null) return null
   try {

@@ -33,8 +33,10 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
   await processLock.becomeDaemon()
   opened.defer(() => processLock.resign())
   await processLock.freeDeadLeases()
-  const isAlone = !(await processLock.othersAtWork())
+  opened.defer(() => processLock.leave())
+  const isAlone = await processLock.enter()
   if (isAlone) tellFolders(log, await recoverUnlocks(system))
+  await processLock.prepared()
   await system.store.upkeep.markUnsettled(systemClock.nowMs())
 
   const engine = startEngine(system, log)
@@ -79,6 +81,8 @@ async function untilStopped(system: System, engine: Engine, { log, stop }: Serve
     every(HEARTBEAT_MS, log, async () => {
       try {
         await store.processLock.beat()
+        // What a drain that was killed had in its hands goes on here.
+        await store.processLock.freeDeadLeases()
       } catch (thrown) {
         if (toAppError(thrown).code === 'already-running') ended.abort()
         throw thrown

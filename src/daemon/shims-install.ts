@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process'
 import { constants } from 'node:fs'
 import { access, chmod, chown, lstat, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
-import { isAbsolute, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { AppError, toAppError } from '../core/error.ts'
+import { AppError, type ErrorCode } from '../core/error.ts'
 import { TOKEN_EVENT_KINDS } from '../core/event.ts'
 
 /** Puts the four shims into privacyIDEA's script directory, and makes the spool that they write into. */
@@ -34,16 +34,18 @@ export interface ShimsInstalled {
   readonly dir: string
   readonly scripts: readonly { readonly path: string; readonly action: 'written' | 'unchanged' }[]
   readonly spool: string
-  readonly folders: readonly {
-    readonly path: string
-    /** Octal, as `ls` and `chmod` write it. */
-    readonly mode: string
-    readonly uid: number
-    readonly gid: number
-    readonly action: 'created' | 'corrected' | 'unchanged'
-  }[]
+  readonly folders: readonly Folder[]
   /** What is left for a person to do, a line each. */
   readonly nextSteps: readonly string[]
+}
+
+interface Folder {
+  readonly path: string
+  /** Octal, as `chmod` takes it. */
+  readonly mode: string
+  readonly uid: number
+  readonly gid: number
+  readonly action: 'created' | 'corrected' | 'unchanged'
 }
 
 /** May be repeated. Fails with `usage`, `file-not-permitted`, `file-io`, `disk-full`; nothing of others is overwritten. */
@@ -55,7 +57,7 @@ export async function installShims(request: ShimsRequest): Promise<ShimsInstalle
   const paths = TOKEN_EVENT_KINDS.map((kind) => join(dir, `lockstep-${kind}`))
   for (const path of paths) await checkOurs(path)
   const ids = await wantedIds(request)
-  const folders: ShimsInstalled['folders'][number][] = []
+  const folders: Folder[] = []
   for (const [path, mode] of [
     [spool, SPOOL_MODE],
     [join(spool, 'tmp'), INBOX_MODE],
@@ -65,7 +67,7 @@ export async function installShims(request: ShimsRequest): Promise<ShimsInstalle
   }
   const scripts: ShimsInstalled['scripts'][number][] = []
   for (const path of paths) scripts.push({ path, action: await writeScript(path, text) })
-  return { dir, scripts, spool, folders, nextSteps: nextSteps(request, folders) }
+  return { dir, scripts, spool, folders, nextSteps: await nextSteps(request, ids, folders) }
 }
 
 function checkPath(spool: string): void {
@@ -138,18 +140,20 @@ interface Ids {
   readonly gid: number
 }
 
+/** An owner that somebody gave the spool stays: the service runs as that user. */
 async function wantedIds(request: ShimsRequest): Promise<Ids> {
-  const own: Ids = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
-  const uid = own.uid === 0 ? ((await lookUp('passwd', USUAL_OWNER)) ?? own.uid) : own.uid
-  if (request.group !== null) {
-    const gid = /^\d{1,9}$/.test(request.group) ? Number(request.group) : await lookUp('group', request.group)
-    if (gid !== null) return { uid, gid }
-    throw new AppError('usage', `There is no group ${JSON.stringify(request.group)}.`, {
-      hint: 'Name the group that privacyIDEA runs under: `ps -o group= -C gunicorn` or `-C apache2` shows it.',
-    })
+  const ownUid = process.getuid?.() ?? 0
+  const spool = await lstat(request.spool).catch(() => null)
+  const keptUid = spool !== null && spool.uid !== 0 ? spool.uid : null
+  const uid = keptUid ?? (ownUid === 0 ? await lookUp('passwd', USUAL_OWNER) : null) ?? ownUid
+  if (request.group === null) {
+    return { uid, gid: (await lookUp('group', USUAL_GROUP)) ?? (await stat(request.dir)).gid }
   }
-  const gid = (await lookUp('group', USUAL_GROUP)) ?? (await stat(request.dir)).gid
-  return { uid, gid }
+  const gid = /^\d{1,9}$/.test(request.group) ? Number(request.group) : await lookUp('group', request.group)
+  if (gid !== null) return { uid, gid }
+  throw new AppError('usage', `There is no group ${JSON.stringify(request.group)}.`, {
+    hint: 'Name the group that privacyIDEA runs under: `ps -eo group,args | grep -i privacyidea` shows it.',
+  })
 }
 
 /** The number of a user or group from the system's databases, LDAP included; null when there is none. */
@@ -163,18 +167,27 @@ async function lookUp(database: 'passwd' | 'group', name: string): Promise<numbe
   }
 }
 
-async function makeFolder(path: string, mode: number, ids: Ids): Promise<ShimsInstalled['folders'][number]> {
+async function makeFolder(path: string, mode: number, ids: Ids): Promise<Folder> {
   try {
-    const made = await mkdir(path, { recursive: true, mode: 0o700 })
+    await mkdir(dirname(path), { recursive: true, mode: 0o755 })
+    const isNew = await mkdir(path, { mode: 0o700 }).then(
+      () => true,
+      (thrown: unknown) => {
+        if (errorCode(thrown) === 'EEXIST') return false
+        throw thrown
+      },
+    )
     const before = await lstat(path)
-    if (!before.isDirectory()) throw new AppError('file-not-permitted', `${path} is there and is no folder.`)
-    const owned = before.uid === ids.uid && before.gid === ids.gid
-    if (!owned) await giveTo(path, before.uid, ids)
+    if (!before.isDirectory()) {
+      throw new AppError('file-not-permitted', `${path} is there and is no folder.`, { hint: 'Move it away.' })
+    }
+    const isOwned = before.uid === ids.uid && before.gid === ids.gid
+    const isRight = isOwned && (before.mode & 0o7777) === mode
+    if (!isOwned) await giveTo(path, before.uid, ids)
     // After chown, which clears special bits.
-    if (!owned || (before.mode & 0o7777) !== mode) await chmod(path, mode)
+    if (!isRight) await chmod(path, mode)
     const after = await lstat(path)
-    const changed = !owned || (before.mode & 0o7777) !== mode
-    const action = made !== undefined ? 'created' : changed ? 'corrected' : 'unchanged'
+    const action = isNew ? 'created' : isRight ? 'unchanged' : 'corrected'
     return { path, mode: (after.mode & 0o7777).toString(8).padStart(4, '0'), uid: after.uid, gid: after.gid, action }
   } catch (thrown) {
     throw fileError(thrown, `make the folder ${path}`)
@@ -218,26 +231,37 @@ async function writeDurably(path: string, text: string): Promise<void> {
   await file.sync()
 }
 
-function nextSteps(request: ShimsRequest, folders: ShimsInstalled['folders']): string[] {
+async function nextSteps(request: ShimsRequest, ids: Ids, folders: readonly Folder[]): Promise<string[]> {
   const steps: string[] = []
-  const foreign = folders.filter((folder) => folder.gid === 0)
-  if (foreign.length > 0) {
-    const paths = foreign.map((folder) => shellQuote(folder.path)).join(' ')
-    steps.push(`Give the spool to privacyIDEA's group, or its events are refused: chgrp GROUP ${paths}`)
+  const paths = folders.map((folder) => shellQuote(folder.path)).join(' ')
+  if (ids.gid === 0) steps.push(`Name privacyIDEA's group, or its events are refused: chgrp GROUP ${paths}`)
+  else if (folders.some((folder) => folder.gid !== ids.gid || folder.uid !== ids.uid)) {
+    steps.push(`Run this as root, since only root may give a folder away: chown ${ids.uid}:${ids.gid} ${paths}`)
   }
-  const wanted = request.group !== null && /^\d+$/.test(request.group) ? Number(request.group) : null
-  if (process.getuid?.() !== 0 && (wanted === null || folders.some((folder) => folder.gid !== wanted))) {
-    steps.push("Run this again as root where the spool's group is not privacyIDEA's: only root may give a folder away.")
+  for (const path of await closedParents(request.spool, ids.gid)) {
+    steps.push(`Let privacyIDEA's user pass through ${path}, or its events are refused: chmod o+x ${shellQuote(path)}`)
   }
-  steps.push(
-    'In privacyIDEA bind, with position post and the options serial, user, realm, logged_in_user and logged_in_role:',
-    '  lockstep-register    token_init, token_assign',
-    '  lockstep-lock        validate_check, with the condition token_locked = True',
-    '  lockstep-unlock      token_reset, token_set, with the condition token_locked = False',
-    '  lockstep-unregister  token_unassign, token_delete',
-    'Then run `lockstep serve`, or `lockstep drain` from cron.',
-  )
-  return steps
+  return [...steps, ...BINDINGS]
+}
+
+const BINDINGS: readonly string[] = [
+  'In privacyIDEA bind, with position post and the options serial, user, realm, logged_in_user and logged_in_role:',
+  '  lockstep-register    token_init, token_assign',
+  '  lockstep-lock        validate_check, with the condition token_locked = True',
+  '  lockstep-unlock      token_reset, token_set, with the condition token_locked = False',
+  '  lockstep-unlock      validate_check, with the condition result_value = True',
+  '  lockstep-unregister  token_unassign, token_delete',
+  'Then run `lockstep serve`, or `lockstep drain` from cron.',
+]
+
+async function closedParents(spool: string, gid: number): Promise<string[]> {
+  const closed: string[] = []
+  for (let path = dirname(spool); path !== dirname(path); path = dirname(path)) {
+    const found = await stat(path)
+    const isOpen = (found.mode & 0o001) !== 0 || (found.gid === gid && (found.mode & 0o010) !== 0)
+    if (!isOpen) closed.push(path)
+  }
+  return closed
 }
 
 function errorCode(thrown: unknown): string {
@@ -245,22 +269,17 @@ function errorCode(thrown: unknown): string {
 }
 
 function fileError(thrown: unknown, what: string): AppError {
-  const code = errorCode(thrown)
-  if (code === 'EACCES' || code === 'EPERM') {
-    return new AppError('file-not-permitted', `No permission to ${what}.`, { cause: thrown, hint: 'Run it as root.' })
-  }
-  if (code === 'EROFS') {
-    return new AppError('file-not-permitted', `Cannot ${what}: the file system is read-only.`, {
-      cause: thrown,
-      hint: 'Mount it for writing.',
-    })
-  }
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new AppError('disk-full', `Cannot ${what}: the disk is full.`, {
-      cause: thrown,
-      hint: 'Make room and try again.',
-    })
-  }
   if (thrown instanceof AppError) return thrown
-  return toAppError(new AppError('file-io', `Cannot ${what}${code === '' ? '' : ` (${code})`}.`, { cause: thrown }))
+  const code = errorCode(thrown)
+  const [errorOf, why, hint] = REASONS[code] ?? ['file-io', code, 'See what stands there.']
+  return new AppError(errorOf, `Cannot ${what}: ${why}.`, { hint, cause: thrown })
+}
+
+const REASONS: Readonly<Record<string, readonly [ErrorCode, string, string]>> = {
+  EACCES: ['file-not-permitted', 'no permission', 'Run it as root.'],
+  EPERM: ['file-not-permitted', 'no permission', 'Run it as root.'],
+  EROFS: ['file-not-permitted', 'the file system is read-only', 'Mount it for writing.'],
+  ENOTDIR: ['file-io', 'a part of the path is no folder', 'Name another one.'],
+  ENOSPC: ['disk-full', 'the disk is full', 'Make room and try again.'],
+  EDQUOT: ['disk-full', 'the quota is used up', 'Make room and try again.'],
 }

@@ -38,6 +38,8 @@ export class Connection {
   readonly openedMs: number
   /** Operations that were handed out and are not over. */
   inFlight = 0
+  /** Walks that come back for another page. */
+  holders = 0
   readonly #client: Client
   readonly #socket: Socket
   readonly #settings: DirectorySettings
@@ -55,15 +57,7 @@ export class Connection {
     this.openedMs = performance.now()
     this.#settings = settings
     this.#socket = socket
-    let isTaken = false
-    this.#client = new Client({
-      url: 'ldap://handed.over',
-      createConnection: () => {
-        if (isTaken) throw this.#gone()
-        isTaken = true
-        return socket
-      },
-    })
+    this.#client = clientOn(socket, () => this.#gone())
     this.#closed = new Promise((resolve) => {
       socket.once('close', () => {
         this.#isOpen = false
@@ -88,6 +82,11 @@ export class Connection {
     } finally {
       clearTimeout(deadline)
     }
+  }
+
+  /** Who the server took us for at the bind, as in `dn:cn=lockstep,…`; null: it does not tell. */
+  get identity(): string | null {
+    return this.#identity
   }
 
   get isOpen(): boolean {
@@ -280,6 +279,17 @@ export class Connection {
   #attempt(kind: Attempt['kind'], dn: string, attributes: readonly string[] = []): Attempt {
     return { directory: this.#settings.name, url: this.server.url, kind, dn, attributes }
   }
+}
+
+/** A client of ldapts on a connection that is open already; it never opens another one by itself. */
+export function clientOn(socket: Socket, gone: () => Error): Client {
+  let isTaken = false
+  const createConnection = (): Socket => {
+    if (isTaken) throw gone()
+    isTaken = true
+    return socket
+  }
+  return new Client({ url: 'ldap://handed.over', createConnection })
 }
 
 function toLdapChange(modification: Modification): LdapChange {

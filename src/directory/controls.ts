@@ -4,6 +4,7 @@ export const POST_READ_OID = '1.3.6.1.1.13.2'
 export const ASSERTION_OID = '1.3.6.1.1.12'
 export const PASSWORD_POLICY_OID = '1.3.6.1.4.1.42.2.27.8.5.1'
 export const PAGED_RESULTS_OID = '1.2.840.113556.1.4.319'
+export const START_TLS_OID = '1.3.6.1.4.1.1466.20037'
 export const WHO_AM_I_OID = '1.3.6.1.4.1.4203.1.11.3'
 
 const OCTET_STRING = 0x04

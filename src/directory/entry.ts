@@ -78,6 +78,13 @@ export function fromWire(entry: WireEntry, names: AttributeNames): ReadEntry {
   return new ReadEntry(entry.dn, names, values)
 }
 
+/** The values of one attribute of any entry, whatever the case of its name. */
+export function valuesIn(entry: Entry | undefined, name: string): AttributeValue[] {
+  const lower = name.toLowerCase()
+  const raw = Object.entries(entry ?? {}).find(([each]) => each.toLowerCase() === lower)?.[1] ?? []
+  return (Array.isArray(raw) ? raw : [raw]).map(valueOf)
+}
+
 /** Bytes are copied, so that they do not keep a whole network buffer in memory. */
 function valueOf(raw: Buffer | string): AttributeValue {
   if (typeof raw === 'string') return raw

@@ -13,11 +13,14 @@ import { customDriver } from './custom.ts'
 import { idFilter, markedFilter, searchProven, serialFilter } from './directory-searches.ts'
 import { normalDn } from './dn.ts'
 import type { LockDriver, PlaceElsewhere } from './driver.ts'
+import { valuesIn } from './entry.ts'
 import { compileFilter, type FilterTemplate } from './filter.ts'
 import { openldapDriver } from './openldap.ts'
 import { PolicyReader } from './password-policy.ts'
 import { Pool, type PoolTimes } from './pool.ts'
 import { ReadingCache } from './reading-cache.ts'
+import { resultCodeOf } from './result-code.ts'
+import { searchLine } from './search-line.ts'
 import { FactsReader } from './server-facts.ts'
 
 export interface Carrier {
@@ -28,8 +31,12 @@ export type Carriers = Readonly<Record<string, readonly Carrier[]>>
 
 /** Other accounts with the same serial at most; more would say nothing new. */
 const CARRIERS_MAX = 10
+/** Where serials stand among other text, a search also finds longer ones that hold the one asked for. */
+const SIMILAR_MAX = 1000
 const READINGS_MAX = 4096
 const PAGE_ENTRIES = 500
+/** LDAP result 12: another server answers now, which knows less than the one that was asked for its facts. */
+const UNSUPPORTED_CONTROL = 12
 const NO_ATTRIBUTES = ['1.1']
 
 /** One directory of the configuration: what the port promises, for the accounts in it. */
@@ -71,7 +78,7 @@ export class LdapDirectory {
         'unknown-user',
         `directory ${this.settings.name} has no account for this login below ${this.settings.base}`,
         {
-          hint: 'Check userFilter and base, and that the user exists; it is tried again by itself.',
+          hint: `Check userFilter, base and that the user exists. What the directory says: ${searchLine(this.settings, login, realm)}`,
         },
       )
     }
@@ -90,9 +97,10 @@ export class LdapDirectory {
   async findBySerial(serial: Serial): Promise<FoundAccount[]> {
     const reader = await this.reader()
     const atMs = this.#clock.nowMs()
-    const entries = await this.#search(reader, serialFilter(this.settings, reader, serial), CARRIERS_MAX)
+    const filter = serialFilter(this.settings, reader, serial)
+    const entries = await this.#search(reader, filter, reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX)
     const found = entries.map((entry) => reader.found(this.#keep(reader.fromSearch(entry), atMs)))
-    return found.filter((account) => account.serials.includes(serial))
+    return found.filter((account) => account.serials.includes(serial)).slice(0, CARRIERS_MAX)
   }
 
   async observe(key: AccountKey, carriersOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState> {
@@ -110,6 +118,7 @@ export class LdapDirectory {
       after = await writeChange(this.pool, this.settings, reader, change)
     } catch (error) {
       this.#readings.drop(change.key)
+      if (error instanceof AppError && resultCodeOf(error.cause) === UNSUPPORTED_CONTROL) this.facts.forget()
       if (error instanceof AppError && error.code === 'entry-not-found') throw await this.#movedOrGone(reader, change)
       throw error
     }
@@ -136,8 +145,8 @@ export class LdapDirectory {
       }
     }
     for (const place of this.driver.markedElsewhere()) {
-      for (const name of await this.#textsAt(place.dn, place.attribute)) {
-        const account = await this.#accountNamed(reader, place.names, name)
+      for (const name of await this.#allValuesAt(reader, place.dn, place.attribute)) {
+        const account = await this.#accountNamed(reader, place.names, String(name))
         if (account === null || seen.has(account.key)) continue
         seen.add(account.key)
         yield await this.#complete(reader, account, {})
@@ -192,12 +201,16 @@ export class LdapDirectory {
     const atMs = this.#clock.nowMs()
     const filters = serials.map((serial) => serialFilter(this.settings, reader, serial))
     const filter = new OrFilter({ filters: [idFilter(this.settings, key), ...filters] })
-    const entries = await this.#search(reader, filter, 1 + CARRIERS_MAX * serials.length)
+    const entries = await this.#search(
+      reader,
+      filter,
+      1 + (reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX) * serials.length,
+    )
     const accounts = entries.map((entry) => this.#keep(reader.fromSearch(entry), atMs))
     const own = accounts.find((account) => account.key === key) ?? (await this.#read(reader, key))
     const others = accounts.filter((account) => account.key !== key).map((account) => reader.found(account))
     const carriers = serials.map((serial) => {
-      const carrying = others.filter((account) => account.serials.includes(serial))
+      const carrying = others.filter((account) => account.serials.includes(serial)).slice(0, CARRIERS_MAX)
       return [serial, carrying.map((account) => ({ key: account.key, dn: account.dn }))] as const
     })
     return this.#complete(reader, own, Object.fromEntries(carriers))
@@ -206,7 +219,7 @@ export class LdapDirectory {
   async #complete(reader: AccountReader, account: Account, carriedElsewhere: Carriers): Promise<ObservedState> {
     const { settings, driver } = this
     const places = driver.placesElsewhere(account)
-    const elsewhere = places.length === 0 ? [] : await Promise.all(places.map((place) => this.#valuesAt(place)))
+    const elsewhere = places.length === 0 ? [] : await Promise.all(places.map((place) => this.#valuesAt(reader, place)))
     const policies = driver.needsPolicies ? (this.policies.fresh ?? (await this.policies.read(reader.facts))) : null
     return {
       key: account.key,
@@ -238,8 +251,8 @@ export class LdapDirectory {
   }
 
   /** What stands in another entry, as far as it matters for the account. */
-  async #valuesAt(place: PlaceElsewhere): Promise<readonly AttributeValue[]> {
-    if (place.values === null) return this.#textsAt(place.dn, place.attribute)
+  async #valuesAt(reader: AccountReader, place: PlaceElsewhere): Promise<readonly AttributeValue[]> {
+    if (place.values === null) return this.#allValuesAt(reader, place.dn, place.attribute)
     const found = place.values.map(async (value) => {
       const filter = new EqualityFilter({ attribute: place.attribute, value })
       const request = {
@@ -256,13 +269,19 @@ export class LdapDirectory {
     return place.values.filter((_, index) => present[index])
   }
 
-  async #textsAt(dn: Dn, attribute: string): Promise<string[]> {
+  async #allValuesAt(reader: AccountReader, dn: Dn, attribute: string): Promise<AttributeValue[]> {
+    const canonical = reader.facts.canonical(attribute)
     const filter = new PresenceFilter({ attribute: 'objectClass' })
-    const request = { base: dn, scope: 'base' as const, filter, attributes: [attribute], bytesOf: [], sizeMax: 1 }
+    const request = {
+      base: dn,
+      scope: 'base' as const,
+      filter,
+      attributes: [attribute],
+      bytesOf: [canonical],
+      sizeMax: 1,
+    }
     const [entry] = await this.pool.read((connection) => connection.search(request))
-    const values =
-      Object.entries(entry ?? {}).find(([name]) => name.toLowerCase() === attribute.toLowerCase())?.[1] ?? []
-    return (Array.isArray(values) ? values : [values]).map(String)
+    return valuesIn(entry, canonical)
   }
 
   async #accountNamed(reader: AccountReader, kind: 'dn' | 'login', name: string): Promise<Account | null> {

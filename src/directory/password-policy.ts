@@ -4,6 +4,7 @@ import { AppError } from '../core/error.ts'
 import type { Clock } from '../ports/clock.ts'
 import { normalDn } from './dn.ts'
 import type { Pool } from './pool.ts'
+import { resultCodeOf } from './result-code.ts'
 import { namingContextOf, textsOf, type ServerFacts } from './server-facts.ts'
 
 /** An entry of class `pwdPolicy` (draft-behera-ldap-password-policy-10, 5.2), as far as locking goes. */
@@ -77,7 +78,7 @@ export class PolicyReader {
     }
   }
 
-  /** Null where it may not be read, or is not there. */
+  /** Null where it may not be read, is not there, or takes the server too long. */
   async #search(
     base: string,
     filter: OrFilter | EqualityFilter,
@@ -88,13 +89,18 @@ export class PolicyReader {
     try {
       return await this.#pool.read((connection) => connection.search(request))
     } catch (error) {
-      if (error instanceof AppError && UNREADABLE.has(error.code)) return null
+      if (error instanceof AppError && resultCodeOf(error.cause) !== null && UNREADABLE.has(error.code)) return null
       throw error
     }
   }
 }
 
-const UNREADABLE: ReadonlySet<string> = new Set(['entry-not-found', 'directory-not-permitted', 'directory-refused'])
+const UNREADABLE: ReadonlySet<string> = new Set([
+  'entry-not-found',
+  'directory-not-permitted',
+  'directory-refused',
+  'directory-timeout',
+])
 const CONFIG_FILTER = new OrFilter({
   filters: [
     new PresenceFilter({ attribute: 'olcSuffix' }),

@@ -9,8 +9,9 @@ export interface PoolTimes {
   /** Connecting again waits at first and at most so long; in between it doubles. */
   readonly backoffFirstMs: number
   readonly backoffMaxMs: number
-  /** After a refused bind, so that the account is not locked out by trying. */
-  readonly bindRefusedBackoffMs: number
+  /** After a refused bind it waits longer, so that the account is not locked out by trying. */
+  readonly bindRefusedFirstMs: number
+  readonly bindRefusedMaxMs: number
   /** On another server than the first, the ones before it are tried again after so long. */
   readonly failbackMs: number
 }
@@ -18,12 +19,14 @@ export interface PoolTimes {
 export const POOL_TIMES: PoolTimes = {
   backoffFirstMs: 100,
   backoffMaxMs: 5000,
-  bindRefusedBackoffMs: 5000,
+  bindRefusedFirstMs: 5000,
+  bindRefusedMaxMs: 60_000,
   failbackMs: 60_000,
 }
 
 /** Operations that wait for a free connection at most. */
 const WAITERS_MAX = 4096
+const DOUBLINGS_MAX = 16
 
 interface Waiter {
   readonly resolve: (connection: Connection) => void
@@ -82,13 +85,16 @@ export class Pool {
     }
   }
 
-  /** A connection for a walk of many pages. */
+  /** A connection for a walk of many pages. It stays open for it, and others may use it between the pages. */
   async *hold<Item>(call: (connection: Connection) => AsyncIterable<Item>): AsyncGenerator<Item> {
     const connection = await this.#acquire()
+    connection.holders += 1
+    this.#release(connection)
     try {
       yield* call(connection)
     } finally {
-      this.#release(connection)
+      connection.holders -= 1
+      this.#closeIfLeft(connection)
     }
   }
 
@@ -126,7 +132,7 @@ export class Pool {
   #release(connection: Connection): void {
     connection.inFlight -= 1
     if (this.#waiters.length > 0) this.#dispatch()
-    if (connection.inFlight === 0 && !this.#connections.includes(connection)) this.#close(connection)
+    this.#closeIfLeft(connection)
   }
 
   #enqueue(): Promise<Connection> {
@@ -172,8 +178,8 @@ export class Pool {
   /** Connects, unless the last try failed only just now: then everybody is told why. */
   #connectOrFail(): void {
     const waitMs = this.#retryAtMs - this.#clock.nowMs()
-    const isBackingOff = this.#failure !== null && waitMs > 0 && waitMs <= this.#times.backoffMaxMs * 2
-    if (isBackingOff && this.#failure !== null) throw again(this.#failure)
+    const isClockSane = waitMs <= this.#times.bindRefusedMaxMs
+    if (this.#failure !== null && waitMs > 0 && isClockSane) throw again(this.#failure)
     this.#connect(this.#servers)
   }
 
@@ -191,7 +197,7 @@ export class Pool {
     this.#failbackAtMs = nowMs + this.#times.failbackMs
     this.#connecting = this.#tryServers(this.#servers.slice(0, this.#servers.indexOf(connection.server)))
       .then((fresh) => {
-        for (const old of this.#connections.splice(0)) this.#retire(old)
+        for (const old of this.#connections.splice(0)) this.#closeIfLeft(old)
         this.#add(fresh)
       })
       .catch(() => undefined)
@@ -227,7 +233,7 @@ export class Pool {
   }
 
   #add(connection: Connection): void {
-    if (this.#isDisposed) return this.#retire(connection)
+    if (this.#isDisposed) return this.#close(connection)
     this.#connections.push(connection)
     void connection.closed.then(() => this.#remove(connection))
     this.#dispatch()
@@ -243,15 +249,18 @@ export class Pool {
   #failed(error: AppError): void {
     this.#failure = error
     this.#failures += 1
-    const { backoffFirstMs, backoffMaxMs, bindRefusedBackoffMs } = this.#times
-    const doubled = Math.min(backoffMaxMs, backoffFirstMs * 2 ** Math.min(this.#failures - 1, 16))
-    const fullMs = error.code === 'directory-bind-refused' ? Math.max(doubled, bindRefusedBackoffMs) : doubled
+    const isRefused = error.code === 'directory-bind-refused'
+    const firstMs = isRefused ? this.#times.bindRefusedFirstMs : this.#times.backoffFirstMs
+    const maxMs = isRefused ? this.#times.bindRefusedMaxMs : this.#times.backoffMaxMs
+    const fullMs = Math.min(maxMs, firstMs * 2 ** Math.min(this.#failures - 1, DOUBLINGS_MAX))
     this.#retryAtMs = this.#clock.nowMs() + fullMs * (0.5 + 0.5 * this.#clock.random())
     if (this.#connections.length === 0) this.#rejectWaiters(error)
   }
 
-  #retire(connection: Connection): void {
-    if (connection.inFlight === 0) this.#close(connection)
+  /** A connection that was taken out of use is closed once nobody needs it. */
+  #closeIfLeft(connection: Connection): void {
+    const isNeeded = connection.inFlight > 0 || connection.holders > 0
+    if (!isNeeded && !this.#connections.includes(connection)) this.#close(connection)
   }
 
   #close(connection: Connection): void {

@@ -34,10 +34,25 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
     text: 'the server no longer takes the connection for authenticated',
     hint: 'The connection is opened anew by itself; check proxies between here and the server.',
   },
+  4: {
+    code: 'directory-refused',
+    text: 'the server returned a part only, because of its size limit',
+    hint: 'Raise the limit for the account that Lockstep binds as (OpenLDAP: olcLimits).',
+  },
   10: {
     code: 'directory-refused',
     text: 'the server refers to another one (a read-only replica does)',
     hint: 'Put the URL of the provider into urls.',
+  },
+  11: {
+    code: 'directory-refused',
+    text: 'the search goes beyond a limit of the server',
+    hint: 'Raise the limits for the account that Lockstep binds as, and index the attributes of the filter.',
+  },
+  12: {
+    code: 'directory-refused',
+    text: 'the server does not support a control that another one of urls did',
+    hint: 'It is tried again by itself without; better use servers of the same kind.',
   },
   13: {
     code: 'directory-tls',

@@ -1,21 +1,27 @@
-import type { Entry } from 'ldapts'
-import { PresenceFilter, EqualityFilter } from 'ldapts'
+import { EqualityFilter, PresenceFilter, type Entry } from 'ldapts'
 import type { Clock } from '../ports/clock.ts'
 import { AppError } from '../core/error.ts'
-import { ASSERTION_OID, PASSWORD_POLICY_OID, POST_READ_OID } from './controls.ts'
+import { ASSERTION_OID, PAGED_RESULTS_OID, PASSWORD_POLICY_OID, POST_READ_OID, START_TLS_OID } from './controls.ts'
 import { isWithin, normalDn } from './dn.ts'
 import type { Pool } from './pool.ts'
 
-/** What a server says of itself (RFC 4512, 5.1) and of the attributes that we use (4.2). */
-export interface ServerFacts {
+/** What a server says of itself (RFC 4512, 5.1). */
+export interface RootFacts {
+  /** As in `OpenLDAP`; '' when it does not tell. */
   readonly vendor: string
   readonly namingContexts: readonly string[]
   /** Object identifiers; null: the server does not tell. */
   readonly controls: readonly string[] | null
   readonly hasPostRead: boolean
   readonly hasAssertion: boolean
+  readonly hasPaging: boolean
+  readonly hasStartTls: boolean
   /** Whether the password policy module is loaded; null: not known. */
   readonly hasPasswordPolicy: boolean | null
+}
+
+/** The same, and the schema (4.2) of the attributes that we use. */
+export interface ServerFacts extends RootFacts {
   /** The server's spelling of an attribute's name; the name itself where the schema cannot be read. */
   canonical(name: string): string
   isSingleValued(name: string): boolean
@@ -50,6 +56,10 @@ export class FactsReader {
   get fresh(): ServerFacts | null {
     const ageMs = this.#clock.nowMs() - this.#atMs
     return ageMs >= 0 && ageMs < FACTS_MAX_AGE_MS ? this.#facts : null
+  }
+
+  forget(): void {
+    this.#facts = null
   }
 
   async read(): Promise<ServerFacts> {
@@ -87,27 +97,36 @@ export class FactsReader {
   }
 }
 
-const ROOT_ATTRIBUTES = [
+export const ROOT_ATTRIBUTES = [
   'vendorName',
   'vendorVersion',
   'objectClass',
   'namingContexts',
   'supportedControl',
+  'supportedExtension',
   'subschemaSubentry',
 ]
 
-function factsFrom(root: Entry | null, schema: Entry | null, wanted: readonly string[]): ServerFacts {
+export function rootFactsFrom(root: Entry | null): RootFacts {
   const controls = textsOf(root, 'supportedControl')
   const has = (oid: string): boolean => controls.includes(oid)
-  const types = schema === null ? null : attributeTypes(textsOf(schema, 'attributeTypes'), wanted)
-  const typeOf = (name: string): AttributeType | undefined => types?.get(name.toLowerCase())
   return {
     vendor: vendorOf(root),
     namingContexts: textsOf(root, 'namingContexts'),
     controls: controls.length > 0 ? controls : null,
     hasPostRead: has(POST_READ_OID),
     hasAssertion: has(ASSERTION_OID),
+    hasPaging: has(PAGED_RESULTS_OID),
+    hasStartTls: textsOf(root, 'supportedExtension').includes(START_TLS_OID),
     hasPasswordPolicy: controls.length > 0 ? has(PASSWORD_POLICY_OID) : null,
+  }
+}
+
+function factsFrom(root: Entry | null, schema: Entry | null, wanted: readonly string[]): ServerFacts {
+  const types = schema === null ? null : attributeTypes(textsOf(schema, 'attributeTypes'), wanted)
+  const typeOf = (name: string): AttributeType | undefined => types?.get(name.toLowerCase())
+  return {
+    ...rootFactsFrom(root),
     canonical: (name) => typeOf(name)?.canonical ?? name,
     isSingleValued: (name) => typeOf(name)?.isSingleValued ?? false,
     isKnown: (name) => (types === null ? null : types.has(name.toLowerCase())),

@@ -13,13 +13,19 @@ export interface Server {
   readonly security: 'tls' | 'start-tls' | 'plain'
 }
 
+/** What it takes to open a connection, before there is anybody to bind as. */
+export type SocketSettings = Pick<
+  DirectorySettings,
+  'name' | 'startTls' | 'caFile' | 'tlsServerName' | 'connectTimeoutMs'
+>
+
 const KEEP_ALIVE_AFTER_MS = 60_000
 
 /**
  * Reads a URL of the configuration. An `ldap://` URL is secured by StartTLS before the bind unless `startTls` is `off`
  * or the address is loopback; on loopback it is secured too where a CA is configured.
  */
-export function serverOf(url: string, settings: DirectorySettings): Server {
+export function serverOf(url: string, settings: SocketSettings): Server {
   const parsed = URL.canParse(url) ? new URL(url) : null
   if (parsed === null || (parsed.protocol !== 'ldap:' && parsed.protocol !== 'ldaps:')) {
     throw new AppError('config-invalid', `directory ${settings.name}: "${url}" is not an ldap:// or ldaps:// URL`, {
@@ -41,7 +47,7 @@ export function isLoopback(host: string): boolean {
  * Opens the connection and secures it; each step takes `connectTimeoutMs` at most.
  * Fails with `directory-unreachable`, `directory-timeout`, `directory-tls`.
  */
-export async function openSocket(server: Server, settings: DirectorySettings): Promise<Socket> {
+export async function openSocket(server: Server, settings: SocketSettings): Promise<Socket> {
   const what = `directory ${settings.name}: ${server.url}`
   const tls = server.security === 'plain' ? null : await tlsOptions(server, settings)
   const first = server.security === 'tls' && tls !== null ? connectTls(tls) : connect(server.port, server.host)
@@ -60,7 +66,7 @@ export async function openSocket(server: Server, settings: DirectorySettings): P
   }
 }
 
-async function tlsOptions(server: Server, settings: DirectorySettings): Promise<ConnectionOptions> {
+async function tlsOptions(server: Server, settings: SocketSettings): Promise<ConnectionOptions> {
   const options: ConnectionOptions = { host: server.host, port: server.port, minVersion: 'TLSv1.2' }
   if (settings.tlsServerName !== null) options.servername = settings.tlsServerName
   else if (isIP(server.host) === 0) options.servername = server.host

@@ -1,20 +1,20 @@
 import type { Socket } from 'node:net'
 import { BerReader } from 'ldapts'
 import { AppError } from '../core/error.ts'
+import { START_TLS_OID } from './controls.ts'
 
-/** ExtendedRequest of message 1 with the name 1.3.6.1.4.1.1466.20037 (RFC 4511, 4.14.1). */
-const OID = '1.3.6.1.4.1.1466.20037'
+/** ExtendedRequest of message 1 with the name of StartTLS (RFC 4511, 4.14.1). */
 const REQUEST = Buffer.from([
   0x30,
-  5 + OID.length + 2,
+  5 + START_TLS_OID.length + 2,
   2,
   1,
   1,
   0x77,
-  OID.length + 2,
+  START_TLS_OID.length + 2,
   0x80,
-  OID.length,
-  ...Buffer.from(OID),
+  START_TLS_OID.length,
+  ...Buffer.from(START_TLS_OID),
 ])
 const RESPONSE_BYTES_MAX = 4096
 const EXTENDED_RESPONSE = 0x78

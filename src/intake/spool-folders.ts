@@ -1,4 +1,5 @@
 import { chmodSync, lstatSync, mkdirSync, renameSync, rmdirSync, unlinkSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { AppError, type ErrorCode } from '../core/error.ts'
 import { listNames, pathOf, systemCode, type RawName } from './spool-files.ts'
 
@@ -36,6 +37,7 @@ export function makeFolders(folders: SpoolFolders): void {
     [folders.refused, REFUSED_MODE],
   ] as const) {
     try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
       if (mkdirSync(path, { recursive: true, mode: 0o700 }) !== undefined) chmodSync(path, mode)
     } catch (thrown) {
       throw spoolError(thrown, `make the spool folder ${path}`)

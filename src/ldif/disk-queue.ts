@@ -15,6 +15,8 @@ const JOBS_WAITING_MAX = 20_000
 /** So many jobs at the same time are load. */
 const WORKER_FROM_JOBS = 8
 const WORKER_IDLE_MS = 10_000
+/** All it makes is short-lived; a small nursery keeps the memory that the process is left with some 5 MB smaller. */
+const WORKER_RESOURCES = { maxYoungGenerationSizeMb: 2 }
 
 /** Beside this file in the sources, and beside the bundle that holds this file. */
 const WORKER_FILE = import.meta.url.endsWith('.ts') ? './folder-worker.ts' : './ldif-worker.js'
@@ -138,7 +140,11 @@ class WorkerRunner {
   constructor(workerData: { root: string; tag: string }, ended: (wasFailure: boolean) => void) {
     const { promise, resolve: start } = Promise.withResolvers<void>()
     this.started = promise
-    this.#worker = new Worker(new URL(WORKER_FILE, import.meta.url), { workerData, name: 'ldif' })
+    this.#worker = new Worker(new URL(WORKER_FILE, import.meta.url), {
+      workerData,
+      name: 'ldif',
+      resourceLimits: WORKER_RESOURCES,
+    })
     this.#idle = setTimeout(() => void this.stop(), WORKER_IDLE_MS).unref()
     let failed = false
     this.#worker.on('message', (answer: Answer) => {

@@ -45,7 +45,8 @@ async function drive(claim: Claim, ports: Ports, seen: { holds: readonly Hold[];
   let isFresh = readingAgeMs === 0
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const planned = plan(desired, observed, ours, ports.policy)
-    if (!isFresh && restsOnReading(planned)) {
+    // A write is safe on an older reading, by compare and swap; to conclude anything else takes a fresh one.
+    if (!isFresh && planned.kind !== 'change') {
       observed = await observe(claim, desired, ports, 0)
       isFresh = true
       continue
@@ -89,11 +90,6 @@ async function drive(claim: Claim, ports: Ports, seen: { holds: readonly Hold[];
     }
   }
   return keepsChanging(claim, ports, seen.applied)
-}
-
-/** A write is safe on an old reading, by compare and swap; to give up what is ours takes a fresh one. */
-function restsOnReading(planned: Planned): boolean {
-  return planned.kind === 'foreign-unlock' || planned.kind === 'forget'
 }
 
 /** Reads the account, and who else carries the serials that it lacks. */

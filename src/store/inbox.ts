@@ -11,6 +11,9 @@ import type { Writer, WriteScope } from './writer.ts'
 
 /** Events on their way to an account. */
 
+/** What an event of a known serial no longer fails with. */
+const KNOWN_BY_SERIAL: readonly ErrorCode[] = ['unknown-serial', 'unknown-user', 'realm-unmapped']
+
 export function openInbox(db: Database, writer: Writer, clock: Clock): InboxPort {
   return {
     take: (events, refused) => writer.run((scope) => takeEvents(scope, events, refused, clock.nowMs())),
@@ -154,12 +157,21 @@ async function postpone(
   why: string,
   againAtMs: number,
 ): Promise<void> {
+  const isKnownByNow = await becameKnown(scope, event, code)
   await scope.trx
     .updateTable('event')
-    .set({ why_code: code, why, attempts: event.attempts + 1, next_try_ms: againAtMs })
+    .set({ why_code: code, why, attempts: event.attempts + 1, next_try_ms: isKnownByNow ? 0 : againAtMs })
     .where('id', '=', event.id)
     .where('state', '=', 'waiting')
     .execute()
+}
+
+/** True when the serial found its account while this event was being looked at: the wake came before the wait. */
+async function becameKnown({ trx }: WriteScope, event: WaitingEvent, code: ErrorCode): Promise<boolean> {
+  if (event.serial === null || event.kind === 'register' || !KNOWN_BY_SERIAL.includes(code)) return false
+  const { serial } = event
+  const query = trx.selectFrom('event').select('id').where('serial', '=', serial).where('live', '=', 1).limit(1)
+  return (await query.executeTakeFirst()) !== undefined
 }
 
 async function assign({ hot, trx }: WriteScope, resolved: Resolved): Promise<void> {

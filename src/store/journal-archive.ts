@@ -50,7 +50,9 @@ export class JournalArchive {
       .limit(1)
       .executeTakeFirst()
     if (first === undefined) return 0
-    const overMax = head.seq - first.seq + 1 - recordsMax
+    const count = head.seq - first.seq + 1
+    // One more than are too many: the archiving is a record itself, and would be one too many at once.
+    const overMax = count > recordsMax ? count - recordsMax + 1 : 0
     const rows: JournalRow[] = []
     for await (const row of journalRows(this.#db, first.seq)) {
       if (rows.length >= RECORDS_PER_FILE_MAX || row.seq >= head.seq) break

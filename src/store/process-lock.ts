@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { AppError } from '../core/error.ts'
+import type { AccountKey } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Database } from './schema.ts'
 import type { Writer, WriteScope } from './writer.ts'
@@ -13,6 +14,12 @@ import type { Writer, WriteScope } from './writer.ts'
 export const HEARTBEAT_MS = 10_000
 const HEARTBEAT_STALE_MS = 45_000
 const DAEMON_KEY = 'daemon'
+/** With the owner after it; the value is `preparing` or `working`. */
+const WORKER_KEY = 'worker '
+const PREPARING_LOOK_MS = 20
+/** Who prepares for longer is no longer waited for. */
+const PREPARING_MS_MAX = 30_000
+const IDLE_LEASE_MS = 60_000
 
 export interface DaemonRow {
   readonly owner: string
@@ -100,15 +107,88 @@ export class ProcessLock {
     return row !== null && isDaemonAlive(row, this.#clock.nowMs()) ? row : null
   }
 
-  /** True when another live process holds a lease: it may be in the middle of a change. */
-  async othersAtWork(): Promise<boolean> {
-    const rows = await this.#db
-      .selectFrom('queue')
-      .select('lease_owner')
-      .distinct()
-      .where('lease_owner', 'is not', null)
+  /**
+   * Enters the circle of the processes that work on accounts; waits while one of them still prepares.
+   * @returns true when nobody else is in it: then this one may put the LDIF folders in order, and others wait for its
+   * `prepared`
+   */
+  async enter(): Promise<boolean> {
+    for (let tries = 0; ; tries++) {
+      const isLastTry = tries >= PREPARING_MS_MAX / PREPARING_LOOK_MS
+      const entered = await this.#writer.run((scope) => this.#tryToEnter(scope, isLastTry))
+      if (entered !== null) return entered
+      const { promise, resolve } = Promise.withResolvers<void>()
+      setTimeout(resolve, PREPARING_LOOK_MS)
+      await promise
+    }
+  }
+
+  async #tryToEnter({ trx }: WriteScope, isLastTry: boolean): Promise<boolean | null> {
+    const rows = await trx.selectFrom('meta').selectAll().where('key', 'like', `${WORKER_KEY}%`).execute()
+    const dead = rows.filter((row) => isOwnerDead(row.key.slice(WORKER_KEY.length))).map((row) => row.key)
+    if (dead.length > 0) await trx.deleteFrom('meta').where('key', 'in', dead).execute()
+    const mine = WORKER_KEY + this.owner
+    const others = rows.filter((row) => row.key !== mine && !dead.includes(row.key))
+    if (!isLastTry && others.some((row) => row.value === 'preparing')) return null
+    const value = others.length === 0 ? 'preparing' : 'working'
+    await trx
+      .insertInto('meta')
+      .values({ key: mine, value })
+      .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
       .execute()
-    return rows.some(({ lease_owner: owner }) => owner !== null && owner !== this.owner && !isOwnerDead(owner))
+    return others.length === 0
+  }
+
+  async prepared(): Promise<void> {
+    await this.#writer.run(({ trx }) =>
+      trx
+        .updateTable('meta')
+        .set({ value: 'working' })
+        .where('key', '=', WORKER_KEY + this.owner)
+        .execute(),
+    )
+  }
+
+  async leave(): Promise<void> {
+    await this.#writer.run(({ trx }) =>
+      trx
+        .deleteFrom('meta')
+        .where('key', '=', WORKER_KEY + this.owner)
+        .execute(),
+    )
+  }
+
+  /**
+   * Keeps an account that nobody has anything to do with out of everybody's hands while `work` runs. Afterwards it is
+   * due, since an event may have come meanwhile.
+   * @returns false, and nothing was done, where it waits for its turn or is in work
+   */
+  async whileIdle(key: AccountKey, work: () => Promise<void>): Promise<boolean> {
+    const nowMs = this.#clock.nowMs()
+    const lease = { lease_owner: this.owner, lease_until_ms: nowMs + IDLE_LEASE_MS }
+    const row = { account_key: key, generation: 1, due_ms: nowMs, attempts: 0, ...lease }
+    const taken = await this.#writer.run(({ trx }) =>
+      trx
+        .insertInto('queue')
+        .values(row)
+        .onConflict((conflict) => conflict.column('account_key').doNothing())
+        .returning('account_key')
+        .execute(),
+    )
+    if (taken.length === 0) return false
+    try {
+      await work()
+    } finally {
+      await this.#writer.run(({ trx }) =>
+        trx
+          .updateTable('queue')
+          .set({ lease_owner: null, lease_until_ms: null })
+          .where('account_key', '=', key)
+          .where('lease_owner', '=', this.owner)
+          .execute(),
+      )
+    }
+    return true
   }
 
   /** Leases of processes that died are free at once. */

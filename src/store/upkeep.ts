@@ -30,6 +30,8 @@ export interface UpkeepPort {
   ownedAccounts(): AsyncIterable<OwnedAccount>
   /** True while one of the accounts waits for its turn or is in work. */
   isAnyDue(keys: readonly AccountKey[], nowMs: number): Promise<boolean>
+  /** True while a worker of any process holds an account, or something that was not tried yet waits for its turn. */
+  isInWork(nowMs: number): Promise<boolean>
   hasAccount(key: AccountKey): Promise<boolean>
   isEmpty(): Promise<boolean>
   /** Those of the serials whose newest word is that they are assigned. At most 1,000 at a time. */
@@ -59,6 +61,7 @@ export function openUpkeep(db: Database, writer: Writer, clock: Clock): UpkeepPo
       }),
     ownedAccounts: () => ownedAccounts(db),
     isAnyDue: (keys, nowMs) => isAnyDue(db, keys, nowMs),
+    isInWork: (nowMs) => isInWork(db, nowMs),
     async hasAccount(key) {
       return (await db.selectFrom('account').select('key').where('key', '=', key).executeTakeFirst()) !== undefined
     },
@@ -150,6 +153,24 @@ async function isAnyDue(db: Database, keys: readonly AccountKey[], nowMs: number
     if (row !== undefined) return true
   }
   return false
+}
+
+async function isInWork(db: Database, nowMs: number): Promise<boolean> {
+  const account = await db
+    .selectFrom('queue')
+    .select('account_key')
+    .where((w) => w.or([w('lease_until_ms', '>', nowMs), w.and([w('due_ms', '<=', nowMs), w('attempts', '=', 0)])]))
+    .limit(1)
+    .executeTakeFirst()
+  if (account !== undefined) return true
+  const event = await db
+    .selectFrom('event')
+    .select('id')
+    .where('state', '=', 'waiting')
+    .where('attempts', '=', 0)
+    .limit(1)
+    .executeTakeFirst()
+  return event !== undefined
 }
 
 async function assignedOf(db: Database, serials: readonly string[]): Promise<ReadonlySet<string>> {

@@ -149,8 +149,10 @@ test('--no-probe asks no server', async () => {
   const { code, stdout } = await init(args, { LOCKSTEP_BIND_PASSWORD: 'x' })
   expect(code).toBe(0)
   expect(JSON.parse(stdout)).toMatchObject({ file: join(dir.path, 'lockstep.yaml') })
-  // The folders of the system are the default.
-  expect(loadConfig({ env: {}, cwd: dir.path }).settings.intake.spool).toBe('/var/spool/lockstep')
+  // The folders of the system are the default of root, one beside the file that of others.
+  expect(loadConfig({ env: {}, cwd: dir.path }).settings.intake.spool).toBe(
+    process.getuid?.() === 0 ? '/var/spool/lockstep' : join(dir.path, 'lockstep-state/spool'),
+  )
 })
 
 test('at a terminal it asks, proposes what the server says, and does not show the password', async () => {
@@ -165,7 +167,7 @@ test('at a terminal it asks, proposes what the server says, and does not show th
   ]
   const command = `'${process.execPath}' --disable-warning=ExperimentalWarning '${ENTRY}' init --state-dir state`
   // script(1) of bsdutils gives the command a terminal.
-  const child = spawn('script', ['-qfec', command, '/dev/null'], {
+  const child = spawn('/usr/bin/script', ['-qfec', command, '/dev/null'], {
     cwd: dir.path,
     env: { PATH: process.env['PATH'], TERM: 'xterm' },
   })

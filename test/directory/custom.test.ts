@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { asDn } from '../../src/core/names.ts'
 import type { LockAssignment } from '../../src/core/settings.ts'
@@ -42,7 +43,8 @@ access to dn.subtree="ou=groups,dc=example,dc=org" attrs=member by dn.exact="${S
       .split('\n')
       .toSorted()
 
-  const roundTrip = async (lock: LockAssignment[], login: string): Promise<void> => {
+  /** Locks and unlocks, looking at each step. @returns whether everything is as it was */
+  const roundTrip = async (lock: LockAssignment[], login: string): Promise<boolean> => {
     await using port = open(lock)
     const before = await stateOf()
     const change = changeFor(heldBy(T1), await look(port, login))
@@ -54,21 +56,24 @@ access to dn.subtree="ou=groups,dc=example,dc=org" attrs=member by dn.exact="${S
     for await (const each of port.walkMarked(nameOfDirectory('corp'))) walked.push(each.dn)
     if (lock.some((each) => each.op !== 'remove')) expect(walked).toEqual([slapd.userDn(login)])
     const ours = { lock: { slots: change.slots, dn: change.dn, holds: change.holds } }
-    const open_ = await port.apply(changeFor(desired(), locked, ours))
-    expect(open_.lock.state).toBe('open')
-    expect(await stateOf()).toEqual(before)
+    const unlocked = await port.apply(changeFor(desired(), locked, ours))
+    expect(unlocked.lock.state).toBe('open')
+    return isDeepStrictEqual(await stateOf(), before)
   }
 
   it('sets an attribute and puts the old value back', async () => {
-    await roundTrip([{ dn: null, op: 'set', attribute: 'loginShell', values: ['/usr/sbin/nologin'] }], 'u1')
+    const lock = { dn: null, op: 'set' as const, attribute: 'loginShell', values: ['/usr/sbin/nologin'] }
+    expect(await roundTrip([lock], 'u1')).toBe(true)
   })
 
   it('puts the account into a group and takes it out again', async () => {
-    await roundTrip([{ dn: asDn(LOCKED_OUT), op: 'add', attribute: 'member', values: ['{dn}'] }], 'u2')
+    const lock = { dn: asDn(LOCKED_OUT), op: 'add' as const, attribute: 'member', values: ['{dn}'] }
+    expect(await roundTrip([lock], 'u2')).toBe(true)
   })
 
   it('takes the account out of a group and puts it back', async () => {
-    await roundTrip([{ dn: asDn(ALLOWED), op: 'remove', attribute: 'member', values: ['{dn}'] }], 'u3')
+    const lock = { dn: asDn(ALLOWED), op: 'remove' as const, attribute: 'member', values: ['{dn}'] }
+    expect(await roundTrip([lock], 'u3')).toBe(true)
   })
 
   it('does several things at once, in several entries', async () => {
@@ -78,7 +83,7 @@ access to dn.subtree="ou=groups,dc=example,dc=org" attrs=member by dn.exact="${S
       { dn: asDn(LOCKED_OUT), op: 'add', attribute: 'member', values: ['{dn}'] },
       { dn: asDn(ALLOWED), op: 'remove', attribute: 'member', values: ['{dn}'] },
     ]
-    await roundTrip(lock, 'u4')
+    expect(await roundTrip(lock, 'u4')).toBe(true)
   })
 
   it('leaves nothing half done when a later entry refuses', async () => {
@@ -107,6 +112,13 @@ access to dn.subtree="ou=groups,dc=example,dc=org" attrs=member by dn.exact="${S
       `dn: ${LOCKED_OUT}\nchangetype: modify\nadd: member\nmember: UID=U7,  OU=people,dc=example,dc=org\n`,
     )
     expect((await look(port, 'u7')).lock.state).toBe('as-ours')
+  })
+
+  it('knows its own DN in another spelling, as a value of the account itself', async () => {
+    await using port = open([{ dn: null, op: 'add', attribute: 'seeAlso', values: ['{dn}'] }])
+    const text = `dn: ${slapd.userDn('u8')}\nchangetype: modify\nadd: seeAlso\nseeAlso: UID=U8,  OU=people,dc=example,dc=org\n`
+    await slapd.ldapmodify(text)
+    expect((await look(port, 'u8')).lock.state).toBe('as-ours')
   })
 
   it('names the group that is not there', async () => {

@@ -5,8 +5,9 @@ import { openDirectories } from '../../src/directory/open-directories.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import { systemClock } from '../../src/ports/clock.ts'
 import type { DirectoryPort } from '../../src/ports/directory.ts'
+import { runTool } from '../servers/run-tool.ts'
 import { startSlapd, type Slapd } from '../servers/slapd.ts'
-import { changeFor, codeOf, desired, errorOf, heldBy, loginOf, serialOf } from './contract.ts'
+import { changeFor, codeOf, codesOf, desired, errorOf, heldBy, loginOf, serialOf } from './contract.ts'
 import { directorySettings, nameOfDirectory } from './directory-settings.ts'
 import { slapdWorld, valuesAt } from './slapd-world.ts'
 
@@ -158,23 +159,64 @@ describe('the serial attribute', () => {
       "attributetype ( 1.3.6.1.4.1.4203.666.1.99 NAME 'octets' EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 )"
     const rules = 'access to attrs=octets by dn.exact="cn=lockstep,ou=services,dc=example,dc=org" write by users read'
     await using slapd = await startSlapd({ accessRules: rules, globalConfig })
-    const bytes = Buffer.from([0xff, 0x00, 0xfe, 0x41])
-    const marked = Buffer.from('\ufeffnote')
-    const lines = [bytes, marked].map((value) => `octets:: ${value.toString('base64')}`).join('\n')
-    await slapd.ldapmodify(
-      `dn: ${slapd.userDn('u1')}\nchangetype: modify\nadd: objectClass\nobjectClass: extensibleObject\n-\nadd: octets\n${lines}\n`,
-    )
     const lock = [{ dn: null, op: 'set' as const, attribute: 'octets', values: ['locked'] }]
     await using port = open(slapd, { type: 'custom', lock })
-    const before = await slapd.ldapsearch('-b', slapd.userDn('u1'), '-s', 'base', 'octets')
-    const change = changeFor(heldBy(T1), await look(port))
-    const locked = await port.apply(change)
-    expect([locked.lock.state, locked.lock.slots[0]?.current]).toEqual(['as-ours', ['locked']])
-    const ours = { lock: { slots: change.slots, dn: change.dn, holds: change.holds } }
-    await port.apply(changeFor(desired(), locked, ours))
-    const after = await slapd.ldapsearch('-b', slapd.userDn('u1'), '-s', 'base', 'octets')
-    expect(after.split('\n').toSorted()).toEqual(before.split('\n').toSorted())
+    const values = { u1: Buffer.from([0xff, 0x00, 0xfe, 0x41]), u2: Buffer.from('\ufeffnote'), u3: Buffer.from('ä\0') }
+    for (const [login, value] of Object.entries(values)) {
+      const dn = slapd.userDn(login)
+      const add = `add: objectClass\nobjectClass: extensibleObject\n-\nadd: octets\noctets:: ${value.toString('base64')}\n`
+      await slapd.ldapmodify(`dn: ${dn}\nchangetype: modify\n${add}`)
+      const before = await slapd.ldapsearch('-b', dn, '-s', 'base', 'octets')
+      const change = changeFor(heldBy(T1), await look(port, login))
+      const locked = await port.apply(change)
+      expect([locked.lock.state, locked.lock.slots[0]?.current]).toEqual(['as-ours', ['locked']])
+      const ours = { lock: { slots: change.slots, dn: change.dn, holds: change.holds } }
+      await port.apply(changeFor(desired(), locked, ours))
+      expect(await slapd.ldapsearch('-b', dn, '-s', 'base', 'octets')).toBe(before)
+    }
   })
+})
+
+it('walks on one connection that takes one operation at a time', async () => {
+  await using slapd = await startSlapd({ pwdLockout: false })
+  await using port = open(slapd, { connectionsMax: 1, inFlightMax: 1, protect: { filter: '(uid=u1)', dns: [] } })
+  await slapd.ldapmodify(
+    `dn: ${slapd.userDn('u1')}\nchangetype: modify\nadd: description\ndescription: privacyIDEA:T1\n`,
+  )
+  const walked = []
+  for await (const each of port.walkMarked(CORP)) walked.push([each.dn, each.protectedBy !== null])
+  expect(walked).toEqual([[slapd.userDn('u1'), true]])
+})
+
+it('finds a serial among many longer ones that begin alike, where serials share one value', async () => {
+  await using slapd = await startSlapd({ users: 40 })
+  const edits = Array.from({ length: 40 }, (_, index) => {
+    return `dn: ${slapd.userDn(`u${index + 1}`)}\nchangetype: modify\nadd: displayName\ndisplayName: pi:T${100 - index}\n`
+  })
+  expect(
+    (
+      await slapd.ldapmodify(
+        `${edits.join('\n')}\ndn: ${slapd.userDn('u40')}\nchangetype: modify\nreplace: displayName\ndisplayName: pi:T pi:X\n`,
+      )
+    ).code,
+  ).toBe(0)
+  await using port = open(slapd, { serialAttribute: 'displayName', serialFormat: 'pi:{serial}' })
+  expect((await port.findBySerial(serialOf('T'))).map((each) => each.login)).toEqual(['u40'])
+  const { key } = await port.findByLogin(loginOf('u1'), null)
+  const observed = await port.observe(key, [serialOf('T')], 0)
+  expect(observed.carriedElsewhere['T']?.map((each) => each.dn)).toEqual([slapd.userDn('u40')])
+})
+
+it('tells an administrator who looks for an unknown user what to run', async () => {
+  await using slapd = await startSlapd()
+  await using port = open(slapd)
+  const error = await errorOf(port.findByLogin(loginOf("o'brien*"), null))
+  expect(error.code).toBe('unknown-user')
+  const command = error.hint.slice(error.hint.indexOf('ldapsearch')).replace(' -W ', ` -w ${slapd.servicePassword} `)
+  const { code, stdout } = await runTool('sh', ['-c', `${command} dn`])
+  expect([code, stdout.trim()]).toEqual([0, ''])
+  const found = await runTool('sh', ['-c', `${command.replace("o'\\''brien\\2a", 'u1')} dn`])
+  expect(found.stdout.trim()).toBe(`dn: ${slapd.userDn('u1')}`)
 })
 
 it('walks over more accounts than one page or the server’s size limit holds', async () => {
@@ -202,9 +244,8 @@ it('lets exactly one of two daemons lock, in a hundred rounds', async () => {
   let observed = await look(one)
   for (let round = 0; round < 100; round++) {
     const change = changeFor(heldBy(T1), observed)
-    const results = await Promise.allSettled([one.apply(change), two.apply(change)])
-    const codes = results.map((result) => (result.status === 'rejected' ? result.reason.code : 'written'))
-    expect(codes.toSorted()).toEqual(['write-raced', 'written'])
+    const codes = await codesOf([one.apply(change), two.apply(change)])
+    expect(codes).toEqual(['done', 'write-raced'])
     const ours = { lock: { slots: change.slots, dn: change.dn, holds: change.holds } }
     observed = await one.apply(changeFor(desired(), await look(one), ours))
   }

@@ -20,6 +20,21 @@ export async function look(slapd: Slapd, login: string): Promise<AccountView> {
   }
 }
 
+/** All people at once, by login; nobody's bind is tried. */
+export async function lookAtAll(slapd: Slapd): Promise<Map<string, Omit<AccountView, 'canBind'>>> {
+  const text = await slapd.ldapsearch('-b', slapd.peopleDn, '(uid=*)', 'uid', 'pwdAccountLockedTime', 'description')
+  const entries = text.split('\n\n').filter((entry) => entry.includes('uid: '))
+  return new Map(
+    entries.map((entry) => [
+      valuesOf(entry, 'uid')[0] ?? '',
+      {
+        lockedTime: valuesOf(entry, 'pwdAccountLockedTime')[0] ?? null,
+        descriptions: valuesOf(entry, 'description').toSorted(),
+      },
+    ]),
+  )
+}
+
 export function serialsOf(view: AccountView): string[] {
   return view.descriptions.flatMap((text) => (text.startsWith('privacyIDEA:') ? [text.slice(12)] : []))
 }

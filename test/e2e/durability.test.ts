@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { Client } from 'ldapts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { holdName } from '../../src/core/fold.ts'
@@ -104,7 +104,7 @@ class Load {
   }
 }
 
-test(`${ROUNDS} times killed: no event lost, nobody wrongly locked or unlocked, every file whole`, TEST_TIMEOUT_MS, async () => {
+test(`${ROUNDS} times killed: no event lost, nobody wrongly locked or unlocked, every file whole`, { timeout: TEST_TIMEOUT_MS }, async () => {
   const seed = Number(process.env['LOCKSTEP_SEED'] ?? Math.floor(Math.random() * 2 ** 32))
   console.log(`LOCKSTEP_SEED=${seed}`)
   const random = randomFrom(seed)
@@ -158,13 +158,8 @@ async function checkDead(load: Load, round: number): Promise<void> {
     if (account.lockedTime === OUR_TIME) expect(canUndo, `${context}: a file that unlocks ${login}`).toContain(account.key)
   }
   for (const folder of ['lock', 'unregister']) {
-    for (const name of visible(folder)) parseChangeLdif(readLdif(lockstep, `${folder}/${name}`))
+    for (const name of lockstep.ldif(folder)) parseChangeLdif(readLdif(lockstep, `${folder}/${name}`))
   }
-}
-
-/** Temporary files are hidden, and nobody's business. */
-function visible(folder: string): string[] {
-  return lockstep.ldif(folder).filter((name) => !name.startsWith('.'))
 }
 
 /** A list becomes several events, `<id>#<number>`. */
@@ -197,9 +192,15 @@ async function checkFully(load: Load, round: number): Promise<void> {
   const registered = load.all.flatMap((user) => [...user.serials].map((serial) => `${serial}.ldif`))
   expect(lockstep.ldif('unregister'), context).toEqual(registered.toSorted())
   for (const folder of HISTORIES) {
-    for (const name of visible(folder)) parseChangeLdif(readLdif(lockstep, `${folder}/${name}`))
+    for (const name of lockstep.ldif(folder)) parseChangeLdif(readLdif(lockstep, `${folder}/${name}`))
   }
+  expect(hiddenFiles(), `${context}: what killed processes left unfinished`).toEqual([])
   const verified = await lockstep.cli('journal', '--verify', '--json')
   expect({ code: verified.code, ...verified.json<object>() }, context).toMatchObject({ code: 0, ok: true, faults: [] })
   expect((await lockstep.stop()).code, context).toBe(0)
+}
+
+function hiddenFiles(): string[] {
+  const names = readdirSync(lockstep.ldifDir, { recursive: true, encoding: 'utf8' })
+  return names.filter((name) => basename(name).startsWith('.'))
 }

@@ -29,6 +29,8 @@ export interface DirectoryServer {
 export interface LockstepOptions {
   /** Further lines of the YAML, at its end. */
   readonly yaml?: string
+  /** One further line of the directory's section. */
+  readonly directory?: string
   readonly realms?: string
   readonly breaker?: string
   /** The webhook's port; none when left out. */
@@ -75,6 +77,8 @@ export interface Lockstep extends AsyncDisposable {
   serve(): Promise<void>
   /** Starts the daemon, or a drain in its place, and does not wait. */
   startServing(command?: 'serve' | 'drain'): ChildProcess
+  /** Another process of the same instance; the test ends it. */
+  startBeside(...args: readonly string[]): ChildProcess
   untilReady(): Promise<void>
   /** SIGTERM; the daemon's exit code and how long it took. */
   stop(): Promise<{ code: number | null; ms: number }>
@@ -91,7 +95,7 @@ export interface Lockstep extends AsyncDisposable {
   spool(event: SpooledEvent): string
   /** Everything that came in was tried; with nothing left that is due. */
   settled(deadlineMs?: number): Promise<void>
-  /** Names in a folder of the LDIF folders or the spool, sorted; folders are left out. */
+  /** Names in one of the LDIF folders, sorted, as `ls` shows them: without folders and hidden files. */
   ldif(folder: string): string[]
 }
 
@@ -165,7 +169,7 @@ class Instance implements Lockstep {
   }
 
   #yaml(server: DirectoryServer): string {
-    const { httpPort, realms = '{ r1: corp }', breaker = 'null', yaml = '' } = this.#options
+    const { httpPort, realms = '{ r1: corp }', breaker = 'null', yaml = '', directory = '' } = this.#options
     const http =
       httpPort === undefined
         ? ''
@@ -180,7 +184,7 @@ class Instance implements Lockstep {
     userFilter: (uid={login})
     serialAttribute: description
     serialFormat: 'privacyIDEA:{serial}'
-realms: ${realms}
+${directory === '' ? '' : `    ${directory}\n`}realms: ${realms}
 guards: { breaker: ${breaker} }
 intake:
   spool: ${this.spoolDir}
@@ -208,6 +212,10 @@ ${yaml}`
     child.stdout?.on('data', take)
     child.stderr?.on('data', take)
     return child
+  }
+
+  startBeside(...args: readonly string[]): ChildProcess {
+    return this.#spawn(args, {})
   }
 
   async untilReady(): Promise<void> {
@@ -297,7 +305,7 @@ ${yaml}`
 
   ldif(folder: string): string[] {
     const entries = readdirSync(join(this.ldifDir, folder), { withFileTypes: true })
-    return entries.flatMap((entry) => (entry.isFile() ? [entry.name] : [])).toSorted()
+    return entries.flatMap((entry) => (entry.isFile() && !entry.name.startsWith('.') ? [entry.name] : [])).toSorted()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

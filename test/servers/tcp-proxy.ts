@@ -1,4 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net'
+import { BerReader } from 'ldapts'
 
 /** A TCP relay before a server, to break things between a client and it. */
 export interface TcpProxy extends AsyncDisposable {
@@ -13,8 +14,20 @@ export interface TcpProxy extends AsyncDisposable {
   cut(): void
   /** From now on the server's next answer is thrown away and its client cut, once. */
   loseNextAnswer(): void
+  /** As the one before, for the answer to the next modification. */
+  loseAnswerTo(what: 'modify'): void
   /** Gives every client a fresh connection to the server behind its back, as a proxy that forgot who it is. */
   forgetIdentities(): void
+}
+
+/** Tag of a ModifyResponse (RFC 4511, 4.6), after the envelope and the message id. */
+const MODIFY_RESPONSE = 0x67
+
+function isModifyResponse(chunk: Buffer): boolean {
+  const reader = new BerReader(chunk)
+  reader.readSequence()
+  reader.readInt()
+  return reader.peek() === MODIFY_RESPONSE
 }
 
 interface Pair {
@@ -28,12 +41,15 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   let connections = 0
   let bytesSent = 0
   let losesNext = false
+  let losesModify = false
 
   const join = (pair: Pair): void => {
     const { server, client } = pair
     server.on('data', (chunk) => {
       if (pair.server !== server) return
+      losesNext ||= losesModify && isModifyResponse(chunk)
       if (!losesNext) return void client.write(chunk)
+      losesModify = false
       losesNext = false
       client.destroy()
     })
@@ -80,6 +96,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       return bytesSent
     },
     cut,
+    loseAnswerTo: () => void (losesModify = true),
     loseNextAnswer: () => void (losesNext = true),
     forgetIdentities: () => {
       for (const pair of pairs) {

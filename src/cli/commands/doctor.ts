@@ -65,16 +65,15 @@ function printFindings(io: CliIo, findings: readonly Finding[]): void {
     }
     print(io, `  ${paint(STYLE[finding.status], MARK[finding.status])}  ${plain(finding.what)}`)
     if (finding.why !== '') print(io, `        why: ${plain(finding.why)}`)
-    if (finding.fix !== '')
-      print(
-        io,
-        finding.fix
-          .split('\n')
-          .map((line, index) => `        ${index === 0 ? 'fix: ' : '     '}${plain(line)}`)
-          .join('\n'),
-      )
+    if (finding.fix !== '') print(io, fixText(finding.fix))
   }
   const failed = findings.filter((finding) => finding.status === 'fail').length
   const warned = findings.filter((finding) => finding.status === 'warn').length
   print(io, failed + warned === 0 ? '\nEverything is as it should be.' : `\n${failed} failed, ${warned} to look at.`)
+}
+
+/** Several lines stand at the left edge: LDIF and here-documents must be copied without spaces before them. */
+function fixText(fix: string): string {
+  const lines = fix.split('\n').map(plain)
+  return lines.length === 1 ? `        fix: ${lines[0]}` : `        fix:\n\n${lines.join('\n')}\n`
 }

@@ -23,7 +23,7 @@ export function register(program: Command, io: CliIo): void {
     .option('--http <listen>', 'switch the webhook on, as in 127.0.0.1:8640')
     .option(
       '--state-dir <dir>',
-      'folder for the database, the LDIF folders and the spool (else the folders of the system)',
+      'folder for the database, the LDIF folders and the spool (else those of the system; lockstep-state without root)',
     )
     .option('--no-probe', 'do not ask the server')
     .option('--force', 'replace files that are there already')

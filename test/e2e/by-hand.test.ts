@@ -1,0 +1,191 @@
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { startSlapd, type Slapd } from '../servers/slapd.ts'
+import { everythingOf, look } from './account-view.ts'
+import { startLockstep, type Lockstep } from './lockstep.ts'
+import { asAdmin, asNobody } from './privacyidea-arguments.ts'
+
+/** What an administrator does in the directory with stock tools, and what Lockstep makes of it. */
+
+const FOREIGN_TIME = '20200101000000Z'
+const OUR_TIME = '000001010000Z'
+
+let stack: AsyncDisposableStack
+let slapd: Slapd
+let lockstep: Lockstep
+let users = 0
+let user = ''
+
+beforeAll(async () => {
+  stack = new AsyncDisposableStack()
+  slapd = stack.use(await startSlapd({ users: 30, dbNoSync: true }))
+  lockstep = stack.use(await startLockstep(slapd))
+})
+afterAll(() => stack.disposeAsync())
+beforeEach(async () => {
+  user = `u${++users}`
+  if (lockstep.pid === 0) await lockstep.serve()
+})
+
+/** `ldapmodify -f ldif/FILE`, with the service account that Lockstep has. */
+async function applyByHand(file: string): Promise<void> {
+  const service = { dn: slapd.serviceDn, password: slapd.servicePassword }
+  const ran = await slapd.ldapmodify('', service, ['-f', join(lockstep.ldifDir, file)])
+  expect({ code: ran.code, stderr: ran.stderr }).toEqual({ code: 0, stderr: '' })
+}
+
+async function writeLock(time: string | null): Promise<void> {
+  const lines = [`dn: ${slapd.userDn(user)}`, 'changetype: modify', 'replace: pwdAccountLockedTime']
+  if (time !== null) lines.push(`pwdAccountLockedTime: ${time}`)
+  const ran = await slapd.ldapmodify(`${lines.join('\n')}\n`)
+  expect({ code: ran.code, stderr: ran.stderr }).toEqual({ code: 0, stderr: '' })
+}
+
+async function registered(...serials: string[]): Promise<void> {
+  for (const serial of serials) await lockstep.shim('register', asAdmin(serial, user))
+  await lockstep.settled()
+}
+
+async function locked(...serials: string[]): Promise<void> {
+  for (const serial of serials) await lockstep.shim('lock', asNobody(serial, user))
+  await lockstep.settled()
+}
+
+interface Shown {
+  readonly account: { readonly standing: string; readonly lockedByUs: boolean; readonly holds: readonly { name: string }[] }
+  readonly timeline: readonly { readonly what: string }[]
+}
+
+async function shown(): Promise<Shown> {
+  const [details] = await lockstep.json<Shown[]>('show', user)
+  if (details === undefined) throw new Error(`nothing is shown of ${user}`)
+  return details
+}
+
+function historyOf(serial: string, folder = 'unlock'): string[] {
+  return lockstep.ldif(`${folder}/history`).filter((name) => name.startsWith(`${serial}--`))
+}
+
+test('with the daemon dead, ldapmodify alone gives the account back, byte for byte, and the next start closes the hold', async () => {
+  await registered('HAND1')
+  const before = await everythingOf(slapd, user)
+  await locked('HAND1')
+  await lockstep.kill9()
+  expect((await look(slapd, user)).canBind).toBe(false)
+  await applyByHand('unlock/HAND1.ldif')
+  expect(await everythingOf(slapd, user)).toBe(before)
+  expect((await look(slapd, user)).canBind).toBe(true)
+
+  await lockstep.serve()
+  await lockstep.settled()
+  expect((await look(slapd, user)).canBind).toBe(true)
+  expect(lockstep.ldif('unlock')).not.toContain('HAND1.ldif')
+  expect(historyOf('HAND1')).toHaveLength(1)
+  const { account, timeline } = await shown()
+  expect(account).toMatchObject({ standing: 'in-step', lockedByUs: false, holds: [] })
+  expect(timeline.at(-1)?.what).toBe('event directory-unlock')
+})
+
+test('with several holds any one of the files releases the account, and the next start closes them all', async () => {
+  await registered('HAND2', 'HAND3')
+  const before = await everythingOf(slapd, user)
+  await locked('HAND2', 'HAND3')
+  await lockstep.kill9()
+  await applyByHand('unlock/HAND3.ldif')
+  expect(await everythingOf(slapd, user)).toBe(before)
+  await lockstep.serve()
+  await lockstep.settled()
+  expect(lockstep.ldif('unlock').filter((name) => name.startsWith('HAND'))).toEqual([])
+  expect([historyOf('HAND2').length, historyOf('HAND3').length]).toEqual([1, 1])
+  expect((await look(slapd, user)).canBind).toBe(true)
+})
+
+test('while the daemon runs, retry notices that somebody applied a file', async () => {
+  await registered('HAND4')
+  await locked('HAND4')
+  await applyByHand('unlock/HAND4.ldif')
+  await lockstep.json('retry')
+  await lockstep.settled()
+  expect(lockstep.ldif('unlock')).not.toContain('HAND4.ldif')
+  expect(historyOf('HAND4')).toHaveLength(1)
+  expect((await shown()).account.holds).toEqual([])
+})
+
+test('after an unlock by hand the next lock of the token locks again', async () => {
+  await registered('HAND5')
+  await locked('HAND5')
+  await applyByHand('unlock/HAND5.ldif')
+  await locked('HAND5')
+  await lockstep.json('retry')
+  await lockstep.settled()
+  await locked('HAND5')
+  expect((await look(slapd, user)).canBind).toBe(false)
+  expect(lockstep.ldif('unlock')).toContain('HAND5.ldif')
+})
+
+test('the file that waits in unregister takes the serial out again, byte for byte', async () => {
+  const before = await everythingOf(slapd, user)
+  await registered('HAND6')
+  await lockstep.kill9()
+  await applyByHand('unregister/HAND6.ldif')
+  expect(await everythingOf(slapd, user)).toBe(before)
+})
+
+test('somebody else’s lock is neither claimed nor released', async () => {
+  await registered('FOR1')
+  await writeLock(FOREIGN_TIME)
+  const before = await everythingOf(slapd, user)
+  await locked('FOR1')
+  expect((await shown()).account).toMatchObject({ standing: 'foreign-lock', lockedByUs: false })
+  expect(lockstep.ldif('unlock')).not.toContain('FOR1.ldif')
+  await lockstep.shim('unlock', asAdmin('FOR1', null))
+  await lockstep.settled()
+  expect(await everythingOf(slapd, user)).toBe(before)
+  expect((await shown()).account).toMatchObject({ standing: 'in-step', lockedByUs: false })
+})
+
+test('a lock of the same value that somebody else wrote before us stays as well', async () => {
+  await registered('FOR2')
+  await writeLock(OUR_TIME)
+  await locked('FOR2')
+  await lockstep.shim('unlock', asAdmin('FOR2', null))
+  await lockstep.settled()
+  expect((await look(slapd, user)).lockedTime).toBe(OUR_TIME)
+  expect(lockstep.ldif('unlock')).not.toContain('FOR2.ldif')
+})
+
+test('our lock that somebody replaced by theirs is theirs from then on', async () => {
+  await registered('FOR3')
+  await locked('FOR3')
+  await writeLock(FOREIGN_TIME)
+  await lockstep.shim('unlock', asAdmin('FOR3', null))
+  await lockstep.settled()
+  expect((await look(slapd, user)).lockedTime).toBe(FOREIGN_TIME)
+  expect(lockstep.ldif('unlock')).not.toContain('FOR3.ldif')
+})
+
+test('when somebody else’s lock goes, the hold that stood behind it locks', async () => {
+  await registered('FOR4')
+  await writeLock(FOREIGN_TIME)
+  await locked('FOR4')
+  await writeLock(null)
+  await lockstep.json('retry')
+  await lockstep.settled()
+  expect((await look(slapd, user)).lockedTime).toBe(OUR_TIME)
+  expect(lockstep.ldif('unlock')).toContain('FOR4.ldif')
+})
+
+test('with onForeignUnlock: relock a lock that was taken away by hand is written again', async () => {
+  await using own = await startLockstep(slapd, { yaml: 'policy: { onForeignUnlock: relock }\n' })
+  await own.shim('register', asAdmin('RELOCK1', user))
+  await own.shim('lock', asNobody('RELOCK1', user))
+  await own.settled()
+  await writeLock(null)
+  await own.json('retry')
+  await own.settled()
+  expect((await look(slapd, user)).lockedTime).toBe(OUR_TIME)
+  expect(own.ldif('unlock')).toEqual(['RELOCK1.ldif'])
+  await own.shim('unlock', asAdmin('RELOCK1', user))
+  await own.settled()
+  expect((await look(slapd, user)).lockedTime).toBe(null)
+})

@@ -1,0 +1,183 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { eventually } from '../servers/eventually.ts'
+import { startSlapd, type Slapd } from '../servers/slapd.ts'
+import { lookAtAll } from './account-view.ts'
+import { createLockstep, openReadOnly, type Lockstep } from './lockstep.ts'
+import { asAdmin, asNobody } from './privacyidea-arguments.ts'
+
+/** `lockstep drain`, from cron without a daemon, beside one, and beside itself. */
+
+const USERS = 40
+const OUR_TIME = '000001010000Z'
+
+interface Report {
+  readonly ok: boolean
+  readonly taken: number
+  readonly eventsWaiting: number
+  readonly accountsWaiting: number
+  readonly reasons: readonly string[]
+  readonly isTimedOut: boolean
+}
+
+let stack: AsyncDisposableStack
+let slapd: Slapd
+let lockstep: Lockstep
+
+beforeAll(async () => {
+  stack = new AsyncDisposableStack()
+  slapd = stack.use(await startSlapd({ users: USERS, dbNoSync: true }))
+})
+afterAll(() => stack.disposeAsync())
+beforeEach(async () => {
+  lockstep = await createLockstep(slapd, { directory: 'operationTimeout: 1s' })
+})
+afterEach(async () => {
+  const text = Array.from(
+    { length: USERS },
+    (_, at) =>
+      `dn: ${slapd.userDn(`u${at + 1}`)}\nchangetype: modify\nreplace: description\n-\nreplace: pwdAccountLockedTime\n`,
+  )
+  await lockstep[Symbol.asyncDispose]()
+  expect((await slapd.ldapmodify(text.join('\n'))).code).toBe(0)
+})
+
+function spoolDay(): void {
+  const nowMs = Date.now() - 1_000
+  for (let number = 1; number <= USERS; number++) {
+    const user = `u${number}`
+    lockstep.spool({ kind: 'register', args: asAdmin(`D${number}`, user), takenAtMs: nowMs })
+    lockstep.spool({ kind: 'lock', args: asNobody(null, user), takenAtMs: nowMs + 1 })
+  }
+}
+
+async function everybodyIsLocked(): Promise<void> {
+  for (const [login, view] of await lookAtAll(slapd)) {
+    expect(view, login).toEqual({ lockedTime: OUR_TIME, descriptions: [`privacyIDEA:D${login.slice(1)}`] })
+  }
+  expect(lockstep.ldif('unlock')).toHaveLength(USERS)
+}
+
+/** By the journal: no change was planned on an account before the one before it was closed, and none twice. */
+function nobodyWasWorkedOnTwice(): void {
+  using store = openReadOnly(lockstep.storeFile)
+  const rows = store
+    .prepare(`select subject, kind, body from journal where kind in ('planned', 'applied', 'not-applied') order by seq`)
+    .all()
+  const told = new Map<string, string[]>()
+  for (const row of rows) {
+    const { change, kind } = JSON.parse(String(row['body'])) as { change: string; kind: string }
+    const account = String(row['subject'])
+    told.set(account, [...(told.get(account) ?? []), `${String(row['kind'])} ${kind} ${change}`])
+  }
+  expect(told.size).toBe(USERS)
+  for (const [account, steps] of told) {
+    const changes = steps.map((step) => step.split(' ')[2] ?? '')
+    expect(steps, account).toHaveLength(4)
+    expect([changes[0], changes[2]], account).toEqual([changes[1], changes[3]])
+    expect(steps.map((step) => step.split(' ').slice(0, 2).join(' ')).toSorted(), account).toEqual([
+      'applied lock',
+      'applied register',
+      'planned lock',
+      'planned register',
+    ])
+  }
+}
+
+test('from cron, without a daemon, it does everything that waits and exits with 0', async () => {
+  spoolDay()
+  const ran = await lockstep.drain('--json')
+  expect({ code: ran.code, ...ran.json<Report>() }).toEqual({
+    code: 0,
+    ok: true,
+    taken: 2 * USERS,
+    eventsWaiting: 0,
+    accountsWaiting: 0,
+    reasons: [],
+    isTimedOut: false,
+  })
+  await everybodyIsLocked()
+  nobodyWasWorkedOnTwice()
+  const idle = await lockstep.drain()
+  expect({ code: idle.code, stdout: idle.stdout }).toEqual({
+    code: 0,
+    stdout: '0 event files taken\nnothing waits any more\n',
+  })
+})
+
+test('several drains at once share the work: nothing twice, and nothing left', async () => {
+  spoolDay()
+  const ran = await Promise.all([1, 2, 3].map(() => lockstep.drain('--json')))
+  expect(ran.map(({ code, stderr }) => ({ code, stderr }))).toEqual(ran.map(() => ({ code: 0, stderr: '' })))
+  await everybodyIsLocked()
+  nobodyWasWorkedOnTwice()
+  expect((await lockstep.cli('journal', '--verify')).code).toBe(0)
+})
+
+test('beside the daemon: nothing twice, and nothing left', async () => {
+  lockstep.startServing()
+  spoolDay()
+  const ran = await Promise.all([1, 2].map(() => lockstep.drain('--json')))
+  expect(ran.map(({ code }) => code)).toEqual([0, 0])
+  await lockstep.untilReady()
+  await lockstep.settled()
+  await everybodyIsLocked()
+  nobodyWasWorkedOnTwice()
+})
+
+test('with the directory down it exits with 75 and says why; the next one does it', async () => {
+  spoolDay()
+  await slapd.stop()
+  const ran = await lockstep.drain('--json')
+  await slapd.start()
+  const report = ran.json<Report>()
+  expect(ran.code).toBe(75)
+  expect(report).toMatchObject({ ok: false, taken: 2 * USERS, eventsWaiting: 2 * USERS })
+  expect(report.reasons[0]).toContain(slapd.url)
+  expect((await lockstep.drain()).code).toBe(0)
+  await everybodyIsLocked()
+})
+
+test('with a directory that hangs it ends in time with 75; the next one does it', async () => {
+  lockstep.spool({ kind: 'lock', args: asNobody(null, 'u1'), takenAtMs: Date.now() })
+  slapd.pause()
+  const ran = await lockstep.drain('--timeout', '1s')
+  slapd.resume()
+  expect(ran.code).toBe(75)
+  expect(ran.stderr).toContain(slapd.url)
+  expect(ran.ms).toBeLessThan(20_000)
+  expect((await lockstep.drain()).code).toBe(0)
+  expect((await lookAtAll(slapd)).get('u1')?.lockedTime).toBe(OUR_TIME)
+})
+
+test('with an event that fits nobody it exits with 75 and names it, after everything else was done', async () => {
+  spoolDay()
+  lockstep.spool({ kind: 'lock', args: asNobody(null, 'nobody'), takenAtMs: Date.now() })
+  const ran = await lockstep.drain()
+  expect(ran.code).toBe(75)
+  expect(ran.stdout).toContain('still waiting: 1 events, 0 accounts')
+  expect(ran.stderr).toContain('lock nobody: ')
+  await everybodyIsLocked()
+})
+
+test('one that was killed in the middle is finished by the next, and by a daemon beside it within seconds', async () => {
+  await lockstep.serve()
+  slapd.pause()
+  spoolDay()
+  const killed = await killedDrain()
+  slapd.resume()
+  expect(killed).toBe('killed')
+  await lockstep.settled(30_000)
+  await everybodyIsLocked()
+})
+
+/** A drain of its own, killed once it holds a lease, or once the daemon holds all of them. */
+async function killedDrain(): Promise<string> {
+  const other = lockstep.startBeside('drain')
+  await eventually('it is at work', () => {
+    using store = openReadOnly(lockstep.storeFile)
+    return store.prepare("select key from meta where key like 'worker %'").all().length > 1
+  })
+  const ended = new Promise<string>((resolve) => other.once('exit', (_, signal) => resolve(signal === null ? '' : 'killed')))
+  other.kill('SIGKILL')
+  return ended
+}
