@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
+/** Where a report is to be left for a program to read, besides the one for people. */
+const report = process.env['LOCKSTEP_TEST_REPORT'] ?? ''
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
@@ -8,6 +11,6 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Two cores: real servers run beside the tests.
     maxWorkers: 2,
-    reporters: ['default'],
+    reporters: report === '' ? ['default'] : ['default', ['json', { outputFile: report }]],
   },
 })

@@ -10,10 +10,6 @@ export function serialOf(index: number): string {
   return `OATH${String(index).padStart(8, '0')}`
 }
 
-export function indexOfLogin(login: string): number {
-  return Number(login.slice(1))
-}
-
 /** The arguments of privacyIDEA's script handler after a wrong one-time password: serial and user are known. */
 export function eventWords(index: number): string[] {
   const who = ['--serial', serialOf(index), '--user', loginOf(index), '--realm', 'example']

@@ -14,6 +14,8 @@ import { figure, median } from './statistics.ts'
 /** "Flat": neither the processor time nor the wall time of an event grows by more than this. */
 const GROWTH_MAX = 1.25
 const PAST_ACCOUNTS = 100_000
+/** Archiving the old records would make the journal short again. */
+const KEEP_ALL = 'retention: { journalRecords: 100000000 }\n'
 
 /** One Lockstep at one size, and what its events cost. */
 interface Site {
@@ -53,7 +55,7 @@ async function openSite(
   dir: string,
 ): Promise<Site> {
   const directory = opened.use(await openBenchDirectory(accounts))
-  const instance = opened.use(await createInstance(dir, directory.slapd))
+  const instance = opened.use(await createInstance(dir, directory.slapd, KEEP_ALL))
   if (records > 0) await writeJournal(instance.storeFile, records)
   const { pid } = await instance.serve()
   return { name, directory, instance, pid, cost: { processorUs: [], wallUs: [] } }

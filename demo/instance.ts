@@ -43,7 +43,8 @@ export interface Instance extends AsyncDisposable {
   cli(...args: readonly string[]): Promise<ToolResult>
 }
 
-export async function createInstance(dir: string, directory: InstanceDirectory): Promise<Instance> {
+/** @param extraConfig further lines for lockstep.yaml */
+export async function createInstance(dir: string, directory: InstanceDirectory, extraConfig = ''): Promise<Instance> {
   const paths = {
     dir,
     configFile: join(dir, 'lockstep.yaml'),
@@ -55,7 +56,7 @@ export async function createInstance(dir: string, directory: InstanceDirectory):
   }
   await mkdir(paths.shimDir, { recursive: true })
   await writeFile(join(dir, 'ldap-password'), directory.servicePassword, { mode: 0o600 })
-  await writeFile(paths.configFile, configText(paths, directory), { mode: 0o640 })
+  await writeFile(paths.configFile, configText(paths, directory) + extraConfig, { mode: 0o640 })
   const cli = (...args: readonly string[]): Promise<ToolResult> =>
     runTool(LOCKSTEP, args, { env: { LOCKSTEP_CONFIG: paths.configFile } })
   await succeed('lockstep shims install', cli('shims', 'install', paths.shimDir, '--spool', paths.spoolDir))

@@ -139,6 +139,8 @@ function failWrite(
   { settings, context }: Place,
 ): void {
   const isRight = error.code === 'directory-not-permitted'
-  const fix = isRight ? writeRightFix(settings, attribute, context) : error.hint || 'See the log of the directory server.'
+  const fix = isRight
+    ? writeRightFix(settings, attribute, context)
+    : error.hint || 'See the log of the directory server.'
   found.fail(check, { what: error.message, why, fix, code: error.code })
 }

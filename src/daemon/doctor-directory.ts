@@ -19,40 +19,45 @@ export async function directoryFindings(
   account: ProbeAccount | null,
 ): Promise<readonly Finding[]> {
   const found = new Findings(`directory ${settings.name}`)
-  await using probe = openProbe(settings, systemClock)
   try {
-    if (!(await checkServers(found, probe, settings))) return found.all
-    const facts = await probe.facts()
-    const context = namingContextOf(facts, settings.base) ?? settings.base
-    if (!(await checkBase(found, probe, settings, facts))) return found.all
-    await checkSchema(found, probe, settings)
-    const policies = await probe.policies()
-    if (policies !== null) checkPolicy(found, policies, facts, context)
-    await checkFilter(found, settings, context)
-    await checkIndexes(found, probe, context)
-    if (account !== null) await probeAccount(found, probe, account, { settings, context })
-    else {
-      found.warn('write-rights', {
-        what: 'whether the lock and the serial may be written was not tried',
-        why: 'A missing right would show at the first lock.',
-        fix: 'lockstep doctor --probe LOGIN, with a test account; it is left as it was',
-      })
-    }
+    const urls = await checkServers(found, settings)
+    if (urls.length > 0) await lookInside(found, { ...settings, urls }, account)
   } catch (error) {
     failWith(found, 'directory', toAppError(error))
   }
   return found.all
 }
 
-/** Connects, secures and binds at every URL. True when one of them can be worked with. */
-async function checkServers(found: Findings, probe: DirectoryProbe, { bindDn }: DirectorySettings): Promise<boolean> {
+/** Connects, secures and binds at every URL. @returns those that can be worked with */
+async function checkServers(found: Findings, settings: DirectorySettings): Promise<string[]> {
+  await using probe = openProbe(settings, systemClock)
   const servers = await probe.servers()
   for (const { url, security, error } of servers) {
     const how = { tls: 'TLS', 'start-tls': 'StartTLS', plain: 'not encrypted' }[security]
-    if (error === null) found.ok('bind', `${url}: bound as ${bindDn} (${how})`)
+    if (error === null) found.ok('bind', `${url}: bound as ${settings.bindDn} (${how})`)
     else failWith(found, 'bind', error)
   }
-  return servers.some((server) => server.error === null)
+  return servers.filter((server) => server.error === null).map((server) => server.url)
+}
+
+async function lookInside(found: Findings, settings: DirectorySettings, account: ProbeAccount | null): Promise<void> {
+  await using probe = openProbe(settings, systemClock)
+  const facts = await probe.facts()
+  const context = namingContextOf(facts, settings.base) ?? settings.base
+  if (!(await checkBase(found, probe, settings, facts))) return
+  await checkSchema(found, probe, settings)
+  const policies = await probe.policies()
+  if (policies !== null) checkPolicy(found, policies, facts, context)
+  await checkFilter(found, settings, context)
+  await checkIndexes(found, probe, context)
+  if (account !== null) await probeAccount(found, probe, account, { settings, context })
+  else {
+    found.warn('write-rights', {
+      what: 'whether the lock and the serial may be written was not tried',
+      why: 'A missing right would show at the first lock.',
+      fix: 'lockstep doctor --probe LOGIN, with a test account; it is left as it was',
+    })
+  }
 }
 
 const WHY: Readonly<Partial<Record<AppError['code'], string>>> = {

@@ -42,7 +42,7 @@ export async function drain(settings: Settings, options: { timeoutMs: number; lo
   const isTimedOut = !(await idleWithin(system, engine, options.timeoutMs))
   // What is still in flight ends within the directory's timeouts, and then tells its reason.
   await engine.worker.stop()
-  return { taken, isTimedOut, ...(await whatWaits(system)) }
+  return { taken, isTimedOut, ...(await whatWaits(system, isTimedOut)) }
 }
 
 /** Done is done only when those beside us are done as well: they may have in their hands what came in before us. */
@@ -65,9 +65,10 @@ async function inTime(work: Promise<void>, timeoutMs: number): Promise<boolean> 
   return isDone
 }
 
-async function whatWaits(system: System): Promise<Omit<DrainReport, 'taken' | 'isTimedOut'>> {
+/** What became due after all was done once is the business of those beside us. */
+async function whatWaits(system: System, isTimedOut: boolean): Promise<Omit<DrainReport, 'taken' | 'isTimedOut'>> {
   const { reports } = system.store
-  const { events, accounts } = await reports.waits(system.clock.nowMs())
+  const { events, accounts } = await reports.waits(isTimedOut ? system.clock.nowMs() : 0)
   const waiting = await reports.events({ state: 'waiting', limit: REASONS_MAX })
   const unsettled = await reports.accounts({ unsettled: true, limit: REASONS_MAX })
   const reasons = [

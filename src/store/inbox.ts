@@ -7,6 +7,7 @@ import type { InboxPort, Resolution, WaitingEvent } from '../ports/store.ts'
 import { markAccounts } from './queue.ts'
 import { eventFromRow, eventToRow, keyFromRow, toJson } from './rows.ts'
 import type { Database, NewEventRow } from './schema.ts'
+import type { Statements } from './statements.ts'
 import type { Writer, WriteScope } from './writer.ts'
 
 /** Events on their way to an account. */
@@ -17,10 +18,10 @@ const KNOWN_BY_SERIAL: readonly ErrorCode[] = ['unknown-serial', 'unknown-user',
 export function openInbox(db: Database, writer: Writer, clock: Clock): InboxPort {
   return {
     take: (events, refused) => writer.run((scope) => takeEvents(scope, events, refused, clock.nowMs())),
-    due: (nowMs, limit) => dueEvents(db, nowMs, limit),
+    due: (nowMs, limit) => dueEvents(db, writer.hot, nowMs, limit),
     settle: (resolutions) => writer.run((scope) => settleEvents(scope, resolutions, clock.nowMs())),
     accountOfSerial: (serial) => accountOfSerial(db, serial),
-    nextDueMs: () => nextDueMs(db),
+    nextDueMs: () => nextDueMs(db, writer.hot),
   }
 }
 
@@ -76,26 +77,13 @@ function refusedRow(refused: Refused, nowMs: number): NewEventRow {
   }
 }
 
-async function dueEvents(db: Database, nowMs: number, limit: number): Promise<WaitingEvent[]> {
-  const rows = await db
-    .selectFrom('event')
-    .selectAll()
-    .where('state', '=', 'waiting')
-    .where('next_try_ms', '<=', nowMs)
-    .orderBy('next_try_ms')
-    .limit(limit)
-    .execute()
+async function dueEvents(db: Database, hot: Statements, nowMs: number, limit: number): Promise<WaitingEvent[]> {
+  const { rows } = await hot.dueEvents.run(db, { now_ms: nowMs, limit })
   return rows.map((row) => ({ ...eventFromRow(row), attempts: row.attempts, receivedAtMs: Number(row.received_ms) }))
 }
 
-async function nextDueMs(db: Database): Promise<number | null> {
-  const row = await db
-    .selectFrom('event')
-    .select('next_try_ms')
-    .where('state', '=', 'waiting')
-    .orderBy('next_try_ms')
-    .limit(1)
-    .executeTakeFirst()
+async function nextDueMs(db: Database, hot: Statements): Promise<number | null> {
+  const [row] = (await hot.nextEvent.run(db, {})).rows
   return row === undefined ? null : Number(row.next_try_ms)
 }
 
@@ -120,10 +108,10 @@ async function settleEvents(scope: WriteScope, resolutions: readonly Resolution[
   for (const each of resolutions) {
     switch (each.kind) {
       case 'ended':
-        await endEvent(scope, each.event.id, null, each.reason, nowMs)
+        await endEvent(scope, each.event.id, each.reason, nowMs)
         break
       case 'waiting':
-        await postpone(scope, each.event, each.code, each.reason, each.againAtMs)
+        await postpone(scope, each)
         break
       case 'resolved':
         await assign(scope, each)
@@ -134,44 +122,27 @@ async function settleEvents(scope: WriteScope, resolutions: readonly Resolution[
   if (resolved.length > 0) await markResolved(scope, resolved, nowMs)
 }
 
-async function endEvent(
-  scope: WriteScope,
-  id: string,
-  code: ErrorCode | null,
-  why: string,
-  nowMs: number,
-): Promise<void> {
-  await scope.trx
-    .updateTable('event')
-    .set({ state: 'ended', why_code: code, why, next_try_ms: null })
-    .where('id', '=', id)
-    .where('state', '=', 'waiting')
-    .execute()
+async function endEvent(scope: WriteScope, id: string, why: string, nowMs: number): Promise<void> {
+  await scope.hot.endEvent.run(scope.trx, { id, why })
   scope.log({ atMs: nowMs, kind: 'ended', subject: id, body: { reason: why } })
 }
 
-async function postpone(
-  scope: WriteScope,
-  event: WaitingEvent,
-  code: ErrorCode,
-  why: string,
-  againAtMs: number,
-): Promise<void> {
-  const isKnownByNow = await becameKnown(scope, event, code)
-  await scope.trx
-    .updateTable('event')
-    .set({ why_code: code, why, attempts: event.attempts + 1, next_try_ms: isKnownByNow ? 0 : againAtMs })
-    .where('id', '=', event.id)
-    .where('state', '=', 'waiting')
-    .execute()
+async function postpone(scope: WriteScope, resolution: Extract<Resolution, { kind: 'waiting' }>): Promise<void> {
+  const { event, code, reason, againAtMs } = resolution
+  await scope.hot.postponeEvent.run(scope.trx, {
+    id: event.id,
+    why_code: code,
+    why: reason,
+    attempts: event.attempts + 1,
+    next_try_ms: (await becameKnown(scope, event, code)) ? 0 : againAtMs,
+  })
 }
 
 /** True when the serial found its account while this event was being looked at: the wake came before the wait. */
-async function becameKnown({ trx }: WriteScope, event: WaitingEvent, code: ErrorCode): Promise<boolean> {
+async function becameKnown({ hot, trx }: WriteScope, event: WaitingEvent, code: ErrorCode): Promise<boolean> {
   if (event.serial === null || event.kind === 'register' || !KNOWN_BY_SERIAL.includes(code)) return false
-  const { serial } = event
-  const query = trx.selectFrom('event').select('id').where('serial', '=', serial).where('live', '=', 1).limit(1)
-  return (await query.executeTakeFirst()) !== undefined
+  const { rows } = await hot.ofSerial.run(trx, { serial: event.serial })
+  return rows.some((row) => row.state === 'resolved')
 }
 
 async function assign({ hot, trx }: WriteScope, resolved: Resolved): Promise<void> {

@@ -1,10 +1,10 @@
-import type { Kysely } from 'kysely'
 import { AppError } from '../core/error.ts'
 import type { AccountKey } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Claim, QueuePort } from '../ports/store.ts'
 import { changeFromRow, keyFromRow, ownedFromRow } from './rows.ts'
-import type { Database, Tables } from './schema.ts'
+import type { Database } from './schema.ts'
+import type { Statements } from './statements.ts'
 import type { Writer, WriteScope } from './writer.ts'
 
 /** The queue of dirty accounts: keys, generations and leases, never an event. */
@@ -20,7 +20,7 @@ export function openQueue(db: Database, writer: Writer, clock: Clock, options: Q
     claim: (limit, nowMs) => writer.run((scope) => claimAccounts(scope, limit, nowMs, options)),
     renew: (claim, nowMs) => writer.run((scope) => renewLease(scope, claim, nowMs, options)),
     mark: (keys, nowMs) => writer.run((scope) => markAccounts(scope, keys, nowMs)),
-    nextDueMs: () => nextDueMs(db, clock.nowMs()),
+    nextDueMs: () => nextDueMs(db, writer.hot, clock.nowMs()),
   }
 }
 
@@ -79,13 +79,7 @@ async function renewLease(scope: WriteScope, claim: Claim, nowMs: number, option
 }
 
 /** Leases that others hold are not waited for: the regular look at the queue finds those that ran out. */
-async function nextDueMs(db: Kysely<Tables>, nowMs: number): Promise<number | null> {
-  const row = await db
-    .selectFrom('queue')
-    .select('due_ms')
-    .where((where) => where.or([where('lease_until_ms', 'is', null), where('lease_until_ms', '<', nowMs)]))
-    .orderBy('due_ms')
-    .limit(1)
-    .executeTakeFirst()
+async function nextDueMs(db: Database, hot: Statements, nowMs: number): Promise<number | null> {
+  const [row] = (await hot.nextAccount.run(db, { now_ms: nowMs })).rows
   return row === undefined ? null : Number(row.due_ms)
 }

@@ -92,8 +92,8 @@ export interface ReportPort {
     limit: number
   }): Promise<ChangeReport[]>
   journal(filter: { subject?: string; fromSeq?: number; limit: number }): Promise<JournalRow[]>
-  /** True when something could not be done yet: a waiting event, or an account that failed or is held back. */
-  waits(nowMs: number): Promise<{ events: number; accounts: number }>
+  /** What was tried and could not be done, and all that was due at that time; 0 leaves out the latter. */
+  waits(dueMs: number): Promise<{ events: number; accounts: number }>
 }
 
 export function openReports(db: Database): ReportPort {
@@ -105,7 +105,7 @@ export function openReports(db: Database): ReportPort {
     events: (filter) => listEvents(db, filter),
     changes: (filter) => listChanges(db, filter),
     journal: (filter) => listJournal(db, filter),
-    waits: (nowMs) => countWaits(db, nowMs),
+    waits: (dueMs) => countWaits(db, dueMs),
   }
 }
 
@@ -336,18 +336,19 @@ async function listJournal(
 
 const WAITING_STANDINGS = ['failed', 'breaker', 'paused']
 
-async function countWaits(db: Database, nowMs: number): Promise<{ events: number; accounts: number }> {
+async function countWaits(db: Database, dueMs: number): Promise<{ events: number; accounts: number }> {
   const events = await count(
     db
       .selectFrom('event')
       .where('state', '=', 'waiting')
+      .where((w) => w.or([w('attempts', '>', 0), w('next_try_ms', '<=', dueMs)]))
       .select((s) => s.fn.countAll<number>().as('n')),
   )
   const accounts = await count(
     db
       .selectFrom('queue')
       .leftJoin('account', 'account.key', 'queue.account_key')
-      .where((w) => w.or([w('queue.due_ms', '<=', nowMs), w('account.standing', 'in', WAITING_STANDINGS)]))
+      .where((w) => w.or([w('queue.due_ms', '<=', dueMs), w('account.standing', 'in', WAITING_STANDINGS)]))
       .select((s) => s.fn.countAll<number>().as('n')),
   )
   return { events, accounts }

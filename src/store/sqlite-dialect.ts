@@ -17,8 +17,10 @@ import { AppError, backoffMs } from '../core/error.ts'
  * brings a file like this one.
  */
 
-const BUSY_TRIES_MAX = 60
+const BUSY_TRIES_MAX = 200
 const BUSY_WAIT_MAX_MS = 100
+const OPEN_TRIES_MAX = 200
+const OPEN_WAIT_MS = 20
 const STATEMENTS_MAX = 200
 const SQLITE_BUSY = 5
 const SQLITE_FULL = 13
@@ -28,15 +30,31 @@ const SQLITE_READONLY = 8
 const SQLITE_CANTOPEN = 14
 const SQLITE_IOERR = 10
 
-/** Opens the file, creates it where it is missing, and sets WAL with a full sync at each commit. */
+/**
+ * Opens the file, creates it where it is missing, and sets WAL with a full sync at each commit. Several that open a new
+ * file at once wait for each other; SQLite's own waiting does not cover the change to WAL.
+ */
 export function openSqliteFile(file: string): DatabaseSync {
+  for (let tries = 1; ; tries++) {
+    try {
+      return openOnce(file)
+    } catch (thrown) {
+      const error = storeError(thrown, file)
+      if (error.code !== 'store-busy' || tries >= OPEN_TRIES_MAX) throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, OPEN_WAIT_MS)
+    }
+  }
+}
+
+function openOnce(file: string): DatabaseSync {
+  const database = new DatabaseSync(file, { timeout: OPEN_WAIT_MS })
   try {
-    const database = new DatabaseSync(file, { timeout: 20 })
     database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on')
     database.exec('pragma wal_autocheckpoint = 4000; pragma cache_size = -8000; pragma temp_store = memory')
     return database
   } catch (thrown) {
-    throw storeError(thrown, file)
+    database.close()
+    throw thrown
   }
 }
 

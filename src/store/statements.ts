@@ -58,6 +58,43 @@ function eventStatements(db: Database) {
         .where('id', '=', place<string>('id'))
         .where('state', '=', 'waiting'),
     ),
+    postponeEvent: prepare((place) =>
+      db
+        .updateTable('event')
+        .set({
+          why_code: place('why_code'),
+          why: place('why'),
+          attempts: place('attempts'),
+          next_try_ms: place('next_try_ms'),
+        })
+        .where('id', '=', place<string>('id'))
+        .where('state', '=', 'waiting'),
+    ),
+    endEvent: prepare((place) =>
+      db
+        .updateTable('event')
+        .set({ state: 'ended', why_code: null, why: place('why'), next_try_ms: null })
+        .where('id', '=', place<string>('id'))
+        .where('state', '=', 'waiting'),
+    ),
+    dueEvents: prepare((place) =>
+      db
+        .selectFrom('event')
+        .selectAll()
+        .where('state', '=', 'waiting')
+        .where('next_try_ms', '<=', place<number>('now_ms'))
+        .orderBy('next_try_ms')
+        .limit(place<number>('limit')),
+    ),
+    nextEvent: prepare(() =>
+      db
+        .selectFrom('event')
+        .select('next_try_ms')
+        .where('state', '=', 'waiting')
+        .where('next_try_ms', 'is not', null)
+        .orderBy('next_try_ms')
+        .limit(1),
+    ),
     /** The accounts that a serial's events belong to, and whether some of them still wait for one. */
     ofSerial: prepare((place) =>
       db
@@ -191,6 +228,16 @@ function queueStatements(db: Database) {
             .limit(place<number>('limit')),
         )
         .returning(['account_key', 'generation', 'attempts']),
+    ),
+    nextAccount: prepare((place) =>
+      db
+        .selectFrom('queue')
+        .select('due_ms')
+        .where((where) =>
+          where.or([where('lease_until_ms', 'is', null), where('lease_until_ms', '<', place<number>('now_ms'))]),
+        )
+        .orderBy('due_ms')
+        .limit(1),
     ),
     finishAccount: prepare((place) =>
       db

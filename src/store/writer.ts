@@ -61,7 +61,7 @@ export class Writer {
   async #drain(): Promise<void> {
     // Lets everything that is ready in this turn of the event loop come along.
     await new Promise((resolve) => setImmediate(resolve))
-    for (let busy = false; this.#jobs.length > 0; ) {
+    for (let busy = false; this.#jobs.length > 0;) {
       if (busy && this.#jobs.length < LOAD_JOBS) await this.#gather()
       const jobs = this.#jobs.splice(0, JOBS_PER_COMMIT_MAX)
       await this.#commit(jobs)

@@ -173,7 +173,9 @@ test('an attribute without an index is told where the server lets that be seen',
   const monitor = 'database config\naccess to * by users read\n'
   await using slapd = await startSlapd({ users: 1, globalConfig: monitor })
   await using machine = await setUp(slapd, { serialAttribute: 'employeeNumber' })
-  expect(told(await machine.look({ probeLogin: null }), 'index')).toMatch(/employeeNumber has no index\n[^]*olcDbIndex: employeeNumber eq/)
+  expect(told(await machine.look({ probeLogin: null }), 'index')).toMatch(
+    /employeeNumber has no index\n[^]*olcDbIndex: employeeNumber eq/,
+  )
 })
 
 test('a filter that finds nobody is told, and a login that is not there', async () => {

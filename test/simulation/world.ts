@@ -35,7 +35,7 @@ export interface Person {
 const GIVE_UP_MS = 30 * 86_400_000
 const TURNS_MAX = 300
 /** Longer than any wait for a directory that is back. */
-const QUIET_MS = 3_600_000
+const QUIET_MS = 30_000
 
 export class World {
   readonly directory: MemoryDirectory
