@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url'
  * The program's entry. Compiled code is kept beside the bundle (a few ms less at each start), not in a shared temporary
  * folder, where another user could plant it; where that is not writable, there is none.
  */
+// Nothing that it makes is for everybody, whatever the caller's umask.
+process.umask(0o027)
 if (import.meta.url.endsWith('.js')) enableCompileCache(fileURLToPath(new URL('.cache', import.meta.url)))
 const { main } = await import('./main.ts')
 const { processIo } = await import('./io.ts')

@@ -35,10 +35,10 @@ export function limitOption(name: string, text: string): number {
   return value
 }
 
-/** Who acts, for the record: the person behind sudo, else the user. */
+/** Who acts, for the record: the person behind sudo, else the one who logged in, else the user. */
 export function actorOf(io: CliIo): string {
-  const sudo = io.env['SUDO_USER'] ?? ''
-  if (sudo !== '') return sudo
+  const person = io.env['SUDO_USER'] ?? io.env['LOGNAME'] ?? ''
+  if (person !== '') return person
   try {
     return userInfo().username
   } catch {

@@ -3,6 +3,7 @@ import type { LoadedConfig } from '../config/load.ts'
 import type { Settings } from '../core/settings.ts'
 import type { CliIo } from './io.ts'
 import { note } from './output.ts'
+import { becomeOwnerOf } from './state-owner.ts'
 
 /** The configuration that `--config` and the environment name, with its warnings. */
 export async function loadConfigFor(command: Command, io: CliIo): Promise<LoadedConfig> {
@@ -17,6 +18,13 @@ export async function loadSettings(command: Command, io: CliIo): Promise<Setting
     const { showProblem } = await import('../config/problem.ts')
     for (const warning of warnings) note(io, `lockstep: ${showProblem(settings.file, warning)}`)
   }
+  return settings
+}
+
+/** As loadSettings, for commands that work on the store and the folders: see becomeOwnerOf. */
+export async function loadForWork(command: Command, io: CliIo): Promise<Settings> {
+  const settings = await loadSettings(command, io)
+  becomeOwnerOf(settings)
   return settings
 }
 

@@ -9,7 +9,7 @@ import type { DesiredState, Hold } from './state.ts'
  * | event | what it does, in the order of the times at which the events were taken |
  * | --- | --- |
  * | register S to A | A owns S; another owner loses it, and S's hold there ends |
- * | lock S | S's hold on the event's account, else on S's owner |
+ * | lock S | S's hold on the event's account, else on S's owner; a hold of S elsewhere ends |
  * | lock, no serial | with exactly one serial on A (by record, else by the attribute): that one's hold; else A's own |
  * | unlock S | S's hold ends, and the owner's hold without a serial |
  * | unlock, no serial | every token hold of A ends, and A's hold without a serial |
@@ -98,7 +98,10 @@ function openHold(book: Book, event: ResolvedEvent): void {
     open.newest = event
     return
   }
-  book.holds.set(id, { hold: holdFrom(event, name), account, first: event, newest: event })
+  const hold = holdFrom(event, name)
+  // A token is one user's: where the newest word puts it, there is its hold.
+  if (hold.serial !== null) closeHolds(book, (other) => other.hold.serial === hold.serial && other.account !== account)
+  book.holds.set(id, { hold, account, first: event, newest: event })
 }
 
 function ownerOf(book: Book, event: ResolvedEvent): AccountKey | undefined {

@@ -26,6 +26,8 @@ export interface RebuildReport {
   readonly holds: number
   /** Files whose lock no longer stands; they are history now. */
   readonly appliedByHand: number
+  /** DNs of accounts whose lock no file claims: somebody else's, left alone. */
+  readonly lockedByOthers: readonly string[]
   /** What could not be taken in, and why. */
   readonly problems: readonly string[]
 }
@@ -35,6 +37,7 @@ interface Tally {
   serials: number
   holds: number
   appliedByHand: number
+  readonly lockedByOthers: string[]
   readonly problems: string[]
 }
 
@@ -47,7 +50,7 @@ interface WaitingUnlock {
 }
 
 export async function rebuild(system: System, onProgress: (accounts: number) => void): Promise<RebuildReport> {
-  const tally: Tally = { accounts: 0, serials: 0, holds: 0, appliedByHand: 0, problems: [] }
+  const tally: Tally = { accounts: 0, serials: 0, holds: 0, appliedByHand: 0, lockedByOthers: [], problems: [] }
   const unlocks = await readUnlocks(system, tally)
   const owners = new Map<Serial, AccountKey>()
   for (const directory of system.directory.names()) {
@@ -58,8 +61,9 @@ export async function rebuild(system: System, onProgress: (accounts: number) => 
     }
   }
   for (const [key, waiting] of unlocks) await restoreUnmarked(system, key, waiting, owners, tally)
-  const { problems, ...counts } = tally
-  await system.store.restore.note({ ...counts, problems: problems.length })
+  const { problems, lockedByOthers, ...counts } = tally
+  const lengths = { lockedByOthers: lockedByOthers.length, problems: problems.length }
+  await system.store.restore.note({ ...counts, ...lengths })
   return tally
 }
 
@@ -126,7 +130,7 @@ async function restoreAccount(
       await system.ldif.dropPending('unlock', name, 'applied')
       tally.appliedByHand++
     }
-    if (observed.lock.state !== 'open') problem(tally, `${observed.dn} is locked, but no file says that it was by us`)
+    if (observed.lock.state !== 'open' && tally.lockedByOthers.length < PROBLEMS_MAX) tally.lockedByOthers.push(observed.dn)
   } else {
     for (const each of waiting) events.push(holdEvent(observed.key, each))
     tally.holds += waiting.length

@@ -2,8 +2,8 @@ import { AndFilter, NotFilter, PresenceFilter, type Control, type Filter } from 
 import type { ChangeDraft, EntryModification } from '../core/change.ts'
 import { AppError, toAppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
-import type { Account, AccountReader } from './account.ts'
-import { AssertionControl, PostReadControl } from './controls.ts'
+import type { AccountReader } from './account.ts'
+import { AssertionControl, PostReadControl, type WireEntry } from './controls.ts'
 import { idFilter } from './directory-searches.ts'
 import { normalDn } from './dn.ts'
 import type { Pool } from './pool.ts'
@@ -14,7 +14,7 @@ import type { Pool } from './pool.ts'
  *
  * The account's own entry is written only while it is the same account (RFC 4528 with its id, where the server has
  * that), and read in the same answer (RFC 4527, likewise).
- * @returns the account as it is afterwards; null: the server did not say
+ * @returns the account's own entry as it is afterwards; null: the server did not say
  * Fails with `write-raced`, `entry-not-found` (of the account's own entry), `outcome-unknown`, and what refuses a write.
  */
 export async function writeChange(
@@ -22,9 +22,9 @@ export async function writeChange(
   settings: DirectorySettings,
   reader: AccountReader,
   change: ChangeDraft,
-): Promise<Account | null> {
+): Promise<WireEntry | null> {
   const ownDn = normalDn(change.dn)
-  let after: Account | null = null
+  let after: WireEntry | null = null
   for (const [index, step] of change.forward.entries()) {
     const isOwn = step.dn === change.dn || normalDn(step.dn) === ownDn
     try {
@@ -44,13 +44,13 @@ async function writeOwn(
   reader: AccountReader,
   change: ChangeDraft,
   step: EntryModification,
-): Promise<Account | null> {
+): Promise<WireEntry | null> {
   const controls: Control[] = []
   if (reader.facts.hasAssertion) controls.push(new AssertionControl(expectation(settings, reader, change)))
   const postRead = reader.facts.hasPostRead ? new PostReadControl(reader.names.wanted) : null
   if (postRead !== null) controls.push(postRead)
   await pool.write((connection) => connection.modify(step.dn, step.modifications, controls))
-  return postRead === null || postRead.entry === null ? null : reader.fromWire(postRead.entry)
+  return postRead?.entry ?? null
 }
 
 /**

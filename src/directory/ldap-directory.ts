@@ -9,6 +9,7 @@ import type { FoundAccount } from '../ports/directory.ts'
 import { AccountReader, type Account } from './account.ts'
 import { writeChange } from './apply-change.ts'
 import type { SearchRequest } from './connection.ts'
+import type { WireEntry } from './controls.ts'
 import { customDriver } from './custom.ts'
 import { idFilter, markedFilter, searchProven, serialFilter } from './directory-searches.ts'
 import { normalDn } from './dn.ts'
@@ -33,7 +34,7 @@ export type Carriers = Readonly<Record<string, readonly Carrier[]>>
 const CARRIERS_MAX = 10
 /** Where serials stand among other text, a search also finds longer ones that hold the one asked for. */
 const SIMILAR_MAX = 1000
-const READINGS_MAX = 4096
+const READINGS_MAX = 2048
 const PAGE_ENTRIES = 500
 /** LDAP result 12: another server answers now, which knows less than the one that was asked for its facts. */
 const UNSUPPORTED_CONTROL = 12
@@ -113,7 +114,7 @@ export class LdapDirectory {
   async apply(change: ChangeDraft): Promise<ObservedState> {
     const reader = await this.reader()
     const atMs = this.#clock.nowMs()
-    let after: Account | null
+    let after: WireEntry | null
     try {
       after = await writeChange(this.pool, this.settings, reader, change)
     } catch (error) {
@@ -123,7 +124,8 @@ export class LdapDirectory {
       throw error
     }
     try {
-      const account = after?.key === change.key ? this.#keep(after, atMs) : await this.#read(reader, change.key)
+      const told = after === null ? null : reader.fromWire(after)
+      const account = told?.key === change.key ? this.#keep(told, atMs) : await this.#read(reader, change.key)
       return await this.#complete(reader, account, {})
     } catch (cause) {
       const message = `directory ${this.settings.name}: ${change.dn} was written and could not be read afterwards: ${toAppError(cause).message}`

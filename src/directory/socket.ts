@@ -120,8 +120,8 @@ interface TlsReason {
 }
 
 const UNKNOWN_CA: TlsReason = {
-  text: 'its certificate was not issued by a certification authority that is trusted here',
-  hint: 'Put the PEM file of the issuing authority into the key ca of the directory.',
+  text: 'its certificate was not signed by a certification authority that is trusted here',
+  hint: 'Put the PEM file of the signing authority into the key ca of the directory.',
 }
 
 /** Codes of OpenSSL and Node.js, in words. */

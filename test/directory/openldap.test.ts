@@ -46,6 +46,23 @@ describe('a lock by the server itself, after too many failures', () => {
     expect([observed.lock.state, observed.lock.otherUntilUs]).toEqual(['other', null])
   })
 
+  it('is told for an account that is no longer valid, or not yet', async () => {
+    await using slapd = await startSlapd()
+    await using port = open(slapd)
+    for (const [login, line] of [
+      ['u1', 'pwdEndTime: 20200101000000Z'],
+      ['u2', 'pwdStartTime: 29990101000000Z'],
+    ] as const) {
+      const attribute = line.slice(0, line.indexOf(':'))
+      const text = `dn: ${slapd.userDn(login)}\nchangetype: modify\nadd: ${attribute}\n${line}\n`
+      expect((await slapd.ldapmodify(text)).code).toBe(0)
+      expect(await slapd.ldapwhoami(slapd.userDn(login), slapd.userPassword)).toBe(false)
+    }
+    const [ended, early] = [await look(port, 'u1'), await look(port, 'u2')]
+    expect([ended.lock.state, ended.lock.otherUntilUs]).toEqual(['other', null])
+    expect([early.lock.state, early.lock.otherUntilUs]).toEqual(['other', Date.UTC(2999, 0, 1) * 1000])
+  })
+
   it('is not taken for one when its time is still to come', async () => {
     await using slapd = await startSlapd()
     await using port = open(slapd)

@@ -38,7 +38,7 @@ describe('an encrypted connection', () => {
     for (const url of [slapd.ldapsUrl, slapd.startTlsUrl]) {
       const error = await failure(slapd, { urls: [url] })
       expect(error.code).toBe('directory-tls')
-      expect(error.message).toContain('not issued by a certification authority that is trusted')
+      expect(error.message).toContain('not signed by a certification authority that is trusted')
       expect(error.hint).toContain('ca')
     }
   })

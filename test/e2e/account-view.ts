@@ -35,6 +35,16 @@ export async function lookAtAll(slapd: Slapd): Promise<Map<string, Omit<AccountV
   )
 }
 
+/** Takes out what a test left, so that the next one starts afresh. */
+export async function resetPeople(slapd: Slapd, logins: readonly string[]): Promise<void> {
+  const records = logins.map(
+    (login) =>
+      `dn: ${slapd.userDn(login)}\nchangetype: modify\nreplace: description\n-\nreplace: pwdAccountLockedTime\n`,
+  )
+  const { code, stderr } = await slapd.ldapmodify(records.join('\n'))
+  if (code !== 0) throw new Error(`cannot reset the people: ${stderr}`)
+}
+
 export function serialsOf(view: AccountView): string[] {
   return view.descriptions.flatMap((text) => (text.startsWith('privacyIDEA:') ? [text.slice(12)] : []))
 }

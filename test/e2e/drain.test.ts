@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { eventually } from '../servers/eventually.ts'
 import { startSlapd, type Slapd } from '../servers/slapd.ts'
-import { lookAtAll } from './account-view.ts'
+import { lookAtAll, resetPeople } from './account-view.ts'
 import { createLockstep, openReadOnly, type Lockstep } from './lockstep.ts'
 import { asAdmin, asNobody } from './privacyidea-arguments.ts'
 
@@ -32,13 +32,11 @@ beforeEach(async () => {
   lockstep = await createLockstep(slapd, { directory: 'operationTimeout: 1s' })
 })
 afterEach(async () => {
-  const text = Array.from(
-    { length: USERS },
-    (_, at) =>
-      `dn: ${slapd.userDn(`u${at + 1}`)}\nchangetype: modify\nreplace: description\n-\nreplace: pwdAccountLockedTime\n`,
-  )
   await lockstep[Symbol.asyncDispose]()
-  expect((await slapd.ldapmodify(text.join('\n'))).code).toBe(0)
+  await resetPeople(
+    slapd,
+    Array.from({ length: USERS }, (_, at) => `u${at + 1}`),
+  )
 })
 
 function spoolDay(): void {

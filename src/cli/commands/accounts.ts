@@ -3,7 +3,7 @@ import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
 import { print, printJson, printTable } from '../output.ts'
 import { limitOption } from '../options.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 
 interface Options {
   readonly locked?: boolean
@@ -21,7 +21,7 @@ export function register(program: Command, io: CliIo): void {
     .action(async (options: Options, command: Command) => {
       const limit = limitOption('--limit', options.limit)
       const { openStoreOf } = await import('../../daemon/system.ts')
-      await using store = await openStoreOf(await loadSettings(command, io), false)
+      await using store = await openStoreOf(await loadForWork(command, io), false)
       const accounts = await store.reports.accounts({ held: options.locked === true, limit })
       if (options.json === true) printJson(io, accounts)
       else if (accounts.length === 0)

@@ -3,7 +3,7 @@ import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { note, print, printJson } from '../output.ts'
 import { durationOption } from '../options.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -15,7 +15,7 @@ export function register(program: Command, io: CliIo): void {
     .option('--json', 'print the result as JSON')
     .action(async (options: { timeout: string; json?: boolean }, command: Command) => {
       const timeoutMs = durationOption('--timeout', options.timeout)
-      const settings = await loadSettings(command, io)
+      const settings = await loadForWork(command, io)
       const { openLog } = await import('../../daemon/log.ts')
       const { drain } = await import('../../daemon/drain.ts')
       const report = await drain(settings, { timeoutMs, log: openLog(io.stderr, false) })

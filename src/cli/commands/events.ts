@@ -4,7 +4,7 @@ import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
 import { print, printJson, printTable } from '../output.ts'
 import { limitOption } from '../options.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 
 interface Options {
   readonly limit: string
@@ -27,7 +27,7 @@ export function register(program: Command, io: CliIo): void {
       }
       const limit = limitOption('--limit', options.limit)
       const { openStoreOf } = await import('../../daemon/system.ts')
-      await using store = await openStoreOf(await loadSettings(command, io), false)
+      await using store = await openStoreOf(await loadForWork(command, io), false)
       const events = await store.reports.events({
         limit,
         ...(options.state === undefined ? {} : { state: options.state }),

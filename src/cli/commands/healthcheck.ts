@@ -3,7 +3,7 @@ import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { print, printJson } from '../output.ts'
 import { durationOption } from '../options.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -13,7 +13,7 @@ export function register(program: Command, io: CliIo): void {
     .option('--json', 'print the result as JSON')
     .action(async (options: { wait: string; json?: boolean }, command: Command) => {
       const waitMs = durationOption('--wait', options.wait)
-      const settings = await loadSettings(command, io)
+      const settings = await loadForWork(command, io)
       const { healthcheck } = await import('../../daemon/healthcheck.ts')
       const daemon = await healthcheck(settings, waitMs)
       io.exitCode = daemon === null ? EXIT.unavailable : EXIT.ok

@@ -4,7 +4,7 @@ import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
 import { note, print, printJson, printTable, progress } from '../output.ts'
 import { limitOption } from '../options.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 
 interface Options {
   readonly verify?: boolean
@@ -23,7 +23,7 @@ export function register(program: Command, io: CliIo): void {
     .option('--json', 'print the result as JSON')
     .action(async (options: Options, command: Command) => {
       const { openStoreOf } = await import('../../daemon/system.ts')
-      await using store = await openStoreOf(await loadSettings(command, io), false)
+      await using store = await openStoreOf(await loadForWork(command, io), false)
       if (options.verify === true) {
         using line = progress(io)
         const { records, faults } = await store.archive.verify((count) => line.step(`${count} records checked`))

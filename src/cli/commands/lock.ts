@@ -4,7 +4,7 @@ import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { print, printJson } from '../output.ts'
 import { actorOf, durationOption } from '../options.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 
 interface Options {
   readonly reason: string
@@ -41,7 +41,7 @@ async function carryOut(
   io: CliIo,
 ): Promise<void> {
   const forMs = options.for === undefined ? null : durationOption('--for', options.for)
-  const settings = await loadSettings(command, io)
+  const settings = await loadForWork(command, io)
   const { openLog } = await import('../../daemon/log.ts')
   const { openSystem } = await import('../../daemon/system.ts')
   const { act } = await import('../../daemon/act.ts')

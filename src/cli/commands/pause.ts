@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { CliIo } from '../io.ts'
 import { print, printJson } from '../output.ts'
 import { actorOf } from '../options.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -12,7 +12,7 @@ export function register(program: Command, io: CliIo): void {
     .option('--json', 'print the result as JSON')
     .action(async (options: { reason: string; json?: boolean }, command: Command) => {
       const { openStoreOf } = await import('../../daemon/system.ts')
-      await using store = await openStoreOf(await loadSettings(command, io), true)
+      await using store = await openStoreOf(await loadForWork(command, io), true)
       await store.switches.pause(actorOf(io), options.reason)
       if (options.json === true) printJson(io, { paused: true })
       else print(io, 'paused: nothing is written until lockstep resume')
@@ -23,7 +23,7 @@ export function register(program: Command, io: CliIo): void {
     .option('--json', 'print the result as JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
       const { openStoreOf } = await import('../../daemon/system.ts')
-      await using store = await openStoreOf(await loadSettings(command, io), true)
+      await using store = await openStoreOf(await loadForWork(command, io), true)
       await store.switches.resume(actorOf(io))
       if (options.json === true) printJson(io, { paused: false })
       else print(io, 'resumed')

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { note, print, printJson, progress } from '../output.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -10,7 +10,7 @@ export function register(program: Command, io: CliIo): void {
     .description('restore holds and serials from the LDIF folders and the directory, after the store was lost')
     .option('--json', 'print the result as JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
-      const settings = await loadSettings(command, io)
+      const settings = await loadForWork(command, io)
       const { openSystem } = await import('../../daemon/system.ts')
       const { rebuild } = await import('../../daemon/rebuild.ts')
       await using system = await openSystem(settings)
@@ -23,6 +23,8 @@ export function register(program: Command, io: CliIo): void {
         else {
           print(io, `${report.accounts} accounts: ${report.serials} serials, ${report.holds} holds restored`)
           if (report.appliedByHand > 0) print(io, `${report.appliedByHand} unlock files had been applied by hand`)
+          const others = report.lockedByOthers.length
+          if (others > 0) print(io, `${others} accounts are locked and no file claims it: left alone (--json lists them)`)
           for (const problem of report.problems) note(io, `  ${problem}`)
           print(io, 'Next: lockstep drain (or serve), then lockstep status')
         }

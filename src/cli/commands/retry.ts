@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { CliIo } from '../io.ts'
 import { print, printJson } from '../output.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -10,7 +10,7 @@ export function register(program: Command, io: CliIo): void {
     .option('--json', 'print the result as JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
       const { openStoreOf } = await import('../../daemon/system.ts')
-      await using store = await openStoreOf(await loadSettings(command, io), true)
+      await using store = await openStoreOf(await loadForWork(command, io), true)
       const nowMs = Date.now()
       const events = await store.upkeep.retryWaiting(nowMs)
       const accounts = await store.upkeep.markUnsettled(nowMs)

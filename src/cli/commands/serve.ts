@@ -1,13 +1,13 @@
 import type { Command } from 'commander'
 import type { CliIo } from '../io.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
     .command('serve')
     .description('run the daemon in the foreground; SIGTERM or Ctrl-C ends it cleanly')
     .action(async (_options: unknown, command: Command) => {
-      const settings = await loadSettings(command, io)
+      const settings = await loadForWork(command, io)
       const { openLog } = await import('../../daemon/log.ts')
       const { serve } = await import('../../daemon/serve.ts')
       const stop = new AbortController()

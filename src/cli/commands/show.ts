@@ -4,7 +4,7 @@ import type { AccountDetails } from '../../daemon/details.ts'
 import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
 import { plain, print, printJson, printTable } from '../output.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -15,7 +15,7 @@ export function register(program: Command, io: CliIo): void {
     .action(async (name: string, options: { json?: boolean }, command: Command) => {
       const { openStoreOf } = await import('../../daemon/system.ts')
       const { detailsOf } = await import('../../daemon/details.ts')
-      await using store = await openStoreOf(await loadSettings(command, io), false)
+      await using store = await openStoreOf(await loadForWork(command, io), false)
       const found = await detailsOf(store, name)
       if (found.length === 0) {
         throw new AppError('unknown-user', `nothing is on record about ${plain(name)}`, {

@@ -4,7 +4,7 @@ import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
 import { painter, plain, print, printJson, printTable } from '../output.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -12,7 +12,7 @@ export function register(program: Command, io: CliIo): void {
     .description('health, queue, locked accounts, and what waits and why')
     .option('--json', 'print the result as JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
-      const settings = await loadSettings(command, io)
+      const settings = await loadForWork(command, io)
       const { openStoreOf } = await import('../../daemon/system.ts')
       const { readStatus } = await import('../../daemon/status.ts')
       await using store = await openStoreOf(settings, false)

@@ -3,7 +3,7 @@ import type { UndoStep } from '../../daemon/undo.ts'
 import type { CliIo } from '../io.ts'
 import { print, printJson, printTable } from '../output.ts'
 import { actorOf, momentOption } from '../options.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 import { moment } from '../moment.ts'
 
 interface Options {
@@ -24,7 +24,7 @@ export function register(program: Command, io: CliIo): void {
     .action(async (options: Options, command: Command) => {
       const sinceMs = momentOption('--since', options.since)
       const untilMs = options.until === undefined ? Date.now() : momentOption('--until', options.until)
-      const settings = await loadSettings(command, io)
+      const settings = await loadForWork(command, io)
       const { openSystem } = await import('../../daemon/system.ts')
       const { applyUndo, planUndo } = await import('../../daemon/undo.ts')
       await using system = await openSystem(settings)

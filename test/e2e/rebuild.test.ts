@@ -1,0 +1,180 @@
+import { readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { startSlapd, type Slapd } from '../servers/slapd.ts'
+import { look, resetPeople, serialsOf } from './account-view.ts'
+import { startLockstep, type Lockstep } from './lockstep.ts'
+import { asAdmin, asNobody } from './privacyidea-arguments.ts'
+
+/** The database is lost; the LDIF folders and the directory are left. */
+
+interface Rebuilt {
+  readonly accounts: number
+  readonly serials: number
+  readonly holds: number
+  readonly appliedByHand: number
+  readonly lockedByOthers: readonly string[]
+  readonly problems: readonly string[]
+}
+
+let stack: AsyncDisposableStack
+let slapd: Slapd
+let lockstep: Lockstep
+let users = 0
+const [owner, both, manual, free] = ['owner', 'both', 'manual', 'free'].map((_, at) => at) as [number, number, number, number]
+let people: string[] = []
+
+beforeAll(async () => {
+  stack = new AsyncDisposableStack()
+  slapd = stack.use(await startSlapd({ users: 40, dbNoSync: true }))
+})
+afterAll(() => stack.disposeAsync())
+beforeEach(async () => {
+  people = [owner, both, manual, free].map(() => `u${++users}`)
+  lockstep = await startLockstep(slapd)
+})
+afterEach(async () => {
+  await lockstep[Symbol.asyncDispose]()
+  await resetPeople(slapd, people)
+})
+
+function user(number: number): string {
+  return people[number] ?? ''
+}
+
+/** One locked by its token, one by two tokens, one by hand, one with a free token; each with serials of its own. */
+async function lockedDay(): Promise<void> {
+  for (const [number, who] of people.entries()) {
+    await lockstep.shim('register', asAdmin(serial(number, 'A'), who))
+    await lockstep.shim('register', asAdmin(serial(number, 'B'), who))
+  }
+  await lockstep.shim('lock', asNobody(serial(owner, 'A'), user(owner)))
+  await lockstep.shim('lock', asNobody(serial(both, 'A'), user(both)))
+  await lockstep.shim('lock', asNobody(serial(both, 'B'), user(both)))
+  await lockstep.json('lock', user(manual), '--reason', 'on leave')
+  await lockstep.settled()
+}
+
+function serial(number: number, letter: string): string {
+  return `${user(number).toUpperCase()}${letter}`
+}
+
+async function databaseIsLost(): Promise<void> {
+  await lockstep.kill9()
+  const dir = dirname(lockstep.storeFile)
+  for (const name of readdirSync(dir)) rmSync(join(dir, name), { recursive: true })
+}
+
+test('rebuild brings holds, serials and files back, and changes nothing in the directory', async () => {
+  await lockedDay()
+  const unlocks = lockstep.ldif('unlock')
+  const views = await Promise.all(people.map((who) => look(slapd, who)))
+  await databaseIsLost()
+  const report = await lockstep.json<Rebuilt>('rebuild')
+  expect(report).toEqual({ accounts: 4, serials: 8, holds: 4, appliedByHand: 0, lockedByOthers: [], problems: [] })
+  await lockstep.serve()
+  await lockstep.settled()
+  expect(await Promise.all(people.map((who) => look(slapd, who)))).toEqual(views)
+  expect(lockstep.ldif('unlock')).toEqual(unlocks)
+  const locked = await lockstep.json<{ dn: string; holds: { name: string }[] }[]>('accounts', '--locked')
+  const holds = locked.flatMap((account) => account.holds.map((hold) => `${hold.name}.ldif`))
+  expect(holds.toSorted()).toEqual(unlocks)
+  expect((await lockstep.cli('journal', '--verify')).code).toBe(0)
+})
+
+test('after a rebuild an unlock by serial alone works, and the second hold still counts', async () => {
+  await lockedDay()
+  await databaseIsLost()
+  await lockstep.json('rebuild')
+  await lockstep.serve()
+  await lockstep.shim('unlock', asAdmin(serial(owner, 'A'), null))
+  await lockstep.shim('unlock', asAdmin(serial(both, 'A'), null))
+  await lockstep.settled()
+  expect((await look(slapd, user(owner))).canBind).toBe(true)
+  expect((await look(slapd, user(both))).canBind).toBe(false)
+  await lockstep.shim('unlock', asAdmin(serial(both, 'B'), null))
+  await lockstep.json('unlock', user(manual), '--reason', 'back')
+  await lockstep.settled()
+  expect((await look(slapd, user(both))).canBind).toBe(true)
+  expect((await look(slapd, user(manual))).canBind).toBe(true)
+  expect(lockstep.ldif('unlock')).toEqual([])
+})
+
+test('after a rebuild an unregistration by serial alone finds the account', async () => {
+  await lockedDay()
+  await databaseIsLost()
+  await lockstep.json('rebuild')
+  await lockstep.serve()
+  await lockstep.shim('unregister', asAdmin(serial(owner, 'A'), null))
+  await lockstep.settled()
+  expect(await look(slapd, user(owner))).toMatchObject({ canBind: true })
+  expect(serialsOf(await look(slapd, user(owner)))).toEqual([serial(owner, 'B')])
+})
+
+test('a file that was applied by hand in between is history after a rebuild', async () => {
+  await lockedDay()
+  await databaseIsLost()
+  const file = join(lockstep.ldifDir, 'unlock', `${serial(owner, 'A')}.ldif`)
+  expect((await slapd.ldapmodify('', slapd.admin, ['-f', file])).code).toBe(0)
+  expect(await lockstep.json<Rebuilt>('rebuild')).toMatchObject({ holds: 3, appliedByHand: 1 })
+  await lockstep.serve()
+  await lockstep.settled()
+  expect((await look(slapd, user(owner))).canBind).toBe(true)
+  expect(lockstep.ldif('unlock')).not.toContain(`${serial(owner, 'A')}.ldif`)
+})
+
+test('a lock without a file is somebody else’s: told, and left alone', async () => {
+  await lockedDay()
+  await databaseIsLost()
+  rmSync(join(lockstep.ldifDir, 'unlock', `${serial(owner, 'A')}.ldif`))
+  expect(await lockstep.json<Rebuilt>('rebuild')).toMatchObject({
+    holds: 3,
+    lockedByOthers: [slapd.userDn(user(owner))],
+    problems: [],
+  })
+  await lockstep.serve()
+  await lockstep.shim('unlock', asAdmin(serial(owner, 'A'), null))
+  await lockstep.settled()
+  expect((await look(slapd, user(owner))).canBind).toBe(false)
+})
+
+test('a damaged file is named and left alone', async () => {
+  await lockedDay()
+  await databaseIsLost()
+  writeFileSync(join(lockstep.ldifDir, 'unlock', `${serial(owner, 'A')}.ldif`), 'dn: nonsense')
+  const ran = await lockstep.cli('rebuild')
+  expect(ran.code).toBe(65)
+  expect(ran.stderr).toContain(`unlock/${serial(owner, 'A')}.ldif was left alone`)
+  expect(lockstep.ldif('unlock')).toContain(`${serial(owner, 'A')}.ldif`)
+})
+
+test('a rebuild twice, or of a store that is there, changes nothing', async () => {
+  await lockedDay()
+  const before = await lockstep.json('accounts', '--locked')
+  await lockstep.stop()
+  await lockstep.json('rebuild')
+  await lockstep.json('rebuild')
+  await lockstep.serve()
+  await lockstep.settled()
+  const after = await lockstep.json('accounts', '--locked')
+  const holdsOf = (list: unknown): unknown =>
+    (list as { key: string; holds: { name: string }[] }[]).map(({ key, holds }) => [key, holds.map(({ name }) => name)])
+  expect(holdsOf(after)).toEqual(holdsOf(before))
+})
+
+test('without a rebuild, a start on an empty store leaves locks and files as they are, and says so', async () => {
+  await lockedDay()
+  const unlocks = lockstep.ldif('unlock')
+  await databaseIsLost()
+  await lockstep.serve()
+  await lockstep.settled()
+  expect(lockstep.ldif('unlock')).toEqual(unlocks)
+  expect((await look(slapd, user(owner))).canBind).toBe(false)
+  expect(lockstep.log()).toContain('lockstep rebuild')
+})
+
+test('a rebuild beside a running daemon is refused', async () => {
+  const ran = await lockstep.cli('rebuild')
+  expect(ran.code).toBe(69)
+  expect(ran.stderr).toContain('another daemon')
+})
