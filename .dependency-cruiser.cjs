@@ -55,7 +55,8 @@ module.exports = {
     },
     {
       name: 'cli-goes-through-the-daemon',
-      comment: 'Commands use what src/daemon/ offers; they may name the types of others, which cost nothing at run time.',
+      comment:
+        'Commands use what src/daemon/ offers; they may name the types of others, which cost nothing at run time.',
       severity: 'error',
       from: { path: '^src/cli/' },
       to: { path: allBut('cli', 'daemon', 'config', 'core', 'ports'), dependencyTypesNot: ['type-only'] },

@@ -80,11 +80,11 @@ function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedL
   if (remaining.length < owned.slots.length) {
     if (observed.lock.state === 'other') return { kind: 'forget', reason: 'our lock was replaced by somebody else’s' }
     if (options.onForeignUnlock === 'respect') return { kind: 'foreign-unlock' }
-    return { kind: 'change', change: lockChange(desired, observed) }
   }
   const names = desired.holds.map((hold) => hold.name)
   const isLabelled = owned.dn === observed.dn && sameValues(owned.holds, names)
   if (!isLabelled) return { kind: 'relabel', lock: { slots: owned.slots, dn: observed.dn, holds: names } }
+  if (remaining.length < owned.slots.length) return { kind: 'change', change: lockChange(desired, observed) }
   return effective(observed.lock.notEffective)
 }
 

@@ -72,7 +72,9 @@ async function whatWaits(system: System, isTimedOut: boolean): Promise<Omit<Drai
   const waiting = await reports.events({ state: 'waiting', limit: REASONS_MAX })
   const unsettled = await reports.accounts({ unsettled: true, limit: REASONS_MAX })
   const reasons = [
-    ...waiting.map((event) => `${event.kind} ${event.serial ?? event.login ?? ''}: ${event.why || 'not looked at in time'}`),
+    ...waiting.map(
+      (event) => `${event.kind} ${event.serial ?? event.login ?? ''}: ${event.why || 'not looked at in time'}`,
+    ),
     ...unsettled.map((account) => `${account.login ?? account.key}: ${account.standingReason}`),
   ]
   return { eventsWaiting: events, accountsWaiting: accounts, reasons: reasons.slice(0, REASONS_MAX) }

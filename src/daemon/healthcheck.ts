@@ -1,7 +1,7 @@
 import type { Settings } from '../core/settings.ts'
 import { existsSync } from 'node:fs'
 import type { DaemonRow } from '../store/process-lock.ts'
-import { openStoreOf } from './system.ts'
+import { openStoreOf } from './state-store.ts'
 
 const LOOK_MS = 50
 

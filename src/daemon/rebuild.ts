@@ -130,7 +130,8 @@ async function restoreAccount(
       await system.ldif.dropPending('unlock', name, 'applied')
       tally.appliedByHand++
     }
-    if (observed.lock.state !== 'open' && tally.lockedByOthers.length < PROBLEMS_MAX) tally.lockedByOthers.push(observed.dn)
+    if (observed.lock.state !== 'open' && tally.lockedByOthers.length < PROBLEMS_MAX)
+      tally.lockedByOthers.push(observed.dn)
   } else {
     for (const each of waiting) events.push(holdEvent(observed.key, each))
     tally.holds += waiting.length

@@ -84,7 +84,11 @@ async function isOver({ store }: FolderSystem, key: AccountKey, serial: string):
 }
 
 /** The account that a waiting file names, where the record knows it. */
-async function ownerOf(system: FolderSystem, folder: 'unlock' | 'unregister', name: string): Promise<AccountKey | null> {
+async function ownerOf(
+  system: FolderSystem,
+  folder: 'unlock' | 'unregister',
+  name: string,
+): Promise<AccountKey | null> {
   const text = await system.ldif.readPending(folder, name)
   if (text === null) return null
   try {

@@ -1,7 +1,4 @@
-import { mkdirSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { randomBytes } from 'node:crypto'
-import { AppError } from '../core/error.ts'
 import type { Settings } from '../core/settings.ts'
 import { openDirectories } from '../directory/open-directories.ts'
 import { openLdifFolders } from '../ldif/folders.ts'
@@ -10,7 +7,8 @@ import type { DirectoryPort } from '../ports/directory.ts'
 import type { LdifPort } from '../ports/ldif.ts'
 import { openLedger } from '../reconcile/ledger.ts'
 import type { Ports } from '../reconcile/ports.ts'
-import { openStore, type Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
+import { openStoreOf } from './state-store.ts'
 
 /** Everything that works on accounts, opened from one configuration. */
 export interface System extends AsyncDisposable {
@@ -20,26 +18,6 @@ export interface System extends AsyncDisposable {
   readonly directory: DirectoryPort
   readonly ldif: LdifPort
   readonly ports: Ports
-}
-
-/** Opens the store alone: enough for commands that only look. `mustExist`: a look never creates a store. */
-export async function openStoreOf(settings: Settings, willWrite: boolean, clock: Clock = systemClock): Promise<Store> {
-  const { file } = settings.store
-  try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o750 })
-  } catch (thrown) {
-    throw new AppError('file-not-permitted', `cannot create the folder ${dirname(file)} of the store`, {
-      cause: thrown,
-      hint: 'Create it, and give it to the user that runs Lockstep (key store).',
-    })
-  }
-  return openStore({
-    file,
-    clock,
-    lockTtlMs: settings.policy.lockTtlMs,
-    breakerPerMs: settings.guards.breaker?.perMs ?? null,
-    willWrite,
-  })
 }
 
 export async function openSystem(settings: Settings, clock: Clock = systemClock): Promise<System> {

@@ -20,10 +20,10 @@ export function openLedger(records: RecordPort, ldif: LdifPort, clock: Clock): L
       await Promise.all([row, ldif.prepare(change)])
       return true
     },
-    close: (change, result, owned) => close(records, ldif, change, result, owned),
+    close: (change, result, owned) => close(records, ldif, clock, change, result, owned),
     async recover(change, result, owned) {
       if (result === 'applied') await ldif.prepare(change)
-      await close(records, ldif, change, result, owned)
+      await close(records, ldif, clock, change, result, owned)
     },
     relabel: (key, before, after, how) => relabel(records, ldif, clock, { key, before, after, how }),
     note: (event) => records.note(event),
@@ -34,12 +34,16 @@ export function openLedger(records: RecordPort, ldif: LdifPort, clock: Clock): L
 async function close(
   records: RecordPort,
   ldif: LdifPort,
+  clock: Clock,
   change: Change,
   result: 'applied' | 'not-applied',
   owned: OwnedLock | null,
 ): Promise<void> {
   if (result === 'applied') await ldif.applied(change)
   else await ldif.abandoned(change, stillWaiting(change, owned))
+  // A lock of several places that was put back in part: its files take back all of it.
+  const isPart = owned !== null && change.kind === 'lock' && owned.slots.length > change.slots.length
+  if (isPart) await writePending(ldif, change.key, owned, clock.nowMs(), true)
   await records.close(change, result, owned)
 }
 

@@ -25,7 +25,6 @@ export function toJson(value: unknown): string {
   )
 }
 
-// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the edge: our own JSON comes back as what it was
 function fromJson<Shape>(text: string, where: string): Shape {
   try {
     return JSON.parse(text, (_key, each: unknown) => {

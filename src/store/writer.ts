@@ -13,7 +13,7 @@ import type { Statements } from './statements.ts'
 export interface WriteScope {
   readonly trx: Transaction<Tables>
   readonly hot: Statements
-  log(entry: JournalEntry): void
+  readonly log: (entry: JournalEntry) => void
 }
 
 interface Job {

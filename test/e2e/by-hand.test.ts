@@ -52,7 +52,11 @@ async function locked(...serials: string[]): Promise<void> {
 }
 
 interface Shown {
-  readonly account: { readonly standing: string; readonly lockedByUs: boolean; readonly holds: readonly { name: string }[] }
+  readonly account: {
+    readonly standing: string
+    readonly lockedByUs: boolean
+    readonly holds: readonly { name: string }[]
+  }
   readonly timeline: readonly { readonly what: string }[]
 }
 

@@ -175,7 +175,9 @@ async function killedDrain(): Promise<string> {
     using store = openReadOnly(lockstep.storeFile)
     return store.prepare("select key from meta where key like 'worker %'").all().length > 1
   })
-  const ended = new Promise<string>((resolve) => other.once('exit', (_, signal) => resolve(signal === null ? '' : 'killed')))
+  const ended = new Promise<string>((resolve) =>
+    other.once('exit', (_, signal) => resolve(signal === null ? '' : 'killed')),
+  )
   other.kill('SIGKILL')
   return ended
 }

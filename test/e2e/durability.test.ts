@@ -104,20 +104,24 @@ class Load {
   }
 }
 
-test(`${ROUNDS} times killed: no event lost, nobody wrongly locked or unlocked, every file whole`, { timeout: TEST_TIMEOUT_MS }, async () => {
-  const seed = Number(process.env['LOCKSTEP_SEED'] ?? Math.floor(Math.random() * 2 ** 32))
-  console.log(`LOCKSTEP_SEED=${seed}`)
-  const random = randomFrom(seed)
-  const load = new Load(random)
-  await lockForeign(load.foreign)
-  for (let round = 1; round <= ROUNDS; round++) {
-    load.spool(EVENTS_BEFORE_START)
-    if (round % 10 === 0) await load.shims()
-    await runAndKill(load, random)
-    await checkDead(load, round)
-    if (round % FULL_CHECK_ROUNDS === 0) await checkFully(load, round)
-  }
-})
+test(
+  `${ROUNDS} times killed: no event lost, nobody wrongly locked or unlocked, every file whole`,
+  { timeout: TEST_TIMEOUT_MS },
+  async () => {
+    const seed = Number(process.env['LOCKSTEP_SEED'] ?? Math.floor(Math.random() * 2 ** 32))
+    console.log(`LOCKSTEP_SEED=${seed}`)
+    const random = randomFrom(seed)
+    const load = new Load(random)
+    await lockForeign(load.foreign)
+    for (let round = 1; round <= ROUNDS; round++) {
+      load.spool(EVENTS_BEFORE_START)
+      if (round % 10 === 0) await load.shims()
+      await runAndKill(load, random)
+      await checkDead(load, round)
+      if (round % FULL_CHECK_ROUNDS === 0) await checkFully(load, round)
+    }
+  },
+)
 
 async function lockForeign(users: readonly UserModel[]): Promise<void> {
   for (const { login } of users) {
@@ -155,7 +159,8 @@ async function checkDead(load: Load, round: number): Promise<void> {
     canUndo.add(header.account)
   }
   for (const [login, account] of await accounts()) {
-    if (account.lockedTime === OUR_TIME) expect(canUndo, `${context}: a file that unlocks ${login}`).toContain(account.key)
+    if (account.lockedTime === OUR_TIME)
+      expect(canUndo, `${context}: a file that unlocks ${login}`).toContain(account.key)
   }
   for (const folder of ['lock', 'unregister']) {
     for (const name of lockstep.ldif(folder)) parseChangeLdif(readLdif(lockstep, `${folder}/${name}`))

@@ -13,7 +13,11 @@ interface Day {
   readonly name: string
   /** In the order in which they happened. */
   readonly steps: readonly Step[]
-  readonly expected: { readonly lockedTime: string | null; readonly serials: readonly string[]; readonly holds: readonly string[] }
+  readonly expected: {
+    readonly lockedTime: string | null
+    readonly serials: readonly string[]
+    readonly holds: readonly string[]
+  }
 }
 
 const OUR_TIME = '000001010000Z'

@@ -21,7 +21,12 @@ let stack: AsyncDisposableStack
 let slapd: Slapd
 let lockstep: Lockstep
 let users = 0
-const [owner, both, manual, free] = ['owner', 'both', 'manual', 'free'].map((_, at) => at) as [number, number, number, number]
+const [owner, both, manual, free] = ['owner', 'both', 'manual', 'free'].map((_, at) => at) as [
+  number,
+  number,
+  number,
+  number,
+]
 let people: string[] = []
 
 beforeAll(async () => {

@@ -23,11 +23,7 @@ afterAll(() => stack.disposeAsync())
 type Fields = Readonly<Record<'user' | 'realm' | 'serial', string>>
 
 const FORMS: readonly [string, string, (fields: Fields) => string][] = [
-  [
-    'a form, as up to 3.13',
-    'urlencoded',
-    ({ user, realm, serial }) => `user=${user}&realm=${realm}&serial=${serial}`,
-  ],
+  ['a form, as up to 3.13', 'urlencoded', ({ user, realm, serial }) => `user=${user}&realm=${realm}&serial=${serial}`],
   [
     'a form with its MIME type',
     'application/x-www-form-urlencoded',

@@ -62,10 +62,15 @@ test('archive files past their age are removed, oldest first, and the chain star
 test('a crash after the file was written and before its records went leaves the chain whole', async () => {
   await using opened = await openArchived()
   const [newest = ''] = (await opened.files()).slice(-1)
-  for (const line of readFileSync(newest, 'utf8').split('\n').filter((text) => text !== '')) {
+  for (const line of readFileSync(newest, 'utf8')
+    .split('\n')
+    .filter((text) => text !== '')) {
     const { seq, at_ms, kind, subject, body, prev_hash, hash } = JSON.parse(line) as Record<string, string | number>
     const values = [seq, at_ms, kind, subject, body, prev_hash, hash].map((value) => value ?? '')
-    opened.raw('insert into journal (seq, at_ms, kind, subject, body, prev_hash, hash) values (?,?,?,?,?,?,?)', ...values)
+    opened.raw(
+      'insert into journal (seq, at_ms, kind, subject, body, prev_hash, hash) values (?,?,?,?,?,?,?)',
+      ...values,
+    )
   }
   expect((await opened.store.archive.verify()).faults).toEqual([])
   expect(await opened.store.archive.archive(START_MS + 21 * DAY_MS, 1_000)).toBe(10)

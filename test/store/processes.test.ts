@@ -79,7 +79,8 @@ test('who enters beside a living process is told so, and alone once that one was
   await opened.store.processLock.prepared()
   await opened.store.processLock.leave()
   const { child } = await holdingProcess(opened.file)
-  const [, startTime = ''] = /^(?:\S+ ){21}(\d+) /.exec((await runToolOk('cat', [`/proc/${child.pid}/stat`])).stdout) ?? []
+  const [, startTime = ''] =
+    /^(?:\S+ ){21}(\d+) /.exec((await runToolOk('cat', [`/proc/${child.pid}/stat`])).stdout) ?? []
   const host = opened.store.processLock.owner.split(':')[0] ?? ''
   const other = `worker ${host}:${child.pid}:${startTime}`
   opened.raw("insert into meta (key, value) values (?, 'working')", other)

@@ -20,7 +20,7 @@ export function register(program: Command, io: CliIo): void {
     .option('--json', 'print the result as JSON')
     .action(async (options: Options, command: Command) => {
       const limit = limitOption('--limit', options.limit)
-      const { openStoreOf } = await import('../../daemon/system.ts')
+      const { openStoreOf } = await import('../../daemon/state-store.ts')
       await using store = await openStoreOf(await loadForWork(command, io), false)
       const accounts = await store.reports.accounts({ held: options.locked === true, limit })
       if (options.json === true) printJson(io, accounts)

@@ -26,7 +26,7 @@ export function register(program: Command, io: CliIo): void {
         throw new AppError('usage', `--state ${options.state}: expected one of ${STATES.join(', ')}`)
       }
       const limit = limitOption('--limit', options.limit)
-      const { openStoreOf } = await import('../../daemon/system.ts')
+      const { openStoreOf } = await import('../../daemon/state-store.ts')
       await using store = await openStoreOf(await loadForWork(command, io), false)
       const events = await store.reports.events({
         limit,

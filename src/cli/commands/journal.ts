@@ -22,7 +22,7 @@ export function register(program: Command, io: CliIo): void {
     .option('--from <number>', 'from this record on instead')
     .option('--json', 'print the result as JSON')
     .action(async (options: Options, command: Command) => {
-      const { openStoreOf } = await import('../../daemon/system.ts')
+      const { openStoreOf } = await import('../../daemon/state-store.ts')
       await using store = await openStoreOf(await loadForWork(command, io), false)
       if (options.verify === true) {
         using line = progress(io)

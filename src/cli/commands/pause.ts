@@ -11,7 +11,7 @@ export function register(program: Command, io: CliIo): void {
     .requiredOption('--reason <text>', 'why, for the record')
     .option('--json', 'print the result as JSON')
     .action(async (options: { reason: string; json?: boolean }, command: Command) => {
-      const { openStoreOf } = await import('../../daemon/system.ts')
+      const { openStoreOf } = await import('../../daemon/state-store.ts')
       await using store = await openStoreOf(await loadForWork(command, io), true)
       await store.switches.pause(actorOf(io), options.reason)
       if (options.json === true) printJson(io, { paused: true })
@@ -22,7 +22,7 @@ export function register(program: Command, io: CliIo): void {
     .description('let changes go on after a pause')
     .option('--json', 'print the result as JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
-      const { openStoreOf } = await import('../../daemon/system.ts')
+      const { openStoreOf } = await import('../../daemon/state-store.ts')
       await using store = await openStoreOf(await loadForWork(command, io), true)
       await store.switches.resume(actorOf(io))
       if (options.json === true) printJson(io, { paused: false })

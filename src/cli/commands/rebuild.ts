@@ -24,7 +24,8 @@ export function register(program: Command, io: CliIo): void {
           print(io, `${report.accounts} accounts: ${report.serials} serials, ${report.holds} holds restored`)
           if (report.appliedByHand > 0) print(io, `${report.appliedByHand} unlock files had been applied by hand`)
           const others = report.lockedByOthers.length
-          if (others > 0) print(io, `${others} accounts are locked and no file claims it: left alone (--json lists them)`)
+          if (others > 0)
+            print(io, `${others} accounts are locked and no file claims it: left alone (--json lists them)`)
           for (const problem of report.problems) note(io, `  ${problem}`)
           print(io, 'Next: lockstep drain (or serve), then lockstep status')
         }

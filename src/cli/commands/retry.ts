@@ -9,7 +9,7 @@ export function register(program: Command, io: CliIo): void {
     .description('try again now what waits or failed: unresolved events, and accounts that are not in step')
     .option('--json', 'print the result as JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
-      const { openStoreOf } = await import('../../daemon/system.ts')
+      const { openStoreOf } = await import('../../daemon/state-store.ts')
       await using store = await openStoreOf(await loadForWork(command, io), true)
       const nowMs = Date.now()
       const events = await store.upkeep.retryWaiting(nowMs)

@@ -13,7 +13,7 @@ export function register(program: Command, io: CliIo): void {
     .argument('<account>', 'a login, a serial, an account key or id, or a DN')
     .option('--json', 'print the result as JSON')
     .action(async (name: string, options: { json?: boolean }, command: Command) => {
-      const { openStoreOf } = await import('../../daemon/system.ts')
+      const { openStoreOf } = await import('../../daemon/state-store.ts')
       const { detailsOf } = await import('../../daemon/details.ts')
       await using store = await openStoreOf(await loadForWork(command, io), false)
       const found = await detailsOf(store, name)

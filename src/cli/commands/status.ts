@@ -13,7 +13,7 @@ export function register(program: Command, io: CliIo): void {
     .option('--json', 'print the result as JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
       const settings = await loadForWork(command, io)
-      const { openStoreOf } = await import('../../daemon/system.ts')
+      const { openStoreOf } = await import('../../daemon/state-store.ts')
       const { readStatus } = await import('../../daemon/status.ts')
       await using store = await openStoreOf(settings, false)
       const status = await readStatus(settings, store)

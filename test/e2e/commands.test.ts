@@ -1,0 +1,298 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { eventually } from '../servers/eventually.ts'
+import { startSlapd, type Slapd } from '../servers/slapd.ts'
+import { look, serialsOf } from './account-view.ts'
+import { createLockstep, startLockstep, type Lockstep } from './lockstep.ts'
+import { asAdmin, asNobody } from './privacyidea-arguments.ts'
+
+/** The commands, as people and scripts see them. */
+
+let stack: AsyncDisposableStack
+let slapd: Slapd
+let lockstep: Lockstep
+let users = 0
+let user = ''
+
+beforeAll(async () => {
+  stack = new AsyncDisposableStack()
+  slapd = stack.use(await startSlapd({ users: 60, dbNoSync: true }))
+  lockstep = stack.use(await startLockstep(slapd))
+})
+afterAll(() => stack.disposeAsync())
+beforeEach(() => {
+  user = `u${++users}`
+})
+
+interface AccountJson {
+  readonly key: string
+  readonly dn: string
+  readonly login: string
+  readonly lockedByUs: boolean
+  readonly standing: string
+  readonly standingReason: string
+  readonly holds: readonly { name: string; kind: string; reason: string; untilMs: number | null; actor: string }[]
+}
+
+async function lockedToken(serial: string): Promise<void> {
+  await lockstep.shim('register', asAdmin(serial, user))
+  await lockstep.shim('lock', asNobody(serial, user))
+  await lockstep.settled()
+}
+
+async function people(...args: readonly string[]): Promise<string> {
+  const ran = await lockstep.cli(...args)
+  expect({ code: ran.code, stderr: ran.stderr }).toEqual({ code: 0, stderr: '' })
+  // A pipe gets no colours.
+  expect(ran.stdout).not.toContain('\u001b')
+  return ran.stdout
+}
+
+test('status tells health, daemon, counts and who is locked', async () => {
+  await lockedToken('STAT1')
+  const status = await lockstep.json<{
+    health: string
+    daemon: { pid: number }
+    counts: Record<string, number>
+    locked: AccountJson[]
+    waits: unknown[]
+  }>('status')
+  expect(status).toMatchObject({ health: 'ok', daemon: { pid: lockstep.pid }, waits: [] })
+  expect(status.counts).toMatchObject({ accountsHeld: 1, accountsLockedByUs: 1, eventsWaiting: 0, queueDue: 0 })
+  expect(status.locked.map(({ login, holds }) => [login, holds.map(({ name }) => name)])).toEqual([[user, ['STAT1']]])
+  const text = await people('status')
+  expect(text).toMatch(/^ok\n/)
+  expect(text).toContain(`process ${lockstep.pid}, serving since `)
+  expect(text).toMatch(new RegExp(`^${user} +STAT1 +`, 'm'))
+})
+
+test('accounts lists who is on record, and with --locked who is held', async () => {
+  await lockstep.shim('register', asAdmin('ACC1', user))
+  await lockstep.settled()
+  const all = await lockstep.json<AccountJson[]>('accounts')
+  expect(all.map(({ login }) => login)).toContain(user)
+  const locked = await lockstep.json<AccountJson[]>('accounts', '--locked')
+  expect(locked.map(({ login }) => login)).not.toContain(user)
+  expect(await people('accounts')).toContain(slapd.userDn(user))
+})
+
+test('show finds an account by login, serial, key and DN, and tells its timeline', async () => {
+  await lockedToken('SHOW1')
+  const [byLogin] = await lockstep.json<{ account: AccountJson; serials: string[]; timeline: { what: string }[] }[]>(
+    ...['show', user],
+  )
+  expect(byLogin?.serials).toEqual(['SHOW1'])
+  expect(byLogin?.account).toMatchObject({ login: user, lockedByUs: true, standing: 'in-step' })
+  const steps = byLogin?.timeline.map(({ what }) => what) ?? []
+  expect(steps.toSorted()).toEqual(['event lock', 'event register', 'lock applied', 'register applied'])
+  for (const name of ['SHOW1', byLogin?.account.key ?? '', slapd.userDn(user)]) {
+    expect((await lockstep.json<{ account: AccountJson }[]>('show', name))[0]?.account.login, name).toBe(user)
+  }
+  const text = await people('show', 'SHOW1')
+  expect(text).toContain('locked    by us')
+  expect(text).toContain('token SHOW1 reached its max fail count')
+  const unknown = await lockstep.cli('show', 'nobody-at-all')
+  expect(unknown.code).toBe(67)
+  expect(unknown.stderr).toBe(
+    'lockstep: nothing is on record about nobody-at-all\n' +
+      '  Lockstep knows an account from its first event on; lockstep events shows what came in.\n',
+  )
+})
+
+test('events lists what came in, newest first, with who and what became of it', async () => {
+  await lockedToken('EV1')
+  const events = await lockstep.json<{ kind: string; serial: string; actor: string; source: string; state: string }[]>(
+    ...['events', '--limit', '2'],
+  )
+  expect(events).toMatchObject([
+    { kind: 'lock', serial: 'EV1', actor: '', source: 'shim', state: 'resolved' },
+    { kind: 'register', serial: 'EV1', actor: 'admin@', source: 'shim', state: 'resolved' },
+  ])
+  expect(await people('events', '--limit', '2')).toMatch(/register +EV1 +\S+@r1 +admin@ +shim +resolved/)
+  expect((await lockstep.cli('events', '--state', 'nonsense')).code).toBe(64)
+})
+
+test('journal tells every step with its number, and --verify that the chain is whole', async () => {
+  await lockedToken('JOUR1')
+  const records = await lockstep.json<{ seq: number; kind: string; subject: string; hash: string }[]>('journal')
+  expect(records.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['event', 'planned', 'applied']))
+  const last = records.at(-1)?.seq ?? 0
+  expect(records.map(({ seq }) => seq)).toEqual(records.map((_, at) => last - records.length + 1 + at))
+  const from = await lockstep.json<{ seq: number }[]>('journal', '--from', '1', '--limit', '2')
+  expect(from.map(({ seq }) => seq)).toEqual([1, 2])
+  expect(await lockstep.json('journal', '--verify')).toEqual({ ok: true, records: last, faults: [] })
+  expect(await people('journal', '--verify')).toBe(`${last} records, the chain is whole\n`)
+})
+
+test('lock holds an account with its reason, and unlock releases it', async () => {
+  const locked = await lockstep.json<{ ok: boolean; account: AccountJson }>('lock', user, '--reason', 'on leave')
+  expect(locked.ok).toBe(true)
+  expect(locked.account.holds).toMatchObject([{ kind: 'manual', reason: 'on leave', untilMs: null }])
+  expect((await look(slapd, user)).canBind).toBe(false)
+  expect(lockstep.ldif('unlock')).toContain(`${locked.account.holds[0]?.name}.ldif`)
+  expect(await people('unlock', user, '--reason', 'back')).toBe(`${slapd.userDn(user)}: unlocked\n`)
+  expect((await look(slapd, user)).canBind).toBe(true)
+  expect(await people('lock', user, '--reason', 'again')).toBe(`${slapd.userDn(user)}: locked\n`)
+  await lockstep.json('unlock', user, '--reason', 'back')
+})
+
+test('lock --for ends by itself', async () => {
+  await lockstep.json('lock', user, '--reason', 'a moment', '--for', '1500ms')
+  expect((await look(slapd, user)).canBind).toBe(false)
+  await eventually('the account is open again', async () => (await look(slapd, user)).canBind)
+  await lockstep.settled()
+  expect((await lockstep.json<{ account: AccountJson }[]>('show', user))[0]?.account.holds).toEqual([])
+})
+
+test('unlock by a person releases every hold, and a reset of the token afterwards changes nothing', async () => {
+  await lockedToken('PERS1')
+  await lockstep.json('lock', user, '--reason', 'as well')
+  await lockstep.json('unlock', user, '--reason', 'called in')
+  expect((await look(slapd, user)).canBind).toBe(true)
+  await lockstep.shim('unlock', asAdmin('PERS1', user))
+  await lockstep.settled()
+  expect((await look(slapd, user)).canBind).toBe(true)
+})
+
+test('a token’s reset does not release what a person holds', async () => {
+  await lockedToken('PERS2')
+  await lockstep.json('lock', user, '--reason', 'suspended')
+  await lockstep.shim('unlock', asAdmin('PERS2', user))
+  await lockstep.settled()
+  expect((await look(slapd, user)).canBind).toBe(false)
+  await lockstep.json('unlock', user, '--reason', 'cleared')
+  expect((await look(slapd, user)).canBind).toBe(true)
+})
+
+test('lock and unlock of a user who is not there, and without a reason, say what is wrong', async () => {
+  const unknown = await lockstep.cli('lock', 'nobody-at-all', '--reason', 'x')
+  expect(unknown.code).toBe(67)
+  expect(unknown.stderr).toContain('nobody-at-all')
+  const unlock = await lockstep.cli('unlock', 'nobody-at-all', '--reason', 'x')
+  expect(unlock.code).toBe(67)
+  expect((await lockstep.cli('lock', user)).code).toBe(64)
+  expect((await lockstep.cli('lock', user, '--reason', 'x', '--for', 'a while')).code).toBe(64)
+  const realm = await lockstep.cli('lock', user, '--reason', 'x', '--realm', 'elsewhere')
+  expect(realm.code).toBe(78)
+})
+
+test('pause stops every change, events are still taken, and resume lets them go on', async () => {
+  expect(await lockstep.json('pause', '--reason', 'maintenance')).toEqual({ paused: true })
+  await lockstep.shim('lock', asNobody(null, user))
+  await lockstep.settled()
+  expect((await look(slapd, user)).canBind).toBe(true)
+  const status = await lockstep.json<{ paused: { reason: string }; health: string; waits: { code: string }[] }>('status')
+  expect(status).toMatchObject({ health: 'attention', paused: { reason: 'maintenance' } })
+  expect(status.waits).toContainEqual(expect.objectContaining({ name: user, code: 'paused' }))
+  expect(await people('status')).toContain('PAUSED since ')
+  expect(await people('resume')).toBe('resumed\n')
+  await lockstep.settled()
+  expect((await look(slapd, user)).canBind).toBe(false)
+  await lockstep.json('unlock', user, '--reason', 'done')
+})
+
+test('undo shows what it would take back, does it with --yes, and leaves alone what is no longer ours', async () => {
+  await using own = await startLockstep(slapd)
+  const [locked, unlocked, byHand] = [user, `u${++users}`, `u${++users}`]
+  for (const [at, who] of [locked, unlocked, byHand].entries()) {
+    await own.shim('register', asAdmin(`UNDO${at}`, who))
+    await own.shim('lock', asNobody(`UNDO${at}`, who))
+  }
+  await own.settled()
+  await own.shim('unlock', asAdmin('UNDO1', null))
+  await own.settled()
+  const free = `dn: ${slapd.userDn(byHand)}\nchangetype: modify\nreplace: pwdAccountLockedTime\n`
+  expect((await slapd.ldapmodify(free)).code).toBe(0)
+  await own.json('retry')
+  await own.settled()
+
+  interface Step {
+    readonly dn: string
+    readonly action: string
+    readonly skipped: string | null
+  }
+  const shown = await own.json<{ applied: boolean; steps: Step[] }>('undo', '--since', '1h')
+  const of = (who: string): [string, string | null][] =>
+    shown.steps.filter(({ dn }) => dn === slapd.userDn(who)).map(({ action, skipped }) => [action, skipped])
+  expect(shown.applied).toBe(false)
+  expect(of(locked).toSorted()).toEqual([
+    ['remove serial', null],
+    ['unlock', null],
+  ])
+  expect(of(unlocked).toSorted()).toEqual([
+    ['remove serial', null],
+    ['unlock', 'not locked by us any more'],
+  ])
+  expect((await look(slapd, locked)).canBind).toBe(false)
+  expect(await own.cli('undo', '--since', '1h')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('Nothing was changed. With --yes it is done.'),
+  })
+
+  await own.json('undo', '--since', '1h', '--yes')
+  await own.settled()
+  for (const who of [locked, unlocked, byHand]) {
+    expect(await look(slapd, who), who).toEqual({ canBind: true, lockedTime: null, descriptions: [] })
+  }
+  expect(own.ldif('unlock')).toEqual([])
+  expect(own.ldif('unregister')).toEqual([])
+})
+
+test('undo of an unlock locks again, and of an unregistration puts the serial back', async () => {
+  await using own = await startLockstep(slapd)
+  await own.shim('register', asAdmin('BACK1', user))
+  await own.shim('register', asAdmin('BACK2', user))
+  await own.shim('lock', asNobody('BACK1', user))
+  await own.settled()
+  const sinceMs = await eventually('a later moment', () => Date.now())
+  await own.shim('unlock', asAdmin('BACK1', user))
+  await own.shim('unregister', asAdmin('BACK2', user))
+  await own.settled()
+  await own.json('undo', '--since', new Date(sinceMs).toISOString(), '--yes')
+  await own.settled()
+  expect((await look(slapd, user)).canBind).toBe(false)
+  expect(serialsOf(await look(slapd, user))).toEqual(['BACK1', 'BACK2'])
+  await own.json('unlock', user, '--reason', 'enough')
+})
+
+test('undo of a time in which nothing happened says so, and a time that is none is refused', async () => {
+  await using own = await createLockstep(slapd)
+  expect(await own.json('undo', '--since', '1h')).toEqual({ applied: false, steps: [] })
+  expect((await own.cli('undo', '--since', '1h')).stdout).toBe('nothing was changed within that time\n')
+  expect((await own.cli('undo', '--since', 'yesterday')).code).toBe(64)
+})
+
+test('without a daemon lock, unlock and retry do it themselves, or say what does it', async () => {
+  await using own = await createLockstep(slapd)
+  expect(await own.json('lock', user, '--reason', 'no daemon')).toMatchObject({ ok: true })
+  expect((await look(slapd, user)).canBind).toBe(false)
+  const retry = await own.cli('retry')
+  expect({ code: retry.code, stdout: retry.stdout }).toEqual({
+    code: 0,
+    stdout: '0 events and 1 accounts are due again; run lockstep drain\n',
+  })
+  expect((await own.drain()).code).toBe(0)
+  expect(await own.json('unlock', user, '--reason', 'done')).toMatchObject({ ok: true })
+  expect((await look(slapd, user)).canBind).toBe(true)
+  const status = await own.json<{ health: string; daemon: null }>('status')
+  expect(status).toMatchObject({ health: 'down', daemon: null })
+})
+
+test('healthcheck exits with 0 while the daemon serves, else with 69; with --wait it waits for it', async () => {
+  await using own = await createLockstep(slapd)
+  expect(await own.cli('healthcheck')).toMatchObject({ code: 69, stdout: 'no daemon serves this store\n' })
+  const waiting = own.cli('healthcheck', '--wait', '20s', '--json')
+  await own.serve()
+  const ran = await waiting
+  expect({ code: ran.code, ...ran.json<object>() }).toEqual({ code: 0, serving: true, pid: own.pid })
+  await own.kill9()
+  expect((await own.cli('healthcheck')).code).toBe(69)
+})
+
+test('a lock while the directory is down says so and exits with 75', async () => {
+  await using other = await startSlapd({ users: 1, dbNoSync: true })
+  await using own = await startLockstep(other)
+  await other.stop()
+  const ran = await own.cli('lock', 'u1', '--reason', 'x')
+  expect(ran.code).toBe(75)
+  expect(ran.stderr).toContain(other.url)
+})
