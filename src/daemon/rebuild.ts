@@ -127,7 +127,7 @@ async function restoreAccount(
   const slots = first === undefined ? null : ownedSlots(first.entries, observed)
   if (slots === null) {
     for (const { name } of waiting) {
-      await system.ldif.dropPending('unlock', name, 'applied')
+      await system.ldif.dropPending('unlock', name, 'applied', observed.key)
       tally.appliedByHand++
     }
     if (observed.lock.state !== 'open' && tally.lockedByOthers.length < PROBLEMS_MAX)

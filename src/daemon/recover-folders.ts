@@ -42,7 +42,7 @@ export async function recoverUnlocks(system: FolderSystem): Promise<FolderReport
     const key = await ownerOf(system, 'unlock', text)
     if (key === null) addStranger(strangers, `unlock/${text}.ldif`)
     else if (!(await store.upkeep.pendingNamesOf(key)).includes(text)) {
-      await ldif.dropPending('unlock', name, 'superseded')
+      await ldif.dropPending('unlock', name, 'superseded', key)
       removed++
     }
   }
@@ -67,7 +67,7 @@ export async function recoverUnregisters(system: FolderSystem): Promise<FolderRe
       else
         await store.processLock.whileIdle(key, async () => {
           if (!(await isOver(system, key, text))) return
-          await ldif.dropPending('unregister', serial, 'superseded')
+          await ldif.dropPending('unregister', serial, 'superseded', key)
           removed++
         })
     }

@@ -35,7 +35,7 @@ export function appliedJob(change: Change): DiskJob {
   const stamp = utcStamp(change.plannedAtMs)
   switch (change.kind) {
     case 'lock':
-      return forEach(change, (name) => [{ kind: 'to-history', folder: 'lock', name, stamp }])
+      return forEach(change, (name) => [{ kind: 'to-history', folder: 'lock', name, stamp, account: null }])
     case 'register':
       return { steps: [] }
     case 'unlock':

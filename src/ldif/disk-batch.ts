@@ -124,7 +124,9 @@ function runStep(batch: Batch, job: number, step: DiskStep): void {
     }
     case 'ensure-waiting': {
       const path = waitingPath(root, step.folder, step.name)
-      if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return
+      const there = readText(path)
+      if (there !== null && belongsTo(step.account, there)) return
+      if (there !== null) moveToHistory(batch, job, step)
       return batch.stage(job, step.folder, step.name, step.text, () => path)
     }
     case 'settle-waiting': {
@@ -138,13 +140,15 @@ function runStep(batch: Batch, job: number, step: DiskStep): void {
     case 'drop-history':
       return dropHistory(batch, job, step)
     case 'to-history':
-      return moveToHistory(batch, job, step)
-    case 'drop-waiting': {
-      const path = waitingPath(root, step.folder, step.name)
-      if (step.account !== null && !belongsTo(step.account, readText(path) ?? '')) return
-      if (remove(path)) touch(batch, job, step.folder)
-    }
+      return isOthers(batch, step) ? undefined : moveToHistory(batch, job, step)
+    case 'drop-waiting':
+      if (!isOthers(batch, step) && remove(waitingPath(root, step.folder, step.name))) touch(batch, job, step.folder)
   }
+}
+
+function isOthers(batch: Batch, step: Extract<DiskStep, { account: string | null }>): boolean {
+  if (step.account === null) return false
+  return !belongsTo(step.account, readText(waitingPath(batch.root, step.folder, step.name)) ?? '')
 }
 
 /** A file that names no account is whoever's asks. */
@@ -189,7 +193,11 @@ function dropHistory(batch: Batch, job: number, file: HistoryFile): void {
 function moveToHistory(
   batch: Batch,
   job: number,
-  { folder, name, stamp }: Extract<DiskStep, { kind: 'to-history' | 'put-waiting' | 'settle-waiting' }>,
+  {
+    folder,
+    name,
+    stamp,
+  }: Extract<DiskStep, { kind: 'to-history' | 'put-waiting' | 'ensure-waiting' | 'settle-waiting' }>,
 ): void {
   const from = waitingPath(batch.root, folder, name)
   const to = freeHistoryPath(batch.root, historyOf(folder), { name, stamp })

@@ -14,8 +14,8 @@ export type DiskStep =
   | WaitingStep<'keep-waiting'>
   /** The waiting file was applied: moves it to history. Where another account's stands there, only writes history. */
   | WaitingStep<'settle-waiting'>
-  /** Writes a waiting file unless there is one. */
-  | { readonly kind: 'ensure-waiting'; readonly folder: WaitingFolder; readonly name: string; readonly text: string }
+  /** Writes a waiting file unless the account has one; one of another account moves to history first. */
+  | WaitingStep<'ensure-waiting'>
   | {
       readonly kind: 'put-history'
       readonly folder: HistoryFolder
@@ -31,8 +31,14 @@ export type DiskStep =
       readonly stamp: string
       readonly text: string
     }
-  /** Moves a waiting file to history, if it is there. */
-  | { readonly kind: 'to-history'; readonly folder: WaitingFolder; readonly name: string; readonly stamp: string }
+  /** Moves a waiting file to history, if it is there; with an account, only that account's. */
+  | {
+      readonly kind: 'to-history'
+      readonly folder: WaitingFolder
+      readonly name: string
+      readonly stamp: string
+      readonly account: string | null
+    }
   /** Removes a waiting file, if it is there; with an account, only that account's. */
   | {
       readonly kind: 'drop-waiting'

@@ -37,14 +37,14 @@ export async function openLdifFolders(options: {
     prepare: async (change) => queue.run(prepareJob(change)),
     applied: async (change) => queue.run(appliedJob(change)),
     abandoned: async (change, keep) => queue.run(abandonedJob(change, keep)),
-    ensurePending: async ({ folder, name, text }) =>
-      queue.run({ steps: [{ kind: 'ensure-waiting', folder, name, text }] }),
-    dropPending: async (folder, name, how) =>
+    ensurePending: async (file) =>
+      queue.run({ steps: [{ kind: 'ensure-waiting', ...file, stamp: utcStamp(nowMs()) }] }),
+    dropPending: async (folder, name, how, account) =>
       queue.run({
         steps: [
           how === 'applied'
-            ? { kind: 'to-history', folder, name, stamp: utcStamp(nowMs()) }
-            : { kind: 'drop-waiting', folder, name, account: null },
+            ? { kind: 'to-history', folder, name, stamp: utcStamp(nowMs()), account }
+            : { kind: 'drop-waiting', folder, name, account },
         ],
       }),
     listPending: async (folder) => fileNames(dir, folder).flatMap((name) => waitingName(name) ?? []),

@@ -1,10 +1,12 @@
 import type { Change } from '../core/change.ts'
-import type { HoldName, Serial } from '../core/names.ts'
+import type { AccountKey, HoldName, Serial } from '../core/names.ts'
 
 /** A file that waits in `unlock/` or `unregister/`: what it undoes, as it is written into the folder. */
 export interface PendingLdif {
   readonly folder: 'unlock' | 'unregister'
   readonly name: HoldName | Serial
+  /** Whose file it is; its header says so too. */
+  readonly account: AccountKey
   /** The whole file. */
   readonly text: string
 }
@@ -24,10 +26,21 @@ export interface LdifPort {
   applied(change: Change): Promise<void>
   /** The change did not happen: takes back what `prepare` wrote, unless `keep` names it as still waiting. */
   abandoned(change: Change, keep: readonly (HoldName | Serial)[]): Promise<void>
-  /** Puts a waiting file in place (a further hold on a locked account); nothing is written where it is there already. */
+  /**
+   * Puts a waiting file in place (a further hold on a locked account). Nothing is written where the account has one
+   * already; another account's of the same name goes to history: a serial that moved is a name for both, for a moment.
+   */
   ensurePending(file: PendingLdif): Promise<void>
-  /** A waiting file whose reason is gone without a write: `applied` by somebody's hand goes to history, else it is removed. */
-  dropPending(folder: PendingLdif['folder'], name: HoldName | Serial, how: 'applied' | 'superseded'): Promise<void>
+  /**
+   * A waiting file whose reason is gone without a write: `applied` by somebody's hand goes to history, else it is
+   * removed. Another account's file of that name is left alone.
+   */
+  dropPending(
+    folder: PendingLdif['folder'],
+    name: HoldName | Serial,
+    how: 'applied' | 'superseded',
+    account: AccountKey,
+  ): Promise<void>
   /** Names of the waiting files. A stranger's file is left alone and not listed. */
   listPending(folder: PendingLdif['folder']): Promise<readonly string[]>
   /** The text of a waiting file, or null when there is none. */

@@ -63,7 +63,7 @@ async function relabel(records: RecordPort, ldif: LdifPort, clock: Clock, change
   const { key, before, after, how } = change
   if (after !== null) await writePending(ldif, key, after, clock.nowMs(), before.dn !== after.dn)
   const gone = before.holds.filter((name) => after?.holds.includes(name) !== true)
-  await Promise.all(gone.map((name) => ldif.dropPending('unlock', name, how)))
+  await Promise.all(gone.map((name) => ldif.dropPending('unlock', name, how, key)))
   await records.own(
     key,
     after,
@@ -84,7 +84,7 @@ export async function writePending(
     headerOf({ atMs: nowMs, event: 'unlock', actor: '', account: key, change: '', reason: 'takes our lock away' }),
   )
   for (const name of lock.holds) {
-    if (anew) await ldif.dropPending('unlock', name, 'superseded')
-    await ldif.ensurePending({ folder: 'unlock', name, text })
+    if (anew) await ldif.dropPending('unlock', name, 'superseded', key)
+    await ldif.ensurePending({ folder: 'unlock', name, account: key, text })
   }
 }

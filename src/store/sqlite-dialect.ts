@@ -131,8 +131,9 @@ class NodeSqliteDriver implements Driver {
     await connection.executeQuery(CompiledQuery.raw('commit'))
   }
 
+  /** A full disk makes SQLite roll back by itself; a second time would fail, and hide why. */
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('rollback'))
+    if (this.#connection.isInTransaction) await connection.executeQuery(CompiledQuery.raw('rollback'))
   }
 
   async destroy(): Promise<void> {
@@ -148,6 +149,10 @@ class NodeSqliteConnection implements DatabaseConnection {
   constructor(database: DatabaseSync, file: string) {
     this.#database = database
     this.#file = file
+  }
+
+  get isInTransaction(): boolean {
+    return this.#database.isTransaction
   }
 
   async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {

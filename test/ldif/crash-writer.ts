@@ -1,5 +1,5 @@
 import { openLdifFolders } from '../../src/ldif/folders.ts'
-import { change, hold, NOON_MS, serial } from './changes.ts'
+import { change, hold, NOON_MS, serial, keyOf } from './changes.ts'
 
 /**
  * A process to be killed: `node crash-writer.ts DIR never|always`. Prepares and applies changes of all kinds, and
@@ -26,7 +26,7 @@ async function lane(number: number): Promise<never> {
     await ldif.prepare(unlock)
     await ldif.applied(unlock)
     process.stdout.write(`unlocked ${name}\n`)
-    await ldif.dropPending('unregister', serial(name), round % 4 === 1 ? 'applied' : 'superseded')
+    await ldif.dropPending('unregister', serial(name), round % 4 === 1 ? 'applied' : 'superseded', keyOf('a1'))
     process.stdout.write(`unregistered ${name}\n`)
   }
 }

@@ -17,7 +17,7 @@ import { parseHoldName } from '../../src/core/names.ts'
 import { openLdifFolders } from '../../src/ldif/folders.ts'
 import { runToolOk } from '../servers/run-tool.ts'
 import { makeTempDir } from '../servers/temp-dir.ts'
-import { change, hold, unchecked } from './changes.ts'
+import { change, hold, unchecked, keyOf } from './changes.ts'
 
 const T1 = hold('T1')
 const isRoot = process.getuid?.() === 0
@@ -65,8 +65,10 @@ describe('names', () => {
             await expect(ldif.prepare(change(kind, [name]))).rejects.toMatchObject(refused)
           }
           await expect(ldif.applied(change('lock', [name]))).rejects.toMatchObject(refused)
-          await expect(ldif.ensurePending({ folder: 'unlock', name, text: 'x' })).rejects.toMatchObject(refused)
-          await expect(ldif.dropPending('unlock', name, 'superseded')).rejects.toMatchObject(refused)
+          await expect(
+            ldif.ensurePending({ folder: 'unlock', name, account: keyOf('a1'), text: 'x' }),
+          ).rejects.toMatchObject(refused)
+          await expect(ldif.dropPending('unlock', name, 'superseded', keyOf('a1'))).rejects.toMatchObject(refused)
           expect(await ldif.readPending('unlock', text)).toBeNull()
           expect(tree(temp.path)).toEqual(before)
         },

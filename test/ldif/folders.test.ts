@@ -131,15 +131,15 @@ describe('what waits', () => {
   test('is not written over by a further hold, and leaves by hand into history or without a trace', async () => {
     await using folders = await open()
     const { ldif, ls, cat } = folders
-    await ldif.ensurePending({ folder: 'unlock', name: T1, text: 'first\n' })
-    await ldif.ensurePending({ folder: 'unlock', name: T1, text: 'second\n' })
+    await ldif.ensurePending({ folder: 'unlock', name: T1, account: keyOf('a1'), text: 'first\n' })
+    await ldif.ensurePending({ folder: 'unlock', name: T1, account: keyOf('a1'), text: 'second\n' })
     expect(cat('unlock/T1.ldif')).toBe('first\n')
-    await ldif.dropPending('unlock', T1, 'applied')
-    await ldif.dropPending('unlock', T1, 'applied')
+    await ldif.dropPending('unlock', T1, 'applied', keyOf('a1'))
+    await ldif.dropPending('unlock', T1, 'applied', keyOf('a1'))
     expect(ls()).toEqual([`unlock/history/T1--${NOON}.ldif`])
-    await ldif.ensurePending({ folder: 'unregister', name: serial('T1'), text: 'x\n' })
-    await ldif.dropPending('unregister', serial('T1'), 'superseded')
-    await ldif.dropPending('unregister', serial('T1'), 'superseded')
+    await ldif.ensurePending({ folder: 'unregister', name: serial('T1'), account: keyOf('a1'), text: 'x\n' })
+    await ldif.dropPending('unregister', serial('T1'), 'superseded', keyOf('a1'))
+    await ldif.dropPending('unregister', serial('T1'), 'superseded', keyOf('a1'))
     expect(ls()).toEqual([`unlock/history/T1--${NOON}.ldif`])
   })
 
@@ -150,7 +150,7 @@ describe('what waits', () => {
     await ldif.prepare(change('lock', [T1]))
     await ldif.prepare(unlock)
     expect(parseChangeLdif(cat('unlock/T1.ldif')).entries).toEqual(unlock.forward)
-    await ldif.dropPending('unlock', T1, 'superseded')
+    await ldif.dropPending('unlock', T1, 'superseded', keyOf('a1'))
     await ldif.prepare(unlock)
     await ldif.applied(unlock)
     expect(ls()).toEqual(['lock/T1.ldif', `unlock/history/T1--${NOON}.ldif`])
@@ -251,11 +251,11 @@ describe('under load', () => {
     await using folders = await open()
     const { ldif, ls } = folders
     await Promise.all([
-      ldif.ensurePending({ folder: 'unlock', name: T1, text: '1\n' }),
-      ldif.dropPending('unlock', T1, 'applied'),
-      ldif.ensurePending({ folder: 'unlock', name: T1, text: '2\n' }),
-      ldif.dropPending('unlock', T1, 'applied'),
-      ldif.ensurePending({ folder: 'unlock', name: T1, text: '3\n' }),
+      ldif.ensurePending({ folder: 'unlock', name: T1, account: keyOf('a1'), text: '1\n' }),
+      ldif.dropPending('unlock', T1, 'applied', keyOf('a1')),
+      ldif.ensurePending({ folder: 'unlock', name: T1, account: keyOf('a1'), text: '2\n' }),
+      ldif.dropPending('unlock', T1, 'applied', keyOf('a1')),
+      ldif.ensurePending({ folder: 'unlock', name: T1, account: keyOf('a1'), text: '3\n' }),
     ])
     expect(ls()).toEqual([`unlock/T1.ldif`, `unlock/history/T1--${NOON}.ldif`, `unlock/history/T1--${NOON}_2.ldif`])
     expect(folders.cat('unlock/T1.ldif')).toBe('3\n')

@@ -79,6 +79,8 @@ export interface Slapd extends AsyncDisposable {
 }
 
 const SLAPD = '/usr/sbin/slapd'
+/** util-linux: ends the server when the test runner dies, however it dies. It becomes slapd, so the pid is slapd's. */
+const SETPRIV = '/usr/bin/setpriv'
 const MISSING =
   'slapd is not installed; install it with: apt-get install -y --no-install-recommends slapd ldap-utils slapd-contrib'
 const START_TIMEOUT_MS = 15_000
@@ -149,9 +151,9 @@ class SlapdProcess {
   async start(): Promise<void> {
     if (this.#child !== null) return
     const urls = `ldap://127.0.0.1:${this.port}/ ldaps://127.0.0.1:${this.securePort}/`
-    const child = spawn(SLAPD, ['-d', '0', '-f', join(this.#dir, 'slapd.conf'), '-h', urls], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
+    const slapd = [SLAPD, '-d', '0', '-f', join(this.#dir, 'slapd.conf'), '-h', urls]
+    const [program = SLAPD, ...args] = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'KILL', ...slapd] : slapd
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#child = child
     process.once('exit', this.#killAtExit)
     let said = ''

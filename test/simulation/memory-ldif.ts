@@ -1,6 +1,7 @@
 import type { Change } from '../../src/core/change.ts'
-import { headerOf, writeChangeLdif } from '../../src/core/ldif.ts'
-import type { LdifPort } from '../../src/ports/ldif.ts'
+import { headerOf, parseChangeLdif, writeChangeLdif } from '../../src/core/ldif.ts'
+import type { AccountKey } from '../../src/core/names.ts'
+import type { LdifPort, PendingLdif } from '../../src/ports/ldif.ts'
 
 /**
  * The LDIF folders in memory, file by file as the real ones do it, so that a crash can strike between any two of them.
@@ -15,13 +16,11 @@ export class MemoryLdif implements LdifPort {
   }
 
   async prepare(change: Change): Promise<void> {
-    const names = change.serial === null ? change.holds : [change.serial]
-    for (const name of names) {
+    for (const name of namesOf(change)) {
       if (change.kind === 'lock') this.#put(`lock/${name}`, textOf(change, 'forward'))
-      if (change.kind === 'lock') this.#put(`unlock/${name}`, textOf(change, 'inverse'))
-      if (change.kind === 'register')
-        this.#put(`register/history/${name}--${change.plannedAtMs}`, textOf(change, 'forward'))
-      if (change.kind === 'register') this.#put(`unregister/${name}`, textOf(change, 'inverse'))
+      if (change.kind === 'lock') this.#putWaiting(`unlock/${name}`, change.key, textOf(change, 'inverse'))
+      if (change.kind === 'register') this.#put(historyOf(change, name), textOf(change, 'forward'))
+      if (change.kind === 'register') this.#putWaiting(`unregister/${name}`, change.key, textOf(change, 'inverse'))
       if (change.kind === 'unlock' || change.kind === 'unregister') {
         if (!this.files.has(`${change.kind}/${name}`)) this.#put(`${change.kind}/${name}`, textOf(change, 'forward'))
       }
@@ -30,28 +29,32 @@ export class MemoryLdif implements LdifPort {
 
   async applied(change: Change): Promise<void> {
     if (change.kind === 'register') return
-    const names = change.serial === null ? change.holds : [change.serial]
-    for (const name of names)
-      this.#move(`${change.kind}/${name}`, `${change.kind}/history/${name}--${change.plannedAtMs}`)
-  }
-
-  async abandoned(change: Change, keep: readonly string[]): Promise<void> {
-    const names = change.serial === null ? change.holds : [change.serial]
-    for (const name of names) {
-      if (change.kind === 'lock') this.#drop(`lock/${name}`)
-      if (change.kind === 'lock' && !keep.includes(name)) this.#drop(`unlock/${name}`)
-      if (change.kind === 'register') this.#drop(`register/history/${name}--${change.plannedAtMs}`)
-      if (change.kind === 'register' && !keep.includes(name)) this.#drop(`unregister/${name}`)
+    for (const name of namesOf(change)) {
+      const path = `${change.kind}/${name}`
+      if (!this.#isOthers(path, change.key)) this.#move(path, historyOf(change, name))
+      else this.#put(historyOf(change, name), textOf(change, 'forward'))
     }
   }
 
-  async ensurePending({ folder, name, text }: Parameters<LdifPort['ensurePending']>[0]): Promise<void> {
-    if (!this.files.has(`${folder}/${name}`)) this.#put(`${folder}/${name}`, text)
+  async abandoned(change: Change, keep: readonly string[]): Promise<void> {
+    for (const name of namesOf(change)) {
+      if (change.kind === 'lock') this.#dropOwn(`lock/${name}`, change.key)
+      if (change.kind === 'lock' && !keep.includes(name)) this.#dropOwn(`unlock/${name}`, change.key)
+      if (change.kind === 'register') this.#drop(historyOf(change, name))
+      if (change.kind === 'register' && !keep.includes(name)) this.#dropOwn(`unregister/${name}`, change.key)
+    }
   }
 
-  async dropPending(folder: string, name: string, how: 'applied' | 'superseded'): Promise<void> {
-    if (how === 'applied') this.#move(`${folder}/${name}`, `${folder}/history/${name}--hand`)
-    else this.#drop(`${folder}/${name}`)
+  async ensurePending({ folder, name, account, text }: PendingLdif): Promise<void> {
+    const path = `${folder}/${name}`
+    if (!this.files.has(path) || this.#isOthers(path, account)) this.#putWaiting(path, account, text)
+  }
+
+  async dropPending(folder: string, name: string, how: 'applied' | 'superseded', account: AccountKey): Promise<void> {
+    const path = `${folder}/${name}`
+    if (this.#isOthers(path, account)) return
+    if (how === 'applied') this.#move(path, `${folder}/history/${name}--hand`)
+    else this.#drop(path)
   }
 
   async listPending(folder: string): Promise<string[]> {
@@ -78,6 +81,20 @@ export class MemoryLdif implements LdifPort {
     this.files.set(path, text)
   }
 
+  #putWaiting(path: string, account: AccountKey, text: string): void {
+    if (this.#isOthers(path, account)) this.#move(path, `${path.replace('/', '/history/')}--moved`)
+    this.#put(path, text)
+  }
+
+  #dropOwn(path: string, account: AccountKey): void {
+    if (!this.#isOthers(path, account)) this.#drop(path)
+  }
+
+  #isOthers(path: string, account: AccountKey): boolean {
+    const text = this.files.get(path)
+    return text !== undefined && parseChangeLdif(text).header.account !== account
+  }
+
   #drop(path: string): void {
     this.#step()
     this.files.delete(path)
@@ -102,4 +119,12 @@ function textOf(change: Change, which: 'forward' | 'inverse'): string {
     reason: change.reason,
   }
   return writeChangeLdif(change[which], headerOf(header))
+}
+
+function namesOf(change: Change): readonly string[] {
+  return change.serial === null ? change.holds : [change.serial]
+}
+
+function historyOf(change: Change, name: string): string {
+  return `${change.kind}/history/${name}--${change.plannedAtMs}`
 }

@@ -68,9 +68,9 @@ export async function play(
   clock: VirtualClock,
   tag: string,
   moves: readonly Move[],
-  relock: boolean,
+  onForeignUnlock: 'respect' | 'relock',
 ): Promise<World> {
-  const world = new World(store, clock, tag, { onForeignUnlock: relock ? 'relock' : 'respect', lockTtlMs: null })
+  const world = new World(store, clock, tag, { onForeignUnlock, lockTtlMs: null })
   await world.leave()
   const others = new Map<AccountKey, Foreign>(world.people.map((person) => [person.key, { lock: null }]))
   const late: Event[] = []

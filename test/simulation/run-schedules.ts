@@ -1,0 +1,28 @@
+import fc from 'fast-check'
+import { expect } from 'vitest'
+import { play, schedules } from './schedules.ts'
+import { openWorldStore, randomSeed, VirtualClock } from './world.ts'
+
+/** A new store now and then: its tables keep what the worlds before left in journal and changes. */
+const RUNS_PER_STORE = 250
+
+/** Runs half of LOCKSTEP_SCHEDULES (100,000) under one policy; LOCKSTEP_SEED repeats a run. */
+export async function runSchedules(onForeignUnlock: 'respect' | 'relock'): Promise<void> {
+  const runs = Math.ceil(Number(process.env['LOCKSTEP_SCHEDULES'] ?? 100_000) / 2)
+  const seed = Number(process.env['LOCKSTEP_SEED'] ?? randomSeed())
+  console.log(`${onForeignUnlock}: ${runs} schedules, seed ${seed}`)
+  let crashes = 0
+  for (let done = 0; done < runs; done += RUNS_PER_STORE) {
+    const clock = new VirtualClock()
+    await using store = await openWorldStore(clock)
+    let run = 0
+    await fc.assert(
+      fc.asyncProperty(schedules, async (moves) => {
+        const world = await play(store, clock, `x${++run}`, moves, onForeignUnlock)
+        crashes += world.crashes
+      }),
+      { numRuns: Math.min(RUNS_PER_STORE, runs - done), seed: seed + done },
+    )
+  }
+  expect(crashes, 'schedules that crashed').toBeGreaterThan(runs / 100)
+}
