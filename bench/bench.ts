@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { makeTempDir } from '../test/servers/temp-dir.ts'
+import { spreadFolders } from './block-groups.ts'
 import { measureFlat } from './flat.ts'
 import { measureLatency } from './latency.ts'
 import { measureProgram } from './program.ts'
@@ -78,6 +79,7 @@ async function main(): Promise<number> {
   if (typeof options === 'number') return options
   await using dir = await makeTempDir('bench')
   process.env['TMPDIR'] = dir.path
+  await spreadFolders(dir.path)
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => leave(dir.path))
   const load = loadavg()[0] ?? 0
   const workshop = workshopIn(dir.path)

@@ -1,10 +1,11 @@
 import { DatabaseSync } from 'node:sqlite'
-import { createInstance, type Instance } from '../demo/instance.ts'
+import type { Instance } from '../demo/instance.ts'
 import { systemClock } from '../src/ports/clock.ts'
 import { GENESIS_HASH, recordHash } from '../src/store/journal.ts'
 import { openStore } from '../src/store/store.ts'
 import { serialOf } from './accounts.ts'
 import { openBenchDirectory, rateOf, type BenchDirectory } from './bench-directory.ts'
+import { createBenchInstance } from './bench-instance.ts'
 import { driveLockstep } from './load.ts'
 import { processorMs } from './process-cost.ts'
 import { INFORMATION, type Report, type Row } from './report.ts'
@@ -36,9 +37,7 @@ export async function measureFlat(scale: Scale, workshop: Workshop): Promise<Rep
     [many, 0],
     [many, journalRecords],
   ] as const) {
-    const name = `${figure(accounts)} accounts` + (records > 0 ? `, ${figure(records)} journal records` : '')
-    workshop.say(`making ${name}`)
-    sites.push(await openSite(opened, name, accounts, records, await workshop.folder(`flat-${sites.length}`)))
+    sites.push(await openSite(opened, workshop, accounts, records))
   }
   for (let round = 0; round <= rounds; round++) {
     for (const site of sites) await runRound(site, events, round > 0)
@@ -49,13 +48,14 @@ export async function measureFlat(scale: Scale, workshop: Workshop): Promise<Rep
 
 async function openSite(
   opened: AsyncDisposableStack,
-  name: string,
+  workshop: Workshop,
   accounts: number,
   records: number,
-  dir: string,
 ): Promise<Site> {
+  const name = `${figure(accounts)} accounts` + (records > 0 ? `, ${figure(records)} journal records` : '')
+  workshop.say(`making ${name}`)
   const directory = opened.use(await openBenchDirectory(accounts))
-  const instance = opened.use(await createInstance(dir, directory.slapd, KEEP_ALL))
+  const instance = opened.use(await createBenchInstance(workshop, 'flat', directory.slapd, KEEP_ALL))
   if (records > 0) await writeJournal(instance.storeFile, records)
   const { pid } = await instance.serve()
   return { name, directory, instance, pid, cost: { processorUs: [], wallUs: [] } }

@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { createInstance } from '../demo/instance.ts'
 import { runToolOk } from '../test/servers/run-tool.ts'
 import { eventWords, loginOf } from './accounts.ts'
 import { createBaseline } from './baseline.ts'
 import { openBenchDirectory } from './bench-directory.ts'
+import { createBenchInstance } from './bench-instance.ts'
 import { WATCHABLE, watchLocks, type LockWatcher } from './lock-watcher.ts'
 import { INFORMATION, type Report, type Row } from './report.ts'
 import type { Scale, Workshop } from './scale.ts'
@@ -22,7 +22,7 @@ export async function measureLatency(scale: Scale, workshop: Workshop): Promise<
   const warmUp = Math.ceil(events / 10)
   const accounts = warmUp + events + scriptEvents
   await using directory = await openBenchDirectory(accounts, WATCHABLE)
-  await using instance = await createInstance(await workshop.folder('latency'), directory.slapd)
+  await using instance = await createBenchInstance(workshop, 'latency', directory.slapd)
   const baseline = await createBaseline(await workshop.folder('latency-scripts'), directory.slapd)
   await instance.serve()
   await using watcher = await watchLocks(directory.slapd)

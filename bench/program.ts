@@ -1,7 +1,8 @@
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createInstance, LOCKSTEP, type Instance } from '../demo/instance.ts'
+import { LOCKSTEP, type Instance } from '../demo/instance.ts'
 import { openBenchDirectory } from './bench-directory.ts'
+import { createBenchInstance } from './bench-instance.ts'
 import { driveLockstep } from './load.ts'
 import { processorMs, residentMiB } from './process-cost.ts'
 import { INFORMATION, type Report } from './report.ts'
@@ -18,7 +19,7 @@ const ACCOUNTS = 200
 export async function measureProgram(scale: Scale, workshop: Workshop): Promise<Report> {
   const { runs, starts, idleMs } = scale.program
   await using directory = await openBenchDirectory(ACCOUNTS)
-  await using instance = await createInstance(await workshop.folder('program'), directory.slapd)
+  await using instance = await createBenchInstance(workshop, 'program', directory.slapd)
   await instance.serve()
   await driveLockstep(instance, directory, 'lock', 1, ACCOUNTS)
   workshop.say(`lockstep status: ${runs} runs, in turns with node -e 0`)

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** How much is measured. Rounds are medians' raw material; what is compared is measured in turns within each round. */
@@ -48,11 +48,7 @@ export interface Workshop {
 export function workshopIn(dir: string): Workshop {
   const startedAt = performance.now()
   return {
-    folder: async (name) => {
-      const path = join(dir, name)
-      await mkdir(path, { recursive: true })
-      return path
-    },
+    folder: (name) => mkdtemp(join(dir, `${name}-`)),
     say: (text) => {
       const seconds = ((performance.now() - startedAt) / 1000).toFixed(0).padStart(4)
       process.stderr.write(`${seconds} s  ${text}\n`)

@@ -1,7 +1,7 @@
-import { createInstance } from '../demo/instance.ts'
 import { eventWords } from './accounts.ts'
 import { createBaseline } from './baseline.ts'
 import { openBenchDirectory } from './bench-directory.ts'
+import { createBenchInstance } from './bench-instance.ts'
 import { timeInTurns } from './time-in-turns.ts'
 import type { Report } from './report.ts'
 import type { Scale, Workshop } from './scale.ts'
@@ -13,7 +13,7 @@ const SCRIPT_SHARE_MAX = 0.25
 /** How long privacyIDEA waits for the shim, and how long it would wait for the script. */
 export async function measureShim(scale: Scale, workshop: Workshop): Promise<Report> {
   await using directory = await openBenchDirectory(10)
-  await using instance = await createInstance(await workshop.folder('shim'), directory.slapd)
+  await using instance = await createBenchInstance(workshop, 'shim', directory.slapd)
   const baseline = await createBaseline(await workshop.folder('shim-scripts'), directory.slapd)
   workshop.say(`the shim: ${scale.shim.runs} runs, in turns with the script`)
   const words = eventWords(1)

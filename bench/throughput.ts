@@ -1,6 +1,6 @@
-import { createInstance } from '../demo/instance.ts'
 import { createBaseline } from './baseline.ts'
 import { openBenchDirectory, rateOf } from './bench-directory.ts'
+import { createBenchInstance } from './bench-instance.ts'
 import { driveLockstep, rateOfBareLoop, rateOfScripts } from './load.ts'
 import { residentMiB } from './process-cost.ts'
 import type { Report, Row } from './report.ts'
@@ -25,7 +25,7 @@ export async function measureThroughput(scale: Scale, workshop: Workshop): Promi
   const { rounds, locks, warmUp, scriptLocks } = scale.throughput
   const perRound = scriptLocks + locks + 2 * (locks + warmUp)
   await using directory = await openBenchDirectory(warmUp + rounds * perRound)
-  await using instance = await createInstance(await workshop.folder('throughput'), directory.slapd)
+  await using instance = await createBenchInstance(workshop, 'throughput', directory.slapd)
   const baseline = await createBaseline(await workshop.folder('throughput-scripts'), directory.slapd)
   await checkSpoolFormat(instance)
   const { pid } = await instance.serve()

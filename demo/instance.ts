@@ -43,20 +43,31 @@ export interface Instance extends AsyncDisposable {
   cli(...args: readonly string[]): Promise<ToolResult>
 }
 
-/** @param extraConfig further lines for lockstep.yaml */
-export async function createInstance(dir: string, directory: InstanceDirectory, extraConfig = ''): Promise<Instance> {
+export interface InstanceOptions {
+  /** Elsewhere than in the instance's folder. */
+  readonly ldifDir?: string
+  readonly spoolDir?: string
+  /** Further lines for lockstep.yaml. */
+  readonly extraConfig?: string
+}
+
+export async function createInstance(
+  dir: string,
+  directory: InstanceDirectory,
+  options: InstanceOptions = {},
+): Promise<Instance> {
   const paths = {
     dir,
     configFile: join(dir, 'lockstep.yaml'),
-    ldifDir: join(dir, 'ldif'),
-    spoolDir: join(dir, 'spool'),
+    ldifDir: options.ldifDir ?? join(dir, 'ldif'),
+    spoolDir: options.spoolDir ?? join(dir, 'spool'),
     shimDir: join(dir, 'privacyidea-scripts'),
     logFile: join(dir, 'lockstep.log'),
     storeFile: join(dir, 'lockstep.db'),
   }
   await mkdir(paths.shimDir, { recursive: true })
   await writeFile(join(dir, 'ldap-password'), directory.servicePassword, { mode: 0o600 })
-  await writeFile(paths.configFile, configText(paths, directory) + extraConfig, { mode: 0o640 })
+  await writeFile(paths.configFile, configText(paths, directory) + (options.extraConfig ?? ''), { mode: 0o640 })
   const cli = (...args: readonly string[]): Promise<ToolResult> =>
     runTool(LOCKSTEP, args, { env: { LOCKSTEP_CONFIG: paths.configFile } })
   await succeed('lockstep shims install', cli('shims', 'install', paths.shimDir, '--spool', paths.spoolDir))

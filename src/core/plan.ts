@@ -84,7 +84,8 @@ function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedL
   const names = desired.holds.map((hold) => hold.name)
   const isLabelled = owned.dn === observed.dn && sameValues(owned.holds, names)
   if (!isLabelled) return { kind: 'relabel', lock: { slots: owned.slots, dn: observed.dn, holds: names } }
-  if (remaining.length < owned.slots.length) return { kind: 'change', change: lockChange(desired, observed) }
+  // Open again in part, by policy, or since a crash left the lock half written.
+  if (observed.lock.state === 'open') return { kind: 'change', change: lockChange(desired, observed) }
   return effective(observed.lock.notEffective)
 }
 

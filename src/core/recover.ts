@@ -3,14 +3,21 @@ import { hasValue, sameValues, type ObservedState, type OurRecord, type OwnedLoc
 import { formatSerial, serialsIn } from './serial-values.ts'
 
 /**
- * A change whose outcome nobody knows (the process or the connection died in between): what the directory says decides.
+ * A change whose outcome is not on record (the process or the connection died in between): what the directory says
+ * decides, unless it is known that the change was applied: then somebody else has been there since.
  */
 export interface Recovered {
   readonly result: 'applied' | 'not-applied'
   readonly owned: OwnedLock | null
 }
 
-export function recoverChange(change: Change, observed: ObservedState, ours: OurRecord): Recovered {
+export function recoverChange(
+  change: Change,
+  observed: ObservedState,
+  ours: OurRecord,
+  wasApplied: boolean,
+): Recovered {
+  if (wasApplied) return { result: 'applied', owned: ownedAfter(change, ours) }
   switch (change.kind) {
     case 'lock': {
       const written = change.slots.filter((slot) => stands(slot, observed))

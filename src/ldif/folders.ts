@@ -1,5 +1,6 @@
 import { lstatSync, readdirSync } from 'node:fs'
-import { utcStamp } from '../core/ldif.ts'
+import type { Change } from '../core/change.ts'
+import { parseChangeLdif, utcStamp } from '../core/ldif.ts'
 import { parseHoldName } from '../core/names.ts'
 import type { LdifPort } from '../ports/ldif.ts'
 import { abandonedJob, appliedJob, prepareJob } from './change-jobs.ts'
@@ -7,7 +8,8 @@ import { readText, remove } from './plain-file.ts'
 import { DiskQueue, type WorkerUse } from './disk-queue.ts'
 import { errnoOf, fileError } from './file-error.ts'
 import {
-  HISTORY_FOLDERS,
+  historyOf,
+  historyPath,
   makeFolders,
   temporaryOwner,
   WAITING_FOLDERS,
@@ -36,6 +38,7 @@ export async function openLdifFolders(options: {
     // async: what the writing of the text throws is a rejection like any other.
     prepare: async (change) => queue.run(prepareJob(change)),
     applied: async (change) => queue.run(appliedJob(change)),
+    wasApplied: async (change) => isInHistory(dir, change),
     abandoned: async (change, keep) => queue.run(abandonedJob(change, keep)),
     ensurePending: async (file) =>
       queue.run({ steps: [{ kind: 'ensure-waiting', ...file, stamp: utcStamp(nowMs()) }] }),
@@ -63,6 +66,14 @@ export async function openLdifFolders(options: {
   }
 }
 
+function isInHistory(dir: string, change: Change): boolean {
+  if (change.kind !== 'lock' && change.kind !== 'unlock') return false
+  const folder = historyOf(change.kind)
+  const stamp = utcStamp(change.plannedAtMs)
+  const texts = change.holds.map((name) => readText(historyPath(dir, folder, name, stamp, 1)))
+  return texts.some((text) => text !== null && parseChangeLdif(text).header.change === change.id)
+}
+
 function fileNames(dir: string, folder: Folder): string[] {
   try {
     return readdirSync(`${dir}/${folder}`)
@@ -71,9 +82,9 @@ function fileNames(dir: string, folder: Folder): string[] {
   }
 }
 
-/** Removes what writers that are gone left unfinished. */
+/** Removes what writers that are gone left unfinished; in the history folders pruneHistory does. */
 function sweepTemporary(dir: string, ourselves: string, nowMs: number): void {
-  for (const folder of [...WAITING_FOLDERS, ...HISTORY_FOLDERS]) {
+  for (const folder of WAITING_FOLDERS) {
     for (const name of fileNames(dir, folder)) {
       const owner = temporaryOwner(name)
       if (owner === null || owner === ourselves) continue

@@ -24,6 +24,11 @@ export interface LdifPort {
   prepare(change: Change): Promise<void>
   /** The change is in the directory: its forward file goes to history (lock, unlock, unregister). */
   applied(change: Change): Promise<void>
+  /**
+   * True when `applied` got as far as to move the forward file of a lock or an unlock to history: the change is known
+   * to have been in the directory, whatever stands there now. False tells nothing.
+   */
+  wasApplied(change: Change): Promise<boolean>
   /** The change did not happen: takes back what `prepare` wrote, unless `keep` names it as still waiting. */
   abandoned(change: Change, keep: readonly (HoldName | Serial)[]): Promise<void>
   /**

@@ -15,6 +15,8 @@ export interface LedgerPort {
   writeAhead(change: Change, breaker: GuardSettings['breaker']): Promise<boolean>
   /** @param owned what is ours of the account's lock from now on */
   close(change: Change, result: 'applied' | 'not-applied', owned: OwnedLock | null): Promise<void>
+  /** True when it is known that the change was in the directory, whatever stands there now; see LdifPort. */
+  wasApplied(change: Change): Promise<boolean>
   /** As `close`, for a change that a crash left open: files that the crash may have lost are written again first. */
   recover(change: Change, result: 'applied' | 'not-applied', owned: OwnedLock | null): Promise<void>
   /**

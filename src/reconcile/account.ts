@@ -22,6 +22,8 @@ const RACES_MAX = 5
 const READING_AGE_MAX_MS = 1_000
 const PAUSED_LOOK_MS = 60_000
 const GONE_LOOK_MS = 3_600_000
+/** A lease lasts 60 s, and no step takes longer than the directory's timeouts. */
+const RENEW_AFTER_MS = 15_000
 
 export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outcome> {
   const seen: { holds: readonly Hold[]; applied: number } = { holds: [], applied: 0 }
@@ -37,13 +39,15 @@ export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outc
 
 async function drive(claim: Claim, ports: Ports, seen: { holds: readonly Hold[]; applied: number }): Promise<Outcome> {
   const readingAgeMs = claim.attempts === 0 && claim.open === null ? READING_AGE_MAX_MS : 0
-  let desired = await ports.desired.of(claim.key, ports.clock.nowMs())
+  const startedMs = ports.clock.nowMs()
+  let desired = await ports.desired.of(claim.key, startedMs)
   seen.holds = desired.holds
   let observed = await observe(claim, desired, ports, readingAgeMs)
   let ours = await recover(claim, observed, ports)
   let races = 0
   let isFresh = readingAgeMs === 0
-  for (let round = 0; round < ROUNDS_MAX; round++) {
+  for (let round = 0, leasedMs = startedMs; round < ROUNDS_MAX; round++) {
+    leasedMs = await keepLease(claim, leasedMs, ports)
     const planned = plan(desired, observed, ours, ports.policy)
     // A write is safe on an older reading, by compare and swap; to conclude anything else takes a fresh one.
     if (!isFresh && planned.kind !== 'change') {
@@ -92,6 +96,14 @@ async function drive(claim: Claim, ports: Ports, seen: { holds: readonly Hold[];
   return keepsChanging(claim, ports, seen.applied)
 }
 
+/** A slow directory must not cost the lease: another process would take the account over in the middle of a change. */
+async function keepLease(claim: Claim, sinceMs: number, ports: Ports): Promise<number> {
+  const nowMs = ports.clock.nowMs()
+  if (nowMs - sinceMs < RENEW_AFTER_MS) return sinceMs
+  await ports.queue.renew(claim, nowMs)
+  return nowMs
+}
+
 /** Reads the account, and who else carries the serials that it lacks. */
 async function observe(claim: Claim, desired: DesiredState, ports: Ports, maxAgeMs: number): Promise<ObservedState> {
   return withCarriers(claim, desired, await ports.directory.observe(claim.key, [], maxAgeMs), ports)
@@ -120,7 +132,8 @@ function missingSerials(desired: DesiredState, observed: ObservedState): Serial[
 /** A change whose outcome is not on record is closed by what the directory says now. */
 async function recover(claim: Claim, observed: ObservedState, ports: Ports): Promise<OurRecord> {
   if (claim.open === null) return claim.ours
-  const { result, owned } = recoverChange(claim.open, observed, claim.ours)
+  const wasApplied = await ports.ledger.wasApplied(claim.open)
+  const { result, owned } = recoverChange(claim.open, observed, claim.ours, wasApplied)
   await ports.ledger.recover(claim.open, result, owned)
   return { lock: owned }
 }

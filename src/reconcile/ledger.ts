@@ -21,8 +21,9 @@ export function openLedger(records: RecordPort, ldif: LdifPort, clock: Clock): L
       return true
     },
     close: (change, result, owned) => close(records, ldif, clock, change, result, owned),
+    wasApplied: (change) => ldif.wasApplied(change),
     async recover(change, result, owned) {
-      if (result === 'applied') await ldif.prepare(change)
+      if (result === 'applied' && !(await ldif.wasApplied(change))) await ldif.prepare(change)
       await close(records, ldif, clock, change, result, owned)
     },
     relabel: (key, before, after, how) => relabel(records, ldif, clock, { key, before, after, how }),

@@ -231,8 +231,8 @@ describe('property: any mix of states', () => {
               if (change.serial === null) lock = apply(lock, modifications)
               else serials = apply(serials, modifications)
               const after = observed(lock, { serialValues: serials })
-              expect(recoverChange(change, after, record).result).toBe('applied')
-              expect(recoverChange(change, seen, record).result).toBe('not-applied')
+              expect(recoverChange(change, after, record, false).result).toBe('applied')
+              expect(recoverChange(change, seen, record, false).result).toBe('not-applied')
               record = { lock: ownedAfter(change, record) }
             }
           }

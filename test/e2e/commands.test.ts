@@ -1,3 +1,4 @@
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { eventually } from '../servers/eventually.ts'
 import { startSlapd, type Slapd } from '../servers/slapd.ts'
@@ -123,6 +124,20 @@ test('journal tells every step with its number, and --verify that the chain is w
   expect(await people('journal', '--verify')).toBe(`${last} records, the chain is whole\n`)
 })
 
+test('journal --verify names a record that was changed past Lockstep, and exits with 65', async () => {
+  await using own = await createLockstep(slapd)
+  await own.json('lock', user, '--reason', 'to be hidden')
+  const database = new DatabaseSync(own.storeFile)
+  database.exec("update journal set body = replace(body, 'hidden', 'denied') where seq = 1")
+  database.close()
+  const ran = await own.cli('journal', '--verify')
+  expect({ code: ran.code, stderr: ran.stderr }).toEqual({ code: 65, stderr: '  record 1 was changed\n' })
+  expect(ran.stdout).toContain('the chain is broken in 1 place')
+  const json = await own.cli('journal', '--verify', '--json')
+  expect(json.json()).toMatchObject({ ok: false, faults: [{ seq: 1, what: 'record 1 was changed' }] })
+  await own.json('unlock', user, '--reason', 'enough')
+})
+
 test('lock holds an account with its reason, and unlock releases it', async () => {
   const locked = await lockstep.json<{ ok: boolean; account: AccountJson }>('lock', user, '--reason', 'on leave')
   expect(locked.ok).toBe(true)
@@ -185,6 +200,11 @@ test('pause stops every change, events are still taken, and resume lets them go 
   )
   expect(status).toMatchObject({ health: 'attention', paused: { reason: 'maintenance' } })
   expect(status.waits).toContainEqual(expect.objectContaining({ name: user, code: 'paused' }))
+  const held = await lockstep.cli('lock', `u${++users}`, '--reason', 'while paused')
+  expect({ code: held.code, stdout: held.stdout }).toMatchObject({
+    code: 75,
+    stdout: expect.stringContaining('on record, not yet carried out\n  paused: '),
+  })
   expect(await people('status')).toContain('PAUSED since ')
   expect(await people('resume')).toBe('resumed\n')
   await lockstep.settled()

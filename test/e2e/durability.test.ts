@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { Client } from 'ldapts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { holdName } from '../../src/core/fold.ts'
-import { parseChangeLdif } from '../../src/core/ldif.ts'
+import { parseChangeLdif, utcStamp } from '../../src/core/ldif.ts'
 import { startSlapd, type Slapd } from '../servers/slapd.ts'
 import { isLocked, newUser, nextEvent, randomFrom, type UserModel } from './durability-model.ts'
 import { createLockstep, openReadOnly, readLdif, type Lockstep } from './lockstep.ts'
@@ -199,13 +199,29 @@ async function checkFully(load: Load, round: number): Promise<void> {
   for (const folder of HISTORIES) {
     for (const name of lockstep.ldif(folder)) parseChangeLdif(readLdif(lockstep, `${folder}/${name}`))
   }
+  expect(missingHistory(), `${context}: changes that were applied and have no file in the history`).toEqual([])
   expect(hiddenFiles(), `${context}: what killed processes left unfinished`).toEqual([])
   const verified = await lockstep.cli('journal', '--verify', '--json')
   expect({ code: verified.code, ...verified.json<object>() }, context).toMatchObject({ code: 0, ok: true, faults: [] })
   expect((await lockstep.stop()).code, context).toBe(0)
 }
 
+/** Every change that was applied has its forward file in the history, under each of its names. */
+function missingHistory(): string[] {
+  using store = openReadOnly(lockstep.storeFile)
+  const rows = store.prepare("select kind, planned_ms, body from change where state = 'applied'").all()
+  const there = new Set(HISTORIES.flatMap((folder) => lockstep.ldif(folder).map((name) => `${folder}/${name}`)))
+  return rows.flatMap((row) => {
+    const { holds } = JSON.parse(String(row['body'])) as { holds: string[] }
+    const stamp = utcStamp(Number(row['planned_ms']))
+    return holds
+      .map((name) => `${String(row['kind'])}/history/${name}--${stamp}.ldif`)
+      .filter((name) => !there.has(name))
+  })
+}
+
+/** Where an operator looks; those in the history leave with its retention. */
 function hiddenFiles(): string[] {
-  const names = readdirSync(lockstep.ldifDir, { recursive: true, encoding: 'utf8' })
-  return names.filter((name) => basename(name).startsWith('.'))
+  const folders = ['lock', 'unlock', 'unregister']
+  return folders.flatMap((folder) => readdirSync(join(lockstep.ldifDir, folder)).filter((name) => name.startsWith('.')))
 }

@@ -33,6 +33,8 @@ export interface LockstepOptions {
   readonly directory?: string
   readonly realms?: string
   readonly breaker?: string
+  /** The section `guards` as a whole; the breaker is then part of it. */
+  readonly guards?: string
   /** The webhook's port; none when left out. */
   readonly httpPort?: number
   /** Runs everything as this user and group; the tests must run as root. */
@@ -71,6 +73,8 @@ export interface Lockstep extends AsyncDisposable {
   readonly shimDir: string
   /** The daemon's process id; 0 while none runs. */
   readonly pid: number
+  /** For the next start. */
+  editConfig(edit: (yaml: string) => string): void
   /** What the daemons said on stderr so far. */
   log(): string
   /** Starts the daemon and waits until it is ready. */
@@ -168,8 +172,13 @@ class Instance implements Lockstep {
     writeFileSync(this.configFile, this.#yaml(server), { mode: 0o644 })
   }
 
+  editConfig(edit: (yaml: string) => string): void {
+    writeFileSync(this.configFile, edit(readFileSync(this.configFile, 'utf8')))
+  }
+
   #yaml(server: DirectoryServer): string {
     const { httpPort, realms = '{ r1: corp }', breaker = 'null', yaml = '', directory = '' } = this.#options
+    const { guards = `{ breaker: ${breaker} }` } = this.#options
     const http =
       httpPort === undefined
         ? ''
@@ -185,7 +194,7 @@ class Instance implements Lockstep {
     serialAttribute: description
     serialFormat: 'privacyIDEA:{serial}'
 ${directory === '' ? '' : `    ${directory}\n`}realms: ${realms}
-guards: { breaker: ${breaker} }
+guards: ${guards}
 intake:
   spool: ${this.spoolDir}
 ${http}store: sqlite:${this.storeFile}

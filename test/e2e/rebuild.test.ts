@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -165,6 +166,24 @@ test('a rebuild twice, or of a store that is there, changes nothing', async () =
   const holdsOf = (list: unknown): unknown =>
     (list as { key: string; holds: { name: string }[] }[]).map(({ key, holds }) => [key, holds.map(({ name }) => name)])
   expect(holdsOf(after)).toEqual(holdsOf(before))
+})
+
+test('a rebuild that was killed in the middle is done by the next one', async () => {
+  await lockedDay()
+  const unlocks = lockstep.ldif('unlock')
+  const views = await Promise.all(people.map((who) => look(slapd, who)))
+  await databaseIsLost()
+  for (const delayMs of [50, 100, 150, 200, 250]) {
+    const killed = lockstep.startBeside('rebuild')
+    const ended = once(killed, 'exit')
+    setTimeout(() => killed.kill('SIGKILL'), delayMs)
+    await ended
+  }
+  expect(await lockstep.json<Rebuilt>('rebuild')).toMatchObject({ holds: 4, problems: [] })
+  await lockstep.serve()
+  await lockstep.settled()
+  expect(await Promise.all(people.map((who) => look(slapd, who)))).toEqual(views)
+  expect(lockstep.ldif('unlock')).toEqual(unlocks)
 })
 
 test('without a rebuild, a start on an empty store leaves locks and files as they are, and says so', async () => {

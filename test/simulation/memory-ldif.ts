@@ -36,6 +36,15 @@ export class MemoryLdif implements LdifPort {
     }
   }
 
+  async wasApplied(change: Change): Promise<boolean> {
+    return (
+      (change.kind === 'lock' || change.kind === 'unlock') &&
+      namesOf(change).some(
+        (name) => this.files.get(historyOf(change, name))?.includes(`# change: ${change.id}`) === true,
+      )
+    )
+  }
+
   async abandoned(change: Change, keep: readonly string[]): Promise<void> {
     for (const name of namesOf(change)) {
       if (change.kind === 'lock') this.#dropOwn(`lock/${name}`, change.key)
