@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { runToolOk } from '../test/servers/run-tool.ts'
 import { eventWords, loginOf } from './accounts.ts'
 import { createBaseline } from './baseline.ts'
 import { openBenchDirectory } from './bench-directory.ts'
 import { createBenchInstance } from './bench-instance.ts'
-import { WATCHABLE, watchLocks, type LockWatcher } from './lock-watcher.ts'
+import { startLauncher } from './launcher.ts'
+import { WATCHABLE, watchLocks } from './lock-watcher.ts'
 import { INFORMATION, type Report, type Row } from './report.ts'
 import type { Scale, Workshop } from './scale.ts'
 import { figure, median, percentile } from './statistics.ts'
@@ -26,19 +26,25 @@ export async function measureLatency(scale: Scale, workshop: Workshop): Promise<
   const baseline = await createBaseline(await workshop.folder('latency-scripts'), directory.slapd)
   await instance.serve()
   await using watcher = await watchLocks(directory.slapd)
-  const byShim = (index: number): Promise<unknown> => runToolOk(instance.shimOf('lock'), eventWords(index))
-  const byScript = (index: number): Promise<unknown> => baseline.run('lock', index)
+  await using launcher = startLauncher(baseline.env)
   let next = 1
-  for (let done = 0; done < warmUp; done++) await timeOne(watcher, next++, byShim)
+  const timeOne = async (program: string): Promise<{ tookMs: number; writtenMs: number }> => {
+    const index = next++
+    await pause(BETWEEN_EVENTS_MS)
+    const seen = watcher.nextLock(loginOf(index))
+    const [seenAtMs, startedAtMs] = await Promise.all([seen, launcher.run([program, ...eventWords(index)])])
+    const [writtenAtMs = Number.NaN] = (await directory.changeTimes(index, 1, 'locked')) ?? []
+    return { tookMs: seenAtMs - startedAtMs, writtenMs: writtenAtMs - startedAtMs }
+  }
+  const shim = instance.shimOf('lock')
+  for (let done = 0; done < warmUp; done++) await timeOne(shim)
   workshop.say(`latency: ${events} events, ${scriptEvents} runs of the script in between`)
   const times: Times = { ours: [], scripts: [], written: [] }
   for (let done = 1; done <= events; done++) {
-    const index = next++
-    const { tookMs, startedAtMs } = await timeOne(watcher, index, byShim)
+    const { tookMs, writtenMs } = await timeOne(shim)
     times.ours.push(tookMs)
-    const [writtenAtMs = 0] = (await directory.changeTimes(index, 1, 'locked')) ?? []
-    times.written.push(writtenAtMs - startedAtMs)
-    if (done % every === 0) times.scripts.push((await timeOne(watcher, next++, byScript)).tookMs)
+    times.written.push(writtenMs)
+    if (done % every === 0) times.scripts.push((await timeOne(baseline.scriptOf('lock'))).tookMs)
   }
   return reportOf(times)
 }
@@ -48,20 +54,6 @@ interface Times {
   readonly ours: number[]
   readonly scripts: number[]
   readonly written: number[]
-}
-
-/** From before the start of the program to the lock, and when (since 1970) that start was. */
-async function timeOne(
-  watcher: LockWatcher,
-  index: number,
-  run: (index: number) => Promise<unknown>,
-): Promise<{ readonly tookMs: number; readonly startedAtMs: number }> {
-  await pause(BETWEEN_EVENTS_MS)
-  const seen = watcher.nextLock(loginOf(index))
-  const startedAtMs = Date.now()
-  const startedAt = performance.now()
-  const [seenAt] = await Promise.all([seen, run(index)])
-  return { tookMs: seenAt - startedAt, startedAtMs }
 }
 
 function reportOf({ ours, scripts, written }: Times): Report {

@@ -11,7 +11,7 @@ const SEEN_WITHIN_MS = 30_000
  * time from what is measured; the price is that the time includes slapd's sending and ldapsearch's printing.
  */
 export interface LockWatcher extends AsyncDisposable {
-  /** When the lock of `login` was seen, on the clock of `performance.now()`. To be called before the event is made. */
+  /** When the lock of `login` was seen, in milliseconds since 1970. To be called before the event is made. */
   nextLock(login: string): Promise<number>
 }
 
@@ -28,7 +28,7 @@ export async function watchLocks(slapd: Slapd): Promise<LockWatcher> {
   createInterface({ input: child.stdout }).on('line', (line) => {
     if (!line.startsWith('uid: ')) return
     const login = line.slice('uid: '.length)
-    waiting.get(login)?.(performance.now())
+    waiting.get(login)?.(performance.timeOrigin + performance.now())
     waiting.delete(login)
   })
   const nextLock = (login: string): Promise<number> =>

@@ -205,10 +205,12 @@ function readBook(book: Book, key: AccountKey, options: FoldOptions): FoldResult
   const supportedBy: string[] = []
   const holdOf: Record<string, HoldName> = {}
   const holds: Hold[] = []
+  let heldAtUs = 0
   for (const open of book.holds.values()) {
     const hold = withTtl(open, options.lockTtlUs)
     if (open.account !== key || (hold.untilUs !== null && hold.untilUs <= options.nowUs)) continue
     holds.push(hold)
+    heldAtUs = Math.max(heldAtUs, open.newest.takenAtUs)
     supportedBy.push(open.first.id, open.newest.id)
     if (open.first.kind === 'lock') holdOf[open.first.id] = holdOf[open.newest.id] = hold.name
   }
@@ -227,6 +229,7 @@ function readBook(book: Book, key: AccountKey, options: FoldOptions): FoldResult
     gone: gone.map(([serial]) => serial).toSorted(),
     movedFrom,
     holds: holds.toSorted((a, b) => a.sinceUs - b.sinceUs || (a.name < b.name ? -1 : 1)),
+    heldAtUs,
     nextExpiryUs: expiries.length > 0 ? Math.min(...expiries) : null,
     supportedBy: [...new Set(supportedBy)],
     holdOf,

@@ -28,6 +28,8 @@ export interface DesiredState {
   readonly holds: readonly Hold[]
   /** When the next hold ends by itself, or null. */
   readonly nextExpiryUs: number | null
+  /** The newest word that one of the holds rests on, in microseconds since 1970; 0 without holds. */
+  readonly heldAtUs: number
 }
 
 /**

@@ -82,7 +82,7 @@ async function drive(claim: Claim, ports: Ports, seen: { holds: readonly Hold[];
         ours = { lock: null }
         break
       case 'foreign-unlock':
-        await ports.ledger.note(directoryUnlock(claim, ports))
+        await ports.ledger.note(directoryUnlock(claim, desired, ports))
         desired = await ports.desired.of(claim.key, ports.clock.nowMs())
         seen.holds = desired.holds
         break
@@ -169,7 +169,8 @@ async function write(
   }
 }
 
-function directoryUnlock(claim: Claim, ports: Ports): Parameters<Ports['ledger']['note']>[0] {
+/** Newer than every word that the lock rests on, whatever the clocks say: it was seen to be gone after them. */
+function directoryUnlock(claim: Claim, desired: DesiredState, ports: Ports): Parameters<Ports['ledger']['note']>[0] {
   return {
     id: `directory:${ports.newId()}`,
     kind: 'directory-unlock',
@@ -177,7 +178,7 @@ function directoryUnlock(claim: Claim, ports: Ports): Parameters<Ports['ledger']
     login: null,
     realm: null,
     actor: '',
-    takenAtUs: ports.clock.nowMs() * 1000,
+    takenAtUs: Math.max(ports.clock.nowMs() * 1000, desired.heldAtUs + 1),
     source: 'directory',
     reason: 'somebody took the lock away in the directory',
     untilUs: null,

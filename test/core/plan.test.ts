@@ -31,7 +31,7 @@ const HOLD: Hold = {
   reason: 'full',
   actor: '',
 }
-const NOTHING: DesiredState = { serials: [], gone: [], movedFrom: {}, holds: [], nextExpiryUs: null }
+const NOTHING: DesiredState = { serials: [], gone: [], movedFrom: {}, holds: [], nextExpiryUs: null, heldAtUs: 0 }
 const HELD: DesiredState = { ...NOTHING, holds: [HOLD] }
 
 function observed(current: readonly AttributeValue[], changes: Partial<ObservedState> = {}): ObservedState {
