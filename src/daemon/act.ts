@@ -61,9 +61,8 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
     untilUs: order.forMs === null ? null : (nowMs + order.forMs) * 1000,
   }
   await system.store.inbox.take([event], [])
-  await system.store.inbox.settle([
-    { kind: 'resolved', event, key: found.key, dn: found.dn, login, realm, attributeSerials: found.serials },
-  ])
+  const { key, dn, serials } = found
+  await system.store.inbox.settle([{ kind: 'resolved', event, key, dn, login, realm, attributeSerials: serials }], 0)
   await carryOut(system, [found.key], log)
   return resultFor(system, found.key)
 }

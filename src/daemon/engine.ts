@@ -20,8 +20,10 @@ export function startEngine(system: System, log: Log): Engine {
   })
   const intake: IntakePort = {
     async take(events, refused) {
-      await system.store.inbox.take(events, refused)
-      worker.wake()
+      const taken = system.store.inbox.take(events, refused)
+      const offered = worker.offer(events, taken)
+      await taken
+      if (offered < events.length) worker.wake()
     },
   }
   worker.start()

@@ -40,8 +40,11 @@ export type Resolution =
 export interface InboxPort extends IntakePort {
   /** Waiting events whose time has come, oldest first. */
   due(nowMs: number, limit: number): Promise<readonly WaitingEvent[]>
-  /** Writes what became of them: holds nothing back, marks the accounts, wakes others that wait for the same serial. */
-  settle(resolutions: readonly Resolution[]): Promise<void>
+  /**
+   * Writes what became of them: holds nothing back, marks the accounts, wakes others that wait for the same serial.
+   * @param claimMax claims at most so many due accounts with the same commit
+   */
+  settle(resolutions: readonly Resolution[], claimMax: number): Promise<readonly Claim[]>
   /** The account that a serial belonged to last, by the events that were resolved. */
   accountOfSerial(serial: Serial): Promise<{ key: AccountKey; dn: Dn; login: Login | null } | null>
   /** When the next waiting event is due, in milliseconds since 1970; null: none waits. */

@@ -33,6 +33,16 @@ export class Lane {
     this.#options = options
   }
 
+  /** Places that are free now. */
+  get room(): number {
+    return Math.max(0, this.#options.inFlightMax - this.#inFlight)
+  }
+
+  /** Starts tasks that somebody else took for this lane; no more than there was room for. */
+  perform(tasks: readonly Task[]): void {
+    for (const task of tasks) void this.#perform(task)
+  }
+
   /** Something may be due. */
   wake(): void {
     this.#signal.notify()
@@ -65,7 +75,7 @@ export class Lane {
   }
 
   async #turn(): Promise<void> {
-    const room = this.#options.inFlightMax - this.#inFlight
+    const { room } = this
     if (this.#failed > 0 && this.#succeeded === 0 && this.#inFlight === 0) {
       this.#failed = 0
       const { promise, resolve } = Promise.withResolvers<void>()
@@ -73,7 +83,7 @@ export class Lane {
       await promise
     }
     const tasks = room > 0 ? await this.#options.take(room) : []
-    for (const task of tasks) void this.#perform(task)
+    this.perform(tasks)
     if (tasks.length > 0 && this.#inFlight < this.#options.inFlightMax) return
     if (this.#inFlight > 0) return this.#signal.wait(IDLE_LOOK_MS)
     this.#succeeded = this.#failed = 0

@@ -1,5 +1,6 @@
 import type { Outcome } from '../core/outcome.ts'
-import type { Claim, Resolution } from '../ports/store.ts'
+import type { Event } from '../core/event.ts'
+import type { Claim, Resolution, WaitingEvent } from '../ports/store.ts'
 import { reconcileAccount } from './account.ts'
 import { Lane, type Task } from './lane.ts'
 import type { Ports } from './ports.ts'
@@ -29,14 +30,17 @@ export class Worker {
   readonly #resolving = new Set<string>()
   readonly #settler: Settler
   #loops: Promise<unknown> | null = null
+  #isStopping = false
 
   constructor(ports: Ports, options: WorkerOptions) {
     this.#ports = ports
     this.#options = options
     const nowMs = () => ports.clock.nowMs()
     this.#settler = new Settler(async (resolutions) => {
-      await ports.inbox.settle(resolutions)
-      this.#accounts.wake()
+      const room = this.#isStopping ? 0 : this.#accounts.room
+      const claims = await ports.inbox.settle(resolutions, room)
+      this.#accounts.perform(claims.map((claim) => this.#accountTask(claim)))
+      if (claims.length >= room) this.#accounts.wake()
     })
     this.#events = new Lane({
       inFlightMax: RESOLVING_MAX,
@@ -72,37 +76,66 @@ export class Worker {
 
   /** Lets what is in work finish; nothing new is taken. */
   async stop(): Promise<void> {
+    this.#isStopping = true
     this.#events.stop()
     this.#accounts.stop()
     await this.#loops
+  }
+
+  /**
+   * Events that are being taken in this moment: finding their accounts need not wait until they are on disk, writing
+   * what was found does. Without room they wait for their turn like all others.
+   * @param taken settles when they are durable
+   * @returns how many had room
+   */
+  offer(events: readonly Event[], taken: Promise<void>): number {
+    const receivedAtMs = this.#ports.clock.nowMs()
+    const some = events.slice(0, this.#events.room)
+    this.#events.perform(some.map((event) => this.#eventTask({ ...event, attempts: 0, receivedAtMs }, taken)))
+    return some.length
   }
 
   async #takeEvents(room: number): Promise<Task[]> {
     const limit = room + this.#resolving.size
     const due = await this.#ports.inbox.due(this.#ports.clock.nowMs(), limit)
     const fresh = due.filter((event) => !this.#resolving.has(event.id)).slice(0, room)
-    return fresh.map((event) => {
-      this.#resolving.add(event.id)
-      return async () => {
-        try {
-          const resolution = await resolveEvent(event, this.#ports, this.#options.giveUpAfterMs)
-          await this.#settler.settle(resolution)
-          return resolution.kind !== 'waiting'
-        } finally {
-          this.#resolving.delete(event.id)
-        }
+    return fresh.map((event) => this.#eventTask(event, null))
+  }
+
+  #eventTask(event: WaitingEvent, taken: Promise<void> | null): Task {
+    this.#resolving.add(event.id)
+    return async () => {
+      try {
+        const resolution = await resolveEvent(event, this.#ports, this.#options.giveUpAfterMs)
+        if (taken !== null && !(await isDone(taken))) return true
+        await this.#settler.settle(resolution)
+        return resolution.kind !== 'waiting'
+      } finally {
+        this.#resolving.delete(event.id)
       }
-    })
+    }
   }
 
   async #takeAccounts(room: number): Promise<Task[]> {
     const claims = await this.#ports.queue.claim(room, this.#ports.clock.nowMs())
-    return claims.map((claim) => async () => {
+    return claims.map((claim) => this.#accountTask(claim))
+  }
+
+  #accountTask(claim: Claim): Task {
+    return async () => {
       const outcome = await reconcileAccount(claim, this.#ports)
       this.#options.onOutcome?.(claim, outcome)
       return outcome.standing !== 'failed'
-    })
+    }
   }
+}
+
+/** Whoever offered the events is told of the failure to take them, and tries again. */
+async function isDone(taken: Promise<void>): Promise<boolean> {
+  return taken.then(
+    () => true,
+    () => false,
+  )
 }
 
 /** Gathers the resolutions that become ready in one turn of the event loop into one write. */

@@ -4,7 +4,7 @@ import { asDn, directoryOf, parseLogin, type AccountKey, type Serial } from '../
 import type { Clock } from '../ports/clock.ts'
 import type { Refused } from '../ports/intake.ts'
 import type { InboxPort, Resolution, WaitingEvent } from '../ports/store.ts'
-import { markAccounts } from './queue.ts'
+import { claimAccounts, markAccounts, type QueueOptions } from './queue.ts'
 import { eventFromRow, eventToRow, keyFromRow, toJson } from './rows.ts'
 import type { Database, NewEventRow } from './schema.ts'
 import type { Statements } from './statements.ts'
@@ -15,11 +15,16 @@ import type { Writer, WriteScope } from './writer.ts'
 /** What an event of a known serial no longer fails with. */
 const KNOWN_BY_SERIAL: readonly ErrorCode[] = ['unknown-serial', 'unknown-user', 'realm-unmapped']
 
-export function openInbox(db: Database, writer: Writer, clock: Clock): InboxPort {
+export function openInbox(db: Database, writer: Writer, clock: Clock, leases: QueueOptions): InboxPort {
   return {
     take: (events, refused) => writer.run((scope) => takeEvents(scope, events, refused, clock.nowMs())),
     due: (nowMs, limit) => dueEvents(db, writer.hot, nowMs, limit),
-    settle: (resolutions) => writer.run((scope) => settleEvents(scope, resolutions, clock.nowMs())),
+    settle: (resolutions, claimMax) =>
+      writer.run(async (scope) => {
+        const nowMs = clock.nowMs()
+        await settleEvents(scope, resolutions, nowMs)
+        return claimMax > 0 ? claimAccounts(scope, claimMax, nowMs, leases) : []
+      }),
     accountOfSerial: (serial) => accountOfSerial(db, serial),
     nextDueMs: () => nextDueMs(db, writer.hot),
   }
@@ -123,7 +128,8 @@ async function settleEvents(scope: WriteScope, resolutions: readonly Resolution[
 }
 
 async function endEvent(scope: WriteScope, id: string, why: string, nowMs: number): Promise<void> {
-  await scope.hot.endEvent.run(scope.trx, { id, why })
+  const { numAffectedRows } = await scope.hot.endEvent.run(scope.trx, { id, why })
+  if (numAffectedRows !== 1n) return
   scope.log({ atMs: nowMs, kind: 'ended', subject: id, body: { reason: why } })
 }
 

@@ -33,7 +33,7 @@ export async function markAccounts(
   for (const key of keys) await hot.markAccount.run(trx, { key, due_ms: dueMs })
 }
 
-async function claimAccounts(
+export async function claimAccounts(
   { hot, trx }: WriteScope,
   limit: number,
   nowMs: number,

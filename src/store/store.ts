@@ -64,7 +64,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const leases = { owner, leaseMs: LEASE_MS }
   return {
     db,
-    inbox: openInbox(db, writer, clock),
+    inbox: openInbox(db, writer, clock, leases),
     queue: openQueue(db, writer, clock, leases),
     records: openRecords(writer, clock, owner),
     desired: openDesired(db, writer, { lockTtlMs: options.lockTtlMs }),

@@ -21,7 +21,11 @@ export async function runSchedules(onForeignUnlock: 'respect' | 'relock'): Promi
         const world = await play(store, clock, `x${++run}`, moves, onForeignUnlock)
         crashes += world.crashes
       }),
-      { numRuns: Math.min(RUNS_PER_STORE, runs - done), seed: seed + done, endOnFailure: process.env['LOCKSTEP_SHRINK'] === 'no' },
+      {
+        numRuns: Math.min(RUNS_PER_STORE, runs - done),
+        seed: seed + done,
+        endOnFailure: process.env['LOCKSTEP_SHRINK'] === 'no',
+      },
     )
   }
   expect(crashes, 'schedules that crashed').toBeGreaterThan(runs / 100)

@@ -36,9 +36,10 @@ async function happens(opened: TestStore, key: AccountKey, kind: Event['kind'], 
   const { store } = opened
   await store.inbox.take([event], [])
   const dn = asDn(`uid=${key},dc=example,dc=org`)
-  await store.inbox.settle([
-    { kind: 'resolved', event, key, dn, login: event.login, realm: null, attributeSerials: [] },
-  ])
+  await store.inbox.settle(
+    [{ kind: 'resolved', event, key, dn, login: event.login, realm: null, attributeSerials: [] }],
+    0,
+  )
 }
 
 async function aDay(opened: TestStore, day: number): Promise<void> {
