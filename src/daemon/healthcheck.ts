@@ -21,5 +21,5 @@ export async function healthcheck(settings: Settings, waitMs: number): Promise<D
 
 async function look(settings: Settings): Promise<DaemonRow | null> {
   await using store = await openStoreOf(settings, false)
-  return store.processLock.daemon()
+  return await store.processLock.daemon()
 }
