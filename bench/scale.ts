@@ -26,7 +26,7 @@ export const FULL: Scale = {
   latency: { events: 500, scriptEvents: 100 },
   shim: { runs: 200 },
   program: { runs: 30, starts: 9, idleMs: 10_000 },
-  flat: { rounds: 5, events: 900, few: 1_000, many: 100_000, journalRecords: 1_000_000 },
+  flat: { rounds: 5, events: 500, few: 1_000, many: 100_000, journalRecords: 1_000_000 },
 }
 
 export const QUICK: Scale = {
@@ -34,7 +34,7 @@ export const QUICK: Scale = {
   latency: { events: 150, scriptEvents: 30 },
   shim: { runs: 50 },
   program: { runs: 10, starts: 3, idleMs: 3_000 },
-  flat: { rounds: 2, events: 900, few: 1_000, many: 20_000, journalRecords: 100_000 },
+  flat: { rounds: 2, events: 500, few: 1_000, many: 20_000, journalRecords: 100_000 },
 }
 
 /** Where a measure puts its files, and how it says what it does. */

@@ -9,6 +9,7 @@ import { eventFromRow, eventToRow, keyFromRow, toJson } from './rows.ts'
 import type { Database, NewEventRow } from './schema.ts'
 import type { Statements } from './statements.ts'
 import type { Writer, WriteScope } from './writer.ts'
+import { WAITING } from './literals.ts'
 
 /** Events on their way to an account. */
 
@@ -181,7 +182,7 @@ async function wakeWaiting(scope: WriteScope, serial: Serial, nowMs: number): Pr
     .updateTable('event')
     .set({ next_try_ms: nowMs })
     .where('serial', '=', serial)
-    .where('state', '=', 'waiting')
+    .where('state', '=', WAITING)
     .execute()
 }
 

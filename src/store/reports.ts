@@ -1,6 +1,7 @@
 import { parseAccountId, parseLogin, parseSerial, splitAccountKey, type AccountKey } from '../core/names.ts'
 import { keyFromRow, ownedFromRow } from './rows.ts'
 import type { AccountRow, Database, EventRow, JournalRow } from './schema.ts'
+import { LIVE, WAITING, IN_STEP, NO_HOLDS } from './literals.ts'
 
 /** What the CLI shows: plain rows, times in milliseconds since 1970, everything bounded by a limit. */
 
@@ -111,11 +112,15 @@ export function openReports(db: Database): ReportPort {
 
 async function readCounts(db: Database, nowMs: number): Promise<StoreCounts> {
   const accountsKnown = await count(db.selectFrom('account').select((s) => s.fn.countAll<number>().as('n')))
-  const held = db.selectFrom('account').where((w) => w.or([w('hold_count', '>', 0), w('owned_lock', 'is not', null)]))
-  const accountsHeld = await count(held.where('hold_count', '>', 0).select((s) => s.fn.countAll<number>().as('n')))
+  const held = db
+    .selectFrom('account')
+    .where((w) => w.or([w('hold_count', '>', NO_HOLDS), w('owned_lock', 'is not', null)]))
+  const accountsHeld = await count(
+    held.where('hold_count', '>', NO_HOLDS).select((s) => s.fn.countAll<number>().as('n')),
+  )
   const ours = held.where('owned_lock', 'is not', null)
   const accountsLockedByUs = await count(ours.select((s) => s.fn.countAll<number>().as('n')))
-  const unsettled = db.selectFrom('account').where('standing', '<>', 'in-step')
+  const unsettled = db.selectFrom('account').where('standing', '<>', IN_STEP)
   const queue = await db
     .selectFrom('queue')
     .select((s) => [
@@ -133,7 +138,7 @@ async function readCounts(db: Database, nowMs: number): Promise<StoreCounts> {
     .executeTakeFirst()
   const first = await db.selectFrom('journal').select('seq').orderBy('seq').limit(1).executeTakeFirst()
   const last = await db.selectFrom('journal').select('seq').orderBy('seq', 'desc').limit(1).executeTakeFirst()
-  const waiting = db.selectFrom('event').where('state', '=', 'waiting')
+  const waiting = db.selectFrom('event').where('state', '=', WAITING)
   return {
     accountsKnown,
     accountsHeld,
@@ -168,8 +173,9 @@ async function listAccounts(
     .where('key', '>', filter.after ?? '')
     .orderBy('key')
     .limit(filter.limit)
-  if (filter.held === true) query = query.where((w) => w.or([w('hold_count', '>', 0), w('owned_lock', 'is not', null)]))
-  if (filter.unsettled === true) query = query.where('standing', '<>', 'in-step')
+  if (filter.held === true)
+    query = query.where((w) => w.or([w('hold_count', '>', NO_HOLDS), w('owned_lock', 'is not', null)]))
+  if (filter.unsettled === true) query = query.where('standing', '<>', IN_STEP)
   return withHolds(db, await query.execute())
 }
 
@@ -240,14 +246,14 @@ async function serialsOf(db: Database, key: AccountKey): Promise<string[]> {
   const rows = await db
     .selectFrom('event')
     .select(['serial', 'kind', 'account_key', 'taken_at_us'])
-    .where('live', '=', 1)
+    .where('live', '=', LIVE)
     .where('kind', 'in', ['register', 'unregister'])
     .where('serial', 'in', (from) =>
       from
         .selectFrom('event')
         .select('serial')
         .where('account_key', '=', key)
-        .where('live', '=', 1)
+        .where('live', '=', LIVE)
         .where('serial', 'is not', null),
     )
     .orderBy('taken_at_us')
@@ -340,7 +346,7 @@ async function countWaits(db: Database, dueMs: number): Promise<{ events: number
   const events = await count(
     db
       .selectFrom('event')
-      .where('state', '=', 'waiting')
+      .where('state', '=', WAITING)
       .where((w) => w.or([w('attempts', '>', 0), w('next_try_ms', '<=', dueMs)]))
       .select((s) => s.fn.countAll<number>().as('n')),
   )

@@ -1,5 +1,6 @@
 import { prepare } from './prepared.ts'
 import type { Database } from './schema.ts'
+import { LIVE, WAITING } from './literals.ts'
 
 /** The statements of the hot path: every event and every change runs through these, one row at a time. */
 export type Statements = ReturnType<typeof prepareStatements>
@@ -56,7 +57,7 @@ function eventStatements(db: Database) {
           next_try_ms: null,
         })
         .where('id', '=', place<string>('id'))
-        .where('state', '=', 'waiting'),
+        .where('state', '=', WAITING),
     ),
     postponeEvent: prepare((place) =>
       db
@@ -68,20 +69,20 @@ function eventStatements(db: Database) {
           next_try_ms: place('next_try_ms'),
         })
         .where('id', '=', place<string>('id'))
-        .where('state', '=', 'waiting'),
+        .where('state', '=', WAITING),
     ),
     endEvent: prepare((place) =>
       db
         .updateTable('event')
         .set({ state: 'ended', why_code: null, why: place('why'), next_try_ms: null })
         .where('id', '=', place<string>('id'))
-        .where('state', '=', 'waiting'),
+        .where('state', '=', WAITING),
     ),
     dueEvents: prepare((place) =>
       db
         .selectFrom('event')
         .selectAll()
-        .where('state', '=', 'waiting')
+        .where('state', '=', WAITING)
         .where('next_try_ms', '<=', place<number>('now_ms'))
         .orderBy('next_try_ms')
         .limit(place<number>('limit')),
@@ -90,7 +91,7 @@ function eventStatements(db: Database) {
       db
         .selectFrom('event')
         .select('next_try_ms')
-        .where('state', '=', 'waiting')
+        .where('state', '=', WAITING)
         .where('next_try_ms', 'is not', null)
         .orderBy('next_try_ms')
         .limit(1),
@@ -102,17 +103,21 @@ function eventStatements(db: Database) {
         .select(['account_key', 'state'])
         .distinct()
         .where('serial', '=', place<string>('serial'))
-        .where((where) => where.or([where('live', '=', 1), where('state', '=', 'waiting')])),
+        .where((where) => where.or([where('live', '=', LIVE), where('state', '=', WAITING)])),
     ),
     streamOfAccount: prepare((place) =>
-      db.selectFrom('event').selectAll().where('account_key', '=', place<string>('account_key')).where('live', '=', 1),
+      db
+        .selectFrom('event')
+        .selectAll()
+        .where('account_key', '=', place<string>('account_key'))
+        .where('live', '=', LIVE),
     ),
     streamOfSerial: prepare((place) =>
       db
         .selectFrom('event')
         .selectAll()
         .where('serial', '=', place<string>('serial'))
-        .where('live', '=', 1)
+        .where('live', '=', LIVE)
         .where('account_key', '<>', place<string>('account_key')),
     ),
   }

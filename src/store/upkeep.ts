@@ -7,6 +7,7 @@ import { changeFromRow, keyFromRow, ownedFromRow } from './rows.ts'
 import type { OwnedLock } from '../core/state.ts'
 import type { Database } from './schema.ts'
 import type { Writer } from './writer.ts'
+import { LIVE, WAITING, IN_STEP, NO_HOLDS } from './literals.ts'
 
 /** What is done from time to time: looking again at what may have drifted, and keeping every table bounded. */
 
@@ -55,7 +56,7 @@ export function openUpkeep(db: Database, writer: Writer, clock: Clock): UpkeepPo
         const [result] = await trx
           .updateTable('event')
           .set({ next_try_ms: nowMs })
-          .where('state', '=', 'waiting')
+          .where('state', '=', WAITING)
           .execute()
         return Number(result?.numUpdatedRows ?? 0)
       }),
@@ -85,10 +86,10 @@ async function markUnsettled(db: Database, writer: Writer, nowMs: number): Promi
       .where('key', '>', after)
       .where((where) =>
         where.or([
-          where('hold_count', '>', 0),
+          where('hold_count', '>', NO_HOLDS),
           where('owned_lock', 'is not', null),
           where('open_change', 'is not', null),
-          where('standing', '<>', 'in-step'),
+          where('standing', '<>', IN_STEP),
         ]),
       )
       .orderBy('key')
@@ -166,7 +167,7 @@ async function isInWork(db: Database, nowMs: number): Promise<boolean> {
   const event = await db
     .selectFrom('event')
     .select('id')
-    .where('state', '=', 'waiting')
+    .where('state', '=', WAITING)
     .where('attempts', '=', 0)
     .limit(1)
     .executeTakeFirst()
@@ -178,7 +179,7 @@ async function assignedOf(db: Database, serials: readonly string[]): Promise<Rea
     .selectFrom('event')
     .select(['serial', 'kind', 'taken_at_us'])
     .where('serial', 'in', serials)
-    .where('live', '=', 1)
+    .where('live', '=', LIVE)
     .where('kind', 'in', ['register', 'unregister'])
     .orderBy('taken_at_us')
     .execute()
@@ -249,7 +250,7 @@ async function compactStreams(db: Database, writer: Writer, beforeMs: number, cl
     .selectFrom('event')
     .select('account_key')
     .distinct()
-    .where('live', '=', 1)
+    .where('live', '=', LIVE)
     .where('received_ms', '<', Math.min(beforeMs, clock.nowMs()))
     .where('kind', '<>', 'register')
     .limit(COMPACT_ACCOUNTS_MAX)

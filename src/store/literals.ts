@@ -1,0 +1,10 @@
+import { sql } from 'kysely'
+
+/**
+ * The conditions of the partial indexes, written into the SQL: an index that holds only some rows is used only where
+ * the statement itself says that it wants those, not where a parameter may say so.
+ */
+export const LIVE = sql.lit(1)
+export const WAITING = sql.lit('waiting' as const)
+export const IN_STEP = sql.lit('in-step')
+export const NO_HOLDS = sql.lit(0)
