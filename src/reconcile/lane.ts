@@ -18,6 +18,8 @@ const IDLE_LOOK_MS = 500
 /** While nothing but failures come back (a directory is down), no faster than this. */
 const ALL_FAILED_PAUSE_MS = 250
 const ERROR_PAUSE_MS = 1_000
+/** While at work, tasks are taken once at least this share of the places is free. */
+const ROOM_SHARE = 4
 
 /** Takes tasks as places become free, keeps a bounded number in flight, and sleeps while none is due. */
 export class Lane {
@@ -82,7 +84,9 @@ export class Lane {
       setTimeout(resolve, ALL_FAILED_PAUSE_MS)
       await promise
     }
-    const tasks = room > 0 ? await this.#options.take(room) : []
+    // Under load a few places are not worth a look: more become free in a moment.
+    const isWorthIt = this.#inFlight === 0 || room >= this.#options.inFlightMax / ROOM_SHARE
+    const tasks = isWorthIt ? await this.#options.take(room) : []
     this.perform(tasks)
     if (tasks.length > 0 && this.#inFlight < this.#options.inFlightMax) return
     if (this.#inFlight > 0) return this.#signal.wait(IDLE_LOOK_MS)

@@ -24,9 +24,28 @@ interface Job {
 
 const JOBS_PER_COMMIT_MAX = 256
 const JOBS_WAITING_MAX = 20_000
-/** So many jobs in one commit are load. */
-const LOAD_JOBS = 12
-const GATHER_MAX_MS = 1.5
+/** So many jobs of late are load: a commit then waits until it is worth a sync to disk, or for so long. */
+const LOAD_JOBS = 20
+const LOAD_HALF_LIFE_MS = 10
+const FULL_JOBS = 64
+const GATHER_MAX_MS = 3
+
+/** How many there were of late: each counts half as much after the half-life. */
+class RecentCount {
+  #count = 0
+  #atMs = 0
+
+  now(): number {
+    const nowMs = performance.now()
+    this.#count *= 0.5 ** ((nowMs - this.#atMs) / LOAD_HALF_LIFE_MS)
+    this.#atMs = nowMs
+    return this.#count
+  }
+
+  add(count: number): void {
+    this.#count = this.now() + count
+  }
+}
 
 export class Writer {
   readonly #db: Database
@@ -35,6 +54,7 @@ export class Writer {
   #jobs: Job[] = []
   #running: Promise<void> | null = null
   #closed = false
+  readonly #load = new RecentCount()
 
   constructor(db: Database, hot: Statements) {
     this.#db = db
@@ -61,11 +81,11 @@ export class Writer {
   async #drain(): Promise<void> {
     // Lets everything that is ready in this turn of the event loop come along.
     await new Promise((resolve) => setImmediate(resolve))
-    for (let busy = false; this.#jobs.length > 0;) {
-      if (busy && this.#jobs.length < LOAD_JOBS) await this.#gather()
+    while (this.#jobs.length > 0) {
+      if (this.#load.now() >= LOAD_JOBS) await this.#gather()
       const jobs = this.#jobs.splice(0, JOBS_PER_COMMIT_MAX)
+      this.#load.add(jobs.length)
       await this.#commit(jobs)
-      busy = jobs.length >= LOAD_JOBS
     }
     this.#running = null
   }
@@ -74,7 +94,7 @@ export class Writer {
   async #gather(): Promise<void> {
     const deadlineMs = performance.now() + GATHER_MAX_MS
     do await new Promise((resolve) => setImmediate(resolve))
-    while (this.#jobs.length < LOAD_JOBS && performance.now() < deadlineMs)
+    while (this.#jobs.length < FULL_JOBS && performance.now() < deadlineMs)
   }
 
   async #commit(jobs: readonly Job[]): Promise<void> {
