@@ -50,7 +50,7 @@ function openOnce(file: string): DatabaseSync {
   const database = new DatabaseSync(file, { timeout: OPEN_WAIT_MS })
   try {
     database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on')
-    database.exec('pragma wal_autocheckpoint = 4000; pragma cache_size = -8000; pragma temp_store = memory')
+    database.exec('pragma wal_autocheckpoint = 8000; pragma cache_size = -8000; pragma temp_store = memory')
     return database
   } catch (thrown) {
     database.close()

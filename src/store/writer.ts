@@ -79,8 +79,9 @@ export class Writer {
   }
 
   async #drain(): Promise<void> {
-    // Lets everything that is ready in this turn of the event loop come along.
-    await new Promise((resolve) => setImmediate(resolve))
+    // Lets everything that is ready in this turn of the event loop come along, and what is to be sent be sent: the
+    // commit blocks this thread.
+    for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve))
     while (this.#jobs.length > 0) {
       if (this.#load.now() >= LOAD_JOBS) await this.#gather()
       const jobs = this.#jobs.splice(0, JOBS_PER_COMMIT_MAX)
