@@ -11,18 +11,19 @@ export const STREAM_EVENTS_MAX = 256
 
 /**
  * privacyIDEA repeats `lock` on every attempt while a token is locked. Of a run of equal locks with nothing but locks
- * between them only the first (since when) and the newest (newest wins) matter.
+ * of the same account between them only the first (since when) and the newest (newest wins) matter. A lock without a
+ * serial is read by the serials that stood there, so only those with the same ones are equal.
  * @returns the ids of the others
  */
 export function redundantLocks(events: readonly ResolvedEvent[]): string[] {
   const redundant: string[] = []
   const runs = new Map<string, { repeated: string | null }>()
+  let account: AccountKey | null = null
   for (const event of events.toSorted(compareEvents)) {
-    if (event.kind !== 'lock') {
-      runs.clear()
-      continue
-    }
-    const id = `${event.accountKey} ${event.serial ?? ''}`
+    if (event.kind !== 'lock' || event.accountKey !== account) runs.clear()
+    account = event.accountKey
+    if (event.kind !== 'lock') continue
+    const id = event.serial ?? ` ${event.attributeSerials.join(' ')} ${event.pinnedHold ?? ''}`
     const run = runs.get(id)
     if (run === undefined) runs.set(id, { repeated: null })
     else {

@@ -12,7 +12,7 @@ import {
   historyPath,
   makeFolders,
   temporaryOwner,
-  WAITING_FOLDERS,
+  STAGING_FOLDERS,
   waitingName,
   waitingPath,
   type Folder,
@@ -74,7 +74,7 @@ function isInHistory(dir: string, change: Change): boolean {
   return texts.some((text) => text !== null && parseChangeLdif(text).header.change === change.id)
 }
 
-function fileNames(dir: string, folder: Folder): string[] {
+function fileNames(dir: string, folder: Folder | 'register'): string[] {
   try {
     return readdirSync(`${dir}/${folder}`)
   } catch (thrown) {
@@ -82,9 +82,9 @@ function fileNames(dir: string, folder: Folder): string[] {
   }
 }
 
-/** Removes what writers that are gone left unfinished; in the history folders pruneHistory does. */
+/** Removes what writers that are gone left unfinished. */
 function sweepTemporary(dir: string, ourselves: string, nowMs: number): void {
-  for (const folder of WAITING_FOLDERS) {
+  for (const folder of STAGING_FOLDERS) {
     for (const name of fileNames(dir, folder)) {
       const owner = temporaryOwner(name)
       if (owner === null || owner === ourselves) continue

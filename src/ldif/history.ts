@@ -1,12 +1,9 @@
-import { lstatSync, opendirSync } from 'node:fs'
+import { opendirSync } from 'node:fs'
 import { fileError } from './file-error.ts'
-import { HISTORY_FOLDERS, historyTimeMs, temporaryOwner } from './layout.ts'
+import { HISTORY_FOLDERS, historyTimeMs } from './layout.ts'
 import { remove } from './plain-file.ts'
 
 const ENTRIES_PER_READ = 256
-/** No writer takes so long over a file: what is older was left by one that died. */
-const TEMPORARY_AGE_MAX_MS = 3_600_000
-
 /**
  * Removes history files written before `beforeMs` (by their names), at most `limit` of them in no order, and says how
  * many it removed; call it again while it finds some. What waits, and what strangers put there, is never touched. The
@@ -22,7 +19,6 @@ export async function pruneHistory(dir: string, beforeMs: number, limit: number)
     try {
       for await (const entry of opendirSync(path, { bufferSize: ENTRIES_PER_READ })) {
         if (removed >= limit) break
-        if (temporaryOwner(entry.name) !== null && isOld(`${path}/${entry.name}`)) remove(`${path}/${entry.name}`)
         const writtenAtMs = entry.isFile() ? historyTimeMs(entry.name) : null
         if (writtenAtMs !== null && writtenAtMs < beforeMs && remove(`${path}/${entry.name}`)) removed++
       }
@@ -31,9 +27,4 @@ export async function pruneHistory(dir: string, beforeMs: number, limit: number)
     }
   }
   return removed
-}
-
-function isOld(path: string): boolean {
-  const stats = lstatSync(path, { throwIfNoEntry: false })
-  return stats !== undefined && Date.now() - stats.mtimeMs > TEMPORARY_AGE_MAX_MS
 }

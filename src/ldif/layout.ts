@@ -69,9 +69,15 @@ export function temporaryOwner(fileName: string): string | null {
   return TEMPORARY_NAME.exec(fileName)?.[1] ?? null
 }
 
-/** Hidden, in the same folder, so that a rename puts it in place. */
+/** Folders that may hold unfinished files. */
+export const STAGING_FOLDERS = ['register', ...WAITING_FOLDERS] as const
+
+/**
+ * Hidden, on the same file system, so that a rename puts it in place. Never in a history folder: those grow large, and
+ * what a crash leaves is looked for at every start.
+ */
 export function temporaryPath(root: string, folder: Folder, name: string, suffix: string): string {
-  return `${root}/${folder}/.${checkedName(name)}.${suffix}.tmp`
+  return `${root}/${folder.replace(/\/history$/, '')}/.${checkedName(name)}.${suffix}.tmp`
 }
 
 /**

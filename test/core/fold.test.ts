@@ -138,7 +138,7 @@ describe('what the events say', () => {
         const full = late === undefined || early.includes(late) ? early : [...early, late]
         for (const key of [ALICE, BOB]) expect(fold(all, key).holds).toEqual(fold(full, key).holds)
       }),
-      { numRuns: 5_000 },
+      { numRuns: 20_000 },
     )
   })
 

@@ -158,7 +158,7 @@ describe('sweeping', () => {
     const make = (name: string): void => writeFileSync(join(dir, name), 'x')
     const old = `unlock/.T1.1-abc-m0-9.tmp`
     const kept = ['lock/T1.ldif', 'lock/notes.txt', 'unlock/T2.ldif', 'unlock/.strange', `unlock/.T1.1-abc-m0-1.tmp`]
-    const gone = ['lock/T2.ldif', 'lock/.T1.4194999-abc-m0-1.tmp', `lock/history/.T1.${process.pid}-old-w0-7.tmp`, old]
+    const gone = ['lock/T2.ldif', 'lock/.T1.4194999-abc-m0-1.tmp', `register/.T1.${process.pid}-old-w0-7.tmp`, old]
     for (const name of [...kept, ...gone]) make(name)
     utimesSync(join(dir, old), 0, 0)
     await ldif.sweep([T1])
