@@ -8,7 +8,7 @@ import type { DesiredState, Hold } from './state.ts'
  *
  * | event | what it does, in the order of the times at which the events were taken |
  * | --- | --- |
- * | register S to A | A owns S; another owner loses it, and S's hold there ends |
+ * | register S to A | A owns S; another owner loses it, and a hold of S anywhere else ends |
  * | lock S | S's hold on the event's account, else on S's owner; a hold of S elsewhere ends |
  * | lock, no serial | with exactly one serial on A (by record, else by the attribute): that one's hold; else A's own |
  * | unlock S | S's hold ends, and the owner's hold without a serial |
@@ -83,10 +83,10 @@ function register(book: Book, event: ResolvedEvent): void {
     const from = gone?.from ?? new Set<AccountKey>()
     from.add(before.accountKey)
     book.gone.set(serial, { from, by: event })
-    endTokenHold(book, serial, before.accountKey)
   }
   book.gone.get(serial)?.from.delete(event.accountKey)
   book.owners.set(serial, event)
+  keepHoldsAt(book, serial, event.accountKey)
 }
 
 function openHold(book: Book, event: ResolvedEvent): void {
@@ -99,8 +99,7 @@ function openHold(book: Book, event: ResolvedEvent): void {
     return
   }
   const hold = holdFrom(event, name)
-  // A token is one user's: where the newest word puts it, there is its hold.
-  if (hold.serial !== null) closeHolds(book, (other) => other.hold.serial === hold.serial && other.account !== account)
+  if (hold.serial !== null) keepHoldsAt(book, hold.serial, account)
   book.holds.set(id, { hold, account, first: event, newest: event })
 }
 
@@ -182,8 +181,9 @@ function standing(book: Book, event: ResolvedEvent, account: AccountKey): Serial
   return [...serials].filter((serial) => book.gone.get(serial)?.from.has(account) !== true)
 }
 
-function endTokenHold(book: Book, serial: Serial, account: AccountKey): void {
-  closeHolds(book, (open) => open.hold.serial === serial && open.account === account)
+/** A token is one user's: where the newest word puts it, only there can it hold an account. */
+function keepHoldsAt(book: Book, serial: Serial, account: AccountKey): void {
+  closeHolds(book, (open) => open.hold.serial === serial && open.account !== account)
 }
 
 function closeHolds(book: Book, ends: (open: OpenHold) => boolean): void {

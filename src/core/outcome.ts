@@ -28,4 +28,6 @@ export interface Outcome {
   readonly againAtMs: number | null
   /** How many changes were applied on the way. */
   readonly applied: number
+  /** Our lock was seen to stand in the directory by a fresh look. */
+  readonly isLockSeen: boolean
 }

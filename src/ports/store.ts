@@ -59,8 +59,14 @@ export interface Claim {
   readonly ours: OurRecord
   /** A change that was planned and whose outcome is not on record: the process died, or the connection did. */
   readonly open: Change | null
-  /** How the account stood, and how many holds it had, when it was claimed. */
-  readonly stood: { readonly standing: string; readonly reason: string; readonly holdCount: number }
+  /** How the account stood when it was claimed. */
+  readonly stood: {
+    readonly standing: string
+    readonly reason: string
+    readonly holdCount: number
+    /** When our lock was last seen to stand in the directory, in milliseconds since 1970; 0: never. */
+    readonly lockSeenMs: number
+  }
 }
 
 /** The queue of dirty accounts. */

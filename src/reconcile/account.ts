@@ -25,8 +25,16 @@ const GONE_LOOK_MS = 3_600_000
 /** A lease lasts 60 s, and no step takes longer than the directory's timeouts. */
 const RENEW_AFTER_MS = 15_000
 
+/** What a look at the account has brought so far. */
+interface Seen {
+  holds: readonly Hold[]
+  applied: number
+  /** See Claim.stood. */
+  lockSeenMs: number
+}
+
 export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outcome> {
-  const seen: { holds: readonly Hold[]; applied: number } = { holds: [], applied: 0 }
+  const seen: Seen = { holds: [], applied: 0, lockSeenMs: claim.stood.lockSeenMs }
   let outcome: Outcome
   try {
     outcome = await drive(claim, ports, seen)
@@ -37,13 +45,14 @@ export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outc
   return outcome
 }
 
-async function drive(claim: Claim, ports: Ports, seen: { holds: readonly Hold[]; applied: number }): Promise<Outcome> {
+async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
   const readingAgeMs = claim.attempts === 0 && claim.open === null ? READING_AGE_MAX_MS : 0
   const startedMs = ports.clock.nowMs()
   let desired = await ports.desired.of(claim.key, startedMs)
   seen.holds = desired.holds
   let observed = await observe(claim, desired, ports, readingAgeMs)
   let ours = await recover(claim, observed, ports)
+  if (claim.open !== null) seen.lockSeenMs = ports.clock.nowMs()
   let races = 0
   let isFresh = readingAgeMs === 0
   for (let round = 0, leasedMs = startedMs; round < ROUNDS_MAX; round++) {
@@ -64,6 +73,7 @@ async function drive(claim: Claim, ports: Ports, seen: { holds: readonly Hold[];
         if (written === 'raced' && ++races > RACES_MAX) return keepsChanging(claim, ports, seen.applied)
         if (written !== 'raced') {
           seen.applied++
+          seen.lockSeenMs = ports.clock.nowMs()
           ours = written.ours
         }
         observed = await withCarriers(claim, desired, written === 'raced' ? null : written.observed, ports)
@@ -82,15 +92,17 @@ async function drive(claim: Claim, ports: Ports, seen: { holds: readonly Hold[];
         ours = { lock: null }
         break
       case 'foreign-unlock':
-        await ports.ledger.note(directoryUnlock(claim, desired, ports))
+        await ports.ledger.note(directoryUnlock(claim, desired, seen.lockSeenMs, ports))
         desired = await ports.desired.of(claim.key, ports.clock.nowMs())
         seen.holds = desired.holds
+        if (ours.lock !== null) await ports.ledger.relabel(claim.key, ours.lock, null, 'applied')
+        ours = { lock: null }
         break
       case 'in-step':
       case 'conflict':
       case 'foreign-lock':
       case 'not-effective':
-        return standing(planned, desired, ports, seen.applied)
+        return standing(planned, desired, ours, ports, seen.applied)
     }
   }
   return keepsChanging(claim, ports, seen.applied)
@@ -169,8 +181,18 @@ async function write(
   }
 }
 
-/** Newer than every word that the lock rests on, whatever the clocks say: it was seen to be gone after them. */
-function directoryUnlock(claim: Claim, desired: DesiredState, ports: Ports): Parameters<Ports['ledger']['note']>[0] {
+/**
+ * Newer than every word that the lock rested on when it was last seen to stand; older than a word that came since: which
+ * of the two was first nobody knows, and an account that was locked anew is not left open.
+ */
+function directoryUnlock(
+  claim: Claim,
+  desired: DesiredState,
+  lockSeenMs: number,
+  ports: Ports,
+): Parameters<Ports['ledger']['note']>[0] {
+  const seenUs = lockSeenMs * 1000 + 999
+  const isHeldAnew = lockSeenMs > 0 && desired.heldAtUs > seenUs
   return {
     id: `directory:${ports.newId()}`,
     kind: 'directory-unlock',
@@ -178,7 +200,7 @@ function directoryUnlock(claim: Claim, desired: DesiredState, ports: Ports): Par
     login: null,
     realm: null,
     actor: '',
-    takenAtUs: Math.max(ports.clock.nowMs() * 1000, desired.heldAtUs + 1),
+    takenAtUs: isHeldAnew ? seenUs : Math.max(ports.clock.nowMs() * 1000, desired.heldAtUs + 1),
     source: 'directory',
     reason: 'somebody took the lock away in the directory',
     untilUs: null,
@@ -190,7 +212,7 @@ function directoryUnlock(claim: Claim, desired: DesiredState, ports: Ports): Par
 
 type Settled = Extract<Planned, { kind: 'in-step' | 'conflict' | 'foreign-lock' | 'not-effective' }>
 
-function standing(planned: Settled, desired: DesiredState, ports: Ports, applied: number): Outcome {
+function standing(planned: Settled, desired: DesiredState, ours: OurRecord, ports: Ports, applied: number): Outcome {
   const times = [desired.nextExpiryUs, planned.kind === 'foreign-lock' ? planned.untilUs : null]
   const due = times.filter((us) => us !== null).map((us) => Math.ceil(us / 1000) + 1)
   return {
@@ -199,12 +221,13 @@ function standing(planned: Settled, desired: DesiredState, ports: Ports, applied
     errorCode: planned.kind === 'conflict' ? 'serial-conflict' : null,
     againAtMs: due.length === 0 ? null : Math.max(Math.min(...due), ports.clock.nowMs() + 1),
     applied,
+    isLockSeen: ours.lock !== null,
   }
 }
 
 function heldBack(verdict: Exclude<Verdict, { kind: 'go' }>, ports: Ports, applied: number): Outcome {
   const againAtMs = verdict.kind === 'paused' ? ports.clock.nowMs() + PAUSED_LOOK_MS : verdict.againAtMs
-  return { standing: verdict.kind, reason: verdict.reason, errorCode: null, againAtMs, applied }
+  return { standing: verdict.kind, reason: verdict.reason, errorCode: null, againAtMs, applied, isLockSeen: false }
 }
 
 function keepsChanging(claim: Claim, ports: Ports, applied: number): Outcome {
@@ -214,24 +237,27 @@ function keepsChanging(claim: Claim, ports: Ports, applied: number): Outcome {
     errorCode: 'write-raced',
     againAtMs: ports.clock.nowMs() + backoffMs(claim.attempts, ports.clock.random()),
     applied,
+    isLockSeen: false,
   }
 }
 
-function failed(
-  claim: Claim,
-  error: AppError,
-  ports: Ports,
-  seen: { holds: readonly Hold[]; applied: number },
-): Outcome {
+function failed(claim: Claim, error: AppError, ports: Ports, seen: Seen): Outcome {
   const nowMs = ports.clock.nowMs()
   const { applied } = seen
   if (error.code === 'entry-not-found') {
     const reason = 'the account no longer exists in the directory'
     const isNothing = claim.ours.lock === null && claim.open === null && seen.holds.length === 0
-    if (isNothing) return { standing: 'in-step', reason, errorCode: null, againAtMs: null, applied }
-    return { standing: 'failed', reason, errorCode: error.code, againAtMs: nowMs + GONE_LOOK_MS, applied }
+    if (isNothing) return { standing: 'in-step', reason, errorCode: null, againAtMs: null, applied, isLockSeen: false }
+    return {
+      standing: 'failed',
+      reason,
+      errorCode: error.code,
+      againAtMs: nowMs + GONE_LOOK_MS,
+      applied,
+      isLockSeen: false,
+    }
   }
   const againAtMs =
     retryOf(error.code) === 'never' ? null : nowMs + retryDelayMs(error.code, claim.attempts, ports.clock.random())
-  return { standing: 'failed', reason: error.message, errorCode: error.code, againAtMs, applied }
+  return { standing: 'failed', reason: error.message, errorCode: error.code, againAtMs, applied, isLockSeen: false }
 }

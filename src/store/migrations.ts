@@ -60,7 +60,7 @@ const FIRST_SCHEMA = [
   `create table account (
     key text primary key, directory text not null, dn text not null, login text, realm text, owned_lock text,
     open_change text, standing text not null, standing_code text, standing_reason text not null,
-    hold_count integer not null, updated_ms bigint not null)`,
+    hold_count integer not null, seen_ms bigint not null, updated_ms bigint not null)`,
   `create index account_by_login on account (login)`,
   `create index account_held on account (key) where hold_count > 0 or owned_lock is not null`,
   `create index account_unsettled on account (key) where standing <> 'in-step'`,

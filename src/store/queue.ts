@@ -61,6 +61,7 @@ export async function claimAccounts(
         standing: account?.standing ?? '',
         reason: account?.standing_reason ?? '',
         holdCount: account?.hold_count ?? 0,
+        lockSeenMs: Number(account?.seen_ms ?? 0),
       },
     })
   }

@@ -94,6 +94,7 @@ async function writeStanding(
   nowMs: number,
 ): Promise<void> {
   const { standing, reason } = outcome
+  if (outcome.isLockSeen) await hot.seeLock.run(trx, { key, now_ms: nowMs })
   const isNew = stood.standing !== standing || stood.reason !== reason
   if (isNew) log({ atMs: nowMs, kind: 'standing', subject: key, body: { is: standing, reason } })
   if (isNew || stood.holdCount !== holds.length) {

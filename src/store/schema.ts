@@ -58,6 +58,8 @@ export interface AccountTable {
   standing_code: string | null
   standing_reason: string
   hold_count: number
+  /** When our lock was last seen to stand in the directory; 0: never. */
+  seen_ms: number
   updated_ms: number
 }
 

@@ -140,6 +140,7 @@ function accountStatements(db: Database) {
           standing_code: null,
           standing_reason: '',
           hold_count: 0,
+          seen_ms: 0,
           updated_ms: place('now_ms'),
         })
         .onConflict((conflict) =>
@@ -154,7 +155,7 @@ function accountStatements(db: Database) {
     claimedAccount: prepare((place) =>
       db
         .selectFrom('account')
-        .select(['owned_lock', 'open_change', 'standing', 'standing_reason', 'hold_count'])
+        .select(['owned_lock', 'open_change', 'standing', 'standing_reason', 'hold_count', 'seen_ms'])
         .where('key', '=', place<string>('key')),
     ),
     openChange: prepare((place) =>
@@ -166,7 +167,18 @@ function accountStatements(db: Database) {
     ownLock: prepare((place) =>
       db
         .updateTable('account')
-        .set({ open_change: null, owned_lock: place('owned_lock'), updated_ms: place('now_ms') })
+        .set({
+          open_change: null,
+          owned_lock: place('owned_lock'),
+          seen_ms: place('now_ms'),
+          updated_ms: place('now_ms'),
+        })
+        .where('key', '=', place<string>('key')),
+    ),
+    seeLock: prepare((place) =>
+      db
+        .updateTable('account')
+        .set({ seen_ms: place('now_ms') })
         .where('key', '=', place<string>('key')),
     ),
     standAccount: prepare((place) =>

@@ -10,7 +10,14 @@ import { lockEvent, openTestStore, testKey, type TestStore } from './test-store.
 /** Several processes on one store. */
 
 const SCRIPT = fileURLToPath(new URL('store-process.ts', import.meta.url))
-const IN_STEP = { standing: 'in-step', reason: '', errorCode: null, againAtMs: null, applied: 0 } as const
+const IN_STEP = {
+  standing: 'in-step',
+  reason: '',
+  errorCode: null,
+  againAtMs: null,
+  applied: 0,
+  isLockSeen: false,
+} as const
 
 function runProcess(...args: readonly string[]): ReturnType<typeof runToolOk> {
   return runToolOk(process.execPath, ['--disable-warning=ExperimentalWarning', SCRIPT, ...args])

@@ -29,7 +29,14 @@ async function work(store: Store, folder: string): Promise<void> {
         closeSync(openSync(mark, 'wx'))
         await new Promise((resolve) => setTimeout(resolve, WORK_MS))
         rmSync(mark)
-        const outcome = { standing: 'in-step', reason: '', errorCode: null, againAtMs: null, applied: 0 } as const
+        const outcome = {
+          standing: 'in-step',
+          reason: '',
+          errorCode: null,
+          againAtMs: null,
+          applied: 0,
+          isLockSeen: false,
+        } as const
         await store.records.settle(claim, outcome, [])
         done++
       }),
