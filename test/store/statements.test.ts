@@ -29,6 +29,6 @@ async function sqlOf(statement: AnyStatement): Promise<string> {
       return { rows: [] }
     },
   }
-  await statement.run(listener as Parameters<AnyStatement['run']>[0], {})
+  await statement.run(listener, {})
   return text
 }
