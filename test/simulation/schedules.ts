@@ -135,18 +135,15 @@ async function interfere(
   const other = person === undefined ? undefined : others.get(person.key)
   if (person === undefined || other === undefined) return
   if (move.do === 'foreign-serial') return world.directory.addSerialValue(person.key, 'Room 7')
-  const open = (await world.store.upkeep.openChanges()).some((change) => change.key === person.key)
-  // Between the reading that a lock is planned on and its outcome, an equal value cannot be told from ours after a crash:
-  // nobody sets one there.
+  // While our lock is on record, and between the reading that a lock is planned on and its outcome, an equal value of
+  // somebody else cannot be told from ours: nobody sets one then.
   if (move.canonical) world.pass(READING_AGE_MS)
-  const value = move.canonical && !open ? MEMORY_LOCKED : '20200101000000Z'
-  const isOurs =
-    (await world.store.upkeep.pendingNamesOf(person.key)).length > 0 &&
-    world.directory.account(person.key).lockValues[0] === MEMORY_LOCKED
+  const isOnRecord = (await world.store.upkeep.pendingNamesOf(person.key)).length > 0
+  const value = move.canonical && !isOnRecord ? MEMORY_LOCKED : '20200101000000Z'
   if (move.do === 'foreign-unlock') {
     world.directory.setLock(person.key, null)
     other.lock = null
-  } else if (!(isOurs && value === MEMORY_LOCKED)) {
+  } else {
     world.directory.setLock(person.key, value)
     other.lock = value
   }
