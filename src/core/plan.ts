@@ -100,12 +100,12 @@ function effective(notEffective: string | null): Planned {
 }
 
 /** True while a place that we wrote still holds what we wrote. */
-function isStillOurs(owned: OwnedSlot, observed: ObservedState): boolean {
+export function isStillOurs(owned: OwnedSlot, observed: ObservedState): boolean {
   const slot = observed.lock.slots.find((each) => isSamePlace(each, owned))
   return slot !== undefined && holds(owned.mode, slot.current, owned.after)
 }
 
-function isSamePlace(a: { dn: string; attribute: string }, b: { dn: string; attribute: string }): boolean {
+export function isSamePlace(a: { dn: string; attribute: string }, b: { dn: string; attribute: string }): boolean {
   return a.attribute.toLowerCase() === b.attribute.toLowerCase() && a.dn.toLowerCase() === b.dn.toLowerCase()
 }
 

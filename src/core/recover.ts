@@ -1,5 +1,6 @@
 import type { Change } from './change.ts'
-import { hasValue, sameValues, type ObservedState, type OurRecord, type OwnedLock, type OwnedSlot } from './state.ts'
+import { isSamePlace, isStillOurs } from './plan.ts'
+import { hasValue, type ObservedState, type OurRecord, type OwnedLock } from './state.ts'
 import { formatSerial, serialsIn } from './serial-values.ts'
 
 /**
@@ -20,12 +21,12 @@ export function recoverChange(
   if (wasApplied) return { result: 'applied', owned: ownedAfter(change, ours) }
   switch (change.kind) {
     case 'lock': {
-      const written = change.slots.filter((slot) => stands(slot, observed))
+      const written = change.slots.filter((slot) => isStillOurs(slot, observed))
       if (written.length === 0) return { result: 'not-applied', owned: ours.lock }
       return { result: 'applied', owned: ownedAfterLock({ ...change, slots: written }, ours) }
     }
     case 'unlock': {
-      const remaining = change.slots.filter((slot) => stands(slot, observed))
+      const remaining = change.slots.filter((slot) => isStillOurs(slot, observed))
       if (remaining.length === change.slots.length) return { result: 'not-applied', owned: ours.lock }
       return {
         result: 'applied',
@@ -50,19 +51,6 @@ export function ownedAfter(change: Change, ours: OurRecord): OwnedLock | null {
 function ownedAfterLock(change: Change, ours: OurRecord): OwnedLock {
   const kept = (ours.lock?.slots ?? []).filter((slot) => !change.slots.some((each) => isSamePlace(each, slot)))
   return { slots: [...kept, ...change.slots], dn: change.dn, holds: change.holds }
-}
-
-function isSamePlace(a: OwnedSlot, b: OwnedSlot): boolean {
-  return a.dn === b.dn && a.attribute === b.attribute
-}
-
-function stands(owned: OwnedSlot, observed: ObservedState): boolean {
-  const slot = observed.lock.slots.find(
-    (each) => each.attribute.toLowerCase() === owned.attribute.toLowerCase() && each.dn === owned.dn,
-  )
-  if (slot === undefined) return false
-  if (owned.mode === 'whole') return sameValues(slot.current, owned.after)
-  return owned.after.every((value) => hasValue(slot.current, value) === (owned.mode === 'value'))
 }
 
 function carries(observed: ObservedState, serial: NonNullable<Change['serial']>): boolean {
