@@ -1,6 +1,6 @@
 import type { Change } from './change.ts'
 import { isSamePlace, isStillOurs } from './plan.ts'
-import { hasValue, type ObservedState, type OurRecord, type OwnedLock } from './state.ts'
+import { hasValue, type ObservedState, type OurRecord, type OwnedLock, type OwnedSlot } from './state.ts'
 import { formatSerial, serialsIn } from './serial-values.ts'
 
 /**
@@ -21,12 +21,12 @@ export function recoverChange(
   if (wasApplied) return { result: 'applied', owned: ownedAfter(change, ours) }
   switch (change.kind) {
     case 'lock': {
-      const written = change.slots.filter((slot) => isStillOurs(slot, observed))
+      const written = change.slots.filter((slot) => stands(slot, change, observed))
       if (written.length === 0) return { result: 'not-applied', owned: ours.lock }
       return { result: 'applied', owned: ownedAfterLock({ ...change, slots: written }, ours) }
     }
     case 'unlock': {
-      const remaining = change.slots.filter((slot) => isStillOurs(slot, observed))
+      const remaining = change.slots.filter((slot) => stands(slot, change, observed))
       if (remaining.length === change.slots.length) return { result: 'not-applied', owned: ours.lock }
       return {
         result: 'applied',
@@ -51,6 +51,11 @@ export function ownedAfter(change: Change, ours: OurRecord): OwnedLock | null {
 function ownedAfterLock(change: Change, ours: OurRecord): OwnedLock {
   const kept = (ours.lock?.slots ?? []).filter((slot) => !change.slots.some((each) => isSamePlace(each, slot)))
   return { slots: [...kept, ...change.slots], dn: change.dn, holds: change.holds }
+}
+
+/** The entry may have been renamed since the change was planned: its own slots are looked for where it is now. */
+function stands(slot: OwnedSlot, change: Change, observed: ObservedState): boolean {
+  return isStillOurs(slot.dn === change.dn ? { ...slot, dn: observed.dn } : slot, observed)
 }
 
 function carries(observed: ObservedState, serial: NonNullable<Change['serial']>): boolean {

@@ -147,6 +147,16 @@ describe('the plan of a lock', () => {
   })
 })
 
+test('a change that a crash left open is found again on an account that was renamed since', () => {
+  const renamed = asDn('uid=alicia,ou=people,dc=example,dc=org')
+  const lock = { ...changeOf(plan(HELD, observed([]), NOTHING_OF_OURS, RESPECT)), id: 'c', plannedAtMs: 0 }
+  const unlock = { ...changeOf(plan(NOTHING, observed([LOCKED]), ours(), RESPECT)), id: 'c', plannedAtMs: 0 }
+  const seen = observed([LOCKED], { dn: renamed })
+  const moved = { ...seen, lock: { ...seen.lock, slots: seen.lock.slots.map((slot) => ({ ...slot, dn: renamed })) } }
+  expect(recoverChange(lock, moved, NOTHING_OF_OURS, false)).toEqual({ result: 'applied', owned: ours().lock })
+  expect(recoverChange(unlock, moved, ours(), false)).toEqual({ result: 'not-applied', owned: ours().lock })
+})
+
 describe('the plan of the serials', () => {
   test('a missing serial is added beside what stands there', () => {
     const change = changeOf(
