@@ -1,8 +1,15 @@
 import { dirname, resolve } from 'node:path'
 import { asDn, parseDirectoryName, type DirectoryName, type Realm } from '../core/names.ts'
 import { AppError } from '../core/error.ts'
-import type { DirectorySettings, LockAssignment, SecretSource, Settings } from '../core/settings.ts'
-import type { ConfigFile, DirectoryFile } from './schema.ts'
+import type {
+  DirectorySettings,
+  LockAssignment,
+  SecretSource,
+  Settings,
+  SourceLogin,
+  SourceSettings,
+} from '../core/settings.ts'
+import type { ConfigFile, DirectoryFile, PrivacyIdeaFile } from './schema.ts'
 
 /** Makes Settings of a file that passed every check. Paths become absolute, from the folder that the file lies in. */
 export function buildSettings(parsed: ConfigFile, file: string): Settings {
@@ -10,15 +17,22 @@ export function buildSettings(parsed: ConfigFile, file: string): Settings {
   const { policy, guards, retention } = parsed
   return {
     file,
+    privacyidea: parsed.privacyidea === null ? null : buildSource(parsed.privacyidea, absolute),
     directories: Object.entries(parsed.directories).map(([name, each]) => buildDirectory(name, each, parsed, absolute)),
     realms: buildRealms(parsed.realms),
-    policy: { onForeignUnlock: policy.onForeignUnlock, lockTtlMs: policy.lockTtl },
+    policy: {
+      onForeignUnlock: policy.onForeignUnlock,
+      lockWhen: policy.lockWhen,
+      disabledTokens: policy.disabledTokens,
+      revokedTokens: policy.revokedTokens,
+      lockTtlMs: policy.lockTtl,
+    },
     guards: {
       dryRun: guards.dryRun,
       breaker: guards.breaker === null ? null : { locksMax: guards.breaker.maxLocks, perMs: guards.breaker.per },
     },
     intake: { spool: absolute(parsed.intake.spool), http: buildHttp(parsed, absolute) },
-    resync: { fullMs: parsed.resync.full },
+    resync: { scanMs: parsed.resync.scan, fullMs: parsed.resync.full, shrinkLimit: parsed.resync.shrinkLimit },
     store: { kind: 'sqlite', file: absolute(parsed.store) },
     ldif: { dir: absolute(parsed.ldif.dir) },
     retention: {
@@ -31,6 +45,27 @@ export function buildSettings(parsed: ConfigFile, file: string): Settings {
 }
 
 type Absolute = (path: string) => string
+
+function buildSource(from: PrivacyIdeaFile, absolute: Absolute): SourceSettings {
+  return {
+    url: from.url,
+    login: buildLogin(from, absolute),
+    caFile: from.ca === null ? null : absolute(from.ca),
+    connectTimeoutMs: from.connectTimeout,
+    timeoutMs: from.timeout,
+    connectionsMax: from.connectionsMax,
+    pageSize: from.pageSize,
+    knownToken: from.knownToken ?? null,
+  }
+}
+
+function buildLogin(from: PrivacyIdeaFile, absolute: Absolute): SourceLogin {
+  const { user, realm, passwordFile, passwordEnv } = from
+  if (user === undefined) {
+    return { kind: 'token', token: secret(from.tokenFile ?? from.apiKeyFile, from.tokenEnv, absolute) }
+  }
+  return { kind: 'password', user, realm: realm ?? null, password: secret(passwordFile, passwordEnv, absolute) }
+}
 
 function buildDirectory(name: string, from: DirectoryFile, parsed: ConfigFile, absolute: Absolute): DirectorySettings {
   return {

@@ -54,6 +54,13 @@ export interface FileTrouble {
 /** The files of secrets and certificates that the settings name. */
 export function fileTroubles(settings: Settings, env: ConfigLookup['env']): FileTrouble[] {
   const found: FileTrouble[] = []
+  const source = settings.privacyidea
+  if (source !== null) {
+    const { login, caFile } = source
+    if (login.kind === 'password') found.push(...secretTroubles('privacyidea.password', login.password, env))
+    else found.push(...secretTroubles('privacyidea.token', login.token, env))
+    if (caFile !== null) found.push(...certificateTroubles('privacyidea.ca', caFile))
+  }
   for (const directory of settings.directories) {
     const key = `directories.${directory.name}`
     found.push(...secretTroubles(`${key}.bindPassword`, directory.bindPassword, env))

@@ -22,7 +22,8 @@ export function relationsOf(raw: unknown): Relation[] {
     ...Object.entries(directories).flatMap(([name, directory]) => directoryRelations(name, sectionAt(directory))),
     ...realmRelations(root, directories),
     ...(http === undefined || http === null ? [] : oneSecret(['intake', 'http'], sectionAt(http), 'hookSecret')),
-    ...harmless(root),
+    ...sourceRelations(root),
+    ...withoutSource(root),
   ]
 }
 
@@ -79,17 +80,56 @@ function realmRelations(root: Json, directories: Json): Relation[] {
   return found
 }
 
-/** Keys of a later version whose absence now does no harm. */
-function harmless(root: Json): Relation[] {
-  const scan = sectionAt(root['resync'])['scan']
-  if (scan === undefined) return []
-  const message = 'has no effect in this version: it belongs to reading tokens from privacyIDEA'
-  return [{ path: ['resync', 'scan'], severity: 'warning', message }]
+const PASSWORD_KEYS = ['passwordFile', 'passwordEnv']
+const TOKEN_KEYS = ['tokenFile', 'tokenEnv', 'apiKeyFile']
+
+/** Exactly one way to log in: user and password, or a token. */
+function sourceRelations(root: Json): Relation[] {
+  if (!isSection(root['privacyidea'])) return []
+  const source = root['privacyidea']
+  const path = ['privacyidea']
+  const written = [...PASSWORD_KEYS, ...TOKEN_KEYS].filter((key) => source[key] !== undefined)
+  if (written.length !== 1) {
+    const what = written.length === 0 ? 'is missing' : 'stands there several times'
+    return [error(path, `the secret ${what}: write one of ${[...PASSWORD_KEYS, ...TOKEN_KEYS].join(', ')}`)]
+  }
+  const isPassword = PASSWORD_KEYS.some((key) => written.includes(key))
+  if (isPassword && source['user'] === undefined) return [error(path, 'the key user is missing: whose password is it?')]
+  const idle = isPassword ? [] : ['user', 'realm'].filter((key) => source[key] !== undefined)
+  return idle.map((key) => error([...path, key], `belongs to a password; with ${written.join()} leave it out`))
+}
+
+/** What can be done, or has an effect, with privacyIDEA's API alone. */
+function withoutSource(root: Json): Relation[] {
+  if (isSection(root['privacyidea'])) return []
+  const [policy, resync] = [sectionAt(root['policy']), sectionAt(root['resync'])]
+  const needs = (key: string, value: string): Relation[] =>
+    policy[key] === value
+      ? [error(['policy', key], `${value} needs privacyIDEA's API: write the section privacyidea`)]
+      : []
+  const idle = (section: string, written: Json, keys: readonly string[]): Relation[] =>
+    keys
+      .filter((key) => written[key] !== undefined)
+      .map((key) => ({
+        path: [section, key],
+        severity: 'warning',
+        message: 'has no effect without the section privacyidea',
+      }))
+  return [
+    ...needs('lockWhen', 'all-tokens-locked'),
+    ...needs('onForeignUnlock', 'reset-token'),
+    ...idle('policy', policy, ['disabledTokens', 'revokedTokens']),
+    ...idle('resync', resync, ['scan', 'shrinkLimit']),
+  ]
 }
 
 /** What only shows once every value is understood. */
 export function settledRelations(file: ConfigFile): Relation[] {
-  return Object.entries(file.directories).flatMap(([name, directory]) => urlRelations(name, directory))
+  const directories = Object.entries(file.directories)
+  return [
+    ...directories.flatMap(([name, directory]) => urlRelations(name, directory)),
+    ...(file.privacyidea === null ? [] : sourceUrlRelations(file.privacyidea.url)),
+  ]
 }
 
 function urlRelations(name: string, directory: DirectoryFile): Relation[] {
@@ -106,6 +146,13 @@ function urlRelations(name: string, directory: DirectoryFile): Relation[] {
           },
         ],
   )
+}
+
+function sourceUrlRelations(url: string): Relation[] {
+  const { protocol, hostname } = new URL(url)
+  if (protocol === 'https:' || isLoopback(hostname)) return []
+  const message = 'with http:// the password and the token cross the network in the clear; use https://'
+  return [{ path: ['privacyidea', 'url'], severity: 'warning', message }]
 }
 
 export function isLoopback(host: string): boolean {

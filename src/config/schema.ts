@@ -124,12 +124,50 @@ const DIRECTORY = {
 }
 
 const directory = sectionOf(DIRECTORY)
+
+const PRIVACYIDEA = {
+  url: required(values.sourceUrl, "privacyIDEA's address, with the path it lies under, if any."),
+  user: derived(values.text, null, 'The administrator that Lockstep logs in as, with the password below.'),
+  realm: derived(values.text, null, 'His realm, where he is an administrator of a realm and none of the local ones.'),
+  passwordFile: derived(
+    values.path,
+    null,
+    'File that holds his password, mode 0600. Or `passwordEnv`, or one of the keys of a token.',
+  ),
+  passwordEnv: derived(values.environmentName, null, 'Environment variable that holds his password.'),
+  tokenFile: derived(
+    values.path,
+    null,
+    'File that holds a token made for a service (PI_TRUSTED_JWT), mode 0600, in place of user and password. Read again when it is refused.',
+  ),
+  tokenEnv: derived(values.environmentName, null, 'Environment variable that holds such a token.'),
+  apiKeyFile: derived(values.path, null, 'As `tokenFile`, for what `pi-manage api createtoken` printed.'),
+  ca: nullable(values.path, 'PEM file of the certification authorities to trust. Without it those that Node.js ships.'),
+  connectTimeout: withDefault(values.duration(100, 120_000), '5s', 'To connect and secure.'),
+  timeout: withDefault(
+    values.duration(1000, 300_000),
+    '15s',
+    'For one request. An answer that takes longer is no news: nothing changes.',
+  ),
+  connectionsMax: withDefault(values.integer(1, 16), 4, 'Connections at most.'),
+  pageSize: withDefault(values.integer(10, 1000), 500, 'Tokens at most in a page of the full resync.'),
+  knownToken: derived(
+    values.serial,
+    null,
+    'Serial of a token that is always there and shows for this account. An empty answer is believed only while it shows; without the key any token does.',
+  ),
+}
+
 const realmTarget = single('the name of one of the directories', { type: 'string' }, (raw) =>
   typeof raw === 'string' ? raw : new Reason(''),
 )
 
 const ROOT = {
-  privacyidea: notYet("reading tokens from privacyIDEA's API."),
+  privacyidea: optionalSection(
+    PRIVACYIDEA,
+    null,
+    "How to read tokens from privacyIDEA's API. Left out: tokens are known by events alone.",
+  ),
   directories: required(
     mapOf(directory, 'at least one directory under a name of lower-case letters, digits, _ and -, as in corp:'),
     'The directories, each under a name of your own (lower-case letters, digits, `_`, `-`).',
@@ -142,14 +180,20 @@ const ROOT = {
   policy: section(
     {
       lockWhen: withDefault(
-        values.choice(['any-token-locked'], ['all-tokens-locked']),
+        values.choice(['any-token-locked', 'all-tokens-locked']),
         'any-token-locked',
-        'When an account is to be locked.',
+        'When an account is to be locked: when one of its tokens is at its max fail count, or when all are. All: with `privacyidea` only.',
       ),
+      disabledTokens: withDefault(
+        values.choice(['ignore', 'count', 'lock']),
+        'ignore',
+        'What a disabled token means, with `privacyidea`: `ignore` nothing, as if it were not there; `count` what its fail counter says, as any other; `lock` that it is locked.',
+      ),
+      revokedTokens: withDefault(values.choice(['ignore', 'count', 'lock']), 'ignore', 'The same of a revoked token.'),
       onForeignUnlock: withDefault(
-        values.choice(['respect', 'relock'], ['reset-token']),
+        values.choice(['respect', 'relock', 'reset-token']),
         'respect',
-        'Somebody takes our lock away in the directory: `respect` ends the holds, `relock` writes the lock again.',
+        'Somebody takes our lock away in the directory: `respect` ends the holds, `relock` writes the lock again, `reset-token` (with `privacyidea` only) ends the holds and resets the fail counters of their tokens.',
       ),
       lockTtl: nullable(values.duration(1000), "A token's hold ends by itself after this time."),
     },
@@ -212,15 +256,20 @@ const ROOT = {
   ),
   resync: section(
     {
-      scan: derived(
+      scan: withDefault(
         values.duration(1000),
-        null,
-        'Has no effect in this version: it belongs to reading tokens from privacyIDEA.',
+        '5s',
+        'With `privacyidea`: how often the tokens with the highest fail counters, those that hold a lock, and user lockouts are looked at.',
       ),
       full: withDefault(
         values.duration(10_000),
         '15m',
-        'How often every account of ours is compared with the directory.',
+        'How often every account of ours is compared with the directory, and with `privacyidea` every token.',
+      ),
+      shrinkLimit: withDefault(
+        values.percent,
+        '10%',
+        'With `privacyidea`: a full resync that finds fewer tokens than the last one by more than this changes nothing.',
       ),
     },
     'How often to look by itself.',
@@ -264,4 +313,5 @@ export const configFile = sectionOf(ROOT)
 
 /** The file after its values were read: durations in milliseconds, sizes in bytes. */
 export type ConfigFile = ValueOf<typeof configFile>
+export type PrivacyIdeaFile = NonNullable<ConfigFile['privacyidea']>
 export type DirectoryFile = ValueOf<typeof directory>

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { parseSerial, type Serial } from '../core/names.ts'
 import { dnProblem } from './dn-syntax.ts'
 import { filterProblem } from './filter-syntax.ts'
 import { Reason, single, type Json, type Value } from './value.ts'
@@ -135,6 +136,30 @@ export const directoryUrl = checkedText(
     return null
   },
 )
+
+export const sourceUrl = fromText(
+  'an https:// URL with nothing after its path, as in https://pi.example.org',
+  (written): string | Reason => {
+    const url = URL.canParse(written) ? new URL(written) : null
+    if (url === null || !/^https?:\/\//i.test(written)) return new Reason('')
+    if (url.username !== '' || url.password !== '') {
+      return new Reason('it holds credentials; they belong into user and passwordFile')
+    }
+    if (url.search !== '' || url.hash !== '') return new Reason('there is something after the path')
+    return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
+  },
+)
+
+/** `10%` to 0.1. */
+export const percent = fromText('a percentage from 0% to 100%, as in 10%', (written): number | Reason => {
+  const match = /^(\d{1,3}(?:\.\d{1,3})?) ?%$/.exec(written)
+  const value = Number(match?.[1]) / 100
+  return value <= 1 ? value : new Reason('')
+})
+
+export const serial = fromText('the serial of a token, as in TOTP0001', (written): Serial | Reason => {
+  return parseSerial(written) ?? new Reason('')
+})
 
 export interface Listen {
   readonly host: string

@@ -25,6 +25,15 @@ export type ErrorCode =
   | 'ambiguous-match'
   | 'realm-unmapped'
   | 'serial-conflict'
+  // privacyIDEA
+  | 'source-unreachable'
+  | 'source-timeout'
+  | 'source-tls'
+  | 'source-login-refused'
+  | 'source-not-permitted'
+  | 'source-resolver'
+  | 'source-answer'
+  | 'source-unproven'
   // this machine
   | 'store-busy'
   | 'store-unavailable'
@@ -83,6 +92,14 @@ const RETRY: Readonly<Record<ErrorCode, Retry>> = {
   'ambiguous-match': 'wait',
   'realm-unmapped': 'wait',
   'serial-conflict': 'wait',
+  'source-unreachable': 'wait',
+  'source-timeout': 'wait',
+  'source-tls': 'wait',
+  'source-login-refused': 'wait',
+  'source-not-permitted': 'wait',
+  'source-resolver': 'wait',
+  'source-answer': 'wait',
+  'source-unproven': 'wait',
   'store-busy': 'wait',
   'store-unavailable': 'wait',
   'store-corrupt': 'never',
@@ -117,13 +134,16 @@ export function backoffMs(attempts: number, random: number, maxMs: number = BACK
 const CORRELATION_CODES: readonly ErrorCode[] = ['unknown-user', 'unknown-serial', 'ambiguous-match', 'realm-unmapped']
 const CORRELATION_MAX_MS = 900_000
 const DIRECTORY_MAX_MS = 5_000
+const SOURCE_MAX_MS = 10_000
 
 /**
- * Milliseconds until something that failed is tried again: a directory that comes back is noticed within 5 s; who
- * cannot be found is looked for ever less often, up to every 15 min; all else up to every minute.
+ * Milliseconds until something that failed is tried again: a directory that comes back is noticed within 5 s, a
+ * privacyIDEA that does within 10 s; who cannot be found is looked for ever less often, up to every 15 min; all else up
+ * to every minute.
  */
 export function retryDelayMs(code: ErrorCode, attempts: number, random: number): number {
   if (CORRELATION_CODES.includes(code)) return backoffMs(attempts, random, CORRELATION_MAX_MS)
   if (code.startsWith('directory-')) return backoffMs(attempts, random, DIRECTORY_MAX_MS)
+  if (code.startsWith('source-')) return backoffMs(attempts, random, SOURCE_MAX_MS)
   return backoffMs(attempts, random)
 }

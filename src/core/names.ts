@@ -15,6 +15,10 @@ export type DirectoryName = Brand<'DirectoryName'>
 export type AccountId = Brand<'AccountId'>
 /** `<directory>/<account id>`: what the queue holds. */
 export type AccountKey = Brand<'AccountKey'>
+/** The name of a resolver of privacyIDEA: 1 to 255 characters, no control characters. */
+export type ResolverName = Brand<'ResolverName'>
+/** What a resolver calls a user for good (for LDAP the entryUUID or objectGUID, as configured there), as written there. */
+export type UserId = Brand<'UserId'>
 /** A distinguished name as the directory wrote it. */
 export type Dn = Brand<'Dn'>
 /** The name of a hold and of its LDIF files: a Serial, or `account.<hex>`, `manual.<hex>`, `lockout.<hex>`. */
@@ -41,6 +45,15 @@ export function parseLogin(text: string): Login | null {
 /** @returns the realm in lower case (privacyIDEA's realms are case-insensitive), or null when the text is none */
 export function parseRealm(text: string): Realm | null {
   return isPlainName(text) ? (text.toLowerCase() as Realm) : null
+}
+
+export function parseResolverName(text: string): ResolverName | null {
+  return isPlainName(text) ? (text as ResolverName) : null
+}
+
+/** @returns the id, or null when the text is empty, too long, or holds control characters or a wildcard */
+export function parseUserId(text: string): UserId | null {
+  return isPlainName(text) && !text.includes('*') ? (text as UserId) : null
 }
 
 export function parseDirectoryName(text: string): DirectoryName | null {

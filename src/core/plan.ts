@@ -1,5 +1,6 @@
 import type { ChangeDraft, EntryModification, Modification } from './change.ts'
 import { holdNameOfSerial } from './names.ts'
+import type { ForeignUnlockPolicy } from './settings.ts'
 import { addSerial, removeSerial, type SerialEdit, type SerialPlace } from './serial-values.ts'
 import type { Serial } from './names.ts'
 import {
@@ -50,7 +51,7 @@ export type Planned =
   | { readonly kind: 'forget'; readonly reason: string }
 
 export interface PlanOptions {
-  readonly onForeignUnlock: 'respect' | 'relock'
+  readonly onForeignUnlock: ForeignUnlockPolicy
 }
 
 export function plan(desired: DesiredState, observed: ObservedState, ours: OurRecord, options: PlanOptions): Planned {
@@ -79,7 +80,7 @@ function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedL
   }
   if (remaining.length < owned.slots.length) {
     if (observed.lock.state === 'other') return { kind: 'forget', reason: 'our lock was replaced by somebody else’s' }
-    if (options.onForeignUnlock === 'respect') return { kind: 'foreign-unlock' }
+    if (options.onForeignUnlock !== 'relock') return { kind: 'foreign-unlock' }
   }
   const names = desired.holds.map((hold) => hold.name)
   const isLabelled = owned.dn === observed.dn && sameValues(owned.holds, names)

@@ -1,4 +1,4 @@
-import type { DirectoryName, Dn, Realm } from './names.ts'
+import type { DirectoryName, Dn, Realm, Serial } from './names.ts'
 
 /**
  * The configuration after parsing: what config.ts makes of the YAML file. Every duration is in milliseconds. Files of
@@ -8,13 +8,15 @@ import type { DirectoryName, Dn, Realm } from './names.ts'
 export interface Settings {
   /** Where the file lies; error texts name it. */
   readonly file: string
+  /** Null: mode `events`; tokens are known by events alone. */
+  readonly privacyidea: SourceSettings | null
   readonly directories: readonly DirectorySettings[]
   /** Realm to directory. A realm that is missing here has no directory, unless `realms` is empty and there is one only. */
   readonly realms: Readonly<Record<Realm, DirectoryName>>
   readonly policy: PolicySettings
   readonly guards: GuardSettings
   readonly intake: IntakeSettings
-  readonly resync: { readonly fullMs: number }
+  readonly resync: ResyncSettings
   readonly store: StoreSettings
   readonly ldif: { readonly dir: string }
   readonly retention: RetentionSettings
@@ -22,6 +24,44 @@ export interface Settings {
 
 /** Where a secret comes from; exactly one of the two. */
 export type SecretSource = { readonly file: string } | { readonly env: string }
+
+/** How privacyIDEA is asked. */
+export interface SourceSettings {
+  /** `https://host`, perhaps with a path; without a slash at its end. */
+  readonly url: string
+  readonly login: SourceLogin
+  /** PEM file of the certification authorities to trust; null: those of Node. */
+  readonly caFile: string | null
+  /** To connect and secure, together. */
+  readonly connectTimeoutMs: number
+  /** For one request, from its start to the end of its answer. */
+  readonly timeoutMs: number
+  readonly connectionsMax: number
+  /** Tokens at most in a page of the full walk. */
+  readonly pageSize: number
+  /** The serial of a token that is always there; proves that an empty answer is empty. Null: any token does. */
+  readonly knownToken: Serial | null
+}
+
+/** An administrator and his password, exchanged for a token of an hour; or a token that was made for good. */
+export type SourceLogin =
+  | {
+      readonly kind: 'password'
+      readonly user: string
+      /** The realm of an administrator that is in none of privacyIDEA's own; null: a local one. */
+      readonly realm: string | null
+      readonly password: SecretSource
+    }
+  | { readonly kind: 'token'; readonly token: SecretSource }
+
+export interface ResyncSettings {
+  /** How often the fullest tokens, held tokens and user lockouts are looked at; only with privacyIDEA's API. */
+  readonly scanMs: number
+  /** How often everything is compared. */
+  readonly fullMs: number
+  /** A full resync that finds fewer tokens than the last one by more than this part (0 to 1) repairs nothing. */
+  readonly shrinkLimit: number
+}
 
 export interface DirectorySettings {
   readonly name: DirectoryName
@@ -75,9 +115,22 @@ export interface ProtectSettings {
   readonly dns: readonly string[]
 }
 
+export type ForeignUnlockPolicy = 'respect' | 'relock' | 'reset-token'
+
+/**
+ * What a disabled or revoked token says about its account: nothing (`ignore`); what its fail counter says, as any other
+ * (`count`); or that it is locked (`lock`).
+ */
+export type TokenMeaning = 'ignore' | 'count' | 'lock'
+
 export interface PolicySettings {
-  /** Somebody takes our lock away in the directory: `respect` ends the holds, `relock` writes the lock again. */
-  readonly onForeignUnlock: 'respect' | 'relock'
+  /** Somebody takes our lock away in the directory: `respect` ends the holds, `relock` writes the lock again. `reset-token`
+   * (only with privacyIDEA's API) ends the holds, and the fail counters of their tokens. */
+  readonly onForeignUnlock: ForeignUnlockPolicy
+  /** Only with privacyIDEA's API: which of an account's tokens must be locked so that it is. */
+  readonly lockWhen: 'any-token-locked' | 'all-tokens-locked'
+  readonly disabledTokens: TokenMeaning
+  readonly revokedTokens: TokenMeaning
   /** A token's hold ends by itself after this; null: never. */
   readonly lockTtlMs: number | null
 }

@@ -13,7 +13,7 @@ export interface Ports {
   readonly guards: GuardPort
   readonly inbox: InboxPort
   readonly queue: QueuePort
-  readonly policy: PolicySettings
+  readonly policy: Pick<PolicySettings, 'onForeignUnlock' | 'lockTtlMs'>
   readonly guardSettings: GuardSettings
   /** A new unique id; sorts by the time at which it was made. */
   newId(): string

@@ -60,6 +60,7 @@ describe('a good file', () => {
     expect(warnings).toEqual([])
     expect(settings).toEqual({
       file: FILE,
+      privacyidea: null,
       directories: [
         {
           name: 'corp',
@@ -85,10 +86,16 @@ describe('a good file', () => {
         },
       ],
       realms: {},
-      policy: { onForeignUnlock: 'respect', lockTtlMs: null },
+      policy: {
+        onForeignUnlock: 'respect',
+        lockWhen: 'any-token-locked',
+        disabledTokens: 'ignore',
+        revokedTokens: 'ignore',
+        lockTtlMs: null,
+      },
       guards: { dryRun: false, breaker: null },
       intake: { spool: '/var/spool/lockstep', http: null },
-      resync: { fullMs: 900_000 },
+      resync: { scanMs: 5000, fullMs: 900_000, shrinkLimit: 0.1 },
       store: { kind: 'sqlite', file: '/var/lib/lockstep/lockstep.db' },
       ldif: { dir: '/var/lib/lockstep/ldif' },
       retention: {
@@ -98,6 +105,55 @@ describe('a good file', () => {
         historyMs: 365 * 86_400_000,
       },
     })
+  })
+
+  test('with privacyIDEA reads tokens from it, and all that this allows', () => {
+    const text = `${DIRECTORY}privacyidea:
+  url: https://pi.example.org/pi/
+  user: lockstep
+  realm: admins
+  passwordFile: pi-password
+  ca: pi-ca.pem
+  timeout: 20s
+  knownToken: TOTP0001
+policy: { lockWhen: all-tokens-locked, onForeignUnlock: reset-token, disabledTokens: lock, revokedTokens: count }
+resync: { scan: 2s, shrinkLimit: 2.5% }
+`
+    const { settings, warnings } = parseConfig(text, FILE)
+    expect(warnings).toEqual([])
+    expect(settings.privacyidea).toEqual({
+      url: 'https://pi.example.org/pi',
+      login: { kind: 'password', user: 'lockstep', realm: 'admins', password: { file: '/etc/lockstep/pi-password' } },
+      caFile: '/etc/lockstep/pi-ca.pem',
+      connectTimeoutMs: 5000,
+      timeoutMs: 20_000,
+      connectionsMax: 4,
+      pageSize: 500,
+      knownToken: 'TOTP0001',
+    })
+    expect(settings.policy).toEqual({
+      onForeignUnlock: 'reset-token',
+      lockWhen: 'all-tokens-locked',
+      disabledTokens: 'lock',
+      revokedTokens: 'count',
+      lockTtlMs: null,
+    })
+    expect(settings.resync).toEqual({ scanMs: 2000, fullMs: 900_000, shrinkLimit: 0.025 })
+  })
+
+  test('may log in to privacyIDEA with a token in place of a password', () => {
+    const login = (key: string) =>
+      parseConfig(`${DIRECTORY}privacyidea: { url: "https://x", ${key} }\n`, FILE).settings.privacyidea?.login
+    expect(login('tokenFile: t')).toEqual({ kind: 'token', token: { file: '/etc/lockstep/t' } })
+    expect(login('apiKeyFile: k')).toEqual({ kind: 'token', token: { file: '/etc/lockstep/k' } })
+    expect(login('tokenEnv: PI')).toEqual({ kind: 'token', token: { env: 'PI' } })
+  })
+
+  test('warns about a password for privacyIDEA in the clear, but not on this machine', () => {
+    const keys = (url: string) =>
+      parseConfig(`${DIRECTORY}privacyidea: { url: "${url}", tokenFile: t }\n`, FILE).warnings.map(({ key }) => key)
+    expect(keys('http://pi.example.org')).toEqual(['privacyidea.url'])
+    expect(keys('http://127.0.0.1:5000')).toEqual([])
   })
 
   test('with every key of the manual is understood, and paths are relative to its folder', () => {
@@ -128,7 +184,7 @@ retention: { events: 1d, journal: 2d, journalRecords: 1000, history: 3d }
       protect: { filter: '(memberOf=cn=admins,dc=example,dc=org)', dns: ['cn=admin,dc=example,dc=org'] },
     })
     expect(settings.realms).toEqual({ example: 'corp', other: 'corp' })
-    expect(settings.policy).toEqual({ onForeignUnlock: 'relock', lockTtlMs: 7_200_000 })
+    expect(settings.policy).toMatchObject({ onForeignUnlock: 'relock', lockTtlMs: 7_200_000 })
     expect(settings.guards).toEqual({ dryRun: true, breaker: null })
     expect(settings.intake).toEqual({
       spool: '/etc/spool',
@@ -156,7 +212,7 @@ retention: { events: 1d, journal: 2d, journalRecords: 1000, history: 3d }
     ])
   })
 
-  test('warns about resync.scan, which does nothing yet, and about a password in the clear', () => {
+  test('warns about resync.scan, which does nothing without privacyIDEA, and about a password in the clear', () => {
     const text = `${directoryWith('urls', 'urls: [ldap://ldap.example.org, ldap://127.0.0.1, "ldap://[::1]:389", ldap://localhost]')}    startTls: off\nresync: { scan: 5s }\n`
     const { warnings } = parseConfig(text, FILE)
     expect(warnings.map((each) => `${each.line} ${each.key}`)).toEqual(['4 directories.corp.urls[0]', '9 resync.scan'])
@@ -365,9 +421,34 @@ describe('a mistake in one key is told with its line, column, path and what is e
       /8:9 guards: expected a section with keys of its own; got "no"/,
     ],
     [
-      'privacyIDEA',
-      `${DIRECTORY}privacyidea: { url: https://x }\n`,
-      /8:1 privacyidea: not in this version yet: .*; leave it out/,
+      'privacyIDEA without a secret',
+      `${DIRECTORY}privacyidea: { url: https://x, user: lockstep }\n`,
+      /8:1 privacyidea: the secret is missing: write one of passwordFile, passwordEnv, tokenFile, tokenEnv, apiKeyFile/,
+    ],
+    [
+      'privacyIDEA with two secrets',
+      `${DIRECTORY}privacyidea: { url: https://x, user: lockstep, passwordFile: p, tokenFile: t }\n`,
+      /8:1 privacyidea: the secret stands there several times/,
+    ],
+    [
+      'a password of nobody',
+      `${DIRECTORY}privacyidea: { url: https://x, passwordFile: p }\n`,
+      /8:1 privacyidea: the key user is missing/,
+    ],
+    [
+      'a user beside a token',
+      `${DIRECTORY}privacyidea: { url: https://x, user: lockstep, tokenFile: t }\n`,
+      /privacyidea.user: belongs to a password; with tokenFile leave it out/,
+    ],
+    [
+      'credentials in the URL of privacyIDEA',
+      `${DIRECTORY}privacyidea: { url: "https://u:hunter2@x", tokenFile: t }\n`,
+      /privacyidea.url: it holds credentials; they belong into user and passwordFile/,
+    ],
+    [
+      'a limit of shrinking that is no percentage',
+      `${DIRECTORY}resync: { shrinkLimit: 110% }\n`,
+      /resync.shrinkLimit: expected a percentage from 0% to 100%/,
     ],
     ['mail', `${DIRECTORY}mail: { smtp: smtp://x }\n`, /mail: not in this version yet: .*; leave it out/],
     [
@@ -381,14 +462,14 @@ describe('a mistake in one key is told with its line, column, path and what is e
       /type: not in this version yet: active-directory; leave it out, or use one of openldap, custom/,
     ],
     [
-      'a reset of the token',
+      'a reset of the token without privacyIDEA',
       `${DIRECTORY}policy: { onForeignUnlock: reset-token }\n`,
-      /policy.onForeignUnlock: not in this version yet: reset-token; leave it out/,
+      /policy.onForeignUnlock: reset-token needs privacyIDEA's API: write the section privacyidea/,
     ],
     [
-      'a lock when all tokens are',
+      'a lock when all tokens are, without privacyIDEA',
       `${DIRECTORY}policy: { lockWhen: all-tokens-locked }\n`,
-      /policy.lockWhen: not in this version yet: all-tokens-locked; leave it out/,
+      /policy.lockWhen: all-tokens-locked needs privacyIDEA's API: write the section privacyidea/,
     ],
     [
       'a key that stands there twice',

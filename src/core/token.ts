@@ -1,0 +1,52 @@
+import type { Login, Realm, ResolverName, Serial, UserId } from './names.ts'
+
+/** A token as privacyIDEA's API shows it. */
+export interface Token {
+  /** The number of its row: rises with each new token, and is never used again. */
+  readonly id: number
+  readonly serial: Serial
+  /** `hotp`, `totp`, `push`, …; in lower case. */
+  readonly type: string
+  /** False: it was disabled. */
+  readonly isActive: boolean
+  readonly isRevoked: boolean
+  readonly failCount: number
+  readonly failCountMax: number
+  /** Its fail counter is full. (privacyIDEA's own field `locked` says something else: revoked.) */
+  readonly isFull: boolean
+  readonly owner: TokenOwner
+  /** `''` and `enrolled` mean ready; others as privacyIDEA says them: `clientwait`, `pending`, `verify`, `broken`, … */
+  readonly rolloutState: string
+  /** It can be used: nothing of its rollout is outstanding and nothing went wrong. */
+  readonly isEnrolled: boolean
+}
+
+/**
+ * Whose token it is. `orphan`: its user store answers, and knows the user no more. `resolver-error`: the user store did
+ * not answer, or belongs to no realm, so that nothing is known about the owner. `unreadable`: a name that can be none.
+ */
+export type TokenOwner =
+  | ({ readonly kind: 'user' } & UserOfSource)
+  | { readonly kind: 'none' }
+  | {
+      readonly kind: 'orphan' | 'resolver-error' | 'unreadable'
+      readonly resolver: ResolverName | null
+      readonly userId: UserId | null
+    }
+
+/** A user as privacyIDEA knows him. */
+export interface UserOfSource {
+  readonly login: Login
+  readonly realm: Realm
+  readonly resolver: ResolverName
+  readonly userId: UserId
+}
+
+/** A token whose max fail count is 0 or less is full from the beginning. */
+export function isFull(failCount: number, failCountMax: number): boolean {
+  return failCount >= failCountMax
+}
+
+export function isEnrolled(rolloutState: string): boolean {
+  return rolloutState === '' || rolloutState === 'enrolled'
+}

@@ -1,0 +1,133 @@
+import type { Login, Realm, ResolverName, Serial, UserId } from '../core/names.ts'
+import type { Token, UserOfSource } from '../core/token.ts'
+
+/**
+ * privacyIDEA's API, as Lockstep uses it while it runs. Every method may fail with `source-unreachable`, `-timeout`,
+ * `-tls`, `-login-refused`, `-not-permitted`, `-answer` (not what was expected: HTML, a status of 500, a missing field) and
+ * `limit-exceeded` (too many calls wait). None of these says anything about a token: no news is no change.
+ */
+export interface PrivacyIdeaPort extends AsyncDisposable {
+  /** Of the server that answered last; asks when nothing was asked yet. */
+  version(): Promise<SourceVersion>
+  /**
+   * Proves that tokens are shown at all: the right `tokenlist` where the rights are known, and a token that shows. Calls
+   * that wait for a proof share one that begins after they asked. Fails with `source-unproven`, `source-not-permitted`.
+   */
+  proveTokenList(): Promise<void>
+  /**
+   * All tokens of a user. An empty answer is proven first (as `proveTokenList`) or fails with `source-unproven`. Fails with
+   * `unknown-user` (the user store answers, and knows no such login), `source-resolver`, `limit-exceeded` (over 1,000).
+   */
+  tokensOfOwner(owner: OwnerQuery): Promise<readonly Token[]>
+  /**
+   * The tokens with these serials, at most 200. What is missing from an answer is proven to be gone, unless the account
+   * may see some realms alone. An owner may be `resolver-error`: then the fail counter is true and the owner is unknown.
+   */
+  tokensBySerial(serials: readonly Serial[]): Promise<readonly Token[]>
+  /**
+   * The tokens with the highest fail counters, down to `failCountMin` (the lowest max fail count that is known, 1 or
+   * more), and whatever is full on the way. Tokens whose max fail count is 0 or less may be missing; and one may be
+   * missed while counters change: it is a hint, and nothing follows from a token's absence.
+   */
+  fullestTokens(failCountMin: number): Promise<{ readonly tokens: readonly Token[]; readonly isComplete: boolean }>
+  /**
+   * All tokens, in pages, by id; holds one page. A run that comes to its end saw every token that was there all the time,
+   * unless one was deleted and another made between two pages. Otherwise it fails: `source-unproven` (nothing shows, the
+   * end is missing, the order is broken, too many were deleted meanwhile), `source-resolver` (at the first owner whose user store does
+   * not answer: each of them costs privacyIDEA up to 20 s).
+   */
+  walkTokens(): AsyncIterable<TokenPage>
+  /** The users that privacyIDEA (3.14) keeps out now. Fails with `source-not-permitted`: then nothing is known. */
+  userLockouts(): Promise<{ readonly isSupported: boolean; readonly lockouts: readonly UserLockout[] }>
+  /**
+   * Rows of the authentication log (3.14) after a row, in order, at most 10,000. `after` null: none, and the number of the
+   * newest. Read on from the last row's id and time.
+   */
+  authenticationLog(after: AuthenticationMark | null): Promise<AuthenticationTail>
+  /** Rows of the audit log, oldest first, in pages; at most 100,000 pages. */
+  auditRows(from: AuditStart): AsyncIterable<readonly AuditRow[]>
+  /** Fails with `unknown-serial`; `source-resolver` on versions before 3.14, where nothing was done. */
+  resetFailCounter(serial: Serial): Promise<void>
+  /** @param durationS null: until it is released. Fails with `unknown-user`, `source-resolver`. */
+  setUserLockout(user: UserOfSource, durationS: number | null): Promise<void>
+  /** @returns false where there was none */
+  releaseUserLockout(user: UserOfSource): Promise<boolean>
+}
+
+export interface SourceVersion {
+  /** As the server says it: `3.14`, `3.12.3`. */
+  readonly text: string
+  readonly major: number
+  readonly minor: number
+}
+
+/** Whose tokens: by the id in the resolver where both are known (a renamed user keeps his tokens), else by login. */
+export interface OwnerQuery {
+  readonly login: Login | null
+  readonly realm: Realm | null
+  readonly resolver: ResolverName | null
+  readonly userId: UserId | null
+}
+
+export interface TokenPage {
+  readonly tokens: readonly Token[]
+  /** How many tokens there are in all, as said with this page. */
+  readonly count: number
+}
+
+export interface UserLockout {
+  readonly user: UserOfSource
+  /** Null: until it is released. In milliseconds since 1970, by this machine's clock. */
+  readonly untilMs: number | null
+  readonly cause: 'policy' | 'manual'
+}
+
+/** Where a reading of the authentication log ended. */
+export interface AuthenticationMark {
+  readonly id: number
+  readonly atMs: number
+}
+
+export interface AuthenticationTail {
+  readonly isSupported: boolean
+  readonly rows: readonly AuthenticationRow[]
+  /** Where to read on; null: the log is empty. */
+  readonly mark: AuthenticationMark | null
+}
+
+export interface AuthenticationRow extends AuthenticationMark {
+  /** `MFA_FAIL`, `PIN_FAIL`, `TOKEN_FAILCOUNT_EXCEEDED`, …, as privacyIDEA says them. */
+  readonly type: string
+  readonly serial: Serial | null
+  readonly login: Login | null
+  readonly realm: Realm | null
+  readonly resolver: ResolverName | null
+  readonly userId: UserId | null
+}
+
+export interface AuditStart {
+  /** Rows of the last so many milliseconds, by privacyIDEA's clock. */
+  readonly sinceMs: number
+  /** Only rows with a higher number; 0: all. */
+  readonly afterNumber: number
+}
+
+export interface AuditRow {
+  readonly number: number
+  /** The server's local time without a zone, as it says it: `2026-11-24T13:36:19.968144`. */
+  readonly date: string
+  /** `POST /validate/check`, … */
+  readonly action: string
+  readonly isSuccess: boolean
+  /** `ACCEPT`, `REJECT`, `CHALLENGE`, `''`, … */
+  readonly authentication: string
+  /** Perhaps several, with commas between; '' where it names none. */
+  readonly serial: string
+  readonly tokenType: string
+  readonly user: string
+  readonly realm: string
+  readonly resolver: string
+  readonly administrator: string
+  readonly detail: string
+  readonly info: string
+}
