@@ -14,13 +14,15 @@ export interface PrivacyIdeaPort extends AsyncDisposable {
    * that wait for a proof share one that begins after they asked. Fails with `source-unproven`, `source-not-permitted`.
    */
   proveTokenList(): Promise<void>
+  /** Null where there is no such user, or where the user store does not answer: both look the same there. */
+  findUser(login: Login, realm: Realm): Promise<UserOfSource | null>
   /**
    * All tokens of a user. An empty answer is proven first (as `proveTokenList`) or fails with `source-unproven`. Fails with
    * `unknown-user` (the user store answers, and knows no such login), `source-resolver`, `limit-exceeded` (over 1,000).
    */
   tokensOfOwner(owner: OwnerQuery): Promise<readonly Token[]>
   /**
-   * The tokens with these serials, at most 200. What is missing from an answer is proven to be gone, unless the account
+   * The tokens with these serials, asked for 200 at a time. What is missing from an answer is proven to be gone, unless the account
    * may see some realms alone. An owner may be `resolver-error`: then the fail counter is true and the owner is unknown.
    */
   tokensBySerial(serials: readonly Serial[]): Promise<readonly Token[]>

@@ -1,0 +1,56 @@
+import { parseLogin, parseRealm, parseResolverName, parseSerial, parseUserId } from '../core/names.ts'
+import type { AuthenticationMark, AuthenticationRow, AuthenticationTail } from '../ports/privacyidea.ts'
+import type { Client } from './client.ts'
+import { Fields, unexpected } from './fields.ts'
+import { hasConditionalAccess } from './lockouts.ts'
+import type { Query } from './transport.ts'
+
+const PATH = '/authenticationlog/'
+const PAGE_SIZE = 1_000
+const PAGES_MAX = 10
+/** Rows of several workers may come a little out of the order of their times. */
+const OVERLAP_MS = 2_000
+
+/** See PrivacyIdeaPort.authenticationLog. */
+export async function authenticationLog(client: Client, after: AuthenticationMark | null): Promise<AuthenticationTail> {
+  if (!hasConditionalAccess(await client.version())) return { isSupported: false, rows: [], mark: null }
+  if (after === null) {
+    const [newest] = await rowsOf(client, { sort_order: 'desc', page: 1, page_size: 1 })
+    return { isSupported: true, rows: [], mark: newest === undefined ? null : markOf(newest) }
+  }
+  const rows: AuthenticationRow[] = []
+  const start = new Date(after.atMs - OVERLAP_MS).toISOString()
+  for (let page = 1; page <= PAGES_MAX; page++) {
+    const found = await rowsOf(client, { start_time: start, sort_order: 'asc', page, page_size: PAGE_SIZE })
+    const lastId = rows.at(-1)?.id ?? after.id
+    rows.push(...found.filter((row) => row.id > lastId))
+    if (found.length < PAGE_SIZE) break
+  }
+  const last = rows.at(-1)
+  return { isSupported: true, rows, mark: last === undefined ? after : markOf(last) }
+}
+
+function markOf({ id, atMs }: AuthenticationRow): AuthenticationMark {
+  return { id, atMs }
+}
+
+async function rowsOf(client: Client, query: Query): Promise<readonly AuthenticationRow[]> {
+  const where = client.where('GET', PATH)
+  const { value } = await client.call({ method: 'GET', path: PATH, query: { ...query, sort_column: 'id' } })
+  return new Fields(value, where).list('auth_logs').map((row) => rowOf(new Fields(row, where), where))
+}
+
+function rowOf(fields: Fields, where: string): AuthenticationRow {
+  const atMs = Date.parse(fields.text('timestamp'))
+  if (Number.isNaN(atMs)) throw unexpected(where, 'a row has no time')
+  return {
+    id: fields.number('id'),
+    atMs,
+    type: fields.text('event_type'),
+    serial: parseSerial(fields.textOr('serial', '')),
+    login: parseLogin(fields.textOr('username', '')),
+    realm: parseRealm(fields.textOr('realm', '')),
+    resolver: parseResolverName(fields.textOr('resolver', '')),
+    userId: parseUserId(fields.textOr('uid', '')),
+  }
+}

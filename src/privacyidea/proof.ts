@@ -1,0 +1,58 @@
+import { AppError } from '../core/error.ts'
+import type { Serial } from '../core/names.ts'
+import type { Client } from './client.ts'
+import { listTokens } from './token-list.ts'
+
+/**
+ * The proof that tokens show. Without the right `tokenlist` privacyIDEA answers 200 and an empty list, so an empty answer
+ * is believed only when a token shows after it. Those who ask while a proof runs share the next one.
+ */
+export class TokenListProof {
+  readonly #client: Client
+  readonly #knownToken: Serial | null
+  #running: Promise<void> | null = null
+  #next: Promise<void> | null = null
+
+  constructor(client: Client, knownToken: Serial | null) {
+    this.#client = client
+    this.#knownToken = knownToken
+  }
+
+  /** Fails with `source-unproven`, `source-not-permitted`, and as a call does. */
+  prove(): Promise<void> {
+    if (this.#running === null) return this.#start()
+    this.#next ??= this.#running
+      .catch(() => undefined)
+      .then(() => {
+        this.#next = null
+        return this.#start()
+      })
+    return this.#next
+  }
+
+  #start(): Promise<void> {
+    const running = this.#once().finally(() => {
+      if (this.#running === running) this.#running = null
+    })
+    this.#running = running
+    return running
+  }
+
+  async #once(): Promise<void> {
+    const known = this.#knownToken
+    const filter = known === null ? {} : { serial: known }
+    const { tokens } = await listTokens(this.#client, { ...filter, page: 1, pagesize: 1 })
+    if (tokens.length > 0) return
+    const { rights } = await this.#client.login()
+    const where = this.#client.where('GET', '/token/')
+    if (rights !== null && !rights.has('tokenlist')) {
+      throw new AppError('source-not-permitted', `${where}: the account has no right tokenlist`, {
+        hint: 'Give it the action tokenlist by an admin policy; docs/privacyidea.md shows it.',
+      })
+    }
+    const what = known === null ? 'no token shows at all' : `the token ${known}, which is always there, does not show`
+    throw new AppError('source-unproven', `${where}: ${what}, so that an empty answer says nothing`, {
+      hint: 'Give the account the right tokenlist for all realms; on a new server, make a first token.',
+    })
+  }
+}
