@@ -129,8 +129,8 @@ export class Transport implements AsyncDisposable {
     const { caFile, connectTimeoutMs, connectionsMax, timeoutMs } = this.#settings
     const ca = caFile === null ? {} : { ca: await readCa(caFile) }
     // Loaded with the first request: a command that asks nothing does not pay for it.
-    const undici = await import('undici')
-    return new undici.Pool(this.#origin, {
+    const { httpPool } = await import('./http-pool.ts')
+    return httpPool(this.#origin, {
       connections: connectionsMax,
       pipelining: 1,
       connect: { ...ca, timeout: connectTimeoutMs, minVersion: 'TLSv1.2', rejectUnauthorized: true },
