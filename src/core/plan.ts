@@ -1,14 +1,12 @@
-import type { ChangeDraft, EntryModification, Modification } from './change.ts'
+import type { ChangeDraft } from './change.ts'
 import { holdNameOfSerial } from './names.ts'
 import type { ForeignUnlockPolicy } from './settings.ts'
 import { addSerial, removeSerial, type SerialEdit, type SerialPlace } from './serial-values.ts'
 import type { Serial } from './names.ts'
+import { isLocked, lockOf, ownedOf, rebased, releaseOf, standingOf } from './slot.ts'
 import {
-  hasValue,
   sameValues,
-  type AttributeValue,
   type DesiredState,
-  type LockSlot,
   type ObservedState,
   type OurRecord,
   type OwnedLock,
@@ -31,10 +29,14 @@ import {
  * | none  | otherwise locked     | locked by us     | forget: it was replaced by somebody else's lock             |
  * | none  | otherwise locked     | nothing          | in step                                                     |
  * | some  | open                 | nothing          | lock                                                        |
- * | some  | open                 | locked by us     | somebody unlocked it: by policy, end the holds or lock again |
+ * | some  | open, all or in part | locked by us     | somebody unlocked it: by policy, end the holds or lock again |
  * | some  | as we would write it | locked by us     | in step; relabel where other holds than those on file       |
  * | some  | as we would write it | nothing          | foreign lock: locked, not claimed                           |
  * | some  | otherwise locked     | either           | foreign lock; what we had is forgotten                      |
+ *
+ * A lock of several places is locked while all of them are, and open otherwise; what we wrote is ours place by place. A
+ * place of ours that the configuration no longer names is not looked at: it neither proves an unlock by somebody else nor
+ * is it forgotten, and it is given back with the others.
  *
  * The serials: each of `gone` that stands there is taken out; each of `serials` that is missing is put in, unless
  * another account carries it, which is a conflict (except an account that it is known to have moved from).
@@ -42,21 +44,23 @@ import {
 export type Planned =
   | { readonly kind: 'in-step' }
   | { readonly kind: 'change'; readonly change: ChangeDraft }
-  /** The waiting files no longer fit the holds, or the account was renamed. */
-  | { readonly kind: 'relabel'; readonly lock: OwnedLock }
+  /** The waiting files no longer fit: other holds, another name, or less of the lock is left; null: nothing of it. */
+  | { readonly kind: 'relabel'; readonly lock: OwnedLock | null; readonly reason: string }
   | { readonly kind: 'conflict'; readonly reason: string }
   | { readonly kind: 'foreign-lock'; readonly reason: string; readonly untilUs: number | null }
   | { readonly kind: 'not-effective'; readonly reason: string }
-  | { readonly kind: 'foreign-unlock' }
+  /** Somebody took our lock away, or a part of it; `left` is what of it still stands. */
+  | { readonly kind: 'foreign-unlock'; readonly left: OwnedLock | null }
   | { readonly kind: 'forget'; readonly reason: string }
 
 export interface PlanOptions {
   readonly onForeignUnlock: ForeignUnlockPolicy
+  /** The directory refused a release of places that nobody can look at: without them, then. */
+  readonly skipUnseen?: boolean
 }
 
 export function plan(desired: DesiredState, observed: ObservedState, ours: OurRecord, options: PlanOptions): Planned {
-  const owned = ours.lock === null ? null : rebased(ours.lock, observed)
-  const lock = owned === null ? planUnowned(desired, observed) : planOwned(desired, observed, owned, options)
+  const lock = ours.lock === null ? planUnowned(desired, observed) : planOwned(desired, observed, ours.lock, options)
   if (lock.kind !== 'in-step' && lock.kind !== 'foreign-lock' && lock.kind !== 'not-effective') return lock
   const serials = planSerials(desired, observed)
   return serials.kind === 'in-step' ? lock : serials
@@ -73,50 +77,47 @@ function planUnowned(desired: DesiredState, observed: ObservedState): Planned {
 }
 
 function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedLock, options: PlanOptions): Planned {
-  const remaining = owned.slots.filter((slot) => isStillOurs(slot, observed))
+  const slots = rebased(owned.slots, owned.dn, observed)
+  const remaining = slots.filter((slot) => standingOf(slot, observed) !== 'gone')
+  const standing = remaining.filter((slot) => standingOf(slot, observed) === 'standing')
+  const lockIn = (left: readonly OwnedSlot[]): OwnedLock | null => {
+    return left.length === 0 ? null : { ...owned, slots: left, dn: observed.dn }
+  }
   if (desired.holds.length === 0) {
-    if (remaining.length > 0) return { kind: 'change', change: unlockChange(observed, { ...owned, slots: remaining }) }
+    const left = options.skipUnseen === true ? standing : remaining
+    if (left.length < remaining.length) return { kind: 'relabel', lock: lockIn(left), reason: skipped(remaining, left) }
+    // The waiting files become history: they must say what was done.
+    if (left.length > 0 && (left.length < slots.length || owned.dn !== observed.dn)) {
+      return { kind: 'relabel', lock: lockIn(left), reason: 'a part of the lock is gone, or the account was renamed' }
+    }
+    if (left.length > 0) return { kind: 'change', change: unlockChange(observed, owned) }
     return { kind: 'forget', reason: 'our lock no longer stands in the directory' }
   }
-  if (remaining.length < owned.slots.length) {
+  if (remaining.length < slots.length) {
     if (observed.lock.state === 'other') return { kind: 'forget', reason: 'our lock was replaced by somebody else’s' }
-    if (options.onForeignUnlock !== 'relock') return { kind: 'foreign-unlock' }
+    if (options.onForeignUnlock !== 'relock') {
+      return { kind: 'foreign-unlock', left: lockIn(remaining) }
+    }
   }
   const names = desired.holds.map((hold) => hold.name)
   const isLabelled = owned.dn === observed.dn && sameValues(owned.holds, names)
-  if (!isLabelled) return { kind: 'relabel', lock: { slots: owned.slots, dn: observed.dn, holds: names } }
+  if (!isLabelled) return { kind: 'relabel', lock: { slots, dn: observed.dn, holds: names }, reason: 'holds changed' }
   // Open again in part, by policy, or since a crash left the lock half written.
   if (observed.lock.state === 'open') return { kind: 'change', change: lockChange(desired, observed) }
   return effective(observed.lock.notEffective)
 }
 
-/** The entry may have been renamed since: its own slots follow it. */
-function rebased(lock: OwnedLock, observed: ObservedState): OwnedLock {
-  if (lock.dn === observed.dn) return lock
-  return { ...lock, slots: lock.slots.map((slot) => (slot.dn === lock.dn ? { ...slot, dn: observed.dn } : slot)) }
+function skipped(remaining: readonly OwnedSlot[], left: readonly OwnedSlot[]): string {
+  const places = remaining.filter((slot) => !left.includes(slot)).map((slot) => `${slot.attribute} at ${slot.dn}`)
+  return `not given back, as it has changed and the configuration no longer names it: ${places.join(', ')}`
 }
 
 function effective(notEffective: string | null): Planned {
   return notEffective === null ? { kind: 'in-step' } : { kind: 'not-effective', reason: notEffective }
 }
 
-/** True while a place that we wrote still holds what we wrote. */
-export function isStillOurs(owned: OwnedSlot, observed: ObservedState): boolean {
-  const slot = observed.lock.slots.find((each) => isSamePlace(each, owned))
-  return slot !== undefined && holds(owned.mode, slot.current, owned.after)
-}
-
-export function isSamePlace(a: { dn: string; attribute: string }, b: { dn: string; attribute: string }): boolean {
-  return a.attribute.toLowerCase() === b.attribute.toLowerCase() && a.dn.toLowerCase() === b.dn.toLowerCase()
-}
-
-function holds(mode: LockSlot['mode'], current: readonly AttributeValue[], locked: readonly AttributeValue[]): boolean {
-  if (mode === 'whole') return sameValues(current, locked)
-  return locked.every((value) => hasValue(current, value) === (mode === 'value'))
-}
-
 function lockChange(desired: DesiredState, observed: ObservedState): ChangeDraft {
-  const open = observed.lock.slots.filter((slot) => !holds(slot.mode, slot.current, slot.locked))
+  const slots = observed.lock.slots.filter((slot) => !isLocked(slot)).map(ownedOf)
   const first = desired.holds[0]
   return {
     kind: 'lock',
@@ -124,15 +125,9 @@ function lockChange(desired: DesiredState, observed: ObservedState): ChangeDraft
     dn: observed.dn,
     serial: null,
     holds: desired.holds.map((hold) => hold.name),
-    forward: entries(open, (slot) => lockSteps(slot)),
-    inverse: entries(open, (slot) => unlockSteps(slot.mode, slot.attribute, slot.locked, slot.current)),
-    slots: open.map(({ dn, attribute, mode, current, locked }) => ({
-      dn,
-      attribute,
-      mode,
-      before: mode === 'whole' ? current : [],
-      after: mode === 'whole' ? locked : locked.filter((value) => hasValue(current, value) !== (mode === 'value')),
-    })),
+    forward: lockOf(slots),
+    inverse: releaseOf(slots),
+    slots,
     reason: first?.reason ?? '',
     actor: first?.actor ?? '',
   }
@@ -146,77 +141,11 @@ function unlockChange(observed: ObservedState, owned: OwnedLock): ChangeDraft {
     serial: null,
     holds: owned.holds,
     forward: releaseOf(owned.slots),
-    inverse: entries(owned.slots, relockSteps),
+    inverse: lockOf(owned.slots),
     slots: owned.slots,
     reason: 'no hold is left',
     actor: '',
   }
-}
-
-/** What takes our lock away again, and nothing else: the text of the files that wait in `unlock/`. */
-export function releaseOf(slots: readonly OwnedSlot[]): EntryModification[] {
-  return entries(slots, (slot) => unlockSteps(slot.mode, slot.attribute, slot.after, slot.before))
-}
-
-function lockSteps(slot: LockSlot): Modification[] {
-  const missing = slot.locked.filter((value) => hasValue(slot.current, value) !== (slot.mode === 'value'))
-  switch (slot.mode) {
-    case 'whole':
-      return swap(slot.attribute, slot.current, slot.locked)
-    case 'value':
-      return [{ op: 'add', attribute: slot.attribute, values: missing }]
-    case 'absent':
-      return [{ op: 'delete', attribute: slot.attribute, values: missing }]
-  }
-}
-
-function unlockSteps(
-  mode: LockSlot['mode'],
-  attribute: string,
-  locked: readonly AttributeValue[],
-  before: readonly AttributeValue[],
-): Modification[] {
-  switch (mode) {
-    case 'whole':
-      return swap(attribute, locked, before)
-    case 'value':
-      return [{ op: 'delete', attribute, values: locked.filter((value) => !hasValue(before, value)) }]
-    case 'absent':
-      return [
-        {
-          op: 'add',
-          attribute,
-          values: before.length > 0 ? before.filter((value) => hasValue(locked, value)) : locked,
-        },
-      ]
-  }
-}
-
-function relockSteps(slot: OwnedSlot): Modification[] {
-  if (slot.mode === 'whole') return swap(slot.attribute, slot.before, slot.after)
-  return [{ op: slot.mode === 'value' ? 'add' : 'delete', attribute: slot.attribute, values: slot.after }]
-}
-
-/** Compare and swap: deleting the old values by name makes the write fail where they are no longer there. */
-function swap(attribute: string, from: readonly AttributeValue[], to: readonly AttributeValue[]): Modification[] {
-  const steps: Modification[] = []
-  if (from.length > 0) steps.push({ op: 'delete', attribute, values: from })
-  if (to.length > 0) steps.push({ op: 'add', attribute, values: to })
-  return steps
-}
-
-/** Gathers the modifications of several places by entry, in their order. */
-function entries<Place extends { dn: OwnedSlot['dn'] }>(
-  places: readonly Place[],
-  modificationsOf: (place: Place) => readonly Modification[],
-): EntryModification[] {
-  const byDn = new Map<OwnedSlot['dn'], Modification[]>()
-  for (const place of places) {
-    const modifications = byDn.get(place.dn) ?? []
-    modifications.push(...modificationsOf(place))
-    byDn.set(place.dn, modifications)
-  }
-  return [...byDn].map(([dn, modifications]) => ({ dn, modifications }))
 }
 
 function planSerials(desired: DesiredState, observed: ObservedState): Planned {

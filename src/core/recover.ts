@@ -1,5 +1,5 @@
 import type { Change } from './change.ts'
-import { isSamePlace, isStillOurs } from './plan.ts'
+import { isSameSlot, rebased, standingOf } from './slot.ts'
 import { hasValue, type ObservedState, type OurRecord, type OwnedLock, type OwnedSlot } from './state.ts'
 import { formatSerial, serialsIn } from './serial-values.ts'
 
@@ -21,12 +21,12 @@ export function recoverChange(
   if (wasApplied) return { result: 'applied', owned: ownedAfter(change, ours) }
   switch (change.kind) {
     case 'lock': {
-      const written = change.slots.filter((slot) => stands(slot, change, observed))
+      const written = leftOf(change, observed)
       if (written.length === 0) return { result: 'not-applied', owned: ours.lock }
       return { result: 'applied', owned: ownedAfterLock({ ...change, slots: written }, ours) }
     }
     case 'unlock': {
-      const remaining = change.slots.filter((slot) => stands(slot, change, observed))
+      const remaining = leftOf(change, observed)
       if (remaining.length === change.slots.length) return { result: 'not-applied', owned: ours.lock }
       return {
         result: 'applied',
@@ -49,13 +49,20 @@ export function ownedAfter(change: Change, ours: OurRecord): OwnedLock | null {
 
 /** A lock that was put back in part keeps what is still ours elsewhere. */
 function ownedAfterLock(change: Change, ours: OurRecord): OwnedLock {
-  const kept = (ours.lock?.slots ?? []).filter((slot) => !change.slots.some((each) => isSamePlace(each, slot)))
+  const kept = (ours.lock?.slots ?? []).filter((slot) => !change.slots.some((each) => isSameSlot(each, slot)))
   return { slots: [...kept, ...change.slots], dn: change.dn, holds: change.holds }
 }
 
-/** The entry may have been renamed since the change was planned: its own slots are looked for where it is now. */
-function stands(slot: OwnedSlot, change: Change, observed: ObservedState): boolean {
-  return isStillOurs(slot.dn === change.dn ? { ...slot, dn: observed.dn } : slot, observed)
+/**
+ * The places of a change that hold our lock, or of which nobody can tell. The entry may have been renamed since: then
+ * they are looked for where it is now, and told as the change has them.
+ */
+function leftOf(change: Change, observed: ObservedState): OwnedSlot[] {
+  const now = rebased(change.slots, change.dn, observed)
+  return change.slots.filter((_, index) => {
+    const slot = now[index]
+    return slot !== undefined && standingOf(slot, observed) !== 'gone'
+  })
 }
 
 function carries(observed: ObservedState, serial: NonNullable<Change['serial']>): boolean {

@@ -34,8 +34,8 @@ export interface DesiredState {
 
 /**
  * One place in the directory that a lock is made of. `whole`: the attribute holds exactly `locked` while locked, and
- * what stood there before is kept. `value`: `locked` is one value among others (group membership); `absent` likewise,
- * but locked means that the value is not there.
+ * what stood there before is kept. `value`: `locked` is exactly one value, beside others (group membership); `absent`
+ * likewise, but locked means that the value is not there. A lock of several values has a slot for each.
  */
 export interface LockSlot {
   readonly dn: Dn

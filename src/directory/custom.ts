@@ -2,7 +2,8 @@ import { EqualityFilter } from 'ldapts'
 import { AppError } from '../core/error.ts'
 import type { Dn } from '../core/names.ts'
 import type { LockAssignment } from '../core/settings.ts'
-import { hasValue, sameValues, type AttributeValue, type LockObservation, type LockSlot } from '../core/state.ts'
+import { isLocked } from '../core/slot.ts'
+import type { AttributeValue, LockObservation, LockSlot } from '../core/state.ts'
 import { normalDn } from './dn.ts'
 import type { AccountEntry, LockContext, LockDriver, MarkedElsewhere, PlaceElsewhere } from './driver.ts'
 
@@ -31,28 +32,25 @@ function readLock(
   others: readonly LockAssignment[],
 ): LockObservation {
   const slots = [
-    ...own.map((assignment) => slotOf(assignment, account, account.dn, account.values(assignment.attribute))),
-    ...others.map((assignment, index) => {
-      return slotOf(assignment, account, assignment.dn ?? account.dn, context.elsewhere[index] ?? [])
+    ...own.flatMap((each) => slotsOf(each, account, account.dn, account.values(each.attribute))),
+    ...others.flatMap((each, index) => {
+      return slotsOf(each, account, each.dn ?? account.dn, context.elsewhere[index] ?? [])
     }),
   ]
   const state = slots.every(isLocked) ? 'as-ours' : 'open'
   return { state, otherUntilUs: null, slots, notEffective: null }
 }
 
-function slotOf(
+function slotsOf(
   assignment: LockAssignment,
   account: AccountEntry,
   dn: Dn,
   current: readonly AttributeValue[],
-): LockSlot {
-  const locked = assignment.values.map((value) => spelledAsIn(current, value, filled(value, account)))
-  return { dn, attribute: assignment.attribute, mode: MODES[assignment.op], current, locked }
-}
-
-function isLocked(slot: LockSlot): boolean {
-  if (slot.mode === 'whole') return sameValues(slot.current, slot.locked)
-  return slot.locked.every((value) => hasValue(slot.current, value) === (slot.mode === 'value'))
+): LockSlot[] {
+  const { attribute, op } = assignment
+  const values = assignment.values.map((value) => spelledAsIn(current, value, filled(value, account)))
+  if (op === 'set') return [{ dn, attribute, mode: MODES[op], current, locked: values }]
+  return values.map((value) => ({ dn, attribute, mode: MODES[op], current, locked: [value] }))
 }
 
 /** Fails with `directory-refused` where the account has no login to put in. */

@@ -12,7 +12,14 @@ import {
   type Serial,
 } from '../core/names.ts'
 import { serialsIn } from '../core/serial-values.ts'
-import { hasValue, type AttributeValue, type LockObservation, type ObservedState } from '../core/state.ts'
+import { isLocked } from '../core/slot.ts'
+import {
+  hasValue,
+  type AttributeValue,
+  type LockObservation,
+  type LockSlot,
+  type ObservedState,
+} from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
 import { parseGeneralizedTime } from './generalized-time.ts'
@@ -20,6 +27,13 @@ import { ReadingCache } from './reading-cache.ts'
 
 export const MEMORY_LOCK_ATTRIBUTE = 'pwdAccountLockedTime'
 export const MEMORY_LOCKED = '000001010000Z'
+
+/** What a lock of several places writes beside the first: two values among others, and one that is taken out. */
+export const MEMORY_PLACES_ELSEWHERE = [
+  { attribute: 'denied', mode: 'value', locked: 'mail' },
+  { attribute: 'denied', mode: 'value', locked: 'vpn' },
+  { attribute: 'allowed', mode: 'absent', locked: 'login' },
+] as const
 const SERIAL_ATTRIBUTE = 'description'
 const READINGS_MAX = 4096
 const CARRIERS_MAX = 10
@@ -44,6 +58,7 @@ export interface MemoryOptions {
   readonly multiValued?: boolean
   /** The realms that belong to it; empty: every realm. */
   readonly realms?: readonly Realm[]
+  readonly lockPlaces?: MemoryDirectory['lockPlaces']
 }
 
 /** An account as it stands; never changed in place, so that a reading stays what it was. */
@@ -54,6 +69,9 @@ export interface MemoryAccount {
   readonly serialValues: readonly AttributeValue[]
   /** None or one, as the schema has it. */
   readonly lockValues: readonly AttributeValue[]
+  /** The values of the other attributes that a lock of several places writes. */
+  readonly denied: readonly AttributeValue[]
+  readonly allowed: readonly AttributeValue[]
   readonly protectedBy: string | null
 }
 
@@ -66,6 +84,8 @@ export class MemoryDirectory implements DirectoryPort {
   readonly faults: MemoryFaults = { isDown: false, lostAnswers: [], notEffective: null }
   /** Writes that happened. */
   writes = 0
+  /** A lock of one attribute, as OpenLDAP's (default), or of several places, as a custom one. */
+  lockPlaces: 'one' | 'several'
   readonly #clock: Clock
   readonly #name: DirectoryName
   readonly #format: string
@@ -80,6 +100,7 @@ export class MemoryDirectory implements DirectoryPort {
     this.#name = options.name
     this.#format = options.serialFormat ?? 'privacyIDEA:{serial}'
     this.#isMultiValued = options.multiValued ?? true
+    this.lockPlaces = options.lockPlaces ?? 'one'
     this.#realms = new Set(options.realms)
   }
 
@@ -91,7 +112,8 @@ export class MemoryDirectory implements DirectoryPort {
     if (id === null) throw new RangeError('an id that is none')
     const key = accountKey(this.#name, id)
     const dn = asDn(`uid=${login},ou=people,dc=example,dc=org`)
-    this.#accounts.set(key, { key, dn, login, serialValues: [], lockValues: [], protectedBy: null })
+    const values = { serialValues: [], lockValues: [], denied: [], allowed: ['login'] }
+    this.#accounts.set(key, { key, dn, login, ...values, protectedBy: null })
     return key
   }
 
@@ -205,7 +227,7 @@ export class MemoryDirectory implements DirectoryPort {
 
   #write(change: ChangeDraft): void {
     const account = this.#existing(change.key)
-    let { serialValues, lockValues } = account
+    let { serialValues, lockValues, denied, allowed } = account
     for (const step of change.forward) {
       if (step.dn !== account.dn) throw raced(`${step.dn} is now ${account.dn}`)
       for (const modification of step.modifications) {
@@ -213,10 +235,12 @@ export class MemoryDirectory implements DirectoryPort {
           serialValues = modified(serialValues, modification, this.#isMultiValued)
         } else if (modification.attribute === MEMORY_LOCK_ATTRIBUTE) {
           lockValues = modified(lockValues, modification, false)
-        } else throw new AppError('directory-refused', `no attribute ${modification.attribute} here`)
+        } else if (modification.attribute === 'denied') denied = modified(denied, modification, true)
+        else if (modification.attribute === 'allowed') allowed = modified(allowed, modification, true)
+        else throw new AppError('directory-refused', `no attribute ${modification.attribute} here`)
       }
     }
-    this.#accounts.set(account.key, { ...account, serialValues, lockValues })
+    this.#accounts.set(account.key, { ...account, serialValues, lockValues, denied, allowed })
     this.writes += 1
   }
 
@@ -236,9 +260,23 @@ export class MemoryDirectory implements DirectoryPort {
 
   #lock(account: MemoryAccount): LockObservation {
     const current = account.lockValues
-    const slots = [
-      { dn: account.dn, attribute: MEMORY_LOCK_ATTRIBUTE, mode: 'whole' as const, current, locked: [MEMORY_LOCKED] },
-    ]
+    const { dn } = account
+    const first: LockSlot = {
+      dn,
+      attribute: MEMORY_LOCK_ATTRIBUTE,
+      mode: 'whole',
+      current,
+      locked: [MEMORY_LOCKED],
+    }
+    if (this.lockPlaces === 'several') {
+      const others = MEMORY_PLACES_ELSEWHERE.map(({ attribute, mode, locked }): LockSlot => {
+        return { dn, attribute, mode, current: account[attribute], locked: [locked] }
+      })
+      const slots = [first, ...others]
+      const isAll = slots.every((slot) => isLocked(slot))
+      return { state: isAll ? 'as-ours' : 'open', otherUntilUs: null, slots, notEffective: this.faults.notEffective }
+    }
+    const slots = [first]
     const [value] = current
     const state = value === undefined ? 'open' : value === MEMORY_LOCKED ? 'as-ours' : this.#stateOfStamp(value)
     return { state, otherUntilUs: null, slots, notEffective: this.faults.notEffective }

@@ -22,8 +22,15 @@ export interface LedgerPort {
   /**
    * What is ours changed without a write to the directory; the waiting files follow.
    * @param how for a file whose hold is gone: `applied` by somebody's hand, or `superseded`
+   * @param why for the journal
    */
-  relabel(key: AccountKey, before: OwnedLock, after: OwnedLock | null, how: 'applied' | 'superseded'): Promise<void>
+  relabel(
+    key: AccountKey,
+    before: OwnedLock,
+    after: OwnedLock | null,
+    how: 'applied' | 'superseded',
+    why: string,
+  ): Promise<void>
   note(event: ResolvedEvent): Promise<void>
   settle(claim: Claim, outcome: Outcome, holds: readonly Hold[]): Promise<void>
 }

@@ -18,6 +18,8 @@ import type { Ports } from './ports.ts'
 /** A change makes way for the next; more than this in one go means that something else keeps changing the account. */
 const ROUNDS_MAX = 200
 const RACES_MAX = 5
+/** Races after which places of ours that the configuration no longer names are left out of a release. */
+const SKIP_UNSEEN_AFTER = 2
 /** A reading that was made while the account was being found is young enough: compare and swap makes that safe. */
 const READING_AGE_MAX_MS = 1_000
 const PAUSED_LOOK_MS = 60_000
@@ -57,7 +59,7 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
   let isFresh = readingAgeMs === 0
   for (let round = 0, leasedMs = startedMs; round < ROUNDS_MAX; round++) {
     leasedMs = await keepLease(claim, leasedMs, ports)
-    const planned = plan(desired, observed, ours, ports.policy)
+    const planned = plan(desired, observed, ours, { ...ports.policy, skipUnseen: races >= SKIP_UNSEEN_AFTER })
     // A write is safe on an older reading, by compare and swap; to conclude anything else takes a fresh one.
     if (!isFresh && planned.kind !== 'change') {
       observed = await observe(claim, desired, ports, 0)
@@ -81,13 +83,14 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
         break
       }
       case 'relabel':
-        await ports.ledger.relabel(claim.key, ours.lock ?? planned.lock, planned.lock, 'superseded')
+        if (ours.lock !== null)
+          await ports.ledger.relabel(claim.key, ours.lock, planned.lock, 'superseded', planned.reason)
         ours = { lock: planned.lock }
         break
       case 'forget':
         if (ours.lock !== null) {
           const how = observed.lock.state === 'open' ? 'applied' : 'superseded'
-          await ports.ledger.relabel(claim.key, ours.lock, null, how)
+          await ports.ledger.relabel(claim.key, ours.lock, null, how, planned.reason)
         }
         ours = { lock: null }
         break
@@ -95,8 +98,10 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
         await ports.ledger.note(directoryUnlock(claim, desired, seen.lockSeenMs, ports))
         desired = await ports.desired.of(claim.key, ports.clock.nowMs())
         seen.holds = desired.holds
-        if (ours.lock !== null) await ports.ledger.relabel(claim.key, ours.lock, null, 'applied')
-        ours = { lock: null }
+        // What was taken away is no longer ours, so that a hold that came since locks it anew.
+        if (ours.lock !== null)
+          await ports.ledger.relabel(claim.key, ours.lock, planned.left, 'applied', 'lock taken away')
+        ours = { lock: planned.left }
         break
       case 'in-step':
       case 'conflict':

@@ -1,7 +1,7 @@
 import type { Change } from '../core/change.ts'
 import { headerOf, writeChangeLdif } from '../core/ldif.ts'
 import type { AccountKey } from '../core/names.ts'
-import { releaseOf } from '../core/plan.ts'
+import { releaseOf, sameSlots } from '../core/slot.ts'
 import type { OwnedLock } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { LdifPort } from '../ports/ldif.ts'
@@ -26,7 +26,7 @@ export function openLedger(records: RecordPort, ldif: LdifPort, clock: Clock): L
       if (result === 'applied' && !(await ldif.wasApplied(change))) await ldif.prepare(change)
       await close(records, ldif, clock, change, result, owned)
     },
-    relabel: (key, before, after, how) => relabel(records, ldif, clock, { key, before, after, how }),
+    relabel: (key, before, after, how, why) => relabel(records, ldif, clock, { key, before, after, how, why }),
     note: (event) => records.note(event),
     settle: (claim, outcome, holds) => records.settle(claim, outcome, holds),
   }
@@ -58,18 +58,18 @@ interface Relabelling {
   readonly before: OwnedLock
   readonly after: OwnedLock | null
   readonly how: 'applied' | 'superseded'
+  readonly why: string
 }
 
 async function relabel(records: RecordPort, ldif: LdifPort, clock: Clock, change: Relabelling): Promise<void> {
-  const { key, before, after, how } = change
-  if (after !== null) await writePending(ldif, key, after, clock.nowMs(), before.dn !== after.dn)
+  const { key, before, after, how, why } = change
+  if (after !== null) {
+    const isOther = before.dn !== after.dn || !sameSlots(before.slots, after.slots)
+    await writePending(ldif, key, after, clock.nowMs(), isOther)
+  }
   const gone = before.holds.filter((name) => after?.holds.includes(name) !== true)
   await Promise.all(gone.map((name) => ldif.dropPending('unlock', name, how, key)))
-  await records.own(
-    key,
-    after,
-    after === null ? `lock ${how === 'applied' ? 'taken away' : 'replaced'}` : 'holds changed',
-  )
+  await records.own(key, after, why)
 }
 
 /** The waiting files of a lock; written anew where the account's name changed. */

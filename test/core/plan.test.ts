@@ -147,6 +147,84 @@ describe('the plan of a lock', () => {
   })
 })
 
+describe('a lock of several places', () => {
+  const GROUP = asDn('cn=locked,ou=groups,dc=example,dc=org')
+  const member = (current: readonly string[], locked: string): LockSlot => {
+    return { dn: GROUP, attribute: 'member', mode: 'value', current, locked: [locked] }
+  }
+  const seen = (slots: readonly LockSlot[], dn = DN): ObservedState => {
+    const state = slots.every((slot) => slot.locked.every((value) => hasValue(slot.current, value)))
+      ? 'as-ours'
+      : 'open'
+    return { ...observed([], { dn }), lock: { state, otherUntilUs: null, slots, notEffective: null } }
+  }
+  const owned = (...values: string[]): OurRecord => ({
+    lock: {
+      slots: values.map((value) => ({ dn: GROUP, attribute: 'member', mode: 'value', before: [], after: [value] })),
+      dn: DN,
+      holds: [HOLD.name],
+    },
+  })
+
+  test('values of one attribute are written in one step and owned one by one', () => {
+    const lock = changeOf(
+      plan(HELD, seen([member(['a'], 'a'), member(['a'], 'b'), member(['a'], 'c')]), NOTHING_OF_OURS, RESPECT),
+    )
+    expect(lock.forward).toEqual([
+      { dn: GROUP, modifications: [{ op: 'add', attribute: 'member', values: ['b', 'c'] }] },
+    ])
+    expect(lock.slots.map((slot) => slot.after)).toEqual([['b'], ['c']])
+  })
+
+  test('what is left of a lock that somebody took away in part is still ours, and is given back', () => {
+    const part = seen([member(['b'], 'a'), member(['b'], 'b')])
+    const planned = plan(HELD, part, owned('a', 'b'), RESPECT)
+    expect(planned).toEqual({ kind: 'foreign-unlock', left: owned('b').lock })
+    const unlock = changeOf(plan(NOTHING, part, owned('b'), RESPECT))
+    expect(unlock.forward).toEqual([
+      { dn: GROUP, modifications: [{ op: 'delete', attribute: 'member', values: ['b'] }] },
+    ])
+    // A hold that came since locks what is open, and what was left stays ours.
+    const anew = changeOf(plan(HELD, part, owned('b'), RESPECT))
+    const record = ownedAfter({ ...anew, id: 'c', plannedAtMs: 0 }, owned('b'))
+    expect(record?.slots.map((slot) => slot.after)).toEqual([['b'], ['a']])
+  })
+
+  test('places that the configuration no longer names are no unlock by others, and are given back with the rest', () => {
+    const now = seen([member([], 'new')])
+    const lock = changeOf(plan(HELD, now, owned('old'), RESPECT))
+    expect(lock).toMatchObject({ kind: 'lock', slots: [{ after: ['new'] }] })
+    const both = { lock: ownedAfter({ ...lock, id: 'c', plannedAtMs: 0 }, owned('old')) }
+    const locked = seen([member(['new'], 'new')])
+    expect(plan(HELD, locked, both, RESPECT).kind).toBe('in-step')
+    const release = changeOf(plan(NOTHING, locked, both, RESPECT)).forward
+    expect(release).toEqual([
+      { dn: GROUP, modifications: [{ op: 'delete', attribute: 'member', values: ['old', 'new'] }] },
+    ])
+    // Refused, since somebody took the old one out: the rest is given back all the same.
+    const without = plan(NOTHING, locked, both, { ...RESPECT, skipUnseen: true })
+    expect(without).toMatchObject({ kind: 'relabel', lock: owned('new').lock, reason: expect.stringContaining(GROUP) })
+    expect(plan(NOTHING, now, owned('old'), { ...RESPECT, skipUnseen: true })).toMatchObject({
+      kind: 'relabel',
+      lock: null,
+    })
+  })
+
+  test('a renamed account whose name is the value is not unlocked by the renaming', () => {
+    const renamed = asDn('uid=alicia,ou=people,dc=example,dc=org')
+    const followed = seen([member([renamed], renamed)], renamed)
+    expect(plan(HELD, followed, owned(DN), RESPECT)).toMatchObject({
+      kind: 'relabel',
+      lock: { ...owned(renamed).lock, dn: renamed },
+    })
+    const stale = seen([member([], renamed)], renamed)
+    const relabelled = plan(HELD, stale, owned(DN), RESPECT)
+    expect(relabelled).toMatchObject({ kind: 'relabel', lock: { ...owned(DN).lock, dn: renamed } })
+    if (relabelled.kind !== 'relabel') return
+    expect(changeOf(plan(HELD, stale, { lock: relabelled.lock }, RESPECT)).slots).toMatchObject([{ after: [renamed] }])
+  })
+})
+
 test('a change that a crash left open is found again on an account that was renamed since', () => {
   const renamed = asDn('uid=alicia,ou=people,dc=example,dc=org')
   const lock = { ...changeOf(plan(HELD, observed([]), NOTHING_OF_OURS, RESPECT)), id: 'c', plannedAtMs: 0 }

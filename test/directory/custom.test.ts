@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { asDn } from '../../src/core/names.ts'
+import { plan } from '../../src/core/plan.ts'
 import type { LockAssignment } from '../../src/core/settings.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'
 import { systemClock } from '../../src/ports/clock.ts'
@@ -96,6 +97,20 @@ access to dn.subtree="ou=groups,dc=example,dc=org" attrs=member by dn.exact="${S
     await slapd.ldapmodify(`dn: ${LOCKED_OUT}\nchangetype: modify\nadd: member\nmember: ${slapd.userDn('u5')}\n`)
     expect(await codeOf(port.apply(change))).toBe('write-raced')
     await slapd.ldapmodify(`dn: ${LOCKED_OUT}\nchangetype: modify\ndelete: member\nmember: ${slapd.userDn('u5')}\n`)
+    expect(await stateOf()).toEqual(before)
+  })
+
+  it('gives back what is left when somebody took one of several values out', async () => {
+    const lock = { dn: null, op: 'add' as const, attribute: 'mail', values: ['a@locked.org', 'b@locked.org'] }
+    await using port = open([lock])
+    const before = await stateOf()
+    const change = changeFor(heldBy(T1), await look(port, 'u9'))
+    expect((await port.apply(change)).lock.state).toBe('as-ours')
+    await slapd.ldapmodify(`dn: ${slapd.userDn('u9')}\nchangetype: modify\ndelete: mail\nmail: a@locked.org\n`)
+    const ours = { lock: { slots: change.slots, dn: change.dn, holds: change.holds } }
+    const planned = plan(heldBy(T1), await look(port, 'u9'), ours, { onForeignUnlock: 'respect' })
+    if (planned.kind !== 'foreign-unlock') throw new Error(planned.kind)
+    await port.apply(changeFor(desired(), await look(port, 'u9'), { lock: planned.left }))
     expect(await stateOf()).toEqual(before)
   })
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import { play, schedules } from './schedules.ts'
+import type { Store } from '../../src/store/store.ts'
 import { openWorldStore, randomSeed, VirtualClock } from './world.ts'
 
 /** A new store now and then: its tables keep what the worlds before left in journal and changes. */
@@ -9,11 +9,25 @@ const RUNS_PER_STORE = 250
 /** The gate is the same for everybody, so that it fails for a change and not by chance. */
 const SEED = 20_261_124
 
+type Policy = 'respect' | 'relock'
+
+/** What is played, and how; every run in a world of its own. */
+export interface Game<Move> {
+  readonly schedules: fc.Arbitrary<Move[]>
+  play(
+    store: Store,
+    clock: VirtualClock,
+    tag: string,
+    moves: readonly Move[],
+    policy: Policy,
+  ): Promise<{ crashes: number }>
+}
+
 /**
- * Runs half of LOCKSTEP_SCHEDULES (100,000) under one policy. LOCKSTEP_SEED names other schedules; `random` draws them.
+ * Runs a share of LOCKSTEP_SCHEDULES (100,000) under one policy. LOCKSTEP_SEED names other schedules; `random` draws them.
  */
-export async function runSchedules(onForeignUnlock: 'respect' | 'relock'): Promise<void> {
-  const runs = Math.ceil(Number(process.env['LOCKSTEP_SCHEDULES'] ?? 100_000) / 2)
+export async function runSchedules<Move>(onForeignUnlock: Policy, share: number, game: Game<Move>): Promise<void> {
+  const runs = Math.ceil(Number(process.env['LOCKSTEP_SCHEDULES'] ?? 100_000) * share)
   const asked = process.env['LOCKSTEP_SEED']
   const seed = asked === 'random' ? randomSeed() : Number(asked ?? SEED)
   console.log(`${onForeignUnlock}: ${runs} schedules, seed ${seed}`)
@@ -23,8 +37,8 @@ export async function runSchedules(onForeignUnlock: 'respect' | 'relock'): Promi
     await using store = await openWorldStore(clock)
     let run = 0
     await fc.assert(
-      fc.asyncProperty(schedules, async (moves) => {
-        const world = await play(store, clock, `x${++run}`, moves, onForeignUnlock)
+      fc.asyncProperty(game.schedules, async (moves) => {
+        const world = await game.play(store, clock, `x${++run}`, moves, onForeignUnlock)
         crashes += world.crashes
       }),
       {

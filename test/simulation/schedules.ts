@@ -25,8 +25,9 @@ export type Move =
   | { readonly do: 'down' | 'up' | 'work' | 'deliver' }
   | { readonly do: 'lose-answer'; readonly written: boolean }
   | { readonly do: 'crash'; readonly after: number }
+  | { readonly do: 'rename'; readonly person: number }
 
-const event = fc.record({
+export const event = fc.record({
   do: fc.constant('event' as const),
   kind: fc.constantFrom(...TOKEN_EVENT_KINDS),
   serial: fc.integer({ min: -1, max: 2 }),
@@ -40,13 +41,14 @@ const foreign = fc.record({
   canonical: fc.boolean(),
 }) as fc.Arbitrary<Move>
 
-const trouble = fc.oneof(
+export const trouble = fc.oneof(
   fc.record({ do: fc.constantFrom('down', 'up', 'up', 'deliver' as const) }),
   fc.record({ do: fc.constant('lose-answer' as const), written: fc.boolean() }),
   fc.record({ do: fc.constant('crash' as const), after: fc.integer({ min: 1, max: 25 }) }),
+  fc.record({ do: fc.constant('rename' as const), person: fc.integer({ min: 0, max: 1 }) }),
 ) as fc.Arbitrary<Move>
 
-const work = fc.constant<Move>({ do: 'work' })
+export const work = fc.constant<Move>({ do: 'work' })
 
 export const schedules: fc.Arbitrary<Move[]> = fc.array(
   fc.oneof(
@@ -59,7 +61,7 @@ export const schedules: fc.Arbitrary<Move[]> = fc.array(
 )
 
 /** Longer than a reading is used. */
-const READING_AGE_MS = 2_000
+export const READING_AGE_MS = 2_000
 
 /** What others did to an account, as far as it must survive. */
 interface Foreign {
@@ -78,6 +80,13 @@ export async function play(
   const others = new Map<AccountKey, Foreign>(world.people.map((person) => [person.key, { lock: null }]))
   const late: Event[] = []
   for (const move of moves) await playMove(world, move, others, late)
+  await comeToRest(world, late)
+  await checkInvariants(world, others)
+  return world
+}
+
+/** All is well again, what was late comes in, and everything is looked at once more. */
+export async function comeToRest(world: World, late: readonly Event[]): Promise<void> {
   world.directory.faults.isDown = false
   world.directory.faults.lostAnswers.length = 0
   world.crashIn = null
@@ -85,11 +94,21 @@ export async function play(
   await world.quiesce()
   await world.markAll()
   await world.quiesce()
-  await checkInvariants(world, others)
-  return world
 }
 
-async function playMove(world: World, move: Move, others: Map<AccountKey, Foreign>, late: Event[]): Promise<void> {
+export async function checkReplanIsEmpty(world: World): Promise<void> {
+  const writes = world.directory.writes
+  await world.markAll()
+  await world.quiesce()
+  expect(world.directory.writes, 'a replan is empty').toBe(writes)
+}
+
+export async function playMove(
+  world: World,
+  move: Move,
+  others: Map<AccountKey, Foreign>,
+  late: Event[],
+): Promise<void> {
   switch (move.do) {
     case 'event': {
       const told = world.newEvent(
@@ -119,6 +138,11 @@ async function playMove(world: World, move: Move, others: Map<AccountKey, Foreig
     case 'crash':
       world.crashIn ??= move.after
       return
+    case 'rename': {
+      const person = world.people[move.person]
+      if (person !== undefined) world.rename(person.key)
+      return
+    }
     case 'foreign-lock':
     case 'foreign-unlock':
     case 'foreign-serial':
@@ -183,10 +207,7 @@ export async function checkInvariants(world: World, others: ReadonlyMap<AccountK
   expect(pending, 'unlock/ equals the locked set').toEqual(expected)
   expect(await world.ldif.listPending('lock'), 'no lock is in work').toEqual([])
   await checkUndo(world, pending)
-  const writes = world.directory.writes
-  await world.markAll()
-  await world.quiesce()
-  expect(world.directory.writes, 'a replan is empty').toBe(writes)
+  await checkReplanIsEmpty(world)
 }
 
 /** Each waiting file, applied by hand, gives the account back as it was. */

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import type { Event, TokenEventKind } from '../../src/core/event.ts'
 import { AppError } from '../../src/core/error.ts'
 import {
+  asDn,
   parseDirectoryName,
   parseLogin,
   parseSerial,
@@ -54,13 +55,19 @@ export class World {
   #events = 0
   readonly #tag: string
 
-  constructor(store: Store, clock: VirtualClock, tag: string, policy: Ports['policy']) {
+  constructor(
+    store: Store,
+    clock: VirtualClock,
+    tag: string,
+    policy: Ports['policy'],
+    lockPlaces: 'one' | 'several' = 'one',
+  ) {
     this.store = store
     this.#clock = clock
     this.#tag = tag
     this.#policy = policy
     const name = must(parseDirectoryName(`d${tag}`))
-    this.directory = new MemoryDirectory({ name }, clock)
+    this.directory = new MemoryDirectory({ name, lockPlaces }, clock)
     this.people = ['alice', 'bob'].map((text) => {
       const login = must(parseLogin(`${text}${tag}`))
       return { login, key: this.directory.addAccount(login) }
@@ -127,6 +134,11 @@ export class World {
     await this.store.db.deleteFrom('queue').execute()
     await this.store.db.deleteFrom('event').execute()
     await this.store.db.deleteFrom('account').execute()
+  }
+
+  /** The account moves to another place of the tree. */
+  rename(key: AccountKey): void {
+    this.directory.edit(key, { dn: asDn(`uid=${this.directory.account(key).login},ou=${++this.#events},dc=example`) })
   }
 
   async markAll(): Promise<void> {

@@ -1,0 +1,128 @@
+import type { EntryModification, Modification } from './change.ts'
+import type { Dn } from './names.ts'
+import {
+  hasValue,
+  sameValues,
+  type AttributeValue,
+  type LockSlot,
+  type ObservedState,
+  type OwnedSlot,
+} from './state.ts'
+
+/** The places that a lock is made of: what stands there, and how it is written and taken back. */
+
+interface Place {
+  readonly dn: Dn
+  readonly attribute: string
+  readonly mode: LockSlot['mode']
+}
+
+/**
+ * What became of a place that we wrote. `unseen`: it is not among the places of the lock as it would be written now (the
+ * configuration names others, or it held the account's former name), so nobody has looked at it.
+ */
+export type SlotStanding = 'standing' | 'gone' | 'unseen'
+
+export function standingOf(owned: OwnedSlot, observed: ObservedState): SlotStanding {
+  const slot = observed.lock.slots.find((each) => isSamePlace(each, each.locked, owned, owned.after))
+  if (slot === undefined) return 'unseen'
+  return holdsLocked(owned.mode, slot.current, owned.after) ? 'standing' : 'gone'
+}
+
+/** A slot of one value among others is a place of its own; one that takes the whole attribute is one whatever is in it. */
+export function isSameSlot(a: OwnedSlot, b: OwnedSlot): boolean {
+  return isSamePlace(a, a.after, b, b.after)
+}
+
+export function sameSlots(a: readonly OwnedSlot[], b: readonly OwnedSlot[]): boolean {
+  return a.length === b.length && a.every((slot) => b.some((each) => isSameSlot(each, slot)))
+}
+
+function isSamePlace(
+  a: Place,
+  valuesOfA: readonly AttributeValue[],
+  b: Place,
+  valuesOfB: readonly AttributeValue[],
+): boolean {
+  if (a.mode !== b.mode || a.attribute.toLowerCase() !== b.attribute.toLowerCase()) return false
+  if (a.dn.toLowerCase() !== b.dn.toLowerCase()) return false
+  return a.mode === 'whole' || sameValues(valuesOfA, valuesOfB)
+}
+
+export function isLocked(slot: LockSlot): boolean {
+  return holdsLocked(slot.mode, slot.current, slot.locked)
+}
+
+function holdsLocked(
+  mode: LockSlot['mode'],
+  current: readonly AttributeValue[],
+  locked: readonly AttributeValue[],
+): boolean {
+  if (mode === 'whole') return sameValues(current, locked)
+  return locked.every((value) => hasValue(current, value) === (mode === 'value'))
+}
+
+/**
+ * The slots of an account that was renamed since they were written, at its new name: those of its own entry, and those
+ * whose value was its name and that the server renamed with it.
+ */
+export function rebased(slots: readonly OwnedSlot[], from: Dn, observed: ObservedState): OwnedSlot[] {
+  if (from === observed.dn) return [...slots]
+  return slots.map((slot) => {
+    const dn = slot.dn === from ? observed.dn : slot.dn
+    const isNamed = slot.mode === 'value' && slot.after.length === 1 && slot.after[0] === from
+    const moved = { ...slot, dn, after: [observed.dn] }
+    return isNamed && standingOf(moved, observed) === 'standing' ? moved : { ...slot, dn }
+  })
+}
+
+/** What a lock writes into a place that is not locked yet. */
+export function ownedOf(slot: LockSlot): OwnedSlot {
+  const { dn, attribute, mode, current, locked } = slot
+  return { dn, attribute, mode, before: mode === 'whole' ? current : [], after: locked }
+}
+
+/** Writes our lock into these places. */
+export function lockOf(slots: readonly OwnedSlot[]): EntryModification[] {
+  return entries(slots, (slot) => {
+    if (slot.mode === 'whole') return swap(slot.attribute, slot.before, slot.after)
+    return [{ op: slot.mode === 'value' ? 'add' : 'delete', attribute: slot.attribute, values: slot.after }]
+  })
+}
+
+/** What takes our lock away again, and nothing else: the text of the files that wait in `unlock/`. */
+export function releaseOf(slots: readonly OwnedSlot[]): EntryModification[] {
+  return entries(slots, (slot) => {
+    if (slot.mode === 'whole') return swap(slot.attribute, slot.after, slot.before)
+    return [{ op: slot.mode === 'value' ? 'delete' : 'add', attribute: slot.attribute, values: slot.after }]
+  })
+}
+
+/** Compare and swap: deleting the old values by name makes the write fail where they are no longer there. */
+function swap(attribute: string, from: readonly AttributeValue[], to: readonly AttributeValue[]): Modification[] {
+  const steps: Modification[] = []
+  if (from.length > 0) steps.push({ op: 'delete', attribute, values: from })
+  if (to.length > 0) steps.push({ op: 'add', attribute, values: to })
+  return steps
+}
+
+/** Gathers the modifications of several places by entry, in their order; equal steps on one attribute become one. */
+function entries(
+  slots: readonly OwnedSlot[],
+  modificationsOf: (slot: OwnedSlot) => readonly Modification[],
+): EntryModification[] {
+  const byDn = new Map<Dn, Modification[]>()
+  for (const slot of slots) {
+    const modifications = byDn.get(slot.dn) ?? []
+    for (const step of modificationsOf(slot)) append(modifications, step)
+    byDn.set(slot.dn, modifications)
+  }
+  return [...byDn].map(([dn, modifications]) => ({ dn, modifications }))
+}
+
+function append(modifications: Modification[], step: Modification): void {
+  const last = modifications.at(-1)
+  if (last?.op === step.op && last.attribute === step.attribute) {
+    modifications[modifications.length - 1] = { ...last, values: [...last.values, ...step.values] }
+  } else modifications.push(step)
+}
