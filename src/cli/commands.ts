@@ -10,6 +10,7 @@ import * as journal from './commands/journal.ts'
 import * as lock from './commands/lock.ts'
 import * as pause from './commands/pause.ts'
 import * as rebuild from './commands/rebuild.ts'
+import * as resync from './commands/resync.ts'
 import * as retry from './commands/retry.ts'
 import * as serve from './commands/serve.ts'
 import * as shims from './commands/shims.ts'
@@ -33,6 +34,7 @@ export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
   events.register,
   journal.register,
   lock.register,
+  resync.register,
   retry.register,
   pause.register,
   undo.register,

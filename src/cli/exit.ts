@@ -44,6 +44,7 @@ const EXIT_OF: Readonly<Record<ErrorCode, number>> = {
   'source-resolver': EXIT.tempFail,
   'source-answer': EXIT.unavailable,
   'source-unproven': EXIT.tempFail,
+  'source-shrunk': EXIT.tempFail,
   'store-busy': EXIT.tempFail,
   'store-unavailable': EXIT.unavailable,
   'store-corrupt': EXIT.dataError,

@@ -34,6 +34,7 @@ export type ErrorCode =
   | 'source-resolver'
   | 'source-answer'
   | 'source-unproven'
+  | 'source-shrunk'
   // this machine
   | 'store-busy'
   | 'store-unavailable'
@@ -100,6 +101,7 @@ const RETRY: Readonly<Record<ErrorCode, Retry>> = {
   'source-resolver': 'wait',
   'source-answer': 'wait',
   'source-unproven': 'wait',
+  'source-shrunk': 'wait',
   'store-busy': 'wait',
   'store-unavailable': 'wait',
   'store-corrupt': 'never',

@@ -7,17 +7,26 @@ export type TokenEventKind = (typeof TOKEN_EVENT_KINDS)[number]
 /**
  * Everything that can change what an account should look like.
  * `hold` and `release` are a person's word (`release` ends every hold of the account); `directory-unlock` says that
- * somebody took our lock away in the directory itself, which ends the holds that stood then.
+ * somebody took our lock away in the directory itself, which ends the holds that stood then. `lockout` and `lockout-end`:
+ * privacyIDEA keeps the user out, whatever his tokens say.
  */
-export type EventKind = TokenEventKind | 'hold' | 'release' | 'directory-unlock'
+export type EventKind = TokenEventKind | 'hold' | 'release' | 'directory-unlock' | 'lockout' | 'lockout-end'
 
-const EVENT_KINDS: readonly EventKind[] = [...TOKEN_EVENT_KINDS, 'hold', 'release', 'directory-unlock']
+const EVENT_KINDS: readonly EventKind[] = [
+  ...TOKEN_EVENT_KINDS,
+  'hold',
+  'release',
+  'directory-unlock',
+  'lockout',
+  'lockout-end',
+]
 
 export function isEventKind(text: string): text is EventKind {
   return (EVENT_KINDS as readonly string[]).includes(text)
 }
 
-export type EventSource = 'shim' | 'webhook' | 'cli' | 'directory' | 'rebuild'
+/** `privacyidea`: derived from what its API says. */
+export type EventSource = 'shim' | 'webhook' | 'cli' | 'directory' | 'rebuild' | 'privacyidea'
 
 /**
  * One hint that something happened, after parsing. `takenAtUs` is when the shim or the webhook took it, in microseconds
@@ -35,7 +44,7 @@ export interface Event {
   readonly source: EventSource
   /** A person's reason; '' for privacyIDEA's events. */
   readonly reason: string
-  /** `hold` only: when the hold ends by itself, in microseconds since 1970. */
+  /** `hold` and `lockout` only: when the hold ends by itself, in microseconds since 1970. */
   readonly untilUs: number | null
 }
 

@@ -15,6 +15,7 @@ import type { DesiredState, Hold } from './state.ts'
  * | unlock, no serial | every token hold of A ends, and A's hold without a serial |
  * | unregister S | S leaves its owner and its hold ends; the hold without a serial too when no serial is left |
  * | hold, release | a person's hold; the end of every hold |
+ * | lockout, lockout-end | privacyIDEA's lockout of the user, by its newest word; its end |
  * | directory-unlock | the end of every hold, since somebody took the lock away in the directory |
  */
 export interface FoldResult extends DesiredState {
@@ -67,7 +68,10 @@ function applyEvent(book: Book, event: ResolvedEvent): void {
     case 'unregister':
       return unregister(book, event)
     case 'hold':
+    case 'lockout':
       return openHold(book, event)
+    case 'lockout-end':
+      return closeHolds(book, (open) => open.account === event.accountKey && open.hold.kind === 'lockout')
     case 'release':
     case 'directory-unlock':
       return closeHolds(book, (open) => open.account === event.accountKey)
@@ -110,6 +114,7 @@ function ownerOf(book: Book, event: ResolvedEvent): AccountKey | undefined {
 function holdNameFor(book: Book, event: ResolvedEvent, account: AccountKey): HoldName {
   if (event.pinnedHold !== null) return event.pinnedHold
   if (event.kind === 'hold') return holdName('manual', event.id)
+  if (event.kind === 'lockout') return holdName('lockout', account)
   if (event.serial !== null) return holdNameOfSerial(event.serial)
   const open = [...book.holds.values()].find((each) => each.account === account && each.hold.kind === 'account')
   if (open !== undefined) return open.hold.name
@@ -119,25 +124,35 @@ function holdNameFor(book: Book, event: ResolvedEvent, account: AccountKey): Hol
 }
 
 function holdFrom(event: ResolvedEvent, name: HoldName): Hold {
-  const kind = event.kind === 'hold' ? 'manual' : name.startsWith('account.') ? 'account' : 'token'
+  const kind = holdKind(event, name)
   return {
     name,
     kind,
     serial: kind === 'token' ? (name as string as Serial) : null,
     sinceUs: event.takenAtUs,
     untilUs: event.untilUs,
-    reason:
-      event.reason ||
-      (kind === 'token'
-        ? `token ${name} reached its max fail count`
-        : 'a token of the user reached its max fail count'),
+    reason: event.reason || REASONS[kind](name),
     actor: event.actor,
   }
 }
 
+function holdKind(event: ResolvedEvent, name: HoldName): Hold['kind'] {
+  if (event.kind === 'hold') return 'manual'
+  if (event.kind === 'lockout') return 'lockout'
+  return name.startsWith('account.') ? 'account' : 'token'
+}
+
+const REASONS: Readonly<Record<Hold['kind'], (name: HoldName) => string>> = {
+  token: (name) => `token ${name} reached its max fail count`,
+  account: () => 'a token of the user reached its max fail count',
+  lockout: () => 'privacyIDEA keeps the user out',
+  manual: () => '',
+}
+
 function unlock(book: Book, event: ResolvedEvent): void {
   if (event.serial === null) {
-    closeHolds(book, (open) => open.account === event.accountKey && open.hold.kind !== 'manual')
+    const ends: readonly Hold['kind'][] = ['token', 'account']
+    closeHolds(book, (open) => open.account === event.accountKey && ends.includes(open.hold.kind))
     return
   }
   const accounts = new Set([event.accountKey, ownerOf(book, event)])
@@ -237,6 +252,6 @@ function readBook(book: Book, key: AccountKey, options: FoldOptions): FoldResult
 }
 
 function withTtl(open: OpenHold, lockTtlUs: number | null): Hold {
-  if (lockTtlUs === null || open.hold.kind === 'manual') return open.hold
+  if (lockTtlUs === null || open.hold.kind === 'manual' || open.hold.kind === 'lockout') return open.hold
   return { ...open.hold, untilUs: open.newest.takenAtUs + lockTtlUs }
 }

@@ -28,6 +28,8 @@ export interface Outcome {
   readonly againAtMs: number | null
   /** How many changes were applied on the way. */
   readonly applied: number
+  /** privacyIDEA was to be asked and could not be: what was done rests on what was known before. */
+  readonly isUnread?: true
   /** Our lock was seen to stand in the directory by a fresh look. */
   readonly isLockSeen: boolean
 }

@@ -1,6 +1,7 @@
 import { toAppError } from '../core/error.ts'
 import type { Settings } from '../core/settings.ts'
 import { openSpool } from '../intake/spool.ts'
+import { Scanner } from '../reconcile/scan.ts'
 import { startEngine, type Engine } from './engine.ts'
 import { errorFields, type Log } from './log.ts'
 import { recoverUnlocks } from './recover-folders.ts'
@@ -39,10 +40,22 @@ export async function drain(settings: Settings, options: { timeoutMs: number; lo
   const spool = opened.use(await openSpool({ dir: settings.intake.spool, intake: engine.intake, onError }))
   await upkeep.retryWaiting(system.clock.nowMs())
   const taken = await spool.drainOnce()
+  await scanOnce(system, engine, log)
   const isTimedOut = !(await idleWithin(system, engine, options.timeoutMs))
   // What is still in flight ends within the directory's timeouts, and then tells its reason.
   await engine.worker.stop()
   return { taken, isTimedOut, ...(await whatWaits(system, isTimedOut)) }
+}
+
+/** Mode `api`: what no event told is looked for as well. Without an answer what waits is done all the same. */
+async function scanOnce({ source }: System, engine: Engine, log: Log): Promise<void> {
+  if (source === null) return
+  try {
+    await new Scanner(source).scan()
+    engine.worker.wake()
+  } catch (thrown) {
+    log.warn('the scan could not be done; nothing was changed', errorFields(toAppError(thrown)))
+  }
 }
 
 /** Done is done only when those beside us are done as well: they may have in their hands what came in before us. */

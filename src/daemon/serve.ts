@@ -11,6 +11,7 @@ import { keepBounded } from './housekeeping.ts'
 import { errorFields, type Log } from './log.ts'
 import { recoverUnlocks, recoverUnregisters, type FolderReport } from './recover-folders.ts'
 import { notifySystemd } from './sd-notify.ts'
+import { sweep } from './sweeps.ts'
 import { openSystem, type System } from './system.ts'
 
 /** The daemon: opens everything, says that it is ready, serves until it is told to stop. */
@@ -53,6 +54,13 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
   if (settings.guards.dryRun) log.warn('dry run: nothing is written to any directory')
   void notifySystemd(['READY=1', 'STATUS=serving'], options.env)
   if (isAlone) inBackground(log, async () => tellFolders(log, await recoverUnregisters(system)))
+  const swept = new AbortController()
+  const sweeps =
+    system.source === null ? null : sweep(system, system.source, () => engine.worker.wake(), log, swept.signal)
+  opened.defer(async () => {
+    swept.abort()
+    await sweeps
+  })
   await untilStopped(system, engine, options)
   log.info('stopping')
   void notifySystemd(['STOPPING=1'], options.env)

@@ -1,12 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import type { Settings } from '../core/settings.ts'
+import { secretReader } from '../config/secret.ts'
+import type { Settings, SourceSettings } from '../core/settings.ts'
 import { openDirectories } from '../directory/open-directories.ts'
 import { openLdifFolders } from '../ldif/folders.ts'
 import { systemClock, type Clock } from '../ports/clock.ts'
 import type { DirectoryPort } from '../ports/directory.ts'
 import type { LdifPort } from '../ports/ldif.ts'
+import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
+import { openLockouts } from '../reconcile/lockouts.ts'
 import { openLedger } from '../reconcile/ledger.ts'
 import type { Ports } from '../reconcile/ports.ts'
+import type { ResyncPorts } from '../reconcile/resync.ts'
+import type { ScanPorts } from '../reconcile/scan.ts'
 import type { Store } from '../store/store.ts'
 import { openStoreOf } from './state-store.ts'
 
@@ -18,27 +23,62 @@ export interface System extends AsyncDisposable {
   readonly directory: DirectoryPort
   readonly ldif: LdifPort
   readonly ports: Ports
+  /** What the sweeps over privacyIDEA need; null in mode `events`. */
+  readonly source: SystemScan | null
 }
+
+export type SystemScan = ScanPorts & ResyncPorts
 
 export async function openSystem(settings: Settings, clock: Clock = systemClock): Promise<System> {
   await using opened = new AsyncDisposableStack()
   const store = opened.use(await openStoreOf(settings, true, clock))
   const ldif = opened.use(await openLdifFolders({ dir: settings.ldif.dir }))
   const directory = opened.use(openDirectories(settings, clock))
+  const ids = () => newId(clock)
+  const source = settings.privacyidea === null ? null : opened.use(await openSource(settings.privacyidea, clock))
+  const scanPorts: SystemScan | null =
+    source === null
+      ? null
+      : {
+          source,
+          truth: store.truth,
+          lockouts: openLockouts(source, clock),
+          directory,
+          clock,
+          policy: settings.policy,
+          resync: settings.resync,
+          newId: ids,
+        }
   const ports: Ports = {
     clock,
     directory,
     desired: store.desired,
     ledger: openLedger(store.records, ldif, clock),
     guards: store.guards,
+    truth: scanPorts,
     inbox: store.inbox,
     queue: store.queue,
     policy: settings.policy,
     guardSettings: settings.guards,
-    newId: () => newId(clock),
+    newId: ids,
   }
   const all = opened.move()
-  return { settings, clock, store, directory, ldif, ports, [Symbol.asyncDispose]: () => all.disposeAsync() }
+  return {
+    settings,
+    clock,
+    store,
+    directory,
+    ldif,
+    ports,
+    source: scanPorts,
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  }
+}
+
+/** Loaded only where it is configured. */
+async function openSource(settings: SourceSettings, clock: Clock): Promise<PrivacyIdeaPort> {
+  const { openPrivacyIdea } = await import('../privacyidea/open-privacyidea.ts')
+  return openPrivacyIdea(settings, secretReader(process.env), clock)
 }
 
 /** 12 hex digits of milliseconds and 16 of chance: unique, and sorted by time. */

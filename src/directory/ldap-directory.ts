@@ -1,7 +1,15 @@
 import { EqualityFilter, OrFilter, PresenceFilter, type Entry, type Filter } from 'ldapts'
 import type { ChangeDraft } from '../core/change.ts'
 import { AppError, toAppError } from '../core/error.ts'
-import { type AccountKey, type Dn, type Login, type Realm, type Serial } from '../core/names.ts'
+import {
+  accountKey,
+  parseAccountId,
+  type AccountKey,
+  type Dn,
+  type Login,
+  type Realm,
+  type Serial,
+} from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { AttributeValue, ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -39,6 +47,8 @@ const PAGE_ENTRIES = 500
 /** LDAP result 12: another server answers now, which knows less than the one that was asked for its facts. */
 const UNSUPPORTED_CONTROL = 12
 const NO_ATTRIBUTES = ['1.1']
+/** A UUID, as entryUUID and objectGUID are: nothing else is taken for an id of the directory's own. */
+const UNIQUE_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** One directory of the configuration: what the port promises, for the accounts in it. */
 export class LdapDirectory {
@@ -93,6 +103,16 @@ export class LdapDirectory {
       )
     }
     return reader.found(this.#keep(reader.fromSearch(first), atMs))
+  }
+
+  /** @returns null where the text is no id of this directory */
+  async findById(text: string): Promise<FoundAccount | null> {
+    const id = parseAccountId(text)
+    if (id === null || !UNIQUE_ID.test(id)) return null
+    const reader = await this.reader()
+    const atMs = this.#clock.nowMs()
+    const [entry] = await this.#search(reader, idFilter(this.settings, accountKey(this.settings.name, id)), 1)
+    return entry === undefined ? null : reader.found(this.#keep(reader.fromSearch(entry), atMs))
   }
 
   async findBySerial(serial: Serial): Promise<FoundAccount[]> {

@@ -180,6 +180,13 @@ export class MemoryDirectory implements DirectoryPort {
     return this.#found(found)
   }
 
+  async findByUser({ login, realm, userId }: Parameters<DirectoryPort['findByUser']>[0]): Promise<FoundAccount> {
+    this.#mustBeUp()
+    const id = parseAccountId(userId)
+    const known = id === null ? undefined : this.#accounts.get(accountKey(this.#name, id))
+    return known === undefined ? this.findByLogin(login, realm) : this.#found(known)
+  }
+
   async findBySerial(serial: Serial): Promise<readonly FoundAccount[]> {
     this.#mustBeUp()
     return this.#carriersOf(serial)

@@ -35,6 +35,11 @@ class Directories implements DirectoryPort {
     return this.#ofRealm(realm).findByLogin(login, realm)
   }
 
+  async findByUser({ login, realm, userId }: Parameters<DirectoryPort['findByUser']>[0]): Promise<FoundAccount> {
+    const directory = this.#ofRealm(realm)
+    return (await directory.findById(userId)) ?? directory.findByLogin(login, realm)
+  }
+
   async findBySerial(serial: Serial): Promise<readonly FoundAccount[]> {
     const all = [...this.#directories.values()]
     const found = await Promise.all(all.map((directory) => directory.findBySerial(serial)))

@@ -20,6 +20,11 @@ export interface DirectoryPort {
    * Fails with `realm-unmapped`, `unknown-user`, `ambiguous-match`.
    */
   findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount>
+  /**
+   * The account of a user by the id that privacyIDEA's resolver calls him, where that is the directory's own, else by
+   * his login. Fails as `findByLogin`.
+   */
+  findByUser(user: { login: Login; realm: Realm; userId: string }): Promise<FoundAccount>
   /** The accounts that carry a serial in their serial attribute, over all directories (at most 10 a directory). */
   findBySerial(serial: Serial): Promise<readonly FoundAccount[]>
   /**

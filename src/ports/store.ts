@@ -1,11 +1,14 @@
 import type { Change } from '../core/change.ts'
 import type { ErrorCode } from '../core/error.ts'
 import type { Event, ResolvedEvent } from '../core/event.ts'
-import type { AccountKey, Dn, Login, Realm, Serial } from '../core/names.ts'
+import type { AccountKey, Dn, Login, Realm, Serial, UserId } from '../core/names.ts'
 import type { GuardSettings } from '../core/settings.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { DesiredState, Hold, OurRecord, OwnedLock } from '../core/state.ts'
+import type { Lockout, KnownTruth, TokenTruth, Truth } from '../core/truth.ts'
+import type { UserOfSource } from '../core/token.ts'
 import type { IntakePort } from './intake.ts'
+import type { OwnerQuery } from './privacyidea.ts'
 
 /** All methods of the store may fail with `store-busy`, `store-unavailable`, `disk-full`. */
 
@@ -16,8 +19,18 @@ export interface WaitingEvent extends Event {
   readonly receivedAtMs: number
 }
 
+/** An account as it is written down when it was found. */
+export interface NotedAccount {
+  readonly key: AccountKey
+  readonly dn: Dn
+  readonly login: Login | null
+  readonly realm: Realm | null
+}
+
 /** What became of a waiting event. */
 export type Resolution =
+  /** Mode `api`: the event itself says nothing, it makes Lockstep ask about these accounts. */
+  | { readonly kind: 'hinted'; readonly event: WaitingEvent; readonly accounts: readonly NotedAccount[] }
   | { readonly kind: 'ended'; readonly event: WaitingEvent; readonly reason: string }
   | {
       readonly kind: 'resolved'
@@ -56,6 +69,8 @@ export interface Claim {
   readonly key: AccountKey
   readonly generation: number
   readonly attempts: number
+  /** What privacyIDEA says of the owner is to be read first. */
+  readonly isHinted: boolean
   readonly ours: OurRecord
   /** A change that was planned and whose outcome is not on record: the process died, or the connection did. */
   readonly open: Change | null
@@ -100,6 +115,53 @@ export interface RecordPort {
   settle(claim: Claim, outcome: Outcome, holds: readonly Hold[]): Promise<void>
   /** A resolved event of our own making; marks its account. */
   note(event: ResolvedEvent): Promise<void>
+}
+
+/** Whose account it is in privacyIDEA, and what its API said when it was read last. */
+export interface KnownOwner extends KnownTruth {
+  readonly owner: OwnerQuery
+  /** Tokens whose fail counters are to be reset. */
+  readonly resetDue: readonly Serial[]
+}
+
+/** What is written down after a reading, in one transaction. */
+export interface Reading {
+  /** Null where no token told it. */
+  readonly user: UserOfSource | null
+  readonly truth: Truth
+  readonly events: readonly ResolvedEvent[]
+}
+
+/** A token as it was read last. */
+export interface RecordedToken extends TokenTruth {
+  readonly accountKey: AccountKey
+  /** The owner's id in privacyIDEA's resolver, where the account's is known. */
+  readonly userId: UserId | null
+}
+
+/** Mode `api`: what privacyIDEA said when it was read last. */
+export interface TruthPort {
+  knownOf(key: AccountKey): Promise<KnownOwner>
+  /** The events, what they rest on, and marks for other accounts that one of the serials belonged to. */
+  record(key: AccountKey, reading: Reading): Promise<void>
+  accountOfUser(user: Pick<UserOfSource, 'resolver' | 'userId'>): Promise<AccountKey | null>
+  tokensOf(serials: readonly Serial[]): Promise<ReadonlyMap<Serial, RecordedToken>>
+  /** The serials that held an account when they were read last, in pages. */
+  lockedTokens(): AsyncIterable<readonly RecordedToken[]>
+  lockouts(): Promise<ReadonlyMap<AccountKey, Lockout>>
+  /** Notes the accounts and marks them: privacyIDEA is asked about each before it is looked at. */
+  hint(accounts: readonly NotedAccount[]): Promise<void>
+  /** As `hint`, for accounts that are on record. */
+  hintKeys(keys: readonly AccountKey[]): Promise<void>
+  /** The fail counters of these tokens are to be reset when the account is next looked at, and it is marked. */
+  /** How many tokens were on record after the last complete readings. */
+  countTokens(): Promise<number>
+  /** Of a full resync: these serials exist. `run` rises from one resync to the next. */
+  see(run: number, serials: readonly Serial[]): Promise<void>
+  nextRun(): Promise<number>
+  /** Tokens on record that the run did not see, in pages. */
+  unseen(run: number): AsyncIterable<readonly RecordedToken[]>
+  wantReset(key: AccountKey, serials: readonly Serial[]): Promise<void>
 }
 
 /** What the guards need to know. */

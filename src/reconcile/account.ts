@@ -9,6 +9,7 @@ import { formatSerial, serialsIn } from '../core/serial-values.ts'
 import type { DesiredState, Hold, ObservedState, OurRecord } from '../core/state.ts'
 import type { Claim } from '../ports/store.ts'
 import type { Ports } from './ports.ts'
+import { readTruth } from './truth.ts'
 
 /**
  * One account, from observe to record: read what it should look like and what it does, and drive one to the other,
@@ -38,13 +39,35 @@ interface Seen {
 export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outcome> {
   const seen: Seen = { holds: [], applied: 0, lockSeenMs: claim.stood.lockSeenMs }
   let outcome: Outcome
+  const unread = await askSource(claim, ports)
   try {
     outcome = await drive(claim, ports, seen)
   } catch (thrown) {
     outcome = failed(claim, toAppError(thrown), ports, seen)
   }
+  if (unread !== null) outcome = stillUnread(claim, outcome, unread, ports)
   await ports.ledger.settle(claim, outcome, seen.holds)
   return outcome
+}
+
+/** @returns why privacyIDEA could not be read; the account is then driven to what was known before */
+async function askSource(claim: Claim, ports: Ports): Promise<AppError | null> {
+  if (!claim.isHinted || ports.truth === null) return null
+  try {
+    await readTruth(claim.key, ports.truth)
+    return null
+  } catch (thrown) {
+    return toAppError(thrown)
+  }
+}
+
+/** A hint stays until it was followed; how the account stands otherwise is told first. */
+function stillUnread(claim: Claim, outcome: Outcome, unread: AppError, ports: Ports): Outcome {
+  const retryAtMs = ports.clock.nowMs() + retryDelayMs(unread.code, claim.attempts, ports.clock.random())
+  const againAtMs = Math.min(retryAtMs, outcome.againAtMs ?? Infinity)
+  if (outcome.standing !== 'in-step') return { ...outcome, againAtMs, isUnread: true }
+  const reason = `privacyIDEA could not be asked: ${unread.message}`
+  return { ...outcome, standing: 'failed', reason, errorCode: unread.code, againAtMs, isUnread: true }
 }
 
 async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
@@ -96,6 +119,7 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
         break
       case 'foreign-unlock':
         await ports.ledger.note(directoryUnlock(claim, desired, seen.lockSeenMs, ports))
+        await wantReset(claim, desired, ports)
         desired = await ports.desired.of(claim.key, ports.clock.nowMs())
         seen.holds = desired.holds
         // What was taken away is no longer ours, so that a hold that came since locks it anew.
@@ -111,6 +135,13 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
     }
   }
   return keepsChanging(claim, ports, seen.applied)
+}
+
+/** By policy an unlock in the directory is one in privacyIDEA as well. */
+async function wantReset(claim: Claim, desired: DesiredState, ports: Ports): Promise<void> {
+  if (ports.truth === null || ports.policy.onForeignUnlock !== 'reset-token') return
+  const serials = desired.holds.flatMap((hold) => (hold.serial === null ? [] : [hold.serial]))
+  await ports.truth.truth.wantReset(claim.key, serials)
 }
 
 /** A slow directory must not cost the lease: another process would take the account over in the middle of a change. */

@@ -4,6 +4,8 @@ import type { DirectoryPort } from '../ports/directory.ts'
 import type { LedgerPort } from '../ports/ledger.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort } from '../ports/store.ts'
 
+import type { TruthPorts } from './truth.ts'
+
 /** All that the reconciling of accounts hangs on. */
 export interface Ports {
   readonly clock: Clock
@@ -11,6 +13,8 @@ export interface Ports {
   readonly desired: DesiredPort
   readonly ledger: LedgerPort
   readonly guards: GuardPort
+  /** Mode `api`; null: what the events say is all that is known. */
+  readonly truth: TruthPorts | null
   readonly inbox: InboxPort
   readonly queue: QueuePort
   readonly policy: Pick<PolicySettings, 'onForeignUnlock' | 'lockTtlMs'>

@@ -3,8 +3,9 @@ import { nothingToDo } from '../core/event.ts'
 import type { Serial } from '../core/names.ts'
 import { serialsIn } from '../core/serial-values.ts'
 import type { FoundAccount } from '../ports/directory.ts'
-import type { Resolution, WaitingEvent } from '../ports/store.ts'
+import type { NotedAccount, Resolution, WaitingEvent } from '../ports/store.ts'
 import type { Ports } from './ports.ts'
+import { accountsOfHint, type TruthPorts } from './truth.ts'
 
 /**
  * Which account does an event belong to? By its user, else by its serial: by our record first, then by who carries it
@@ -19,6 +20,9 @@ export async function resolveEvent(event: WaitingEvent, ports: Ports, giveUpAfte
   const nothing = nothingToDo(event)
   if (nothing !== null) return { kind: 'ended', event, reason: nothing }
   try {
+    if (ports.truth !== null) {
+      return { kind: 'hinted', event, accounts: await hintedAccounts(event, ports, ports.truth) }
+    }
     const found = await findAccount(event, ports)
     return {
       kind: 'resolved',
@@ -32,6 +36,22 @@ export async function resolveEvent(event: WaitingEvent, ports: Ports, giveUpAfte
   } catch (thrown) {
     return unresolved(event, toAppError(thrown), ports, giveUpAfterMs)
   }
+}
+
+/** Mode `api`: the event only says whom to ask about. A serial alone is enough, and so is a user. */
+async function hintedAccounts(event: WaitingEvent, ports: Ports, truth: TruthPorts): Promise<readonly NotedAccount[]> {
+  const { login, serial, realm } = event
+  let user: NotedAccount | null = null
+  if (login !== null) {
+    try {
+      const { key, dn } = await ports.directory.findByLogin(login, realm)
+      user = { key, dn, login, realm }
+    } catch (thrown) {
+      const error = toAppError(thrown)
+      if (serial === null || (error.code !== 'unknown-user' && error.code !== 'realm-unmapped')) throw error
+    }
+  }
+  return accountsOfHint({ serial, user }, truth)
 }
 
 async function findAccount(event: WaitingEvent, ports: Ports): Promise<FoundAccount> {

@@ -3,7 +3,7 @@ import type { Event } from '../core/event.ts'
 import { asDn, directoryOf, parseLogin, type AccountKey, type Serial } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Refused } from '../ports/intake.ts'
-import type { InboxPort, Resolution, WaitingEvent } from '../ports/store.ts'
+import type { InboxPort, NotedAccount, Resolution, WaitingEvent } from '../ports/store.ts'
 import { claimAccounts, markAccounts, type QueueOptions } from './queue.ts'
 import { eventFromRow, eventToRow, keyFromRow, toJson } from './rows.ts'
 import type { Database, NewEventRow } from './schema.ts'
@@ -12,6 +12,9 @@ import type { Writer, WriteScope } from './writer.ts'
 import { WAITING } from './literals.ts'
 
 /** Events on their way to an account. */
+
+/** Why an event ends in mode `api`. */
+const HINT = 'a hint: privacyIDEA is asked'
 
 /** What an event of a known serial no longer fails with. */
 const KNOWN_BY_SERIAL: readonly ErrorCode[] = ['unknown-serial', 'unknown-user', 'realm-unmapped']
@@ -119,6 +122,16 @@ async function settleEvents(scope: WriteScope, resolutions: readonly Resolution[
       case 'waiting':
         await postpone(scope, each)
         break
+      case 'hinted':
+        await endEvent(scope, each.event.id, HINT, nowMs)
+        for (const account of each.accounts) await noteAccount(scope, account, nowMs)
+        await markAccounts(
+          scope,
+          each.accounts.map((account) => account.key),
+          nowMs,
+          true,
+        )
+        break
       case 'resolved':
         await assign(scope, each)
         resolved.push(each)
@@ -186,11 +199,7 @@ async function wakeWaiting(scope: WriteScope, serial: Serial, nowMs: number): Pr
     .execute()
 }
 
-export async function noteAccount(
-  { hot, trx }: WriteScope,
-  account: Pick<Resolved, 'key' | 'dn' | 'login' | 'realm'>,
-  nowMs: number,
-): Promise<void> {
+export async function noteAccount({ hot, trx }: WriteScope, account: NotedAccount, nowMs: number): Promise<void> {
   const { key, dn, login, realm } = account
   await hot.noteAccount.run(trx, { key, directory: directoryOf(key), dn, login, realm, now_ms: nowMs })
 }

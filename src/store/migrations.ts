@@ -4,7 +4,7 @@ import { AppError } from '../core/error.ts'
 import type { Database, Tables } from './schema.ts'
 
 /** Forward only: a step that was released is never changed; the newest comes last. */
-const STEPS: readonly ((db: Kysely<Tables>) => Promise<void>)[] = [firstSchema]
+const STEPS: readonly ((db: Kysely<Tables>) => Promise<void>)[] = [firstSchema, sourceTables]
 
 const VERSION_KEY = 'schema'
 
@@ -46,6 +46,24 @@ async function versionOf(db: Database): Promise<number> {
 async function firstSchema(db: Kysely<Tables>): Promise<void> {
   for (const statement of FIRST_SCHEMA) await sql.raw(statement).execute(db)
 }
+
+/** What privacyIDEA's API said, beside what was done about it. */
+async function sourceTables(db: Kysely<Tables>): Promise<void> {
+  for (const statement of SOURCE_TABLES) await sql.raw(statement).execute(db)
+}
+
+const SOURCE_TABLES = [
+  `create table token (
+    serial text primary key, account_key text not null, is_locked integer not null, reset_due integer not null,
+    run bigint not null)`,
+  `create index token_by_account on token (account_key)`,
+  `create index token_locked on token (serial) where is_locked = 1`,
+  `create table lockout (account_key text primary key, until_us bigint)`,
+  `alter table account add column resolver text`,
+  `alter table account add column user_id text`,
+  `create index account_by_user on account (user_id) where user_id is not null`,
+  `alter table queue add column hinted integer not null default 0`,
+]
 
 const FIRST_SCHEMA = [
   `create table event (

@@ -166,7 +166,7 @@ export class ProcessLock {
   async whileIdle(key: AccountKey, work: () => Promise<void>): Promise<boolean> {
     const nowMs = this.#clock.nowMs()
     const lease = { lease_owner: this.owner, lease_until_ms: nowMs + IDLE_LEASE_MS }
-    const row = { account_key: key, generation: 1, due_ms: nowMs, attempts: 0, ...lease }
+    const row = { account_key: key, generation: 1, due_ms: nowMs, attempts: 0, hinted: 0, ...lease }
     const taken = await this.#writer.run(({ trx }) =>
       trx
         .insertInto('queue')

@@ -24,13 +24,17 @@ export function openQueue(db: Database, writer: Writer, clock: Clock, options: Q
   }
 }
 
-/** Marks accounts dirty: a row each, and a new generation, so that a worker in the middle of it looks again. */
+/**
+ * Marks accounts dirty: a row each, and a new generation, so that a worker in the middle of it looks again.
+ * @param isHint privacyIDEA is to be asked about them first
+ */
 export async function markAccounts(
   { hot, trx }: Pick<WriteScope, 'hot' | 'trx'>,
   keys: readonly AccountKey[],
   dueMs: number,
+  isHint = false,
 ): Promise<void> {
-  for (const key of keys) await hot.markAccount.run(trx, { key, due_ms: dueMs })
+  for (const key of keys) await hot.markAccount.run(trx, { key, due_ms: dueMs, hinted: isHint ? 1 : 0 })
 }
 
 export async function claimAccounts(
@@ -55,6 +59,7 @@ export async function claimAccounts(
       key,
       generation: Number(row.generation),
       attempts: row.attempts,
+      isHinted: row.hinted === 1,
       ours: { lock: account === undefined ? null : ownedFromRow({ ...account, key }) },
       open: change === undefined ? null : changeFromRow(change),
       stood: {

@@ -81,7 +81,8 @@ async function settleAccount(
     if (numAffectedRows === 1n) return
   } else {
     const attempts = outcome.standing === 'failed' ? claim.attempts + 1 : 0
-    await hot.postponeAccount.run(trx, { ...mine, generation, due_ms: outcome.againAtMs, attempts })
+    const hinted = outcome.isUnread === true ? 1 : 0
+    await hot.postponeAccount.run(trx, { ...mine, generation, due_ms: outcome.againAtMs, attempts, hinted })
   }
   await hot.freeAccount.run(trx, mine)
 }
@@ -114,6 +115,12 @@ async function writeStanding(
 }
 
 async function noteEvent(scope: WriteScope, event: ResolvedEvent, nowMs: number): Promise<void> {
+  await insertResolved(scope, event, nowMs)
+  await markAccounts(scope, [event.accountKey], nowMs)
+}
+
+/** An event of our own making, with its journal record. */
+export async function insertResolved(scope: WriteScope, event: ResolvedEvent, nowMs: number): Promise<void> {
   const row = resolvedToRow(event, nowMs)
   await scope.hot.insertEvent.run(scope.trx, row)
   const { kind, serial, actor, takenAtUs, source, reason } = event
@@ -123,5 +130,4 @@ async function noteEvent(scope: WriteScope, event: ResolvedEvent, nowMs: number)
     subject: event.accountKey,
     body: { id: event.id, kind, serial, actor, takenAtUs, source, reason },
   })
-  await markAccounts(scope, [event.accountKey], nowMs)
 }

@@ -6,11 +6,15 @@ import {
   parseHoldName,
   parseLogin,
   parseRealm,
+  parseResolverName,
   parseSerial,
+  parseUserId,
   splitAccountKey,
   type AccountKey,
+  type Serial,
 } from '../core/names.ts'
 import type { OwnedLock, OwnedSlot } from '../core/state.ts'
+import type { OwnerQuery } from '../ports/privacyidea.ts'
 import type { AccountRow, ChangeRow, EventRow, NewEventRow } from './schema.ts'
 
 /**
@@ -38,6 +42,23 @@ function fromJson<Shape>(text: string, where: string): Shape {
 
 export function keyFromRow(text: string): AccountKey {
   return must(splitAccountKey(text)?.key ?? null, 'an account key')
+}
+
+export function serialFromRow(text: string): Serial {
+  return must(parseSerial(text), 'a serial')
+}
+
+export function ownerFromRow(
+  row: Pick<AccountRow, 'login' | 'realm' | 'resolver' | 'user_id'>,
+  key: AccountKey,
+): OwnerQuery {
+  const where = `account ${key}`
+  return {
+    login: row.login === null ? null : must(parseLogin(row.login), where),
+    realm: row.realm === null ? null : must(parseRealm(row.realm), where),
+    resolver: row.resolver === null ? null : must(parseResolverName(row.resolver), where),
+    userId: row.user_id === null ? null : must(parseUserId(row.user_id), where),
+  }
 }
 
 export function eventFromRow(row: EventRow): Event {

@@ -10,6 +10,8 @@ export interface Tables {
   hold: HoldTable
   queue: QueueTable
   change: ChangeTable
+  token: TokenTable
+  lockout: LockoutTable
   journal: JournalTable
   meta: MetaTable
 }
@@ -50,6 +52,9 @@ export interface AccountTable {
   dn: string
   login: string | null
   realm: string | null
+  /** privacyIDEA's resolver and the user's id in it, where known. */
+  resolver: string | null
+  user_id: string | null
   /** JSON of an OwnedLock; null: not locked by us. */
   owned_lock: string | null
   /** The change whose outcome is not on record. */
@@ -81,6 +86,25 @@ export interface QueueTable {
   attempts: number
   lease_owner: string | null
   lease_until_ms: number | null
+  /** 1: what privacyIDEA says of the account's owner is to be read before it is looked at. */
+  hinted: number
+}
+
+/** What privacyIDEA's API said of a token when its owner was read last. */
+export interface TokenTable {
+  serial: string
+  account_key: string
+  is_locked: number
+  /** 1: its fail counter is to be reset. */
+  reset_due: number
+  /** The full resync that saw it last. */
+  run: number
+}
+
+/** Users that privacyIDEA keeps out, as read last. */
+export interface LockoutTable {
+  account_key: string
+  until_us: number | null
 }
 
 export type ChangeState = 'planned' | 'applied' | 'not-applied'

@@ -134,6 +134,8 @@ function accountStatements(db: Database) {
           dn: place('dn'),
           login: place('login'),
           realm: place('realm'),
+          resolver: null,
+          user_id: null,
           owned_lock: null,
           open_change: null,
           standing: 'in-step',
@@ -221,11 +223,13 @@ function queueStatements(db: Database) {
           attempts: 0,
           lease_owner: null,
           lease_until_ms: null,
+          hinted: place('hinted'),
         })
         .onConflict((conflict) =>
           conflict.column('account_key').doUpdateSet((update) => ({
             generation: update('queue.generation', '+', 1),
             due_ms: update.ref('excluded.due_ms'),
+            hinted: update.case().when('excluded.hinted', '=', 1).then(1).else(update.ref('queue.hinted')).end(),
           })),
         ),
     ),
@@ -244,7 +248,7 @@ function queueStatements(db: Database) {
             .orderBy('due_ms')
             .limit(place<number>('limit')),
         )
-        .returning(['account_key', 'generation', 'attempts']),
+        .returning(['account_key', 'generation', 'attempts', 'hinted']),
     ),
     nextAccount: prepare((place) =>
       db
@@ -266,7 +270,7 @@ function queueStatements(db: Database) {
     postponeAccount: prepare((place) =>
       db
         .updateTable('queue')
-        .set({ due_ms: place('due_ms'), attempts: place('attempts') })
+        .set({ due_ms: place('due_ms'), attempts: place('attempts'), hinted: place('hinted') })
         .where('account_key', '=', place<string>('key'))
         .where('lease_owner', '=', place<string>('owner'))
         .where('generation', '=', place<number>('generation')),

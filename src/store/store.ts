@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path'
 import { Kysely } from 'kysely'
 import type { Clock } from '../ports/clock.ts'
-import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort } from '../ports/store.ts'
+import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort, TruthPort } from '../ports/store.ts'
 import { openDesired } from './desired.ts'
 import { openInbox } from './inbox.ts'
 import { JournalArchive } from './journal-archive.ts'
@@ -17,6 +17,7 @@ import { openGuards, openSwitches, type SwitchPort } from './switches.ts'
 import { NodeSqliteDialect, openSqliteFile } from './sqlite-dialect.ts'
 import { prepareStatements } from './statements.ts'
 import { openUpkeep, type UpkeepPort } from './upkeep.ts'
+import { openTruth } from './truth.ts'
 import { Writer } from './writer.ts'
 
 /** The store, opened: every port of it, over one connection and one group-committing writer. */
@@ -46,6 +47,7 @@ export interface Store extends AsyncDisposable {
   readonly processLock: ProcessLock
   readonly archive: JournalArchive
   readonly restore: RestorePort
+  readonly truth: TruthPort
 }
 
 /** Opens the store, creates and migrates it where needed. Fails with `store-*`, `disk-full`, `file-not-permitted`. */
@@ -75,6 +77,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     processLock: new ProcessLock(db, writer, clock, owner),
     archive: new JournalArchive(db, writer, clock, join(dirname(file), 'journal-archive')),
     restore: openRestore(writer, clock),
+    truth: openTruth(db, writer, clock),
     async [Symbol.asyncDispose]() {
       await writer.close()
       await db.destroy()

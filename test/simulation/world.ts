@@ -198,6 +198,7 @@ export class World {
       desired: this.store.desired,
       ledger,
       guards: this.store.guards,
+      truth: null,
       inbox: this.store.inbox,
       queue: this.store.queue,
       policy: this.#policy,

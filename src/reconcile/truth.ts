@@ -1,0 +1,151 @@
+import { AppError, toAppError } from '../core/error.ts'
+import type { AccountKey, Serial } from '../core/names.ts'
+import type { PolicySettings } from '../core/settings.ts'
+import type { Token, UserOfSource } from '../core/token.ts'
+import { deriveEvents, tokenTruths, type Lockout, type Truth } from '../core/truth.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
+import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
+import type { KnownOwner, NotedAccount, TruthPort } from '../ports/store.ts'
+
+/**
+ * Mode `api`: reads what privacyIDEA says of an account's owner, and records what is new in it as events. Silence, an
+ * error, or an owner that cannot be told changes nothing.
+ */
+export interface TruthPorts {
+  readonly source: PrivacyIdeaPort
+  readonly truth: TruthPort
+  readonly lockouts: LockoutReader
+  readonly directory: Pick<DirectoryPort, 'findByUser'>
+  readonly clock: Clock
+  readonly policy: PolicySettings
+  newId(): string
+}
+
+/** The lockout of a user, from a list that is read at most once in a moment; `unknown` where it cannot be read. */
+export interface LockoutReader {
+  of(user: UserOfSource): Promise<Lockout | null | 'unknown'>
+}
+
+/**
+ * Asks privacyIDEA about the account's owner and records the answer. Fails with `source-*`: nothing is recorded then.
+ */
+export async function readTruth(key: AccountKey, ports: TruthPorts): Promise<void> {
+  const { source, truth, clock, policy } = ports
+  const atUs = clock.nowMs() * 1000
+  const known = await truth.knownOf(key)
+  await resetTokens(known.resetDue, ports)
+  const owned = await tokensOfOwner(known, source)
+  const listed = new Set(owned.map((token) => token.serial))
+  const missing = known.tokens.filter(({ serial }) => !listed.has(serial)).map(({ serial }) => serial)
+  const { gone, still } = await whereTheyWent(key, missing, ports)
+  const tokens = [...owned, ...still]
+  const user = userOf(tokens) ?? null
+  const reading: Truth = {
+    tokens: tokenTruths(tokens, policy),
+    gone,
+    lockout: user === null ? 'unknown' : await ports.lockouts.of(user),
+  }
+  const events = deriveEvents(key, known, reading, atUs, () => ports.newId())
+  await truth.record(key, { user, truth: reading, events })
+}
+
+/** A fail counter that is reset is read below; one that is not any more there needs no reset. */
+async function resetTokens(serials: readonly Serial[], { source }: TruthPorts): Promise<void> {
+  for (const serial of serials) {
+    try {
+      await source.resetFailCounter(serial)
+    } catch (thrown) {
+      if (toAppError(thrown).code !== 'unknown-serial') throw thrown
+    }
+  }
+}
+
+/** A user whom privacyIDEA does not know under the login that is on record has no tokens under it: nothing is known. */
+async function tokensOfOwner({ owner, tokens }: KnownOwner, source: PrivacyIdeaPort): Promise<readonly Token[]> {
+  if (owner.login === null && owner.userId === null) return []
+  try {
+    return await source.tokensOfOwner(owner)
+  } catch (thrown) {
+    const error = toAppError(thrown)
+    if (error.code !== 'unknown-user') throw error
+    // He was renamed, perhaps: then his tokens tell who he is now.
+    const serials = tokens.map(({ serial }) => serial)
+    const found = serials.length === 0 ? [] : await source.tokensBySerial(serials)
+    const renamed = found.find((token) => token.owner.kind === 'user' && token.owner.userId === owner.userId)
+    if (renamed?.owner.kind !== 'user') return []
+    return source.tokensOfOwner(renamed.owner)
+  }
+}
+
+/** Tokens that are no longer listed with their owner: deleted, unassigned, somebody else's, or nobody can tell. */
+async function whereTheyWent(
+  key: AccountKey,
+  serials: readonly Serial[],
+  ports: TruthPorts,
+): Promise<{ gone: Serial[]; still: Token[] }> {
+  const gone: Serial[] = []
+  const still: Token[] = []
+  if (serials.length === 0) return { gone, still }
+  const found = new Map((await ports.source.tokensBySerial(serials)).map((token) => [token.serial, token]))
+  for (const serial of serials) {
+    const token = found.get(serial)
+    if (token === undefined || token.owner.kind === 'none') gone.push(serial)
+    else if (token.owner.kind === 'user') {
+      const account = await accountOfUser(token.owner, ports)
+      if (account === null) gone.push(serial)
+      else if (account.key === key) still.push(token)
+      // The new owner's reading moves it: this account is marked again by that.
+      else await ports.truth.hint([account])
+    }
+  }
+  return { gone, still }
+}
+
+function userOf(tokens: readonly Token[]): UserOfSource | undefined {
+  return tokens.flatMap((token) => (token.owner.kind === 'user' ? [token.owner] : []))[0]
+}
+
+/**
+ * The account of a user: by our record, by his id where that is the directory's own, else by his login.
+ * @returns null where his realm has no directory, or the directory does not know him
+ */
+export async function accountOfUser(
+  user: UserOfSource,
+  { directory }: Pick<TruthPorts, 'directory'>,
+): Promise<NotedAccount | null> {
+  let found: FoundAccount
+  try {
+    found = await directory.findByUser(user)
+  } catch (thrown) {
+    const error = toAppError(thrown)
+    if (error.code === 'unknown-user' || error.code === 'realm-unmapped') return null
+    throw error
+  }
+  return { key: found.key, dn: found.dn, login: user.login, realm: user.realm }
+}
+
+/**
+ * The accounts that a hint is about: of the user that it names, and of the owner and the former owner of its serial.
+ * Fails with what finding them fails with; `unknown-serial` where privacyIDEA knows the token and no account of ours does.
+ */
+export async function accountsOfHint(
+  hint: { readonly serial: Serial | null; readonly user: NotedAccount | null },
+  ports: TruthPorts,
+): Promise<NotedAccount[]> {
+  const accounts = hint.user === null ? [] : [hint.user]
+  if (hint.serial === null) return accounts
+  const recorded = (await ports.truth.tokensOf([hint.serial])).get(hint.serial)
+  const [token] = await ports.source.tokensBySerial([hint.serial])
+  if (token?.owner.kind === 'user') {
+    const account = await accountOfUser(token.owner, ports)
+    if (account !== null && accounts.every(({ key }) => key !== account.key)) accounts.push(account)
+  }
+  if (token?.owner.kind === 'resolver-error' && recorded === undefined && accounts.length === 0) {
+    throw new AppError('source-resolver', `the user store of the owner of token ${hint.serial} does not answer`)
+  }
+  if (recorded !== undefined && accounts.every(({ key }) => key !== recorded.accountKey)) {
+    await ports.truth.hintKeys([recorded.accountKey])
+  }
+  return accounts
+}
