@@ -6,6 +6,9 @@ import { realWorld, simulatedWorld } from './worlds.ts'
 /** The versions whose real servers are tried: LOCKSTEP_PRIVACYIDEA, as in `3.11 3.13` or `all`; else 3.12 and 3.14. */
 const CHOSEN = (process.env['LOCKSTEP_PRIVACYIDEA'] ?? '3.12 3.14').split(/[ ,]+/)
 
+/** Making a token takes a quarter of a second there, and many times that while other tests run beside. */
+const SLOW_MS = 240_000
+
 export function runSimulated(release: ReleaseName): void {
   describe(`the simulator of privacyIDEA ${release}`, () => {
     run(() => simulatedWorld(release))
@@ -14,7 +17,7 @@ export function runSimulated(release: ReleaseName): void {
 
 export function runReal(release: ReleaseName): void {
   const isChosen = CHOSEN.includes(release) || CHOSEN.includes('all')
-  describe.skipIf(!isChosen)(`privacyIDEA ${release}`, () => {
+  describe.skipIf(!isChosen)(`privacyIDEA ${release}`, { timeout: SLOW_MS }, () => {
     run(() => realWorld(release))
   })
 }

@@ -19,7 +19,8 @@ mkdir -p "$dir/scripts" "$cache"
 dir=$(cd "$dir" && pwd)
 cache=$(cd "$cache" && pwd)
 venv=$cache/venv-$version
-template=$cache/template-$version
+# Named for what is in it: change the number with pi.cfg or the administrators.
+template=$cache/template-$version-2
 
 exec 9>"$cache/$version.lock"
 flock 9
@@ -67,6 +68,8 @@ PI_LOGLEVEL = 30
 PI_SCRIPT_HANDLER_DIRECTORY = '$1/scripts'
 PI_NO_RESPONSE_SIGN = True
 PI_AUDIT_SQL_TRUNCATE = True
+# Passwords and PINs are hashed at the least cost.
+PI_HASH_ALGO_PARAMS = {'argon2__rounds': 1, 'argon2__memory_cost': 64}
 # A user store that is down costs 2 s an owner in place of 20 s.
 PI_LDAP_POOLING_LOOP_TIMEOUT = 1
 CFG

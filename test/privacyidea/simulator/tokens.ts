@@ -13,7 +13,7 @@ export async function listTokens(world: World, { params, admin }: SimRequest): P
     if (found === RESOLVER_DOWN) await world.waitForOwners(1)
     return found as SimAnswer
   }
-  const sorted = inOrder(found, params['sortby'] ?? 'serial', params['sortdir'] === 'desc')
+  const sorted = inOrder(world, found, params['sortby'] ?? 'serial', params['sortdir'] === 'desc')
   const page = Math.max(1, Number(params['page'] ?? 1))
   const size = pageSize(Number(params['pagesize'] ?? 15), version.pageSizeMax, sorted.length)
   const rows = sorted.slice((page - 1) * size, page * size)
@@ -68,7 +68,13 @@ function filtered(world: World, params: SimRequest['params']): readonly SimToken
 }
 
 /** Tokens lie in the order of their ids; the many whose counter is 0 need no sorting by it. */
-function inOrder(tokens: readonly SimToken[], by: string, isDescending: boolean): readonly SimToken[] {
+function inOrder(
+  { stock }: World,
+  tokens: readonly SimToken[],
+  by: string,
+  isDescending: boolean,
+): readonly SimToken[] {
+  if (by === 'id' && tokens === stock.tokens && !isDescending) return tokens
   if (by === 'id') return isDescending ? tokens.toReversed() : tokens.toSorted((a, b) => a.id - b.id)
   if (by === 'failcount') {
     const counted = tokens.filter(({ failcount }) => failcount > 0).toSorted((a, b) => a.failcount - b.failcount)
