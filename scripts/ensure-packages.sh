@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes sure that what the tests and the demo use is there: slapd with its modules, ldapmodify, openssl.
+# Makes sure that what the tests and the demo use is there: slapd with its modules, ldapmodify, openssl, and Python with
+# venv, which privacyIDEA is installed with.
 # As root it installs what is missing; else it says the line and exits 69. Never starts a system service.
 set -u
 packages=
@@ -7,6 +8,8 @@ have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/usr/
 have slapd && [ -e /usr/lib/ldap/ppolicy.so ] || packages="$packages slapd"
 have ldapmodify && have ldapwhoami || packages="$packages ldap-utils"
 have openssl || packages="$packages openssl"
+python3 -c 'import venv, ensurepip' 2>/dev/null || packages="$packages python3 python3-venv"
+have flock || packages="$packages util-linux"
 [ -n "$packages" ] || exit 0
 
 line="apt-get install -y --no-install-recommends$packages"

@@ -41,7 +41,7 @@ export class TokenListProof {
   async #once(): Promise<void> {
     const known = this.#knownToken
     const filter = known === null ? {} : { serial: known }
-    const { tokens } = await listTokens(this.#client, { ...filter, page: 1, pagesize: 1 })
+    const { tokens } = await listTokens(this.#client, { ...filter, sortby: 'id', page: 1, pagesize: 1 })
     if (tokens.length > 0) return
     const { rights } = await this.#client.login()
     const where = this.#client.where('GET', '/token/')

@@ -44,7 +44,7 @@ export async function* walkTokens(client: Client, pageSize: number): AsyncGenera
 
 /** An owner whose user store does not answer costs up to 20 s: one is asked for before a whole page of them. */
 async function probeOwners(client: Client): Promise<void> {
-  const { tokens } = await listTokens(client, { assigned: 'true', page: 1, pagesize: 1 })
+  const { tokens } = await listTokens(client, { assigned: 'true', sortby: 'id', page: 1, pagesize: 1 })
   stopAtResolverError(client, tokens)
 }
 

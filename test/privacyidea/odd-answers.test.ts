@@ -55,7 +55,7 @@ async function walked(port: PrivacyIdeaPort): Promise<number[]> {
 
 /** True for the request of a page of the run itself. */
 function isPage(request: Received, page: number): boolean {
-  return request.query.get('sortby') === 'id' && request.query.get('page') === String(page)
+  return request.query.get('sortdir') === 'asc' && request.query.get('page') === String(page)
 }
 
 describe('a run over all tokens', () => {
@@ -69,7 +69,7 @@ describe('a run over all tokens', () => {
     await using server = await serverWith(rowsTo(35))
     await using port = open(server)
     for await (const _ of port.walkTokens()) break
-    expect(server.received.filter(({ query }) => query.get('sortby') === 'id')).toHaveLength(1)
+    expect(server.received.filter(({ query }) => query.get('sortdir') === 'asc')).toHaveLength(1)
   })
 
   test('sees tokens that were made meanwhile', async () => {

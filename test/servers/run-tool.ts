@@ -12,12 +12,18 @@ const TOOL_TIMEOUT_MS = 30_000
 export async function runTool(
   program: string,
   args: readonly string[],
-  options: { input?: string; cwd?: string; missing?: string; env?: Readonly<Record<string, string>> } = {},
+  options: {
+    input?: string
+    cwd?: string
+    missing?: string
+    env?: Readonly<Record<string, string>>
+    timeoutMs?: number
+  } = {},
 ): Promise<ToolResult> {
   const child = spawn(program, args, {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
-    timeout: TOOL_TIMEOUT_MS,
+    timeout: options.timeoutMs ?? TOOL_TIMEOUT_MS,
     killSignal: 'SIGKILL',
   })
   const stdout: Buffer[] = []
