@@ -9,6 +9,7 @@ import * as init from './commands/init.ts'
 import * as journal from './commands/journal.ts'
 import * as lock from './commands/lock.ts'
 import * as pause from './commands/pause.ts'
+import * as privacyidea from './commands/privacyidea.ts'
 import * as rebuild from './commands/rebuild.ts'
 import * as retry from './commands/retry.ts'
 import * as serve from './commands/serve.ts'
@@ -24,6 +25,7 @@ export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
   check.register,
   doctor.register,
   shims.register,
+  privacyidea.register,
   serve.register,
   drain.register,
   healthcheck.register,

@@ -245,6 +245,7 @@ async function nextSteps(request: ShimsRequest, ids: Ids, folders: readonly Fold
 }
 
 const BINDINGS: readonly string[] = [
+  'Bind them: lockstep privacyidea setup --via script. Or by hand:',
   'In privacyIDEA bind, with position post and the options serial, user, realm, logged_in_user and logged_in_role:',
   '  lockstep-register    token_init, token_assign',
   '  lockstep-lock        validate_check, with the condition token_locked = True',

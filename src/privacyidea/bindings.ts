@@ -162,22 +162,21 @@ function differencesOf(standing: Binding, wanted: Binding): readonly Difference[
   const compare = (what: string, stands: string, should: string): void => {
     if (stands !== should) found.push(differenceOf(what, stands, should))
   }
+  type Values = Readonly<Record<string, string>>
+  const compareValues = (what: string, stands: Values, should: Values): void => {
+    const names = new Set([...Object.keys(stands), ...Object.keys(should)])
+    for (const name of [...names].toSorted()) compare(`${what} ${name}`, valueIn(stands, name), valueIn(should, name))
+  }
   compare('events', standing.events.toSorted().join(', '), wanted.events.toSorted().join(', '))
   compare('handler module', standing.module, wanted.module)
   compare('action', standing.action, wanted.action)
   compare('position', standing.position, wanted.position)
   compare('ordering', String(standing.ordering), String(wanted.ordering))
   compare('active', yesNo(standing.isActive), yesNo(wanted.isActive))
-  for (const part of ['conditions', 'options'] as const) {
-    const names = new Set([...Object.keys(standing[part]), ...Object.keys(wanted[part])])
-    for (const name of [...names].toSorted()) {
-      compare(
-        `${part === 'options' ? 'option' : 'condition'} ${name}`,
-        valueIn(standing[part], name),
-        valueIn(wanted[part], name),
-      )
-    }
-  }
+  compareValues('condition', standing.conditions, wanted.conditions)
+  // Of another kind of handler every option differs: where it calls says enough.
+  if (standing.module === wanted.module) compareValues('option', standing.options, wanted.options)
+  else compare('option URL', valueIn(standing.options, 'URL'), valueIn(wanted.options, 'URL'))
   return found
 }
 
