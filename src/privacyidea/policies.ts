@@ -111,9 +111,11 @@ function isEqual(a: readonly string[], b: readonly string[]): boolean {
 }
 
 /** @param version as the server gives it: `3.12.3`, `3.14`, `3.14dev1`; what is no number counts as the newest */
-export function isAtLeast(version: string, major: number, minor: number): boolean {
-  const match = /^(\d+)\.(\d+)/.exec(version)
+export function isAtLeast(version: string, major: number, minor: number, patch = 0): boolean {
+  const match = /^(\d+)\.(\d+)(?:\.(\d+))?/.exec(version)
   if (match === null) return true
-  const found = [Number(match[1]), Number(match[2])] as const
-  return found[0] > major || (found[0] === major && found[1] >= minor)
+  const found = [Number(match[1]), Number(match[2]), Number(match[3] ?? 0)]
+  const wanted = [major, minor, patch]
+  const differs = found.findIndex((each, index) => each !== wanted[index])
+  return differs === -1 || (found[differs] ?? 0) > (wanted[differs] ?? 0)
 }

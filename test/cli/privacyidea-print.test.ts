@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parseConfig } from '../../src/config/load.ts'
 import { hookUrlOf } from '../../src/daemon/hook-url.ts'
+import { lockAttributesIn } from '../../src/privacyidea/surroundings.ts'
 import { makeTempDir } from '../servers/temp-dir.ts'
 import { runCli, type CliResult } from './run-cli.ts'
 
@@ -72,4 +73,14 @@ test.each([
   const url = (): string => hookUrlOf(settings.intake.http, address, () => SECRET)
   if (expected === null) expect(url).toThrow('--hook-url is missing')
   else expect(url()).toBe(`${expected}/hooks/privacyidea/a/secret%20of%20the%20hook`)
+})
+
+test.each([
+  ['(uid=*)(objectClass=inetOrgPerson)', []],
+  ['(&(uid=*)(!(pwdAccountLockedTime=*)))', ['pwdAccountLockedTime']],
+  ['(&(uid=*)(!( PWDACCOUNTLOCKEDTIME >=0)))', ['pwdAccountLockedTime']],
+  ['(&(loginShell=/bin/bash)(pwdAccountLockedTimeX=1))', ['loginShell']],
+  ['(userAccountControl:1.2.840.113556.1.4.803:=2)', ['userAccountControl']],
+])('the search filter %s loses what is locked by %j', (filter, attributes) => {
+  expect(lockAttributesIn(filter, ['pwdAccountLockedTime', 'loginShell', 'userAccountControl'])).toEqual(attributes)
 })

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import {
   diffPolicies,
+  isAtLeast,
   othersPolicy,
   policyRemovals,
   policyRequestOf,
@@ -67,4 +68,16 @@ it('a policy that stands as wanted stays; one that was changed or switched off i
   expect(kinds({ ...stands, isActive: false })).toEqual(['update'])
   expect(kinds({ ...stands, actions: ['tokenlist'] })).toEqual(['update'])
   expect(kinds({ ...stands, admins: ['*'] })).toEqual(['update'])
+})
+
+it.each([
+  ['3.12.0', false],
+  ['3.12', false],
+  ['3.12.1', true],
+  ['3.13', true],
+  ['3.11.9', false],
+  ['4.0', true],
+  ['unknown', true],
+])('%s is 3.12.1 or newer: %j', (version, expected) => {
+  expect(isAtLeast(version, 3, 12, 1)).toBe(expected)
 })
