@@ -11,6 +11,7 @@ import * as lock from './commands/lock.ts'
 import * as pause from './commands/pause.ts'
 import * as privacyidea from './commands/privacyidea.ts'
 import * as rebuild from './commands/rebuild.ts'
+import * as rehearse from './commands/rehearse.ts'
 import * as retry from './commands/retry.ts'
 import * as serve from './commands/serve.ts'
 import * as shims from './commands/shims.ts'
@@ -26,6 +27,7 @@ export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
   doctor.register,
   shims.register,
   privacyidea.register,
+  rehearse.register,
   serve.register,
   drain.register,
   healthcheck.register,

@@ -5,14 +5,14 @@ import type { Login, Realm, Serial } from './names.ts'
  * Replays privacyIDEA's audit log: which accounts would have been locked, from when to when. Rows are taken one by one
  * in the order of their time; what is kept is a counter a token and the locks found.
  *
- * What a row tells was measured on 3.12.3 and 3.14. A failed attempt names its serial only where the PIN belongs to one
+ * What a row tells was measured on 3.11.4, 3.12.3 and 3.14. A failed attempt names its serial only where the PIN belongs to one
  * token; it never tells the fail counter. So failures are counted here as privacyIDEA counts them, and the text
  * `Failcounter exceeded` proves a full counter wherever the count came out too low.
  *
  * | row | what it does to the counters |
  * | --- | --- |
  * | `wrong otp value`, `wrong otp pin` | one more on the serial, without one on every token of the user |
- * | the same on a serial that is full | it was not: its clear timeout had emptied it (it counts 1), or its limit is higher |
+ * | the same on a serial that is full | from 3.12.1: it was not; its clear timeout had emptied it (it counts 1), or its limit is higher |
  * | `Failcounter exceeded` | full |
  * | an accepted attempt with a serial; `/token/reset`, `/token/assign`, `/token/init` | 0 |
  * | `/token/set` with `max_failcount=N` | N is the limit from here on |
@@ -57,6 +57,8 @@ export interface RehearsedLock {
 
 export interface RehearsalOptions {
   readonly lockWhen: 'any-token-locked' | 'all-tokens-locked'
+  /** An attempt on a full token is told as such (from 3.12.1); before, it looks like any other failure. */
+  readonly tellsFull: boolean
   /** The limit of a token that is not known any more. */
   readonly failuresMaxDefault: number
   /** Locks at most; more fail with `limit-exceeded`. */
@@ -97,6 +99,8 @@ type Step = 'failure' | 'full' | 'empty' | 'limit' | 'enrol' | 'leave'
 const ATTEMPT = /^(?:GET|POST) \/(?:validate\/(?:check|samlcheck|radiuscheck)|auth)$/
 const FULL = /failcounter exceeded/i
 const FAILURE = /wrong otp (?:value|pin)|did not match the challenge/i
+/** Up to 3.11 the column is cut before the reason; a serial is there only where a token was tried. */
+const CUT = /loginmode=privacyIDEA/
 const LIMIT = /\bmax_failcount=(\d{1,9})\b/
 
 /** What a row does to the counters, or null when it does nothing. */
@@ -104,7 +108,7 @@ export function stepOf(row: AuditRow): Step | null {
   if (ATTEMPT.test(row.action)) {
     if (FULL.test(row.info)) return 'full'
     if (row.isSuccess) return row.serials.length > 0 && row.authentication !== 'CHALLENGE' ? 'empty' : null
-    return FAILURE.test(row.info) ? 'failure' : null
+    return FAILURE.test(row.info) || (row.serials.length > 0 && CUT.test(row.info)) ? 'failure' : null
   }
   if (!row.isSuccess) return null
   if (row.action === 'POST /token/reset') return 'empty'
@@ -191,6 +195,7 @@ function fail(tokens: readonly Token[], named: Owner | null, options: RehearsalO
   if (hit.length === 0) return named === null ? [] : failUnnamed(named, options)
   const full = hit.filter(isFull)
   for (const token of hit) if (!isFull(token)) token.failures += 1
+  if (!options.tellsFull) return []
   // Without a serial, the failure is that of a token which is not full, as long as there is one.
   if (tokens.length === 0 && full.length < hit.length) return []
   const over = new Set<Owner>()
@@ -209,6 +214,10 @@ function fail(tokens: readonly Token[], named: Owner | null, options: RehearsalO
 }
 
 function failUnnamed(owner: Owner, options: RehearsalOptions): readonly Owner[] {
+  if (!options.tellsFull) {
+    owner.unnamed += 1
+    return []
+  }
   if (owner.isSaidFull) {
     owner.isSaidFull = false
     owner.unnamed = 1

@@ -5,7 +5,13 @@ import { newRehearsal, type AuditRow, type KnownToken, type RehearsedLock } from
 import { adviseBreaker, histogram, lockedAtOnce, peak, peaks } from '../../src/core/rehearsal-report.ts'
 import { serialOf } from './arbitrary.ts'
 
-const OPTIONS = { lockWhen: 'any-token-locked', failuresMaxDefault: 10, locksMax: 1000, trackedMax: 1000 } as const
+const OPTIONS = {
+  lockWhen: 'any-token-locked',
+  tellsFull: true,
+  failuresMaxDefault: 10,
+  locksMax: 1000,
+  trackedMax: 1000,
+} as const
 const REALM = parseRealm('r1')
 
 interface Said {
@@ -208,6 +214,16 @@ describe('when an account would have been locked', () => {
     const both = BOTH.map((each) => ({ ...each, isFull: true }))
     expect(shown(replay(log, both))).toEqual(['alice 3-'])
     expect(shown(replay(log, both, { lockWhen: 'all-tokens-locked' } as object))).toEqual(['alice 6-'])
+  })
+
+  test('before 3.12.1 a full token fails like any other: the lock goes on', () => {
+    const log = new Log().wrongOtp({ serial: 'A1', login: 'alice' }, 4).wrongPin('alice').wrongPin('zoe', 12)
+    for (let count = 0; count < 3; count += 1) {
+      log.add('POST /auth', false, '|loginmode=privacyIDEA,Authentication failure. Wro', { serial: 'B1', login: 'bob' })
+    }
+    const known = [{ ...ALICE, isFull: true }, token('B1', 'bob', 3, true)]
+    const locks = replay(log, known, { tellsFull: false } as object)
+    expect(shown(locks)).toEqual(['alice 3-', 'zoe 15-', 'bob 20-'])
   })
 
   test('more users than memory is meant for are refused, with what to do', () => {
