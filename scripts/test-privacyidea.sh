@@ -1,6 +1,7 @@
 #!/bin/sh
-# `npm run test:privacyidea -- 3.12`: the tests of the API against the simulator and against these real versions (3.11, 3.12,
-# 3.13, 3.14, or all; several may be named). A version is installed from the package index the first time.
+# `npm run test:privacyidea -- 3.12`: the tests of the API against the simulator and against these real versions, and those of
+# set-up, doctor and rehearsal against the real ones (3.11, 3.12, 3.13, 3.14, or all; several may be named). A version is
+# installed from the package index the first time.
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/ensure-packages.sh
@@ -15,4 +16,4 @@ for version; do
 done
 LOCKSTEP_PRIVACYIDEA=${*:-all}
 export LOCKSTEP_PRIVACYIDEA
-exec node_modules/.bin/vitest run test/privacyidea
+exec node_modules/.bin/vitest run test/privacyidea test/e2e/privacyidea-3

@@ -9,8 +9,10 @@ import * as init from './commands/init.ts'
 import * as journal from './commands/journal.ts'
 import * as lock from './commands/lock.ts'
 import * as pause from './commands/pause.ts'
+import * as privacyidea from './commands/privacyidea.ts'
 import * as rebuild from './commands/rebuild.ts'
 import * as resync from './commands/resync.ts'
+import * as rehearse from './commands/rehearse.ts'
 import * as retry from './commands/retry.ts'
 import * as serve from './commands/serve.ts'
 import * as shims from './commands/shims.ts'
@@ -25,6 +27,8 @@ export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
   check.register,
   doctor.register,
   shims.register,
+  privacyidea.register,
+  rehearse.register,
   serve.register,
   drain.register,
   healthcheck.register,

@@ -1,6 +1,8 @@
+import { secretReader } from '../config/secret.ts'
 import type { Settings } from '../core/settings.ts'
 import { directoryFindings } from './doctor-directory.ts'
 import { machineFindings } from './doctor-machine.ts'
+import { privacyIdeaFindings, type SourceDiagnosis } from './doctor-privacyidea.ts'
 import type { Finding } from './finding.ts'
 
 export interface DiagnosisOptions {
@@ -10,6 +12,8 @@ export interface DiagnosisOptions {
   readonly probeRealm: string | null
   /** The test account's own password, to see a bind refused. */
   readonly probePassword: string | null
+  /** How to look at privacyIDEA, where the configuration has it. */
+  readonly source?: Omit<SourceDiagnosis, 'readSecret'> | undefined
   /** For people: what is looked at now. */
   readonly onStep: (text: string) => void
 }
@@ -19,6 +23,9 @@ export async function diagnose(settings: Settings, options: DiagnosisOptions): P
   options.onStep('looking at this machine')
   const facts = { env: options.env, nowMs: Date.now(), nodeVersion: process.version }
   const findings: Finding[] = [...machineFindings(settings, facts)]
+  options.onStep('looking at privacyIDEA')
+  const how = { admin: null, scriptsDir: null, ...options.source, readSecret: secretReader(options.env) }
+  findings.push(...(await privacyIdeaFindings(settings, how)))
   const { probeLogin: login, probeRealm: realm, probePassword: password } = options
   const probed = login === null ? null : probedDirectory(settings, realm)
   for (const directory of settings.directories) {

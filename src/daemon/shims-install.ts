@@ -70,6 +70,29 @@ export async function installShims(request: ShimsRequest): Promise<ShimsInstalle
   return { dir, scripts, spool, folders, nextSteps: await nextSteps(request, ids, folders) }
 }
 
+export interface ShimState {
+  readonly name: string
+  readonly state: 'good' | 'missing' | 'not-executable' | 'different'
+}
+
+/** What stands in a script directory, against what `installShims` would write. Changes nothing. Fails with `file-not-permitted`, `file-io`. */
+export async function lookAtShims(dir: string, spool: string): Promise<readonly ShimState[]> {
+  const wanted = await scriptFor(spool)
+  return Promise.all(TOKEN_EVENT_KINDS.map((kind) => lookAtShim(dir, `lockstep-${kind}`, wanted)))
+}
+
+async function lookAtShim(dir: string, name: string, wanted: string): Promise<ShimState> {
+  try {
+    const path = join(dir, name)
+    const { mode } = await stat(path)
+    if ((await readFile(path, 'utf8')) !== wanted) return { name, state: 'different' }
+    return { name, state: (mode & 0o555) === 0o555 ? 'good' : 'not-executable' }
+  } catch (thrown) {
+    if (errorCode(thrown) === 'ENOENT') return { name, state: 'missing' }
+    throw fileError(thrown, `look at ${join(dir, name)}`)
+  }
+}
+
 function checkPath(spool: string): void {
   // eslint-disable-next-line no-control-regex -- control characters are what it refuses
   if (isAbsolute(spool) && !/[\u0000-\u001f\u007f]/.test(spool)) return
@@ -245,6 +268,7 @@ async function nextSteps(request: ShimsRequest, ids: Ids, folders: readonly Fold
 }
 
 const BINDINGS: readonly string[] = [
+  'Bind them: lockstep privacyidea setup --via script. Or by hand:',
   'In privacyIDEA bind, with position post and the options serial, user, realm, logged_in_user and logged_in_role:',
   '  lockstep-register    token_init, token_assign',
   '  lockstep-lock        validate_check, with the condition token_locked = True',

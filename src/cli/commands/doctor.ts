@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { DiagnosisOptions } from '../../daemon/doctor.ts'
 import type { Finding } from '../../daemon/finding.ts'
 import { EXIT, exitOf } from '../exit.ts'
 import type { CliIo } from '../io.ts'
@@ -7,26 +8,43 @@ import { loadSettings } from '../settings.ts'
 
 const PROBE_PASSWORD = 'LOCKSTEP_PROBE_PASSWORD'
 
+interface DoctorOptions {
+  readonly probe?: string
+  readonly realm?: string
+  readonly privacyideaAdmin?: string
+  readonly passwordFile?: string
+  readonly scriptsDir?: string
+  readonly json?: boolean
+}
+
 export function register(program: Command, io: CliIo): void {
   program
     .command('doctor')
     .description('try everything that a lock will need, before the first one')
     .option('--probe <login>', 'a test account: its lock and serial are set and taken back')
     .option('--realm <realm>', 'realm of the test account, where there are several directories')
+    .option(
+      '--privacyidea-admin <name>',
+      'an administrator who may see event handlers and resolvers, for this one time',
+    )
+    .option('--password-file <file>', 'file that holds his password (else LOCKSTEP_SETUP_PASSWORD, else asked for)')
+    .option('--scripts-dir <dir>', "privacyIDEA's script directory, where it is on this machine")
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
       `\nWith the test account's password in ${PROBE_PASSWORD} it also tries whether a bind is refused while locked.`,
     )
-    .action(async (options: { probe?: string; realm?: string; json?: boolean }, command: Command) => {
+    .action(async (options: DoctorOptions, command: Command) => {
       const { diagnose } = await import('../../daemon/doctor.ts')
       const settings = await loadSettings(command, io)
+      const source = await sourceOptions(options, io)
       const findings = await look(io, (step) =>
         diagnose(settings, {
           env: io.env,
           probeLogin: options.probe ?? null,
           probeRealm: options.realm ?? null,
           probePassword: io.env[PROBE_PASSWORD] || null,
+          source,
           onStep: step,
         }),
       )
@@ -34,6 +52,17 @@ export function register(program: Command, io: CliIo): void {
       if (options.json === true) printJson(io, { ok: io.exitCode === EXIT.ok, findings })
       else printFindings(io, findings)
     })
+}
+
+async function sourceOptions(options: DoctorOptions, io: CliIo): Promise<DiagnosisOptions['source']> {
+  const { default: path } = await import('node:path')
+  const { privacyideaAdmin: user, scriptsDir: dir } = options
+  const scriptsDir = dir === undefined ? null : path.resolve(io.cwd, dir)
+  if (user === undefined) return { admin: null, scriptsDir }
+  const { adminPassword } = await import('../admin-login.ts')
+  const { openPrompt } = await import('../prompt.ts')
+  using prompt = openPrompt(io)
+  return { admin: { user, password: await adminPassword(options.passwordFile, prompt, io) }, scriptsDir }
 }
 
 async function look(

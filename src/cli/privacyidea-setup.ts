@@ -1,0 +1,171 @@
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { secretReader } from '../config/secret.ts'
+import { AppError } from '../core/error.ts'
+import type { Settings, SourceSettings } from '../core/settings.ts'
+import { hookUrlOf } from '../daemon/hook-url.ts'
+import { openSetup, type SetupRequest } from '../daemon/privacyidea-setup.ts'
+import { callsByHand } from '../daemon/setup-by-hand.ts'
+import { ADMIN_PASSWORD, adminPassword } from './admin-login.ts'
+import type { CliIo } from './io.ts'
+import { note, printJson } from './output.ts'
+import { openPrompt, type Prompt } from './prompt.ts'
+import { loadSettings } from './settings.ts'
+import { printDone, printPlan, setupJson } from './setup-output.ts'
+
+/** `lockstep privacyidea setup`: from flags and answers to a plan, a look at it, and the change. */
+export interface SetupOptions {
+  readonly via: string
+  readonly dryRun?: boolean
+  readonly yes?: boolean
+  readonly user?: string
+  readonly passwordFile?: string
+  readonly adminRealm?: string
+  readonly url?: string
+  readonly ca?: string
+  readonly scriptsDir?: string
+  readonly group?: string
+  readonly hookUrl?: string
+  readonly policies?: boolean
+  readonly account?: string
+  readonly setupAccount?: string
+  readonly keepAdmins?: boolean
+  readonly remove?: boolean
+  readonly print?: boolean
+  readonly for: string
+  readonly json?: boolean
+}
+
+const USUAL_ACCOUNT = 'lockstep'
+/** For a server that the configuration does not name: the defaults of the section `privacyidea`. */
+const CONNECT_TIMEOUT_MS = 5_000
+const TIMEOUT_MS = 30_000
+
+export async function runSetup(options: SetupOptions, command: Command, io: CliIo): Promise<void> {
+  const via = viaOf(options)
+  const settings = await loadSettings(command, io)
+  if (options.print === true) return printCalls(options, via, settings, io)
+  using prompt = openPrompt(io)
+  const request = await requestFrom(options, via, settings, prompt, io)
+  await using setup = openSetup(request)
+  const plan = await setup.plan()
+  const isJson = options.json === true
+  if (!isJson) printPlan(io, request, plan)
+  const goesOn = options.dryRun !== true && (!plan.isInStep || request.shims !== null)
+  if (goesOn && options.yes !== true) await confirm(prompt)
+  const done = goesOn ? await setup.apply(plan) : { shims: null }
+  if (isJson) printJson(io, setupJson(request, plan, { isMade: goesOn, shims: done.shims }))
+  else printDone(io, request, plan, { isMade: goesOn, shims: done.shims })
+}
+
+function viaOf(options: SetupOptions): 'script' | 'webhook' {
+  const { via } = options
+  if (via === 'script' || via === 'webhook') {
+    if (options.scriptsDir !== undefined && (via === 'webhook' || options.remove === true)) {
+      throw new AppError('usage', '--scripts-dir belongs to setting up by --via script')
+    }
+    return via
+  }
+  throw new AppError('usage', `--via ${via}: expected script or webhook`)
+}
+
+async function requestFrom(
+  options: SetupOptions,
+  via: 'script' | 'webhook',
+  settings: Settings,
+  prompt: Prompt | null,
+  io: CliIo,
+): Promise<SetupRequest> {
+  const to = options.remove === true ? 'nothing' : via
+  const hookUrl = to === 'webhook' ? hookUrlOf(settings.intake.http, options.hookUrl ?? null, secretReader(io.env)) : ''
+  const { url, caFile } = serverFrom(options, settings, io)
+  const user = options.user ?? (await needed(prompt, '--user', 'Administrator of privacyIDEA, for this one time'))
+  const password = await adminPassword(options.passwordFile, prompt, io)
+  const source: SourceSettings = {
+    url,
+    login: { kind: 'password', user, realm: options.adminRealm ?? null, password: { env: ADMIN_PASSWORD } },
+    caFile,
+    connectTimeoutMs: settings.privacyidea?.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    timeoutMs: Math.max(settings.privacyidea?.timeoutMs ?? 0, TIMEOUT_MS),
+    connectionsMax: 1,
+    pageSize: settings.privacyidea?.pageSize ?? 100,
+    knownToken: null,
+  }
+  const { scriptsDir, group = null } = options
+  const { account, setUpAccount, rights } = accountsOf(options, settings)
+  return {
+    source,
+    readSecret: () => password,
+    user,
+    to,
+    hookUrl,
+    shims: scriptsDir === undefined ? null : { dir: resolve(io.cwd, scriptsDir), spool: settings.intake.spool, group },
+    policies:
+      options.policies === true
+        ? { runTimeAccount: account, setUpAccount, ...rights, keepsOthers: options.keepAdmins === true }
+        : null,
+    account,
+    rights,
+  }
+}
+
+interface Accounts {
+  readonly account: string
+  readonly setUpAccount: string | null
+  readonly rights: SetupRequest['rights']
+}
+
+function accountsOf(options: SetupOptions, settings: Settings): Accounts {
+  const login = settings.privacyidea?.login
+  const account = options.account ?? (login?.kind === 'password' ? login.user : USUAL_ACCOUNT)
+  for (const name of [account, options.setupAccount ?? '']) {
+    // Both mean several accounts in a policy.
+    if (!/[*,\n]/.test(name) && !/^[-!]/.test(name)) continue
+    throw new AppError('usage', `${name} is no name of one account`)
+  }
+  const resetsTokens = settings.policy.onForeignUnlock === 'reset-token'
+  return { account, setUpAccount: options.setupAccount ?? null, rights: { resetsTokens, mirrorsLocks: false } }
+}
+
+function serverFrom(options: SetupOptions, settings: Settings, io: CliIo): { url: string; caFile: string | null } {
+  const caFile = options.ca === undefined ? (settings.privacyidea?.caFile ?? null) : resolve(io.cwd, options.ca)
+  if (options.url === undefined) {
+    if (settings.privacyidea !== null) return { url: settings.privacyidea.url, caFile }
+    throw new AppError('usage', 'which privacyIDEA? The configuration has no section privacyidea', {
+      hint: 'Give --url https://pi.example.org.',
+    })
+  }
+  const url = URL.canParse(options.url) ? new URL(options.url) : null
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.search !== '') {
+    throw new AppError('usage', '--url is no address such as https://pi.example.org')
+  }
+  return { url: options.url.replace(/\/+$/, ''), caFile }
+}
+
+async function needed(prompt: Prompt | null, flag: string, question: string): Promise<string> {
+  if (prompt !== null) return prompt.ask(question, 'admin')
+  throw new AppError('usage', `${flag} is missing, and there is no terminal to ask at`, {
+    hint: `Give --user, and --password-file or ${ADMIN_PASSWORD}.`,
+  })
+}
+
+async function confirm(prompt: Prompt | null): Promise<void> {
+  if (prompt === null) {
+    throw new AppError('usage', 'nothing was changed: there is no terminal to ask at', {
+      hint: 'Give --yes to make these changes, or --dry-run to see them only.',
+    })
+  }
+  const answer = await prompt.ask('Make these changes? yes or no', 'no')
+  if (!/^y(es)?$/i.test(answer)) throw new AppError('usage', 'nothing was changed')
+}
+
+function printCalls(options: SetupOptions, via: 'script' | 'webhook', settings: Settings, io: CliIo): void {
+  const hookUrl =
+    via === 'webhook' ? hookUrlOf(settings.intake.http, options.hookUrl ?? null, secretReader(io.env)) : ''
+  const { account, setUpAccount, rights } = accountsOf(options, settings)
+  const version = options.for
+  if (!/^\d+\.\d+/.test(version)) throw new AppError('usage', `--for ${version}: expected a version such as 3.12`)
+  printJson(io, callsByHand(via, hookUrl, { runTimeAccount: account, setUpAccount, version, ...rights }))
+  if (via === 'webhook') note(io, "… in option.URL is the webhook's secret: intake.http.hookSecretFile holds it.")
+  note(io, 'The first admin policy of a server takes every right from all administrators that it does not name.')
+}

@@ -1,0 +1,35 @@
+import { RATE_WINDOWS, type Peak } from '../core/rehearsal-report.ts'
+import type { RehearsalReport } from '../daemon/rehearse.ts'
+
+/** The report for scripts. Times are privacyIDEA's local time without a zone, as its audit log has them. */
+export function rehearsalJson(report: RehearsalReport): object {
+  const { locks, rates, breaker, zoneMs } = report
+  const peak = ({ count, fromMs }: Peak): object => ({ count, from: fromMs === null ? null : local(fromMs) })
+  return {
+    version: report.version,
+    since: local(report.sinceMs),
+    until: local(report.untilMs),
+    utcOffsetMinutes: zoneMs === null ? null : zoneMs / 60_000,
+    rows: report.rows,
+    locks: locks.map(({ fromMs, toMs, isConfirmed, ...lock }) => ({
+      ...lock,
+      from: local(fromMs),
+      to: toMs === null ? null : local(toMs),
+      seconds: toMs === null ? null : (toMs - fromMs) / 1000,
+      confirmed: isConfirmed,
+    })),
+    rates: Object.fromEntries(RATE_WINDOWS.map(({ name }) => [name, peak(rates[name])])),
+    lockedAtOnce: peak(report.lockedAtOnce),
+    breaker: {
+      maxLocks: breaker.locksMax,
+      per: `${breaker.perMs / 60_000}m`,
+      usualMax: breaker.usualMax,
+      stopped: breaker.daysStopped.map(({ dayMs, count }) => ({ day: local(dayMs).slice(0, 10), count })),
+    },
+    cannotTell: report.caveats,
+  }
+}
+
+function local(ms: number): string {
+  return new Date(ms).toISOString().replace(/Z$/, '')
+}
