@@ -43,8 +43,8 @@ import {
 export type Planned =
   | { readonly kind: 'in-step' }
   | { readonly kind: 'change'; readonly change: ChangeDraft }
-  /** The waiting files no longer fit: other holds, another name, or less of the lock is left; null: nothing of it. */
-  | { readonly kind: 'relabel'; readonly lock: OwnedLock | null; readonly reason: string }
+  /** The waiting files no longer fit the holds, or the account was renamed. */
+  | { readonly kind: 'relabel'; readonly lock: OwnedLock; readonly reason: string }
   | { readonly kind: 'conflict'; readonly reason: string }
   | { readonly kind: 'foreign-lock'; readonly reason: string; readonly untilUs: number | null }
   | { readonly kind: 'not-effective'; readonly reason: string }
@@ -78,24 +78,16 @@ function planUnowned(desired: DesiredState, observed: ObservedState): Planned {
 function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedLock, options: PlanOptions): Planned {
   const slots = rebased(owned.slots, owned.dn, observed)
   const remaining = slots.filter((slot) => standingOf(slot, observed) !== 'gone')
-  const standing = remaining.filter((slot) => standingOf(slot, observed) === 'standing')
-  const lockIn = (left: readonly OwnedSlot[]): OwnedLock | null => {
-    return left.length === 0 ? null : { ...owned, slots: left, dn: observed.dn }
-  }
   if (desired.holds.length === 0) {
-    const left = options.skipUnseen === true ? standing : remaining
-    if (left.length < remaining.length) return { kind: 'relabel', lock: lockIn(left), reason: skipped(remaining, left) }
-    // The waiting files become history: they must say what was done.
-    if (left.length > 0 && (left.length < slots.length || owned.dn !== observed.dn)) {
-      return { kind: 'relabel', lock: lockIn(left), reason: 'a part of the lock is gone, or the account was renamed' }
-    }
-    if (left.length > 0) return { kind: 'change', change: unlockChange(observed, owned) }
-    return { kind: 'forget', reason: 'our lock no longer stands in the directory' }
+    const skipped = options.skipUnseen === true ? remaining.filter(isUnseenIn(observed)) : []
+    const left = remaining.filter((slot) => !skipped.includes(slot))
+    if (left.length > 0) return { kind: 'change', change: unlockChange(observed, { ...owned, slots: left }, skipped) }
+    return { kind: 'forget', reason: `our lock no longer stands in the directory${notGivenBack(skipped)}` }
   }
   if (remaining.length < slots.length) {
     if (observed.lock.state === 'other') return { kind: 'forget', reason: 'our lock was replaced by somebody else’s' }
     if (options.onForeignUnlock === 'respect') {
-      return { kind: 'foreign-unlock', left: lockIn(remaining) }
+      return { kind: 'foreign-unlock', left: leftOf(owned, remaining, desired, observed) }
     }
   }
   const names = desired.holds.map((hold) => hold.name)
@@ -106,9 +98,26 @@ function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedL
   return effective(observed.lock.notEffective)
 }
 
-function skipped(remaining: readonly OwnedSlot[], left: readonly OwnedSlot[]): string {
-  const places = remaining.filter((slot) => !left.includes(slot)).map((slot) => `${slot.attribute} at ${slot.dn}`)
-  return `not given back, as it has changed and the configuration no longer names it: ${places.join(', ')}`
+/** What others left of our lock, with the files of the holds that are still this account's. */
+function leftOf(
+  owned: OwnedLock,
+  slots: readonly OwnedSlot[],
+  desired: DesiredState,
+  observed: ObservedState,
+): OwnedLock | null {
+  if (slots.length === 0) return null
+  const holds = owned.holds.filter((name) => desired.holds.some((hold) => hold.name === name))
+  return { slots, dn: observed.dn, holds: holds.length === 0 ? owned.holds : holds }
+}
+
+function isUnseenIn(observed: ObservedState): (slot: OwnedSlot) => boolean {
+  return (slot) => standingOf(slot, observed) === 'unseen'
+}
+
+function notGivenBack(skipped: readonly OwnedSlot[]): string {
+  if (skipped.length === 0) return ''
+  const places = skipped.map((slot) => `${slot.attribute} at ${slot.dn}`).join(', ')
+  return `; not given back, as it has changed and the configuration no longer names it: ${places}`
 }
 
 function effective(notEffective: string | null): Planned {
@@ -132,7 +141,7 @@ function lockChange(desired: DesiredState, observed: ObservedState): ChangeDraft
   }
 }
 
-function unlockChange(observed: ObservedState, owned: OwnedLock): ChangeDraft {
+function unlockChange(observed: ObservedState, owned: OwnedLock, skipped: readonly OwnedSlot[]): ChangeDraft {
   return {
     kind: 'unlock',
     key: observed.key,
@@ -142,7 +151,7 @@ function unlockChange(observed: ObservedState, owned: OwnedLock): ChangeDraft {
     forward: releaseOf(owned.slots),
     inverse: lockOf(owned.slots),
     slots: owned.slots,
-    reason: 'no hold is left',
+    reason: `no hold is left${notGivenBack(skipped)}`,
     actor: '',
   }
 }

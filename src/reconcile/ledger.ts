@@ -4,7 +4,7 @@ import type { AccountKey } from '../core/names.ts'
 import { releaseOf, sameSlots } from '../core/slot.ts'
 import type { OwnedLock } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { LdifPort } from '../ports/ldif.ts'
+import type { LdifPort, PendingLdif } from '../ports/ldif.ts'
 import type { LedgerPort } from '../ports/ledger.ts'
 import type { RecordPort } from '../ports/store.ts'
 
@@ -42,9 +42,9 @@ async function close(
 ): Promise<void> {
   if (result === 'applied') await ldif.applied(change)
   else await ldif.abandoned(change, stillWaiting(change, owned))
-  // A lock of several places that was put back in part: its files take back all of it.
+  // A lock of several places that was put back in part, or was to be: its files take back all of it.
   const isPart = owned !== null && change.kind === 'lock' && owned.slots.length > change.slots.length
-  if (isPart) await writePending(ldif, change.key, owned, clock.nowMs(), true)
+  if (isPart) for (const file of pendingOf(change.key, owned, clock.nowMs())) await ldif.renewPending(file)
   await records.close(change, result, owned)
 }
 
@@ -80,12 +80,16 @@ export async function writePending(
   nowMs: number,
   anew: boolean,
 ): Promise<void> {
+  for (const file of pendingOf(key, lock, nowMs)) {
+    if (anew) await ldif.dropPending('unlock', file.name, 'superseded', key)
+    await ldif.ensurePending(file)
+  }
+}
+
+function pendingOf(account: AccountKey, lock: OwnedLock, nowMs: number): PendingLdif[] {
   const text = writeChangeLdif(
     releaseOf(lock.slots),
-    headerOf({ atMs: nowMs, event: 'unlock', actor: '', account: key, change: '', reason: 'takes our lock away' }),
+    headerOf({ atMs: nowMs, event: 'unlock', actor: '', account, change: '', reason: 'takes our lock away' }),
   )
-  for (const name of lock.holds) {
-    if (anew) await ldif.dropPending('unlock', name, 'superseded', key)
-    await ldif.ensurePending({ folder: 'unlock', name, account: key, text })
-  }
+  return lock.holds.map((name) => ({ folder: 'unlock', name, account, text }))
 }

@@ -202,12 +202,13 @@ describe('a lock of several places', () => {
       { dn: GROUP, modifications: [{ op: 'delete', attribute: 'member', values: ['old', 'new'] }] },
     ])
     // Refused, since somebody took the old one out: the rest is given back all the same.
-    const without = plan(NOTHING, locked, both, { ...RESPECT, skipUnseen: true })
-    expect(without).toMatchObject({ kind: 'relabel', lock: owned('new').lock, reason: expect.stringContaining(GROUP) })
-    expect(plan(NOTHING, now, owned('old'), { ...RESPECT, skipUnseen: true })).toMatchObject({
-      kind: 'relabel',
-      lock: null,
-    })
+    const without = changeOf(plan(NOTHING, locked, both, { ...RESPECT, skipUnseen: true }))
+    expect(without.forward).toEqual([
+      { dn: GROUP, modifications: [{ op: 'delete', attribute: 'member', values: ['new'] }] },
+    ])
+    expect(without.reason).toContain(`member at ${GROUP}`)
+    const nothing = plan(NOTHING, now, owned('old'), { ...RESPECT, skipUnseen: true })
+    expect(nothing).toMatchObject({ kind: 'forget', reason: expect.stringContaining(GROUP) })
   })
 
   test('a renamed account whose name is the value is not unlocked by the renaming', () => {
