@@ -14,6 +14,7 @@ import type { AccountReport } from '../store/reports.ts'
 import { startEngine } from './engine.ts'
 import type { Log } from './log.ts'
 import { newId, type System } from './system.ts'
+import { wordTimeUs } from './word.ts'
 
 /** What a person does by hand: a hold, a release. Both are events like privacyIDEA's, so they meet the same rules. */
 
@@ -55,7 +56,7 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
     login,
     realm,
     actor: order.actor,
-    takenAtUs: nowMs * 1000,
+    takenAtUs: await wordTimeUs(system, found.key, login),
     source: 'cli',
     reason: order.reason,
     untilUs: order.forMs === null ? null : (nowMs + order.forMs) * 1000,
