@@ -7,6 +7,7 @@ import {
   sameValues,
   type AttributeValue,
   type DesiredState,
+  type HoldEnds,
   type LockSlot,
   type ObservedState,
   type OurRecord,
@@ -82,11 +83,24 @@ function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedL
     if (options.onForeignUnlock === 'respect') return { kind: 'foreign-unlock' }
   }
   const names = desired.holds.map((hold) => hold.name)
-  const isLabelled = owned.dn === observed.dn && sameValues(owned.holds, names)
-  if (!isLabelled) return { kind: 'relabel', lock: { slots: owned.slots, dn: observed.dn, holds: names } }
+  const ends = endsOf(desired.holds)
+  const isLabelled = owned.dn === observed.dn && sameValues(owned.holds, names) && sameEnds(owned.ends, ends.ends)
+  if (!isLabelled) return { kind: 'relabel', lock: { slots: owned.slots, dn: observed.dn, holds: names, ...ends } }
   // Open again in part, by policy, or since a crash left the lock half written.
   if (observed.lock.state === 'open') return { kind: 'change', change: lockChange(desired, observed) }
   return effective(observed.lock.notEffective)
+}
+
+/** A person's word alone: the end of a token's hold moves with each event, and follows from the settings. */
+function endsOf(all: DesiredState['holds']): Pick<OwnedLock, 'ends'> {
+  const ends: Record<string, number> = {}
+  for (const { kind, name, untilUs } of all) if (kind === 'manual' && untilUs !== null) ends[name] = untilUs
+  return Object.keys(ends).length === 0 ? {} : { ends }
+}
+
+export function sameEnds(a: HoldEnds = {}, b: HoldEnds = {}): boolean {
+  const names = Object.keys(a)
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name])
 }
 
 /** The entry may have been renamed since: its own slots follow it. */
@@ -123,6 +137,7 @@ function lockChange(desired: DesiredState, observed: ObservedState): ChangeDraft
     dn: observed.dn,
     serial: null,
     holds: desired.holds.map((hold) => hold.name),
+    ...endsOf(desired.holds),
     forward: entries(open, (slot) => lockSteps(slot)),
     inverse: entries(open, (slot) => unlockSteps(slot.mode, slot.attribute, slot.locked, slot.current)),
     slots: open.map(({ dn, attribute, mode, current, locked }) => ({
@@ -144,6 +159,7 @@ function unlockChange(observed: ObservedState, owned: OwnedLock): ChangeDraft {
     dn: observed.dn,
     serial: null,
     holds: owned.holds,
+    ...(owned.ends === undefined ? {} : { ends: owned.ends }),
     forward: releaseOf(owned.slots),
     inverse: entries(owned.slots, relockSteps),
     slots: owned.slots,

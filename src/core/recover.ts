@@ -50,7 +50,21 @@ export function ownedAfter(change: Change, ours: OurRecord): OwnedLock | null {
 /** A lock that was put back in part keeps what is still ours elsewhere. */
 function ownedAfterLock(change: Change, ours: OurRecord): OwnedLock {
   const kept = (ours.lock?.slots ?? []).filter((slot) => !change.slots.some((each) => isSamePlace(each, slot)))
-  return { slots: [...kept, ...change.slots], dn: change.dn, holds: change.holds }
+  const { dn, holds, ends } = change
+  return {
+    slots: [...kept, ...change.slots.map((slot) => withOurs(slot, ours))],
+    dn,
+    holds,
+    ...(ends === undefined ? {} : { ends }),
+  }
+}
+
+/** A place of several values, some of which were ours before: those were not written again, and stay ours. */
+function withOurs(slot: OwnedSlot, ours: OurRecord): OwnedSlot {
+  if (slot.mode === 'whole') return slot
+  const before = ours.lock?.slots.find((each) => each.mode === slot.mode && isSamePlace(each, slot))
+  const more = before?.after.filter((value) => !hasValue(slot.after, value)) ?? []
+  return more.length === 0 ? slot : { ...slot, after: [...more, ...slot.after] }
 }
 
 /** The entry may have been renamed since the change was planned: its own slots are looked for where it is now. */

@@ -97,7 +97,11 @@ export interface OwnedLock {
   readonly dn: Dn
   /** The holds whose files wait in `unlock/`. */
   readonly holds: readonly HoldName[]
+  /** For those of a person that end by themselves: when, in microseconds since 1970. Left out where none does. */
+  readonly ends?: HoldEnds
 }
+
+export type HoldEnds = Readonly<Record<string, number>>
 
 export const NOTHING_OF_OURS: OurRecord = { lock: null }
 

@@ -1,7 +1,7 @@
 import type { Change } from '../core/change.ts'
 import { headerOf, writeChangeLdif } from '../core/ldif.ts'
 import type { AccountKey } from '../core/names.ts'
-import { releaseOf } from '../core/plan.ts'
+import { releaseOf, sameEnds } from '../core/plan.ts'
 import type { OwnedLock } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { LdifPort } from '../ports/ldif.ts'
@@ -43,9 +43,14 @@ async function close(
   if (result === 'applied') await ldif.applied(change)
   else await ldif.abandoned(change, stillWaiting(change, owned))
   // A lock of several places that was put back in part: its files take back all of it.
-  const isPart = owned !== null && change.kind === 'lock' && owned.slots.length > change.slots.length
+  const isPart = owned !== null && change.kind === 'lock' && countValues(owned) > countValues(change)
   if (isPart) await writePending(ldif, change.key, owned, clock.nowMs(), true)
   await records.close(change, result, owned)
+}
+
+/** How much a lock's files take back: a place counts even where nothing stands there while locked. */
+function countValues({ slots }: Pick<OwnedLock, 'slots'>): number {
+  return slots.reduce((count, { after }) => count + 1 + after.length, 0)
 }
 
 /** Files that must stay although the change did not happen: those of a lock that is ours already. */
@@ -62,7 +67,8 @@ interface Relabelling {
 
 async function relabel(records: RecordPort, ldif: LdifPort, clock: Clock, change: Relabelling): Promise<void> {
   const { key, before, after, how } = change
-  if (after !== null) await writePending(ldif, key, after, clock.nowMs(), before.dn !== after.dn)
+  const isAnew = after !== null && (before.dn !== after.dn || !sameEnds(before.ends, after.ends))
+  if (after !== null) await writePending(ldif, key, after, clock.nowMs(), isAnew)
   const gone = before.holds.filter((name) => after?.holds.includes(name) !== true)
   await Promise.all(gone.map((name) => ldif.dropPending('unlock', name, how, key)))
   await records.own(
@@ -72,7 +78,7 @@ async function relabel(records: RecordPort, ldif: LdifPort, clock: Clock, change
   )
 }
 
-/** The waiting files of a lock; written anew where the account's name changed. */
+/** The waiting files of a lock; written anew where the account's name or the end of a hold changed. */
 export async function writePending(
   ldif: LdifPort,
   key: AccountKey,
@@ -80,11 +86,10 @@ export async function writePending(
   nowMs: number,
   anew: boolean,
 ): Promise<void> {
-  const text = writeChangeLdif(
-    releaseOf(lock.slots),
-    headerOf({ atMs: nowMs, event: 'unlock', actor: '', account: key, change: '', reason: 'takes our lock away' }),
-  )
+  const facts = { atMs: nowMs, event: 'unlock', actor: '', account: key, change: '' } as const
   for (const name of lock.holds) {
+    const header = headerOf({ ...facts, untilUs: lock.ends?.[name], reason: 'takes our lock away' })
+    const text = writeChangeLdif(releaseOf(lock.slots), header)
     if (anew) await ldif.dropPending('unlock', name, 'superseded', key)
     await ldif.ensurePending({ folder: 'unlock', name, account: key, text })
   }

@@ -74,7 +74,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     upkeep: openUpkeep(db, writer, clock),
     processLock: new ProcessLock(db, writer, clock, owner),
     archive: new JournalArchive(db, writer, clock, join(dirname(file), 'journal-archive')),
-    restore: openRestore(writer, clock),
+    restore: openRestore(db, writer, clock),
     async [Symbol.asyncDispose]() {
       await writer.close()
       await db.destroy()
