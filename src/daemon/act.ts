@@ -111,7 +111,8 @@ export async function carryOut(system: System, keys: readonly AccountKey[], log:
   }
 }
 
-async function resultFor(system: System, key: AccountKey): Promise<ActResult> {
+/** Fails with `internal` for an account that is not on record. */
+export async function resultFor(system: System, key: AccountKey): Promise<ActResult> {
   const [account] = await system.store.reports.find(key, 1)
   if (account === undefined) throw new AppError('internal', `account ${key} is not on record`)
   const isDone = ['in-step', 'foreign-lock', 'not-effective'].includes(account.standing)
