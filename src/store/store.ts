@@ -53,7 +53,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const { clock, file } = options
   const db: Database = new Kysely<Tables>({ dialect: new NodeSqliteDialect(openSqliteFile(file), file) })
   try {
-    await migrate(db)
+    await migrate(db, clock.nowMs())
     if (options.willWrite) await checkHead(db)
   } catch (thrown) {
     await db.destroy()
