@@ -130,7 +130,9 @@ function holdFrom(event: ResolvedEvent, name: HoldName): Hold {
       event.reason ||
       (kind === 'token'
         ? `token ${name} reached its max fail count`
-        : 'a token of the user reached its max fail count'),
+        : kind === 'manual'
+          ? 'held by a person'
+          : 'a token of the user reached its max fail count'),
     actor: event.actor,
   }
 }

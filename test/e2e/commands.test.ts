@@ -191,7 +191,7 @@ test('lock and unlock of a user who is not there, and without a reason, say what
 })
 
 test('pause stops every change, events are still taken, and resume lets them go on', async () => {
-  expect(await lockstep.json('pause', '--reason', 'maintenance')).toEqual({ paused: true })
+  expect(await lockstep.json('pause', '--reason', 'maintenance')).toEqual({ paused: true, changed: true })
   await lockstep.shim('lock', asNobody(null, user))
   await lockstep.settled()
   expect((await look(slapd, user)).canBind).toBe(true)
@@ -203,10 +203,10 @@ test('pause stops every change, events are still taken, and resume lets them go 
   const held = await lockstep.cli('lock', `u${++users}`, '--reason', 'while paused')
   expect({ code: held.code, stdout: held.stdout }).toMatchObject({
     code: 75,
-    stdout: expect.stringContaining('on record, not yet carried out\n  paused: '),
+    stdout: expect.stringContaining('on record, not yet carried out\n  changes are paused'),
   })
   expect(await people('status')).toContain('PAUSED since ')
-  expect(await people('resume')).toBe('resumed\n')
+  expect(await people('resume')).toBe('resumed: 2 accounts had waited\n')
   await lockstep.settled()
   expect((await look(slapd, user)).canBind).toBe(false)
   await lockstep.json('unlock', user, '--reason', 'done')
@@ -219,7 +219,7 @@ test('without a daemon lock, unlock and retry do it themselves, or say what does
   const retry = await own.cli('retry')
   expect({ code: retry.code, stdout: retry.stdout }).toEqual({
     code: 0,
-    stdout: '0 events and 1 accounts are due again; run lockstep drain\n',
+    stdout: 'due again: 0 events, 1 account; run lockstep drain\n',
   })
   expect((await own.drain()).code).toBe(0)
   expect(await own.json('unlock', user, '--reason', 'done')).toMatchObject({ ok: true })

@@ -129,7 +129,15 @@ test('undo of a time in which nothing happened says so, and a time that is none 
   await using own = await createLockstep(slapd)
   expect(await own.json('undo', '--since', '1h')).toEqual({ ok: true, applied: false, steps: [], waiting: [] })
   expect((await own.cli('undo', '--since', '1h')).stdout).toBe('nothing was changed within that time\n')
-  expect((await own.cli('undo', '--since', 'yesterday')).code).toBe(64)
+  for (const wrong of [
+    ['--since', 'yesterday'],
+    ['--since', '2026-11-24T10:00'],
+    ['--since', '2099-01-01'],
+    ['--since', '1h', '--until', '2h'],
+    [],
+  ]) {
+    expect((await own.cli('undo', ...wrong)).code, wrong.join(' ')).toBe(64)
+  }
 })
 
 test('undo of an unlock brings the token’s hold back, and privacyIDEA’s next unlock of that token ends it', async () => {
@@ -283,7 +291,7 @@ test('an undo that is held back says so, ends with 75, and is not said a second 
   const ran = await own.cli('undo', '--since', since, '--yes')
   expect({ code: ran.code, stderr: ran.stderr }).toEqual({
     code: 75,
-    stderr: expect.stringContaining(`${slapd.userDn(user)}: on record, not yet carried out (paused: `),
+    stderr: expect.stringContaining(`${slapd.userDn(user)}: on record, not yet carried out (changes are paused`),
   })
   expect((await own.json<Undone>('undo', '--since', since)).steps).toMatchObject([
     { action: 'unlock', skipped: 'released already, and not carried out yet' },

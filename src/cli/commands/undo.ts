@@ -28,7 +28,10 @@ export function register(program: Command, io: CliIo): void {
     .action(async (options: Options, command: Command) => {
       const sinceMs = momentOption('--since', options.since)
       const untilMs = options.until === undefined ? Date.now() : momentOption('--until', options.until)
-      if (untilMs < sinceMs) throw new AppError('usage', `--until ${options.until} is before --since ${options.since}`)
+      if (untilMs < sinceMs) {
+        const end = options.until === undefined ? 'now' : `--until ${options.until}`
+        throw new AppError('usage', `--since ${options.since} is after ${end}`)
+      }
       const settings = await loadForWork(command, io)
       const { openSystem } = await import('../../daemon/system.ts')
       const { planUndo } = await import('../../daemon/undo.ts')
@@ -46,8 +49,8 @@ export function register(program: Command, io: CliIo): void {
 
 async function apply(system: System, { words }: UndoPlan, io: CliIo): Promise<AccountReport[]> {
   const { applyUndo } = await import('../../daemon/undo.ts')
-  const { openLog } = await import('../../daemon/log.ts')
-  return applyUndo(system, words, openLog(io.stderr, false))
+  const { errorsOnly, openLog } = await import('../../daemon/log.ts')
+  return applyUndo(system, words, errorsOnly(openLog(io.stderr, false)))
 }
 
 function tell(io: CliIo, { steps }: UndoPlan, isApplied: boolean, waiting: readonly AccountReport[]): void {
@@ -62,7 +65,7 @@ function tell(io: CliIo, { steps }: UndoPlan, isApplied: boolean, waiting: reado
   }
   print(io, `${count} taken back; lockstep show tells how each account stands`)
   for (const { dn, standing, standingReason } of waiting) {
-    note(io, `  ${plain(dn)}: on record, not yet carried out (${standing}: ${plain(standingReason)})`)
+    note(io, `  ${plain(dn)}: on record, not yet carried out (${plain(standingReason || standing)})`)
   }
 }
 
