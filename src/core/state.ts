@@ -30,6 +30,8 @@ export interface DesiredState {
   readonly nextExpiryUs: number | null
   /** The newest word that one of the holds rests on, in microseconds since 1970; 0 without holds. */
   readonly heldAtUs: number
+  /** The same by our clock: no later than when the word came in, whatever time it carries. */
+  readonly heldKnownUs: number
 }
 
 /**

@@ -62,6 +62,7 @@ export function resolvedFromRow(row: EventRow): ResolvedEvent {
     accountKey: keyFromRow(row.account_key ?? ''),
     attributeSerials: serials.map((text) => must(parseSerial(text), `event ${row.id}`)),
     pinnedHold: row.pinned_hold === null ? null : must(parseHoldName(row.pinned_hold), `event ${row.id}`),
+    receivedUs: Number(row.received_ms) * 1000,
   }
 }
 

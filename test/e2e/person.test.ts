@@ -41,6 +41,18 @@ test('an administrator’s unlock wins over a lock whose time is ahead, and so d
   expect(await canBind()).toBe(true)
 })
 
+test('a lock whose time is ahead and that was taken away by hand stays away', async () => {
+  await lockstep.shim('register', asAdmin('AHEAD3', user))
+  lockstep.spool({ kind: 'lock', args: asNobody('AHEAD3', user), takenAtMs: Date.now() + AHEAD_MS })
+  await lockstep.settled()
+  expect(await canBind()).toBe(false)
+  await writeLock(user, null)
+  await lockstep.json('retry')
+  await lockstep.settled()
+  expect(await canBind()).toBe(true)
+  expect(await lockstep.json('show', user)).toMatchObject([{ account: { holds: [] } }])
+})
+
 test('a lock --for ends after that time from now, also where an event’s time is ahead', async () => {
   lockstep.spool({ kind: 'unlock', args: asAdmin(null, user), takenAtMs: Date.now() + AHEAD_MS })
   await lockstep.settled()
