@@ -7,9 +7,9 @@ import type { WaitingFolder } from './layout.ts'
 
 export function prepareJob(change: Change): DiskJob {
   const stamp = utcStamp(change.plannedAtMs)
-  const forward = textOf(change, change.kind, change.forward)
   switch (change.kind) {
     case 'lock': {
+      const forward = textOf(change, 'lock', change.forward)
       return forEach(change, (name) => [
         {
           kind: 'put-waiting',
@@ -23,6 +23,7 @@ export function prepareJob(change: Change): DiskJob {
       ])
     }
     case 'register': {
+      const forward = textOf(change, 'register', change.forward)
       const text = textOf(change, 'unregister', change.inverse)
       return forEach(change, (name) => [
         { kind: 'put-waiting', folder: 'unregister', name, account: change.key, stamp, text },

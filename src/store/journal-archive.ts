@@ -18,7 +18,7 @@ const RECORDS_PER_FILE_MAX = 10_000
 const PROGRESS_RECORDS = 10_000
 /** With what is beyond the limit goes this part of it, so that the next ones do not go one by one. */
 const RECORDS_SPARE_PART = 10
-const VERIFY_TRIES_MAX = 3
+const VERIFY_TRIES_MAX = 20
 
 export interface ArchiveRules {
   /** Older records may go. */
@@ -114,13 +114,14 @@ export class JournalArchive {
     return removed
   }
 
-  /** Walks the whole chain, archives first; again where files came or went meanwhile. */
+  /** Walks the whole chain, archives first; again where it seems broken and files came or went meanwhile. */
   async verify(onProgress?: (records: number) => void): Promise<Verified> {
     for (let tries = 1; ; tries++) {
       const files = await this.files()
       const walked = await this.#walk(files, onProgress)
+      if (walked.faults.length === 0 || tries === VERIFY_TRIES_MAX) return walked
       const isSame = (await this.files()).map(({ name }) => name).join() === files.map(({ name }) => name).join()
-      if (isSame || tries === VERIFY_TRIES_MAX) return walked
+      if (isSame) return walked
     }
   }
 

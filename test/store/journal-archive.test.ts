@@ -207,3 +207,22 @@ test('what is beyond the limit goes with a tenth of it, and not one by one', asy
   expect(await opened.store.archive.archive(rules(0, 40))).toBe(42 - 40 + 1 + 4)
   expect(await opened.store.archive.archive(rules(0, 40))).toBe(0)
 })
+
+test('what the daemon archives and prunes while somebody verifies is no fault', async () => {
+  for (let round = 0; round < 5; round++) {
+    await using opened = await openArchived()
+    const { archive } = opened.store
+    const ended = new AbortController()
+    const keeping = (async () => {
+      for (let day = 22; day <= 31; day++) {
+        await archive.archive(rules(START_MS + day * DAY_MS, 1_000))
+        await archive.prune(START_MS + (day - 10) * DAY_MS)
+      }
+      ended.abort()
+    })()
+    const looks: Awaited<ReturnType<typeof archive.verify>>[] = []
+    while (!ended.signal.aborted) looks.push(await archive.verify())
+    await keeping
+    expect(looks.flatMap(({ faults }) => faults)).toEqual([])
+  }
+})
