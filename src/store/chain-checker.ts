@@ -2,6 +2,15 @@ import { GENESIS_HASH, recordHash, type ChainFault, type Head } from './journal.
 import type { JournalRow } from './schema.ts'
 
 const FAULTS_MAX = 100
+/** Archives of this format go with a record of it; 0.1.0 wrote none, and kept beside the chain where it begins. */
+export const ARCHIVE_FORMAT = 2
+
+interface Archived extends Head {
+  readonly from: number
+  readonly file: string
+  /** By 0.1.0. */
+  readonly isOld: boolean
+}
 
 /**
  * Walks a chain record by record, and remembers of it only the last one, what was pruned and what was archived where.
@@ -11,7 +20,7 @@ export class ChainChecker {
   #first: Head | null = null
   #last: Head | null = null
   readonly #pruned: Head[] = []
-  readonly #archived: { readonly from: number; readonly to: number; readonly file: string }[] = []
+  readonly #archived: Archived[] = []
   readonly #gaps: { readonly from: number; readonly to: number; readonly where: string }[] = []
   readonly #faults: ChainFault[] = []
   checked = 0
@@ -59,13 +68,21 @@ export class ChainChecker {
   }
 
   #note(row: JournalRow): void {
-    const body = bodyOf(row)
-    const { from, to, file, hash } = body
-    if (typeof to !== 'number' || to >= row.seq) return
-    if (row.kind === 'pruned' && typeof hash === 'string') this.#pruned.push({ seq: to, hash })
-    if (row.kind === 'archived' && typeof from === 'number' && typeof file === 'string') {
-      this.#archived.push({ from, to, file })
+    const { from, to: seq, file, hash, format, adopted } = bodyOf(row)
+    if (typeof seq !== 'number' || typeof hash !== 'string' || seq >= row.seq) return
+    if (row.kind === 'pruned') {
+      if (adopted === true) this.#checkAdopted(row.seq, { seq, hash })
+      this.#pruned.push({ seq, hash })
+    } else if (typeof from === 'number' && typeof file === 'string') {
+      this.#archived.push({ from, seq, hash, file, isOld: format === undefined })
     }
+  }
+
+  /** A beginning that was taken over from 0.1.0: once, before any other, and one that 0.1.0 can have made. */
+  #checkAdopted(at: number, { seq, hash }: Head): void {
+    const isMade = seq === 0 || this.#archived.some((each) => each.isOld && each.seq === seq && each.hash === hash)
+    if (isMade && this.#pruned.length === 0) return
+    this.#fault(at, `record ${at} takes over a beginning that no earlier version made: the store was made to look old`)
   }
 
   #gap(from: number, to: number, where: string): void {
@@ -74,7 +91,7 @@ export class ChainChecker {
 
   #gapText({ from, to, where }: { from: number; to: number; where: string }): string {
     const text = `${from === to ? `record ${from} is` : `records ${from} to ${to} are`} missing${where}`
-    const files = this.#archived.filter((each) => each.from <= to && each.to >= from)
+    const files = this.#archived.filter((each) => each.from <= to && each.seq >= from)
     const [file] = files
     if (file === undefined) return text
     return `${text}; archived into ${file.file}${files.length === 1 ? '' : ` and ${files.length - 1} more`}`

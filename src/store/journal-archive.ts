@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { AppError, toAppError } from '../core/error.ts'
 import type { Clock } from '../ports/clock.ts'
-import { ChainChecker } from './chain-checker.ts'
+import { ARCHIVE_FORMAT, ChainChecker } from './chain-checker.ts'
 import { headFault, journalRows, readHead, type ChainFault } from './journal.ts'
 import type { Database, JournalRow } from './schema.ts'
 import type { Writer } from './writer.ts'
@@ -79,7 +79,7 @@ export class JournalArchive {
     const name = await this.#write(rows, first.seq, last.seq)
     await this.#writer.run(async (scope) => {
       await scope.trx.deleteFrom('journal').where('seq', '<=', last.seq).execute()
-      const body = { from: first.seq, to: last.seq, file: name, hash: last.hash }
+      const body = { from: first.seq, to: last.seq, file: name, hash: last.hash, format: ARCHIVE_FORMAT }
       scope.log({ atMs: this.#clock.nowMs(), kind: 'archived', subject: '', body })
     })
     return rows.length

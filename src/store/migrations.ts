@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { AppError } from '../core/error.ts'
-import { readHead, recordHash } from './journal.ts'
+import { GENESIS_HASH, readHead, recordHash } from './journal.ts'
 import type { Database, Tables } from './schema.ts'
 
 /** Forward only: a step that was released is never changed; the newest comes last. */
@@ -88,17 +88,17 @@ const FIRST_SCHEMA = [
 
 /**
  * Where the chain begins stood in a row beside it that anybody could edit; from now on the chain says it itself. What
- * the row says is believed this once. A journal whose end is damaged is left as it is, for `journal --verify` to tell.
+ * the row says is taken over once, marked as such, for `journal --verify` to judge. A journal whose end is damaged is
+ * left as it is.
  */
 async function pruningOnRecord(db: Kysely<Tables>, nowMs: number): Promise<void> {
   const start = await db.selectFrom('meta').select('value').where('key', '=', 'journal-start').executeTakeFirst()
-  if (start === undefined) return
   await db.deleteFrom('meta').where('key', '=', 'journal-start').execute()
   const head = await readHead(db)
   const last = await db.selectFrom('journal').selectAll().orderBy('seq', 'desc').limit(1).executeTakeFirst()
-  if (last?.seq !== head.seq || last.hash !== head.hash) return
-  const [to, hash] = start.value.split(' ')
-  const body = JSON.stringify({ to: Number(to), hash })
+  if (last === undefined || last.seq !== head.seq || last.hash !== head.hash) return
+  const [to = '0', hash = GENESIS_HASH] = start?.value.split(' ') ?? []
+  const body = JSON.stringify({ to: Number(to), hash, adopted: true })
   const record = { seq: head.seq + 1, at_ms: nowMs, kind: 'pruned', subject: '', body, prev_hash: head.hash }
   const row = { ...record, hash: recordHash(record) }
   await db.insertInto('journal').values(row).execute()

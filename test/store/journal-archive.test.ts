@@ -1,6 +1,8 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { recordHash } from '../../src/store/journal.ts'
+import type { JournalRow } from '../../src/store/schema.ts'
 import type { ArchiveRules } from '../../src/store/journal-archive.ts'
 import { lockEvent, openTestStore, START_MS, type TestStore } from './test-store.ts'
 
@@ -159,22 +161,68 @@ test('a crash between the record of the pruning and the removal of the file leav
   expect((await opened.store.archive.verify()).faults).toEqual([])
 })
 
+/** Hashes everything anew as 0.1.0 wrote it: archivings without a format, and a schema of its own number. */
+async function madeOld(opened: Awaited<ReturnType<typeof openArchived>>): Promise<void> {
+  let before = '0'.repeat(64)
+  const old = (row: JournalRow): JournalRow => {
+    const body = row.kind === 'archived' ? row.body.replace(',"format":2', '') : row.body
+    const record = { ...row, body, prev_hash: before }
+    before = recordHash(record)
+    return { ...record, hash: before }
+  }
+  for (const file of await opened.files()) {
+    editLines(file, (lines) => lines.map((line) => JSON.stringify(old(JSON.parse(line) as JournalRow))))
+  }
+  for (const row of opened.raw('select * from journal order by seq')) {
+    const { seq, body, prev_hash: previous, hash } = old(row as unknown as JournalRow)
+    opened.raw('update journal set body = ?, prev_hash = ?, hash = ? where seq = ?', body, previous, hash, seq)
+    opened.raw("update meta set value = ? where key = 'journal-head'", `${seq} ${hash}`)
+  }
+  opened.raw("update meta set value = '1' where key = 'schema'")
+}
+
+/** As 0.1.0 removed the oldest file, and as somebody else may: the row beside the chain says where it begins. */
+async function prunedBesideTheChain(opened: Awaited<ReturnType<typeof openArchived>>): Promise<void> {
+  const [file = ''] = await opened.files()
+  const newest = JSON.parse(readFileSync(file, 'utf8').trimEnd().split('\n').at(-1) ?? '') as JournalRow
+  rmSync(file)
+  opened.raw("insert or replace into meta (key, value) values ('journal-start', ?)", `${newest.seq} ${newest.hash}`)
+}
+
 test('a store of the version before, whose beginning stood beside the chain, is whole, and from then on proves it', async () => {
   await using opened = await openArchived()
-  const [file = ''] = await opened.files()
-  const newest = JSON.parse(readFileSync(file, 'utf8').trimEnd().split('\n').at(-1) ?? '') as {
-    seq: number
-    hash: string
-  }
-  rmSync(file)
-  opened.raw("insert into meta (key, value) values ('journal-start', ?)", `${newest.seq} ${newest.hash}`)
-  opened.raw("update meta set value = '1' where key = 'schema'")
+  await madeOld(opened)
+  await prunedBesideTheChain(opened)
   await using again = await opened.again()
   expect(await again.archive.verify()).toEqual({ records: RECORDS + 3 - 10, faults: [] })
   expect(opened.raw("select value from meta where key = 'journal-start'")).toEqual([])
-  const [second = ''] = await opened.files()
-  rmSync(second)
+  await prunedBesideTheChain(opened)
   expect(await faultsOf(opened)).toContain('records 11 to 20 are missing at the beginning')
+  // Made to look as before once more, it is still found.
+  opened.raw("update meta set value = '1' where key = 'schema'")
+  await using third = await opened.again()
+  expect((await third.archive.verify()).faults.map(({ what }) => what).join()).toContain('made to look old')
+})
+
+test('a store of the version before from which nothing was removed is whole, and cannot lose its beginning either', async () => {
+  await using opened = await openArchived()
+  await madeOld(opened)
+  await using again = await opened.again()
+  expect(await again.archive.verify()).toEqual({ records: RECORDS + 3, faults: [] })
+  await prunedBesideTheChain(opened)
+  opened.raw("update meta set value = '1' where key = 'schema'")
+  await using third = await opened.again()
+  expect((await third.archive.verify()).faults.map(({ what }) => what).join()).toContain('made to look old')
+})
+
+test('a store that was made to look old, to have its removed beginning believed, is found', async () => {
+  await using opened = await openArchived()
+  await prunedBesideTheChain(opened)
+  opened.raw("update meta set value = '1' where key = 'schema'")
+  await using again = await opened.again()
+  expect((await again.archive.verify()).faults.map(({ what }) => what)).toEqual([
+    'record 33 takes over a beginning that no earlier version made: the store was made to look old',
+  ])
 })
 
 test('a file that a crash left half done is finished as it is, also where more records could go by then', async () => {
