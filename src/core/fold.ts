@@ -130,7 +130,9 @@ function holdFrom(event: ResolvedEvent, name: HoldName): Hold {
       event.reason ||
       (kind === 'token'
         ? `token ${name} reached its max fail count`
-        : 'a token of the user reached its max fail count'),
+        : kind === 'manual'
+          ? 'held by a person'
+          : 'a token of the user reached its max fail count'),
     actor: event.actor,
   }
 }
@@ -206,11 +208,14 @@ function readBook(book: Book, key: AccountKey, options: FoldOptions): FoldResult
   const holdOf: Record<string, HoldName> = {}
   const holds: Hold[] = []
   let heldAtUs = 0
+  let heldKnownUs = 0
   for (const open of book.holds.values()) {
     const hold = withTtl(open, options.lockTtlUs)
     if (open.account !== key || (hold.untilUs !== null && hold.untilUs <= options.nowUs)) continue
     holds.push(hold)
-    heldAtUs = Math.max(heldAtUs, open.newest.takenAtUs)
+    const { takenAtUs, receivedUs = takenAtUs } = open.newest
+    heldAtUs = Math.max(heldAtUs, takenAtUs)
+    heldKnownUs = Math.max(heldKnownUs, Math.min(takenAtUs, receivedUs))
     supportedBy.push(open.first.id, open.newest.id)
     if (open.first.kind === 'lock') holdOf[open.first.id] = holdOf[open.newest.id] = hold.name
   }
@@ -230,6 +235,7 @@ function readBook(book: Book, key: AccountKey, options: FoldOptions): FoldResult
     movedFrom,
     holds: holds.toSorted((a, b) => a.sinceUs - b.sinceUs || (a.name < b.name ? -1 : 1)),
     heldAtUs,
+    heldKnownUs,
     nextExpiryUs: expiries.length > 0 ? Math.min(...expiries) : null,
     supportedBy: [...new Set(supportedBy)],
     holdOf,

@@ -6,6 +6,7 @@ import { isLocked, lockOf, ownedOf, rebased, releaseOf, standingOf } from './slo
 import {
   sameValues,
   type DesiredState,
+  type HoldEnds,
   type ObservedState,
   type OurRecord,
   type OwnedLock,
@@ -91,8 +92,11 @@ function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedL
     }
   }
   const names = desired.holds.map((hold) => hold.name)
-  const isLabelled = owned.dn === observed.dn && sameValues(owned.holds, names)
-  if (!isLabelled) return { kind: 'relabel', lock: { slots, dn: observed.dn, holds: names }, reason: 'holds changed' }
+  const ends = endsOf(desired.holds)
+  const isLabelled = owned.dn === observed.dn && sameValues(owned.holds, names) && sameEnds(owned.ends, ends.ends)
+  if (!isLabelled) {
+    return { kind: 'relabel', lock: { slots, dn: observed.dn, holds: names, ...ends }, reason: 'holds changed' }
+  }
   // Open again in part, by policy, or since a crash left the lock half written.
   if (observed.lock.state === 'open') return { kind: 'change', change: lockChange(desired, observed) }
   return effective(observed.lock.notEffective)
@@ -107,7 +111,7 @@ function leftOf(
 ): OwnedLock | null {
   if (slots.length === 0) return null
   const holds = owned.holds.filter((name) => desired.holds.some((hold) => hold.name === name))
-  return { slots, dn: observed.dn, holds: holds.length === 0 ? owned.holds : holds }
+  return { ...owned, slots, dn: observed.dn, holds: holds.length === 0 ? owned.holds : holds }
 }
 
 function isUnseenIn(observed: ObservedState): (slot: OwnedSlot) => boolean {
@@ -118,6 +122,18 @@ function notGivenBack(skipped: readonly OwnedSlot[]): string {
   if (skipped.length === 0) return ''
   const places = skipped.map((slot) => `${slot.attribute} at ${slot.dn}`).join(', ')
   return `; not given back, as it has changed and the configuration no longer names it: ${places}`
+}
+
+/** A person's word alone: the end of a token's hold moves with each event, and follows from the settings. */
+function endsOf(all: DesiredState['holds']): Pick<OwnedLock, 'ends'> {
+  const ends: Record<string, number> = {}
+  for (const { kind, name, untilUs } of all) if (kind === 'manual' && untilUs !== null) ends[name] = untilUs
+  return Object.keys(ends).length === 0 ? {} : { ends }
+}
+
+export function sameEnds(a: HoldEnds = {}, b: HoldEnds = {}): boolean {
+  const names = Object.keys(a)
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name])
 }
 
 function effective(notEffective: string | null): Planned {
@@ -133,6 +149,7 @@ function lockChange(desired: DesiredState, observed: ObservedState): ChangeDraft
     dn: observed.dn,
     serial: null,
     holds: desired.holds.map((hold) => hold.name),
+    ...endsOf(desired.holds),
     forward: lockOf(slots),
     inverse: releaseOf(slots),
     slots,
@@ -148,6 +165,7 @@ function unlockChange(observed: ObservedState, owned: OwnedLock, skipped: readon
     dn: observed.dn,
     serial: null,
     holds: owned.holds,
+    ...(owned.ends === undefined ? {} : { ends: owned.ends }),
     forward: releaseOf(owned.slots),
     inverse: lockOf(owned.slots),
     slots: owned.slots,

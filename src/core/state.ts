@@ -30,6 +30,8 @@ export interface DesiredState {
   readonly nextExpiryUs: number | null
   /** The newest word that one of the holds rests on, in microseconds since 1970; 0 without holds. */
   readonly heldAtUs: number
+  /** The same by our clock: no later than when the word came in, whatever time it carries. */
+  readonly heldKnownUs: number
 }
 
 /**
@@ -97,7 +99,11 @@ export interface OwnedLock {
   readonly dn: Dn
   /** The holds whose files wait in `unlock/`. */
   readonly holds: readonly HoldName[]
+  /** For those of a person that end by themselves: when, in microseconds since 1970. Left out where none does. */
+  readonly ends?: HoldEnds
 }
+
+export type HoldEnds = Readonly<Record<string, number>>
 
 export const NOTHING_OF_OURS: OurRecord = { lock: null }
 

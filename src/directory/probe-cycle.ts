@@ -35,7 +35,15 @@ const TAKE_BACK_TRIES_MAX = 3
 const PROBE_SERIAL = 'LOCKSTEP-PROBE'
 
 const DONE: Step = { kind: 'done' }
-const NOTHING: DesiredState = { serials: [], gone: [], movedFrom: {}, holds: [], nextExpiryUs: null, heldAtUs: 0 }
+const NOTHING: DesiredState = {
+  serials: [],
+  gone: [],
+  movedFrom: {},
+  holds: [],
+  nextExpiryUs: null,
+  heldAtUs: 0,
+  heldKnownUs: 0,
+}
 
 /**
  * Locks and unlocks a test account, and puts a serial in and takes it out, to see whether that works. Whatever

@@ -188,7 +188,8 @@ async function write(
 
 /**
  * Newer than every word that the lock rested on when it was last seen to stand; older than a word that came since: which
- * of the two was first nobody knows, and an account that was locked anew is not left open.
+ * of the two was first nobody knows, and an account that was locked anew is not left open. When a word came is told by
+ * our clock: its own may be ahead.
  */
 function directoryUnlock(
   claim: Claim,
@@ -197,7 +198,7 @@ function directoryUnlock(
   ports: Ports,
 ): Parameters<Ports['ledger']['note']>[0] {
   const seenUs = lockSeenMs * 1000 + 999
-  const isHeldAnew = lockSeenMs > 0 && desired.heldAtUs > seenUs
+  const isHeldAnew = lockSeenMs > 0 && desired.heldKnownUs > seenUs
   return {
     id: `directory:${ports.newId()}`,
     kind: 'directory-unlock',

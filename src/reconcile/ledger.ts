@@ -1,6 +1,7 @@
 import type { Change } from '../core/change.ts'
 import { headerOf, writeChangeLdif } from '../core/ldif.ts'
 import type { AccountKey } from '../core/names.ts'
+import { sameEnds } from '../core/plan.ts'
 import { releaseOf, sameSlots } from '../core/slot.ts'
 import type { OwnedLock } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -64,15 +65,15 @@ interface Relabelling {
 async function relabel(records: RecordPort, ldif: LdifPort, clock: Clock, change: Relabelling): Promise<void> {
   const { key, before, after, how, why } = change
   if (after !== null) {
-    const isOther = before.dn !== after.dn || !sameSlots(before.slots, after.slots)
-    await writePending(ldif, key, after, clock.nowMs(), isOther)
+    const isSame = before.dn === after.dn && sameSlots(before.slots, after.slots) && sameEnds(before.ends, after.ends)
+    await writePending(ldif, key, after, clock.nowMs(), !isSame)
   }
   const gone = before.holds.filter((name) => after?.holds.includes(name) !== true)
   await Promise.all(gone.map((name) => ldif.dropPending('unlock', name, how, key)))
   await records.own(key, after, why)
 }
 
-/** The waiting files of a lock; written anew where the account's name changed. */
+/** The waiting files of a lock; written anew where the account's name or the end of a hold changed. */
 export async function writePending(
   ldif: LdifPort,
   key: AccountKey,
@@ -87,9 +88,9 @@ export async function writePending(
 }
 
 function pendingOf(account: AccountKey, lock: OwnedLock, nowMs: number): PendingLdif[] {
-  const text = writeChangeLdif(
-    releaseOf(lock.slots),
-    headerOf({ atMs: nowMs, event: 'unlock', actor: '', account, change: '', reason: 'takes our lock away' }),
-  )
-  return lock.holds.map((name) => ({ folder: 'unlock', name, account, text }))
+  const facts = { atMs: nowMs, event: 'unlock', actor: '', account, change: '' } as const
+  return lock.holds.map((name) => {
+    const header = headerOf({ ...facts, untilUs: lock.ends?.[name], reason: 'takes our lock away' })
+    return { folder: 'unlock', name, account, text: writeChangeLdif(releaseOf(lock.slots), header) }
+  })
 }

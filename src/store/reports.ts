@@ -1,5 +1,6 @@
 import { parseAccountId, parseLogin, parseSerial, splitAccountKey, type AccountKey } from '../core/names.ts'
-import { keyFromRow, ownedFromRow } from './rows.ts'
+import type { HoldEnds } from '../core/state.ts'
+import { changeFromRow, ownedFromRow } from './rows.ts'
 import type { AccountRow, Database, EventRow, JournalRow } from './schema.ts'
 import { LIVE, WAITING, IN_STEP, NO_HOLDS } from './literals.ts'
 
@@ -75,6 +76,9 @@ export interface ChangeReport {
   readonly plannedMs: number
   readonly state: string
   readonly closedMs: number | null
+  /** The holds of a lock or an unlock, and when those of a person were to end by themselves. */
+  readonly holds: readonly string[]
+  readonly ends: HoldEnds
 }
 
 export interface ReportPort {
@@ -310,18 +314,12 @@ async function listChanges(
   if (filter.sinceMs !== undefined) query = query.where('planned_ms', '>=', filter.sinceMs)
   if (filter.untilMs !== undefined) query = query.where('planned_ms', '<=', filter.untilMs)
   if (filter.state !== undefined) query = query.where('state', '=', filter.state as 'applied')
-  return (await query.execute()).map((row) => ({
-    id: row.id,
-    account: keyFromRow(row.account_key),
-    kind: row.kind,
-    serial: row.serial,
-    dn: row.dn,
-    reason: row.reason,
-    actor: row.actor,
-    plannedMs: Number(row.planned_ms),
-    state: row.state,
-    closedMs: row.closed_ms === null ? null : Number(row.closed_ms),
-  }))
+  return (await query.execute()).map((row) => {
+    const { id, key: account, kind, serial, dn, holds, ends = {}, reason, actor, plannedAtMs } = changeFromRow(row)
+    const closedMs = row.closed_ms === null ? null : Number(row.closed_ms)
+    const { state } = row
+    return { id, account, kind, serial, dn, reason, actor, plannedMs: plannedAtMs, state, closedMs, holds, ends }
+  })
 }
 
 async function listJournal(

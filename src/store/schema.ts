@@ -91,7 +91,7 @@ export interface ChangeTable {
   kind: string
   serial: string | null
   dn: string
-  /** JSON: holds, forward, inverse, slots. */
+  /** JSON: holds, their ends, forward, inverse, slots. */
   body: string
   reason: string
   actor: string

@@ -53,7 +53,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const { clock, file } = options
   const db: Database = new Kysely<Tables>({ dialect: new NodeSqliteDialect(openSqliteFile(file), file) })
   try {
-    await migrate(db)
+    await migrate(db, clock.nowMs())
     if (options.willWrite) await checkHead(db)
   } catch (thrown) {
     await db.destroy()
@@ -74,7 +74,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     upkeep: openUpkeep(db, writer, clock),
     processLock: new ProcessLock(db, writer, clock, owner),
     archive: new JournalArchive(db, writer, clock, join(dirname(file), 'journal-archive')),
-    restore: openRestore(writer, clock),
+    restore: openRestore(db, writer, clock),
     async [Symbol.asyncDispose]() {
       await writer.close()
       await db.destroy()

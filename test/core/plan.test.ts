@@ -31,7 +31,15 @@ const HOLD: Hold = {
   reason: 'full',
   actor: '',
 }
-const NOTHING: DesiredState = { serials: [], gone: [], movedFrom: {}, holds: [], nextExpiryUs: null, heldAtUs: 0 }
+const NOTHING: DesiredState = {
+  serials: [],
+  gone: [],
+  movedFrom: {},
+  holds: [],
+  nextExpiryUs: null,
+  heldAtUs: 0,
+  heldKnownUs: 0,
+}
 const HELD: DesiredState = { ...NOTHING, holds: [HOLD] }
 
 function observed(current: readonly AttributeValue[], changes: Partial<ObservedState> = {}): ObservedState {
@@ -138,6 +146,28 @@ describe('the plan of a lock', () => {
     const seen = observed([LOCKED], { dn: renamed })
     const moved = { ...seen, lock: { ...seen.lock, slots: seen.lock.slots.map((slot) => ({ ...slot, dn: renamed })) } }
     expect(plan(HELD, moved, ours(), RESPECT)).toMatchObject({ kind: 'relabel', lock: { dn: renamed } })
+  })
+
+  test('the end of a person’s hold stands in its file, also of a lock from before it did; that of a token’s does not', () => {
+    const manual: Hold = {
+      ...HOLD,
+      name: parseHoldName('manual.0123456789abcdef') ?? HOLD.name,
+      kind: 'manual',
+      serial: null,
+      untilUs: 77,
+    }
+    const held = { ...HELD, holds: [manual] }
+    const { ends } = changeOf(plan(held, observed([]), NOTHING_OF_OURS, RESPECT))
+    expect(ends).toEqual({ [manual.name]: 77 })
+    const { lock } = ours()
+    if (lock === null) throw new Error('not locked by us')
+    const old = { lock: { ...lock, holds: [manual.name] } }
+    const planned = plan(held, observed([LOCKED]), old, RESPECT)
+    expect(planned).toMatchObject({ kind: 'relabel', lock: { ends: { [manual.name]: 77 } } })
+    if (planned.kind !== 'relabel') throw new Error('no relabelling')
+    expect(plan(held, observed([LOCKED]), { lock: planned.lock }, RESPECT)).toEqual({ kind: 'in-step' })
+    const token = { ...HELD, holds: [{ ...HOLD, untilUs: 77 }] }
+    expect(plan(token, observed([LOCKED]), ours(), RESPECT)).toEqual({ kind: 'in-step' })
   })
 
   test('a lock that would not keep anybody out is said so', () => {
