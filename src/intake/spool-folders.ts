@@ -1,7 +1,7 @@
 import { chmodSync, lstatSync, mkdirSync, renameSync, rmdirSync, unlinkSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { AppError, type ErrorCode } from '../core/error.ts'
-import { listNames, pathOf, systemCode, type RawName } from './spool-files.ts'
+import { listFolder, pathOf, systemCode, type RawName } from './spool-files.ts'
 
 /**
  * The folders of the spool, and what leaves them. `tmp` and `new` are 1730: the group (privacyIDEA's) creates files in
@@ -45,11 +45,18 @@ export function makeFolders(folders: SpoolFolders): void {
   }
 }
 
-export function removeFile(folder: string, name: RawName): void {
+/**
+ * @returns false when this file alone cannot be removed (immutable, a mount point). Fails with what concerns the folder.
+ */
+export function removeFile(folder: string, name: RawName): boolean {
   try {
     unlinkSync(pathOf(folder, name))
+    return true
   } catch (thrown) {
-    if (systemCode(thrown) !== 'ENOENT') throw spoolError(thrown, `remove a file that was taken from ${folder}`)
+    const code = systemCode(thrown)
+    if (code === 'EPERM' || code === 'EBUSY') return false
+    if (code !== 'ENOENT') throw spoolError(thrown, `remove a file that was taken from ${folder}`)
+    return true
   }
 }
 
@@ -60,19 +67,29 @@ export interface Quarantine {
 }
 
 export function openQuarantine(folders: SpoolFolders): Quarantine {
-  let count = listNames(folders.refused).length
+  let count = listFolder(folders.refused).names.length
   return {
     take(name) {
       const from = pathOf(folders.new, name)
-      const found = lstatSync(from, { throwIfNoEntry: false })
-      if (found === undefined) return true
-      const worthKeeping = found.isSymbolicLink() || found.size <= REFUSED_FILE_BYTES_MAX
-      if (worthKeeping && count < REFUSED_FILES_MAX && moved(from, pathOf(folders.refused, refusedName(name)))) {
+      if (
+        count < REFUSED_FILES_MAX &&
+        isWorthKeeping(from) &&
+        moved(from, pathOf(folders.refused, refusedName(name)))
+      ) {
         count++
         return true
       }
       return removed(from)
     },
+  }
+}
+
+function isWorthKeeping(path: string | Buffer): boolean {
+  try {
+    const found = lstatSync(path)
+    return found.isSymbolicLink() || found.size <= REFUSED_FILE_BYTES_MAX
+  } catch {
+    return false
   }
 }
 
@@ -106,7 +123,7 @@ function removed(path: string | Buffer): boolean {
 /** Removes what killed shims left in `tmp`. @returns how many */
 export function sweepStale(folders: SpoolFolders, nowMs: number): number {
   let count = 0
-  for (const name of listNames(folders.tmp)) {
+  for (const name of listFolder(folders.tmp).names) {
     const path = pathOf(folders.tmp, name)
     const found = lstatSync(path, { throwIfNoEntry: false })
     if (found !== undefined && nowMs - found.mtimeMs > STALE_MS && removed(path)) count++

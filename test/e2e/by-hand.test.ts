@@ -193,3 +193,12 @@ test('with onForeignUnlock: relock a lock that was taken away by hand is written
   await own.settled()
   expect((await look(slapd, user)).lockedTime).toBe(null)
 })
+
+test('lockstep unlock opens an account whose lock came with a time of the future', async () => {
+  await registered('AHEAD1')
+  lockstep.spool({ kind: 'lock', args: asNobody('AHEAD1', user), takenAtMs: Date.now() + 290_000 })
+  await lockstep.settled()
+  expect((await look(slapd, user)).canBind).toBe(false)
+  expect((await lockstep.cli('unlock', user, '--reason', 'x')).code).toBe(0)
+  expect((await look(slapd, user)).canBind).toBe(true)
+})
