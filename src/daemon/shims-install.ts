@@ -295,7 +295,7 @@ function fileError(thrown: unknown, what: string): AppError {
 const REASONS: Readonly<Record<string, readonly [ErrorCode, string, string]>> = {
   EACCES: ['file-not-permitted', 'no permission', 'Run it as root.'],
   EPERM: ['file-not-permitted', 'no permission', 'Run it as root.'],
-  EROFS: ['file-not-permitted', 'the file system is read-only', 'Mount it for writing.'],
+  EROFS: ['file-not-permitted', 'it is on a read-only file system', 'Mount it for writing.'],
   ENOTDIR: ['file-io', 'a part of the path is no folder', 'Name another one.'],
   ENOSPC: ['disk-full', 'the disk is full', 'Make room and try again.'],
   EDQUOT: ['disk-full', 'the quota is used up', 'Make room and try again.'],

@@ -1,4 +1,14 @@
-import { chmodSync, lstatSync, mkdirSync, renameSync, rmdirSync, unlinkSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { AppError, type ErrorCode } from '../core/error.ts'
 import { listFolder, pathOf, systemCode, type RawName } from './spool-files.ts'
@@ -37,11 +47,37 @@ export function makeFolders(folders: SpoolFolders): void {
     [folders.refused, REFUSED_MODE],
   ] as const) {
     try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
-      if (mkdirSync(path, { recursive: true, mode: 0o700 }) !== undefined) chmodSync(path, mode)
+      if (isMade(path, 0o700)) chmodSync(path, mode)
     } catch (thrown) {
       throw spoolError(thrown, `make the spool folder ${path}`)
     }
+  }
+}
+
+/**
+ * Not by `recursive`, which says of a read-only file system that the folder is not there.
+ * @returns false when it is there already
+ */
+function isMade(path: string, mode: number): boolean {
+  try {
+    mkdirSync(path, { mode })
+    return true
+  } catch (thrown) {
+    const code = systemCode(thrown)
+    if (code === 'EEXIST' && statSync(path).isDirectory()) return false
+    if (code !== 'ENOENT' || dirname(path) === path) throw thrown
+  }
+  isMade(dirname(path), 0o755)
+  return isMade(path, mode)
+}
+
+/** What keeps files from being taken away; null: nothing, or it shows with the first one. */
+export function readOnlyError(folders: SpoolFolders): AppError | null {
+  try {
+    accessSync(folders.new, constants.W_OK)
+    return null
+  } catch (thrown) {
+    return systemCode(thrown) === 'EROFS' ? spoolError(thrown, `write into ${folders.new}`) : null
   }
 }
 
@@ -143,7 +179,11 @@ const OWNER_HINT = "The spool and its folders belong to the service's user: `loc
 const REASONS: Readonly<Record<string, readonly [ErrorCode, string, string]>> = {
   EACCES: ['file-not-permitted', 'no permission', OWNER_HINT],
   EPERM: ['file-not-permitted', 'no permission', OWNER_HINT],
-  EROFS: ['file-not-permitted', 'the file system is read-only', 'Mount it for writing.'],
+  EROFS: [
+    'file-not-permitted',
+    'it is on a read-only file system',
+    'Mount it for writing; in a systemd unit, name it in ReadWritePaths.',
+  ],
   ENOTDIR: ['file-io', 'a part of the path is no folder', 'Set intake.spool to a folder.'],
   EEXIST: [
     'file-io',

@@ -15,6 +15,7 @@ import {
   foldersOf,
   makeFolders,
   openQuarantine,
+  readOnlyError,
   removeFile,
   spoolError,
   sweepStale,
@@ -73,11 +74,16 @@ interface State {
   closed: boolean
 }
 
-/** Creates the folders that are missing. Fails with `file-not-permitted`, `file-io`, `disk-full`. */
+/**
+ * Creates the folders that are missing. Fails with `file-not-permitted`, `file-io`, `disk-full`; a spool that became
+ * read-only is told, and what else there is to do goes on.
+ */
 export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const folders = foldersOf(options.dir)
   const clock = options.clock ?? systemClock
   makeFolders(folders)
+  const isReadOnly = readOnlyError(folders)
+  if (isReadOnly !== null) options.onError(isReadOnly)
   const state: State = {
     options,
     clock,

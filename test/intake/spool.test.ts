@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { AppError } from '../../src/core/error.ts'
 import { openSpool, type Spool, type SpoolOptions } from '../../src/intake/spool.ts'
+import { canMount, evaluateReadOnly } from '../servers/read-only-mount.ts'
 import { makeTempDir } from '../servers/temp-dir.ts'
 import { newMemoryIntake, type MemoryIntake } from './memory-intake.ts'
 import { installInTemp, run } from './shim-runner.ts'
@@ -250,5 +251,39 @@ describe('the folders', () => {
       message: `Cannot make the spool folder ${dir}: something that is no folder stands there.`,
       hint: expect.stringContaining('intake.spool'),
     })
+  })
+})
+
+describe.runIf(canMount())('on a read-only file system', () => {
+  const why = 'it is on a read-only file system.'
+  const hint = 'Mount it for writing; in a systemd unit, name it in ReadWritePaths.'
+  const script = (dir: string): string => `
+    import { openSpool } from ${JSON.stringify(new URL('../../src/intake/spool.ts', import.meta.url).href)}
+    const told = []
+    const onError = ({ code, message, hint }) => told.push({ code, message, hint })
+    const intake = { take: () => Promise.resolve() }
+    try {
+      await using spool = await openSpool({ dir: ${JSON.stringify(dir)}, intake, onError })
+      await spool.drainOnce()
+    } catch (error) {
+      onError(error)
+    }
+    print(told)`
+
+  test('a spool that is missing is not told as missing, but as what keeps it from being made', async () => {
+    await using temp = await makeTempDir('read-only')
+    const dir = join(temp.path, 'deep', 'spool')
+    const message = `Cannot make the spool folder ${dir}: ${why}`
+    expect(evaluateReadOnly(temp.path, script(dir))).toEqual([{ code: 'file-not-permitted', message, hint }])
+  })
+
+  test('a spool that became read-only is told at the start, and when a file cannot be removed', async () => {
+    await using at = await newFixture()
+    putLock(at.dir, 'n', 'S')
+    expect(evaluateReadOnly(at.dir, script(at.dir))).toMatchObject([
+      { message: `Cannot write into ${at.dir}/new: ${why}`, hint },
+      { message: `Cannot remove a file that was taken from ${at.dir}/new: ${why}`, hint },
+    ])
+    expect(await left(at.dir)).toEqual(['n'])
   })
 })
