@@ -48,6 +48,8 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
   }
   const found = await findAccount(system, login, realm, order.kind)
   const nowMs = system.clock.nowMs()
+  // A clock that was ahead and was set right left words of the future; who opens an account now means those as well.
+  const heldAtUs = order.kind === 'release' ? (await system.store.desired.of(found.key, nowMs)).heldAtUs : 0
   const event: Event = {
     id: `cli:${newId(system.clock)}`,
     kind: order.kind,
@@ -55,7 +57,7 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
     login,
     realm,
     actor: order.actor,
-    takenAtUs: nowMs * 1000,
+    takenAtUs: Math.max(nowMs * 1000, heldAtUs + 1),
     source: 'cli',
     reason: order.reason,
     untilUs: order.forMs === null ? null : (nowMs + order.forMs) * 1000,
