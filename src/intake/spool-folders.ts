@@ -191,6 +191,8 @@ const REASONS: Readonly<Record<string, readonly [ErrorCode, string, string]>> = 
     'Move it away, or set intake.spool to another folder.',
   ],
   ENOENT: ['file-io', 'it is not there', OWNER_HINT],
+  EMFILE: ['file-io', 'this process has too many files open', 'Raise its limit (LimitNOFILE in a systemd unit).'],
+  ENFILE: ['file-io', 'this machine has too many files open', 'Raise fs.file-max, or see who has them: lsof.'],
   ENOSPC: ['disk-full', 'the disk is full', 'Make room; events that wait are taken by themselves then.'],
   EDQUOT: ['disk-full', 'the quota is used up', 'Make room; events that wait are taken by themselves then.'],
 }

@@ -1,5 +1,4 @@
 import { backoffMs } from '../core/error.ts'
-import type { Clock } from '../ports/clock.ts'
 import type { RawName } from './spool-files.ts'
 
 /**
@@ -37,25 +36,26 @@ export interface Left {
 
 interface Entry extends LeftName {
   readonly tries: number
+  /** By the clock that nobody sets. */
   readonly againMs: number
   seen: boolean
 }
 
-export function newLeft(clock: Clock): Left {
+export function newLeft(random: () => number): Left {
   const entries = new Map<RawName, Entry>()
   return {
     isPassedOver(name) {
       const entry = entries.get(name)
       if (entry === undefined) return false
       entry.seen = true
-      return entry.againMs > clock.nowMs()
+      return entry.againMs > performance.now()
     },
     add(left) {
       const before = entries.get(left.name)
       if (before === undefined && entries.size >= LEFT_MAX) return false
       const tries = before?.kind === left.kind ? before.tries + 1 : 0
-      const waitMs = left.kind === 'stuck' ? STUCK_AGAIN_MS : backoffMs(tries, clock.random(), AGAIN_MAX_MS)
-      entries.set(left.name, { ...left, tries, againMs: clock.nowMs() + waitMs, seen: true })
+      const waitMs = left.kind === 'stuck' ? STUCK_AGAIN_MS : backoffMs(tries, random(), AGAIN_MAX_MS)
+      entries.set(left.name, { ...left, tries, againMs: performance.now() + waitMs, seen: true })
       return tries === 0
     },
     delete: (name) => void entries.delete(name),
@@ -66,7 +66,7 @@ export function newLeft(clock: Clock): Left {
       }
     },
     isAnyDue() {
-      const nowMs = clock.nowMs()
+      const nowMs = performance.now()
       for (const entry of entries.values()) if (entry.againMs <= nowMs) return true
       return false
     },

@@ -38,18 +38,19 @@ interface Watcher {
 
 /** After a failure tries again with back-off. */
 export function newWatcher({ folders, clock, onError, take, isAnyDue }: WatcherOptions): Watcher {
-  let kernel: { readonly watcher: FSWatcher; readonly inode: bigint } | null = null
   let poll: NodeJS.Timeout | null = null
   let gather: NodeJS.Timeout | undefined
   let busy = false
   let wokenMeanwhile = false
   let failures = 0
+  /** By the clock that nobody sets, as are all waits. */
   let notBeforeMs = 0
-  let sweptAtMs = clock.nowMs()
+  let sweptAtMs = performance.now()
   const lastEmpty = newLastEmpty()
+  const kernel = newKernelWatch(folders, wake)
 
   function wake(): void {
-    if (poll === null || clock.nowMs() < notBeforeMs) return
+    if (poll === null || performance.now() < notBeforeMs) return
     wokenMeanwhile = busy
     if (busy) return
     const folder = statOf(folders.new)
@@ -73,32 +74,20 @@ export function newWatcher({ folders, clock, onError, take, isAnyDue }: WatcherO
   function fail(thrown: unknown): void {
     busy = false
     lastEmpty.set(undefined, 0)
-    notBeforeMs = clock.nowMs() + backoffMs(failures++, clock.random())
+    notBeforeMs = performance.now() + backoffMs(failures++, clock.random())
     onError(toAppError(thrown, 'file-io'))
   }
   function look(): void {
     try {
-      if (clock.nowMs() - sweptAtMs > SWEEP_MS) {
-        sweptAtMs = clock.nowMs()
-        sweepStale(folders, sweptAtMs)
+      if (performance.now() - sweptAtMs > SWEEP_MS) {
+        sweptAtMs = performance.now()
+        sweepStale(folders, clock.nowMs())
       }
-      follow()
+      kernel.follow()
     } catch {
       // The folder is gone, or cannot be read: the drain that follows says so.
     }
     wake()
-  }
-  /** Watches the folder that stands there now, which may be another one than before. */
-  function follow(): void {
-    const inode = statOf(folders.new)?.ino
-    if (inode === undefined) makeFolders(folders)
-    if (inode !== undefined && inode === kernel?.inode) return
-    kernel?.watcher.close()
-    kernel = null
-    const watcher = watchFolder(folders.new, wake)
-    // Out of inotify watches, or the folder was removed: the poll goes on.
-    watcher.on('error', () => undefined)
-    kernel = { watcher, inode: statOf(folders.new)?.ino ?? 0n }
   }
   return {
     start() {
@@ -110,8 +99,29 @@ export function newWatcher({ folders, clock, onError, take, isAnyDue }: WatcherO
       if (poll !== null) clearInterval(poll)
       poll = null
       clearTimeout(gather)
-      kernel?.watcher.close()
-      kernel = null
+      kernel.close()
+    },
+  }
+}
+
+function newKernelWatch(folders: SpoolFolders, onChange: () => void): { follow(): void; close(): void } {
+  let kernel: { readonly watcher: FSWatcher; readonly inode: bigint } | null = null
+  function close(): void {
+    kernel?.watcher.close()
+    kernel = null
+  }
+  return {
+    close,
+    /** Watches the folder that stands there now, which may be another one than before. */
+    follow() {
+      const inode = statOf(folders.new)?.ino
+      if (inode === undefined) makeFolders(folders)
+      if (inode !== undefined && inode === kernel?.inode) return
+      close()
+      const watcher = watchFolder(folders.new, onChange)
+      // Out of inotify watches, or the folder was removed: the poll goes on.
+      watcher.on('error', () => undefined)
+      kernel = { watcher, inode: statOf(folders.new)?.ino ?? 0n }
     },
   }
 }

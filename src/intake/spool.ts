@@ -89,7 +89,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     clock,
     folders,
     quarantine: inSpool(folders, () => openQuarantine(folders)),
-    left: newLeft(clock),
+    left: newLeft(() => clock.random()),
     tell: newTeller(folders.new, clock, options.onError),
     nextTimeUs: newTimes(clock),
     buffer: Buffer.allocUnsafeSlow(SPOOL_FILE_BYTES_MAX),

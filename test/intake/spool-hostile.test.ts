@@ -115,10 +115,10 @@ interface Seen {
  * The service is not root, and root may do everything: as root these tests act as another user, in a process of its own.
  * @param act has `spool`, `put(name)` for one more event, `seen`, and prints nothing; what it returns is added to `seen`
  */
-async function asService<More = unknown>(at: Fixture, act: string): Promise<Seen & More> {
+async function asService<More = unknown>(at: Fixture, act: string, filesMax = 1024): Promise<Seen & More> {
   const dir = join(at.root, 'spool')
   const script = `
-    import { writeFileSync } from 'node:fs'
+    import { closeSync, openSync, writeFileSync } from 'node:fs'
     import { openSpool } from ${JSON.stringify(SPOOL_MODULE)}
     const seen = { events: 0, reasons: [], errors: [] }
     const known = new Set()
@@ -144,7 +144,7 @@ async function asService<More = unknown>(at: Fixture, act: string): Promise<Seen
   const out = join(at.root, 'out')
   const id = String(FOREIGN_ID)
   const as = isRoot ? `setpriv --reuid=${id} --regid=${id} --clear-groups ` : ''
-  const command = `${as}"$1" --input-type=module-typescript -e "$2" >"$3"`
+  const command = `ulimit -n ${filesMax}; ${as}"$1" --input-type=module-typescript -e "$2" >"$3"`
   expect(run('sh', ['-c', command, 'sh', process.execPath, script, out])).toEqual({ code: 0, stderr: '' })
   return JSON.parse(readFileSync(out, 'utf8')) as Seen & More
 }
@@ -242,6 +242,22 @@ test(
     expect(errors).toEqual([`10000 folders lie in ${at.inbox}: no event, and left alone.`])
   },
 )
+
+test('with no file left to open, nothing is passed over: the reading fails, and takes all once there is', async () => {
+  await using at = await newFixture()
+  for (const name of ['a', 'b']) writeFileSync(join(at.inbox, name), EVENT)
+  giveToService(at)
+  const act = `
+    const open = []
+    try { for (;;) open.push(openSync('/dev/null')) } catch {}
+    const failed = await spool.drainOnce().catch((error) => error.message)
+    for (const each of open) closeSync(each)
+    return { failed, after: await spool.drainOnce() }`
+  expect(await asService(at, act, 100)).toMatchObject({
+    failed: expect.stringMatching(/^Cannot look into the spool \S+: this process has too many files open\.$/),
+    after: { taken: 2, unread: [] },
+  })
+})
 
 describe('a file that another program holds by a lease', () => {
   test('does not hold up the others, and a drain ends and says what waits', async () => {
