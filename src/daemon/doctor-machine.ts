@@ -81,16 +81,15 @@ function checkFolder(found: Findings, check: string, folder: string, why: string
   if (info === null) {
     const parent = nearestParent(folder)
     if (mayWrite(parent)) found.ok(check, `${folder} is not there yet; serve makes it`)
-    else
-      found.fail(check, {
-        what: `${folder} does not exist, and ${parent} may not be written`,
-        why: `${upper(why)}.`,
-        fix: make,
-      })
+    else {
+      const fix = isReadOnly(parent) ? remount(parent) : make
+      found.fail(check, { what: `${folder} does not exist, and ${closed(parent)}`, why: `${upper(why)}.`, fix })
+    }
     return
   }
   if (!info.isDirectory())
     found.fail(check, { what: `${folder} is no folder`, why: `${upper(why)}.`, fix: `Move it away, then: ${make}` })
+  else if (isReadOnly(folder)) found.fail(check, { what: closed(folder), why: `${upper(why)}.`, fix: remount(folder) })
   else if (!mayWrite(folder)) {
     const what = `${folder} may not be written by this user (owner ${info.uid}, mode ${octal(info.mode & 0o7777)})`
     found.fail(check, {
@@ -129,9 +128,11 @@ function checkSpool(found: Findings, spool: string): void {
   for (const { path, mode } of folders) {
     const info = look(path)
     if (info === null) {
-      const trouble = { what: `the folder ${path} does not exist`, why, fix }
-      if (mayWrite(nearestParent(path))) found.warn('spool', trouble)
-      else found.fail('spool', trouble)
+      const what = `the folder ${path} does not exist`
+      const parent = nearestParent(path)
+      if (mayWrite(parent)) found.warn('spool', { what, why, fix })
+      else if (!isReadOnly(parent)) found.fail('spool', { what, why, fix })
+      else found.fail('spool', { what: `${what}, and ${closed(parent)}`, why, fix: `${remount(parent)}; then: ${fix}` })
       return
     }
     if (!info.isDirectory()) {
@@ -139,6 +140,10 @@ function checkSpool(found: Findings, spool: string): void {
       return
     }
     const now = info.mode & 0o7777
+    if (isReadOnly(path)) {
+      found.fail('spool', { what: closed(path), why, fix: remount(path) })
+      return
+    }
     if (!mayWrite(path)) {
       const what = `${path} may not be written by this user (owner ${info.uid}, mode ${octal(now)})`
       found.fail('spool', { what, why: 'Events that were taken could not be removed.', fix: `chown lockstep ${path}` })
@@ -196,12 +201,29 @@ function look(path: string): Stats | null {
 }
 
 function mayWrite(path: string): boolean {
+  return whyClosed(path) === null
+}
+
+function isReadOnly(path: string): boolean {
+  return whyClosed(path) === 'EROFS'
+}
+
+/** The system's code for why it may not be written; null: it may. */
+function whyClosed(path: string): string | null {
   try {
     accessSync(path, constants.W_OK)
-    return true
-  } catch {
-    return false
+    return null
+  } catch (thrown) {
+    return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
   }
+}
+
+function closed(path: string): string {
+  return isReadOnly(path) ? `${path} is on a read-only file system` : `${path} may not be written`
+}
+
+function remount(path: string): string {
+  return `mount -o remount,rw "$(findmnt -nT ${path} -o TARGET)"`
 }
 
 /** The path itself, or the nearest folder above it that is there. */

@@ -11,6 +11,8 @@ import { openSystem, type System } from './system.ts'
 export interface DrainReport {
   /** Files taken from the spool. */
   readonly taken: number
+  /** Files that cannot be read now. */
+  readonly filesWaiting: number
   /** What could not be done now. */
   readonly eventsWaiting: number
   readonly accountsWaiting: number
@@ -38,11 +40,13 @@ export async function drain(settings: Settings, options: { timeoutMs: number; lo
     log.error('cannot take events from the spool', errorFields(toAppError(thrown)))
   const spool = opened.use(await openSpool({ dir: settings.intake.spool, intake: engine.intake, onError }))
   await upkeep.retryWaiting(system.clock.nowMs())
-  const taken = await spool.drainOnce()
+  const { taken, unread } = await spool.drainOnce()
   const isTimedOut = !(await idleWithin(system, engine, options.timeoutMs))
   // What is still in flight ends within the directory's timeouts, and then tells its reason.
   await engine.worker.stop()
-  return { taken, isTimedOut, ...(await whatWaits(system, isTimedOut)) }
+  const waits = await whatWaits(system, isTimedOut)
+  const reasons = [...unread, ...waits.reasons].slice(0, REASONS_MAX)
+  return { ...waits, taken, filesWaiting: unread.length, reasons, isTimedOut }
 }
 
 /** Done is done only when those beside us are done as well: they may have in their hands what came in before us. */
@@ -66,7 +70,10 @@ async function inTime(work: Promise<void>, timeoutMs: number): Promise<boolean> 
 }
 
 /** What became due after all was done once is the business of those beside us. */
-async function whatWaits(system: System, isTimedOut: boolean): Promise<Omit<DrainReport, 'taken' | 'isTimedOut'>> {
+async function whatWaits(
+  system: System,
+  isTimedOut: boolean,
+): Promise<Pick<DrainReport, 'eventsWaiting' | 'accountsWaiting' | 'reasons'>> {
   const { reports } = system.store
   const { events, accounts } = await reports.waits(isTimedOut ? system.clock.nowMs() : 0)
   const waiting = await reports.events({ state: 'waiting', limit: REASONS_MAX })
@@ -77,5 +84,5 @@ async function whatWaits(system: System, isTimedOut: boolean): Promise<Omit<Drai
     ),
     ...unsettled.map((account) => `${account.login ?? account.key}: ${account.standingReason}`),
   ]
-  return { eventsWaiting: events, accountsWaiting: accounts, reasons: reasons.slice(0, REASONS_MAX) }
+  return { eventsWaiting: events, accountsWaiting: accounts, reasons }
 }

@@ -87,7 +87,7 @@ async function readWaits(store: Store): Promise<Wait[]> {
 
 function countFiles(folder: string): number {
   try {
-    return readdirSync(folder).length
+    return readdirSync(folder, { withFileTypes: true }).filter((each) => !each.isDirectory()).length
   } catch {
     return 0
   }

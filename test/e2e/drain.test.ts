@@ -1,5 +1,8 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { eventually } from '../servers/eventually.ts'
+import { withLease } from '../servers/file-lease.ts'
 import { startSlapd, type Slapd } from '../servers/slapd.ts'
 import { lookAtAll, resetPeople } from './account-view.ts'
 import { createLockstep, openReadOnly, type Lockstep } from './lockstep.ts'
@@ -13,6 +16,7 @@ const OUR_TIME = '000001010000Z'
 interface Report {
   readonly ok: boolean
   readonly taken: number
+  readonly filesWaiting: number
   readonly eventsWaiting: number
   readonly accountsWaiting: number
   readonly reasons: readonly string[]
@@ -88,6 +92,7 @@ test('from cron, without a daemon, it does everything that waits and exits with 
     code: 0,
     ok: true,
     taken: 2 * USERS,
+    filesWaiting: 0,
     eventsWaiting: 0,
     accountsWaiting: 0,
     reasons: [],
@@ -155,6 +160,22 @@ test('with an event that fits nobody it exits with 75 and names it, after everyt
   expect(ran.stdout).toContain('still waiting: 1 events, 0 accounts')
   expect(ran.stderr).toContain('lock nobody: ')
   await everybodyIsLocked()
+})
+
+test('with a file that cannot be read now it exits with 75 and names it, after everything else was done', async () => {
+  spoolDay()
+  lockstep.spool({ kind: 'unlock', args: asAdmin(null, 'u1'), takenAtMs: Date.now() })
+  const inbox = join(lockstep.spoolDir, 'new')
+  const held = readdirSync(inbox).find((name) => readFileSync(join(inbox, name), 'latin1').startsWith('unlock')) ?? ''
+  await withLease(join(inbox, held), async () => {
+    const ran = await lockstep.drain()
+    expect(ran.code).toBe(75)
+    expect(ran.stdout).toContain('still waiting: 0 events, 0 accounts, 1 file in the spool')
+    expect(ran.stderr).toContain(`${inbox}/${held} cannot be read now: another program holds it (a lease)`)
+    await everybodyIsLocked()
+  })
+  expect((await lockstep.drain()).code).toBe(0)
+  expect((await lookAtAll(slapd)).get('u1')?.lockedTime).toBeNull()
 })
 
 test('one that was killed in the middle is finished by the next, and by a daemon beside it within seconds', async () => {
