@@ -31,6 +31,8 @@ export interface ActResult {
   readonly account: AccountReport
   /** False when it is on record but could not be carried out yet; the account's standing says why. */
   readonly isDone: boolean
+  /** How the account stands in the directory now; null where it could not be read. */
+  readonly lock: 'open' | 'by-us' | 'by-others' | null
 }
 
 const SETTLED_TIMEOUT_MS = 15_000
@@ -63,7 +65,7 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
   await system.store.inbox.take([event], [])
   const { key, dn, serials } = found
   await system.store.inbox.settle([{ kind: 'resolved', event, key, dn, login, realm, attributeSerials: serials }], 0)
-  await carryOut(system, [found.key], log)
+  await carryOut(system, [found.key], log, new Set([found.key]))
   return resultFor(system, found.key)
 }
 
@@ -86,15 +88,23 @@ async function findAccount(
   }
 }
 
-/** Waits for the daemon to do it; without one, does it here. */
-export async function carryOut(system: System, keys: readonly AccountKey[], log: Log): Promise<void> {
+/**
+ * Waits for the daemon to do it; without one, does it here.
+ * @param untold accounts whose standing the caller tells himself
+ */
+export async function carryOut(
+  system: System,
+  keys: readonly AccountKey[],
+  log: Log,
+  untold: ReadonlySet<AccountKey> = new Set(),
+): Promise<void> {
   const { processLock, upkeep } = system.store
   if ((await processLock.daemon()) === null) {
     await processLock.freeDeadLeases()
     await processLock.enter()
     await processLock.prepared()
     try {
-      const { worker } = startEngine(system, log)
+      const { worker } = startEngine(system, log, untold)
       await worker.whenIdle()
       await worker.stop()
     } finally {
@@ -113,6 +123,18 @@ export async function carryOut(system: System, keys: readonly AccountKey[], log:
 async function resultFor(system: System, key: AccountKey): Promise<ActResult> {
   const [account] = await system.store.reports.find(key, 1)
   if (account === undefined) throw new AppError('internal', `account ${key} is not on record`)
-  const isDone = ['in-step', 'foreign-lock', 'not-effective'].includes(account.standing)
-  return { account, isDone: isDone && !(await system.store.upkeep.isAnyDue([key], system.clock.nowMs())) }
+  const isSettled = ['in-step', 'foreign-lock', 'not-effective'].includes(account.standing)
+  const isDone = isSettled && !(await system.store.upkeep.isAnyDue([key], system.clock.nowMs()))
+  return { account, isDone, lock: await lockOf(system, key, account) }
+}
+
+/** Our record knows of our own lock alone: whether somebody else's stands, only the directory can tell. */
+async function lockOf(system: System, key: AccountKey, account: AccountReport): Promise<ActResult['lock']> {
+  try {
+    const { lock } = await system.directory.observe(key, [], 0)
+    if (lock.state === 'open') return 'open'
+    return account.lockedByUs ? 'by-us' : 'by-others'
+  } catch {
+    return null
+  }
 }
