@@ -23,9 +23,28 @@ const REASONS_MAX = 10
 const DEADLINE_LOOK_MS = 50
 
 export async function drain(settings: Settings, options: { timeoutMs: number; log: Log }): Promise<DrainReport> {
+  await using system = await openSystem(settings)
+  const { drains } = system.store
+  try {
+    const report = await drainIn(system, options)
+    const isDone = isAllDone(report)
+    await drains.ended({ isDone, reason: isDone ? '' : (report.reasons[0] ?? 'it did not end in time') })
+    return report
+  } catch (thrown) {
+    // The failure itself is what the caller has to hear of.
+    await drains.ended({ isDone: false, reason: toAppError(thrown).message }).catch(() => undefined)
+    throw thrown
+  }
+}
+
+export function isAllDone({ eventsWaiting, accountsWaiting, isTimedOut }: DrainReport): boolean {
+  return eventsWaiting === 0 && accountsWaiting === 0 && !isTimedOut
+}
+
+async function drainIn(system: System, options: { timeoutMs: number; log: Log }): Promise<DrainReport> {
   const { log } = options
   await using opened = new AsyncDisposableStack()
-  const system = opened.use(await openSystem(settings))
+  const { settings } = system
   const { processLock, upkeep } = system.store
   await processLock.freeDeadLeases()
   opened.defer(() => processLock.leave())

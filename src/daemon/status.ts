@@ -1,7 +1,9 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { age } from '../core/age.ts'
 import type { Settings } from '../core/settings.ts'
 import type { DaemonRow } from '../store/process-lock.ts'
+import type { LastDrain } from '../store/drains.ts'
 import type { AccountReport, StoreCounts } from '../store/reports.ts'
 import type { Store } from '../store/store.ts'
 import type { Pause } from '../store/switches.ts'
@@ -19,13 +21,15 @@ export interface Wait {
 }
 
 export interface StatusReport {
-  /** down: no daemon. attention: something waits, failed, or does not lock. */
+  /** down: no daemon, and no recent drain. attention: something waits, failed, or does not lock. */
   readonly health: 'ok' | 'attention' | 'down'
   readonly healthReasons: readonly string[]
   readonly mode: 'events'
   readonly dryRun: boolean
   readonly paused: Pause | null
   readonly daemon: DaemonRow | null
+  /** For a site that runs `lockstep drain` from cron in place of a daemon. Null: never. */
+  readonly lastDrain: LastDrain | null
   readonly counts: StoreCounts
   /** Files that wait in the spool; a number past 10,000 is cut there. */
   readonly spoolFiles: number
@@ -39,21 +43,27 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
   const nowMs = Date.now()
   const counts = await store.reports.counts(nowMs)
   const daemon = await store.processLock.daemon()
+  const lastDrain = await store.drains.last()
+  const isServed = daemon !== null || lastDrain?.isRecent === true
   const paused = await store.switches.paused()
   const waits = await readWaits(store)
   const spoolFiles = countFiles(join(settings.intake.spool, 'new'))
   const reasons: string[] = []
-  if (daemon === null) reasons.push('no daemon serves this store (lockstep serve, or lockstep drain from cron)')
+  if (!isServed) reasons.push(`no daemon serves this store, ${drainedLast(lastDrain, nowMs)}`)
+  if (daemon === null && lastDrain?.isRecent === true && !lastDrain.isDone) {
+    reasons.push(`the last drain left something undone: ${lastDrain.reason}`)
+  }
   if (counts.eventsWaiting > 0) reasons.push(`${counts.eventsWaiting} unresolved events`)
   if (counts.accountsUnsettled > 0) reasons.push(`${counts.accountsUnsettled} accounts are not in step`)
   if (paused !== null) reasons.push('changes are paused')
   return {
-    health: daemon === null ? 'down' : reasons.length > 0 ? 'attention' : 'ok',
+    health: !isServed ? 'down' : reasons.length > 0 ? 'attention' : 'ok',
     healthReasons: reasons,
     mode: 'events',
     dryRun: settings.guards.dryRun,
     paused,
     daemon,
+    lastDrain,
     counts,
     spoolFiles,
     locked:
@@ -62,6 +72,11 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
         : await store.reports.accounts({ held: true, limit: LIST_MAX }),
     waits,
   }
+}
+
+function drainedLast(last: LastDrain | null, nowMs: number): string {
+  if (last === null) return 'and no drain ever ran (lockstep serve, or lockstep drain from cron)'
+  return `and the last drain ended ${age(nowMs - last.endedMs)} ago (lockstep serve, or lockstep drain from cron)`
 }
 
 async function readWaits(store: Store): Promise<Wait[]> {

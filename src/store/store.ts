@@ -3,6 +3,7 @@ import { Kysely } from 'kysely'
 import type { Clock } from '../ports/clock.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort } from '../ports/store.ts'
 import { openDesired } from './desired.ts'
+import { openDrains, type DrainPort } from './drains.ts'
 import { openInbox } from './inbox.ts'
 import { JournalArchive } from './journal-archive.ts'
 import { checkHead } from './journal.ts'
@@ -44,6 +45,7 @@ export interface Store extends AsyncDisposable {
   readonly reports: ReportPort
   readonly upkeep: UpkeepPort
   readonly processLock: ProcessLock
+  readonly drains: DrainPort
   readonly archive: JournalArchive
   readonly restore: RestorePort
 }
@@ -73,6 +75,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     reports: openReports(db),
     upkeep: openUpkeep(db, writer, clock),
     processLock: new ProcessLock(db, writer, clock, owner),
+    drains: openDrains(db, writer, clock),
     archive: new JournalArchive(db, writer, clock, join(dirname(file), 'journal-archive')),
     restore: openRestore(writer, clock),
     async [Symbol.asyncDispose]() {

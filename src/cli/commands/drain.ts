@@ -17,9 +17,9 @@ export function register(program: Command, io: CliIo): void {
       const timeoutMs = durationOption('--timeout', options.timeout)
       const settings = await loadForWork(command, io)
       const { openLog } = await import('../../daemon/log.ts')
-      const { drain } = await import('../../daemon/drain.ts')
+      const { drain, isAllDone } = await import('../../daemon/drain.ts')
       const report = await drain(settings, { timeoutMs, log: openLog(io.stderr, false) })
-      const isDone = report.eventsWaiting === 0 && report.accountsWaiting === 0 && !report.isTimedOut
+      const isDone = isAllDone(report)
       io.exitCode = isDone ? EXIT.ok : EXIT.tempFail
       if (options.json === true) {
         printJson(io, { ok: isDone, ...report })

@@ -1,5 +1,7 @@
 import type { Command } from 'commander'
+import { age } from '../../core/age.ts'
 import type { StatusReport } from '../../daemon/status.ts'
+import type { LastDrain } from '../../store/drains.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
@@ -26,10 +28,9 @@ export function register(program: Command, io: CliIo): void {
 function show(io: CliIo, status: StatusReport): void {
   const paint = painter(io)
   const colour = status.health === 'ok' ? 'green' : status.health === 'attention' ? 'yellow' : 'red'
-  print(
-    io,
-    `${paint(colour, status.health)}${status.healthReasons.length === 0 ? '' : `: ${status.healthReasons.map(plain).join('; ')}`}`,
-  )
+  const how = status.daemon === null && status.lastDrain?.isRecent === true ? ` (drain, ${ago(status.lastDrain)})` : ''
+  const why = status.healthReasons.length === 0 ? '' : `: ${status.healthReasons.map(plain).join('; ')}`
+  print(io, `${paint(colour, status.health)}${how}${why}`)
   if (status.dryRun) print(io, paint(['bold', 'yellow'], 'DRY RUN: nothing is written to any directory'))
   if (status.paused !== null) {
     print(
@@ -45,6 +46,10 @@ function show(io: CliIo, status: StatusReport): void {
     io,
     `daemon    ${daemon === null ? 'not running' : `process ${daemon.pid}, serving since ${moment(daemon.readyMs ?? daemon.startedMs)}`}`,
   )
+  if (status.lastDrain !== null) {
+    const { isDone, endedMs } = status.lastDrain
+    print(io, `drain     ${isDone ? 'done' : 'left something undone'}, ${moment(endedMs)}, ${ago(status.lastDrain)}`)
+  }
   print(
     io,
     `accounts  ${counts.accountsKnown} known, ${counts.accountsHeld} held, ${counts.accountsLockedByUs} locked by us`,
@@ -78,4 +83,8 @@ function show(io: CliIo, status: StatusReport): void {
       { title: 'again', value: (wait) => (wait.againMs === null ? '-' : moment(wait.againMs)) },
     ])
   }
+}
+
+function ago({ endedMs }: LastDrain): string {
+  return `${age(Date.now() - endedMs)} ago`
 }
