@@ -131,10 +131,50 @@ test.each<[name: string, args: () => string[], password: () => string, code: num
     78,
     /certificate|authority/i,
   ],
-  ['a URL of the web', () => ['--url', 'https://x', ...flags().slice(2)], () => 'x', 78, /expected an ldap:/],
-  ['a bad filter', () => [...flags(), '--user-filter', '(uid=x)'], () => 'x', 78, /does not hold \{login\}/],
+  [
+    'a URL of the web',
+    () => ['--url', 'https://x', ...flags().slice(2)],
+    () => 'x',
+    78,
+    /^lockstep: --url: .*expected an ldap:/,
+  ],
+  [
+    'a bad filter',
+    () => [...flags(), '--user-filter', '(uid=x)'],
+    () => 'x',
+    78,
+    /^lockstep: --user-filter: .*does not hold \{login\}/,
+  ],
+  [
+    'several bad answers',
+    () => [...flags(), '--base', 'people', '--http', 'x', '--serial-format', 'pi'],
+    () => 'x',
+    78,
+    /^lockstep: several answers are wrong:\n {2}--base: .*\n {2}--serial-format: .*\n {2}--http: /,
+  ],
+  [
+    'a password file that is not there, before a server that is not there either',
+    () => ['--url', 'ldap://127.0.0.1:1', '--bind-dn', 'cn=x', '--base', 'dc=x', '--bind-password-file', 'none'],
+    () => '',
+    78,
+    /^lockstep: --bind-password-file: the secret file \S+none does not exist\n {2}Write the secret into it/,
+  ],
+  [
+    'a certificate file that is not there',
+    () => ['--url', 'ldaps://127.0.0.1:1', '--bind-dn', 'cn=x', '--base', 'dc=x', '--ca', 'none.pem'],
+    () => 'x',
+    78,
+    /^lockstep: --ca: the file \S+none\.pem does not exist/,
+  ],
+  [
+    'no account and no password, before the server is asked',
+    () => ['--url', 'ldap://127.0.0.1:1'],
+    () => '',
+    64,
+    /^lockstep: --bind-dn is missing, and there is no terminal/,
+  ],
   ['no password', flags, () => '', 64, /the bind password is missing/],
-  ['no server', () => [], () => '', 64, /--url is missing, and there is no terminal/],
+  ['no server', () => [], () => '', 64, /--url and --bind-dn are missing, and there is no terminal/],
   ['a password on the command line', () => [...flags(), '--bind-password', 'hunter2'], () => '', 64, /unknown option/],
 ])('%s is told, and nothing is written', async (_name, args, password, code, expected) => {
   const result = await init(args(), { LOCKSTEP_BIND_PASSWORD: password() })
@@ -157,7 +197,8 @@ test('--no-probe asks no server', async () => {
 
 test('at a terminal it asks, proposes what the server says, and does not show the password', async () => {
   const answers: [question: RegExp, answer: string][] = [
-    [/LDAP server \[ldaps:\/\/localhost\]: $/, slapd.ldapsUrl],
+    [/LDAP server \[ldaps:\/\/localhost\]: $/, 'http://localhost'],
+    [/ {2}.*expected an ldap:.*\n.*LDAP server \[ldaps:\/\/localhost\]: $/, slapd.ldapsUrl],
     [/CA certificate .*\[-\]: $/, slapd.caFile],
     [/Base .*\[dc=example,dc=org\]: $/, slapd.peopleDn],
     [/Account that Lockstep binds as \(DN\): $/, slapd.serviceDn],

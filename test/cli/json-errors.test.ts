@@ -92,7 +92,7 @@ test.each<[args: readonly string[], code: number, error: string, message: RegExp
   [['show', '--json'], 64, 'usage', /^missing required argument 'account'$/, /Run "lockstep show --help"/],
   [['lock', 'alice', '--json'], 64, 'usage', /--reason/, /--reason/],
   [['events', '--limit', 'many', '--json'], 64, 'usage', /--limit many: expected a number/, /--limit many/],
-  [['init', '--config', 'new.yaml', '--json'], 64, 'usage', /--url is missing/, /--url is missing/],
+  [['init', '--config', 'new.yaml', '--json'], 64, 'usage', /--url and --bind-dn are missing/, /^lockstep: --url and/],
   [['check', '--config', '.', '--json'], 78, 'config-invalid', /is not a file/, /is not a file/],
   [['status', '--config', 'bad.yaml', '--json'], 78, 'config-invalid', /urls\[0\]/, /urls\[0\]/],
   [['status', '--config', 'no-store.yaml', '--json'], 77, 'file-not-permitted', /is-a-folder/, /is-a-folder/],
