@@ -7,6 +7,7 @@ import {
   sameValues,
   type AttributeValue,
   type DesiredState,
+  type Effectiveness,
   type LockSlot,
   type ObservedState,
   type OurRecord,
@@ -86,7 +87,7 @@ function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedL
   if (!isLabelled) return { kind: 'relabel', lock: { slots: owned.slots, dn: observed.dn, holds: names } }
   // Open again in part, by policy, or since a crash left the lock half written.
   if (observed.lock.state === 'open') return { kind: 'change', change: lockChange(desired, observed) }
-  return effective(observed.lock.notEffective)
+  return effective(observed.lock.effective)
 }
 
 /** The entry may have been renamed since: its own slots follow it. */
@@ -95,8 +96,9 @@ function rebased(lock: OwnedLock, observed: ObservedState): OwnedLock {
   return { ...lock, slots: lock.slots.map((slot) => (slot.dn === lock.dn ? { ...slot, dn: observed.dn } : slot)) }
 }
 
-function effective(notEffective: string | null): Planned {
-  return notEffective === null ? { kind: 'in-step' } : { kind: 'not-effective', reason: notEffective }
+/** A lock whose effect is not known is in step: it stands, and whoever shows it says what is not known. */
+function effective(effectiveness: Effectiveness): Planned {
+  return effectiveness.is === 'no' ? { kind: 'not-effective', reason: effectiveness.reason } : { kind: 'in-step' }
 }
 
 /** True while a place that we wrote still holds what we wrote. */

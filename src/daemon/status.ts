@@ -24,6 +24,8 @@ export interface StatusReport {
   /** down: no daemon, and no recent drain. attention: something waits, failed, or does not lock. */
   readonly health: 'ok' | 'attention' | 'down'
   readonly healthReasons: readonly string[]
+  /** What somebody should know, and what is no trouble by itself. */
+  readonly notes: readonly string[]
   readonly mode: 'events'
   readonly dryRun: boolean
   readonly paused: Pause | null
@@ -59,6 +61,7 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
   return {
     health: !isServed ? 'down' : reasons.length > 0 ? 'attention' : 'ok',
     healthReasons: reasons,
+    notes: await readNotes(store),
     mode: 'events',
     dryRun: settings.guards.dryRun,
     paused,
@@ -77,6 +80,13 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
 function drainedLast(last: LastDrain | null, nowMs: number): string {
   if (last === null) return 'and no drain ever ran (lockstep serve, or lockstep drain from cron)'
   return `and the last drain ended ${age(nowMs - last.endedMs)} ago (lockstep serve, or lockstep drain from cron)`
+}
+
+async function readNotes(store: Store): Promise<string[]> {
+  const unknown = await store.reports.unknownEffects()
+  return unknown.map(({ directory, locks }) => {
+    return `directory ${directory}: whether a lock keeps its user out is not known (${locks} now); lockstep doctor says what to do`
+  })
 }
 
 async function readWaits(store: Store): Promise<Wait[]> {

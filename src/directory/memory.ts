@@ -12,7 +12,13 @@ import {
   type Serial,
 } from '../core/names.ts'
 import { serialsIn } from '../core/serial-values.ts'
-import { hasValue, type AttributeValue, type LockObservation, type ObservedState } from '../core/state.ts'
+import {
+  hasValue,
+  type AttributeValue,
+  type Effectiveness,
+  type LockObservation,
+  type ObservedState,
+} from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
 import { parseGeneralizedTime } from './generalized-time.ts'
@@ -33,8 +39,8 @@ export interface MemoryFaults {
   isDown: boolean
   /** For the writes to come, in order: the answer is lost (`outcome-unknown`), and whether the write happened. */
   readonly lostAnswers: LostAnswer[]
-  /** What `notEffective` says of every account. */
-  notEffective: string | null
+  /** What is said of the lock of every account. */
+  effective: Effectiveness
 }
 
 export interface MemoryOptions {
@@ -63,7 +69,7 @@ export interface MemoryAccount {
  * somebody else's lock once its time has come, as with OpenLDAP and no lockout duration.
  */
 export class MemoryDirectory implements DirectoryPort {
-  readonly faults: MemoryFaults = { isDown: false, lostAnswers: [], notEffective: null }
+  readonly faults: MemoryFaults = { isDown: false, lostAnswers: [], effective: { is: 'yes' } }
   /** Writes that happened. */
   writes = 0
   readonly #clock: Clock
@@ -241,7 +247,7 @@ export class MemoryDirectory implements DirectoryPort {
     ]
     const [value] = current
     const state = value === undefined ? 'open' : value === MEMORY_LOCKED ? 'as-ours' : this.#stateOfStamp(value)
-    return { state, otherUntilUs: null, slots, notEffective: this.faults.notEffective }
+    return { state, otherUntilUs: null, slots, effective: this.faults.effective }
   }
 
   #stateOfStamp(value: AttributeValue): 'open' | 'other' {

@@ -4,7 +4,7 @@ import { AppError } from '../core/error.ts'
 import type { Database, Tables } from './schema.ts'
 
 /** Forward only: a step that was released is never changed; the newest comes last. */
-const STEPS: readonly ((db: Kysely<Tables>) => Promise<void>)[] = [firstSchema]
+const STEPS: readonly ((db: Kysely<Tables>) => Promise<void>)[] = [firstSchema, lockEffect]
 
 const VERSION_KEY = 'schema'
 
@@ -45,6 +45,10 @@ async function versionOf(db: Database): Promise<number> {
 
 async function firstSchema(db: Kysely<Tables>): Promise<void> {
   for (const statement of FIRST_SCHEMA) await sql.raw(statement).execute(db)
+}
+
+async function lockEffect(db: Kysely<Tables>): Promise<void> {
+  await sql.raw('alter table account add column effective text').execute(db)
 }
 
 const FIRST_SCHEMA = [

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Act, ActResult } from '../../daemon/act.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
+import { effectNote } from '../lock-effect.ts'
 import { plain, print, printJson } from '../output.ts'
 import { actorOf, durationOption } from '../options.ts'
 import { loadForWork } from '../settings.ts'
@@ -56,6 +57,8 @@ async function carryOut(
     return
   }
   print(io, `${plain(account.dn)}: ${isDone ? verdict.text : 'on record, not yet carried out'}`)
+  const effect = kind === 'hold' && isDone ? effectNote(account) : null
+  if (effect !== null) print(io, `  ${effect}`)
   if (!isDone && account.standingReason !== '') print(io, `  ${account.standing}: ${plain(account.standingReason)}`)
 }
 

@@ -63,6 +63,7 @@ function show(io: CliIo, status: StatusReport): void {
     `events    ${status.spoolFiles} in the spool, ${counts.eventsWaiting} unresolved, ${counts.eventsRefused} refused${counts.eventsNewestMs === null ? '' : `, newest ${moment(counts.eventsNewestMs)}`}`,
   )
   print(io, `journal   ${counts.journalRecords} records`)
+  for (const text of status.notes) print(io, `note      ${plain(text)}`)
   if (status.locked.length > 0) {
     print(io, '')
     printTable(io, status.locked, [
