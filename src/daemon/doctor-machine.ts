@@ -92,12 +92,8 @@ function checkFolder(found: Findings, check: string, folder: string, why: string
   if (!info.isDirectory())
     found.fail(check, { what: `${folder} is no folder`, why: `${upper(why)}.`, fix: `Move it away, then: ${make}` })
   else if (!mayWrite(folder)) {
-    const what = `${folder} may not be written by this user (owner ${info.uid}, mode ${octal(info.mode & 0o7777)})`
-    found.fail(check, {
-      what,
-      why: `${upper(why)}.`,
-      fix: `chown lockstep: ${folder} && chmod ${octal(mode)} ${folder}`,
-    })
+    const trouble = notWritable(folder, info, `chown lockstep: ${folder} && chmod ${octal(mode)} ${folder}`)
+    found.fail(check, { ...trouble, why: `${upper(why)}.` })
   } else if ((info.mode & 0o007) !== 0) {
     const what = `${folder} is open to everybody (mode ${octal(info.mode & 0o7777)})`
     found.warn(check, {
@@ -112,8 +108,10 @@ function checkStoreFile(found: Findings, file: string): void {
   const info = look(file)
   if (info === null || !mayWrite(dirname(file))) return
   if (mayWrite(file)) return
-  const what = `the database ${file} may not be written by this user (owner ${info.uid})`
-  found.fail('store-file', { what, why: 'No event can be taken.', fix: `chown lockstep: ${file}*` })
+  found.fail('store-file', {
+    ...notWritable(file, info, `chown lockstep: ${file}*`),
+    why: 'The database cannot be written, so no event can be taken.',
+  })
 }
 
 /** The shims' user puts files in and sees nothing: the folder's group and modes are what makes that so. */
@@ -140,8 +138,9 @@ function checkSpool(found: Findings, spool: string): void {
     }
     const now = info.mode & 0o7777
     if (!mayWrite(path)) {
-      const what = `${path} may not be written by this user (owner ${info.uid}, mode ${octal(now)})`
-      found.fail('spool', { what, why: 'Events that were taken could not be removed.', fix: `chown lockstep ${path}` })
+      const trouble = notWritable(path, info, `chown lockstep ${path}`)
+      found.fail('spool', { ...trouble, why: 'Events that were taken could not be removed.' })
+      if (whyNotWritable(path) === 'read-only') return
     } else if ((now & 0o007) !== 0) {
       const what = `${path} is open to everybody (mode ${octal(now)})`
       found.warn('spool', {
@@ -196,12 +195,29 @@ function look(path: string): Stats | null {
 }
 
 function mayWrite(path: string): boolean {
+  return whyNotWritable(path) === null
+}
+
+/** Null when it may be written; a file system that is read-only is so for everybody, whatever owner and mode say. */
+function whyNotWritable(path: string): 'read-only' | 'not-permitted' | null {
   try {
     accessSync(path, constants.W_OK)
-    return true
-  } catch {
-    return false
+    return null
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EROFS' ? 'read-only' : 'not-permitted'
   }
+}
+
+/** What to say of a place that may not be written, and its mending. */
+function notWritable(path: string, info: Stats, fix: string): { what: string; fix: string } {
+  if (whyNotWritable(path) === 'read-only') {
+    return {
+      what: `${path} lies on a read-only file system`,
+      fix: `Mount it for writing: mount -o remount,rw "$(findmnt -n -o TARGET -T ${path})"`,
+    }
+  }
+  const mode = octal(info.mode & 0o7777)
+  return { what: `${path} may not be written by this user (owner ${info.uid}, mode ${mode})`, fix }
 }
 
 /** The path itself, or the nearest folder above it that is there. */

@@ -27,12 +27,12 @@ export async function drain(settings: Settings, options: { timeoutMs: number; lo
   const { drains } = system.store
   try {
     const report = await drainIn(system, options)
-    const isDone = isAllDone(report)
-    await drains.ended({ isDone, reason: isDone ? '' : (report.reasons[0] ?? 'it did not end in time') })
+    const reason = report.reasons[0] ?? 'it did not end in time'
+    await drains.ended(isAllDone(report) ? { outcome: 'done', reason: '' } : { outcome: 'waiting', reason })
     return report
   } catch (thrown) {
     // The failure itself is what the caller has to hear of.
-    await drains.ended({ isDone: false, reason: toAppError(thrown).message }).catch(() => undefined)
+    await drains.ended({ outcome: 'failed', reason: toAppError(thrown).message }).catch(() => undefined)
     throw thrown
   }
 }

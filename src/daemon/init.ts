@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, rmSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { AppError } from '../core/error.ts'
@@ -9,7 +9,7 @@ import { parseConfig } from '../config/load.ts'
 import { readSecret, secretFrom } from '../config/secret.ts'
 import type { Settings } from '../core/settings.ts'
 import { configText, type InitAnswers } from './init-template.ts'
-import { writeWhole } from './private-file.ts'
+import { makeFolder, writeWhole } from './private-file.ts'
 
 /** Writes the first configuration of a machine, and the files of secrets beside it. */
 
@@ -68,7 +68,7 @@ export async function writeConfig(request: InitRequest): Promise<InitResult> {
   parseConfig(text, request.file)
   refuseOverwrite(request)
   const owner = process.getuid?.() === 0 ? await serviceUser() : null
-  mkdirSync(dirname(request.file), { recursive: true, mode: 0o755 })
+  makeFolder(dirname(request.file), 0o755)
   const written: InitResult['written'][number][] = []
   const write = (path: string, content: string, mode: number): void => {
     writeWhole({ path, text: content, mode, owner: mode === SECRET_MODE ? owner : null, replace: request.force })

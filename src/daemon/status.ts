@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { accessSync, constants, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { age } from '../core/age.ts'
 import type { Settings } from '../core/settings.ts'
@@ -50,14 +50,10 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
   const paused = await store.switches.paused()
   const waits = await readWaits(store)
   const spoolFiles = countFiles(join(settings.intake.spool, 'new'))
-  const reasons: string[] = []
-  if (!isServed) reasons.push(`no daemon serves this store, ${drainedLast(lastDrain, nowMs)}`)
-  if (daemon === null && lastDrain?.isRecent === true && !lastDrain.isDone) {
-    reasons.push(`the last drain left something undone: ${lastDrain.reason}`)
-  }
-  if (counts.eventsWaiting > 0) reasons.push(`${counts.eventsWaiting} unresolved events`)
-  if (counts.accountsUnsettled > 0) reasons.push(`${counts.accountsUnsettled} accounts are not in step`)
-  if (paused !== null) reasons.push('changes are paused')
+  const reasons = reasonsOf(
+    { isServed, daemon, lastDrain, counts, paused, spool: spoolTrouble(settings.intake.spool) },
+    nowMs,
+  )
   return {
     health: !isServed ? 'down' : reasons.length > 0 ? 'attention' : 'ok',
     healthReasons: reasons,
@@ -80,6 +76,50 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
 function drainedLast(last: LastDrain | null, nowMs: number): string {
   if (last === null) return 'and no drain ever ran (lockstep serve, or lockstep drain from cron)'
   return `and the last drain ended ${age(nowMs - last.endedMs)} ago (lockstep serve, or lockstep drain from cron)`
+}
+
+interface Signs {
+  readonly isServed: boolean
+  readonly daemon: DaemonRow | null
+  readonly lastDrain: LastDrain | null
+  readonly counts: StoreCounts
+  readonly paused: Pause | null
+  readonly spool: string | null
+}
+
+/** Why all is not well, the gravest first. */
+function reasonsOf({ isServed, daemon, lastDrain, counts, paused, spool }: Signs, nowMs: number): string[] {
+  const reasons: string[] = []
+  if (!isServed) reasons.push(`no daemon serves this store, ${drainedLast(lastDrain, nowMs)}`)
+  if (daemon === null && lastDrain?.isRecent === true && lastDrain.outcome === 'failed') {
+    reasons.push(`the last drain failed: ${lastDrain.reason}`)
+  }
+  if (spool !== null) reasons.push(spool)
+  if (counts.eventsWaiting > 0) reasons.push(counted(counts.eventsWaiting, 'unresolved event'))
+  if (counts.accountsUnsettled > 0) reasons.push(`${counted(counts.accountsUnsettled, 'account')} not in step`)
+  if (paused !== null) reasons.push('changes are paused')
+  if (daemon === null && lastDrain?.isRecent === true && lastDrain.outcome === 'waiting' && reasons.length === 0) {
+    reasons.push(`the last drain left something undone: ${lastDrain.reason}`)
+  }
+  return reasons
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
+/** Whoever may not write into the spool cannot take events out of it. A spool that is not there yet is made by `serve`. */
+function spoolTrouble(spool: string): string | null {
+  const folder = join(spool, 'new')
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK)
+    return null
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException
+    if (code === 'ENOENT') return null
+    const why = code === 'EROFS' ? 'its file system is read-only' : 'no permission'
+    return `no event can be taken from the spool ${spool}: ${why} (lockstep doctor says what to do)`
+  }
 }
 
 async function readNotes(store: Store): Promise<string[]> {

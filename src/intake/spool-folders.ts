@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, renameSync, rmdirSync, unlinkSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, renameSync, rmdirSync, statSync, unlinkSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { AppError, type ErrorCode } from '../core/error.ts'
 import { listNames, pathOf, systemCode, type RawName } from './spool-files.ts'
@@ -38,10 +38,21 @@ export function makeFolders(folders: SpoolFolders): void {
   ] as const) {
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
-      if (mkdirSync(path, { recursive: true, mode: 0o700 }) !== undefined) chmodSync(path, mode)
+      if (madeFolder(path)) chmodSync(path, mode)
     } catch (thrown) {
       throw spoolError(thrown, `make the spool folder ${path}`)
     }
+  }
+}
+
+/** One level alone: a recursive mkdir tells ENOENT where the file system is read-only. @returns whether it is new */
+function madeFolder(path: string): boolean {
+  try {
+    mkdirSync(path, { mode: 0o700 })
+    return true
+  } catch (thrown) {
+    if (systemCode(thrown) === 'EEXIST' && statSync(path).isDirectory()) return false
+    throw thrown
   }
 }
 

@@ -13,9 +13,9 @@ const RECENT_MS_MIN = 15 * 60_000
 const RECENT_MS_MAX = 3 * 86_400_000
 
 export interface DrainEnd {
-  /** Nothing waited any more. */
-  readonly isDone: boolean
-  /** What it could not do, or what made it fail; '' when done. */
+  /** `done`: nothing waited any more. `waiting`: something could not be done yet. `failed`: it broke off. */
+  readonly outcome: 'done' | 'waiting' | 'failed'
+  /** What could not be done, or what made it fail; '' when done. */
   readonly reason: string
 }
 
@@ -38,11 +38,11 @@ interface Row extends DrainEnd {
 
 export function openDrains(db: Database, writer: Writer, clock: Clock): DrainPort {
   return {
-    async ended({ isDone, reason }) {
+    async ended({ outcome, reason }) {
       await writer.run(async ({ trx }) => {
         const before = await read(trx)
         const endsMs = [...(before?.endsMs ?? []), clock.nowMs()].slice(-ENDS_MAX)
-        const value = JSON.stringify({ isDone, reason, endsMs } satisfies Row)
+        const value = JSON.stringify({ outcome, reason, endsMs } satisfies Row)
         await trx
           .insertInto('meta')
           .values({ key: DRAIN_KEY, value })
@@ -55,8 +55,8 @@ export function openDrains(db: Database, writer: Writer, clock: Clock): DrainPor
       const endedMs = row?.endsMs.at(-1)
       if (row === null || endedMs === undefined) return null
       const recentForMs = recentFor(row.endsMs)
-      const { isDone, reason } = row
-      return { isDone, reason, endedMs, recentForMs, isRecent: clock.nowMs() - endedMs <= recentForMs }
+      const { outcome, reason } = row
+      return { outcome, reason, endedMs, recentForMs, isRecent: clock.nowMs() - endedMs <= recentForMs }
     },
   }
 }

@@ -184,6 +184,15 @@ test.each<[name: string, args: () => string[], password: () => string, code: num
   expect(readdirSync(dir.path)).toEqual([])
 })
 
+test.each([
+  ['a folder that cannot be made', '/proc/lockstep/lockstep.yaml', 64, /^lockstep: \/proc\/lockstep cannot be written/],
+  ['a file in place of a folder', '/etc/passwd/lockstep.yaml', 64, /a part of the path is no folder/],
+])('%s is told with the place', async (_name, file, code, expected) => {
+  const args = ['--no-probe', '--url', 'ldaps://x', '--bind-dn', 'cn=a,dc=b', '--base', 'dc=b', '--config', file]
+  const ran = await init(args, { LOCKSTEP_BIND_PASSWORD: 'x' })
+  expect(ran).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(expected) })
+})
+
 test('--no-probe asks no server', async () => {
   const args = ['--no-probe', '--url', 'ldaps://ldap.example.org', '--bind-dn', 'cn=a,dc=b', '--base', 'dc=b', '--json']
   const { code, stdout } = await init(args, { LOCKSTEP_BIND_PASSWORD: 'x' })

@@ -326,7 +326,7 @@ test('without a daemon lock, unlock and retry do it themselves, or say what does
   expect(await own.json('unlock', user, '--reason', 'done')).toMatchObject({ ok: true })
   expect((await look(slapd, user)).canBind).toBe(true)
   const status = await own.json<{ health: string; daemon: null }>('status')
-  expect(status).toMatchObject({ health: 'ok', daemon: null, lastDrain: { isDone: true } })
+  expect(status).toMatchObject({ health: 'ok', daemon: null, lastDrain: { outcome: 'done' } })
 })
 
 test('healthcheck exits with 0 while the daemon serves, else with 69; with --wait it waits for it', async () => {

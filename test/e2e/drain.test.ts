@@ -133,7 +133,7 @@ test('where cron drains and no daemon runs, status is ok while the last drain is
   expect(await lockstep.json<Status>('status')).toMatchObject({
     health: 'ok',
     daemon: null,
-    lastDrain: { isDone: true, isRecent: true, reason: '', recentForMs: 900_000 },
+    lastDrain: { outcome: 'done', isRecent: true, reason: '', recentForMs: 900_000 },
   })
   expect((await lockstep.cli('status')).stdout).toMatch(/^ok \(drain, \d+ s ago\)\n/)
   expect((await lockstep.cli('healthcheck')).code).toBe(69)
@@ -155,12 +155,16 @@ test('a drain every hour is recent for three hours: what is recent follows the d
   expect((await lockstep.json<Status>('status')).health).toBe('down')
 })
 
-test('a drain that left something undone makes status attention, with its reason', async () => {
+test('a drain that left something undone makes status attention, with the reason and the next step', async () => {
   lockstep.spool({ kind: 'lock', args: asNobody(null, 'mallory'), takenAtMs: Date.now() })
   expect((await lockstep.drain()).code).toBe(75)
   const status = await lockstep.json<Status>('status')
-  expect(status).toMatchObject({ health: 'attention', lastDrain: { isDone: false, isRecent: true } })
-  expect(status.healthReasons.join()).toMatch(/the last drain left something undone: .*mallory/)
+  expect(status).toMatchObject({
+    health: 'attention',
+    healthReasons: ['1 unresolved event'],
+    lastDrain: { outcome: 'waiting', isRecent: true, reason: expect.stringMatching(/mallory/) },
+  })
+  expect((await lockstep.cli('status')).stdout).toMatch(/^attention \(drain, .*\nNext: check that the user exists/s)
 })
 
 test('several drains at once share the work: nothing twice, and nothing left', async () => {

@@ -29,5 +29,6 @@ export function register(program: Command, io: CliIo): void {
       if (isDone) print(io, 'nothing waits any more')
       else print(io, `still waiting: ${report.eventsWaiting} events, ${report.accountsWaiting} accounts`)
       for (const reason of report.reasons) note(io, `  ${reason}`)
+      if (!isDone) note(io, '  lockstep status tells more, and what to do')
     })
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Act, ActResult } from '../../daemon/act.ts'
+import { adviceFor } from '../advice.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { effectNote } from '../lock-effect.ts'
@@ -19,7 +20,7 @@ export function register(program: Command, io: CliIo): void {
     .command('lock')
     .description('hold an account locked, whatever its tokens say; exit code 75 when it could not be done now')
     .argument('<login>', 'the login, as privacyIDEA knows it')
-    .requiredOption('--reason <text>', 'why, for the record')
+    .requiredOption('--reason <text>', 'why, for the record; needed')
     .option('--for <duration>', 'release it by itself after so long, as in 2h')
     .option('--realm <realm>', 'where several directories are configured')
     .option('--json', 'print the result as JSON')
@@ -28,7 +29,7 @@ export function register(program: Command, io: CliIo): void {
     .command('unlock')
     .description("release every hold of an account; exit code 69 when somebody else's lock still stands")
     .argument('<login>', 'the login, as privacyIDEA knows it')
-    .requiredOption('--reason <text>', 'why, for the record')
+    .requiredOption('--reason <text>', 'why, for the record; needed')
     .option('--realm <realm>', 'where several directories are configured')
     .option('--json', 'print the result as JSON')
     .action((login: string, options: Options, command: Command) => carryOut('release', login, options, command, io))
@@ -60,6 +61,8 @@ async function carryOut(
   const effect = kind === 'hold' && isDone ? effectNote(account) : null
   if (effect !== null) print(io, `  ${effect}`)
   if (!isDone && account.standingReason !== '') print(io, `  ${account.standing}: ${plain(account.standingReason)}`)
+  const advice = isDone ? '' : adviceFor(account.standingCode ?? account.standing)
+  if (advice !== '') print(io, `  Next: ${advice}`)
 }
 
 interface Verdict {

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { age } from '../../core/age.ts'
 import type { StatusReport } from '../../daemon/status.ts'
 import type { LastDrain } from '../../store/drains.ts'
+import { adviceFor } from '../advice.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
@@ -25,6 +26,8 @@ export function register(program: Command, io: CliIo): void {
     })
 }
 
+const HOW = { done: 'done', waiting: 'left something undone', failed: 'failed' } as const
+
 function show(io: CliIo, status: StatusReport): void {
   const paint = painter(io)
   const colour = status.health === 'ok' ? 'green' : status.health === 'attention' ? 'yellow' : 'red'
@@ -47,8 +50,8 @@ function show(io: CliIo, status: StatusReport): void {
     `daemon    ${daemon === null ? 'not running' : `process ${daemon.pid}, serving since ${moment(daemon.readyMs ?? daemon.startedMs)}`}`,
   )
   if (status.lastDrain !== null) {
-    const { isDone, endedMs } = status.lastDrain
-    print(io, `drain     ${isDone ? 'done' : 'left something undone'}, ${moment(endedMs)}, ${ago(status.lastDrain)}`)
+    const { outcome, endedMs } = status.lastDrain
+    print(io, `drain     ${HOW[outcome]}, ${moment(endedMs)}, ${ago(status.lastDrain)}`)
   }
   print(
     io,
@@ -83,6 +86,9 @@ function show(io: CliIo, status: StatusReport): void {
       { title: 'why', value: (wait) => wait.why, shrinks: true },
       { title: 'again', value: (wait) => (wait.againMs === null ? '-' : moment(wait.againMs)) },
     ])
+    const codes = new Set(status.waits.map((wait) => wait.code))
+    const steps = new Set([...codes].map(adviceFor).filter((step) => step !== ''))
+    for (const step of steps) print(io, `Next: ${step}`)
   }
 }
 
