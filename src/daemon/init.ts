@@ -159,6 +159,11 @@ function nextSteps(request: InitRequest, written: InitResult['written'], isGiven
     `lockstep shims install DIR ${config}      (DIR: privacyIDEA's script directory)`,
     `lockstep serve ${config}`,
   ]
+  if (request.listen !== null) {
+    steps.push(
+      `bind the webhook in privacyIDEA   (docs/privacyidea-events.md; its secret is in ${hookSecretFile(request)})`,
+    )
+  }
   const isRoot = process.getuid?.() === 0
   if (isRoot && !isGiven && secrets.length > 0) {
     steps.unshift(`chown USER ${secrets.join(' ')}   (USER: who Lockstep will run as)`)

@@ -83,10 +83,13 @@ test('a password file of its own is named, not copied, and must be private', asy
 })
 
 test('with --http it makes a secret for the webhook', async () => {
-  const { code } = await init([...flags(), '--http', '127.0.0.1:8640'], {
+  const { code, stdout } = await init([...flags(), '--http', '127.0.0.1:8640'], {
     LOCKSTEP_BIND_PASSWORD: slapd.servicePassword,
   })
   expect(code).toBe(0)
+  expect(stdout).toMatch(
+    /bind the webhook in privacyIDEA .*docs\/privacyidea-events\.md; its secret is in \S+hook-secret/,
+  )
   expect(mode('hook-secret')).toBe('600')
   expect(text('hook-secret')).toMatch(/^[\w-]{32}\n$/)
   expect(loadConfig({ env: {}, cwd: dir.path }).settings.intake.http).toMatchObject({
