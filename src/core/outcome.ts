@@ -1,4 +1,5 @@
 import type { ErrorCode } from './error.ts'
+import type { Effectiveness } from './state.ts'
 
 /**
  * Where an account stands after it was looked at; `status` and `show` print it.
@@ -28,6 +29,8 @@ export interface Outcome {
   readonly againAtMs: number | null
   /** How many changes were applied on the way. */
   readonly applied: number
+  /** Whether a lock keeps the user out, where the account has one of ours or a hold; null: it has none. */
+  readonly effective: Effectiveness['is'] | null
   /** Our lock was seen to stand in the directory by a fresh look. */
   readonly isLockSeen: boolean
 }

@@ -6,6 +6,7 @@ import { isLocked, lockOf, ownedOf, rebased, releaseOf, standingOf } from './slo
 import {
   sameValues,
   type DesiredState,
+  type Effectiveness,
   type HoldEnds,
   type ObservedState,
   type OurRecord,
@@ -99,7 +100,7 @@ function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedL
   }
   // Open again in part, by policy, or since a crash left the lock half written.
   if (observed.lock.state === 'open') return { kind: 'change', change: lockChange(desired, observed) }
-  return effective(observed.lock.notEffective)
+  return effective(observed.lock.effective)
 }
 
 /** What others left of our lock, with the files of the holds that are still this account's. */
@@ -136,8 +137,9 @@ export function sameEnds(a: HoldEnds = {}, b: HoldEnds = {}): boolean {
   return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name])
 }
 
-function effective(notEffective: string | null): Planned {
-  return notEffective === null ? { kind: 'in-step' } : { kind: 'not-effective', reason: notEffective }
+/** A lock whose effect is not known is in step: it stands, and whoever shows it says what is not known. */
+function effective(effectiveness: Effectiveness): Planned {
+  return effectiveness.is === 'no' ? { kind: 'not-effective', reason: effectiveness.reason } : { kind: 'in-step' }
 }
 
 function lockChange(desired: DesiredState, observed: ObservedState): ChangeDraft {

@@ -56,9 +56,17 @@ export interface LockObservation {
   readonly state: 'open' | 'as-ours' | 'other'
   readonly otherUntilUs: number | null
   readonly slots: readonly LockSlot[]
-  /** Why a lock in these slots would not keep its user out, or null when it would. The fix is part of the text. */
-  readonly notEffective: string | null
+  readonly effective: Effectiveness
 }
+
+/**
+ * Whether a lock in these slots keeps its user out. `no`: certainly not; what to do is part of the reason. `unknown`:
+ * what decides about it may not be read, and a lock is written all the same.
+ */
+export type Effectiveness =
+  | { readonly is: 'yes' }
+  | { readonly is: 'no'; readonly reason: string }
+  | { readonly is: 'unknown'; readonly reason: string }
 
 /** What the directory says of one account now. */
 export interface ObservedState {

@@ -111,15 +111,23 @@ async function findAccount(
   }
 }
 
-/** Waits for the daemon to do it; without one, does it here. */
-export async function carryOut(system: System, keys: readonly AccountKey[], log: Log): Promise<void> {
+/**
+ * Waits for the daemon to do it; without one, does it here.
+ * @param untold accounts whose standing the caller tells himself
+ */
+export async function carryOut(
+  system: System,
+  keys: readonly AccountKey[],
+  log: Log,
+  untold: ReadonlySet<AccountKey> = new Set(),
+): Promise<void> {
   const { processLock, upkeep } = system.store
   if ((await processLock.daemon()) === null) {
     await processLock.freeDeadLeases()
     await processLock.enter()
     await processLock.prepared()
     try {
-      const { worker } = startEngine(system, log)
+      const { worker } = startEngine(system, log, untold)
       await worker.whenIdle()
       await worker.stop()
     } finally {

@@ -89,14 +89,9 @@ function checkFolder(found: Findings, check: string, folder: string, why: string
   }
   if (!info.isDirectory())
     found.fail(check, { what: `${folder} is no folder`, why: `${upper(why)}.`, fix: `Move it away, then: ${make}` })
-  else if (isReadOnly(folder)) found.fail(check, { what: closed(folder), why: `${upper(why)}.`, fix: remount(folder) })
   else if (!mayWrite(folder)) {
-    const what = `${folder} may not be written by this user (owner ${info.uid}, mode ${octal(info.mode & 0o7777)})`
-    found.fail(check, {
-      what,
-      why: `${upper(why)}.`,
-      fix: `chown lockstep: ${folder} && chmod ${octal(mode)} ${folder}`,
-    })
+    const trouble = notWritable(folder, info, `chown lockstep: ${folder} && chmod ${octal(mode)} ${folder}`)
+    found.fail(check, { ...trouble, why: `${upper(why)}.` })
   } else if ((info.mode & 0o007) !== 0) {
     const what = `${folder} is open to everybody (mode ${octal(info.mode & 0o7777)})`
     found.warn(check, {
@@ -111,8 +106,10 @@ function checkStoreFile(found: Findings, file: string): void {
   const info = look(file)
   if (info === null || !mayWrite(dirname(file))) return
   if (mayWrite(file)) return
-  const what = `the database ${file} may not be written by this user (owner ${info.uid})`
-  found.fail('store-file', { what, why: 'No event can be taken.', fix: `chown lockstep: ${file}*` })
+  found.fail('store-file', {
+    ...notWritable(file, info, `chown lockstep: ${file}*`),
+    why: 'The database cannot be written, so no event can be taken.',
+  })
 }
 
 /** The shims' user puts files in and sees nothing: the folder's group and modes are what makes that so. */
@@ -140,13 +137,10 @@ function checkSpool(found: Findings, spool: string): void {
       return
     }
     const now = info.mode & 0o7777
-    if (isReadOnly(path)) {
-      found.fail('spool', { what: closed(path), why, fix: remount(path) })
-      return
-    }
     if (!mayWrite(path)) {
-      const what = `${path} may not be written by this user (owner ${info.uid}, mode ${octal(now)})`
-      found.fail('spool', { what, why: 'Events that were taken could not be removed.', fix: `chown lockstep ${path}` })
+      const trouble = notWritable(path, info, `chown lockstep ${path}`)
+      found.fail('spool', { ...trouble, why: 'Events that were taken could not be removed.' })
+      if (isReadOnly(path)) return
     } else if ((now & 0o007) !== 0) {
       const what = `${path} is open to everybody (mode ${octal(now)})`
       found.warn('spool', {
@@ -224,6 +218,18 @@ function closed(path: string): string {
 
 function remount(path: string): string {
   return `mount -o remount,rw "$(findmnt -nT ${path} -o TARGET)"`
+}
+
+/** What to say of a place that may not be written, and its mending. A read-only file system is so for everybody. */
+function notWritable(path: string, info: Stats, fix: string): { what: string; fix: string } {
+  if (isReadOnly(path)) {
+    return {
+      what: closed(path),
+      fix: remount(path),
+    }
+  }
+  const mode = octal(info.mode & 0o7777)
+  return { what: `${path} may not be written by this user (owner ${info.uid}, mode ${mode})`, fix }
 }
 
 /** The path itself, or the nearest folder above it that is there. */

@@ -2,6 +2,7 @@ import { toAppError } from '../core/error.ts'
 import type { Settings } from '../core/settings.ts'
 import { openSpool } from '../intake/spool.ts'
 import { startEngine, type Engine } from './engine.ts'
+import { keepBounded } from './housekeeping.ts'
 import { errorFields, type Log } from './log.ts'
 import { recoverUnlocks } from './recover-folders.ts'
 import { openSystem, type System } from './system.ts'
@@ -23,11 +24,40 @@ export interface DrainReport {
 
 const REASONS_MAX = 10
 const DEADLINE_LOOK_MS = 50
+const HOUR_MS = 3_600_000
 
 export async function drain(settings: Settings, options: { timeoutMs: number; log: Log }): Promise<DrainReport> {
+  await using system = await openSystem(settings)
+  const { drains } = system.store
+  try {
+    const report = await drainIn(system, options)
+    const reason = report.reasons[0] ?? 'it did not end in time'
+    await keepHouse(system)
+    await drains.ended(isAllDone(report) ? { outcome: 'done', reason: '' } : { outcome: 'waiting', reason })
+    return report
+  } catch (thrown) {
+    // The failure itself is what the caller has to hear of.
+    await drains.ended({ outcome: 'failed', reason: toAppError(thrown).message }).catch(() => undefined)
+    throw thrown
+  }
+}
+
+/** Where no daemon does it, the first drain of each hour keeps what is stored bounded. */
+async function keepHouse({ settings, store, clock }: System): Promise<void> {
+  const last = await store.drains.last()
+  const hour = Math.floor(clock.nowMs() / HOUR_MS)
+  if (last !== null && Math.floor(last.endedMs / HOUR_MS) === hour) return
+  if ((await store.processLock.daemon()) === null) await keepBounded(settings, store, clock)
+}
+
+export function isAllDone({ eventsWaiting, accountsWaiting, filesWaiting, isTimedOut }: DrainReport): boolean {
+  return eventsWaiting + accountsWaiting + filesWaiting === 0 && !isTimedOut
+}
+
+async function drainIn(system: System, options: { timeoutMs: number; log: Log }): Promise<DrainReport> {
   const { log } = options
   await using opened = new AsyncDisposableStack()
-  const system = opened.use(await openSystem(settings))
+  const { settings } = system
   const { processLock, upkeep } = system.store
   await processLock.freeDeadLeases()
   opened.defer(() => processLock.leave())

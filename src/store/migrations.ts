@@ -5,7 +5,11 @@ import { GENESIS_HASH, readHead, recordHash } from './journal.ts'
 import type { Database, Tables } from './schema.ts'
 
 /** Forward only: a step that was released is never changed; the newest comes last. */
-const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] = [firstSchema, pruningOnRecord]
+const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] = [
+  firstSchema,
+  lockEffect,
+  pruningOnRecord,
+]
 
 const VERSION_KEY = 'schema'
 
@@ -46,6 +50,10 @@ async function versionOf(db: Database): Promise<number> {
 
 async function firstSchema(db: Kysely<Tables>): Promise<void> {
   for (const statement of FIRST_SCHEMA) await sql.raw(statement).execute(db)
+}
+
+async function lockEffect(db: Kysely<Tables>): Promise<void> {
+  await sql.raw('alter table account add column effective text').execute(db)
 }
 
 const FIRST_SCHEMA = [

@@ -2,7 +2,7 @@ import { AppError } from '../core/error.ts'
 import type { AccountKey } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Claim, QueuePort } from '../ports/store.ts'
-import { changeFromRow, keyFromRow, ownedFromRow } from './rows.ts'
+import { changeFromRow, effectiveFromRow, keyFromRow, ownedFromRow } from './rows.ts'
 import type { Database } from './schema.ts'
 import type { Statements } from './statements.ts'
 import type { Writer, WriteScope } from './writer.ts'
@@ -61,6 +61,7 @@ export async function claimAccounts(
         standing: account?.standing ?? '',
         reason: account?.standing_reason ?? '',
         holdCount: account?.hold_count ?? 0,
+        effective: effectiveFromRow(account?.effective ?? null),
         lockSeenMs: Number(account?.seen_ms ?? 0),
       },
     })

@@ -97,13 +97,14 @@ async function writeStanding(
   if (outcome.isLockSeen) await hot.seeLock.run(trx, { key, now_ms: nowMs })
   const isNew = stood.standing !== standing || stood.reason !== reason
   if (isNew) log({ atMs: nowMs, kind: 'standing', subject: key, body: { is: standing, reason } })
-  if (isNew || stood.holdCount !== holds.length) {
+  if (isNew || stood.holdCount !== holds.length || stood.effective !== outcome.effective) {
     await hot.standAccount.run(trx, {
       key,
       standing,
       standing_code: outcome.errorCode,
       standing_reason: reason,
       hold_count: holds.length,
+      effective: outcome.effective,
       now_ms: nowMs,
     })
   }

@@ -10,6 +10,7 @@ import {
   splitAccountKey,
   type AccountKey,
 } from '../core/names.ts'
+import type { Outcome } from '../core/outcome.ts'
 import type { HoldEnds, OwnedLock, OwnedSlot } from '../core/state.ts'
 import type { AccountRow, ChangeRow, EventRow, NewEventRow } from './schema.ts'
 
@@ -34,6 +35,11 @@ function fromJson<Shape>(text: string, where: string): Shape {
   } catch (thrown) {
     throw new AppError('store-corrupt', `unreadable JSON in ${where}`, { cause: thrown })
   }
+}
+
+/** Null also for what another version wrote. */
+export function effectiveFromRow(text: string | null): Outcome['effective'] {
+  return text === 'yes' || text === 'no' || text === 'unknown' ? text : null
 }
 
 export function keyFromRow(text: string): AccountKey {

@@ -1,3 +1,5 @@
+import { accessSync, constants, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import {
   CompiledQuery,
@@ -210,10 +212,7 @@ export function storeError(thrown: unknown, file: string): AppError {
       })
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
-      return new AppError('file-not-permitted', `cannot open the store ${file} for writing: ${text}`, {
-        cause: thrown,
-        hint: 'Check that its folder exists and belongs to the user that runs Lockstep (key store).',
-      })
+      return notWritable(file, text, thrown)
     case SQLITE_IOERR:
       return new AppError('store-unavailable', `cannot read or write the store ${file}: ${text}`, {
         cause: thrown,
@@ -222,4 +221,25 @@ export function storeError(thrown: unknown, file: string): AppError {
     default:
       return new AppError('store-unavailable', `the store ${file} refused a statement: ${text}`, { cause: thrown })
   }
+}
+
+/** SQLite says no more than that it could not: the folder tells why. */
+function notWritable(file: string, text: string, cause: unknown): AppError {
+  const folder = dirname(file)
+  const failed = (why: string, hint: string): AppError => {
+    return new AppError('file-not-permitted', `cannot open the store ${file} for writing: ${why}`, { cause, hint })
+  }
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK)
+    if (statSync(file, { throwIfNoEntry: false })?.isFile() === true) accessSync(file, constants.W_OK)
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException
+    if (code === 'EROFS')
+      return failed('its file system is read-only', 'Mount it for writing, or name another place (key store).')
+    if (code === 'ENOENT')
+      return failed(`its folder ${folder} does not exist`, 'Make it, or name another place (key store).')
+    const hint = 'Run this as the user that Lockstep runs as, or as root; the folder belongs to that user.'
+    return failed('this user may not write there', hint)
+  }
+  return failed(text, 'Check that it is a file, and that it belongs to the user that runs Lockstep (key store).')
 }

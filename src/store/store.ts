@@ -3,9 +3,11 @@ import { Kysely } from 'kysely'
 import type { Clock } from '../ports/clock.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort } from '../ports/store.ts'
 import { openDesired } from './desired.ts'
+import { openDrains, type DrainPort } from './drains.ts'
 import { openInbox } from './inbox.ts'
 import { JournalArchive } from './journal-archive.ts'
 import { checkHead } from './journal.ts'
+import { openLockProofs, type LockProofPort } from './lock-proofs.ts'
 import { migrate } from './migrations.ts'
 import { ownerOfThisProcess, ProcessLock } from './process-lock.ts'
 import { openQueue } from './queue.ts'
@@ -44,6 +46,8 @@ export interface Store extends AsyncDisposable {
   readonly reports: ReportPort
   readonly upkeep: UpkeepPort
   readonly processLock: ProcessLock
+  readonly drains: DrainPort
+  readonly lockProofs: LockProofPort
   readonly archive: JournalArchive
   readonly restore: RestorePort
 }
@@ -70,9 +74,11 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     desired: openDesired(db, writer, { lockTtlMs: options.lockTtlMs }),
     guards: openGuards(db, options.breakerPerMs),
     switches: openSwitches(db, writer, clock),
-    reports: openReports(db),
+    reports: openReports(db, clock),
     upkeep: openUpkeep(db, writer, clock),
     processLock: new ProcessLock(db, writer, clock, owner),
+    drains: openDrains(db, writer, clock),
+    lockProofs: openLockProofs(db, writer, clock),
     archive: new JournalArchive(db, writer, clock, join(dirname(file), 'journal-archive')),
     restore: openRestore(db, writer, clock),
     async [Symbol.asyncDispose]() {

@@ -57,7 +57,7 @@ function observed(current: readonly AttributeValue[], changes: Partial<ObservedS
     serialFormat: 'privacyIDEA:{serial}',
     serialValues: [],
     carriedElsewhere: {},
-    lock: { state, otherUntilUs: null, slots: [slot], notEffective: null },
+    lock: { state, otherUntilUs: null, slots: [slot], effective: { is: 'yes' } },
     protectedBy: null,
     ...changes,
   }
@@ -172,7 +172,7 @@ describe('the plan of a lock', () => {
 
   test('a lock that would not keep anybody out is said so', () => {
     const seen = observed([LOCKED])
-    const weak = { ...seen, lock: { ...seen.lock, notEffective: 'pwdLockout is FALSE' } }
+    const weak = { ...seen, lock: { ...seen.lock, effective: { is: 'no' as const, reason: 'pwdLockout is FALSE' } } }
     expect(plan(HELD, weak, ours(), RESPECT)).toEqual({ kind: 'not-effective', reason: 'pwdLockout is FALSE' })
   })
 })
@@ -186,7 +186,7 @@ describe('a lock of several places', () => {
     const state = slots.every((slot) => slot.locked.every((value) => hasValue(slot.current, value)))
       ? 'as-ours'
       : 'open'
-    return { ...observed([], { dn }), lock: { state, otherUntilUs: null, slots, notEffective: null } }
+    return { ...observed([], { dn }), lock: { state, otherUntilUs: null, slots, effective: { is: 'yes' } } }
   }
   const owned = (...values: string[]): OurRecord => ({
     lock: {

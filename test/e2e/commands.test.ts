@@ -150,6 +150,36 @@ test('lock holds an account with its reason, and unlock releases it', async () =
   await lockstep.json('unlock', user, '--reason', 'back')
 })
 
+/** As the server does after too many failures: somebody else's lock. */
+async function lockByOthers(): Promise<void> {
+  const line = 'pwdAccountLockedTime: 20260101000000Z'
+  const text = `dn: ${slapd.userDn(user)}\nchangetype: modify\nadd: pwdAccountLockedTime\n${line}\n`
+  expect((await slapd.ldapmodify(text)).code).toBe(0)
+}
+
+test.each([
+  ['with a daemon', true],
+  ['without one', false],
+])('%s, lock and unlock under somebody else’s lock say so, once, and unlock exits with 69', async (_name, isServed) => {
+  await using own = isServed ? null : await createLockstep(slapd)
+  const instance = own ?? lockstep
+  await lockByOthers()
+  expect(await instance.cli('lock', user, '--reason', 'x')).toMatchObject({
+    code: 0,
+    stdout: `${slapd.userDn(user)}: held, and locked already by somebody else; that lock is left alone, and ours follows when it goes\n`,
+    stderr: '',
+  })
+  const ran = await instance.cli('unlock', user, '--reason', 'x')
+  expect(ran).toMatchObject({
+    code: 69,
+    stdout: `${slapd.userDn(user)}: no hold of ours is left, but somebody else’s lock stands: whoever set it has to take it away\n`,
+    stderr: '',
+  })
+  expect((await look(slapd, user)).canBind).toBe(false)
+  const json = await instance.cli('unlock', user, '--reason', 'x', '--json')
+  expect({ code: json.code, ...json.json<object>() }).toMatchObject({ code: 69, ok: false, lock: 'others' })
+})
+
 test('lock --for ends by itself', async () => {
   await lockstep.json('lock', user, '--reason', 'a moment', '--for', '1500ms')
   expect((await look(slapd, user)).canBind).toBe(false)
@@ -225,7 +255,7 @@ test('without a daemon lock, unlock and retry do it themselves, or say what does
   expect(await own.json('unlock', user, '--reason', 'done')).toMatchObject({ ok: true })
   expect((await look(slapd, user)).canBind).toBe(true)
   const status = await own.json<{ health: string; daemon: null }>('status')
-  expect(status).toMatchObject({ health: 'down', daemon: null })
+  expect(status).toMatchObject({ health: 'ok', daemon: null, lastDrain: { outcome: 'done' } })
 })
 
 test('healthcheck exits with 0 while the daemon serves, else with 69; with --wait it waits for it', async () => {

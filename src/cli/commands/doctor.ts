@@ -3,7 +3,7 @@ import type { Finding } from '../../daemon/finding.ts'
 import { EXIT, exitOf } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { painter, plain, print, printJson, progress } from '../output.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 
 const PROBE_PASSWORD = 'LOCKSTEP_PROBE_PASSWORD'
 
@@ -20,7 +20,7 @@ export function register(program: Command, io: CliIo): void {
     )
     .action(async (options: { probe?: string; realm?: string; json?: boolean }, command: Command) => {
       const { diagnose } = await import('../../daemon/doctor.ts')
-      const settings = await loadSettings(command, io)
+      const settings = await loadForWork(command, io)
       const findings = await look(io, (step) =>
         diagnose(settings, {
           env: io.env,

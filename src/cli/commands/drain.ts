@@ -17,10 +17,10 @@ export function register(program: Command, io: CliIo): void {
       const timeoutMs = durationOption('--timeout', options.timeout)
       const settings = await loadForWork(command, io)
       const { openLog } = await import('../../daemon/log.ts')
-      const { drain } = await import('../../daemon/drain.ts')
+      const { drain, isAllDone } = await import('../../daemon/drain.ts')
       const report = await drain(settings, { timeoutMs, log: openLog(io.stderr, false) })
       const { eventsWaiting, accountsWaiting, filesWaiting } = report
-      const isDone = eventsWaiting + accountsWaiting + filesWaiting === 0 && !report.isTimedOut
+      const isDone = isAllDone(report)
       io.exitCode = isDone ? EXIT.ok : EXIT.tempFail
       if (options.json === true) {
         printJson(io, { ok: isDone, ...report })
@@ -33,5 +33,6 @@ export function register(program: Command, io: CliIo): void {
         print(io, `still waiting: ${eventsWaiting} events, ${accountsWaiting} accounts${files}`)
       }
       for (const reason of report.reasons) note(io, `  ${reason}`)
+      if (!isDone) note(io, '  lockstep status tells more, and what to do')
     })
 }

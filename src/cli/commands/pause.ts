@@ -9,7 +9,7 @@ export function register(program: Command, io: CliIo): void {
   program
     .command('pause')
     .description('stop all changes at once; events are still taken in')
-    .requiredOption('--reason <text>', 'why, for the record')
+    .requiredOption('--reason <text>', 'why, for the record; needed')
     .option('--json', 'print the result as JSON')
     .action(async (options: { reason: string; json?: boolean }, command: Command) => {
       const reason = reasonOption(options.reason)

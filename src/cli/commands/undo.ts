@@ -21,7 +21,7 @@ export function register(program: Command, io: CliIo): void {
   program
     .command('undo')
     .description('show, and with --yes take back, what Lockstep changed within a time; only what is still ours')
-    .requiredOption('--since <time>', 'from then on: 2026-11-24T10:00Z, or an age such as 2h')
+    .requiredOption('--since <time>', 'from then on: 2026-11-24T10:00Z, or an age such as 2h; needed')
     .option('--until <time>', 'up to then; else now')
     .option('--yes', 'do it')
     .option('--json', 'print the result as JSON')
