@@ -1,4 +1,14 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, opendirSync, readSync, type BigIntStats } from 'node:fs'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  opendirSync,
+  readSync,
+  type BigIntStats,
+} from 'node:fs'
 import { readSpoolFile } from './arguments.ts'
 import { excerpt, refuse, type Taken } from './hint.ts'
 
@@ -85,9 +95,18 @@ function look(folder: string, name: RawName): BigIntStats | 'gone' | 'unknown' {
   try {
     return lstatSync(pathOf(folder, name), { bigint: true, throwIfNoEntry: false }) ?? 'gone'
   } catch (thrown) {
-    // A name can be looked up whatever its file allows, unless the folder does not.
-    if (isOfAll(thrown) || systemCode(thrown) === 'EACCES') throw thrown
+    // A name can be looked up whatever its file allows, unless the folder does not, or it is the mount of another user.
+    if (isOfAll(thrown) || (systemCode(thrown) === 'EACCES' && !mayPass(folder))) throw thrown
     return 'unknown'
+  }
+}
+
+function mayPass(folder: string): boolean {
+  try {
+    accessSync(folder, constants.X_OK)
+    return true
+  } catch {
+    return false
   }
 }
 
@@ -229,7 +248,7 @@ function notPlain(found: BigIntStats): string | null {
 function putAside({ folder, nowMs }: Reader, name: RawName, reason: string): SpoolFile | UnreadFile | 'gone' {
   const found = look(folder, name)
   if (found === 'gone') return 'gone'
-  if (found === 'unknown') return { name, why: reason }
+  if (found === 'unknown') return { name, why: reason.replace('file: ', '') }
   const id = `${SAFE_NAME.test(name) ? name : `unnamed-${Buffer.from(name, 'latin1').toString('hex').slice(0, 64)}`}!${found.ino}`
   const { takenAtUs, aheadUs } = timeOf(found, nowMs)
   return { name, atNs: found.mtimeNs, taken: refuse({ id, source: 'shim', takenAtUs }, reason), keep: true, aheadUs }

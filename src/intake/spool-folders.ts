@@ -161,10 +161,18 @@ export function sweepStale(folders: SpoolFolders, nowMs: number): number {
   let count = 0
   for (const name of listFolder(folders.tmp).names) {
     const path = pathOf(folders.tmp, name)
-    const found = lstatSync(path, { throwIfNoEntry: false })
-    if (found !== undefined && nowMs - found.mtimeMs > STALE_MS && removed(path)) count++
+    if (isStale(path, nowMs) && removed(path)) count++
   }
   return count
+}
+
+/** What cannot be looked at (the mount of another user) is left where it is. */
+function isStale(path: string | Buffer, nowMs: number): boolean {
+  try {
+    return nowMs - lstatSync(path).mtimeMs > STALE_MS
+  } catch {
+    return false
+  }
 }
 
 /** What went wrong with the spool itself, for whoever looks after the machine. */

@@ -1,12 +1,14 @@
-import { linkSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { chmod } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import type { AppError } from '../../src/core/error.ts'
 import { openSpool, type Spool } from '../../src/intake/spool.ts'
 import { withLease } from '../servers/file-lease.ts'
+import { canMount } from '../servers/read-only-mount.ts'
 import { makeTempDir } from '../servers/temp-dir.ts'
 import { newMemoryIntake, type MemoryIntake } from './memory-intake.ts'
 import { FOREIGN_ID, isRoot, run } from './shim-runner.ts'
@@ -115,7 +117,11 @@ interface Seen {
  * The service is not root, and root may do everything: as root these tests act as another user, in a process of its own.
  * @param act has `spool`, `put(name)` for one more event, `seen`, and prints nothing; what it returns is added to `seen`
  */
-async function asService<More = unknown>(at: Fixture, act: string, filesMax = 1024): Promise<Seen & More> {
+async function asService<More = unknown>(
+  at: Fixture,
+  act: string,
+  { filesMax = 1024, under = '' } = {},
+): Promise<Seen & More> {
   const dir = join(at.root, 'spool')
   const script = `
     import { closeSync, openSync, writeFileSync } from 'node:fs'
@@ -144,7 +150,7 @@ async function asService<More = unknown>(at: Fixture, act: string, filesMax = 10
   const out = join(at.root, 'out')
   const id = String(FOREIGN_ID)
   const as = isRoot ? `setpriv --reuid=${id} --regid=${id} --clear-groups ` : ''
-  const command = `ulimit -n ${filesMax}; ${as}"$1" --input-type=module-typescript -e "$2" >"$3"`
+  const command = `ulimit -n ${filesMax}; ${under} ${as}"$1" --input-type=module-typescript -e "$2" >"$3"`
   expect(run('sh', ['-c', command, 'sh', process.execPath, script, out])).toEqual({ code: 0, stderr: '' })
   return JSON.parse(readFileSync(out, 'utf8')) as Seen & More
 }
@@ -243,6 +249,23 @@ test(
   },
 )
 
+test.runIf(isRoot && canMount() && process.arch === 'x64' && existsSync('/dev/fuse'))(
+  'a file that somebody mounted a file system of his own over does not hold up the others',
+  async () => {
+    await using at = await newFixture()
+    const [inbox, tmp] = [join(at.inbox, 'mounted'), join(at.root, 'spool', 'tmp', 'mounted')]
+    for (const file of [join(at.inbox, 'a'), inbox, join(at.inbox, 'z'), tmp]) writeFileSync(file, EVENT)
+    giveToService(at)
+    const mount = `perl '${fileURLToPath(new URL('../servers/foreign-mount.pl', import.meta.url))}'`
+    const under = `unshare -m ${mount} '${inbox}' ${mount} '${tmp}'`
+    const why = 'no permission to read it (the shim writes files of mode 0644)'
+    expect(await asService(at, 'return { drained: await spool.drainOnce() }', { under })).toMatchObject({
+      events: 2,
+      drained: { taken: 2, unread: [`${inbox} cannot be read now: ${why}`] },
+    })
+  },
+)
+
 test('with no file left to open, nothing is passed over: the reading fails, and takes all once there is', async () => {
   await using at = await newFixture()
   for (const name of ['a', 'b']) writeFileSync(join(at.inbox, name), EVENT)
@@ -253,7 +276,7 @@ test('with no file left to open, nothing is passed over: the reading fails, and 
     const failed = await spool.drainOnce().catch((error) => error.message)
     for (const each of open) closeSync(each)
     return { failed, after: await spool.drainOnce() }`
-  expect(await asService(at, act, 100)).toMatchObject({
+  expect(await asService(at, act, { filesMax: 100 })).toMatchObject({
     failed: expect.stringMatching(/^Cannot look into the spool \S+: this process has too many files open\.$/),
     after: { taken: 2, unread: [] },
   })

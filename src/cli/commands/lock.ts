@@ -67,9 +67,8 @@ async function carryOut(
   print(io, `${plain(account.dn)}: ${verdict.text}`)
   const effect = kind === 'hold' && result.isDone ? effectNote(account) : null
   if (effect !== null) print(io, `  ${effect}`)
-  if (account.standingReason !== '' && !verdict.text.includes(account.standingReason)) {
-    print(io, `  ${account.standing}: ${plain(account.standingReason)}`)
-  }
+  const isTold = result.isDone && account.standing !== 'conflict' && account.standing !== 'protected'
+  if (!isTold && account.standingReason !== '') print(io, `  ${plain(account.standingReason)}`)
   const advice = result.isDone ? '' : adviceFor(account.standingCode ?? account.standing)
   if (advice !== '') print(io, `  Next: ${advice}`)
 }
