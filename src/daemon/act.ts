@@ -100,8 +100,8 @@ async function findAccount(
     const error = toAppError(thrown)
     if (!error.code.startsWith('directory-')) throw error
     if (kind === 'hold') {
-      const hint =
-        'Nothing is on record: the account could not be looked up. Give the lock again once the directory answers.'
+      const nothing = 'Nothing is on record: give the lock again once the account can be looked up.'
+      const hint = error.hint === '' ? nothing : `${nothing} ${error.hint}`
       throw new AppError(error.code, error.message, { cause: error, hint })
     }
     const known = (await system.store.reports.find(login, 2)).filter((each) => each.login === login)
