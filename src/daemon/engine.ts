@@ -23,7 +23,7 @@ export function startEngine(system: System, log: Log, untold: ReadonlySet<Accoun
   const intake: IntakePort = {
     async take(events, refused) {
       const taken = system.store.inbox.take(events, refused)
-      const offered = worker.offer(events, taken)
+      const offered = worker.offer(events)
       await taken
       if (offered < events.length) worker.wake()
     },

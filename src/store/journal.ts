@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import type { Kysely, Transaction } from 'kysely'
+import type { Kysely } from 'kysely'
 import { AppError } from '../core/error.ts'
 import type { Database, JournalRow, Tables } from './schema.ts'
+import type { Executing } from './prepared.ts'
 import type { Statements } from './statements.ts'
 
 /**
@@ -60,13 +61,9 @@ function parseHead(text: string | undefined): Head {
 }
 
 /** Appends within a transaction; the head row is what makes concurrent writers take turns. */
-export async function appendJournal(
-  trx: Transaction<Tables>,
-  hot: Statements,
-  entries: readonly JournalEntry[],
-): Promise<void> {
+export async function appendJournal(on: Executing, hot: Statements, entries: readonly JournalEntry[]): Promise<void> {
   if (entries.length === 0) return
-  let head = parseHead((await hot.readMeta.run(trx, { key: HEAD_KEY })).rows[0]?.value)
+  let head = parseHead((await hot.readMeta.run(on, { key: HEAD_KEY })).rows[0]?.value)
   for (const entry of entries) {
     const record = {
       seq: head.seq + 1,
@@ -77,10 +74,10 @@ export async function appendJournal(
       prev_hash: head.hash,
     }
     const hash = recordHash(record)
-    await hot.insertJournal.run(trx, { ...record, hash })
+    await hot.insertJournal.run(on, { ...record, hash })
     head = { seq: record.seq, hash }
   }
-  await hot.writeMeta.run(trx, { key: HEAD_KEY, value: `${head.seq} ${head.hash}` })
+  await hot.writeMeta.run(on, { key: HEAD_KEY, value: `${head.seq} ${head.hash}` })
 }
 
 export interface ChainFault {

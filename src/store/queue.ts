@@ -17,8 +17,8 @@ export interface QueueOptions {
 
 export function openQueue(db: Database, writer: Writer, clock: Clock, options: QueueOptions): QueuePort {
   return {
-    claim: (limit, nowMs) => writer.run((scope) => claimAccounts(scope, limit, nowMs, options)),
-    renew: (claim, nowMs) => writer.run((scope) => renewLease(scope, claim, nowMs, options)),
+    claim: (limit, nowMs) => writer.runSoon((scope) => claimAccounts(scope, limit, nowMs, options)),
+    renew: (claim, nowMs) => writer.runSoon((scope) => renewLease(scope, claim, nowMs, options)),
     mark: (keys, nowMs) => writer.run((scope) => markAccounts(scope, keys, nowMs)),
     nextDueMs: () => nextDueMs(db, writer.hot, clock.nowMs()),
   }
@@ -26,20 +26,20 @@ export function openQueue(db: Database, writer: Writer, clock: Clock, options: Q
 
 /** Marks accounts dirty: a row each, and a new generation, so that a worker in the middle of it looks again. */
 export async function markAccounts(
-  { hot, trx }: Pick<WriteScope, 'hot' | 'trx'>,
+  { hot, on }: Pick<WriteScope, 'hot' | 'on'>,
   keys: readonly AccountKey[],
   dueMs: number,
 ): Promise<void> {
-  for (const key of keys) await hot.markAccount.run(trx, { key, due_ms: dueMs })
+  for (const key of keys) await hot.markAccount.run(on, { key, due_ms: dueMs })
 }
 
 export async function claimAccounts(
-  { hot, trx }: WriteScope,
+  { hot, on }: WriteScope,
   limit: number,
   nowMs: number,
   options: QueueOptions,
 ): Promise<Claim[]> {
-  const claimed = await hot.claimAccounts.run(trx, {
+  const claimed = await hot.claimAccounts.run(on, {
     owner: options.owner,
     until_ms: nowMs + options.leaseMs,
     now_ms: nowMs,
@@ -48,9 +48,9 @@ export async function claimAccounts(
   const claims: Claim[] = []
   for (const row of claimed.rows) {
     const key = keyFromRow(row.account_key)
-    const account = (await hot.claimedAccount.run(trx, { key })).rows[0]
+    const account = (await hot.claimedAccount.run(on, { key })).rows[0]
     const open = account?.open_change ?? null
-    const change = open === null ? undefined : (await hot.changeById.run(trx, { id: open })).rows[0]
+    const change = open === null ? undefined : (await hot.changeById.run(on, { id: open })).rows[0]
     claims.push({
       key,
       generation: Number(row.generation),

@@ -16,7 +16,7 @@ import { openRecords } from './records.ts'
 import { openRestore, type RestorePort } from './restore.ts'
 import type { Database, Tables } from './schema.ts'
 import { openGuards, openSwitches, type SwitchPort } from './switches.ts'
-import { NodeSqliteDialect, openSqliteFile } from './sqlite-dialect.ts'
+import { NodeSqliteDialect, openSqliteFile, WalSync } from './sqlite-dialect.ts'
 import { prepareStatements } from './statements.ts'
 import { openUpkeep, type UpkeepPort } from './upkeep.ts'
 import { Writer } from './writer.ts'
@@ -63,7 +63,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     await db.destroy()
     throw thrown
   }
-  const writer = new Writer(db, prepareStatements(db))
+  const log = new WalSync(file)
+  const writer = new Writer(db, prepareStatements(db), () => log.sync())
   const owner = ownerOfThisProcess()
   const leases = { owner, leaseMs: LEASE_MS }
   return {
@@ -83,6 +84,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     restore: openRestore(db, writer, clock),
     async [Symbol.asyncDispose]() {
       await writer.close()
+      log[Symbol.dispose]()
       await db.destroy()
     },
   }
