@@ -37,11 +37,21 @@ temporary=$spool/tmp/$pid-$#-$id
 spooled=$spool/new/$pid-$#-$id
 
 { printf '%s\0' "$kind" "$@" >"$temporary"; } 2>/dev/null || {
-  [ -d "$spool/tmp" ] || fail "there is no folder $spool/tmp"
-  [ -w "$spool/tmp" ] || fail "no permission to write into $spool/tmp, or its file system is read-only"
-  [ -e "$temporary" ] || fail "cannot create a file in $spool/tmp"
+  full="cannot write into $spool/tmp: is the disk full?"
+  [ ! -e "$temporary" ] || {
+    rm -f "$temporary" 2>/dev/null
+    fail "$full"
+  }
+  # Once more, for what the system says about it.
+  why=$(LC_ALL=C; export LC_ALL; (: >"$temporary") 2>&1)
   rm -f "$temporary" 2>/dev/null
-  fail "cannot write into $spool/tmp: is the disk full?"
+  case $why in
+  *[Rr]'ead-only'*) fail "$spool/tmp is on a read-only file system: mount it for writing" ;;
+  *[Nn]'o space'* | *[Qq]uota*) fail "$full" ;;
+  *[Dd]'enied'*) fail "no permission to write into $spool/tmp" ;;
+  esac
+  [ -d "$spool/tmp" ] || fail "there is no folder $spool/tmp"
+  fail "cannot create a file in $spool/tmp"
 }
 mv -f "$temporary" "$spooled" 2>/dev/null || {
   rm -f "$temporary" 2>/dev/null

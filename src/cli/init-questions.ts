@@ -9,6 +9,7 @@ import {
   type InitRequest,
   type InitResult,
 } from '../daemon/init.ts'
+import { answerProblems, refuseBadAnswers } from '../daemon/init-check.ts'
 import { askServer, tryBind, type FirstFacts } from '../daemon/init-server.ts'
 import type { CliIo } from './io.ts'
 import { note, painter, print, printJson } from './output.ts'
@@ -43,7 +44,11 @@ export async function runInit(options: InitOptions, command: Command, io: CliIo)
   using prompt = options.yes === true ? null : openPrompt(io)
   const file = resolve(io.cwd, configFlag(command) ?? (io.env['LOCKSTEP_CONFIG'] || 'lockstep.yaml'))
   refuseOverwrite({ file, force: options.force === true, bindPassword: { file: '' }, listen: null })
-  const request = await requestFrom(options, file, prompt, io)
+  if (prompt === null) refuseMissing(options, io)
+  const given = draftFrom(options, file, io)
+  refuseBadAnswers(given)
+  const request = await requestFrom(options, given, prompt, io)
+  refuseBadAnswers(request)
   if (options.probe) {
     note(io, `binding as ${request.bindDn} …`)
     await tryBind(settingsOf(request), passwordOf(request))
@@ -53,38 +58,92 @@ export async function runInit(options: InitOptions, command: Command, io: CliIo)
   else printResult(io, result)
 }
 
-async function requestFrom(options: InitOptions, file: string, prompt: Prompt | null, io: CliIo): Promise<InitRequest> {
-  const flags = flagsOf(options, file, io)
-  const urls = options.url ?? (await needed(prompt, '--url', 'LDAP server', 'ldaps://localhost')).split(/[\s,]+/)
-  const secure = { ca: flags.ca, startTls: options.startTls }
-  if (prompt !== null && flags.ca === null && urls.some((url) => url.startsWith('ldaps:'))) {
-    const answer = await prompt.ask('CA certificate (PEM file; - for those of the system)', '-')
-    if (answer !== '-') secure.ca = resolve(io.cwd, answer)
+/** What this machine can tell is told before any server is asked. Fails with `usage`. */
+function refuseMissing(options: InitOptions, io: CliIo): void {
+  const missing = [
+    ...(options.url === undefined ? ['--url'] : []),
+    ...(options.bindDn === undefined ? ['--bind-dn'] : []),
+    ...(options.base === undefined && !options.probe ? ['--base'] : []),
+  ]
+  if (missing.length > 0) {
+    const what = `${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} missing`
+    throw new AppError('usage', `${what}, and there is no terminal to ask at`, {
+      hint: 'Give --url, --bind-dn, --bind-password-file and --base, or run it at a terminal.',
+    })
   }
-  const facts = options.probe ? await askServer({ urls, ...secure }) : null
-  if (facts !== null) note(io, `found ${facts.vendor} at ${facts.url}`)
-  const base = options.base ?? (await baseFrom(facts, prompt))
-  const bindDn = options.bindDn ?? (await needed(prompt, '--bind-dn', 'Account that Lockstep binds as (DN)', null))
-  const bindPassword = await passwordFrom(options, prompt, io)
-  const listen = options.http ?? (prompt === null ? null : await listenFrom(prompt))
+  if (options.bindPasswordFile !== undefined || (io.env[PASSWORD_VARIABLE] ?? '') !== '') return
+  throw new AppError('usage', 'the bind password is missing, and there is no terminal to ask at', {
+    hint: `Give --bind-password-file, or set ${PASSWORD_VARIABLE}. It is never taken from the command line.`,
+  })
+}
+
+/** The answers that were given as options; in place of those still to come stand harmless ones. */
+function draftFrom(options: InitOptions, file: string, io: CliIo): InitRequest {
   const { userFilter, serialAttribute, serialFormat, name, startTls } = options
+  const fromEnvironment = io.env[PASSWORD_VARIABLE] || 'to be asked'
   return {
+    ...flagsOf(options, file, io),
     file,
     name,
-    urls,
+    urls: options.url ?? ['ldaps://localhost'],
     startTls,
-    ca: secure.ca,
-    bindDn,
-    bindPassword,
-    base,
-    userFilter: prompt === null ? userFilter : await prompt.ask('How an account is found', userFilter),
+    bindDn: options.bindDn ?? 'cn=lockstep',
+    bindPassword:
+      options.bindPasswordFile === undefined
+        ? { text: fromEnvironment }
+        : { file: resolve(io.cwd, options.bindPasswordFile) },
+    base: options.base ?? 'dc=example',
+    userFilter,
     serialAttribute,
     serialFormat,
     realm: options.realm ?? null,
-    listen,
-    stateDir: flags.stateDir,
+    listen: options.http ?? null,
     force: options.force === true,
   }
+}
+
+/** Asks for what is missing; an answer that cannot be right is asked for again. */
+async function requestFrom(
+  options: InitOptions,
+  given: InitRequest,
+  prompt: Prompt | null,
+  io: CliIo,
+): Promise<InitRequest> {
+  let request = given
+  const ask = async (question: string, usual: string | null, put: (answer: string) => Partial<InitRequest>) => {
+    if (prompt === null) return
+    const problem = (answer: string): string | null =>
+      answerProblems({ ...request, ...put(answer) })[0]?.message ?? null
+    request = { ...request, ...put(await prompt.ask(question, usual, problem)) }
+  }
+  if (options.url === undefined) {
+    await ask('LDAP server', 'ldaps://localhost', (answer) => ({ urls: answer.split(/[\s,]+/) }))
+  }
+  if (options.ca === undefined && request.urls.some((url) => url.startsWith('ldaps:'))) {
+    await ask('CA certificate (PEM file; - for those of the system)', '-', (answer) => ({
+      ca: answer === '-' ? null : resolve(io.cwd, answer),
+    }))
+  }
+  const facts = options.probe ? await askServer(request) : null
+  if (facts !== null) note(io, `found ${facts.vendor} at ${facts.url}`)
+  if (options.base === undefined) {
+    if (prompt === null) request = { ...request, base: onlyContext(facts) }
+    const usual = facts?.namingContexts[0] ?? null
+    await ask('Base that the accounts lie below', usual, (answer) => ({ base: answer }))
+  }
+  if (options.bindDn === undefined) {
+    await ask('Account that Lockstep binds as (DN)', null, (answer) => ({ bindDn: answer }))
+  }
+  if (prompt !== null && options.bindPasswordFile === undefined && (io.env[PASSWORD_VARIABLE] ?? '') === '') {
+    request = { ...request, bindPassword: { text: await prompt.askSecret('Its password (not shown)') } }
+  }
+  if (options.http === undefined) {
+    await ask(`Webhook: an address as in ${LISTEN_USUAL}, or no`, 'no', (answer) => ({
+      listen: /^no?$/i.test(answer) ? null : answer,
+    }))
+  }
+  await ask('How an account is found', options.userFilter, (answer) => ({ userFilter: answer }))
+  return request
 }
 
 /** The folders of the system are root's; anybody else gets one beside the file. */
@@ -96,43 +155,16 @@ function flagsOf(options: InitOptions, file: string, io: CliIo): { ca: string | 
   }
 }
 
-async function needed(prompt: Prompt | null, flag: string, question: string, usual: string | null): Promise<string> {
-  if (prompt !== null) return prompt.ask(question, usual)
-  throw new AppError('usage', `${flag} is missing, and there is no terminal to ask at`, {
-    hint: 'Give --url, --bind-dn, --bind-password-file and --base, or run it at a terminal.',
-  })
-}
-
-/** The naming context, where there is one alone: a person may narrow it. */
-async function baseFrom(facts: FirstFacts | null, prompt: Prompt | null): Promise<string> {
+/** The naming context, where there is one alone. Fails with `usage`. */
+function onlyContext(facts: FirstFacts | null): string {
   const contexts = facts?.namingContexts ?? []
   const [only] = contexts
-  if (prompt !== null) return prompt.ask('Base that the accounts lie below', only ?? null)
   if (only !== undefined && contexts.length === 1) return only
   const found =
     contexts.length === 0 ? 'the server names no naming context' : `the server has several: ${contexts.join(', ')}`
   throw new AppError('usage', `--base is missing, and ${found}`, {
     hint: 'Give --base, as in ou=people,dc=example,dc=org.',
   })
-}
-
-async function passwordFrom(
-  options: InitOptions,
-  prompt: Prompt | null,
-  io: CliIo,
-): Promise<InitRequest['bindPassword']> {
-  if (options.bindPasswordFile !== undefined) return { file: resolve(io.cwd, options.bindPasswordFile) }
-  const fromEnvironment = io.env[PASSWORD_VARIABLE]
-  if (fromEnvironment !== undefined && fromEnvironment !== '') return { text: fromEnvironment }
-  if (prompt !== null) return { text: await prompt.askSecret('Its password (not shown)') }
-  throw new AppError('usage', 'the bind password is missing, and there is no terminal to ask at', {
-    hint: `Give --bind-password-file, or set ${PASSWORD_VARIABLE}. It is never taken from the command line.`,
-  })
-}
-
-async function listenFrom(prompt: Prompt): Promise<string | null> {
-  const answer = await prompt.ask(`Webhook: an address as in ${LISTEN_USUAL}, or no`, 'no')
-  return /^no?$/i.test(answer) ? null : answer
 }
 
 function printResult(io: CliIo, result: InitResult): void {

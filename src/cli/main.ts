@@ -1,9 +1,9 @@
 import { Command, CommanderError } from 'commander'
-import { toAppError, type AppError } from '../core/error.ts'
+import { AppError, toAppError } from '../core/error.ts'
 import { COMMANDS } from './commands.ts'
 import { EXIT, exitOf } from './exit.ts'
 import type { CliIo } from './io.ts'
-import { painter } from './output.ts'
+import { painter, printJson } from './output.ts'
 import { VERSION } from './version.ts'
 
 /**
@@ -17,11 +17,34 @@ export async function main(argv: readonly string[], io: CliIo): Promise<number> 
     await program.parseAsync(argv, { from: 'user' })
     return io.exitCode
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
-    const known = toAppError(error)
-    reportError(io, known, error)
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok
+    const known = error instanceof CommanderError ? slipOf(error) : toAppError(error)
+    // The command line's slips were told by the parser, with the command that they belong to.
+    if (!(error instanceof CommanderError)) reportError(io, known, error)
+    if (wantsJson(argv)) printJson(io, errorDocument(known))
     return exitOf(known.code)
   }
+}
+
+function slipOf(error: CommanderError): AppError {
+  const message = error.message.replace(/^error: /, '').split('\n', 1)[0] ?? ''
+  const isHelp = error.code === 'commander.help'
+  return new AppError('usage', isHelp ? 'no command is given' : message, { hint: 'See lockstep --help.' })
+}
+
+/** By the words alone, since the slip may be in the command line itself. */
+function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--')
+  return argv.slice(0, end === -1 ? undefined : end).includes('--json')
+}
+
+/** What a command with `--json` prints when it fails: one document, as when it succeeds. */
+function errorDocument(error: AppError): { ok: false; error: { code: string; message: string; hint: string } } {
+  return { ok: false, error: { code: error.code, message: error.message, hint: hintOf(error) } }
+}
+
+function hintOf(error: AppError): string {
+  return error.code === 'internal' ? 'This is a fault of Lockstep itself; LOCKSTEP_DEBUG=1 shows where.' : error.hint
 }
 
 export function buildProgram(io: CliIo): Command {
@@ -62,8 +85,7 @@ function fullName(command: Command): string {
 export function reportError(io: CliIo, error: AppError, thrown: unknown): void {
   const paint = painter(io, io.stderr)
   const lines = [`${paint('red', 'lockstep:')} ${error.message}`]
-  const hint =
-    error.code === 'internal' ? 'This is a fault of Lockstep itself; LOCKSTEP_DEBUG=1 shows where.' : error.hint
+  const hint = hintOf(error)
   if (hint !== '') lines.push(`  ${hint}`)
   if ((io.env['LOCKSTEP_DEBUG'] ?? '') !== '' && thrown instanceof Error) lines.push(thrown.stack ?? '')
   io.stderr.write(`${lines.join('\n')}\n`)

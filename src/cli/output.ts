@@ -127,3 +127,8 @@ export function progress(io: CliIo): Progress {
     },
   }
 }
+
+/** `1 account`, `2 accounts`. */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
+}

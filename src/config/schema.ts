@@ -245,7 +245,7 @@ const ROOT = {
           rateLimit: withDefault(
             values.integer(1, 100_000),
             100,
-            'Requests at most in a second, from one address and in all.',
+            'Requests with the right secret at most in a second; and as many without it from each address.',
           ),
         },
         null,

@@ -1,5 +1,6 @@
 import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument, visit, type Document, type YAMLError } from 'yaml'
 import type { Problem } from './problem.ts'
+import { findUnclosed } from './yaml-unclosed.ts'
 
 /** A parsed YAML text that still knows where everything stands. */
 export interface YamlSource {
@@ -32,9 +33,7 @@ export function parseYaml(text: string): YamlSource {
     const { line, col } = lines.linePos(offset)
     return { line: Math.max(1, line), column: Math.max(1, col) }
   }
-  const found = [...document.errors, ...document.warnings].map((error) => syntaxProblem(error, place(error.pos[0])))
-  const firstOfLine = found.filter((each, index) => found.findIndex((other) => other.line === each.line) === index)
-  const problems = firstOfLine.slice(0, SYNTAX_PROBLEMS_MAX)
+  const problems = syntaxProblems(text, document, place)
   let value: unknown
   if (problems.length === 0) {
     try {
@@ -54,6 +53,22 @@ export function parseYaml(text: string): YamlSource {
     placeOf: (path) => place(offsetOf(document, path, 'value')),
     placeOfKey: (path) => place(offsetOf(document, path, 'key')),
   }
+}
+
+/** Where something is left open, everything after it follows from that. */
+function syntaxProblems(text: string, document: Document, place: (offset: number) => Place): Problem[] {
+  const errors = [...document.errors, ...document.warnings]
+  if (errors.length === 0) return []
+  const unclosed = findUnclosed(text)
+  if (unclosed !== null) {
+    const { offset, opened, missing } = unclosed
+    return [
+      syntax(place(offset), `the ${opened} that stands here is never closed; put ${missing} where the value ends`),
+    ]
+  }
+  const found = errors.map((error) => syntaxProblem(error, place(error.pos[0])))
+  const firstOfLine = found.filter((each, index) => found.findIndex((other) => other.line === each.line) === index)
+  return firstOfLine.slice(0, SYNTAX_PROBLEMS_MAX)
 }
 
 function badAliasOffset(document: Document): number {

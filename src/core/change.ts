@@ -1,5 +1,5 @@
 import type { AccountKey, Dn, HoldName, Serial } from './names.ts'
-import type { AttributeValue, OwnedSlot } from './state.ts'
+import type { AttributeValue, HoldEnds, OwnedSlot } from './state.ts'
 
 /** One LDAP modification (RFC 4511, 4.6). `replace` without values clears the attribute, present or not. */
 export interface Modification {
@@ -25,6 +25,8 @@ export interface ChangeDraft {
   readonly serial: Serial | null
   /** The holds that a lock or unlock is for: each has its own file in the LDIF folders. */
   readonly holds: readonly HoldName[]
+  /** See OwnedLock. */
+  readonly ends?: HoldEnds
   readonly forward: readonly EntryModification[]
   readonly inverse: readonly EntryModification[]
   /** lock: what is ours once it is applied; unlock: what is given back. Empty for the other kinds. */

@@ -55,6 +55,8 @@ export interface ResolvedEvent extends Event {
   readonly attributeSerials: readonly Serial[]
   /** Set once the older events that it was read with are gone: the hold that a lock event belongs to. */
   readonly pinnedHold: HoldName | null
+  /** When it came in, in microseconds since 1970, by our clock; left out: when it was taken. */
+  readonly receivedUs?: number
 }
 
 /** Order of time; equal times are ordered by id, so that every order of arrival gives the same result. */

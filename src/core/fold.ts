@@ -146,7 +146,7 @@ const REASONS: Readonly<Record<Hold['kind'], (name: HoldName) => string>> = {
   token: (name) => `token ${name} reached its max fail count`,
   account: () => 'a token of the user reached its max fail count',
   lockout: () => 'privacyIDEA keeps the user out',
-  manual: () => '',
+  manual: () => 'held by a person',
 }
 
 function unlock(book: Book, event: ResolvedEvent): void {
@@ -221,11 +221,14 @@ function readBook(book: Book, key: AccountKey, options: FoldOptions): FoldResult
   const holdOf: Record<string, HoldName> = {}
   const holds: Hold[] = []
   let heldAtUs = 0
+  let heldKnownUs = 0
   for (const open of book.holds.values()) {
     const hold = withTtl(open, options.lockTtlUs)
     if (open.account !== key || (hold.untilUs !== null && hold.untilUs <= options.nowUs)) continue
     holds.push(hold)
-    heldAtUs = Math.max(heldAtUs, open.newest.takenAtUs)
+    const { takenAtUs, receivedUs = takenAtUs } = open.newest
+    heldAtUs = Math.max(heldAtUs, takenAtUs)
+    heldKnownUs = Math.max(heldKnownUs, Math.min(takenAtUs, receivedUs))
     supportedBy.push(open.first.id, open.newest.id)
     if (open.first.kind === 'lock') holdOf[open.first.id] = holdOf[open.newest.id] = hold.name
   }
@@ -245,6 +248,7 @@ function readBook(book: Book, key: AccountKey, options: FoldOptions): FoldResult
     movedFrom,
     holds: holds.toSorted((a, b) => a.sinceUs - b.sinceUs || (a.name < b.name ? -1 : 1)),
     heldAtUs,
+    heldKnownUs,
     nextExpiryUs: expiries.length > 0 ? Math.min(...expiries) : null,
     supportedBy: [...new Set(supportedBy)],
     holdOf,

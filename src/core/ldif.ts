@@ -11,6 +11,7 @@ import type { AttributeValue } from './state.ts'
  *   # event: lock
  *   # account: corp/0b6c…
  *   # change: 01j…
+ *   # until: 2026-11-24T12:15:30.123Z      only where the hold ends by itself
  *   # reason: token T1 reached its max fail count
  *   version: 1
  *   dn: uid=alice,ou=people,dc=example,dc=org
@@ -33,6 +34,8 @@ export interface LdifHeader {
   readonly account: string
   /** The id of the change in the ledger. */
   readonly change: string
+  /** When the hold of the file ends by itself: ISO 8601 in UTC, or ''. */
+  readonly until: string
   readonly reason: string
 }
 
@@ -52,13 +55,14 @@ const LAST_INSTANT_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 
 const TITLE = '# Lockstep change record (RFC 2849): apply it with ldapmodify -f'
 const VERSION_LINE = 'version: 1'
-const HEADER_FIELDS = ['at', 'event', 'actor', 'account', 'change', 'reason'] as const
+const HEADER_FIELDS = ['at', 'event', 'actor', 'account', 'change', 'until', 'reason'] as const
 const HEADER_LABELS: Readonly<Record<(typeof HEADER_FIELDS)[number], string>> = {
   at: 'time',
   event: 'event',
   actor: 'actor',
   account: 'account',
   change: 'change',
+  until: 'until',
   reason: 'reason',
 }
 
@@ -76,15 +80,22 @@ export function headerOf(facts: {
   readonly actor: string
   readonly account: string
   readonly change: string
+  /** When the hold of the file ends by itself, in microseconds since 1970. */
+  readonly untilUs?: number | undefined
   readonly reason: string
 }): LdifHeader {
-  const { event, actor, account, change, reason } = facts
-  return { at: new Date(boundedMs(facts.atMs)).toISOString(), event, actor, account, change, reason }
+  const { atMs, event, actor, account, change, untilUs, reason } = facts
+  const until = untilUs === undefined ? '' : isoTime(Math.ceil(untilUs / 1000))
+  return { at: isoTime(atMs), event, actor, account, change, until, reason }
+}
+
+function isoTime(ms: number): string {
+  return new Date(boundedMs(ms)).toISOString()
 }
 
 /** `20261124T101530.123Z`: safe in a file name, and sorts by time. Times outside the years 1970 to 9999 are clamped. */
 export function utcStamp(ms: number): string {
-  return new Date(boundedMs(ms)).toISOString().replaceAll('-', '').replaceAll(':', '')
+  return isoTime(ms).replaceAll('-', '').replaceAll(':', '')
 }
 
 /** Milliseconds since 1970 of a `utcStamp`, or null when the text is none. */
@@ -248,6 +259,7 @@ function readHeader(comments: readonly Line[]): LdifHeader {
     actor: field('actor'),
     account: field('account'),
     change: field('change'),
+    until: field('until'),
     reason: field('reason'),
   }
 }

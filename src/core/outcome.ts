@@ -1,4 +1,5 @@
 import type { ErrorCode } from './error.ts'
+import type { Effectiveness } from './state.ts'
 
 /**
  * Where an account stands after it was looked at; `status` and `show` print it.
@@ -30,6 +31,8 @@ export interface Outcome {
   readonly applied: number
   /** privacyIDEA was to be asked and could not be: what was done rests on what was known before. */
   readonly isUnread?: true
+  /** Whether a lock keeps the user out, where the account has one of ours or a hold; null: it has none. */
+  readonly effective: Effectiveness['is'] | null
   /** Our lock was seen to stand in the directory by a fresh look. */
   readonly isLockSeen: boolean
 }

@@ -7,6 +7,8 @@ import { isLocked, lockOf, ownedOf, rebased, releaseOf, standingOf } from './slo
 import {
   sameValues,
   type DesiredState,
+  type Effectiveness,
+  type HoldEnds,
   type ObservedState,
   type OurRecord,
   type OwnedLock,
@@ -44,8 +46,8 @@ import {
 export type Planned =
   | { readonly kind: 'in-step' }
   | { readonly kind: 'change'; readonly change: ChangeDraft }
-  /** The waiting files no longer fit: other holds, another name, or less of the lock is left; null: nothing of it. */
-  | { readonly kind: 'relabel'; readonly lock: OwnedLock | null; readonly reason: string }
+  /** The waiting files no longer fit the holds, or the account was renamed. */
+  | { readonly kind: 'relabel'; readonly lock: OwnedLock; readonly reason: string }
   | { readonly kind: 'conflict'; readonly reason: string }
   | { readonly kind: 'foreign-lock'; readonly reason: string; readonly untilUs: number | null }
   | { readonly kind: 'not-effective'; readonly reason: string }
@@ -79,41 +81,66 @@ function planUnowned(desired: DesiredState, observed: ObservedState): Planned {
 function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedLock, options: PlanOptions): Planned {
   const slots = rebased(owned.slots, owned.dn, observed)
   const remaining = slots.filter((slot) => standingOf(slot, observed) !== 'gone')
-  const standing = remaining.filter((slot) => standingOf(slot, observed) === 'standing')
-  const lockIn = (left: readonly OwnedSlot[]): OwnedLock | null => {
-    return left.length === 0 ? null : { ...owned, slots: left, dn: observed.dn }
-  }
   if (desired.holds.length === 0) {
-    const left = options.skipUnseen === true ? standing : remaining
-    if (left.length < remaining.length) return { kind: 'relabel', lock: lockIn(left), reason: skipped(remaining, left) }
-    // The waiting files become history: they must say what was done.
-    if (left.length > 0 && (left.length < slots.length || owned.dn !== observed.dn)) {
-      return { kind: 'relabel', lock: lockIn(left), reason: 'a part of the lock is gone, or the account was renamed' }
-    }
-    if (left.length > 0) return { kind: 'change', change: unlockChange(observed, owned) }
-    return { kind: 'forget', reason: 'our lock no longer stands in the directory' }
+    const skipped = options.skipUnseen === true ? remaining.filter(isUnseenIn(observed)) : []
+    const left = remaining.filter((slot) => !skipped.includes(slot))
+    if (left.length > 0) return { kind: 'change', change: unlockChange(observed, { ...owned, slots: left }, skipped) }
+    return { kind: 'forget', reason: `our lock no longer stands in the directory${notGivenBack(skipped)}` }
   }
   if (remaining.length < slots.length) {
     if (observed.lock.state === 'other') return { kind: 'forget', reason: 'our lock was replaced by somebody else’s' }
     if (options.onForeignUnlock !== 'relock') {
-      return { kind: 'foreign-unlock', left: lockIn(remaining) }
+      return { kind: 'foreign-unlock', left: leftOf(owned, remaining, desired, observed) }
     }
   }
   const names = desired.holds.map((hold) => hold.name)
-  const isLabelled = owned.dn === observed.dn && sameValues(owned.holds, names)
-  if (!isLabelled) return { kind: 'relabel', lock: { slots, dn: observed.dn, holds: names }, reason: 'holds changed' }
+  const ends = endsOf(desired.holds)
+  const isLabelled = owned.dn === observed.dn && sameValues(owned.holds, names) && sameEnds(owned.ends, ends.ends)
+  if (!isLabelled) {
+    return { kind: 'relabel', lock: { slots, dn: observed.dn, holds: names, ...ends }, reason: 'holds changed' }
+  }
   // Open again in part, by policy, or since a crash left the lock half written.
   if (observed.lock.state === 'open') return { kind: 'change', change: lockChange(desired, observed) }
-  return effective(observed.lock.notEffective)
+  return effective(observed.lock.effective)
 }
 
-function skipped(remaining: readonly OwnedSlot[], left: readonly OwnedSlot[]): string {
-  const places = remaining.filter((slot) => !left.includes(slot)).map((slot) => `${slot.attribute} at ${slot.dn}`)
-  return `not given back, as it has changed and the configuration no longer names it: ${places.join(', ')}`
+/** What others left of our lock, with the files of the holds that are still this account's. */
+function leftOf(
+  owned: OwnedLock,
+  slots: readonly OwnedSlot[],
+  desired: DesiredState,
+  observed: ObservedState,
+): OwnedLock | null {
+  if (slots.length === 0) return null
+  const holds = owned.holds.filter((name) => desired.holds.some((hold) => hold.name === name))
+  return { ...owned, slots, dn: observed.dn, holds: holds.length === 0 ? owned.holds : holds }
 }
 
-function effective(notEffective: string | null): Planned {
-  return notEffective === null ? { kind: 'in-step' } : { kind: 'not-effective', reason: notEffective }
+function isUnseenIn(observed: ObservedState): (slot: OwnedSlot) => boolean {
+  return (slot) => standingOf(slot, observed) === 'unseen'
+}
+
+function notGivenBack(skipped: readonly OwnedSlot[]): string {
+  if (skipped.length === 0) return ''
+  const places = skipped.map((slot) => `${slot.attribute} at ${slot.dn}`).join(', ')
+  return `; not given back, as it has changed and the configuration no longer names it: ${places}`
+}
+
+/** A person's word alone: the end of a token's hold moves with each event, and follows from the settings. */
+function endsOf(all: DesiredState['holds']): Pick<OwnedLock, 'ends'> {
+  const ends: Record<string, number> = {}
+  for (const { kind, name, untilUs } of all) if (kind === 'manual' && untilUs !== null) ends[name] = untilUs
+  return Object.keys(ends).length === 0 ? {} : { ends }
+}
+
+export function sameEnds(a: HoldEnds = {}, b: HoldEnds = {}): boolean {
+  const names = Object.keys(a)
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name])
+}
+
+/** A lock whose effect is not known is in step: it stands, and whoever shows it says what is not known. */
+function effective(effectiveness: Effectiveness): Planned {
+  return effectiveness.is === 'no' ? { kind: 'not-effective', reason: effectiveness.reason } : { kind: 'in-step' }
 }
 
 function lockChange(desired: DesiredState, observed: ObservedState): ChangeDraft {
@@ -125,6 +152,7 @@ function lockChange(desired: DesiredState, observed: ObservedState): ChangeDraft
     dn: observed.dn,
     serial: null,
     holds: desired.holds.map((hold) => hold.name),
+    ...endsOf(desired.holds),
     forward: lockOf(slots),
     inverse: releaseOf(slots),
     slots,
@@ -133,17 +161,18 @@ function lockChange(desired: DesiredState, observed: ObservedState): ChangeDraft
   }
 }
 
-function unlockChange(observed: ObservedState, owned: OwnedLock): ChangeDraft {
+function unlockChange(observed: ObservedState, owned: OwnedLock, skipped: readonly OwnedSlot[]): ChangeDraft {
   return {
     kind: 'unlock',
     key: observed.key,
     dn: observed.dn,
     serial: null,
     holds: owned.holds,
+    ...(owned.ends === undefined ? {} : { ends: owned.ends }),
     forward: releaseOf(owned.slots),
     inverse: lockOf(owned.slots),
     slots: owned.slots,
-    reason: 'no hold is left',
+    reason: `no hold is left${notGivenBack(skipped)}`,
     actor: '',
   }
 }

@@ -50,7 +50,8 @@ export function ownedAfter(change: Change, ours: OurRecord): OwnedLock | null {
 /** A lock that was put back in part keeps what is still ours elsewhere. */
 function ownedAfterLock(change: Change, ours: OurRecord): OwnedLock {
   const kept = (ours.lock?.slots ?? []).filter((slot) => !change.slots.some((each) => isSameSlot(each, slot)))
-  return { slots: [...kept, ...change.slots], dn: change.dn, holds: change.holds }
+  const { dn, holds, ends } = change
+  return { slots: [...kept, ...change.slots], dn, holds, ...(ends === undefined ? {} : { ends }) }
 }
 
 /**

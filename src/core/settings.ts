@@ -153,7 +153,7 @@ export interface HttpSettings {
   /** CIDR blocks that may call; empty: loopback only. */
   readonly allow: readonly string[]
   readonly bodyBytesMax: number
-  /** Requests at most in a second, from one address, and in all. */
+  /** Requests at most in a second: with the right secret in all, and without it from one address. */
   readonly requestsPerSecondMax: number
 }
 

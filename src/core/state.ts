@@ -30,6 +30,8 @@ export interface DesiredState {
   readonly nextExpiryUs: number | null
   /** The newest word that one of the holds rests on, in microseconds since 1970; 0 without holds. */
   readonly heldAtUs: number
+  /** The same by our clock: no later than when the word came in, whatever time it carries. */
+  readonly heldKnownUs: number
 }
 
 /**
@@ -54,9 +56,17 @@ export interface LockObservation {
   readonly state: 'open' | 'as-ours' | 'other'
   readonly otherUntilUs: number | null
   readonly slots: readonly LockSlot[]
-  /** Why a lock in these slots would not keep its user out, or null when it would. The fix is part of the text. */
-  readonly notEffective: string | null
+  readonly effective: Effectiveness
 }
+
+/**
+ * Whether a lock in these slots keeps its user out. `no`: certainly not; what to do is part of the reason. `unknown`:
+ * what decides about it may not be read, and a lock is written all the same.
+ */
+export type Effectiveness =
+  | { readonly is: 'yes' }
+  | { readonly is: 'no'; readonly reason: string }
+  | { readonly is: 'unknown'; readonly reason: string }
 
 /** What the directory says of one account now. */
 export interface ObservedState {
@@ -97,7 +107,11 @@ export interface OwnedLock {
   readonly dn: Dn
   /** The holds whose files wait in `unlock/`. */
   readonly holds: readonly HoldName[]
+  /** For those of a person that end by themselves: when, in microseconds since 1970. Left out where none does. */
+  readonly ends?: HoldEnds
 }
+
+export type HoldEnds = Readonly<Record<string, number>>
 
 export const NOTHING_OF_OURS: OurRecord = { lock: null }
 

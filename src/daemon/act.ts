@@ -14,6 +14,7 @@ import type { AccountReport } from '../store/reports.ts'
 import { startEngine } from './engine.ts'
 import type { Log } from './log.ts'
 import { newId, type System } from './system.ts'
+import { wordTimeUs } from './word.ts'
 
 /** What a person does by hand: a hold, a release. Both are events like privacyIDEA's, so they meet the same rules. */
 
@@ -29,6 +30,10 @@ export interface Act {
 
 export interface ActResult {
   readonly account: AccountReport
+  /** What the directory says of the account now; `others`: locked, and not by us. */
+  readonly lock: 'open' | 'ours' | 'others' | 'unknown'
+  /** It had a hold or a lock of ours before. */
+  readonly wasHeld: boolean
   /** False when it is on record but could not be carried out yet; the account's standing says why. */
   readonly isDone: boolean
 }
@@ -47,6 +52,8 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
     )
   }
   const found = await findAccount(system, login, realm, order.kind)
+  const [before] = await system.store.reports.find(found.key, 1)
+  const wasHeld = before !== undefined && (before.lockedByUs || before.holds.length > 0)
   const nowMs = system.clock.nowMs()
   const event: Event = {
     id: `cli:${newId(system.clock)}`,
@@ -55,7 +62,7 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
     login,
     realm,
     actor: order.actor,
-    takenAtUs: nowMs * 1000,
+    takenAtUs: await wordTimeUs(system, found.key, login),
     source: 'cli',
     reason: order.reason,
     untilUs: order.forMs === null ? null : (nowMs + order.forMs) * 1000,
@@ -64,7 +71,20 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
   const { key, dn, serials } = found
   await system.store.inbox.settle([{ kind: 'resolved', event, key, dn, login, realm, attributeSerials: serials }], 0)
   await carryOut(system, [found.key], log)
-  return resultFor(system, found.key)
+  const result = await resultFor(system, found.key)
+  return { ...result, wasHeld, lock: await lockOf(system, found.key, result.account) }
+}
+
+/** A lock of somebody else's is none of the record's business where nothing is held: only a look tells of it. */
+async function lockOf(system: System, key: AccountKey, account: AccountReport): Promise<ActResult['lock']> {
+  try {
+    const { lock } = await system.directory.observe(key, [], 0)
+    if (lock.state === 'open') return 'open'
+    return account.lockedByUs ? 'ours' : 'others'
+  } catch {
+    // What was told is on record whatever can be seen now.
+    return 'unknown'
+  }
 }
 
 /** A release must be possible while the directory is away: then our own record tells the account. */
@@ -78,7 +98,12 @@ async function findAccount(
     return await system.directory.findByLogin(login, realm)
   } catch (thrown) {
     const error = toAppError(thrown)
-    if (kind === 'hold' || !error.code.startsWith('directory-')) throw error
+    if (!error.code.startsWith('directory-')) throw error
+    if (kind === 'hold') {
+      const nothing = 'Nothing is on record: give the lock again once the account can be looked up.'
+      const hint = error.hint === '' ? nothing : `${nothing} ${error.hint}`
+      throw new AppError(error.code, error.message, { cause: error, hint })
+    }
     const known = (await system.store.reports.find(login, 2)).filter((each) => each.login === login)
     const key = splitAccountKey(known[0]?.key ?? '')
     if (known.length !== 1 || key === null) throw error
@@ -86,15 +111,23 @@ async function findAccount(
   }
 }
 
-/** Waits for the daemon to do it; without one, does it here. */
-export async function carryOut(system: System, keys: readonly AccountKey[], log: Log): Promise<void> {
+/**
+ * Waits for the daemon to do it; without one, does it here.
+ * @param untold accounts whose standing the caller tells himself
+ */
+export async function carryOut(
+  system: System,
+  keys: readonly AccountKey[],
+  log: Log,
+  untold: ReadonlySet<AccountKey> = new Set(),
+): Promise<void> {
   const { processLock, upkeep } = system.store
   if ((await processLock.daemon()) === null) {
     await processLock.freeDeadLeases()
     await processLock.enter()
     await processLock.prepared()
     try {
-      const { worker } = startEngine(system, log)
+      const { worker } = startEngine(system, log, untold)
       await worker.whenIdle()
       await worker.stop()
     } finally {
@@ -110,9 +143,11 @@ export async function carryOut(system: System, keys: readonly AccountKey[], log:
   }
 }
 
-async function resultFor(system: System, key: AccountKey): Promise<ActResult> {
+/** Fails with `internal` for an account that is not on record. */
+export async function resultFor(system: System, key: AccountKey): Promise<Pick<ActResult, 'account' | 'isDone'>> {
   const [account] = await system.store.reports.find(key, 1)
   if (account === undefined) throw new AppError('internal', `account ${key} is not on record`)
-  const isDone = ['in-step', 'foreign-lock', 'not-effective'].includes(account.standing)
+  // A conflict is about a serial; the lock comes before it.
+  const isDone = ['in-step', 'foreign-lock', 'not-effective', 'conflict'].includes(account.standing)
   return { account, isDone: isDone && !(await system.store.upkeep.isAnyDue([key], system.clock.nowMs())) }
 }

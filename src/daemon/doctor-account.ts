@@ -1,6 +1,7 @@
 import { toAppError, type AppError } from '../core/error.ts'
 import { parseLogin, parseRealm, type AccountKey } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
+import type { Effectiveness } from '../core/state.ts'
 import type { CycleProbe, Step } from '../directory/probe-cycle.ts'
 import type { DirectoryProbe } from '../directory/probe.ts'
 import type { Findings } from './finding.ts'
@@ -22,6 +23,16 @@ export interface Place {
   readonly context: string
 }
 
+/** What a lock on the test account showed. */
+export interface Trial {
+  /** Its user was kept out; null: that was not tried. */
+  readonly bites: boolean | null
+  /** What could be read of the policy says. */
+  readonly effective: Effectiveness['is']
+  /** Where it was tried. */
+  readonly url: string
+}
+
 const KEEPS_NOBODY_OUT = 'The lock is written and keeps nobody out.'
 const BITES_NOT =
   'Check that the overlay ppolicy is active on this database, that a policy applies to the account (olcPPolicyDefault, or its pwdPolicySubentry), and that it has pwdLockout: TRUE (docs/openldap.md, 2).'
@@ -31,9 +42,9 @@ export async function probeAccount(
   probe: DirectoryProbe,
   account: ProbeAccount,
   place: Place,
-): Promise<void> {
+): Promise<Trial | null> {
   const target = await findAccount(found, probe, account)
-  if (target === null) return
+  if (target === null) return null
   const cycle = await probe.cycle(target.key, account.password)
   tellSerial(found, cycle, place)
   tellLock(found, cycle, target.dn, place)
@@ -46,6 +57,12 @@ export async function probeAccount(
       fix: `Look at it and correct it by hand: ldapsearch -b "${target.dn}" -s base '*' +`,
     })
   }
+  return { bites: bitesOf(cycle), effective: cycle.effective.is, url: place.settings.urls[0] ?? '' }
+}
+
+function bitesOf({ bindBefore, bindWhileLocked }: CycleProbe): boolean | null {
+  if (bindBefore !== 'accepted' || bindWhileLocked === 'not-tried') return null
+  return bindWhileLocked === 'refused'
 }
 
 async function findAccount(
@@ -99,7 +116,8 @@ function tellLock(found: Findings, { lock, unlock }: CycleProbe, dn: string, pla
 
 /** With the account's own password: accepted, refused, accepted. */
 function tellEffect(found: Findings, cycle: CycleProbe, dn: string): void {
-  const { bindBefore, bindWhileLocked, bindAfter, notEffective } = cycle
+  const { bindBefore, bindWhileLocked, bindAfter, effective } = cycle
+  const notEffective = effective.is === 'no' ? effective.reason : null
   const why = KEEPS_NOBODY_OUT
   if (bindBefore === 'refused') {
     const what = `a bind as ${dn} with the given password is refused although it is not locked`
@@ -110,7 +128,12 @@ function tellEffect(found: Findings, cycle: CycleProbe, dn: string): void {
     found.fail('lock-effective', { what, why, fix: notEffective ?? BITES_NOT })
   } else if (bindWhileLocked === 'refused') found.ok('lock-effective', 'a bind is refused while locked')
   else if (notEffective !== null) found.fail('lock-effective', { what: 'a lock does not bite', why, fix: notEffective })
-  else {
+  else if (effective.is === 'yes') {
+    found.ok(
+      'lock-effective',
+      'the password policy makes a lock keep its user out (with a password it is tried as well)',
+    )
+  } else {
     found.warn('lock-effective', {
       what: 'whether a locked account is really refused was not tried',
       why: 'A policy that cannot be read from here may make a lock useless.',

@@ -1,31 +1,33 @@
 import { toAppError, type AppError } from '../core/error.ts'
 import { parseLogin } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
-import type { PolicyView } from '../directory/password-policy.ts'
 import { openProbe, type DirectoryProbe } from '../directory/probe.ts'
 import { namingContextOf, type ServerFacts } from '../directory/server-facts.ts'
 import { systemClock } from '../ports/clock.ts'
-import { probeAccount, type ProbeAccount } from './doctor-account.ts'
-import { Findings, type Finding } from './finding.ts'
-import { defaultPolicyFix, indexFix, lockoutFix, moduleFix, overlayFix, readRightFix } from './openldap-fix.ts'
+import { probeAccount, type ProbeAccount, type Trial } from './doctor-account.ts'
+import { checkPolicy, tellUnread } from './doctor-policy.ts'
+import { Findings } from './finding.ts'
+import { indexFix, readRightFix } from './openldap-fix.ts'
 
 /** What `lockstep doctor` tries at one directory; each step only where the one before it succeeded. */
 
 /** A search that finds nothing and takes longer than this has no index to use. */
 const UNINDEXED_MS = 200
 
+/** @returns what a trial lock showed, where one was tried */
 export async function directoryFindings(
   settings: DirectorySettings,
   account: ProbeAccount | null,
-): Promise<readonly Finding[]> {
-  const found = new Findings(`directory ${settings.name}`)
+): Promise<{ findings: Findings; trial: Trial | null }> {
+  const findings = new Findings(`directory ${settings.name}`)
+  let trial: Trial | null = null
   try {
-    const urls = await checkServers(found, settings)
-    if (urls.length > 0) await lookInside(found, { ...settings, urls }, account)
+    const urls = await checkServers(findings, settings)
+    if (urls.length > 0) trial = await lookInside(findings, { ...settings, urls }, account)
   } catch (error) {
-    failWith(found, 'directory', toAppError(error))
+    failWith(findings, 'directory', toAppError(error))
   }
-  return found.all
+  return { findings, trial }
 }
 
 /** Connects, secures and binds at every URL. @returns those that can be worked with */
@@ -40,24 +42,31 @@ async function checkServers(found: Findings, settings: DirectorySettings): Promi
   return servers.filter((server) => server.error === null).map((server) => server.url)
 }
 
-async function lookInside(found: Findings, settings: DirectorySettings, account: ProbeAccount | null): Promise<void> {
+async function lookInside(
+  found: Findings,
+  settings: DirectorySettings,
+  account: ProbeAccount | null,
+): Promise<Trial | null> {
   await using probe = openProbe(settings, systemClock)
   const facts = await probe.facts()
   const context = namingContextOf(facts, settings.base) ?? settings.base
-  if (!(await checkBase(found, probe, settings, facts))) return
+  if (!(await checkBase(found, probe, settings, facts))) return null
   await checkSchema(found, probe, settings)
   const policies = await probe.policies()
+  const place = { settings, context }
   if (policies !== null) checkPolicy(found, policies, facts, context)
   await checkFilter(found, settings, context)
   await checkIndexes(found, probe, context)
-  if (account !== null) await probeAccount(found, probe, account, { settings, context })
-  else {
+  const trial = account === null ? null : await probeAccount(found, probe, account, place)
+  if (account === null) {
     found.warn('write-rights', {
       what: 'whether the lock and the serial may be written was not tried',
       why: 'A missing right would show at the first lock.',
       fix: 'lockstep doctor --probe LOGIN, with a test account; it is left as it was',
     })
   }
+  if (policies !== null) tellUnread(found, policies, facts, trial, place)
+  return trial
 }
 
 const WHY: Readonly<Partial<Record<AppError['code'], string>>> = {
@@ -114,57 +123,6 @@ async function checkSchema(found: Findings, probe: DirectoryProbe, settings: Dir
       found.ok('schema', `serials go to ${attribute} (${how})`)
     }
   }
-}
-
-function checkPolicy(found: Findings, view: PolicyView, facts: ServerFacts, context: string): void {
-  const why = 'A lock can be written and keeps nobody out.'
-  if (facts.hasPasswordPolicy === false) {
-    found.fail('ppolicy-overlay', {
-      what: 'the password policy overlay is not active on the server',
-      why: `${why} Without its module it cannot even be written.`,
-      fix: moduleFix(context),
-    })
-    return
-  }
-  const { fallback, policies } = view
-  if (fallback.kind === 'no-overlay') {
-    found.fail('ppolicy-overlay', {
-      what: `the password policy overlay is not active on the database of ${context}`,
-      why,
-      fix: overlayFix(context),
-    })
-    return
-  }
-  if (fallback.kind === 'known' && fallback.dn === null) {
-    found.fail('default-policy', {
-      what: 'the password policy overlay names no default policy',
-      why: `${why} Only accounts with a pwdPolicySubentry of their own would be locked.`,
-      fix: defaultPolicyFix(context),
-    })
-    return
-  }
-  const off = [...policies].filter(([, policy]) => !policy.lockout)
-  for (const [normalDn, policy] of off) {
-    const trouble = {
-      what: `the policy ${policy.dn} has no pwdLockout: TRUE`,
-      why: `${why} This holds for every account under this policy.`,
-      fix: lockoutFix(policy.dn, context),
-    }
-    if (off.length === policies.size || (fallback.kind === 'known' && fallback.dn === normalDn))
-      found.fail('pwd-lockout', trouble)
-    else found.warn('pwd-lockout', trouble)
-  }
-  if (policies.size === 0) {
-    found.warn('default-policy', {
-      what: `no password policy can be seen below ${context}`,
-      why: `${why} Where there is none, or where it may not be read, this cannot be told from here.`,
-      fix: `Try it: LOCKSTEP_PROBE_PASSWORD=… lockstep doctor --probe LOGIN. A missing policy:\n${defaultPolicyFix(context)}`,
-    })
-  } else if (off.length === 0)
-    found.ok(
-      'pwd-lockout',
-      `password policy: ${[...policies.values()].map((policy) => policy.dn).join(', ')} (pwdLockout: TRUE)`,
-    )
 }
 
 /** With any login the filter should find somebody, and usually several. */

@@ -81,23 +81,17 @@ function checkFolder(found: Findings, check: string, folder: string, why: string
   if (info === null) {
     const parent = nearestParent(folder)
     if (mayWrite(parent)) found.ok(check, `${folder} is not there yet; serve makes it`)
-    else
-      found.fail(check, {
-        what: `${folder} does not exist, and ${parent} may not be written`,
-        why: `${upper(why)}.`,
-        fix: make,
-      })
+    else {
+      const fix = isReadOnly(parent) ? remount(parent) : make
+      found.fail(check, { what: `${folder} does not exist, and ${closed(parent)}`, why: `${upper(why)}.`, fix })
+    }
     return
   }
   if (!info.isDirectory())
     found.fail(check, { what: `${folder} is no folder`, why: `${upper(why)}.`, fix: `Move it away, then: ${make}` })
   else if (!mayWrite(folder)) {
-    const what = `${folder} may not be written by this user (owner ${info.uid}, mode ${octal(info.mode & 0o7777)})`
-    found.fail(check, {
-      what,
-      why: `${upper(why)}.`,
-      fix: `chown lockstep: ${folder} && chmod ${octal(mode)} ${folder}`,
-    })
+    const trouble = notWritable(folder, info, `chown lockstep: ${folder} && chmod ${octal(mode)} ${folder}`)
+    found.fail(check, { ...trouble, why: `${upper(why)}.` })
   } else if ((info.mode & 0o007) !== 0) {
     const what = `${folder} is open to everybody (mode ${octal(info.mode & 0o7777)})`
     found.warn(check, {
@@ -112,8 +106,10 @@ function checkStoreFile(found: Findings, file: string): void {
   const info = look(file)
   if (info === null || !mayWrite(dirname(file))) return
   if (mayWrite(file)) return
-  const what = `the database ${file} may not be written by this user (owner ${info.uid})`
-  found.fail('store-file', { what, why: 'No event can be taken.', fix: `chown lockstep: ${file}*` })
+  found.fail('store-file', {
+    ...notWritable(file, info, `chown lockstep: ${file}*`),
+    why: 'The database cannot be written, so no event can be taken.',
+  })
 }
 
 /** The shims' user puts files in and sees nothing: the folder's group and modes are what makes that so. */
@@ -129,9 +125,11 @@ function checkSpool(found: Findings, spool: string): void {
   for (const { path, mode } of folders) {
     const info = look(path)
     if (info === null) {
-      const trouble = { what: `the folder ${path} does not exist`, why, fix }
-      if (mayWrite(nearestParent(path))) found.warn('spool', trouble)
-      else found.fail('spool', trouble)
+      const what = `the folder ${path} does not exist`
+      const parent = nearestParent(path)
+      if (mayWrite(parent)) found.warn('spool', { what, why, fix })
+      else if (!isReadOnly(parent)) found.fail('spool', { what, why, fix })
+      else found.fail('spool', { what: `${what}, and ${closed(parent)}`, why, fix: `${remount(parent)}; then: ${fix}` })
       return
     }
     if (!info.isDirectory()) {
@@ -140,8 +138,9 @@ function checkSpool(found: Findings, spool: string): void {
     }
     const now = info.mode & 0o7777
     if (!mayWrite(path)) {
-      const what = `${path} may not be written by this user (owner ${info.uid}, mode ${octal(now)})`
-      found.fail('spool', { what, why: 'Events that were taken could not be removed.', fix: `chown lockstep ${path}` })
+      const trouble = notWritable(path, info, `chown lockstep ${path}`)
+      found.fail('spool', { ...trouble, why: 'Events that were taken could not be removed.' })
+      if (isReadOnly(path)) return
     } else if ((now & 0o007) !== 0) {
       const what = `${path} is open to everybody (mode ${octal(now)})`
       found.warn('spool', {
@@ -196,12 +195,41 @@ function look(path: string): Stats | null {
 }
 
 function mayWrite(path: string): boolean {
+  return whyClosed(path) === null
+}
+
+function isReadOnly(path: string): boolean {
+  return whyClosed(path) === 'EROFS'
+}
+
+/** The system's code for why it may not be written; null: it may. */
+function whyClosed(path: string): string | null {
   try {
     accessSync(path, constants.W_OK)
-    return true
-  } catch {
-    return false
+    return null
+  } catch (thrown) {
+    return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
   }
+}
+
+function closed(path: string): string {
+  return isReadOnly(path) ? `${path} is on a read-only file system` : `${path} may not be written`
+}
+
+function remount(path: string): string {
+  return `mount -o remount,rw "$(findmnt -nT ${path} -o TARGET)"`
+}
+
+/** What to say of a place that may not be written, and its mending. A read-only file system is so for everybody. */
+function notWritable(path: string, info: Stats, fix: string): { what: string; fix: string } {
+  if (isReadOnly(path)) {
+    return {
+      what: closed(path),
+      fix: remount(path),
+    }
+  }
+  const mode = octal(info.mode & 0o7777)
+  return { what: `${path} may not be written by this user (owner ${info.uid}, mode ${mode})`, fix }
 }
 
 /** The path itself, or the nearest folder above it that is there. */

@@ -1,9 +1,14 @@
 import { secretReader } from '../config/secret.ts'
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { toAppError } from '../core/error.ts'
 import type { Settings } from '../core/settings.ts'
+import type { Trial } from './doctor-account.ts'
 import { directoryFindings } from './doctor-directory.ts'
 import { machineFindings } from './doctor-machine.ts'
 import { privacyIdeaFindings, type SourceDiagnosis } from './doctor-privacyidea.ts'
-import type { Finding } from './finding.ts'
+import type { Finding, Findings } from './finding.ts'
+import { openStoreOf } from './state-store.ts'
 
 export interface DiagnosisOptions {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -31,7 +36,9 @@ export async function diagnose(settings: Settings, options: DiagnosisOptions): P
   for (const directory of settings.directories) {
     options.onStep(`looking at directory ${directory.name}`)
     const account = login !== null && directory.name === probed ? { login, realm, password } : null
-    findings.push(...(await directoryFindings(directory, account)))
+    const found = await directoryFindings(directory, account)
+    if (found.trial !== null) await rememberTrial(found.findings, settings, directory.name, found.trial)
+    findings.push(...found.findings.all)
   }
   return findings
 }
@@ -40,4 +47,29 @@ export async function diagnose(settings: Settings, options: DiagnosisOptions): P
 function probedDirectory(settings: Settings, realm: string | null): string | undefined {
   const mapped = Object.entries(settings.realms).find(([name]) => name === realm?.toLowerCase())?.[1]
   return mapped ?? settings.directories[0]?.name
+}
+
+/**
+ * Puts on record what a trial showed where the directory itself does not tell. Commands that only look must not make the
+ * store: as root it would be root's.
+ */
+async function rememberTrial(found: Findings, settings: Settings, directory: string, trial: Trial): Promise<void> {
+  const { bites, effective, url } = trial
+  if (bites === null || effective !== 'unknown') return
+  const { file } = settings.store
+  if (bites ? !existsSync(dirname(file)) && process.getuid?.() === 0 : !existsSync(file)) return
+  try {
+    await using store = await openStoreOf(settings, true)
+    await store.lockProofs.note(directory, bites ? url : null)
+    if (bites) found.ok('lock-proof', 'the trial is on record for 90 days, and vouches for the locks that are written')
+  } catch (error) {
+    const { message, hint, code } = toAppError(error)
+    const why = 'Locks are shown with "effective: unknown" until it is.'
+    found.warn('lock-proof', {
+      what: `the trial could not be put on record: ${message}`,
+      why,
+      fix: hint || 'See the message.',
+      code,
+    })
+  }
 }

@@ -3,6 +3,7 @@ import type { Settings } from '../core/settings.ts'
 import { openSpool } from '../intake/spool.ts'
 import { Scanner } from '../reconcile/scan.ts'
 import { startEngine, type Engine } from './engine.ts'
+import { keepBounded } from './housekeeping.ts'
 import { errorFields, type Log } from './log.ts'
 import { recoverUnlocks } from './recover-folders.ts'
 import { openSystem, type System } from './system.ts'
@@ -12,6 +13,8 @@ import { openSystem, type System } from './system.ts'
 export interface DrainReport {
   /** Files taken from the spool. */
   readonly taken: number
+  /** Files that cannot be read now. */
+  readonly filesWaiting: number
   /** What could not be done now. */
   readonly eventsWaiting: number
   readonly accountsWaiting: number
@@ -22,11 +25,40 @@ export interface DrainReport {
 
 const REASONS_MAX = 10
 const DEADLINE_LOOK_MS = 50
+const HOUR_MS = 3_600_000
 
 export async function drain(settings: Settings, options: { timeoutMs: number; log: Log }): Promise<DrainReport> {
+  await using system = await openSystem(settings)
+  const { drains } = system.store
+  try {
+    const report = await drainIn(system, options)
+    const reason = report.reasons[0] ?? 'it did not end in time'
+    await keepHouse(system)
+    await drains.ended(isAllDone(report) ? { outcome: 'done', reason: '' } : { outcome: 'waiting', reason })
+    return report
+  } catch (thrown) {
+    // The failure itself is what the caller has to hear of.
+    await drains.ended({ outcome: 'failed', reason: toAppError(thrown).message }).catch(() => undefined)
+    throw thrown
+  }
+}
+
+/** Where no daemon does it, the first drain of each hour keeps what is stored bounded. */
+async function keepHouse({ settings, store, clock }: System): Promise<void> {
+  const last = await store.drains.last()
+  const hour = Math.floor(clock.nowMs() / HOUR_MS)
+  if (last !== null && Math.floor(last.endedMs / HOUR_MS) === hour) return
+  if ((await store.processLock.daemon()) === null) await keepBounded(settings, store, clock)
+}
+
+export function isAllDone({ eventsWaiting, accountsWaiting, filesWaiting, isTimedOut }: DrainReport): boolean {
+  return eventsWaiting + accountsWaiting + filesWaiting === 0 && !isTimedOut
+}
+
+async function drainIn(system: System, options: { timeoutMs: number; log: Log }): Promise<DrainReport> {
   const { log } = options
   await using opened = new AsyncDisposableStack()
-  const system = opened.use(await openSystem(settings))
+  const { settings } = system
   const { processLock, upkeep } = system.store
   await processLock.freeDeadLeases()
   opened.defer(() => processLock.leave())
@@ -39,12 +71,14 @@ export async function drain(settings: Settings, options: { timeoutMs: number; lo
     log.error('cannot take events from the spool', errorFields(toAppError(thrown)))
   const spool = opened.use(await openSpool({ dir: settings.intake.spool, intake: engine.intake, onError }))
   await upkeep.retryWaiting(system.clock.nowMs())
-  const taken = await spool.drainOnce()
+  const { taken, unread } = await spool.drainOnce()
   await scanOnce(system, engine, log)
   const isTimedOut = !(await idleWithin(system, engine, options.timeoutMs))
   // What is still in flight ends within the directory's timeouts, and then tells its reason.
   await engine.worker.stop()
-  return { taken, isTimedOut, ...(await whatWaits(system, isTimedOut)) }
+  const waits = await whatWaits(system, isTimedOut)
+  const reasons = [...unread, ...waits.reasons].slice(0, REASONS_MAX)
+  return { ...waits, taken, filesWaiting: unread.length, reasons, isTimedOut }
 }
 
 /** Mode `api`: what no event told is looked for as well. Without an answer what waits is done all the same. */
@@ -79,7 +113,10 @@ async function inTime(work: Promise<void>, timeoutMs: number): Promise<boolean> 
 }
 
 /** What became due after all was done once is the business of those beside us. */
-async function whatWaits(system: System, isTimedOut: boolean): Promise<Omit<DrainReport, 'taken' | 'isTimedOut'>> {
+async function whatWaits(
+  system: System,
+  isTimedOut: boolean,
+): Promise<Pick<DrainReport, 'eventsWaiting' | 'accountsWaiting' | 'reasons'>> {
   const { reports } = system.store
   const { events, accounts } = await reports.waits(isTimedOut ? system.clock.nowMs() : 0)
   const waiting = await reports.events({ state: 'waiting', limit: REASONS_MAX })
@@ -90,5 +127,5 @@ async function whatWaits(system: System, isTimedOut: boolean): Promise<Omit<Drai
     ),
     ...unsettled.map((account) => `${account.login ?? account.key}: ${account.standingReason}`),
   ]
-  return { eventsWaiting: events, accountsWaiting: accounts, reasons: reasons.slice(0, REASONS_MAX) }
+  return { eventsWaiting: events, accountsWaiting: accounts, reasons }
 }

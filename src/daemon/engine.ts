@@ -1,4 +1,5 @@
 import { toAppError } from '../core/error.ts'
+import type { AccountKey } from '../core/names.ts'
 import type { Outcome, Standing } from '../core/outcome.ts'
 import type { IntakePort } from '../ports/intake.ts'
 import type { Claim } from '../ports/store.ts'
@@ -12,16 +13,17 @@ export interface Engine {
   readonly intake: IntakePort
 }
 
-export function startEngine(system: System, log: Log): Engine {
+/** @param untold accounts whose standing the caller tells himself */
+export function startEngine(system: System, log: Log, untold: ReadonlySet<AccountKey> = new Set()): Engine {
   const worker = new Worker(system.ports, {
     giveUpAfterMs: system.settings.retention.eventsMs,
-    onOutcome: newTeller(system, log),
+    onOutcome: newTeller(system, log, untold),
     onError: (thrown) => log.error('work failed', errorFields(toAppError(thrown))),
   })
   const intake: IntakePort = {
     async take(events, refused) {
       const taken = system.store.inbox.take(events, refused)
-      const offered = worker.offer(events, taken)
+      const offered = worker.offer(events)
       await taken
       if (offered < events.length) worker.wake()
     },
@@ -35,9 +37,14 @@ const GUARDS: readonly Standing[] = ['breaker', 'paused', 'dry-run']
 const GUARD_TOLD_MS = 60_000
 
 /** Only what somebody should look at; a failure is told when it is new, not at each try. */
-function newTeller(system: System, log: Log): (claim: Claim, outcome: Outcome) => void {
+function newTeller(
+  system: System,
+  log: Log,
+  untold: ReadonlySet<AccountKey>,
+): (claim: Claim, outcome: Outcome) => void {
   const toldMs = new Map<Standing, number>()
   return (claim, outcome) => {
+    if (untold.has(claim.key)) return
     if (outcome.standing === 'in-step' || (outcome.standing === 'failed' && claim.attempts > 0)) return
     const nowMs = system.clock.nowMs()
     if (GUARDS.includes(outcome.standing)) {

@@ -1,6 +1,7 @@
 import type { Settings } from '../core/settings.ts'
 import { pruneHistory } from '../ldif/history.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { ArchiveRules } from '../store/journal-archive.ts'
 import type { Store } from '../store/store.ts'
 
 /**
@@ -10,15 +11,23 @@ import type { Store } from '../store/store.ts'
 
 const STEPS_MAX = 50
 const FILES_PER_STEP_MAX = 1_000
+const GATHER_MS_MIN = 86_400_000
+const GATHER_MS_MAX = 30 * 86_400_000
 
 export async function keepBounded(settings: Settings, store: Store, clock: Clock): Promise<void> {
   const { retention } = settings
   const nowMs = clock.nowMs()
   await store.upkeep.compactStreams(nowMs - retention.eventsMs)
   await repeat(() => store.upkeep.forgetEvents(nowMs - retention.eventsMs))
-  await repeat(() => store.archive.archive(nowMs - retention.journalMs, retention.journalRecordsMax))
+  await repeat(() => store.archive.archive(archiveRules(retention, nowMs)))
   await store.archive.prune(nowMs - retention.historyMs)
   await repeat(() => pruneHistory(settings.ldif.dir, nowMs - retention.historyMs, FILES_PER_STEP_MAX))
+}
+
+/** At a site with few events a file of the archive holds a month; with a short retention a third of that. */
+function archiveRules({ journalMs, journalRecordsMax }: Settings['retention'], nowMs: number): ArchiveRules {
+  const gatherMs = Math.min(GATHER_MS_MAX, Math.max(GATHER_MS_MIN, journalMs / 3))
+  return { beforeMs: nowMs - journalMs, gatherMs, recordsMax: journalRecordsMax }
 }
 
 /** Until a step finds nothing more, or enough was done for now. */

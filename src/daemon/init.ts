@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, rmSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { AppError } from '../core/error.ts'
@@ -9,7 +9,7 @@ import { parseConfig } from '../config/load.ts'
 import { readSecret, secretFrom } from '../config/secret.ts'
 import type { Settings } from '../core/settings.ts'
 import { configText, type InitAnswers } from './init-template.ts'
-import { writeWhole } from './private-file.ts'
+import { makeFolder, writeWhole } from './private-file.ts'
 
 /** Writes the first configuration of a machine, and the files of secrets beside it. */
 
@@ -68,7 +68,7 @@ export async function writeConfig(request: InitRequest): Promise<InitResult> {
   parseConfig(text, request.file)
   refuseOverwrite(request)
   const owner = process.getuid?.() === 0 ? await serviceUser() : null
-  mkdirSync(dirname(request.file), { recursive: true, mode: 0o755 })
+  makeFolder(dirname(request.file), 0o755)
   const written: InitResult['written'][number][] = []
   const write = (path: string, content: string, mode: number): void => {
     writeWhole({ path, text: content, mode, owner: mode === SECRET_MODE ? owner : null, replace: request.force })
@@ -159,6 +159,11 @@ function nextSteps(request: InitRequest, written: InitResult['written'], isGiven
     `lockstep shims install DIR ${config}      (DIR: privacyIDEA's script directory)`,
     `lockstep serve ${config}`,
   ]
+  if (request.listen !== null) {
+    steps.push(
+      `bind the webhook in privacyIDEA   (docs/privacyidea-events.md; its secret is in ${hookSecretFile(request)})`,
+    )
+  }
   const isRoot = process.getuid?.() === 0
   if (isRoot && !isGiven && secrets.length > 0) {
     steps.unshift(`chown USER ${secrets.join(' ')}   (USER: who Lockstep will run as)`)

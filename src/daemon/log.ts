@@ -41,6 +41,11 @@ export function openLog(stream: { write(text: string): unknown }, withTime: bool
   }
 }
 
+/** For a command that tells itself how the accounts stand. */
+export function errorsOnly(log: Log): Log {
+  return { info: () => undefined, warn: () => undefined, error: (message, fields) => log.error(message, fields) }
+}
+
 /** Keeps an entry on its line whatever it holds. */
 function quote(text: string, bare = false): string {
   const cut = text.length > VALUE_LENGTH_MAX ? `${text.slice(0, VALUE_LENGTH_MAX)}…` : text

@@ -37,6 +37,39 @@ export function readRightFix(settings: DirectorySettings, context: string): stri
   ].join('\n')
 }
 
+/** What `lockstep` reads of cn=config, and nothing else: the suffix, the overlay and its default policy, the indexes. */
+const CONFIG_ATTRIBUTES = 'entry,objectClass,olcSuffix,olcOverlay,olcPPolicyDefault,olcDbIndex'
+
+export function configReadFix(settings: DirectorySettings): string {
+  const right = `to dn.subtree="cn=config" attrs=${CONFIG_ATTRIBUTES} by dn.exact="${settings.bindDn}" read by * break`
+  return [
+    '# the right to see which policy applies, and nothing secret (as root on the server):',
+    APPLY,
+    'dn: olcDatabase={0}config,cn=config',
+    'changetype: modify',
+    'add: olcAccess',
+    `olcAccess: {0}${right}`,
+    'EOF',
+    '# slapd.conf, before the first other "database" line:',
+    'database config',
+    `access ${right}`,
+  ].join('\n')
+}
+
+/** The right to read one policy; and the policy, where there is none. */
+export function policyReadFix(settings: DirectorySettings, policyDn: string, context: string): string {
+  return [
+    databaseLine(context),
+    APPLY,
+    'dn: olcDatabase={1}mdb,cn=config',
+    'changetype: modify',
+    'add: olcAccess',
+    `olcAccess: {0}to dn.exact="${policyDn}" attrs=entry,objectClass,pwdLockout,pwdLockoutDuration by dn.exact="${settings.bindDn}" read by * break`,
+    'EOF',
+    `# where the policy itself is missing, make it: docs/openldap.md, 2`,
+  ].join('\n')
+}
+
 export function moduleFix(context: string): string {
   return [
     '# as root on the server; slapd.conf: "moduleload ppolicy" at the top',

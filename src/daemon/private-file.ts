@@ -1,12 +1,15 @@
 import {
   closeSync,
+  existsSync,
   fchmodSync,
   fchownSync,
   fsyncSync,
   linkSync,
+  mkdirSync,
   openSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
@@ -50,6 +53,24 @@ export function writeWhole(file: NewFile): void {
   }
 }
 
+/**
+ * Makes a folder and those above it that are missing, level by level: Node's recursive mkdir tells ENOENT for a read-only
+ * file system, and never ends below /proc. Fails as `writeWhole` does.
+ */
+export function makeFolder(path: string, mode: number): void {
+  const missing: string[] = []
+  let nearest = path
+  for (; !existsSync(nearest) && dirname(nearest) !== nearest; nearest = dirname(nearest)) missing.unshift(nearest)
+  if (!statSync(nearest).isDirectory()) throw writeError(path, { code: 'ENOTDIR' })
+  for (const folder of missing) {
+    try {
+      mkdirSync(folder, { mode })
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw writeError(folder, error)
+    }
+  }
+}
+
 function syncFolder(folder: string): void {
   const descriptor = openSync(folder, 'r')
   try {
@@ -62,6 +83,7 @@ function syncFolder(folder: string): void {
 const CODES: Readonly<Record<string, [ErrorCode, string, string]>> = {
   EEXIST: ['usage', 'is there already', 'Name another file, or replace it with --force.'],
   ENOENT: ['usage', 'cannot be written: its folder does not exist', 'Make the folder first.'],
+  ENOTDIR: ['usage', 'cannot be written: a part of the path is no folder', 'Name another place.'],
   EACCES: [
     'file-not-permitted',
     'may not be written by this user',
@@ -78,7 +100,7 @@ const CODES: Readonly<Record<string, [ErrorCode, string, string]>> = {
 }
 
 function writeError(path: string, error: unknown): AppError {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
   const [appCode, text, hint] = CODES[code] ?? ['file-io', `cannot be written (${code})`, '']
   return new AppError(appCode, `${path} ${text}`, { hint, cause: error })
 }

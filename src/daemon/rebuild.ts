@@ -1,5 +1,4 @@
-import type { EntryModification } from '../core/change.ts'
-import { parseChangeLdif } from '../core/ldif.ts'
+import { parseChangeLdif, writeChangeLdif, type ChangeLdif } from '../core/ldif.ts'
 import { toAppError } from '../core/error.ts'
 import type { ResolvedEvent } from '../core/event.ts'
 import {
@@ -7,17 +6,22 @@ import {
   parseSerial,
   splitAccountKey,
   type AccountKey,
+  type Dn,
   type HoldName,
   type Serial,
 } from '../core/names.ts'
-import { sameValues, type ObservedState, type OwnedSlot } from '../core/state.ts'
+import { releaseOf } from '../core/slot.ts'
+import type { ObservedState, OwnedLock, OwnedSlot } from '../core/state.ts'
 import { serialsIn } from '../core/serial-values.ts'
+import { writePending } from '../reconcile/ledger.ts'
+import { reclaim } from './reclaim.ts'
 import type { System } from './system.ts'
 
 /**
  * Restores holds and the serial map after the store was lost. The directory tells who carries which serial; a file of
- * `unlock/` tells that a lock is ours and what stood there before. Both must agree: a file whose lock no longer stands
- * was applied by hand and goes to history, and a lock without a file is somebody else's.
+ * `unlock/` tells that a lock is ours and what stood there before. What of a file still stands is ours; where nothing
+ * does and the account is open, it was applied by hand and goes to history; where the account is locked in another way,
+ * or it cannot be told, the file is kept and named. A lock without a file is somebody else's.
  */
 
 export interface RebuildReport {
@@ -28,6 +32,8 @@ export interface RebuildReport {
   readonly appliedByHand: number
   /** DNs of accounts whose lock no file claims: somebody else's, left alone. */
   readonly lockedByOthers: readonly string[]
+  /** Names of files that were kept although nothing was restored from them; `problems` says why. */
+  readonly leftAlone: readonly HoldName[]
   /** What could not be taken in, and why. */
   readonly problems: readonly string[]
 }
@@ -38,19 +44,22 @@ interface Tally {
   holds: number
   appliedByHand: number
   readonly lockedByOthers: string[]
+  readonly leftAlone: HoldName[]
   readonly problems: string[]
 }
 
 const PROBLEMS_MAX = 1_000
 
-interface WaitingUnlock {
+interface WaitingUnlock extends ChangeLdif {
   readonly name: HoldName
   readonly takenAtUs: number
-  readonly entries: readonly EntryModification[]
+  /** When the hold ends by itself; null: it does not. */
+  readonly untilUs: number | null
 }
 
 export async function rebuild(system: System, onProgress: (accounts: number) => void): Promise<RebuildReport> {
-  const tally: Tally = { accounts: 0, serials: 0, holds: 0, appliedByHand: 0, lockedByOthers: [], problems: [] }
+  const counted = { accounts: 0, serials: 0, holds: 0, appliedByHand: 0 }
+  const tally: Tally = { ...counted, lockedByOthers: [], leftAlone: [], problems: [] }
   const unlocks = await readUnlocks(system, tally)
   const owners = new Map<Serial, AccountKey>()
   for (const directory of system.directory.names()) {
@@ -61,9 +70,13 @@ export async function rebuild(system: System, onProgress: (accounts: number) => 
     }
   }
   for (const [key, waiting] of unlocks) await restoreUnmarked(system, key, waiting, owners, tally)
-  const { problems, lockedByOthers, ...counts } = tally
-  const lengths = { lockedByOthers: lockedByOthers.length, problems: problems.length }
-  await system.store.restore.note({ ...counts, ...lengths })
+  const { problems, lockedByOthers, leftAlone, ...counts } = tally
+  const lengths = {
+    lockedByOthers: lockedByOthers.length,
+    leftAlone: leftAlone.length,
+    problems: problems.length,
+  }
+  await system.store.restore.note({ ...counts, ...lengths }, leftAlone)
   return tally
 }
 
@@ -77,14 +90,18 @@ async function readUnlocks(system: System, tally: Tally): Promise<Map<AccountKey
       const { header, entries } = parseChangeLdif(ldif)
       const key = splitAccountKey(header.account)?.key
       if (key === undefined) throw new Error('its header names no account')
-      const atMs = Date.parse(header.at)
-      const waiting = { name, entries, takenAtUs: Number.isNaN(atMs) ? 1 : atMs * 1000 }
+      const waiting = { name, header, entries, takenAtUs: timeUs(header.at) ?? 1, untilUs: timeUs(header.until) }
       unlocks.set(key, [...(unlocks.get(key) ?? []), waiting])
     } catch (thrown) {
       problem(tally, `unlock/${text}.ldif was left alone: ${toAppError(thrown).message}`)
     }
   }
   return unlocks
+}
+
+function timeUs(text: string): number | null {
+  const ms = Date.parse(text)
+  return Number.isNaN(ms) ? null : ms * 1000
 }
 
 /** An account that has a waiting file and no mark in the directory any more. */
@@ -99,8 +116,8 @@ async function restoreUnmarked(
     const observed = await system.directory.observe(key, [], 0)
     await restoreAccount(system, observed, waiting, owners, tally)
   } catch (thrown) {
-    const names = waiting.map((each) => `unlock/${each.name}.ldif`).join(', ')
-    problem(tally, `${names} left alone: ${toAppError(thrown).message}`)
+    problem(tally, `${filesOf(waiting)} left alone: ${toAppError(thrown).message}`)
+    tally.leftAlone.push(...waiting.map(({ name }) => name))
   }
 }
 
@@ -111,6 +128,31 @@ async function restoreAccount(
   owners: Map<Serial, AccountKey>,
   tally: Tally,
 ): Promise<void> {
+  const events = restoredSerials(observed, owners, tally)
+  const found = waiting.map(({ entries }) => reclaim(entries, observed))
+  const best = found.toSorted((a, b) => b.slots.length - a.slots.length)[0]
+  const { key, dn } = observed
+  const isLocked = observed.lock.state !== 'open'
+  if (best === undefined || best.slots.length === 0) {
+    if (isLocked && tally.lockedByOthers.length < PROBLEMS_MAX) tally.lockedByOthers.push(dn)
+    await closeOrKeep(system, observed, waiting, best?.unclear ?? null, tally)
+    if (events.length === 0) return
+    await system.store.restore.restore({ key, dn, login: null, events, owned: null })
+    tally.accounts++
+    return
+  }
+  for (const each of waiting) events.push(holdEvent(key, each))
+  tally.holds += waiting.length
+  if (best.unclear !== null) {
+    problem(tally, `${filesOf(waiting)}: ${best.unclear}; the rest of the lock of ${dn} is restored`)
+  }
+  const owned = ownedLock(best.slots, dn, waiting)
+  await system.store.restore.restore({ key, dn, login: null, events, owned })
+  tally.accounts++
+  for (const each of waiting) await fitFile(system, key, owned, each, best.unclear !== null)
+}
+
+function restoredSerials(observed: ObservedState, owners: Map<Serial, AccountKey>, tally: Tally): ResolvedEvent[] {
   const events: ResolvedEvent[] = []
   const standing = serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues)
   for (const serial of standing) {
@@ -123,54 +165,57 @@ async function restoreAccount(
     events.push(restoredEvent('register', observed.key, serial, 1, null))
     tally.serials++
   }
-  const [first] = waiting
-  const slots = first === undefined ? null : ownedSlots(first.entries, observed)
-  if (slots === null) {
-    for (const { name } of waiting) {
-      await system.ldif.dropPending('unlock', name, 'applied', observed.key)
-      tally.appliedByHand++
-    }
-    if (observed.lock.state !== 'open' && tally.lockedByOthers.length < PROBLEMS_MAX)
-      tally.lockedByOthers.push(observed.dn)
-  } else {
-    for (const each of waiting) events.push(holdEvent(observed.key, each))
-    tally.holds += waiting.length
-  }
-  if (events.length === 0 && slots === null) return
-  const owned = slots === null ? null : { slots, dn: observed.dn, holds: waiting.map((each) => each.name) }
-  await system.store.restore.restore({ key: observed.key, dn: observed.dn, login: null, events, owned })
-  tally.accounts++
+  return events
 }
 
-/**
- * What a waiting file would take back, as the slots that we wrote; null when that no longer stands in the directory.
- * A file deletes what we wrote and adds what stood before, so the two can be told apart.
- */
-function ownedSlots(entries: readonly EntryModification[], observed: ObservedState): OwnedSlot[] | null {
-  const slots: OwnedSlot[] = []
-  for (const slot of observed.lock.slots) {
-    const modifications = entries
-      .filter((entry) => entry.dn.toLowerCase() === slot.dn.toLowerCase())
-      .flatMap((entry) => entry.modifications)
-      .filter((each) => each.attribute.toLowerCase() === slot.attribute.toLowerCase())
-    if (modifications.length === 0) continue
-    const deleted = modifications.filter((each) => each.op === 'delete').flatMap((each) => each.values)
-    const added = modifications.filter((each) => each.op === 'add').flatMap((each) => each.values)
-    const [before, after] = slot.mode === 'absent' ? [deleted, added] : [added, deleted]
-    const stands =
-      slot.mode === 'whole'
-        ? sameValues(slot.current, after)
-        : after.every((value) => slot.current.some((each) => sameValues([each], [value])) === (slot.mode === 'value'))
-    if (!stands) return null
-    slots.push({ dn: slot.dn, attribute: slot.attribute, mode: slot.mode, before, after })
+/** Files of which nothing stands: history where the account is open, else kept for somebody to look at. */
+async function closeOrKeep(
+  system: System,
+  observed: ObservedState,
+  waiting: readonly WaitingUnlock[],
+  unclear: string | null,
+  tally: Tally,
+): Promise<void> {
+  if (waiting.length === 0) return
+  if (observed.lock.state !== 'open' || unclear !== null) {
+    const why = unclear ?? `${observed.dn} is locked, but not by what the file takes away`
+    problem(tally, `${filesOf(waiting)} left alone: ${why}`)
+    tally.leftAlone.push(...waiting.map(({ name }) => name))
+    return
   }
-  return slots.length === 0 ? null : slots
+  for (const { name } of waiting) {
+    await system.ldif.dropPending('unlock', name, 'applied', observed.key)
+    tally.appliedByHand++
+  }
+}
+
+function ownedLock(slots: readonly OwnedSlot[], dn: Dn, waiting: readonly WaitingUnlock[]): OwnedLock {
+  const ends = waiting.flatMap(({ name, untilUs }) => (untilUs === null ? [] : [[name, untilUs] as const]))
+  const holds = waiting.map(({ name }) => name)
+  return { slots, dn, holds, ...(ends.length === 0 ? {} : { ends: Object.fromEntries(ends) }) }
+}
+
+/** The file takes back what is ours now, by today's names: written anew where it does not. */
+async function fitFile(
+  { ldif }: System,
+  key: AccountKey,
+  owned: OwnedLock,
+  { name, header, entries, takenAtUs }: WaitingUnlock,
+  keepsOld: boolean,
+): Promise<void> {
+  if (writeChangeLdif(entries, header) === writeChangeLdif(releaseOf(owned.slots), header)) return
+  if (keepsOld) await ldif.dropPending('unlock', name, 'applied', key)
+  await writePending(ldif, key, { ...owned, holds: [name] }, takenAtUs / 1000, true)
+}
+
+function filesOf(waiting: readonly WaitingUnlock[]): string {
+  return waiting.map(({ name }) => `unlock/${name}.ldif`).join(', ')
 }
 
 function holdEvent(key: AccountKey, waiting: WaitingUnlock): ResolvedEvent {
   const serial = parseSerial(waiting.name)
   const kind = waiting.name.startsWith('manual.') ? 'hold' : 'lock'
-  return restoredEvent(kind, key, serial, waiting.takenAtUs, waiting.name)
+  return { ...restoredEvent(kind, key, serial, waiting.takenAtUs, waiting.name), untilUs: waiting.untilUs }
 }
 
 function restoredEvent(

@@ -9,7 +9,7 @@ export type FolderSystem = Pick<System, 'store' | 'ldif' | 'clock'>
 /**
  * At a start, when nobody else is at work: makes the waiting files fit the record. A crash may have left a file too
  * much (its change never happened) or too few (lost before it was written anew). A file of an account that the record
- * does not know is never removed: it may be all that is left of a lost store.
+ * does not know, or that a rebuild left alone, is never removed: it may be all that is left of a lost store.
  */
 export interface FolderReport {
   readonly removed: number
@@ -34,12 +34,13 @@ export async function recoverUnlocks(system: FolderSystem): Promise<FolderReport
     written++
   }
   const open = await store.upkeep.openChanges()
+  const leftAlone = await store.restore.leftAlone()
   const strangers: string[] = []
   let removed = 0
   for (const text of there) {
     const name = parseHoldName(text)
     if (name === null || wanted.has(text)) continue
-    const key = await ownerOf(system, 'unlock', text)
+    const key = leftAlone.has(text) ? null : await ownerOf(system, 'unlock', text)
     if (key === null) addStranger(strangers, `unlock/${text}.ldif`)
     else if (!(await store.upkeep.pendingNamesOf(key)).includes(text)) {
       await ldif.dropPending('unlock', name, 'superseded', key)

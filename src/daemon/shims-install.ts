@@ -1,13 +1,17 @@
 import { execFile } from 'node:child_process'
-import { constants } from 'node:fs'
-import { access, chmod, chown, lstat, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
-import { dirname, isAbsolute, join } from 'node:path'
+import { accessSync, chmodSync, chownSync, constants, mkdirSync } from 'node:fs'
+import { lstat, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, isAbsolute, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { AppError, type ErrorCode } from '../core/error.ts'
 import { TOKEN_EVENT_KINDS } from '../core/event.ts'
+import { enterFolder, openFolder, type OpenFolder } from './open-folder.ts'
 
-/** Puts the four shims into privacyIDEA's script directory, and makes the spool that they write into. */
+/**
+ * Puts the four shims into privacyIDEA's script directory, and makes the spool that they write into. It mostly runs as root,
+ * in folders that belong to the service's and to privacyIDEA's user: so each is held open, and nothing is changed by its path.
+ */
 
 /** The first line of every version of the script after `#!`: a file without it is not ours. */
 const MARKER = '# lockstep-shim:'
@@ -52,21 +56,17 @@ interface Folder {
 export async function installShims(request: ShimsRequest): Promise<ShimsInstalled> {
   const { dir, spool } = request
   checkPath(spool)
-  await checkScriptFolder(dir)
+  using target = openScriptFolder(dir)
   const text = await scriptFor(spool)
-  const paths = TOKEN_EVENT_KINDS.map((kind) => join(dir, `lockstep-${kind}`))
-  for (const path of paths) await checkOurs(path)
-  const ids = await wantedIds(request)
-  const folders: Folder[] = []
-  for (const [path, mode] of [
-    [spool, SPOOL_MODE],
-    [join(spool, 'tmp'), INBOX_MODE],
-    [join(spool, 'new'), INBOX_MODE],
-  ] as const) {
-    folders.push(await makeFolder(path, mode, ids))
-  }
+  const names = TOKEN_EVENT_KINDS.map((kind) => `lockstep-${kind}`)
+  for (const name of names) await checkOurs(target, name, join(dir, name))
+  const gid = await wantedGroup(request)
+  const { folders, ids } = await makeSpool(spool, gid)
   const scripts: ShimsInstalled['scripts'][number][] = []
-  for (const path of paths) scripts.push({ path, action: await writeScript(path, text) })
+  for (const name of names) {
+    const path = join(dir, name)
+    scripts.push({ path, action: await writeScript(target.at(name), path, text) })
+  }
   return { dir, scripts, spool, folders, nextSteps: await nextSteps(request, ids, folders) }
 }
 
@@ -105,19 +105,23 @@ function checkPath(spool: string): void {
   )
 }
 
-async function checkScriptFolder(dir: string): Promise<void> {
-  const found = await stat(dir).catch((thrown: unknown) => {
-    if (errorCode(thrown) !== 'ENOENT') throw fileError(thrown, `look at ${dir}`)
-    return null
-  })
-  if (found === null || !found.isDirectory()) {
+function openScriptFolder(dir: string): OpenFolder {
+  let folder: OpenFolder
+  try {
+    folder = openFolder(dir, null)
+  } catch (thrown) {
+    if (!['ENOENT', 'ENOTDIR'].includes(errorCode(thrown))) throw fileError(thrown, `look at ${dir}`)
     throw new AppError('usage', `There is no folder ${dir}.`, {
       hint: "Name privacyIDEA's script directory: PI_SCRIPT_HANDLER_DIRECTORY in its pi.cfg, else /etc/privacyidea/scripts.",
     })
   }
-  await access(dir, constants.W_OK | constants.X_OK).catch((thrown: unknown) => {
+  try {
+    accessSync(folder.self, constants.W_OK | constants.X_OK)
+    return folder
+  } catch (thrown) {
+    folder[Symbol.dispose]()
     throw fileError(thrown, `write into ${dir}`)
-  })
+  }
 }
 
 /** The script, from the package's own `shims/`: the same in a checkout and beside the bundle. */
@@ -149,10 +153,11 @@ function shellQuote(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`
 }
 
-async function checkOurs(path: string): Promise<void> {
-  const found = await lstat(path).catch(() => null)
+async function checkOurs(folder: OpenFolder, name: string, path: string): Promise<void> {
+  const found = await lstat(folder.at(name)).catch(() => null)
   if (found === null) return
-  if (found.isFile() && (await readFile(path, 'latin1').catch(() => '')).slice(0, 4096).includes(MARKER)) return
+  if (found.isFile() && (await readFile(folder.at(name), 'latin1').catch(() => '')).slice(0, 4096).includes(MARKER))
+    return
   throw new AppError('file-not-permitted', `${path} is there already and is not one of our scripts.`, {
     hint: 'Move it away, or name another folder.',
   })
@@ -163,20 +168,19 @@ interface Ids {
   readonly gid: number
 }
 
-/** An owner that somebody gave the spool stays: the service runs as that user. */
-async function wantedIds(request: ShimsRequest): Promise<Ids> {
-  const ownUid = process.getuid?.() ?? 0
-  const spool = await lstat(request.spool).catch(() => null)
-  const keptUid = spool !== null && spool.uid !== 0 ? spool.uid : null
-  const uid = keptUid ?? (ownUid === 0 ? await lookUp('passwd', USUAL_OWNER) : null) ?? ownUid
-  if (request.group === null) {
-    return { uid, gid: (await lookUp('group', USUAL_GROUP)) ?? (await stat(request.dir)).gid }
-  }
+async function wantedGroup(request: ShimsRequest): Promise<number> {
+  if (request.group === null) return (await lookUp('group', USUAL_GROUP)) ?? (await stat(request.dir)).gid
   const gid = /^\d{1,9}$/.test(request.group) ? Number(request.group) : await lookUp('group', request.group)
-  if (gid !== null) return { uid, gid }
+  if (gid !== null) return gid
   throw new AppError('usage', `There is no group ${JSON.stringify(request.group)}.`, {
     hint: 'Name the group that privacyIDEA runs under: `ps -eo group,args | grep -i privacyidea` shows it.',
   })
+}
+
+/** An owner that somebody gave the spool stays: the service runs as that user. */
+async function wantedOwner(uidNow: number): Promise<number> {
+  if (uidNow !== 0) return uidNow
+  return (process.getuid?.() === 0 ? await lookUp('passwd', USUAL_OWNER) : null) ?? process.getuid?.() ?? 0
 }
 
 /** The number of a user or group from the system's databases, LDAP included; null when there is none. */
@@ -190,48 +194,61 @@ async function lookUp(database: 'passwd' | 'group', name: string): Promise<numbe
   }
 }
 
-async function makeFolder(path: string, mode: number, ids: Ids): Promise<Folder> {
+async function makeSpool(spool: string, gid: number): Promise<{ folders: Folder[]; ids: Ids }> {
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o755 })
-    const isNew = await mkdir(path, { mode: 0o700 }).then(
-      () => true,
-      (thrown: unknown) => {
-        if (errorCode(thrown) === 'EEXIST') return false
-        throw thrown
-      },
-    )
-    const before = await lstat(path)
-    if (!before.isDirectory()) {
-      throw new AppError('file-not-permitted', `${path} is there and is no folder.`, { hint: 'Move it away.' })
+    using parent = openFolder(dirname(spool), 0o755)
+    const isNew = isMade(parent, basename(spool))
+    using top = enterFolder(parent, basename(spool), spool)
+    const ids = { uid: await wantedOwner(top.stat().uid), gid }
+    const folders = [setUp(top, spool, SPOOL_MODE, ids, isNew)]
+    for (const name of ['tmp', 'new']) {
+      const isInboxNew = isMade(top, name)
+      using inbox = enterFolder(top, name, join(spool, name))
+      folders.push(setUp(inbox, join(spool, name), INBOX_MODE, ids, isInboxNew))
     }
-    const isOwned = before.uid === ids.uid && before.gid === ids.gid
-    const isRight = isOwned && (before.mode & 0o7777) === mode
-    if (!isOwned) await giveTo(path, before.uid, ids)
-    // After chown, which clears special bits.
-    if (!isRight) await chmod(path, mode)
-    const after = await lstat(path)
-    const action = isNew ? 'created' : isRight ? 'unchanged' : 'corrected'
-    return { path, mode: (after.mode & 0o7777).toString(8).padStart(4, '0'), uid: after.uid, gid: after.gid, action }
+    return { folders, ids }
   } catch (thrown) {
-    throw fileError(thrown, `make the folder ${path}`)
+    throw fileError(thrown, `make the spool ${spool}`)
   }
 }
 
-/** Only root may give a folder to a foreign group; without that the folder stays ours, and a next step says so. */
-async function giveTo(path: string, uidBefore: number, ids: Ids): Promise<void> {
+function isMade(parent: OpenFolder, name: string): boolean {
   try {
-    await chown(path, ids.uid, ids.gid)
+    mkdirSync(parent.at(name), 0o700)
+    return true
+  } catch (thrown) {
+    if (errorCode(thrown) === 'EEXIST') return false
+    throw thrown
+  }
+}
+
+function setUp(folder: OpenFolder, path: string, mode: number, ids: Ids, isNew: boolean): Folder {
+  const before = folder.stat()
+  const isOwned = before.uid === ids.uid && before.gid === ids.gid
+  const isRight = isOwned && (before.mode & 0o7777) === mode
+  if (!isOwned) giveTo(folder, before.uid, ids)
+  // After chown, which clears special bits.
+  if (!isRight) chmodSync(folder.self, mode)
+  const after = folder.stat()
+  const action = isNew ? 'created' : isRight ? 'unchanged' : 'corrected'
+  return { path, mode: (after.mode & 0o7777).toString(8).padStart(4, '0'), uid: after.uid, gid: after.gid, action }
+}
+
+/** Only root may give a folder to a foreign group; without that the folder stays ours, and a next step says so. */
+function giveTo(folder: OpenFolder, uidBefore: number, ids: Ids): void {
+  try {
+    chownSync(folder.self, ids.uid, ids.gid)
   } catch (thrown) {
     if (errorCode(thrown) !== 'EPERM' || uidBefore !== process.getuid?.()) throw thrown
   }
 }
 
-async function writeScript(path: string, text: string): Promise<'written' | 'unchanged'> {
+/** @param shown its path, for people */
+async function writeScript(path: string, shown: string, text: string): Promise<'written' | 'unchanged'> {
   try {
     const before = await lstat(path).catch(() => null)
-    if (before !== null && (before.mode & 0o7777) === SCRIPT_MODE && (await readFile(path, 'utf8')) === text) {
-      return 'unchanged'
-    }
+    const isRight = before?.isFile() === true && (before.mode & 0o7777) === SCRIPT_MODE
+    if (isRight && (await readFile(path, 'utf8')) === text) return 'unchanged'
     const temporary = `${path}.${process.pid}.tmp`
     try {
       await writeDurably(temporary, text)
@@ -242,7 +259,7 @@ async function writeScript(path: string, text: string): Promise<'written' | 'unc
     }
     return 'written'
   } catch (thrown) {
-    throw fileError(thrown, `write ${path}`)
+    throw fileError(thrown, `write ${shown}`)
   }
 }
 
@@ -302,7 +319,7 @@ function fileError(thrown: unknown, what: string): AppError {
 const REASONS: Readonly<Record<string, readonly [ErrorCode, string, string]>> = {
   EACCES: ['file-not-permitted', 'no permission', 'Run it as root.'],
   EPERM: ['file-not-permitted', 'no permission', 'Run it as root.'],
-  EROFS: ['file-not-permitted', 'the file system is read-only', 'Mount it for writing.'],
+  EROFS: ['file-not-permitted', 'it is on a read-only file system', 'Mount it for writing.'],
   ENOTDIR: ['file-io', 'a part of the path is no folder', 'Name another one.'],
   ENOSPC: ['disk-full', 'the disk is full', 'Make room and try again.'],
   EDQUOT: ['disk-full', 'the quota is used up', 'Make room and try again.'],

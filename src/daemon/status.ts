@@ -1,7 +1,9 @@
-import { readdirSync } from 'node:fs'
+import { accessSync, constants, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { age } from '../core/age.ts'
 import type { Settings } from '../core/settings.ts'
 import type { DaemonRow } from '../store/process-lock.ts'
+import type { LastDrain } from '../store/drains.ts'
 import type { AccountReport, StoreCounts } from '../store/reports.ts'
 import type { Store } from '../store/store.ts'
 import type { Pause } from '../store/switches.ts'
@@ -19,13 +21,17 @@ export interface Wait {
 }
 
 export interface StatusReport {
-  /** down: no daemon. attention: something waits, failed, or does not lock. */
+  /** down: no daemon, and no recent drain. attention: something waits, failed, or does not lock. */
   readonly health: 'ok' | 'attention' | 'down'
   readonly healthReasons: readonly string[]
+  /** What somebody should know, and what is no trouble by itself. */
+  readonly notes: readonly string[]
   readonly mode: 'events'
   readonly dryRun: boolean
   readonly paused: Pause | null
   readonly daemon: DaemonRow | null
+  /** For a site that runs `lockstep drain` from cron in place of a daemon. Null: never. */
+  readonly lastDrain: LastDrain | null
   readonly counts: StoreCounts
   /** Files that wait in the spool; a number past 10,000 is cut there. */
   readonly spoolFiles: number
@@ -39,21 +45,24 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
   const nowMs = Date.now()
   const counts = await store.reports.counts(nowMs)
   const daemon = await store.processLock.daemon()
+  const lastDrain = await store.drains.last()
+  const isServed = daemon !== null || lastDrain?.isRecent === true
   const paused = await store.switches.paused()
   const waits = await readWaits(store)
   const spoolFiles = countFiles(join(settings.intake.spool, 'new'))
-  const reasons: string[] = []
-  if (daemon === null) reasons.push('no daemon serves this store (lockstep serve, or lockstep drain from cron)')
-  if (counts.eventsWaiting > 0) reasons.push(`${counts.eventsWaiting} unresolved events`)
-  if (counts.accountsUnsettled > 0) reasons.push(`${counts.accountsUnsettled} accounts are not in step`)
-  if (paused !== null) reasons.push('changes are paused')
+  const reasons = reasonsOf(
+    { isServed, daemon, lastDrain, counts, paused, spool: spoolTrouble(settings.intake.spool) },
+    nowMs,
+  )
   return {
-    health: daemon === null ? 'down' : reasons.length > 0 ? 'attention' : 'ok',
+    health: !isServed ? 'down' : reasons.length > 0 ? 'attention' : 'ok',
     healthReasons: reasons,
+    notes: await readNotes(store),
     mode: 'events',
     dryRun: settings.guards.dryRun,
     paused,
     daemon,
+    lastDrain,
     counts,
     spoolFiles,
     locked:
@@ -62,6 +71,62 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
         : await store.reports.accounts({ held: true, limit: LIST_MAX }),
     waits,
   }
+}
+
+function drainedLast(last: LastDrain | null, nowMs: number): string {
+  if (last === null) return 'and no drain ever ran (lockstep serve, or lockstep drain from cron)'
+  return `and the last drain ended ${age(nowMs - last.endedMs)} ago (lockstep serve, or lockstep drain from cron)`
+}
+
+interface Signs {
+  readonly isServed: boolean
+  readonly daemon: DaemonRow | null
+  readonly lastDrain: LastDrain | null
+  readonly counts: StoreCounts
+  readonly paused: Pause | null
+  readonly spool: string | null
+}
+
+/** Why all is not well, the gravest first. */
+function reasonsOf({ isServed, daemon, lastDrain, counts, paused, spool }: Signs, nowMs: number): string[] {
+  const reasons: string[] = []
+  if (!isServed) reasons.push(`no daemon serves this store, ${drainedLast(lastDrain, nowMs)}`)
+  if (daemon === null && lastDrain?.isRecent === true && lastDrain.outcome === 'failed') {
+    reasons.push(`the last drain failed: ${lastDrain.reason}`)
+  }
+  if (spool !== null) reasons.push(spool)
+  if (counts.eventsWaiting > 0) reasons.push(counted(counts.eventsWaiting, 'unresolved event'))
+  if (counts.accountsUnsettled > 0) reasons.push(`${counted(counts.accountsUnsettled, 'account')} not in step`)
+  if (paused !== null) reasons.push('changes are paused')
+  if (daemon === null && lastDrain?.isRecent === true && lastDrain.outcome === 'waiting' && reasons.length === 0) {
+    reasons.push(`the last drain left something undone: ${lastDrain.reason}`)
+  }
+  return reasons
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
+/** Whoever may not write into the spool cannot take events out of it. A spool that is not there yet is made by `serve`. */
+function spoolTrouble(spool: string): string | null {
+  const folder = join(spool, 'new')
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK)
+    return null
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException
+    if (code === 'ENOENT') return null
+    const why = code === 'EROFS' ? 'its file system is read-only' : 'no permission'
+    return `no event can be taken from the spool ${spool}: ${why} (lockstep doctor says what to do)`
+  }
+}
+
+async function readNotes(store: Store): Promise<string[]> {
+  const unknown = await store.reports.unknownEffects()
+  return unknown.map(({ directory, locks }) => {
+    return `directory ${directory}: whether a lock keeps its user out is not known (${locks} now); lockstep doctor says what to do`
+  })
 }
 
 async function readWaits(store: Store): Promise<Wait[]> {
@@ -87,7 +152,7 @@ async function readWaits(store: Store): Promise<Wait[]> {
 
 function countFiles(folder: string): number {
   try {
-    return readdirSync(folder).length
+    return readdirSync(folder, { withFileTypes: true }).filter((each) => !each.isDirectory()).length
   } catch {
     return 0
   }

@@ -1,5 +1,14 @@
 import type { Socket } from 'node:net'
-import { Attribute, Change as LdapChange, Client, ResultCodeError, type Control, type Entry, type Filter } from 'ldapts'
+import {
+  Attribute,
+  Change as LdapChange,
+  Client,
+  PasswordPolicyControl,
+  ResultCodeError,
+  type Control,
+  type Entry,
+  type Filter,
+} from 'ldapts'
 import type { Modification } from '../core/change.ts'
 import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
@@ -51,6 +60,7 @@ export class Connection {
   #timer: NodeJS.Timeout | null = null
   /** The identity at the bind (RFC 4532); null: the server does not tell. */
   #identity: string | null = null
+  #hasPolicyAnswer = false
 
   private constructor(server: Server, settings: DirectorySettings, socket: Socket) {
     this.server = server
@@ -87,6 +97,11 @@ export class Connection {
   /** Who the server took us for at the bind, as in `dn:cn=lockstep,…`; null: it does not tell. */
   get identity(): string | null {
     return this.#identity
+  }
+
+  /** The server answered the password policy control of the bind; false where it was not asked. */
+  get hasPolicyAnswer(): boolean {
+    return this.#hasPolicyAnswer
   }
 
   get isOpen(): boolean {
@@ -151,7 +166,10 @@ export class Connection {
 
   async #bind(password: string): Promise<void> {
     const { bindDn } = this.#settings
-    await this.#run(() => this.#client.bind(bindDn, password), this.#attempt('bind', bindDn))
+    const policy = new PasswordPolicyControl()
+    const controls = this.#settings.type === 'openldap' ? [policy] : []
+    await this.#run(() => this.#client.bind(bindDn, password, controls), this.#attempt('bind', bindDn))
+    this.#hasPolicyAnswer = policy.value !== undefined
     this.#identity = await this.#whoAmI()
     if (this.#identity === '' || this.#identity === 'dn:') throw this.#identityLost()
   }

@@ -38,7 +38,7 @@ function readLock(
     }),
   ]
   const state = slots.every(isLocked) ? 'as-ours' : 'open'
-  return { state, otherUntilUs: null, slots, notEffective: null }
+  return { state, otherUntilUs: null, slots, effective: { is: 'yes' } }
 }
 
 function slotsOf(

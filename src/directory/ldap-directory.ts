@@ -76,7 +76,7 @@ export class LdapDirectory {
     this.#protectedDns = protectedDns(settings)
     this.pool = new Pool(settings, clock, times)
     this.facts = new FactsReader(this.pool, clock, this.#attributes)
-    this.policies = new PolicyReader(this.pool, clock, settings.base)
+    this.policies = new PolicyReader(this.pool, clock, settings)
   }
 
   async findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount> {

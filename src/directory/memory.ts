@@ -16,6 +16,7 @@ import { isLocked } from '../core/slot.ts'
 import {
   hasValue,
   type AttributeValue,
+  type Effectiveness,
   type LockObservation,
   type LockSlot,
   type ObservedState,
@@ -47,8 +48,8 @@ export interface MemoryFaults {
   isDown: boolean
   /** For the writes to come, in order: the answer is lost (`outcome-unknown`), and whether the write happened. */
   readonly lostAnswers: LostAnswer[]
-  /** What `notEffective` says of every account. */
-  notEffective: string | null
+  /** What is said of the lock of every account. */
+  effective: Effectiveness
 }
 
 export interface MemoryOptions {
@@ -81,7 +82,7 @@ export interface MemoryAccount {
  * somebody else's lock once its time has come, as with OpenLDAP and no lockout duration.
  */
 export class MemoryDirectory implements DirectoryPort {
-  readonly faults: MemoryFaults = { isDown: false, lostAnswers: [], notEffective: null }
+  readonly faults: MemoryFaults = { isDown: false, lostAnswers: [], effective: { is: 'yes' } }
   /** Writes that happened. */
   writes = 0
   /** A lock of one attribute, as OpenLDAP's (default), or of several places, as a custom one. */
@@ -281,12 +282,12 @@ export class MemoryDirectory implements DirectoryPort {
       })
       const slots = [first, ...others]
       const isAll = slots.every((slot) => isLocked(slot))
-      return { state: isAll ? 'as-ours' : 'open', otherUntilUs: null, slots, notEffective: this.faults.notEffective }
+      return { state: isAll ? 'as-ours' : 'open', otherUntilUs: null, slots, effective: this.faults.effective }
     }
     const slots = [first]
     const [value] = current
     const state = value === undefined ? 'open' : value === MEMORY_LOCKED ? 'as-ours' : this.#stateOfStamp(value)
-    return { state, otherUntilUs: null, slots, notEffective: this.faults.notEffective }
+    return { state, otherUntilUs: null, slots, effective: this.faults.effective }
   }
 
   #stateOfStamp(value: AttributeValue): 'open' | 'other' {

@@ -1,6 +1,6 @@
 import { EqualityFilter, OrFilter, PresenceFilter, type Entry } from 'ldapts'
-import type { Dn } from '../core/names.ts'
 import { AppError } from '../core/error.ts'
+import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
 import { normalDn } from './dn.ts'
 import type { Pool } from './pool.ts'
@@ -21,31 +21,37 @@ export interface PolicyView {
   readonly policies: ReadonlyMap<string, PasswordPolicy>
   /**
    * The policy of accounts that name none. `known`: cn=config told, `dn` null when there is none. `no-overlay`: cn=config
-   * told that no overlay is active on the database. `unknown`: cn=config may not be read.
+   * told that no overlay is active on the database. `unknown`: cn=config may not be read, or not enough of it.
    */
   readonly fallback:
     { readonly kind: 'known'; readonly dn: string | null } | { readonly kind: 'no-overlay' | 'unknown' }
+  /**
+   * What our own bind told, which needs no right: an active overlay answers its control (draft-behera, 6.1) to everybody
+   * in its database but the rootdn. `active`: it answered. `silent`: it did not, so that it is not active, or we are the
+   * rootdn. `unknown`: the account that we bind as lies in another database, or the control is not offered.
+   */
+  readonly overlay: 'active' | 'silent' | 'unknown'
 }
 
 const POLICIES_MAX_AGE_MS = 60_000
 /** More policies than any directory has. */
 const POLICIES_MAX = 200
 const CONFIG_ENTRIES_MAX = 500
-const NOTHING: PolicyView = { policies: new Map(), fallback: { kind: 'unknown' } }
+const NOTHING: PolicyView = { policies: new Map(), fallback: { kind: 'unknown' }, overlay: 'unknown' }
 
 /** Reads the password policies, once for all that wait, and again when they are a minute old. */
 export class PolicyReader {
   readonly #pool: Pool
   readonly #clock: Clock
-  readonly #base: Dn
+  readonly #settings: Pick<DirectorySettings, 'base' | 'bindDn'>
   #view: PolicyView | null = null
   #atMs = 0
   #reading: Promise<PolicyView> | null = null
 
-  constructor(pool: Pool, clock: Clock, base: Dn) {
+  constructor(pool: Pool, clock: Clock, settings: Pick<DirectorySettings, 'base' | 'bindDn'>) {
     this.#pool = pool
     this.#clock = clock
-    this.#base = base
+    this.#settings = settings
   }
 
   get fresh(): PolicyView | null {
@@ -59,23 +65,32 @@ export class PolicyReader {
   }
 
   async #load(facts: ServerFacts): Promise<PolicyView> {
-    const context = namingContextOf(facts, this.#base)
-    this.#view = facts.hasPasswordPolicy === false || context === null ? NOTHING : await this.#loadFrom(context)
+    const context = namingContextOf(facts, this.#settings.base)
+    this.#view = facts.hasPasswordPolicy === false || context === null ? NOTHING : await this.#loadFrom(context, facts)
     this.#atMs = this.#clock.nowMs()
     return this.#view
   }
 
-  async #loadFrom(context: string): Promise<PolicyView> {
+  async #loadFrom(context: string, facts: ServerFacts): Promise<PolicyView> {
     const isPolicy = new EqualityFilter({ attribute: 'objectClass', value: 'pwdPolicy' })
-    const [policies, config] = await Promise.all([
+    const [policies, config, overlay] = await Promise.all([
       this.#search(context, isPolicy, ['pwdLockout', 'pwdLockoutDuration'], POLICIES_MAX),
       this.#search('cn=config', CONFIG_FILTER, ['olcSuffix', 'olcPPolicyDefault', 'objectClass'], CONFIG_ENTRIES_MAX),
+      this.#overlayByBind(context, facts),
     ])
     const read = (policies ?? []).map(policyFrom)
     return {
       policies: new Map(read.map((policy) => [normalDn(policy.dn), policy])),
-      fallback: fallbackFrom(config ?? [], normalDn(context)),
+      fallback: fallbackFrom(config ?? [], normalDn(context), overlay),
+      overlay,
     }
+  }
+
+  async #overlayByBind(context: string, facts: ServerFacts): Promise<PolicyView['overlay']> {
+    const isInDatabase = namingContextOf(facts, this.#settings.bindDn) === context
+    if (!isInDatabase || facts.hasPasswordPolicy !== true) return 'unknown'
+    const answered = await this.#pool.read(async (connection) => connection.hasPolicyAnswer)
+    return answered ? 'active' : 'silent'
   }
 
   /** Null where it may not be read, is not there, or takes the server too long. */
@@ -117,15 +132,26 @@ export function policyFrom(entry: Entry): PasswordPolicy {
   }
 }
 
-/** slapd-config(5): the overlay's entry lies below the one of its database. */
-function fallbackFrom(config: readonly Entry[], context: string): PolicyView['fallback'] {
+const FRONTEND = 'olcdatabase={-1}frontend,cn=config'
+
+/**
+ * slapd-config(5): the overlay's entry lies below the one of its database, or of the frontend, for all of them. That
+ * there is none is believed unless our bind told otherwise: an entry that may not be read looks the same.
+ */
+function fallbackFrom(
+  config: readonly Entry[],
+  context: string,
+  byBind: PolicyView['overlay'],
+): PolicyView['fallback'] {
   const database = config.find((entry) => textsOf(entry, 'olcSuffix').some((suffix) => normalDn(suffix) === context))
   if (database === undefined) return { kind: 'unknown' }
-  const below = `,${database.dn.toLowerCase()}`
-  const overlay = config.find(
-    (entry) => entry.dn.toLowerCase().endsWith(below) && /ppolicy/i.test(entry.dn.slice(0, entry.dn.indexOf(','))),
-  )
-  if (overlay === undefined) return { kind: 'no-overlay' }
+  const overlay = overlayBelow(config, database.dn.toLowerCase()) ?? overlayBelow(config, FRONTEND)
+  if (overlay === undefined) return { kind: byBind === 'active' ? 'unknown' : 'no-overlay' }
   const dn = textsOf(overlay, 'olcPPolicyDefault')[0]
   return { kind: 'known', dn: dn === undefined ? null : normalDn(dn) }
+}
+
+function overlayBelow(config: readonly Entry[], database: string): Entry | undefined {
+  const isBelow = (dn: string): boolean => dn.endsWith(`,${database}`) && /ppolicy/.test(dn.slice(0, dn.indexOf(',')))
+  return config.find((entry) => isBelow(entry.dn.toLowerCase()))
 }

@@ -2,7 +2,14 @@ import type { ChangeDraft } from '../core/change.ts'
 import { toAppError, type AppError } from '../core/error.ts'
 import { holdNameOfSerial, parseSerial, type AccountKey, type Serial } from '../core/names.ts'
 import { plan } from '../core/plan.ts'
-import { NOTHING_OF_OURS, sameValues, type DesiredState, type ObservedState, type OurRecord } from '../core/state.ts'
+import {
+  NOTHING_OF_OURS,
+  sameValues,
+  type DesiredState,
+  type Effectiveness,
+  type ObservedState,
+  type OurRecord,
+} from '../core/state.ts'
 import type { LdapDirectory } from './ldap-directory.ts'
 
 /** One step of the trial: done, failed with its reason, or left out with the reason in words. */
@@ -23,8 +30,8 @@ export interface CycleProbe {
   readonly bindBefore: BindResult
   readonly bindWhileLocked: BindResult
   readonly bindAfter: BindResult
-  /** As the directory reads it while locked; see LockObservation. */
-  readonly notEffective: string | null
+  /** As the directory reads it while locked. */
+  readonly effective: Effectiveness
   /** True when lock and serials are again what they were; else `left` names what is not. */
   readonly isAsBefore: boolean
   readonly left: readonly string[]
@@ -35,7 +42,15 @@ const TAKE_BACK_TRIES_MAX = 3
 const PROBE_SERIAL = 'LOCKSTEP-PROBE'
 
 const DONE: Step = { kind: 'done' }
-const NOTHING: DesiredState = { serials: [], gone: [], movedFrom: {}, holds: [], nextExpiryUs: null, heldAtUs: 0 }
+const NOTHING: DesiredState = {
+  serials: [],
+  gone: [],
+  movedFrom: {},
+  holds: [],
+  nextExpiryUs: null,
+  heldAtUs: 0,
+  heldKnownUs: 0,
+}
 
 /**
  * Locks and unlocks a test account, and puts a serial in and takes it out, to see whether that works. Whatever
@@ -57,7 +72,7 @@ export async function tryCycle(
   return { bindBefore, ...locking, bindAfter, ...serials, isAsBefore: left.length === 0, left }
 }
 
-type Locking = Pick<CycleProbe, 'lock' | 'unlock' | 'bindWhileLocked' | 'notEffective'>
+type Locking = Pick<CycleProbe, 'lock' | 'unlock' | 'bindWhileLocked' | 'effective'>
 
 async function tryLock(
   directory: LdapDirectory,
@@ -66,17 +81,17 @@ async function tryLock(
 ): Promise<Locking> {
   const skipped = (reason: string): Locking => {
     const step: Step = { kind: 'skipped', reason }
-    return { lock: step, unlock: step, bindWhileLocked: 'not-tried', notEffective: before.lock.notEffective }
+    return { lock: step, unlock: step, bindWhileLocked: 'not-tried', effective: before.lock.effective }
   }
   if (before.protectedBy !== null) return skipped(`the account is protected: ${before.protectedBy}`)
   if (before.lock.state !== 'open') return skipped('the account is locked already; name one that is not')
   const change = drafted({ ...NOTHING, holds: [probeHold()] }, before)
   if (change === null) return skipped('nothing would be written')
   let bindWhileLocked: BindResult = 'not-tried'
-  let notEffective = before.lock.notEffective
+  let { effective } = before.lock
   let lock: Step = DONE
   try {
-    notEffective = (await directory.apply(change)).lock.notEffective
+    effective = (await directory.apply(change)).lock.effective
     bindWhileLocked = await tryBind()
   } catch (error) {
     lock = { kind: 'failed', error: toAppError(error) }
@@ -87,7 +102,7 @@ async function tryLock(
     lock,
     unlock: isMissing ? { kind: 'skipped', reason: 'it was not locked' } : unlock,
     bindWhileLocked,
-    notEffective,
+    effective,
   }
 }
 

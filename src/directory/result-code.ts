@@ -1,4 +1,5 @@
 import { ResultCodeError } from 'ldapts'
+import { bindLine } from './search-line.ts'
 import { AppError, type ErrorCode } from '../core/error.ts'
 
 /** What was tried, for the message: never a value or a secret. */
@@ -86,7 +87,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   49: {
     code: 'directory-bind-refused',
     text: 'the DN or the password is wrong, or the account is locked',
-    hint: 'Try it with: ldapwhoami -x -H URL -D BINDDN -W; then correct bindDn or the password file.',
+    hint: 'Correct bindDn or the password file.',
   },
   50: { code: 'directory-not-permitted', text: 'the right for it is missing', hint: NOT_PERMITTED_HINT },
   51: { code: 'directory-busy', text: 'the server is busy', hint: 'It is tried again by itself.' },
@@ -99,6 +100,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   122: { code: 'write-raced', text: 'the entry is no longer as it was when it was read', hint: '' },
 }
 
+const INVALID_CREDENTIALS = 49
 /** slapd's words for a second value of a single-valued attribute, which it reports as 19. */
 const SECOND_VALUE = /multiple values|single-?valued/i
 const DIAGNOSTIC_LENGTH_MAX = 200
@@ -115,7 +117,8 @@ export function errorOfResult(thrown: ResultCodeError, attempt: Attempt): AppErr
   const attributes = attempt.attributes?.length ? ` (${attempt.attributes.join(', ')})` : ''
   const said = diagnosticOf(thrown)
   const message = `directory ${attempt.directory}: cannot ${what} ${attempt.dn || 'the root DSE'}${attributes} at ${attempt.url}: ${meaning.text} (LDAP ${thrown.code}${said})`
-  return new AppError(meaning.code, message, { hint: meaning.hint, cause: thrown })
+  const tryIt = thrown.code === INVALID_CREDENTIALS ? ` Try it with: ${bindLine(attempt.url, attempt.dn)}` : ''
+  return new AppError(meaning.code, message, { hint: `${meaning.hint}${tryIt}`, cause: thrown })
 }
 
 function meaningOf(thrown: ResultCodeError, attempt: Attempt): Meaning {

@@ -11,6 +11,11 @@ export function searchLine(settings: DirectorySettings, login: Login, realm: Rea
   return `ldapsearch -x -W -LLL ${parts.map(quoted).join(' ')}`
 }
 
+/** The stock command that binds as Lockstep does. */
+export function bindLine(url: string, dn: string): string {
+  return `ldapwhoami -x -W -H ${quoted(url)} -D ${quoted(dn)}`
+}
+
 /** For a POSIX shell. */
 function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`

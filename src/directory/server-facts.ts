@@ -166,10 +166,11 @@ function vendorOf(root: Entry | null): string {
   return textsOf(root, 'objectClass').some((name) => /^OpenLDAProotDSE$/i.test(name)) ? 'OpenLDAP' : ''
 }
 
-/** The suffix that a DN lies in, or null. */
+/** The suffix that a DN lies in, the nearest of several, or null. */
 export function namingContextOf(facts: ServerFacts, dn: string): string | null {
   const normal = normalDn(dn)
-  return facts.namingContexts.find((context) => isWithin(normal, normalDn(context))) ?? null
+  const around = facts.namingContexts.filter((context) => isWithin(normal, normalDn(context)))
+  return around.toSorted((a, b) => normalDn(b).length - normalDn(a).length)[0] ?? null
 }
 
 export function textsOf(entry: Entry | null, name: string): string[] {

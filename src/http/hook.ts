@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { toAppError, type AppError } from '../core/error.ts'
 import { TOKEN_EVENT_KINDS, type Event, type TokenEventKind } from '../core/event.ts'
+import { nextTimeUs } from '../core/next-time.ts'
 import type { HttpSettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { IntakePort, Refused } from '../ports/intake.ts'
@@ -20,7 +21,7 @@ import { newRateLimit } from './rate-limit.ts'
  * | 202 `{"accepted":n}` | the events are durable; `refused` is there when some serials of a list were none |
  * | 400 | the body says nothing that could be an event (that is on record) |
  * | 404 | wrong secret, unknown path or kind, an address that may not call: always the same |
- * | 405, 413, 429 | wrong method, body too large, too many requests |
+ * | 405, 413, 429 | wrong method, body too large, too many requests (those with the secret and those without are counted apart) |
  * | 503 | the store could not take it now; `/healthz`: not ready |
  */
 const PREFIX = '/hooks/privacyidea/'
@@ -47,12 +48,18 @@ export interface HookOptions {
 
 export type Handler = (request: IncomingMessage) => Promise<Answer>
 
-export function newHandler(options: HookOptions, secret: HookSecret): Handler {
+/** @param onTrusted the request showed the right secret */
+export function newHandler(
+  options: HookOptions,
+  secret: HookSecret,
+  onTrusted: (request: IncomingMessage) => void,
+): Handler {
   const { settings, clock } = options
   const allowed = newAllowList(settings.allow)
-  const callers = newRateLimit(settings.requestsPerSecondMax)
-  const all = newRateLimit(settings.requestsPerSecondMax)
-  const nextTimeUs = newTimestamps(clock)
+  // Two budgets, since privacyIDEA may share its address with anybody: a reverse proxy has one.
+  const trusted = newRateLimit(settings.requestsPerSecondMax)
+  const strangers = newRateLimit(settings.requestsPerSecondMax)
+  const nextTime = newTimes(clock)
 
   return async (request) => {
     const address = plainAddress(request.socket.remoteAddress ?? '')
@@ -60,14 +67,15 @@ export function newHandler(options: HookOptions, secret: HookSecret): Handler {
     const mayCall = allowed.allows(address)
     if (path === HEALTH_PATH && (mayCall || LOOPBACK.allows(address))) return health(request, options.isReady())
     if (!mayCall) return NOT_FOUND
-    if (!callers.admit(address, clock.nowMs())) return tooMany()
     const target = targetOf(path)
     // Compared even when the path is wrong already, so that the time tells nothing.
     const isSecret = secret.matches(target.secret)
-    if (!isSecret || target.kind === null) return NOT_FOUND
+    if (!isSecret) return strangers.admit(address, clock.nowMs()) ? NOT_FOUND : tooMany()
+    onTrusted(request)
+    if (!trusted.admit('', clock.nowMs())) return tooMany()
+    if (target.kind === null) return NOT_FOUND
     if (request.method !== 'POST') return failure(405, 'method-not-allowed', 'POST is expected.', { allow: 'POST' })
-    if (!all.admit('', clock.nowMs())) return tooMany()
-    return takeHook(options, request, target.kind, nextTimeUs())
+    return takeHook(options, request, target.kind, nextTime())
   }
 }
 
@@ -124,11 +132,8 @@ async function takeHook(
   }
 }
 
-/** Microseconds since 1970, each later than the one before: requests that came one after the other stay so. */
-function newTimestamps(clock: Clock): () => number {
+/** Requests that came one after the other stay so. */
+function newTimes(clock: Clock): () => number {
   let lastUs = 0
-  return () => {
-    lastUs = Math.max(clock.nowMs() * 1000, lastUs + 1)
-    return lastUs
-  }
+  return () => (lastUs = nextTimeUs(lastUs, clock.nowMs() * 1000))
 }

@@ -1,8 +1,8 @@
 import type { IncomingMessage, Server } from 'node:http'
-import type { Socket } from 'node:net'
 import { AppError, toAppError } from '../core/error.ts'
 import type { SecretReader } from '../ports/secret.ts'
 import { failureOf, send, type Answer } from './answer.ts'
+import { newConnections, type Connections } from './connections.ts'
 import { newHandler, type Handler, type HookOptions } from './hook.ts'
 import { openHookSecret } from './hook-secret.ts'
 
@@ -16,23 +16,23 @@ const { createServer } = process.getBuiltinModule('node:http')
 
 const HEADER_BYTES_MAX = 8 * 1024
 const HEADERS_MAX = 64
-const CONNECTIONS_MAX = 256
-/** One caller cannot take all the connections. */
-const CONNECTIONS_PER_ADDRESS_MAX = 64
 const REQUESTS_PER_CONNECTION_MAX = 1000
-const BACKLOG_MAX = 256
+/** The kernel cuts it to its own limit. Beyond it a connection has to try again, which takes a second. */
+const BACKLOG_MAX = 4096
 /** How long the rest of an unwanted body is read and thrown away, so that the caller gets to see the answer. */
 const LINGER_MS = 1000
 /** How long requests that are being answered may take when the server stops. */
 const STOP_MS = 5000
 
 export interface HttpLimits {
+  /** Headers must be there after so long: whoever sends none has no claim on a connection. */
+  readonly headersMs: number
   /** Headers, and body, must be there after so long. */
   readonly requestMs: number
   /** A connection without a request is closed after so long. */
   readonly idleMs: number
 }
-const LIMITS: HttpLimits = { requestMs: 10_000, idleMs: 5000 }
+const LIMITS: HttpLimits = { headersMs: 2000, requestMs: 10_000, idleMs: 5000 }
 
 export interface HttpOptions extends Omit<HookOptions, 'onError'> {
   readonly readSecret: SecretReader
@@ -55,27 +55,34 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     () => clock.nowMs(),
     onError,
   )
-  const server = newServer(newHandler({ ...options, onError }, secret), limits, onError)
+  const connections = newConnections()
+  const handle = newHandler({ ...options, onError }, secret, (request) => connections.trust(request.socket))
+  const server = newServer(handle, connections, limits, onError)
   await listen(server, settings.host, settings.port)
   const bound = server.address()
   const port = typeof bound === 'object' && bound !== null ? bound.port : settings.port
   return { address: hostPort(settings.host, port), [Symbol.asyncDispose]: () => stop(server) }
 }
 
-function newServer(handle: Handler, limits: HttpLimits, onError: (error: AppError) => void): Server {
+function newServer(
+  handle: Handler,
+  connections: Connections,
+  limits: HttpLimits,
+  onError: (error: AppError) => void,
+): Server {
+  const headersMs = Math.min(limits.headersMs, limits.requestMs)
   const server = createServer({
     maxHeaderSize: HEADER_BYTES_MAX,
-    headersTimeout: limits.requestMs,
+    headersTimeout: headersMs,
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.idleMs,
-    connectionsCheckingInterval: Math.max(50, Math.min(1000, limits.requestMs / 4)),
+    connectionsCheckingInterval: Math.max(50, Math.min(1000, headersMs / 4)),
   })
   server.maxHeadersCount = HEADERS_MAX
-  server.maxConnections = CONNECTIONS_MAX
   server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX
   // Nothing at all happens on the connection: the last resort, also while a slow reader takes its answer.
   server.timeout = limits.requestMs + limits.idleMs
-  server.on('connection', newConnectionLimit())
+  server.on('connection', (socket) => connections.admit(socket))
   server.on('request', (request, response) => {
     // A server that stops takes no further request on a connection that it keeps alive.
     void answer(handle, request, onError).then((result) => {
@@ -103,21 +110,6 @@ function discard(request: IncomingMessage): void {
   request.resume()
   const timer = setTimeout(() => request.socket.destroy(), LINGER_MS)
   request.socket.once('close', () => clearTimeout(timer))
-}
-
-function newConnectionLimit(): (socket: Socket) => void {
-  const open = new Map<string, number>()
-  return (socket) => {
-    const address = socket.remoteAddress ?? ''
-    const count = (open.get(address) ?? 0) + 1
-    open.set(address, count)
-    socket.once('close', () => {
-      const left = (open.get(address) ?? 1) - 1
-      if (left > 0) open.set(address, left)
-      else open.delete(address)
-    })
-    if (count > CONNECTIONS_PER_ADDRESS_MAX) socket.destroy()
-  }
 }
 
 async function listen(server: Server, host: string, port: number): Promise<void> {

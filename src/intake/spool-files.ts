@@ -1,4 +1,14 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, opendirSync, readSync, type BigIntStats } from 'node:fs'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  opendirSync,
+  readSync,
+  type BigIntStats,
+} from 'node:fs'
 import { readSpoolFile } from './arguments.ts'
 import { excerpt, refuse, type Taken } from './hint.ts'
 
@@ -8,8 +18,6 @@ import { excerpt, refuse, type Taken } from './hint.ts'
 export const SPOOL_FILE_BYTES_MAX = 64 * 1024
 /** Names looked at in one go; what is beyond them has its turn in the next. */
 export const LISTING_MAX = 8192
-/** A time further ahead than this is a wrong clock, and must not outlive the events that come after it. */
-const FUTURE_MAX_US = 5 * 60 * 1_000_000
 const LISTING_BUFFER_ENTRIES = 256
 
 /**
@@ -28,6 +36,9 @@ const UNOPENABLE: Readonly<Record<string, string>> = {
   EPERM: 'file: no permission to read it (the shim writes files of mode 0644)',
 }
 
+/** Too many open files, no memory: of the process. Not a folder: of the folder. */
+const OF_ALL = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOTDIR'])
+
 /** A name as its bytes, one character each. */
 export type RawName = string
 
@@ -37,30 +48,72 @@ export function pathOf(folder: string, name: RawName): string | Buffer {
     : Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, 'latin1')])
 }
 
-/** At most `LISTING_MAX` names, in the order of the file system. */
-export function listNames(folder: string): RawName[] {
+/** A name as it may be shown to people. */
+export function shownName(name: RawName): string {
+  return SAFE_NAME.test(name) ? name : excerpt(name)
+}
+
+export interface Listing {
+  /** At most `LISTING_MAX`, in the order of the file system. */
+  readonly names: RawName[]
+  /** No event is a folder, and one of somebody else's can often not be moved: they are left where they are. */
+  readonly folders: number
+  /** False: there are more names. */
+  readonly isWhole: boolean
+}
+
+/** @param passOver names that are not wanted now; they do not count against the limit */
+export function listFolder(folder: string, passOver: (name: RawName) => boolean = () => false): Listing {
   const names: RawName[] = []
+  let folders = 0
   const listing = opendirSync(folder, { encoding: 'latin1', bufferSize: LISTING_BUFFER_ENTRIES })
   try {
     while (names.length < LISTING_MAX) {
       const entry = listing.readSync()
-      if (entry === null) break
-      if (!entry.name.startsWith('.')) names.push(entry.name)
+      if (entry === null) return { names, folders, isWhole: true }
+      if (entry.name.startsWith('.')) continue
+      if (entry.isDirectory()) folders++
+      else if (!passOver(entry.name)) names.push(entry.name)
     }
   } finally {
     listing.closeSync()
   }
-  return names
+  return { names, folders, isWhole: false }
 }
 
 /** By modification time, then by name; a name that is gone by now is left out. */
 export function sortByTime(folder: string, names: readonly RawName[]): RawName[] {
   const dated: { name: RawName; atNs: bigint }[] = []
   for (const name of names) {
-    const found = lstatSync(pathOf(folder, name), { bigint: true, throwIfNoEntry: false })
-    if (found !== undefined) dated.push({ name, atNs: found.mtimeNs })
+    const found = look(folder, name)
+    if (found !== 'gone') dated.push({ name, atNs: found === 'unknown' ? 0n : found.mtimeNs })
   }
   return dated.toSorted((a, b) => compareTimes(a, b)).map(({ name }) => name)
+}
+
+function look(folder: string, name: RawName): BigIntStats | 'gone' | 'unknown' {
+  try {
+    return lstatSync(pathOf(folder, name), { bigint: true, throwIfNoEntry: false }) ?? 'gone'
+  } catch (thrown) {
+    // A name can be looked up whatever its file allows, unless the folder does not, or it is the mount of another user.
+    if (isOfAll(thrown) || (systemCode(thrown) === 'EACCES' && !mayPass(folder))) throw thrown
+    return 'unknown'
+  }
+}
+
+function mayPass(folder: string): boolean {
+  try {
+    accessSync(folder, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Says something about the process or the folder, and nothing about the one file. */
+function isOfAll(thrown: unknown): boolean {
+  const code = systemCode(thrown)
+  return code === 'unknown' || OF_ALL.has(code)
 }
 
 function compareTimes(a: { name: RawName; atNs: bigint }, b: { name: RawName; atNs: bigint }): number {
@@ -74,54 +127,104 @@ export interface SpoolFile {
   readonly atNs: bigint
   readonly taken: Taken
   readonly keep: boolean
-  /** Microseconds that its time was ahead of the clock, when that was too much; else 0. */
+  /** Microseconds that its time was ahead of the clock. */
   readonly aheadUs: number
 }
 
-/** Reads some names, oldest first. Never blocks, follows no link, and leaves no descriptor open. */
-export function readFiles(folder: string, names: readonly RawName[], buffer: Buffer, nowMs: number): SpoolFile[] {
-  const files: SpoolFile[] = []
-  for (const name of names) {
-    const file = readOne(folder, name, buffer, nowMs)
-    if (file !== null) files.push(file)
-  }
-  return files.length < 2 ? files : files.toSorted((a, b) => compareTimes(a, b))
+/** A file that cannot be read now, and may be an event. */
+interface UnreadFile {
+  readonly name: RawName
+  readonly why: string
 }
 
-function readOne(folder: string, name: RawName, buffer: Buffer, nowMs: number): SpoolFile | null {
+export interface Reading {
+  /** Oldest first. */
+  readonly files: SpoolFile[]
+  readonly unread: UnreadFile[]
+}
+
+/** What a reading needs beside the names. */
+export interface Reader {
+  readonly folder: string
+  readonly buffer: Buffer
+  readonly nowMs: number
+  /** A time for a file that says to be of the future; each later than the one before. */
+  readonly nextTimeUs: () => number
+}
+
+/**
+ * Reads some names. Never blocks, follows no link, and leaves no descriptor open. A file that cannot be read is one by
+ * itself; what concerns all of them is thrown. A time in the future becomes the time of the reading, since it must not
+ * outlive what comes later; such files stay in order among themselves.
+ */
+export function readFiles(reader: Reader, names: readonly RawName[]): Reading {
+  const files: SpoolFile[] = []
+  const unread: UnreadFile[] = []
+  for (const name of names) {
+    const read = readOne(reader, name)
+    if (read === 'gone') continue
+    if ('why' in read) unread.push(read)
+    else files.push(read)
+  }
+  const sorted = files.length < 2 ? files : files.toSorted((a, b) => compareTimes(a, b))
+  return { files: sorted.map((file) => (file.aheadUs > 0 ? withTime(file, reader.nextTimeUs()) : file)), unread }
+}
+
+function withTime(file: SpoolFile, takenAtUs: number): SpoolFile {
+  const { events, refused } = file.taken
+  return {
+    ...file,
+    taken: {
+      events: events.map((event) => ({ ...event, takenAtUs })),
+      refused: refused.map((each) => ({ ...each, takenAtUs })),
+    },
+  }
+}
+
+function readOne(reader: Reader, name: RawName): SpoolFile | UnreadFile | 'gone' {
   let descriptor: number
   try {
-    descriptor = openSync(pathOf(folder, name), OPEN_FLAGS)
+    descriptor = openSync(pathOf(reader.folder, name), OPEN_FLAGS)
   } catch (thrown) {
     const code = systemCode(thrown)
-    if (code === 'ENOENT') return null
+    if (code === 'ENOENT') return 'gone'
     const problem = UNOPENABLE[code]
-    // Too many open files and the like say nothing about this one: it is tried again.
-    if (problem === undefined) throw thrown
-    return putAside(folder, name, nowMs, problem)
+    return problem === undefined ? notNow(name, thrown) : putAside(reader, name, problem)
   }
+  let found: BigIntStats
+  let length = 0
   try {
-    const found = fstatSync(descriptor, { bigint: true })
+    found = fstatSync(descriptor, { bigint: true })
     const problem = SAFE_NAME.test(name) ? notPlain(found) : `name: not a file name of a shim: ${excerpt(name)}`
-    if (problem !== null) return putAside(folder, name, nowMs, problem)
-    const length = readAll(descriptor, buffer, Number(found.size))
-    const { takenAtUs, aheadUs } = timeOf(found, nowMs)
-    const promised = SHIM_NAME.exec(name)?.[1]
-    const origin = { id: name, source: 'shim', takenAtUs } as const
-    const taken = readSpoolFile(buffer.subarray(0, length), promised === undefined ? null : Number(promised), origin)
-    return { name, atNs: found.mtimeNs, taken, keep: false, aheadUs }
+    if (problem !== null) return putAside(reader, name, problem)
+    length = readAll(descriptor, reader.buffer, Number(found.size))
   } catch (thrown) {
-    return putAside(folder, name, nowMs, `file: cannot be read (${systemCode(thrown)})`)
+    return notNow(name, thrown)
   } finally {
     closeSync(descriptor)
   }
+  const { takenAtUs, aheadUs } = timeOf(found, reader.nowMs)
+  const promised = SHIM_NAME.exec(name)?.[1]
+  const origin = { id: name, source: 'shim', takenAtUs } as const
+  const bytes = reader.buffer.subarray(0, length)
+  const taken = readSpoolFile(bytes, promised === undefined ? null : Number(promised), origin)
+  return { name, atNs: found.mtimeNs, taken, keep: false, aheadUs }
+}
+
+function notNow(name: RawName, thrown: unknown): UnreadFile {
+  if (isOfAll(thrown)) throw thrown
+  const code = systemCode(thrown)
+  return { name, why: code === 'EAGAIN' ? 'another program holds it (a lease)' : code }
 }
 
 function timeOf(found: BigIntStats, nowMs: number): { takenAtUs: number; aheadUs: number } {
   const takenAtUs = Number(found.mtimeNs / 1000n)
-  const nowUs = nowMs * 1000
-  const aheadUs = takenAtUs - nowUs
-  return aheadUs > FUTURE_MAX_US ? { takenAtUs: nowUs, aheadUs } : { takenAtUs, aheadUs: 0 }
+  return { takenAtUs, aheadUs: Math.max(0, takenAtUs + 1 - aheadFromUs(nowMs)) }
+}
+
+/** Times are ahead from here on: the clock tells no parts of its millisecond, so that what is within it is not ahead. */
+export function aheadFromUs(nowMs: number): number {
+  return (nowMs + 1) * 1000
 }
 
 /** A shim renames a file once it is whole, so what was there at first is all. @returns the length */
@@ -142,12 +245,13 @@ function notPlain(found: BigIntStats): string | null {
   return found.size > BigInt(SPOOL_FILE_BYTES_MAX) ? `file: larger than ${SPOOL_FILE_BYTES_MAX} bytes` : null
 }
 
-function putAside(folder: string, name: RawName, nowMs: number, reason: string): SpoolFile {
-  const found = lstatSync(pathOf(folder, name), { bigint: true, throwIfNoEntry: false })
-  const id = `${SAFE_NAME.test(name) ? name : `unnamed-${Buffer.from(name, 'latin1').toString('hex').slice(0, 64)}`}!${found?.ino ?? 0n}`
-  const takenAtUs = found === undefined ? nowMs * 1000 : timeOf(found, nowMs).takenAtUs
-  const taken = refuse({ id, source: 'shim', takenAtUs }, reason)
-  return { name, atNs: found?.mtimeNs ?? 0n, taken, keep: true, aheadUs: 0 }
+function putAside({ folder, nowMs }: Reader, name: RawName, reason: string): SpoolFile | UnreadFile | 'gone' {
+  const found = look(folder, name)
+  if (found === 'gone') return 'gone'
+  if (found === 'unknown') return { name, why: reason.replace('file: ', '') }
+  const id = `${SAFE_NAME.test(name) ? name : `unnamed-${Buffer.from(name, 'latin1').toString('hex').slice(0, 64)}`}!${found.ino}`
+  const { takenAtUs, aheadUs } = timeOf(found, nowMs)
+  return { name, atNs: found.mtimeNs, taken: refuse({ id, source: 'shim', takenAtUs }, reason), keep: true, aheadUs }
 }
 
 export function systemCode(thrown: unknown): string {

@@ -1,7 +1,17 @@
-import { chmodSync, lstatSync, mkdirSync, renameSync, rmdirSync, unlinkSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { AppError, type ErrorCode } from '../core/error.ts'
-import { listNames, pathOf, systemCode, type RawName } from './spool-files.ts'
+import { listFolder, pathOf, systemCode, type RawName } from './spool-files.ts'
 
 /**
  * The folders of the spool, and what leaves them. `tmp` and `new` are 1730: the group (privacyIDEA's) creates files in
@@ -37,19 +47,52 @@ export function makeFolders(folders: SpoolFolders): void {
     [folders.refused, REFUSED_MODE],
   ] as const) {
     try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
-      if (mkdirSync(path, { recursive: true, mode: 0o700 }) !== undefined) chmodSync(path, mode)
+      if (isMade(path, 0o700)) chmodSync(path, mode)
     } catch (thrown) {
       throw spoolError(thrown, `make the spool folder ${path}`)
     }
   }
 }
 
-export function removeFile(folder: string, name: RawName): void {
+/**
+ * Not by `recursive`, which says of a read-only file system that the folder is not there.
+ * @returns false when it is there already
+ */
+function isMade(path: string, mode: number): boolean {
+  try {
+    mkdirSync(path, { mode })
+    return true
+  } catch (thrown) {
+    const code = systemCode(thrown)
+    if (code === 'EEXIST' && statSync(path).isDirectory()) return false
+    if (code !== 'ENOENT' || dirname(path) === path) throw thrown
+  }
+  isMade(dirname(path), 0o755)
+  return isMade(path, mode)
+}
+
+/** What keeps files from being taken away; null: nothing, or it shows with the first one. */
+export function readOnlyError(folders: SpoolFolders): AppError | null {
+  try {
+    accessSync(folders.new, constants.W_OK)
+    return null
+  } catch (thrown) {
+    return systemCode(thrown) === 'EROFS' ? spoolError(thrown, `write into ${folders.new}`) : null
+  }
+}
+
+/**
+ * @returns false when this file alone cannot be removed (immutable, a mount point). Fails with what concerns the folder.
+ */
+export function removeFile(folder: string, name: RawName): boolean {
   try {
     unlinkSync(pathOf(folder, name))
+    return true
   } catch (thrown) {
-    if (systemCode(thrown) !== 'ENOENT') throw spoolError(thrown, `remove a file that was taken from ${folder}`)
+    const code = systemCode(thrown)
+    if (code === 'EPERM' || code === 'EBUSY') return false
+    if (code !== 'ENOENT') throw spoolError(thrown, `remove a file that was taken from ${folder}`)
+    return true
   }
 }
 
@@ -60,19 +103,29 @@ export interface Quarantine {
 }
 
 export function openQuarantine(folders: SpoolFolders): Quarantine {
-  let count = listNames(folders.refused).length
+  let count = listFolder(folders.refused).names.length
   return {
     take(name) {
       const from = pathOf(folders.new, name)
-      const found = lstatSync(from, { throwIfNoEntry: false })
-      if (found === undefined) return true
-      const worthKeeping = found.isSymbolicLink() || found.size <= REFUSED_FILE_BYTES_MAX
-      if (worthKeeping && count < REFUSED_FILES_MAX && moved(from, pathOf(folders.refused, refusedName(name)))) {
+      if (
+        count < REFUSED_FILES_MAX &&
+        isWorthKeeping(from) &&
+        moved(from, pathOf(folders.refused, refusedName(name)))
+      ) {
         count++
         return true
       }
       return removed(from)
     },
+  }
+}
+
+function isWorthKeeping(path: string | Buffer): boolean {
+  try {
+    const found = lstatSync(path)
+    return found.isSymbolicLink() || found.size <= REFUSED_FILE_BYTES_MAX
+  } catch {
+    return false
   }
 }
 
@@ -106,12 +159,20 @@ function removed(path: string | Buffer): boolean {
 /** Removes what killed shims left in `tmp`. @returns how many */
 export function sweepStale(folders: SpoolFolders, nowMs: number): number {
   let count = 0
-  for (const name of listNames(folders.tmp)) {
+  for (const name of listFolder(folders.tmp).names) {
     const path = pathOf(folders.tmp, name)
-    const found = lstatSync(path, { throwIfNoEntry: false })
-    if (found !== undefined && nowMs - found.mtimeMs > STALE_MS && removed(path)) count++
+    if (isStale(path, nowMs) && removed(path)) count++
   }
   return count
+}
+
+/** What cannot be looked at (the mount of another user) is left where it is. */
+function isStale(path: string | Buffer, nowMs: number): boolean {
+  try {
+    return nowMs - lstatSync(path).mtimeMs > STALE_MS
+  } catch {
+    return false
+  }
 }
 
 /** What went wrong with the spool itself, for whoever looks after the machine. */
@@ -126,7 +187,11 @@ const OWNER_HINT = "The spool and its folders belong to the service's user: `loc
 const REASONS: Readonly<Record<string, readonly [ErrorCode, string, string]>> = {
   EACCES: ['file-not-permitted', 'no permission', OWNER_HINT],
   EPERM: ['file-not-permitted', 'no permission', OWNER_HINT],
-  EROFS: ['file-not-permitted', 'the file system is read-only', 'Mount it for writing.'],
+  EROFS: [
+    'file-not-permitted',
+    'it is on a read-only file system',
+    'Mount it for writing; in a systemd unit, name it in ReadWritePaths.',
+  ],
   ENOTDIR: ['file-io', 'a part of the path is no folder', 'Set intake.spool to a folder.'],
   EEXIST: [
     'file-io',
@@ -134,6 +199,8 @@ const REASONS: Readonly<Record<string, readonly [ErrorCode, string, string]>> = 
     'Move it away, or set intake.spool to another folder.',
   ],
   ENOENT: ['file-io', 'it is not there', OWNER_HINT],
+  EMFILE: ['file-io', 'this process has too many files open', 'Raise its limit (LimitNOFILE in a systemd unit).'],
+  ENFILE: ['file-io', 'this machine has too many files open', 'Raise fs.file-max, or see who has them: lsof.'],
   ENOSPC: ['disk-full', 'the disk is full', 'Make room; events that wait are taken by themselves then.'],
   EDQUOT: ['disk-full', 'the quota is used up', 'Make room; events that wait are taken by themselves then.'],
 }

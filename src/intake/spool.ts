@@ -1,53 +1,61 @@
-import { statSync, watch as watchFolder, type FSWatcher } from 'node:fs'
-import { AppError, backoffMs, toAppError } from '../core/error.ts'
+import type { AppError } from '../core/error.ts'
+import { nextTimeUs } from '../core/next-time.ts'
 import { systemClock, type Clock } from '../ports/clock.ts'
 import type { IntakePort } from '../ports/intake.ts'
-import { listNames, readFiles, sortByTime, SPOOL_FILE_BYTES_MAX, type RawName, type SpoolFile } from './spool-files.ts'
+import {
+  aheadFromUs,
+  listFolder,
+  readFiles,
+  sortByTime,
+  SPOOL_FILE_BYTES_MAX,
+  type RawName,
+  type SpoolFile,
+} from './spool-files.ts'
 import {
   foldersOf,
   makeFolders,
   openQuarantine,
+  readOnlyError,
   removeFile,
   spoolError,
   sweepStale,
   type Quarantine,
   type SpoolFolders,
 } from './spool-folders.ts'
+import { newLeft, type Left, type LeftName } from './spool-left.ts'
+import { newTeller, type Teller } from './spool-teller.ts'
+import { newWatcher } from './spool-watcher.ts'
 
 /** Takes what the shims wrote. A file is removed once it is durable in the store, so that no event is lost between. */
 
 /** Files handed over together at most. */
 const BATCH_FILES_MAX = 256
-/** A look at the folder whether or not the kernel told of anything, in milliseconds. */
-const POLL_MS = 1000
-const SWEEP_MS = 60 * 60 * 1000
 /** Listings of one drain at most: 8 million files. */
 const LISTINGS_MAX = 1000
-/**
- * After a batch, how long until the next look, in milliseconds. Removing files wakes the watcher as well, and under load
- * this makes a few larger batches of many small ones; a quiet spool is not slowed down.
- */
-const GATHER_MS = 1
-/** Things in `new` that can neither be moved nor removed: remembered, so that each is reported once. */
-const STUCK_MAX = 1000
 
 export interface SpoolOptions {
   readonly dir: string
   readonly intake: IntakePort
-  /** What went wrong while watching; the next try is already planned. */
+  /** What went wrong while watching, where the next try is already planned; and what lies there and is no event. */
   readonly onError: (error: AppError) => void
   /** After a batch became durable: how many events. */
   readonly onTaken?: (count: number) => void
   readonly clock?: Clock
 }
 
+export interface Drained {
+  /** Files taken, or put aside. */
+  readonly taken: number
+  /** Files that may be events and cannot be read now, with the reason. */
+  readonly unread: readonly string[]
+}
+
 export interface Spool extends AsyncDisposable {
   /**
-   * Takes everything that waits. Fails with what `take` fails with, or `file-io`, `file-not-permitted`, `disk-full`;
-   * what was not taken stays where it is.
-   * @returns how many files were taken, or put aside
+   * Takes everything that waits and can be read. Fails with what `take` fails with, or `file-io`, `file-not-permitted`,
+   * `disk-full`; what was not taken stays where it is.
    */
-  drainOnce(): Promise<number>
+  drainOnce(): Promise<Drained>
   /** From now on takes files as they come. */
   watch(): void
 }
@@ -57,32 +65,54 @@ interface State {
   readonly clock: Clock
   readonly folders: SpoolFolders
   readonly quarantine: Quarantine
-  readonly stuck: Set<RawName>
+  readonly left: Left
+  readonly tell: Teller
+  readonly nextTimeUs: () => number
   readonly buffer: Buffer
   /** The drain that runs; the next one waits for it. */
   running: Promise<unknown>
   closed: boolean
 }
 
-/** Creates the folders that are missing. Fails with `file-not-permitted`, `file-io`, `disk-full`. */
+/**
+ * Creates the folders that are missing. Fails with `file-not-permitted`, `file-io`, `disk-full`; a spool that became
+ * read-only is told, and what else there is to do goes on.
+ */
 export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const folders = foldersOf(options.dir)
   const clock = options.clock ?? systemClock
   makeFolders(folders)
+  const isReadOnly = readOnlyError(folders)
+  if (isReadOnly !== null) options.onError(isReadOnly)
   const state: State = {
     options,
     clock,
     folders,
     quarantine: inSpool(folders, () => openQuarantine(folders)),
-    stuck: new Set(),
+    left: newLeft(() => clock.random()),
+    tell: newTeller(folders.new, clock, options.onError),
+    nextTimeUs: newTimes(clock),
     buffer: Buffer.allocUnsafeSlow(SPOOL_FILE_BYTES_MAX),
     running: Promise.resolve(),
     closed: false,
   }
   inSpool(folders, () => sweepStale(folders, clock.nowMs()))
-  const watcher = newWatcher(state)
+  const watcher = newWatcher({
+    folders,
+    clock,
+    onError: options.onError,
+    async take() {
+      const { isMore, unread } = await drainAlone(state, 1)
+      state.tell.unread(unread)
+      return { isMore }
+    },
+    isAnyDue: () => state.left.isAnyDue(),
+  })
   return {
-    drainOnce: () => drainAlone(state, LISTINGS_MAX),
+    async drainOnce() {
+      const { taken } = await drainAlone(state, LISTINGS_MAX)
+      return { taken, unread: state.left.unread().map((each) => state.tell.words(each)) }
+    },
     watch: () => watcher.start(),
     async [Symbol.asyncDispose]() {
       state.closed = true
@@ -90,6 +120,11 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
       await state.running
     },
   }
+}
+
+function newTimes(clock: Clock): () => number {
+  let lastUs = 0
+  return () => (lastUs = nextTimeUs(lastUs, aheadFromUs(clock.nowMs())))
 }
 
 function inSpool<T>(folders: SpoolFolders, act: () => T): T {
@@ -100,151 +135,82 @@ function inSpool<T>(folders: SpoolFolders, act: () => T): T {
   }
 }
 
+interface Progress {
+  readonly taken: number
+  /** Files that were found to be unreadable for the first time. */
+  readonly unread: LeftName[]
+  /** The last listing found something, so that it is worth looking again. */
+  readonly isMore: boolean
+}
+
 /** @param listingsMax how often to look whether more has come */
-function drainAlone(state: State, listingsMax: number): Promise<number> {
+function drainAlone(state: State, listingsMax: number): Promise<Progress> {
   const mine = state.running.then(() => drain(state, listingsMax))
   state.running = mine.catch(() => undefined)
   return mine
 }
 
-async function drain(state: State, listingsMax: number): Promise<number> {
-  let count = 0
-  for (let listings = 0; listings < listingsMax && !state.closed; listings++) {
+async function drain(state: State, listingsMax: number): Promise<Progress> {
+  let taken = 0
+  const unread: LeftName[] = []
+  let isMore = true
+  for (let listings = 0; isMore && listings < listingsMax && !state.closed; listings++) {
     const names = inSpool(state.folders, () => waitingNames(state))
-    if (names.length === 0) break
+    let count = 0
     for (let at = 0; at < names.length && !state.closed; at += BATCH_FILES_MAX) {
-      count += await takeBatch(state, names.slice(at, at + BATCH_FILES_MAX))
+      count += await takeBatch(state, names.slice(at, at + BATCH_FILES_MAX), unread)
     }
+    taken += count
+    // What was not taken is passed over for a while, unless there is too much of it to be remembered.
+    isMore = names.length > 0 && (count > 0 || !state.left.isFull())
   }
-  return count
+  return { taken, unread, isMore }
 }
 
 /** Oldest first. A listing of one batch is sorted when its files are read, which saves a look at each. */
-function waitingNames(state: State): RawName[] {
-  const listed = listNames(state.folders.new)
-  const names = state.stuck.size === 0 ? listed : listed.filter((name) => !state.stuck.has(name))
-  return names.length <= BATCH_FILES_MAX ? names : sortByTime(state.folders.new, names)
+function waitingNames({ folders, left, tell }: State): RawName[] {
+  const listing = listFolder(folders.new, (name) => left.isPassedOver(name))
+  if (listing.isWhole) {
+    left.forgetUnseen()
+    tell.folders(listing.folders)
+  }
+  return listing.names.length <= BATCH_FILES_MAX ? listing.names : sortByTime(folders.new, listing.names)
 }
 
-async function takeBatch(state: State, names: readonly RawName[]): Promise<number> {
-  const { folders, options } = state
-  const files = inSpool(folders, () => readFiles(folders.new, names, state.buffer, state.clock.nowMs()))
+/**
+ * @param news where files go that were found to be unreadable for the first time
+ * @returns how many of the files are gone from the folder
+ */
+async function takeBatch(state: State, names: readonly RawName[], news: LeftName[]): Promise<number> {
+  const { folders, options, buffer, clock, tell } = state
+  const { files, unread } = inSpool(folders, () =>
+    readFiles({ folder: folders.new, buffer, nowMs: clock.nowMs(), nextTimeUs: state.nextTimeUs }, names),
+  )
+  news.push(...leave(state, 'unread', unread))
   if (files.length === 0) return 0
   const events = files.flatMap((file) => file.taken.events)
   await options.intake.take(
     events,
     files.flatMap((file) => file.taken.refused),
   )
-  for (const file of files) {
-    if (file.keep) putAside(state, file)
-    else removeFile(folders.new, file.name)
-  }
-  reportClock(state, files)
+  const stuck = files.filter((file) => !isAway(state, file))
+  tell.stuck(leave(state, 'stuck', stuck.map(stuckName)))
+  tell.ahead(files)
   if (events.length > 0) options.onTaken?.(events.length)
-  return files.length
+  return files.length - stuck.length
 }
 
-function putAside(state: State, file: SpoolFile): void {
-  if (state.quarantine.take(file.name)) return
-  if (state.stuck.size >= STUCK_MAX) state.stuck.clear()
-  state.stuck.add(file.name)
-  const reason = file.taken.refused[0]?.reason ?? ''
-  state.options.onError(
-    new AppError(
-      'event-invalid',
-      `Something in ${state.folders.new} is no event and cannot be moved away: ${reason}.`,
-      {
-        hint: 'Remove it by hand, and see who can write into the spool besides privacyIDEA.',
-      },
-    ),
-  )
+function isAway({ folders, quarantine, left }: State, file: SpoolFile): boolean {
+  const isGone = file.keep ? quarantine.take(file.name) : removeFile(folders.new, file.name)
+  if (isGone) left.delete(file.name)
+  return isGone
 }
 
-function reportClock(state: State, files: readonly SpoolFile[]): void {
-  const aheadUs = files.reduce((most, file) => Math.max(most, file.aheadUs), 0)
-  if (aheadUs === 0) return
-  const seconds = Math.round(aheadUs / 1_000_000)
-  state.options.onError(
-    new AppError(
-      'event-invalid',
-      `Events in the spool carry times up to ${seconds} s ahead; they were taken as of now.`,
-      {
-        hint: 'Set the clock of this machine right: the newest event decides.',
-      },
-    ),
-  )
+function stuckName({ name, taken }: SpoolFile): Omit<LeftName, 'kind'> {
+  return { name, why: taken.refused[0]?.reason ?? 'its event was taken' }
 }
 
-interface Watcher {
-  start(): void
-  stop(): void
-}
-
-/** The kernel's word (inotify) for speed, and a poll for what it may miss. After a failure tries again with back-off. */
-function newWatcher(state: State): Watcher {
-  const { folders, options, clock } = state
-  let kernel: { readonly watcher: FSWatcher; readonly inode: number } | null = null
-  let poll: NodeJS.Timeout | null = null
-  let gather: NodeJS.Timeout | undefined
-  let busy = false
-  let failures = 0
-  let notBeforeMs = 0
-  let sweptAtMs = clock.nowMs()
-
-  function wake(): void {
-    if (busy || state.closed || clock.nowMs() < notBeforeMs) return
-    busy = true
-    void drainAlone(state, 1).then(rest, fail)
-  }
-  function rest(count: number): void {
-    failures = 0
-    if (count > 0 && !state.closed) gather = setTimeout(free, GATHER_MS, true)
-    else free(false)
-  }
-  function free(again: boolean): void {
-    busy = false
-    if (again) wake()
-  }
-  function fail(thrown: unknown): void {
-    free(false)
-    notBeforeMs = clock.nowMs() + backoffMs(failures++, clock.random())
-    options.onError(toAppError(thrown, 'file-io'))
-  }
-  function look(): void {
-    try {
-      if (clock.nowMs() - sweptAtMs > SWEEP_MS) {
-        sweptAtMs = clock.nowMs()
-        sweepStale(folders, sweptAtMs)
-      }
-      follow()
-    } catch {
-      // The folder is gone, or cannot be read: the drain that follows says so.
-    }
-    wake()
-  }
-  /** Watches the folder that stands there now, which may be another one than before. */
-  function follow(): void {
-    const inode = statSync(folders.new, { throwIfNoEntry: false })?.ino
-    if (inode === undefined) makeFolders(folders)
-    if (inode === kernel?.inode) return
-    kernel?.watcher.close()
-    kernel = null
-    const watcher = watchFolder(folders.new, wake)
-    // Out of inotify watches, or the folder was removed: the poll goes on.
-    watcher.on('error', () => undefined)
-    kernel = { watcher, inode: statSync(folders.new).ino }
-  }
-  return {
-    start() {
-      if (poll !== null || state.closed) return
-      poll = setInterval(look, POLL_MS)
-      look()
-    },
-    stop() {
-      if (poll !== null) clearInterval(poll)
-      clearTimeout(gather)
-      kernel?.watcher.close()
-      kernel = null
-    },
-  }
+/** @returns those that are new, and worth telling */
+function leave(state: State, kind: LeftName['kind'], names: readonly Omit<LeftName, 'kind'>[]): LeftName[] {
+  return names.map(({ name, why }) => ({ name, why, kind })).filter((each) => state.left.add(each))
 }

@@ -7,16 +7,23 @@ import type { WaitingFolder } from './layout.ts'
 
 export function prepareJob(change: Change): DiskJob {
   const stamp = utcStamp(change.plannedAtMs)
-  const forward = textOf(change, change.kind, change.forward)
   switch (change.kind) {
     case 'lock': {
-      const text = textOf(change, 'unlock', change.inverse)
+      const forward = textOf(change, 'lock', change.forward)
       return forEach(change, (name) => [
-        { kind: 'put-waiting', folder: 'unlock', name, account: change.key, stamp, text },
+        {
+          kind: 'put-waiting',
+          folder: 'unlock',
+          name,
+          account: change.key,
+          stamp,
+          text: textOf(change, 'unlock', change.inverse, name),
+        },
         { kind: 'put-forward', name, text: forward },
       ])
     }
     case 'register': {
+      const forward = textOf(change, 'register', change.forward)
       const text = textOf(change, 'unregister', change.inverse)
       return forEach(change, (name) => [
         { kind: 'put-waiting', folder: 'unregister', name, account: change.key, stamp, text },
@@ -26,7 +33,9 @@ export function prepareJob(change: Change): DiskJob {
     case 'unlock':
     case 'unregister': {
       const { kind: folder, key: account } = change
-      return forEach(change, (name) => [{ kind: 'keep-waiting', folder, name, account, stamp, text: forward }])
+      return forEach(change, (name) => [
+        { kind: 'keep-waiting', folder, name, account, stamp, text: textOf(change, folder, change.forward, name) },
+      ])
     }
   }
 }
@@ -41,8 +50,9 @@ export function appliedJob(change: Change): DiskJob {
     case 'unlock':
     case 'unregister': {
       const { kind: folder, key: account } = change
-      const text = textOf(change, change.kind, change.forward)
-      return forEach(change, (name) => [{ kind: 'settle-waiting', folder, name, account, stamp, text }])
+      return forEach(change, (name) => [
+        { kind: 'settle-waiting', folder, name, account, stamp, text: textOf(change, folder, change.forward, name) },
+      ])
     }
   }
 }
@@ -78,7 +88,9 @@ function forEach(change: Change, stepsOf: (name: string) => readonly DiskStep[])
   return { steps: change.holds.flatMap((name) => stepsOf(name)) }
 }
 
-function textOf(change: Change, event: ChangeKind, entries: readonly EntryModification[]): string {
+/** @param hold the hold that the file is named for, where its end belongs into the header */
+function textOf(change: Change, event: ChangeKind, entries: readonly EntryModification[], hold?: string): string {
   const { plannedAtMs: atMs, actor, key: account, id, reason } = change
-  return writeChangeLdif(entries, headerOf({ atMs, event, actor, account, change: id, reason }))
+  const untilUs = hold === undefined ? undefined : change.ends?.[hold]
+  return writeChangeLdif(entries, headerOf({ atMs, event, actor, account, change: id, untilUs, reason }))
 }

@@ -42,6 +42,7 @@ export async function openLdifFolders(options: {
     abandoned: async (change, keep) => queue.run(abandonedJob(change, keep)),
     ensurePending: async (file) =>
       queue.run({ steps: [{ kind: 'ensure-waiting', ...file, stamp: utcStamp(nowMs()) }] }),
+    renewPending: async (file) => queue.run({ steps: [{ kind: 'keep-waiting', ...file, stamp: utcStamp(nowMs()) }] }),
     dropPending: async (folder, name, how, account) =>
       queue.run({
         steps: [

@@ -37,6 +37,11 @@ export interface LdifPort {
    */
   ensurePending(file: PendingLdif): Promise<void>
   /**
+   * Makes the account's own waiting file say this; writes it where there is none. Another account's file of that name
+   * is left alone: what it stands for is newer.
+   */
+  renewPending(file: PendingLdif): Promise<void>
+  /**
    * A waiting file whose reason is gone without a write: `applied` by somebody's hand goes to history, else it is
    * removed. Another account's file of that name is left alone.
    */

@@ -79,6 +79,8 @@ export interface Claim {
     readonly standing: string
     readonly reason: string
     readonly holdCount: number
+    /** Whether a lock keeps the user out, as it was last seen. */
+    readonly effective: Outcome['effective']
     /** When our lock was last seen to stand in the directory, in milliseconds since 1970; 0: never. */
     readonly lockSeenMs: number
   }

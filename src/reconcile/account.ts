@@ -92,7 +92,7 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
     switch (planned.kind) {
       case 'change': {
         const verdict = await askGuards(planned.change, observed, ports)
-        if (verdict.kind !== 'go') return heldBack(verdict, ports, seen.applied)
+        if (verdict.kind !== 'go') return heldBack(claim, verdict, ports, seen.applied)
         const written = await write(planned.change, ours, ports)
         if (written === 'breaker') break
         if (written === 'raced' && ++races > RACES_MAX) return keepsChanging(claim, ports, seen.applied)
@@ -131,7 +131,7 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
       case 'conflict':
       case 'foreign-lock':
       case 'not-effective':
-        return standing(planned, desired, ours, ports, seen.applied)
+        return standing(planned, desired, observed, ours, ports, seen.applied)
     }
   }
   return keepsChanging(claim, ports, seen.applied)
@@ -219,7 +219,8 @@ async function write(
 
 /**
  * Newer than every word that the lock rested on when it was last seen to stand; older than a word that came since: which
- * of the two was first nobody knows, and an account that was locked anew is not left open.
+ * of the two was first nobody knows, and an account that was locked anew is not left open. When a word came is told by
+ * our clock: its own may be ahead.
  */
 function directoryUnlock(
   claim: Claim,
@@ -228,7 +229,7 @@ function directoryUnlock(
   ports: Ports,
 ): Parameters<Ports['ledger']['note']>[0] {
   const seenUs = lockSeenMs * 1000 + 999
-  const isHeldAnew = lockSeenMs > 0 && desired.heldAtUs > seenUs
+  const isHeldAnew = lockSeenMs > 0 && desired.heldKnownUs > seenUs
   return {
     id: `directory:${ports.newId()}`,
     kind: 'directory-unlock',
@@ -248,7 +249,15 @@ function directoryUnlock(
 
 type Settled = Extract<Planned, { kind: 'in-step' | 'conflict' | 'foreign-lock' | 'not-effective' }>
 
-function standing(planned: Settled, desired: DesiredState, ours: OurRecord, ports: Ports, applied: number): Outcome {
+function standing(
+  planned: Settled,
+  desired: DesiredState,
+  observed: ObservedState,
+  ours: OurRecord,
+  ports: Ports,
+  applied: number,
+): Outcome {
+  const isLockWanted = ours.lock !== null || desired.holds.length > 0
   const times = [desired.nextExpiryUs, planned.kind === 'foreign-lock' ? planned.untilUs : null]
   const due = times.filter((us) => us !== null).map((us) => Math.ceil(us / 1000) + 1)
   return {
@@ -257,13 +266,23 @@ function standing(planned: Settled, desired: DesiredState, ours: OurRecord, port
     errorCode: planned.kind === 'conflict' ? 'serial-conflict' : null,
     againAtMs: due.length === 0 ? null : Math.max(Math.min(...due), ports.clock.nowMs() + 1),
     applied,
+    effective: isLockWanted ? observed.lock.effective.is : null,
     isLockSeen: ours.lock !== null,
   }
 }
 
-function heldBack(verdict: Exclude<Verdict, { kind: 'go' }>, ports: Ports, applied: number): Outcome {
+function heldBack(claim: Claim, verdict: Exclude<Verdict, { kind: 'go' }>, ports: Ports, applied: number): Outcome {
+  const { effective } = claim.stood
   const againAtMs = verdict.kind === 'paused' ? ports.clock.nowMs() + PAUSED_LOOK_MS : verdict.againAtMs
-  return { standing: verdict.kind, reason: verdict.reason, errorCode: null, againAtMs, applied, isLockSeen: false }
+  return {
+    standing: verdict.kind,
+    reason: verdict.reason,
+    errorCode: null,
+    againAtMs,
+    applied,
+    effective,
+    isLockSeen: false,
+  }
 }
 
 function keepsChanging(claim: Claim, ports: Ports, applied: number): Outcome {
@@ -273,6 +292,7 @@ function keepsChanging(claim: Claim, ports: Ports, applied: number): Outcome {
     errorCode: 'write-raced',
     againAtMs: ports.clock.nowMs() + backoffMs(claim.attempts, ports.clock.random()),
     applied,
+    effective: claim.stood.effective,
     isLockSeen: false,
   }
 }
@@ -280,20 +300,39 @@ function keepsChanging(claim: Claim, ports: Ports, applied: number): Outcome {
 function failed(claim: Claim, error: AppError, ports: Ports, seen: Seen): Outcome {
   const nowMs = ports.clock.nowMs()
   const { applied } = seen
+  const { effective } = claim.stood
   if (error.code === 'entry-not-found') {
     const reason = 'the account no longer exists in the directory'
     const isNothing = claim.ours.lock === null && claim.open === null && seen.holds.length === 0
-    if (isNothing) return { standing: 'in-step', reason, errorCode: null, againAtMs: null, applied, isLockSeen: false }
+    if (isNothing)
+      return {
+        standing: 'in-step',
+        reason,
+        errorCode: null,
+        againAtMs: null,
+        applied,
+        effective: null,
+        isLockSeen: false,
+      }
     return {
       standing: 'failed',
       reason,
       errorCode: error.code,
       againAtMs: nowMs + GONE_LOOK_MS,
       applied,
+      effective,
       isLockSeen: false,
     }
   }
   const againAtMs =
     retryOf(error.code) === 'never' ? null : nowMs + retryDelayMs(error.code, claim.attempts, ports.clock.random())
-  return { standing: 'failed', reason: error.message, errorCode: error.code, againAtMs, applied, isLockSeen: false }
+  return {
+    standing: 'failed',
+    reason: error.message,
+    errorCode: error.code,
+    againAtMs,
+    applied,
+    effective,
+    isLockSeen: false,
+  }
 }

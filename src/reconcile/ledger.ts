@@ -1,10 +1,11 @@
 import type { Change } from '../core/change.ts'
 import { headerOf, writeChangeLdif } from '../core/ldif.ts'
 import type { AccountKey } from '../core/names.ts'
+import { sameEnds } from '../core/plan.ts'
 import { releaseOf, sameSlots } from '../core/slot.ts'
 import type { OwnedLock } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { LdifPort } from '../ports/ldif.ts'
+import type { LdifPort, PendingLdif } from '../ports/ldif.ts'
 import type { LedgerPort } from '../ports/ledger.ts'
 import type { RecordPort } from '../ports/store.ts'
 
@@ -42,9 +43,9 @@ async function close(
 ): Promise<void> {
   if (result === 'applied') await ldif.applied(change)
   else await ldif.abandoned(change, stillWaiting(change, owned))
-  // A lock of several places that was put back in part: its files take back all of it.
+  // A lock of several places that was put back in part, or was to be: its files take back all of it.
   const isPart = owned !== null && change.kind === 'lock' && owned.slots.length > change.slots.length
-  if (isPart) await writePending(ldif, change.key, owned, clock.nowMs(), true)
+  if (isPart) for (const file of pendingOf(change.key, owned, clock.nowMs())) await ldif.renewPending(file)
   await records.close(change, result, owned)
 }
 
@@ -64,15 +65,15 @@ interface Relabelling {
 async function relabel(records: RecordPort, ldif: LdifPort, clock: Clock, change: Relabelling): Promise<void> {
   const { key, before, after, how, why } = change
   if (after !== null) {
-    const isOther = before.dn !== after.dn || !sameSlots(before.slots, after.slots)
-    await writePending(ldif, key, after, clock.nowMs(), isOther)
+    const isSame = before.dn === after.dn && sameSlots(before.slots, after.slots) && sameEnds(before.ends, after.ends)
+    await writePending(ldif, key, after, clock.nowMs(), !isSame)
   }
   const gone = before.holds.filter((name) => after?.holds.includes(name) !== true)
   await Promise.all(gone.map((name) => ldif.dropPending('unlock', name, how, key)))
   await records.own(key, after, why)
 }
 
-/** The waiting files of a lock; written anew where the account's name changed. */
+/** The waiting files of a lock; written anew where the account's name or the end of a hold changed. */
 export async function writePending(
   ldif: LdifPort,
   key: AccountKey,
@@ -80,12 +81,16 @@ export async function writePending(
   nowMs: number,
   anew: boolean,
 ): Promise<void> {
-  const text = writeChangeLdif(
-    releaseOf(lock.slots),
-    headerOf({ atMs: nowMs, event: 'unlock', actor: '', account: key, change: '', reason: 'takes our lock away' }),
-  )
-  for (const name of lock.holds) {
-    if (anew) await ldif.dropPending('unlock', name, 'superseded', key)
-    await ldif.ensurePending({ folder: 'unlock', name, account: key, text })
+  for (const file of pendingOf(key, lock, nowMs)) {
+    if (anew) await ldif.dropPending('unlock', file.name, 'superseded', key)
+    await ldif.ensurePending(file)
   }
+}
+
+function pendingOf(account: AccountKey, lock: OwnedLock, nowMs: number): PendingLdif[] {
+  const facts = { atMs: nowMs, event: 'unlock', actor: '', account, change: '' } as const
+  return lock.holds.map((name) => {
+    const header = headerOf({ ...facts, untilUs: lock.ends?.[name], reason: 'takes our lock away' })
+    return { folder: 'unlock', name, account, text: writeChangeLdif(releaseOf(lock.slots), header) }
+  })
 }

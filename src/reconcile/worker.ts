@@ -83,15 +83,14 @@ export class Worker {
   }
 
   /**
-   * Events that are being taken in this moment: finding their accounts need not wait until they are on disk, writing
-   * what was found does. Without room they wait for their turn like all others.
-   * @param taken settles when they are durable
+   * Events that the inbox is taking in this moment: they need not be on disk before their accounts are found, nor before
+   * what was found is written, since that is written after them. Without room they wait for their turn like all others.
    * @returns how many had room
    */
-  offer(events: readonly Event[], taken: Promise<void>): number {
+  offer(events: readonly Event[]): number {
     const receivedAtMs = this.#ports.clock.nowMs()
     const some = events.slice(0, this.#events.room)
-    this.#events.perform(some.map((event) => this.#eventTask({ ...event, attempts: 0, receivedAtMs }, taken)))
+    this.#events.perform(some.map((event) => this.#eventTask({ ...event, attempts: 0, receivedAtMs })))
     return some.length
   }
 
@@ -99,15 +98,14 @@ export class Worker {
     const limit = room + this.#resolving.size
     const due = await this.#ports.inbox.due(this.#ports.clock.nowMs(), limit)
     const fresh = due.filter((event) => !this.#resolving.has(event.id)).slice(0, room)
-    return fresh.map((event) => this.#eventTask(event, null))
+    return fresh.map((event) => this.#eventTask(event))
   }
 
-  #eventTask(event: WaitingEvent, taken: Promise<void> | null): Task {
+  #eventTask(event: WaitingEvent): Task {
     this.#resolving.add(event.id)
     return async () => {
       try {
         const resolution = await resolveEvent(event, this.#ports, this.#options.giveUpAfterMs)
-        if (taken !== null && !(await isDone(taken))) return true
         await this.#settler.settle(resolution)
         return resolution.kind !== 'waiting'
       } finally {
@@ -128,14 +126,6 @@ export class Worker {
       return outcome.standing !== 'failed'
     }
   }
-}
-
-/** Whoever offered the events is told of the failure to take them, and tries again. */
-async function isDone(taken: Promise<void>): Promise<boolean> {
-  return taken.then(
-    () => true,
-    () => false,
-  )
 }
 
 /** Gathers the resolutions that become ready in one turn of the event loop into one write. */

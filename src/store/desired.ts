@@ -44,7 +44,7 @@ export async function readStream(db: Database, hot: Statements, key: AccountKey)
 }
 
 async function retire(writer: Writer, ids: readonly string[]): Promise<void> {
-  await writer.run(({ trx }) => trx.updateTable('event').set({ live: 0 }).where('id', 'in', ids).execute())
+  await writer.runSoon(({ trx }) => trx.updateTable('event').set({ live: 0 }).where('id', 'in', ids).execute())
 }
 
 /** Drops what an account's state no longer rests on; used for long streams and by the retention. */
@@ -56,7 +56,7 @@ export async function compact(
 ): Promise<number> {
   const { drop, pin } = compactStream(key, events, horizonUs)
   if (drop.length === 0) return 0
-  await writer.run(async ({ trx }) => {
+  await writer.runSoon(async ({ trx }) => {
     for (const { id, hold } of pin) {
       await trx.updateTable('event').set({ pinned_hold: hold }).where('id', '=', id).execute()
     }

@@ -24,7 +24,7 @@ export function openInbox(db: Database, writer: Writer, clock: Clock, leases: Qu
     take: (events, refused) => writer.run((scope) => takeEvents(scope, events, refused, clock.nowMs())),
     due: (nowMs, limit) => dueEvents(db, writer.hot, nowMs, limit),
     settle: (resolutions, claimMax) =>
-      writer.run(async (scope) => {
+      writer.runSoon(async (scope) => {
         const nowMs = clock.nowMs()
         await settleEvents(scope, resolutions, nowMs)
         return claimMax > 0 ? claimAccounts(scope, claimMax, nowMs, leases) : []
@@ -45,7 +45,7 @@ async function takeEvents(
     ...events.map((each) => eventToRow(each, nowMs)),
     ...refused.map((each) => refusedRow(each, nowMs)),
   ]) {
-    const { numAffectedRows } = await scope.hot.insertEvent.run(scope.trx, row)
+    const { numAffectedRows } = await scope.hot.insertEvent.run(scope.on, row)
     if (numAffectedRows === 1n) isNew.add(row.id)
   }
   for (const event of events) {
@@ -133,8 +133,7 @@ async function settleEvents(scope: WriteScope, resolutions: readonly Resolution[
         )
         break
       case 'resolved':
-        await assign(scope, each)
-        resolved.push(each)
+        if (await assign(scope, each)) resolved.push(each)
         break
     }
   }
@@ -142,14 +141,14 @@ async function settleEvents(scope: WriteScope, resolutions: readonly Resolution[
 }
 
 async function endEvent(scope: WriteScope, id: string, why: string, nowMs: number): Promise<void> {
-  const { numAffectedRows } = await scope.hot.endEvent.run(scope.trx, { id, why })
+  const { numAffectedRows } = await scope.hot.endEvent.run(scope.on, { id, why })
   if (numAffectedRows !== 1n) return
   scope.log({ atMs: nowMs, kind: 'ended', subject: id, body: { reason: why } })
 }
 
 async function postpone(scope: WriteScope, resolution: Extract<Resolution, { kind: 'waiting' }>): Promise<void> {
   const { event, code, reason, againAtMs } = resolution
-  await scope.hot.postponeEvent.run(scope.trx, {
+  await scope.hot.postponeEvent.run(scope.on, {
     id: event.id,
     why_code: code,
     why: reason,
@@ -159,18 +158,20 @@ async function postpone(scope: WriteScope, resolution: Extract<Resolution, { kin
 }
 
 /** True when the serial found its account while this event was being looked at: the wake came before the wait. */
-async function becameKnown({ hot, trx }: WriteScope, event: WaitingEvent, code: ErrorCode): Promise<boolean> {
+async function becameKnown({ hot, on }: WriteScope, event: WaitingEvent, code: ErrorCode): Promise<boolean> {
   if (event.serial === null || event.kind === 'register' || !KNOWN_BY_SERIAL.includes(code)) return false
-  const { rows } = await hot.ofSerial.run(trx, { serial: event.serial })
+  const { rows } = await hot.ofSerial.run(on, { serial: event.serial })
   return rows.some((row) => row.state === 'resolved')
 }
 
-async function assign({ hot, trx }: WriteScope, resolved: Resolved): Promise<void> {
-  await hot.assignEvent.run(trx, {
+/** @returns false where the event no longer waits (another process was faster) or was never taken */
+async function assign({ hot, on }: WriteScope, resolved: Resolved): Promise<boolean> {
+  const { numAffectedRows } = await hot.assignEvent.run(on, {
     id: resolved.event.id,
     account_key: resolved.key,
     attribute_serials: toJson(resolved.attributeSerials),
   })
+  return numAffectedRows === 1n
 }
 
 /** Notes the accounts, and marks them and every other account that one of the serials ever belonged to. */
@@ -183,7 +184,7 @@ async function markResolved(scope: WriteScope, resolved: readonly Resolved[], no
     if (each.event.serial !== null) serials.add(each.event.serial)
   }
   for (const serial of serials) {
-    const { rows } = await scope.hot.ofSerial.run(scope.trx, { serial })
+    const { rows } = await scope.hot.ofSerial.run(scope.on, { serial })
     for (const row of rows) if (row.account_key !== null) keys.add(keyFromRow(row.account_key))
     if (rows.some((row) => row.state === 'waiting')) await wakeWaiting(scope, serial, nowMs)
   }
@@ -199,7 +200,7 @@ async function wakeWaiting(scope: WriteScope, serial: Serial, nowMs: number): Pr
     .execute()
 }
 
-export async function noteAccount({ hot, trx }: WriteScope, account: NotedAccount, nowMs: number): Promise<void> {
+export async function noteAccount({ hot, on }: WriteScope, account: NotedAccount, nowMs: number): Promise<void> {
   const { key, dn, login, realm } = account
-  await hot.noteAccount.run(trx, { key, directory: directoryOf(key), dn, login, realm, now_ms: nowMs })
+  await hot.noteAccount.run(on, { key, directory: directoryOf(key), dn, login, realm, now_ms: nowMs })
 }

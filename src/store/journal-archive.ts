@@ -1,10 +1,10 @@
-import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { AppError, toAppError } from '../core/error.ts'
 import type { Clock } from '../ports/clock.ts'
-import { ChainChecker, GENESIS_HASH, headFault, journalRows, readHead, type ChainFault } from './journal.ts'
+import { ARCHIVE_FORMAT, ChainChecker } from './chain-checker.ts'
+import { headFault, journalRows, readHead, type ChainFault } from './journal.ts'
 import type { Database, JournalRow } from './schema.ts'
 import type { Writer } from './writer.ts'
 
@@ -16,7 +16,23 @@ import type { Writer } from './writer.ts'
 const FILE = /^(\d{12})-(\d{12})\.jsonl$/
 const RECORDS_PER_FILE_MAX = 10_000
 const PROGRESS_RECORDS = 10_000
-const START_KEY = 'journal-start'
+/** With what is beyond the limit goes this part of it, so that the next ones do not go one by one. */
+const RECORDS_SPARE_PART = 10
+const VERIFY_TRIES_MAX = 20
+
+export interface ArchiveRules {
+  /** Older records may go. */
+  readonly beforeMs: number
+  /** How much longer they may wait for others to fill a file with them. */
+  readonly gatherMs: number
+  /** More than so many do not stay, whatever their age. */
+  readonly recordsMax: number
+}
+
+export interface Verified {
+  readonly records: number
+  readonly faults: readonly ChainFault[]
+}
 
 export interface ArchiveFile {
   readonly name: string
@@ -38,25 +54,24 @@ export class JournalArchive {
   }
 
   /**
-   * Moves at most one file's worth of records: those older than `beforeMs`, and those beyond `recordsMax`.
+   * Moves at most one file's worth of records, so that there are few files: those past their age when they fill one or
+   * the oldest has waited for `gatherMs` more; those beyond `recordsMax`, and a tenth of it with them.
    * @returns how many went; call again until 0
    */
-  async archive(beforeMs: number, recordsMax: number): Promise<number> {
+  async archive({ beforeMs, gatherMs, recordsMax }: ArchiveRules): Promise<number> {
     const head = await readHead(this.#db)
-    const first = await this.#db
-      .selectFrom('journal')
-      .select(['seq', 'at_ms'])
-      .orderBy('seq')
-      .limit(1)
-      .executeTakeFirst()
-    if (first === undefined) return 0
+    const first = await this.#row(1, 'min')
+    if (first === null) return 0
+    const unfinished = (await this.files()).find((file) => file.from === first.seq)
     const count = head.seq - first.seq + 1
     // One more than are too many: the archiving is a record itself, and would be one too many at once.
-    const overMax = count > recordsMax ? count - recordsMax + 1 : 0
+    const spare = Math.min(RECORDS_PER_FILE_MAX, Math.floor(recordsMax / RECORDS_SPARE_PART))
+    const overMax = count > recordsMax ? count - recordsMax + 1 + spare : 0
+    const byAgeMs = (await this.#isWorthAFile(first, beforeMs, gatherMs)) ? beforeMs : 0
     const rows: JournalRow[] = []
     for await (const row of journalRows(this.#db, first.seq)) {
       if (rows.length >= RECORDS_PER_FILE_MAX || row.seq >= head.seq) break
-      if (row.at_ms >= beforeMs && rows.length >= overMax) break
+      if (unfinished === undefined ? row.at_ms >= byAgeMs && rows.length >= overMax : row.seq > unfinished.to) break
       rows.push(row)
     }
     const last = rows.at(-1)
@@ -64,26 +79,34 @@ export class JournalArchive {
     const name = await this.#write(rows, first.seq, last.seq)
     await this.#writer.run(async (scope) => {
       await scope.trx.deleteFrom('journal').where('seq', '<=', last.seq).execute()
-      const body = { from: first.seq, to: last.seq, file: name, hash: last.hash }
+      const body = { from: first.seq, to: last.seq, file: name, hash: last.hash, format: ARCHIVE_FORMAT }
       scope.log({ atMs: this.#clock.nowMs(), kind: 'archived', subject: '', body })
     })
     return rows.length
   }
 
-  /** Removes archive files whose newest record is older, oldest first; the chain then starts after them. */
+  async #isWorthAFile(first: JournalRow, beforeMs: number, gatherMs: number): Promise<boolean> {
+    if (first.at_ms < beforeMs - gatherMs) return true
+    const lastOfFile = await this.#row(first.seq + RECORDS_PER_FILE_MAX - 1, 'exact')
+    return lastOfFile !== null && lastOfFile.at_ms < beforeMs
+  }
+
+  async #row(seq: number, which: 'min' | 'exact'): Promise<JournalRow | null> {
+    const from = this.#db.selectFrom('journal').selectAll()
+    const query = which === 'min' ? from.where('seq', '>=', seq).orderBy('seq').limit(1) : from.where('seq', '=', seq)
+    return (await query.executeTakeFirst()) ?? null
+  }
+
+  /** Removes archive files whose newest record is older, oldest first; the chain says itself that it starts after them. */
   async prune(beforeMs: number): Promise<number> {
     let removed = 0
     for (const file of (await this.files()).slice(0, -1)) {
       let last: JournalRow | null = null
       for await (const row of this.#read(file.name)) last = row
       if (last === null || last.at_ms >= beforeMs) break
-      const value = `${last.seq} ${last.hash}`
-      await this.#writer.run(async ({ trx }) => {
-        await trx
-          .insertInto('meta')
-          .values({ key: START_KEY, value })
-          .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
-          .execute()
+      const body = { to: last.seq, hash: last.hash, file: file.name }
+      await this.#writer.run(async (scope) => {
+        scope.log({ atMs: this.#clock.nowMs(), kind: 'pruned', subject: '', body })
       })
       await rm(join(this.#dir, file.name), { force: true })
       removed++
@@ -91,18 +114,25 @@ export class JournalArchive {
     return removed
   }
 
-  /** Walks the whole chain, archives first. */
-  async verify(onProgress?: (records: number) => void): Promise<{ records: number; faults: readonly ChainFault[] }> {
-    const start = await this.#db.selectFrom('meta').select('value').where('key', '=', START_KEY).executeTakeFirst()
-    const [seq, hash] = start?.value.split(' ') ?? ['0', GENESIS_HASH]
-    const checker = new ChainChecker({ seq: Number(seq), hash: hash ?? GENESIS_HASH })
+  /** Walks the whole chain, archives first; again where it seems broken and files came or went meanwhile. */
+  async verify(onProgress?: (records: number) => void): Promise<Verified> {
+    for (let tries = 1; ; tries++) {
+      const files = await this.files()
+      const walked = await this.#walk(files, onProgress)
+      if (walked.faults.length === 0 || tries === VERIFY_TRIES_MAX) return walked
+      const isSame = (await this.files()).map(({ name }) => name).join() === files.map(({ name }) => name).join()
+      if (isSame) return walked
+    }
+  }
+
+  async #walk(files: readonly ArchiveFile[], onProgress?: (records: number) => void): Promise<Verified> {
+    const checker = new ChainChecker()
     const head = await readHead(this.#db)
-    let archivedTo = Number(seq)
-    for (const file of await this.files()) {
-      for await (const row of this.#read(file.name)) if (row.seq > Number(seq)) checker.add(row)
-      archivedTo = Math.max(archivedTo, file.to)
+    for (const file of files) {
+      for await (const row of this.#read(file.name)) checker.add(row)
       onProgress?.(checker.checked)
     }
+    const archivedTo = checker.last?.seq ?? 0
     for await (const row of journalRows(this.#db, 0)) {
       // A crash between writing the file and deleting the rows leaves them in both.
       if (row.seq <= archivedTo) continue
@@ -110,9 +140,9 @@ export class JournalArchive {
       checker.add(row)
       if (checker.checked % PROGRESS_RECORDS === 0) onProgress?.(checker.checked)
     }
-    checker.end(head)
+    const faults = checker.end(head)
     const end = await headFault(this.#db)
-    return { records: checker.checked, faults: end === null ? checker.faults : [...checker.faults, end] }
+    return { records: checker.checked, faults: end === null ? faults : [...faults, end] }
   }
 
   async files(): Promise<ArchiveFile[]> {
@@ -148,7 +178,10 @@ export class JournalArchive {
   }
 
   async *#read(name: string): AsyncGenerator<JournalRow> {
-    const lines = createInterface({ input: createReadStream(join(this.#dir, name)), crlfDelay: Infinity })
+    // Opened before it is read line by line, so that one that is gone meanwhile is an error here.
+    const file = await openThere(join(this.#dir, name))
+    if (file === null) return
+    const lines = createInterface({ input: file.createReadStream(), crlfDelay: Infinity })
     let number = 0
     for await (const line of lines) {
       number++
@@ -161,5 +194,15 @@ export class JournalArchive {
       }
       yield row
     }
+  }
+}
+
+/** @returns null where the file is gone: the daemon may prune while somebody verifies */
+async function openThere(path: string): Promise<FileHandle | null> {
+  try {
+    return await open(path, 'r')
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw toAppError(thrown, 'file-io')
   }
 }

@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto'
-import type { Kysely, Transaction } from 'kysely'
+import type { Kysely } from 'kysely'
 import { AppError } from '../core/error.ts'
 import type { Database, JournalRow, Tables } from './schema.ts'
+import type { Executing } from './prepared.ts'
 import type { Statements } from './statements.ts'
 
 /**
  * The journal: append-only, each record holding the hash of the one before. The hash covers every field, so that a
  * record that was changed, removed or moved breaks the chain at its place; the head, kept apart, shows a cut-off end.
+ * The chain begins with record 1, or after one that a `pruned` record further on names: the beginning is proved by the
+ * chain itself.
  */
 
 export type JournalKind =
@@ -22,6 +25,7 @@ export type JournalKind =
   | 'resumed'
   | 'rebuilt'
   | 'archived'
+  | 'pruned'
 
 export interface JournalEntry {
   readonly atMs: number
@@ -40,7 +44,7 @@ export function recordHash(record: Omit<JournalRow, 'hash'>): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
-interface Head {
+export interface Head {
   readonly seq: number
   readonly hash: string
 }
@@ -57,13 +61,9 @@ function parseHead(text: string | undefined): Head {
 }
 
 /** Appends within a transaction; the head row is what makes concurrent writers take turns. */
-export async function appendJournal(
-  trx: Transaction<Tables>,
-  hot: Statements,
-  entries: readonly JournalEntry[],
-): Promise<void> {
+export async function appendJournal(on: Executing, hot: Statements, entries: readonly JournalEntry[]): Promise<void> {
   if (entries.length === 0) return
-  let head = parseHead((await hot.readMeta.run(trx, { key: HEAD_KEY })).rows[0]?.value)
+  let head = parseHead((await hot.readMeta.run(on, { key: HEAD_KEY })).rows[0]?.value)
   for (const entry of entries) {
     const record = {
       seq: head.seq + 1,
@@ -74,61 +74,16 @@ export async function appendJournal(
       prev_hash: head.hash,
     }
     const hash = recordHash(record)
-    await hot.insertJournal.run(trx, { ...record, hash })
+    await hot.insertJournal.run(on, { ...record, hash })
     head = { seq: record.seq, hash }
   }
-  await hot.writeMeta.run(trx, { key: HEAD_KEY, value: `${head.seq} ${head.hash}` })
+  await hot.writeMeta.run(on, { key: HEAD_KEY, value: `${head.seq} ${head.hash}` })
 }
 
 export interface ChainFault {
   /** The record at which the chain breaks. */
   readonly seq: number
   readonly what: string
-}
-
-/** Walks a chain record by record; holds only the last one. */
-export class ChainChecker {
-  #last: Head | null = null
-  readonly faults: ChainFault[] = []
-  checked = 0
-
-  /** @param start where the chain must begin; null: wherever the first record says */
-  constructor(start: Head | null) {
-    this.#last = start
-  }
-
-  add(row: JournalRow): void {
-    this.checked++
-    const { hash, ...record } = row
-    const last = this.#last
-    if (last !== null && row.seq !== last.seq + 1) {
-      const what =
-        row.seq > last.seq + 1
-          ? `${row.seq === last.seq + 2 ? `record ${last.seq + 1} is` : `records ${last.seq + 1} to ${row.seq - 1} are`} missing`
-          : `record ${row.seq} stands after record ${last.seq}`
-      this.#fault(row.seq > last.seq + 1 ? last.seq + 1 : row.seq, what)
-    } else if (last !== null && row.prev_hash !== last.hash) {
-      this.#fault(row.seq, `record ${row.seq} does not follow record ${last.seq}: one of them was changed or moved`)
-    }
-    if (recordHash(record) !== hash) this.#fault(row.seq, `record ${row.seq} was changed`)
-    this.#last = { seq: row.seq, hash }
-  }
-
-  /** Compares the end of the chain with the head that was kept apart. */
-  end(head: Head): void {
-    const last = this.#last ?? { seq: 0, hash: GENESIS_HASH }
-    if (last.seq < head.seq) this.#fault(last.seq + 1, `records ${last.seq + 1} to ${head.seq} are missing at the end`)
-    else if (last.hash !== head.hash) this.#fault(last.seq, `record ${last.seq} is not the one that the head names`)
-  }
-
-  get last(): Head | null {
-    return this.#last
-  }
-
-  #fault(seq: number, what: string): void {
-    const FAULTS_MAX = 100
-    if (this.faults.length < FAULTS_MAX) this.faults.push({ seq, what })
-  }
 }
 
 /** The records from a sequence number on, page by page. */

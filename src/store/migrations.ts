@@ -1,15 +1,21 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { AppError } from '../core/error.ts'
+import { GENESIS_HASH, readHead, recordHash } from './journal.ts'
 import type { Database, Tables } from './schema.ts'
 
 /** Forward only: a step that was released is never changed; the newest comes last. */
-const STEPS: readonly ((db: Kysely<Tables>) => Promise<void>)[] = [firstSchema, sourceTables]
+const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] = [
+  firstSchema,
+  lockEffect,
+  pruningOnRecord,
+  sourceTables,
+]
 
 const VERSION_KEY = 'schema'
 
 /** Brings the store to this version. Fails with `store-unavailable` where a newer Lockstep has written it. */
-export async function migrate(db: Database): Promise<void> {
+export async function migrate(db: Database, nowMs: number): Promise<void> {
   if ((await versionOf(db)) === STEPS.length) return
   await db.transaction().execute(async (trx) => {
     await sql`create table if not exists meta (key text primary key, value text not null)`.execute(trx)
@@ -23,7 +29,7 @@ export async function migrate(db: Database): Promise<void> {
         },
       )
     }
-    for (const step of STEPS.slice(version)) await step(trx)
+    for (const step of STEPS.slice(version)) await step(trx, nowMs)
     const value = String(STEPS.length)
     await trx
       .insertInto('meta')
@@ -45,6 +51,10 @@ async function versionOf(db: Database): Promise<number> {
 
 async function firstSchema(db: Kysely<Tables>): Promise<void> {
   for (const statement of FIRST_SCHEMA) await sql.raw(statement).execute(db)
+}
+
+async function lockEffect(db: Kysely<Tables>): Promise<void> {
+  await sql.raw('alter table account add column effective text').execute(db)
 }
 
 /** What privacyIDEA's API said, beside what was done about it. */
@@ -102,3 +112,26 @@ const FIRST_SCHEMA = [
     prev_hash text not null, hash text not null)`,
   `create index journal_by_subject on journal (subject)`,
 ]
+
+/**
+ * Where the chain begins stood in a row beside it that anybody could edit; from now on the chain says it itself. What
+ * the row says is taken over once, marked as such, for `journal --verify` to judge. A journal whose end is damaged is
+ * left as it is.
+ */
+async function pruningOnRecord(db: Kysely<Tables>, nowMs: number): Promise<void> {
+  const start = await db.selectFrom('meta').select('value').where('key', '=', 'journal-start').executeTakeFirst()
+  await db.deleteFrom('meta').where('key', '=', 'journal-start').execute()
+  const head = await readHead(db)
+  const last = await db.selectFrom('journal').selectAll().orderBy('seq', 'desc').limit(1).executeTakeFirst()
+  if (last === undefined || last.seq !== head.seq || last.hash !== head.hash) return
+  const [to = '0', hash = GENESIS_HASH] = start?.value.split(' ') ?? []
+  const body = JSON.stringify({ to: Number(to), hash, adopted: true })
+  const record = { seq: head.seq + 1, at_ms: nowMs, kind: 'pruned', subject: '', body, prev_hash: head.hash }
+  const row = { ...record, hash: recordHash(record) }
+  await db.insertInto('journal').values(row).execute()
+  await db
+    .updateTable('meta')
+    .set({ value: `${row.seq} ${row.hash}` })
+    .where('key', '=', 'journal-head')
+    .execute()
+}

@@ -1,5 +1,4 @@
 import type { Compilable, CompiledQuery, QueryResult } from 'kysely'
-import type { Database } from './schema.ts'
 
 /**
  * Statements that are built and compiled once: the query builder costs more than SQLite does, and the statements of
@@ -19,9 +18,13 @@ export type Place = <Value>(name: string) => Value
 
 export type Values = Readonly<Record<string, string | number | null>>
 
+/** What runs a compiled statement: the connection of a transaction, or the database outside one. */
+export interface Executing {
+  executeQuery<Row>(query: CompiledQuery<Row>): Promise<QueryResult<Row>>
+}
+
 export interface Prepared<Row> {
-  /** @param on the transaction, or the database outside one */
-  run(on: Pick<Database, 'executeQuery'>, values: Values): Promise<QueryResult<Row>>
+  run(on: Executing, values: Values): Promise<QueryResult<Row>>
 }
 
 export function prepare<Row>(build: (place: Place) => Compilable<Row>): Prepared<Row> {

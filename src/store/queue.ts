@@ -2,7 +2,7 @@ import { AppError } from '../core/error.ts'
 import type { AccountKey } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Claim, QueuePort } from '../ports/store.ts'
-import { changeFromRow, keyFromRow, ownedFromRow } from './rows.ts'
+import { changeFromRow, effectiveFromRow, keyFromRow, ownedFromRow } from './rows.ts'
 import type { Database } from './schema.ts'
 import type { Statements } from './statements.ts'
 import type { Writer, WriteScope } from './writer.ts'
@@ -17,8 +17,8 @@ export interface QueueOptions {
 
 export function openQueue(db: Database, writer: Writer, clock: Clock, options: QueueOptions): QueuePort {
   return {
-    claim: (limit, nowMs) => writer.run((scope) => claimAccounts(scope, limit, nowMs, options)),
-    renew: (claim, nowMs) => writer.run((scope) => renewLease(scope, claim, nowMs, options)),
+    claim: (limit, nowMs) => writer.runSoon((scope) => claimAccounts(scope, limit, nowMs, options)),
+    renew: (claim, nowMs) => writer.runSoon((scope) => renewLease(scope, claim, nowMs, options)),
     mark: (keys, nowMs) => writer.run((scope) => markAccounts(scope, keys, nowMs)),
     nextDueMs: () => nextDueMs(db, writer.hot, clock.nowMs()),
   }
@@ -29,21 +29,21 @@ export function openQueue(db: Database, writer: Writer, clock: Clock, options: Q
  * @param isHint privacyIDEA is to be asked about them first
  */
 export async function markAccounts(
-  { hot, trx }: Pick<WriteScope, 'hot' | 'trx'>,
+  { hot, on }: Pick<WriteScope, 'hot' | 'on'>,
   keys: readonly AccountKey[],
   dueMs: number,
   isHint = false,
 ): Promise<void> {
-  for (const key of keys) await hot.markAccount.run(trx, { key, due_ms: dueMs, hinted: isHint ? 1 : 0 })
+  for (const key of keys) await hot.markAccount.run(on, { key, due_ms: dueMs, hinted: isHint ? 1 : 0 })
 }
 
 export async function claimAccounts(
-  { hot, trx }: WriteScope,
+  { hot, on }: WriteScope,
   limit: number,
   nowMs: number,
   options: QueueOptions,
 ): Promise<Claim[]> {
-  const claimed = await hot.claimAccounts.run(trx, {
+  const claimed = await hot.claimAccounts.run(on, {
     owner: options.owner,
     until_ms: nowMs + options.leaseMs,
     now_ms: nowMs,
@@ -52,9 +52,9 @@ export async function claimAccounts(
   const claims: Claim[] = []
   for (const row of claimed.rows) {
     const key = keyFromRow(row.account_key)
-    const account = (await hot.claimedAccount.run(trx, { key })).rows[0]
+    const account = (await hot.claimedAccount.run(on, { key })).rows[0]
     const open = account?.open_change ?? null
-    const change = open === null ? undefined : (await hot.changeById.run(trx, { id: open })).rows[0]
+    const change = open === null ? undefined : (await hot.changeById.run(on, { id: open })).rows[0]
     claims.push({
       key,
       generation: Number(row.generation),
@@ -66,6 +66,7 @@ export async function claimAccounts(
         standing: account?.standing ?? '',
         reason: account?.standing_reason ?? '',
         holdCount: account?.hold_count ?? 0,
+        effective: effectiveFromRow(account?.effective ?? null),
         lockSeenMs: Number(account?.seen_ms ?? 0),
       },
     })

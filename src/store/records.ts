@@ -16,10 +16,11 @@ import type { Writer, WriteScope } from './writer.ts'
 export function openRecords(writer: Writer, clock: Clock, owner: string): RecordPort {
   return {
     plan: (change, breaker) => writer.run((scope) => planChange(scope, change, breaker)),
-    close: (change, result, owned) => writer.run((scope) => closeChange(scope, change, result, owned, clock.nowMs())),
-    own: (key, owned, why) => writer.run((scope) => ownLock(scope, key, owned, why, clock.nowMs())),
+    close: (change, result, owned) =>
+      writer.runSoon((scope) => closeChange(scope, change, result, owned, clock.nowMs())),
+    own: (key, owned, why) => writer.runSoon((scope) => ownLock(scope, key, owned, why, clock.nowMs())),
     settle: (claim, outcome, holds) =>
-      writer.run((scope) => settleAccount(scope, claim, outcome, holds, { nowMs: clock.nowMs(), owner })),
+      writer.runSoon((scope) => settleAccount(scope, claim, outcome, holds, { nowMs: clock.nowMs(), owner })),
     note: (event) => writer.run((scope) => noteEvent(scope, event, clock.nowMs())),
   }
 }
@@ -29,8 +30,8 @@ async function planChange(scope: WriteScope, change: Change, breaker: GuardSetti
     const { locks } = await countRecentLocks(scope.trx, change.plannedAtMs - breaker.perMs)
     if (locks >= breaker.locksMax) return false
   }
-  await scope.hot.insertChange.run(scope.trx, { ...changeToRow(change) })
-  await scope.hot.openChange.run(scope.trx, { key: change.key, change: change.id, dn: change.dn })
+  await scope.hot.insertChange.run(scope.on, { ...changeToRow(change) })
+  await scope.hot.openChange.run(scope.on, { key: change.key, change: change.id, dn: change.dn })
   const { id, kind, dn, serial, holds, reason, actor } = change
   const body = { change: id, kind, dn, ...(serial === null ? { holds } : { serial }), reason, actor }
   scope.log({ atMs: change.plannedAtMs, kind: 'planned', subject: change.key, body })
@@ -44,9 +45,9 @@ async function closeChange(
   owned: OwnedLock | null,
   nowMs: number,
 ): Promise<void> {
-  await scope.hot.closeChange.run(scope.trx, { id: change.id, state: result, now_ms: nowMs })
+  await scope.hot.closeChange.run(scope.on, { id: change.id, state: result, now_ms: nowMs })
   const lock = owned === null ? null : toJson(owned)
-  await scope.hot.ownLock.run(scope.trx, { key: change.key, owned_lock: lock, now_ms: nowMs })
+  await scope.hot.ownLock.run(scope.on, { key: change.key, owned_lock: lock, now_ms: nowMs })
   scope.log({ atMs: nowMs, kind: result, subject: change.key, body: { change: change.id, kind: change.kind } })
 }
 
@@ -72,45 +73,46 @@ async function settleAccount(
   holds: readonly Hold[],
   at: { nowMs: number; owner: string },
 ): Promise<void> {
-  const { hot, trx } = scope
+  const { hot, on } = scope
   await writeStanding(scope, claim, outcome, holds, at.nowMs)
   const mine = { key: claim.key, owner: at.owner }
   const { generation } = claim
   if (outcome.againAtMs === null) {
-    const { numAffectedRows } = await hot.finishAccount.run(trx, { ...mine, generation })
+    const { numAffectedRows } = await hot.finishAccount.run(on, { ...mine, generation })
     if (numAffectedRows === 1n) return
   } else {
     const attempts = outcome.standing === 'failed' ? claim.attempts + 1 : 0
     const hinted = outcome.isUnread === true ? 1 : 0
-    await hot.postponeAccount.run(trx, { ...mine, generation, due_ms: outcome.againAtMs, attempts, hinted })
+    await hot.postponeAccount.run(on, { ...mine, generation, due_ms: outcome.againAtMs, attempts, hinted })
   }
-  await hot.freeAccount.run(trx, mine)
+  await hot.freeAccount.run(on, mine)
 }
 
 async function writeStanding(
-  { hot, trx, log }: WriteScope,
+  { hot, on, log }: WriteScope,
   { key, stood }: Claim,
   outcome: Outcome,
   holds: readonly Hold[],
   nowMs: number,
 ): Promise<void> {
   const { standing, reason } = outcome
-  if (outcome.isLockSeen) await hot.seeLock.run(trx, { key, now_ms: nowMs })
+  if (outcome.isLockSeen) await hot.seeLock.run(on, { key, now_ms: nowMs })
   const isNew = stood.standing !== standing || stood.reason !== reason
   if (isNew) log({ atMs: nowMs, kind: 'standing', subject: key, body: { is: standing, reason } })
-  if (isNew || stood.holdCount !== holds.length) {
-    await hot.standAccount.run(trx, {
+  if (isNew || stood.holdCount !== holds.length || stood.effective !== outcome.effective) {
+    await hot.standAccount.run(on, {
       key,
       standing,
       standing_code: outcome.errorCode,
       standing_reason: reason,
       hold_count: holds.length,
+      effective: outcome.effective,
       now_ms: nowMs,
     })
   }
-  if (stood.holdCount > 0) await hot.dropHolds.run(trx, { key })
+  if (stood.holdCount > 0) await hot.dropHolds.run(on, { key })
   for (const { name, kind, serial, sinceUs, untilUs, reason: why, actor } of holds) {
-    await hot.insertHold.run(trx, { key, name, kind, serial, since_us: sinceUs, until_us: untilUs, reason: why, actor })
+    await hot.insertHold.run(on, { key, name, kind, serial, since_us: sinceUs, until_us: untilUs, reason: why, actor })
   }
 }
 
@@ -122,7 +124,7 @@ async function noteEvent(scope: WriteScope, event: ResolvedEvent, nowMs: number)
 /** An event of our own making, with its journal record. */
 export async function insertResolved(scope: WriteScope, event: ResolvedEvent, nowMs: number): Promise<void> {
   const row = resolvedToRow(event, nowMs)
-  await scope.hot.insertEvent.run(scope.trx, row)
+  await scope.hot.insertEvent.run(scope.on, row)
   const { kind, serial, actor, takenAtUs, source, reason } = event
   scope.log({
     atMs: nowMs,

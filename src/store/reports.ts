@@ -1,5 +1,8 @@
 import { parseAccountId, parseLogin, parseSerial, splitAccountKey, type AccountKey } from '../core/names.ts'
-import { keyFromRow, ownedFromRow } from './rows.ts'
+import type { HoldEnds } from '../core/state.ts'
+import type { Clock } from '../ports/clock.ts'
+import { readLockProofs, type LockProof } from './lock-proofs.ts'
+import { changeFromRow, effectiveFromRow, ownedFromRow } from './rows.ts'
 import type { AccountRow, Database, EventRow, JournalRow } from './schema.ts'
 import { LIVE, WAITING, IN_STEP, NO_HOLDS } from './literals.ts'
 
@@ -38,6 +41,12 @@ export interface AccountReport {
   readonly login: string | null
   readonly realm: string | null
   readonly lockedByUs: boolean
+  /**
+   * Whether a lock keeps its user out. `unknown`: what decides about it may not be read. `probed`: likewise, and `proof`
+   * tells of a trial in its directory that did keep somebody out. Null: neither a lock nor a hold.
+   */
+  readonly effective: 'yes' | 'no' | 'unknown' | 'probed' | null
+  readonly proof: LockProof | null
   readonly standing: string
   readonly standingCode: string | null
   readonly standingReason: string
@@ -75,6 +84,9 @@ export interface ChangeReport {
   readonly plannedMs: number
   readonly state: string
   readonly closedMs: number | null
+  /** The holds of a lock or an unlock, and when those of a person were to end by themselves. */
+  readonly holds: readonly string[]
+  readonly ends: HoldEnds
 }
 
 export interface ReportPort {
@@ -82,6 +94,8 @@ export interface ReportPort {
   accounts(filter: { held?: boolean; unsettled?: boolean; after?: string; limit: number }): Promise<AccountReport[]>
   /** Accounts that a text names: an account key or id, a serial or a login. */
   find(text: string, limit: number): Promise<AccountReport[]>
+  /** Locks of ours of which nobody knows whether they keep their users out, by directory. */
+  unknownEffects(): Promise<{ directory: string; locks: number }[]>
   /** Serials that the account carries by the events. */
   serialsOf(key: AccountKey): Promise<string[]>
   events(filter: { key?: AccountKey; state?: string; sinceMs?: number; limit: number }): Promise<EventReport[]>
@@ -97,11 +111,12 @@ export interface ReportPort {
   waits(dueMs: number): Promise<{ events: number; accounts: number }>
 }
 
-export function openReports(db: Database): ReportPort {
+export function openReports(db: Database, clock: Clock): ReportPort {
   return {
     counts: (nowMs) => readCounts(db, nowMs),
-    accounts: (filter) => listAccounts(db, filter),
-    find: (text, limit) => findAccounts(db, text, limit),
+    accounts: (filter) => listAccounts(db, filter, clock.nowMs()),
+    find: (text, limit) => findAccounts(db, text, limit, clock.nowMs()),
+    unknownEffects: () => countUnknownEffects(db, clock.nowMs()),
     serialsOf: (key) => serialsOf(db, key),
     events: (filter) => listEvents(db, filter),
     changes: (filter) => listChanges(db, filter),
@@ -166,6 +181,7 @@ async function count(query: { executeTakeFirstOrThrow(): Promise<{ n: number }> 
 async function listAccounts(
   db: Database,
   filter: { held?: boolean; unsettled?: boolean; after?: string; limit: number },
+  nowMs: number,
 ): Promise<AccountReport[]> {
   let query = db
     .selectFrom('account')
@@ -176,10 +192,10 @@ async function listAccounts(
   if (filter.held === true)
     query = query.where((w) => w.or([w('hold_count', '>', NO_HOLDS), w('owned_lock', 'is not', null)]))
   if (filter.unsettled === true) query = query.where('standing', '<>', IN_STEP)
-  return withHolds(db, await query.execute())
+  return withHolds(db, await query.execute(), nowMs)
 }
 
-async function findAccounts(db: Database, text: string, limit: number): Promise<AccountReport[]> {
+async function findAccounts(db: Database, text: string, limit: number, nowMs: number): Promise<AccountReport[]> {
   const keys = new Set<string>()
   const key = splitAccountKey(text)
   if (key !== null) keys.add(key.key)
@@ -210,13 +226,21 @@ async function findAccounts(db: Database, text: string, limit: number): Promise<
     )
     .limit(limit)
     .execute()
-  return withHolds(db, rows)
+  return withHolds(db, rows, nowMs)
 }
 
-async function withHolds(db: Database, rows: readonly AccountRow[]): Promise<AccountReport[]> {
+/** A lock that was not looked at since this is on record is as unknown as one that cannot be judged. */
+function effectOf(row: AccountRow, proofs: ReadonlyMap<string, LockProof>): Pick<AccountReport, 'effective' | 'proof'> {
+  const effective = effectiveFromRow(row.effective) ?? (row.owned_lock === null ? null : 'unknown')
+  const proof = effective === 'unknown' ? (proofs.get(row.directory) ?? null) : null
+  return { effective: proof === null ? effective : 'probed', proof }
+}
+
+async function withHolds(db: Database, rows: readonly AccountRow[], nowMs: number): Promise<AccountReport[]> {
   const held = rows.filter((row) => row.hold_count > 0).map((row) => row.key)
   const holds =
     held.length === 0 ? [] : await db.selectFrom('hold').selectAll().where('account_key', 'in', held).execute()
+  const proofs = await readLockProofs(db, nowMs)
   return rows.map((row) => ({
     key: row.key,
     directory: row.directory,
@@ -224,6 +248,7 @@ async function withHolds(db: Database, rows: readonly AccountRow[]): Promise<Acc
     login: row.login,
     realm: row.realm,
     lockedByUs: ownedFromRow(row) !== null,
+    ...effectOf(row, proofs),
     standing: row.standing,
     standingCode: row.standing_code,
     standingReason: row.standing_reason,
@@ -240,6 +265,20 @@ async function withHolds(db: Database, rows: readonly AccountRow[]): Promise<Acc
       })),
     updatedMs: Number(row.updated_ms),
   }))
+}
+
+async function countUnknownEffects(db: Database, nowMs: number): Promise<{ directory: string; locks: number }[]> {
+  const proofs = await readLockProofs(db, nowMs)
+  const rows = await db
+    .selectFrom('account')
+    .select((s) => ['directory', s.fn.countAll<number>().as('n')])
+    .where((w) => w.or([w('hold_count', '>', NO_HOLDS), w('owned_lock', 'is not', null)]))
+    .where('owned_lock', 'is not', null)
+    .where((w) => w.or([w('effective', '=', 'unknown'), w('effective', 'is', null)]))
+    .groupBy('directory')
+    .execute()
+  const unproven = rows.filter((row) => !proofs.has(row.directory))
+  return unproven.map(({ directory, n }) => ({ directory, locks: Number(n) }))
 }
 
 async function serialsOf(db: Database, key: AccountKey): Promise<string[]> {
@@ -310,18 +349,12 @@ async function listChanges(
   if (filter.sinceMs !== undefined) query = query.where('planned_ms', '>=', filter.sinceMs)
   if (filter.untilMs !== undefined) query = query.where('planned_ms', '<=', filter.untilMs)
   if (filter.state !== undefined) query = query.where('state', '=', filter.state as 'applied')
-  return (await query.execute()).map((row) => ({
-    id: row.id,
-    account: keyFromRow(row.account_key),
-    kind: row.kind,
-    serial: row.serial,
-    dn: row.dn,
-    reason: row.reason,
-    actor: row.actor,
-    plannedMs: Number(row.planned_ms),
-    state: row.state,
-    closedMs: row.closed_ms === null ? null : Number(row.closed_ms),
-  }))
+  return (await query.execute()).map((row) => {
+    const { id, key: account, kind, serial, dn, holds, ends = {}, reason, actor, plannedAtMs } = changeFromRow(row)
+    const closedMs = row.closed_ms === null ? null : Number(row.closed_ms)
+    const { state } = row
+    return { id, account, kind, serial, dn, reason, actor, plannedMs: plannedAtMs, state, closedMs, holds, ends }
+  })
 }
 
 async function listJournal(

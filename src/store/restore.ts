@@ -1,13 +1,14 @@
 import type { ResolvedEvent } from '../core/event.ts'
-import type { AccountKey, Dn, Login } from '../core/names.ts'
+import type { AccountKey, Dn, HoldName, Login } from '../core/names.ts'
 import type { OwnedLock } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import { noteAccount } from './inbox.ts'
 import { markAccounts } from './queue.ts'
 import { resolvedToRow, toJson } from './rows.ts'
-import type { Writer } from './writer.ts'
+import type { Database } from './schema.ts'
+import type { Writer, WriteScope } from './writer.ts'
 
-/** Brings back an account of a lost store. What the store knows already is kept. */
+/** Brings back an account of a lost store. What the store knows already is kept: a lock of ours with all its holds. */
 export interface RestoredAccount {
   readonly key: AccountKey
   readonly dn: Dn
@@ -18,33 +19,47 @@ export interface RestoredAccount {
 
 export interface RestorePort {
   restore(account: RestoredAccount): Promise<void>
-  /** Closes the rebuild in the journal. */
-  note(body: Readonly<Record<string, number>>): Promise<void>
+  /**
+   * Closes the rebuild in the journal.
+   * @param leftAlone files of `unlock/` that nothing was restored from: nobody removes them
+   */
+  note(body: Readonly<Record<string, number>>, leftAlone: readonly HoldName[]): Promise<void>
+  /** The files that the last rebuild left alone. */
+  leftAlone(): Promise<ReadonlySet<string>>
 }
 
-export function openRestore(writer: Writer, clock: Clock): RestorePort {
+const LEFT_ALONE_KEY = 'left-alone'
+
+export function openRestore(db: Database, writer: Writer, clock: Clock): RestorePort {
   return {
-    restore: (account) =>
+    restore: (account) => writer.run((scope) => restoreAccount(scope, account, clock.nowMs())),
+    note: (body, leftAlone) =>
       writer.run(async (scope) => {
-        const nowMs = clock.nowMs()
-        await noteAccount(scope, { ...account, realm: null }, nowMs)
-        if (account.owned !== null) {
-          await scope.trx
-            .updateTable('account')
-            .set({ owned_lock: toJson(account.owned) })
-            .where('key', '=', account.key)
-            .where('owned_lock', 'is', null)
-            .execute()
-        }
-        for (const event of account.events) {
-          await scope.trx
-            .insertInto('event')
-            .values(resolvedToRow(event, nowMs))
-            .onConflict((conflict) => conflict.column('id').doNothing())
-            .execute()
-        }
-        await markAccounts(scope, [account.key], nowMs)
+        await scope.hot.writeMeta.run(scope.trx, { key: LEFT_ALONE_KEY, value: JSON.stringify(leftAlone) })
+        scope.log({ atMs: clock.nowMs(), kind: 'rebuilt', subject: '', body })
       }),
-    note: (body) => writer.run(async (scope) => scope.log({ atMs: clock.nowMs(), kind: 'rebuilt', subject: '', body })),
+    async leftAlone() {
+      const row = await db.selectFrom('meta').select('value').where('key', '=', LEFT_ALONE_KEY).executeTakeFirst()
+      return new Set(row === undefined ? [] : (JSON.parse(row.value) as string[]))
+    },
   }
+}
+
+async function restoreAccount(scope: WriteScope, account: RestoredAccount, nowMs: number): Promise<void> {
+  const { key, owned } = account
+  await noteAccount(scope, { ...account, realm: null }, nowMs)
+  const known = await scope.trx.selectFrom('account').select('owned_lock').where('key', '=', key).executeTakeFirst()
+  const isNew = (known?.owned_lock ?? null) === null
+  if (isNew && owned !== null) {
+    await scope.trx
+      .updateTable('account')
+      .set({ owned_lock: toJson(owned) })
+      .where('key', '=', key)
+      .execute()
+  }
+  for (const event of account.events) {
+    if (!isNew && event.kind !== 'register') continue
+    await scope.hot.insertEvent.run(scope.trx, resolvedToRow(event, nowMs))
+  }
+  await markAccounts(scope, [key], nowMs)
 }

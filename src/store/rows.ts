@@ -13,7 +13,8 @@ import {
   type AccountKey,
   type Serial,
 } from '../core/names.ts'
-import type { OwnedLock, OwnedSlot } from '../core/state.ts'
+import type { Outcome } from '../core/outcome.ts'
+import type { HoldEnds, OwnedLock, OwnedSlot } from '../core/state.ts'
 import type { OwnerQuery } from '../ports/privacyidea.ts'
 import type { AccountRow, ChangeRow, EventRow, NewEventRow } from './schema.ts'
 
@@ -38,6 +39,11 @@ function fromJson<Shape>(text: string, where: string): Shape {
   } catch (thrown) {
     throw new AppError('store-corrupt', `unreadable JSON in ${where}`, { cause: thrown })
   }
+}
+
+/** Null also for what another version wrote. */
+export function effectiveFromRow(text: string | null): Outcome['effective'] {
+  return text === 'yes' || text === 'no' || text === 'unknown' ? text : null
 }
 
 export function keyFromRow(text: string): AccountKey {
@@ -83,6 +89,7 @@ export function resolvedFromRow(row: EventRow): ResolvedEvent {
     accountKey: keyFromRow(row.account_key ?? ''),
     attributeSerials: serials.map((text) => must(parseSerial(text), `event ${row.id}`)),
     pinnedHold: row.pinned_hold === null ? null : must(parseHoldName(row.pinned_hold), `event ${row.id}`),
+    receivedUs: Number(row.received_ms) * 1000,
   }
 }
 
@@ -129,20 +136,21 @@ export function ownedFromRow(row: Pick<AccountRow, 'owned_lock' | 'key'>): Owned
 
 interface ChangeBody {
   readonly holds: Change['holds']
+  readonly ends?: HoldEnds
   readonly forward: readonly EntryModification[]
   readonly inverse: readonly EntryModification[]
   readonly slots: readonly OwnedSlot[]
 }
 
 export function changeToRow(change: Change): ChangeRow {
-  const { holds, forward, inverse, slots } = change
+  const { holds, ends, forward, inverse, slots } = change
   return {
     id: change.id,
     account_key: change.key,
     kind: change.kind,
     serial: change.serial,
     dn: change.dn,
-    body: toJson({ holds, forward, inverse, slots } satisfies ChangeBody),
+    body: toJson({ holds, ...(ends === undefined ? {} : { ends }), forward, inverse, slots } satisfies ChangeBody),
     reason: change.reason,
     actor: change.actor,
     planned_ms: change.plannedAtMs,

@@ -63,6 +63,8 @@ export interface AccountTable {
   standing_code: string | null
   standing_reason: string
   hold_count: number
+  /** Whether a lock keeps the user out: `yes`, `no`, `unknown`; null: neither a lock nor a hold, or not looked at yet. */
+  effective: string | null
   /** When our lock was last seen to stand in the directory; 0: never. */
   seen_ms: number
   updated_ms: number
@@ -115,7 +117,7 @@ export interface ChangeTable {
   kind: string
   serial: string | null
   dn: string
-  /** JSON: holds, forward, inverse, slots. */
+  /** JSON: holds, their ends, forward, inverse, slots. */
   body: string
   reason: string
   actor: string

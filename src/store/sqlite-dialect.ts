@@ -1,3 +1,6 @@
+import { accessSync, closeSync, constants, fdatasync, fsyncSync, openSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { promisify } from 'node:util'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import {
   CompiledQuery,
@@ -31,8 +34,12 @@ const SQLITE_CANTOPEN = 14
 const SQLITE_IOERR = 10
 
 /**
- * Opens the file, creates it where it is missing, and sets WAL with a full sync at each commit. Several that open a new
- * file at once wait for each other; SQLite's own waiting does not cover the change to WAL.
+ * Opens the file, creates it where it is missing, and sets WAL. Several that open a new file at once wait for each other;
+ * SQLite's own waiting does not cover the change to WAL.
+ *
+ * `synchronous = full` would sync the log within each commit, and block this thread for it. Here a commit leaves it
+ * (`normal`: what is synced is what the file's integrity needs), and `WalSync` does the same sync beside other work,
+ * before anybody is told that something is on disk.
  */
 export function openSqliteFile(file: string): DatabaseSync {
   for (let tries = 1; ; tries++) {
@@ -49,7 +56,7 @@ export function openSqliteFile(file: string): DatabaseSync {
 function openOnce(file: string): DatabaseSync {
   const database = new DatabaseSync(file, { timeout: OPEN_WAIT_MS })
   try {
-    database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on')
+    database.exec('pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on')
     database.exec('pragma wal_autocheckpoint = 8000; pragma cache_size = -8000; pragma temp_store = memory')
     return database
   } catch (thrown) {
@@ -57,6 +64,50 @@ function openOnce(file: string): DatabaseSync {
     throw thrown
   }
 }
+
+/**
+ * Puts all that is committed on disk. The log is one file, written from front to back, so that one sync covers every
+ * commit before it, of whatever process. It stays the same file while any connection is open. Dispose it.
+ */
+export class WalSync implements Disposable {
+  readonly #file: string
+  #fd: number | null = null
+
+  /** @param file the store's; `:memory:` has no log */
+  constructor(file: string) {
+    this.#file = file
+  }
+
+  /** Fails with `store-unavailable`: what was written since the last sync may be lost. */
+  async sync(): Promise<void> {
+    if (this.#file === ':memory:') return
+    try {
+      this.#fd ??= this.#open()
+      await fdatasyncOf(this.#fd)
+    } catch (thrown) {
+      throw new AppError('store-unavailable', `the store ${this.#file} cannot be put on disk: ${String(thrown)}`, {
+        cause: thrown,
+        hint: 'Check the disk, then start Lockstep again: it finds what was not finished.',
+      })
+    }
+  }
+
+  /** The log's name in its folder is on disk from here on. */
+  #open(): number {
+    const fd = openSync(`${this.#file}-wal`, 'r')
+    const folder = openSync(dirname(this.#file), 'r')
+    fsyncSync(folder)
+    closeSync(folder)
+    return fd
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd !== null) closeSync(this.#fd)
+    this.#fd = null
+  }
+}
+
+const fdatasyncOf = promisify(fdatasync)
 
 export class NodeSqliteDialect implements Dialect {
   readonly #database: DatabaseSync
@@ -210,10 +261,7 @@ export function storeError(thrown: unknown, file: string): AppError {
       })
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
-      return new AppError('file-not-permitted', `cannot open the store ${file} for writing: ${text}`, {
-        cause: thrown,
-        hint: 'Check that its folder exists and belongs to the user that runs Lockstep (key store).',
-      })
+      return notWritable(file, text, thrown)
     case SQLITE_IOERR:
       return new AppError('store-unavailable', `cannot read or write the store ${file}: ${text}`, {
         cause: thrown,
@@ -222,4 +270,25 @@ export function storeError(thrown: unknown, file: string): AppError {
     default:
       return new AppError('store-unavailable', `the store ${file} refused a statement: ${text}`, { cause: thrown })
   }
+}
+
+/** SQLite says no more than that it could not: the folder tells why. */
+function notWritable(file: string, text: string, cause: unknown): AppError {
+  const folder = dirname(file)
+  const failed = (why: string, hint: string): AppError => {
+    return new AppError('file-not-permitted', `cannot open the store ${file} for writing: ${why}`, { cause, hint })
+  }
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK)
+    if (statSync(file, { throwIfNoEntry: false })?.isFile() === true) accessSync(file, constants.W_OK)
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException
+    if (code === 'EROFS')
+      return failed('its file system is read-only', 'Mount it for writing, or name another place (key store).')
+    if (code === 'ENOENT')
+      return failed(`its folder ${folder} does not exist`, 'Make it, or name another place (key store).')
+    const hint = 'Run this as the user that Lockstep runs as, or as root; the folder belongs to that user.'
+    return failed('this user may not write there', hint)
+  }
+  return failed(text, 'Check that it is a file, and that it belongs to the user that runs Lockstep (key store).')
 }

@@ -142,6 +142,7 @@ function accountStatements(db: Database) {
           standing_code: null,
           standing_reason: '',
           hold_count: 0,
+          effective: null,
           seen_ms: 0,
           updated_ms: place('now_ms'),
         })
@@ -157,7 +158,7 @@ function accountStatements(db: Database) {
     claimedAccount: prepare((place) =>
       db
         .selectFrom('account')
-        .select(['owned_lock', 'open_change', 'standing', 'standing_reason', 'hold_count', 'seen_ms'])
+        .select(['owned_lock', 'open_change', 'standing', 'standing_reason', 'hold_count', 'effective', 'seen_ms'])
         .where('key', '=', place<string>('key')),
     ),
     openChange: prepare((place) =>
@@ -191,6 +192,7 @@ function accountStatements(db: Database) {
           standing_code: place('standing_code'),
           standing_reason: place('standing_reason'),
           hold_count: place('hold_count'),
+          effective: place('effective'),
           updated_ms: place('now_ms'),
         })
         .where('key', '=', place<string>('key')),

@@ -3,9 +3,11 @@ import { Kysely } from 'kysely'
 import type { Clock } from '../ports/clock.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort, TruthPort } from '../ports/store.ts'
 import { openDesired } from './desired.ts'
+import { openDrains, type DrainPort } from './drains.ts'
 import { openInbox } from './inbox.ts'
 import { JournalArchive } from './journal-archive.ts'
 import { checkHead } from './journal.ts'
+import { openLockProofs, type LockProofPort } from './lock-proofs.ts'
 import { migrate } from './migrations.ts'
 import { ownerOfThisProcess, ProcessLock } from './process-lock.ts'
 import { openQueue } from './queue.ts'
@@ -14,7 +16,7 @@ import { openRecords } from './records.ts'
 import { openRestore, type RestorePort } from './restore.ts'
 import type { Database, Tables } from './schema.ts'
 import { openGuards, openSwitches, type SwitchPort } from './switches.ts'
-import { NodeSqliteDialect, openSqliteFile } from './sqlite-dialect.ts'
+import { NodeSqliteDialect, openSqliteFile, WalSync } from './sqlite-dialect.ts'
 import { prepareStatements } from './statements.ts'
 import { openUpkeep, type UpkeepPort } from './upkeep.ts'
 import { openTruth } from './truth.ts'
@@ -45,6 +47,8 @@ export interface Store extends AsyncDisposable {
   readonly reports: ReportPort
   readonly upkeep: UpkeepPort
   readonly processLock: ProcessLock
+  readonly drains: DrainPort
+  readonly lockProofs: LockProofPort
   readonly archive: JournalArchive
   readonly restore: RestorePort
   readonly truth: TruthPort
@@ -55,13 +59,14 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const { clock, file } = options
   const db: Database = new Kysely<Tables>({ dialect: new NodeSqliteDialect(openSqliteFile(file), file) })
   try {
-    await migrate(db)
+    await migrate(db, clock.nowMs())
     if (options.willWrite) await checkHead(db)
   } catch (thrown) {
     await db.destroy()
     throw thrown
   }
-  const writer = new Writer(db, prepareStatements(db))
+  const log = new WalSync(file)
+  const writer = new Writer(db, prepareStatements(db), () => log.sync())
   const owner = ownerOfThisProcess()
   const leases = { owner, leaseMs: LEASE_MS }
   return {
@@ -72,14 +77,17 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     desired: openDesired(db, writer, { lockTtlMs: options.lockTtlMs }),
     guards: openGuards(db, options.breakerPerMs),
     switches: openSwitches(db, writer, clock),
-    reports: openReports(db),
+    reports: openReports(db, clock),
     upkeep: openUpkeep(db, writer, clock),
     processLock: new ProcessLock(db, writer, clock, owner),
+    drains: openDrains(db, writer, clock),
+    lockProofs: openLockProofs(db, writer, clock),
     archive: new JournalArchive(db, writer, clock, join(dirname(file), 'journal-archive')),
-    restore: openRestore(writer, clock),
+    restore: openRestore(db, writer, clock),
     truth: openTruth(db, writer, clock),
     async [Symbol.asyncDispose]() {
       await writer.close()
+      log[Symbol.dispose]()
       await db.destroy()
     },
   }

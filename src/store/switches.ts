@@ -18,42 +18,39 @@ export interface Pause {
 }
 
 export interface SwitchPort {
-  pause(by: string, reason: string): Promise<void>
-  /** Marks what waited for it. */
-  resume(by: string): Promise<void>
+  /** @returns the pause that was in force already, which stays as it is; null: this one is */
+  pause(by: string, reason: string): Promise<Pause | null>
+  /** Marks what waited for it. @returns how many accounts; null: nothing was paused */
+  resume(by: string): Promise<number | null>
   paused(): Promise<Pause | null>
 }
 
 export function openSwitches(db: Database, writer: Writer, clock: Clock): SwitchPort {
   return {
-    async pause(by, reason) {
-      const value = JSON.stringify({ sinceMs: clock.nowMs(), by, reason } satisfies Pause)
-      await writer.run(async (scope) => {
-        await scope.trx
-          .insertInto('meta')
-          .values({ key: PAUSE_KEY, value })
-          .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
-          .execute()
+    pause: (by, reason) =>
+      writer.run(async (scope) => {
+        const before = await readPause(scope.trx)
+        if (before !== null) return before
+        const value = JSON.stringify({ sinceMs: clock.nowMs(), by, reason } satisfies Pause)
+        await scope.hot.writeMeta.run(scope.trx, { key: PAUSE_KEY, value })
         scope.log({ atMs: clock.nowMs(), kind: 'paused', subject: '', body: { by, reason } })
-      })
-    },
-    async resume(by) {
-      await writer.run(async (scope) => {
+        return null
+      }),
+    resume: (by) =>
+      writer.run(async (scope) => {
+        if ((await readPause(scope.trx)) === null) return null
         await scope.trx.deleteFrom('meta').where('key', '=', PAUSE_KEY).execute()
         scope.log({ atMs: clock.nowMs(), kind: 'resumed', subject: '', body: { by } })
         const rows = await scope.trx.selectFrom('account').select('key').where('standing', '=', 'paused').execute()
-        await markAccounts(
-          scope,
-          rows.map((row) => keyFromRow(row.key)),
-          clock.nowMs(),
-        )
-      })
-    },
+        const keys = rows.map((row) => keyFromRow(row.key))
+        await markAccounts(scope, keys, clock.nowMs())
+        return keys.length
+      }),
     paused: () => readPause(db),
   }
 }
 
-async function readPause(db: Database): Promise<Pause | null> {
+async function readPause(db: Pick<Database, 'selectFrom'>): Promise<Pause | null> {
   const row = await db.selectFrom('meta').select('value').where('key', '=', PAUSE_KEY).executeTakeFirst()
   return row === undefined ? null : (JSON.parse(row.value) as Pause)
 }

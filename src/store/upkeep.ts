@@ -1,4 +1,5 @@
 import type { Change } from '../core/change.ts'
+import type { ResolvedEvent } from '../core/event.ts'
 import type { AccountKey } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import { compact, readStream } from './desired.ts'
@@ -45,6 +46,13 @@ export interface UpkeepPort {
   forgetEvents(beforeMs: number): Promise<number>
   /** Compacts the streams of accounts whose newest events are older. */
   compactStreams(beforeMs: number): Promise<number>
+  /** The events that an account's state is folded from. */
+  streamOf(key: AccountKey): Promise<readonly ResolvedEvent[]>
+  /**
+   * The time of the newest word on an account, in microseconds since 1970; 0: none. That is an event of its own or of a
+   * serial of its stream, or one that still waits and names one of these serials or the login.
+   */
+  newestWordUs(key: AccountKey, login: string | null): Promise<number>
 }
 
 export function openUpkeep(db: Database, writer: Writer, clock: Clock): UpkeepPort {
@@ -74,6 +82,8 @@ export function openUpkeep(db: Database, writer: Writer, clock: Clock): UpkeepPo
     openChanges: () => openChanges(db),
     forgetEvents: (beforeMs) => forgetEvents(writer, beforeMs),
     compactStreams: (beforeMs) => compactStreams(db, writer, beforeMs, clock),
+    streamOf: (key) => readStream(db, writer.hot, key),
+    newestWordUs: (key, login) => newestWordUs(db, writer, key, login),
   }
 }
 
@@ -262,4 +272,21 @@ async function compactStreams(db: Database, writer: Writer, beforeMs: number, cl
     dropped += await compact(writer, key, await readStream(db, writer.hot, key), beforeMs * 1000)
   }
   return dropped
+}
+
+async function newestWordUs(db: Database, writer: Writer, key: AccountKey, login: string | null): Promise<number> {
+  const stream = await readStream(db, writer.hot, key)
+  const serials = [...new Set(stream.flatMap(({ serial }) => (serial === null ? [] : [serial])))]
+  const waiting = await db
+    .selectFrom('event')
+    .select((select) => select.fn.max('taken_at_us').as('newest'))
+    .where('state', '=', WAITING)
+    .where((where) =>
+      where.or([
+        ...(login === null ? [] : [where('login', '=', login)]),
+        ...(serials.length === 0 ? [] : [where('serial', 'in', serials)]),
+      ]),
+    )
+    .executeTakeFirst()
+  return stream.reduce((newest, { takenAtUs }) => Math.max(newest, takenAtUs), Number(waiting?.newest ?? 0))
 }

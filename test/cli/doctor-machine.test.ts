@@ -1,10 +1,11 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { parseConfig } from '../../src/config/load.ts'
 import { machineFindings } from '../../src/daemon/doctor-machine.ts'
 import type { Finding } from '../../src/daemon/finding.ts'
+import { canMount, evaluateReadOnly } from '../servers/read-only-mount.ts'
 
 let dir: string
 beforeEach(() => {
@@ -25,8 +26,7 @@ function folder(name: string, mode: number): void {
   chmodSync(join(dir, name), mode)
 }
 
-function look(facts: { nowMs?: number; nodeVersion?: string } = {}): readonly Finding[] {
-  const text = `directories:
+const CONFIG = `directories:
   corp:
     type: openldap
     urls: [ldap://127.0.0.1]
@@ -37,7 +37,9 @@ store: sqlite:lockstep.db
 ldif: { dir: ldif }
 intake: { spool: spool }
 `
-  const { settings } = parseConfig(text, join(dir, 'lockstep.yaml'))
+
+function look(facts: { nowMs?: number; nodeVersion?: string } = {}): readonly Finding[] {
+  const { settings } = parseConfig(CONFIG, join(dir, 'lockstep.yaml'))
   return machineFindings(settings, { env: {}, nowMs: Date.now(), nodeVersion: process.version, ...facts })
 }
 
@@ -118,5 +120,41 @@ test('what is not there yet and will be made is no trouble', () => {
   expect(look().find((finding) => finding.check === 'ldif')).toMatchObject({
     status: 'ok',
     what: expect.stringMatching(/is not there yet/),
+  })
+})
+
+describe.runIf(canMount())('on a read-only file system', () => {
+  const srcUrl = (file: string): string => JSON.stringify(new URL(`../../src/${file}`, import.meta.url).href)
+  const found = (): string[] =>
+    evaluateReadOnly(
+      dir,
+      `
+      import { parseConfig } from ${srcUrl('config/load.ts')}
+      import { machineFindings } from ${srcUrl('daemon/doctor-machine.ts')}
+      const { settings } = parseConfig(${JSON.stringify(CONFIG)}, ${JSON.stringify(join(dir, 'lockstep.yaml'))})
+      const facts = { env: {}, nowMs: Date.now(), nodeVersion: process.version }
+      print(machineFindings(settings, facts)
+        .filter(({ status, check }) => status !== 'ok' && check !== 'disk-space')
+        .map(({ status, check, what, fix }) => status + ' ' + check + ': ' + what + ' | ' + fix))`,
+    ) as string[]
+
+  test('every folder is told to be on one, with the mount as the fix', () => {
+    const fix = (path: string): string => `mount -o remount,rw "$(findmnt -nT ${path} -o TARGET)"`
+    expect(found()).toEqual([
+      `fail store: ${dir} is on a read-only file system | ${fix(dir)}`,
+      `fail ldif: ${dir}/ldif is on a read-only file system | ${fix(`${dir}/ldif`)}`,
+      `fail spool: ${dir}/spool is on a read-only file system | ${fix(`${dir}/spool`)}`,
+    ])
+  })
+
+  test('a folder that is missing there cannot just be made', () => {
+    rmSync(join(dir, 'spool'), { recursive: true })
+    rmSync(join(dir, 'ldif'), { recursive: true })
+    expect(found().slice(1)).toEqual([
+      expect.stringMatching(/^fail ldif: \S+ldif does not exist, and \S+ is on a read-only file system \| mount -o/),
+      expect.stringMatching(
+        /^fail spool: the folder \S+spool does not exist, and \S+ is on a read-only file system \| mount -o .*; then: lockstep/,
+      ),
+    ])
   })
 })

@@ -221,19 +221,63 @@ test('a server without the password policy module is told with the LDIF that add
   expect(text).toMatch(/olcOverlay: ppolicy/)
 })
 
-test('an overlay that is loaded and not active is found: the lock is written and does not bite', async () => {
-  await using slapd = await startSlapd({ users: 1, ppolicyOverlay: false })
+test.each<[name: string, options: SlapdOptions]>([
+  ['an overlay that is loaded and not active', { ppolicyOverlay: false }],
+  ['an overlay that is active on another database', { ppolicyOverlay: false, otherDatabase: true }],
+])('%s is found where cn=config may be read, with the LDIF that adds it', async (_name, options) => {
+  await using slapd = await startSlapd({ users: 1, ...options })
   await using machine = await setUp(slapd)
   const findings = await machine.look()
-  const bad = failures(findings).map((finding) => finding.check)
-  expect(
-    bad.some((check) => check === 'ppolicy-overlay' || check === 'lock-effective'),
-    bad.join(),
-  ).toBe(true)
+  expect(failures(findings).map((finding) => finding.check)).toEqual(['ppolicy-overlay', 'lock-effective'])
+  expect(told(findings, 'ppolicy-overlay')).toMatch(
+    /not active on the database of dc=example,dc=org\n[^]*olcOverlay: ppolicy/,
+  )
   expect(findings.find((finding) => finding.check === 'probe-left')?.status).toBe('ok')
   expect(await slapd.ldapsearch('-b', slapd.userDn('u1'), '-s', 'base', 'pwdAccountLockedTime')).not.toMatch(
     /pwdAccountLockedTime/,
   )
+})
+
+test.each<[name: string, options: SlapdOptions]>([
+  ['no overlay', { ppolicyOverlay: false }],
+  ['the overlay on another database', { ppolicyOverlay: false, otherDatabase: true }],
+])('where cn=config may not be read, %s is told by our own bind, without any trial', async (_name, options) => {
+  await using slapd = await startSlapd({ users: 1, configReadable: false, ...options })
+  await using machine = await setUp(slapd)
+  const findings = await machine.look({ probePassword: null })
+  const text = told(findings, 'ppolicy-overlay')
+  expect(text).toMatch(/^warn: .*does not seem to be active on the database of dc=example,dc=org/)
+  expect(text).toContain(CONFIG_RIGHT)
+  expect(text).toMatch(/LOCKSTEP_PROBE_PASSWORD=… lockstep doctor --probe LOGIN/)
+  expect(text).toMatch(/olcOverlay: ppolicy/)
+  expect(failures(await machine.look()).map((finding) => finding.check)).toEqual(['lock-effective'])
+})
+
+const CONFIG_RIGHT =
+  'olcAccess: {0}to dn.subtree="cn=config" attrs=entry,objectClass,olcSuffix,olcOverlay,olcPPolicyDefault,olcDbIndex by dn.exact="cn=lockstep,ou=services,dc=example,dc=org" read by * break'
+
+test('a policy that could not be read is a warning with the right to give, until a trial shows that locks bite', async () => {
+  await using slapd = await startSlapd({ users: 1, configReadable: false })
+  await using machine = await setUp(slapd)
+  for (const options of [{ probeLogin: null }, { probePassword: null }]) {
+    const text = told(await machine.look(options), 'policy-unread')
+    expect(text).toMatch(/^warn: which password policy applies could not be read: .* may not read cn=config/)
+    expect(text).toContain(CONFIG_RIGHT)
+    expect(text).toMatch(/LOCKSTEP_PROBE_PASSWORD=… lockstep doctor --probe LOGIN/)
+  }
+  const tried = await machine.look()
+  expect(tried.filter((finding) => finding.status !== 'ok' && finding.check !== 'disk-space')).toEqual([])
+  expect(tried.find((finding) => finding.check === 'policy-unread')?.what).toMatch(/the trial shows that a lock keeps/)
+  expect(tried.find((finding) => finding.check === 'lock-proof')?.what).toMatch(/on record for 90 days/)
+})
+
+test('a default policy that may not be read is told with the right to read it', async () => {
+  const accessRules = 'access to dn.subtree="ou=policies,dc=example,dc=org" by * none'
+  await using slapd = await startSlapd({ users: 1, accessRules })
+  await using machine = await setUp(slapd)
+  const text = told(await machine.look({ probeLogin: null }), 'policy-unread')
+  expect(text).toMatch(/^warn: the default password policy cn=default,ou=policies,dc=example,dc=org is not there, or/)
+  expect(text).toContain(`olcAccess: {0}to dn.exact="${slapd.policyDn}" attrs=entry,objectClass,pwdLockout`)
 })
 
 test('a policy with pwdLockout: FALSE is found, with the LDIF that corrects it', async () => {
@@ -246,10 +290,13 @@ test('a policy with pwdLockout: FALSE is found, with the LDIF that corrects it',
   expect(failures(findings).map((finding) => finding.check)).toContain('lock-effective')
 })
 
-test('an overlay without a default policy is found by the bind that is not refused', async () => {
+test('an overlay without a default policy is found by reading, else by the bind that is not refused', async () => {
   await using slapd = await startSlapd({ users: 1, defaultPolicy: false })
   await using machine = await setUp(slapd)
-  expect(told(await machine.look(), 'lock-effective')).toMatch(
+  expect(told(await machine.look({ probeLogin: null }), 'default-policy')).toMatch(/names no default policy/)
+  await using blind = await startSlapd({ users: 1, defaultPolicy: false, configReadable: false })
+  await using other = await setUp(blind)
+  expect(told(await other.look(), 'lock-effective')).toMatch(
     /fail: .*accepted although the account is locked\n.*olcPPolicyDefault/,
   )
 })

@@ -83,10 +83,13 @@ test('a password file of its own is named, not copied, and must be private', asy
 })
 
 test('with --http it makes a secret for the webhook', async () => {
-  const { code } = await init([...flags(), '--http', '127.0.0.1:8640'], {
+  const { code, stdout } = await init([...flags(), '--http', '127.0.0.1:8640'], {
     LOCKSTEP_BIND_PASSWORD: slapd.servicePassword,
   })
   expect(code).toBe(0)
+  expect(stdout).toMatch(
+    /bind the webhook in privacyIDEA .*docs\/privacyidea-events\.md; its secret is in \S+hook-secret/,
+  )
   expect(mode('hook-secret')).toBe('600')
   expect(text('hook-secret')).toMatch(/^[\w-]{32}\n$/)
   expect(loadConfig({ env: {}, cwd: dir.path }).settings.intake.http).toMatchObject({
@@ -131,10 +134,50 @@ test.each<[name: string, args: () => string[], password: () => string, code: num
     78,
     /certificate|authority/i,
   ],
-  ['a URL of the web', () => ['--url', 'https://x', ...flags().slice(2)], () => 'x', 78, /expected an ldap:/],
-  ['a bad filter', () => [...flags(), '--user-filter', '(uid=x)'], () => 'x', 78, /does not hold \{login\}/],
+  [
+    'a URL of the web',
+    () => ['--url', 'https://x', ...flags().slice(2)],
+    () => 'x',
+    78,
+    /^lockstep: --url: .*expected an ldap:/,
+  ],
+  [
+    'a bad filter',
+    () => [...flags(), '--user-filter', '(uid=x)'],
+    () => 'x',
+    78,
+    /^lockstep: --user-filter: .*does not hold \{login\}/,
+  ],
+  [
+    'several bad answers',
+    () => [...flags(), '--base', 'people', '--http', 'x', '--serial-format', 'pi'],
+    () => 'x',
+    78,
+    /^lockstep: several answers are wrong:\n {2}--base: .*\n {2}--serial-format: .*\n {2}--http: /,
+  ],
+  [
+    'a password file that is not there, before a server that is not there either',
+    () => ['--url', 'ldap://127.0.0.1:1', '--bind-dn', 'cn=x', '--base', 'dc=x', '--bind-password-file', 'none'],
+    () => '',
+    78,
+    /^lockstep: --bind-password-file: the secret file \S+none does not exist\n {2}Write the secret into it/,
+  ],
+  [
+    'a certificate file that is not there',
+    () => ['--url', 'ldaps://127.0.0.1:1', '--bind-dn', 'cn=x', '--base', 'dc=x', '--ca', 'none.pem'],
+    () => 'x',
+    78,
+    /^lockstep: --ca: the file \S+none\.pem does not exist/,
+  ],
+  [
+    'no account and no password, before the server is asked',
+    () => ['--url', 'ldap://127.0.0.1:1'],
+    () => '',
+    64,
+    /^lockstep: --bind-dn is missing, and there is no terminal/,
+  ],
   ['no password', flags, () => '', 64, /the bind password is missing/],
-  ['no server', () => [], () => '', 64, /--url is missing, and there is no terminal/],
+  ['no server', () => [], () => '', 64, /--url and --bind-dn are missing, and there is no terminal/],
   ['a password on the command line', () => [...flags(), '--bind-password', 'hunter2'], () => '', 64, /unknown option/],
 ])('%s is told, and nothing is written', async (_name, args, password, code, expected) => {
   const result = await init(args(), { LOCKSTEP_BIND_PASSWORD: password() })
@@ -142,6 +185,15 @@ test.each<[name: string, args: () => string[], password: () => string, code: num
   expect(result.stderr).toMatch(expected)
   expect(result.stderr).not.toMatch(/hunter2|\n {4}at /)
   expect(readdirSync(dir.path)).toEqual([])
+})
+
+test.each([
+  ['a folder that cannot be made', '/proc/lockstep/lockstep.yaml', 64, /^lockstep: \/proc\/lockstep cannot be written/],
+  ['a file in place of a folder', '/etc/passwd/lockstep.yaml', 64, /a part of the path is no folder/],
+])('%s is told with the place', async (_name, file, code, expected) => {
+  const args = ['--no-probe', '--url', 'ldaps://x', '--bind-dn', 'cn=a,dc=b', '--base', 'dc=b', '--config', file]
+  const ran = await init(args, { LOCKSTEP_BIND_PASSWORD: 'x' })
+  expect(ran).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(expected) })
 })
 
 test('--no-probe asks no server', async () => {
@@ -157,7 +209,8 @@ test('--no-probe asks no server', async () => {
 
 test('at a terminal it asks, proposes what the server says, and does not show the password', async () => {
   const answers: [question: RegExp, answer: string][] = [
-    [/LDAP server \[ldaps:\/\/localhost\]: $/, slapd.ldapsUrl],
+    [/LDAP server \[ldaps:\/\/localhost\]: $/, 'http://localhost'],
+    [/ {2}.*expected an ldap:.*\n.*LDAP server \[ldaps:\/\/localhost\]: $/, slapd.ldapsUrl],
     [/CA certificate .*\[-\]: $/, slapd.caFile],
     [/Base .*\[dc=example,dc=org\]: $/, slapd.peopleDn],
     [/Account that Lockstep binds as \(DN\): $/, slapd.serviceDn],

@@ -3,6 +3,10 @@ import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { parseConfig } from '../../src/config/load.ts'
+import { parseLogin } from '../../src/core/names.ts'
+import { openDirectories } from '../../src/directory/open-directories.ts'
+import { systemClock } from '../../src/ports/clock.ts'
 import { freePort } from '../servers/free-port.ts'
 import { runTool, runToolOk } from '../servers/run-tool.ts'
 import { makeTempDir } from '../servers/temp-dir.ts'
@@ -106,4 +110,25 @@ test('the LDIF of the OpenLDAP page, applied from top to bottom, makes a plain s
     'pwdLockout',
   ])
   expect(stdout).toMatch(/pwdLockout: TRUE/)
+
+  const config = await runTool('ldapsearch', [...service, '-LLL', '-b', 'cn=config', '(olcSuffix=*)', '*'])
+  expect(config.stdout).toMatch(/olcSuffix: dc=example,dc=org/)
+  expect(config.stdout).not.toMatch(/olcRootPW|olcAccess|configpw/)
+  await using temp = await makeTempDir('openldap-page-password')
+  const file = join(temp.path, 'password')
+  writeFileSync(file, 'servicepw', { mode: 0o600 })
+  const text = JSON.stringify({
+    directories: {
+      main: {
+        type: 'openldap',
+        urls: [server.url],
+        bindDn: SERVICE,
+        bindPasswordFile: file,
+        base: `ou=people,${SUFFIX}`,
+      },
+    },
+  })
+  await using directories = openDirectories(parseConfig(text, '/lockstep.yaml').settings, systemClock)
+  const { key } = await directories.findByLogin(parseLogin('alice') ?? expect.fail('a login'), null)
+  expect((await directories.observe(key, [], 0)).lock.effective).toEqual({ is: 'yes' })
 })

@@ -79,6 +79,7 @@ const header: fc.Arbitrary<LdifHeader> = fc.record({
   actor: text,
   account: text,
   change: fc.oneof(text, nasty),
+  until: text,
   reason: fc.oneof(text, nasty, fc.string({ unit: 'binary', maxLength: 2000 })),
 })
 
@@ -215,7 +216,7 @@ describe('reading', () => {
   test('a file that a person wrote is read: no version, spaces, capitals, bare UTF-8', () => {
     const { entries, header: found } = parseChangeLdif(`\n\n${RECORD}Replace:  CN\ncn:   Jörg\n-\n`)
     expect(entries).toEqual([{ dn: DN, modifications: [{ op: 'replace', attribute: 'CN', values: ['Jörg'] }] }])
-    expect(found).toEqual({ at: '', event: '', actor: '', account: '', change: '', reason: '' })
+    expect(found).toEqual({ at: '', event: '', actor: '', account: '', change: '', until: '', reason: '' })
   })
 
   test('an empty file holds nothing', () => {

@@ -31,7 +31,15 @@ const HOLD: Hold = {
   reason: 'full',
   actor: '',
 }
-const NOTHING: DesiredState = { serials: [], gone: [], movedFrom: {}, holds: [], nextExpiryUs: null, heldAtUs: 0 }
+const NOTHING: DesiredState = {
+  serials: [],
+  gone: [],
+  movedFrom: {},
+  holds: [],
+  nextExpiryUs: null,
+  heldAtUs: 0,
+  heldKnownUs: 0,
+}
 const HELD: DesiredState = { ...NOTHING, holds: [HOLD] }
 
 function observed(current: readonly AttributeValue[], changes: Partial<ObservedState> = {}): ObservedState {
@@ -49,7 +57,7 @@ function observed(current: readonly AttributeValue[], changes: Partial<ObservedS
     serialFormat: 'privacyIDEA:{serial}',
     serialValues: [],
     carriedElsewhere: {},
-    lock: { state, otherUntilUs: null, slots: [slot], notEffective: null },
+    lock: { state, otherUntilUs: null, slots: [slot], effective: { is: 'yes' } },
     protectedBy: null,
     ...changes,
   }
@@ -140,9 +148,31 @@ describe('the plan of a lock', () => {
     expect(plan(HELD, moved, ours(), RESPECT)).toMatchObject({ kind: 'relabel', lock: { dn: renamed } })
   })
 
+  test('the end of a person’s hold stands in its file, also of a lock from before it did; that of a token’s does not', () => {
+    const manual: Hold = {
+      ...HOLD,
+      name: parseHoldName('manual.0123456789abcdef') ?? HOLD.name,
+      kind: 'manual',
+      serial: null,
+      untilUs: 77,
+    }
+    const held = { ...HELD, holds: [manual] }
+    const { ends } = changeOf(plan(held, observed([]), NOTHING_OF_OURS, RESPECT))
+    expect(ends).toEqual({ [manual.name]: 77 })
+    const { lock } = ours()
+    if (lock === null) throw new Error('not locked by us')
+    const old = { lock: { ...lock, holds: [manual.name] } }
+    const planned = plan(held, observed([LOCKED]), old, RESPECT)
+    expect(planned).toMatchObject({ kind: 'relabel', lock: { ends: { [manual.name]: 77 } } })
+    if (planned.kind !== 'relabel') throw new Error('no relabelling')
+    expect(plan(held, observed([LOCKED]), { lock: planned.lock }, RESPECT)).toEqual({ kind: 'in-step' })
+    const token = { ...HELD, holds: [{ ...HOLD, untilUs: 77 }] }
+    expect(plan(token, observed([LOCKED]), ours(), RESPECT)).toEqual({ kind: 'in-step' })
+  })
+
   test('a lock that would not keep anybody out is said so', () => {
     const seen = observed([LOCKED])
-    const weak = { ...seen, lock: { ...seen.lock, notEffective: 'pwdLockout is FALSE' } }
+    const weak = { ...seen, lock: { ...seen.lock, effective: { is: 'no' as const, reason: 'pwdLockout is FALSE' } } }
     expect(plan(HELD, weak, ours(), RESPECT)).toEqual({ kind: 'not-effective', reason: 'pwdLockout is FALSE' })
   })
 })
@@ -156,7 +186,7 @@ describe('a lock of several places', () => {
     const state = slots.every((slot) => slot.locked.every((value) => hasValue(slot.current, value)))
       ? 'as-ours'
       : 'open'
-    return { ...observed([], { dn }), lock: { state, otherUntilUs: null, slots, notEffective: null } }
+    return { ...observed([], { dn }), lock: { state, otherUntilUs: null, slots, effective: { is: 'yes' } } }
   }
   const owned = (...values: string[]): OurRecord => ({
     lock: {
@@ -202,12 +232,13 @@ describe('a lock of several places', () => {
       { dn: GROUP, modifications: [{ op: 'delete', attribute: 'member', values: ['old', 'new'] }] },
     ])
     // Refused, since somebody took the old one out: the rest is given back all the same.
-    const without = plan(NOTHING, locked, both, { ...RESPECT, skipUnseen: true })
-    expect(without).toMatchObject({ kind: 'relabel', lock: owned('new').lock, reason: expect.stringContaining(GROUP) })
-    expect(plan(NOTHING, now, owned('old'), { ...RESPECT, skipUnseen: true })).toMatchObject({
-      kind: 'relabel',
-      lock: null,
-    })
+    const without = changeOf(plan(NOTHING, locked, both, { ...RESPECT, skipUnseen: true }))
+    expect(without.forward).toEqual([
+      { dn: GROUP, modifications: [{ op: 'delete', attribute: 'member', values: ['new'] }] },
+    ])
+    expect(without.reason).toContain(`member at ${GROUP}`)
+    const nothing = plan(NOTHING, now, owned('old'), { ...RESPECT, skipUnseen: true })
+    expect(nothing).toMatchObject({ kind: 'forget', reason: expect.stringContaining(GROUP) })
   })
 
   test('a renamed account whose name is the value is not unlocked by the renaming', () => {

@@ -74,7 +74,7 @@ export async function errorOf(promise: Promise<unknown>): Promise<AppError> {
 }
 
 export function desired(change: Partial<DesiredState> = {}): DesiredState {
-  return { serials: [], gone: [], movedFrom: {}, holds: [], nextExpiryUs: null, heldAtUs: 0, ...change }
+  return { serials: [], gone: [], movedFrom: {}, holds: [], nextExpiryUs: null, heldAtUs: 0, heldKnownUs: 0, ...change }
 }
 
 export function heldBy(serial: Serial): DesiredState {

@@ -30,7 +30,7 @@ describe('OpenLDAP', () => {
     await world.port.apply(change)
     expect(await canBind()).toBe(false)
     const ours = { lock: { slots: change.slots, dn: change.dn, holds: change.holds } }
-    const empty = { serials: [], gone: [], movedFrom: {}, holds: [], nextExpiryUs: null, heldAtUs: 0 }
+    const empty = { serials: [], gone: [], movedFrom: {}, holds: [], nextExpiryUs: null, heldAtUs: 0, heldKnownUs: 0 }
     await world.port.apply(changeFor(empty, await world.port.observe(found.key, [], 1000), ours))
     expect(await canBind()).toBe(true)
     expect(await slapd.ldapsearch('-b', slapd.userDn(login), '-s', 'base', '*', 'pwdAccountLockedTime')).toBe(before)

@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest'
 import { asDn, parseRealm } from '../../src/core/names.ts'
 import type { DirectorySettings } from '../../src/core/settings.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'
+import type { ObservedState } from '../../src/core/state.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import { systemClock } from '../../src/ports/clock.ts'
 import type { DirectoryPort } from '../../src/ports/directory.ts'
 import { runTool } from '../servers/run-tool.ts'
-import { startSlapd, type Slapd } from '../servers/slapd.ts'
+import { startSlapd, type Slapd, type SlapdOptions } from '../servers/slapd.ts'
 import { changeFor, codeOf, codesOf, desired, errorOf, heldBy, loginOf, serialOf } from './contract.ts'
 import { directorySettings, nameOfDirectory } from './directory-settings.ts'
 import { slapdWorld, valuesAt } from './slapd-world.ts'
@@ -80,8 +81,9 @@ describe('a lock that would not keep its user out', () => {
     const after = await port.apply(changeFor(heldBy(T1), observed))
     expect(await slapd.ldapwhoami(slapd.userDn('u1'), slapd.userPassword)).toBe(true)
     expect(after.lock.state).toBe('as-ours')
-    expect(after.lock.notEffective).toContain('pwdLockout: FALSE')
-    expect(after.lock.notEffective).toContain(slapd.policyDn)
+    expect(after.lock.effective.is).toBe('no')
+    expect(reasonOf(after)).toContain('pwdLockout: FALSE')
+    expect(reasonOf(after)).toContain(slapd.policyDn)
   })
 
   it('is told by the policy of the account, where that names its own', async () => {
@@ -94,43 +96,96 @@ describe('a lock that would not keep its user out', () => {
     await slapd.ldapmodify(
       `dn: ${slapd.userDn('u1')}\nchangetype: modify\nadd: pwdPolicySubentry\npwdPolicySubentry: ${lax}\n`,
     )
-    expect((await look(port, 'u1')).lock.notEffective).toContain(lax)
-    expect((await look(port, 'u2')).lock.notEffective).toBeNull()
+    expect(reasonOf(await look(port, 'u1'))).toContain(lax)
+    expect((await look(port, 'u2')).lock.effective).toEqual({ is: 'yes' })
   })
 
   it('is told where the server has no password policy module, and the write says why it fails', async () => {
     await using slapd = await startSlapd({ ppolicy: false })
     await using port = open(slapd)
     const observed = await look(port)
-    expect(observed.lock.notEffective).toContain('no password policy module')
+    expect(reasonOf(observed)).toContain('no password policy module')
     const error = await errorOf(port.apply(changeFor(heldBy(T1), observed)))
     expect(error.code).toBe('directory-refused')
     expect(error.hint).toContain('ppolicy')
   })
 
-  it('is told where cn=config may be read and has no overlay, or an overlay without a policy', async () => {
-    const globalConfig = (dn: string) => `database config\naccess to * by dn.exact="${dn}" read`
-    for (const option of [{ ppolicyOverlay: false }, { defaultPolicy: false }]) {
-      await using slapd = await startSlapd({
-        ...option,
-        globalConfig: globalConfig('cn=lockstep,ou=services,dc=example,dc=org'),
-      })
-      await using port = open(slapd)
-      const observed = await look(port)
-      const expected = 'ppolicyOverlay' in option ? 'overlay is not active' : 'no password policy applies'
-      expect(observed.lock.notEffective).toContain(expected)
-      await port.apply(changeFor(heldBy(T1), observed))
-      expect(await slapd.ldapwhoami(slapd.userDn('u1'), slapd.userPassword)).toBe(true)
-    }
+  it.each<[name: string, options: SlapdOptions, reason: string]>([
+    ['no overlay', { ppolicyOverlay: false }, 'overlay is not active'],
+    ['the overlay on another database', { ppolicyOverlay: false, otherDatabase: true }, 'overlay is not active'],
+    ['an overlay without a policy', { defaultPolicy: false }, 'no password policy applies'],
+  ])('is told where cn=config may be read and has %s', async (_name, options, reason) => {
+    await using slapd = await startSlapd(options)
+    await using port = open(slapd)
+    const observed = await look(port)
+    expect(observed.lock.effective.is).toBe('no')
+    expect(reasonOf(observed)).toContain(reason)
+    await port.apply(changeFor(heldBy(T1), observed))
+    expect(await slapd.ldapwhoami(slapd.userDn('u1'), slapd.userPassword)).toBe(true)
   })
 
   it('is not claimed where the policies cannot be known', async () => {
     const accessRules = 'access to dn.subtree="ou=policies,dc=example,dc=org" by * none'
     await using slapd = await startSlapd({ accessRules, pwdLockout: false })
     await using port = open(slapd)
-    expect((await look(port)).lock.notEffective).toBeNull()
+    const observed = await look(port)
+    expect(observed.lock.effective.is).toBe('unknown')
+    expect(reasonOf(observed)).toContain(`the password policy ${slapd.policyDn} could not be read`)
   })
 })
+
+describe('whether a lock keeps its user out', () => {
+  it('is known where cn=config may be read', async () => {
+    await using slapd = await startSlapd()
+    await using port = open(slapd)
+    const after = await port.apply(changeFor(heldBy(T1), await look(port)))
+    expect(after.lock.effective).toEqual({ is: 'yes' })
+    expect(await slapd.ldapwhoami(slapd.userDn('u1'), slapd.userPassword)).toBe(false)
+  })
+
+  it.each<[name: string, options: SlapdOptions, reason: string, canBind: boolean]>([
+    ['all is well', {}, 'which password policy applies could not be read', false],
+    ['there is no default policy', { defaultPolicy: false }, 'which password policy applies could not be read', true],
+    ['there is no overlay', { ppolicyOverlay: false }, 'overlay does not seem to be active', true],
+    [
+      'the overlay is on another database',
+      { ppolicyOverlay: false, otherDatabase: true },
+      'overlay does not seem to be active',
+      true,
+    ],
+  ])('is not known where cn=config may not be read and %s', async (_name, options, reason, canBind) => {
+    await using slapd = await startSlapd({ ...options, configReadable: false })
+    await using port = open(slapd)
+    const after = await port.apply(changeFor(heldBy(T1), await look(port)))
+    expect(after.lock.effective.is).toBe('unknown')
+    expect(reasonOf(after)).toContain(reason)
+    expect(await slapd.ldapwhoami(slapd.userDn('u1'), slapd.userPassword)).toBe(canBind)
+  })
+
+  it('is known without cn=config for an account that names its policy, since our own bind tells of the overlay', async () => {
+    await using slapd = await startSlapd({ configReadable: false })
+    await using port = open(slapd)
+    await slapd.ldapmodify(
+      `dn: ${slapd.userDn('u1')}\nchangetype: modify\nadd: pwdPolicySubentry\npwdPolicySubentry: ${slapd.policyDn}\n`,
+    )
+    expect((await look(port, 'u1')).lock.effective).toEqual({ is: 'yes' })
+    expect((await look(port, 'u2')).lock.effective.is).toBe('unknown')
+  })
+
+  it('is not denied where the overlay answers and its entry alone may not be read', async () => {
+    const globalConfig = `database config
+access to dn.base="cn=config" by users read
+access to dn.subtree="cn=config" filter="(olcSuffix=*)" by users read
+access to * by * none`
+    await using slapd = await startSlapd({ globalConfig })
+    await using port = open(slapd)
+    expect((await look(port)).lock.effective.is).toBe('unknown')
+  })
+})
+
+function reasonOf({ lock }: ObservedState): string {
+  return lock.effective.is === 'yes' ? '' : lock.effective.reason
+}
 
 describe('an account that must not be locked', () => {
   it('is told by its DN, in any spelling, by a filter, and for the bind account itself', async () => {

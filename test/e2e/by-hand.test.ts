@@ -1,5 +1,10 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { loadConfig } from '../../src/config/load.ts'
+import { act } from '../../src/daemon/act.ts'
+import { openLog } from '../../src/daemon/log.ts'
+import { openSystem } from '../../src/daemon/system.ts'
+import type { Clock } from '../../src/ports/clock.ts'
 import { startSlapd, type Slapd } from '../servers/slapd.ts'
 import { everythingOf, look } from './account-view.ts'
 import { startLockstep, type Lockstep } from './lockstep.ts'
@@ -192,4 +197,27 @@ test('with onForeignUnlock: relock a lock that was taken away by hand is written
   await own.shim('unlock', asAdmin('RELOCK1', user))
   await own.settled()
   expect((await look(slapd, user)).lockedTime).toBe(null)
+})
+
+test('lockstep unlock opens an account whose lock came with a time of the future', async () => {
+  await registered('AHEAD1')
+  lockstep.spool({ kind: 'lock', args: asNobody('AHEAD1', user), takenAtMs: Date.now() + 290_000 })
+  await lockstep.settled()
+  expect((await look(slapd, user)).canBind).toBe(false)
+  expect((await lockstep.cli('unlock', user, '--reason', 'x')).code).toBe(0)
+  expect((await look(slapd, user)).canBind).toBe(true)
+})
+
+test('lockstep unlock opens an account that was locked while the clock was an hour ahead', async () => {
+  await lockstep.stop()
+  const { settings } = loadConfig({ flag: lockstep.configFile, env: {}, cwd: lockstep.dir })
+  const ahead: Clock = { nowMs: () => Date.now() + 3_600_000, random: () => 0.5 }
+  {
+    await using system = await openSystem(settings, ahead)
+    const order = { kind: 'hold', login: user, realm: null, reason: 'x', actor: 'test', forMs: null } as const
+    await act(system, order, openLog({ write: () => true }, false))
+  }
+  expect((await look(slapd, user)).canBind).toBe(false)
+  expect((await lockstep.cli('unlock', user, '--reason', 'x')).code).toBe(0)
+  expect((await look(slapd, user)).canBind).toBe(true)
 })

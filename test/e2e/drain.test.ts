@@ -1,5 +1,9 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { eventually } from '../servers/eventually.ts'
+import { withLease } from '../servers/file-lease.ts'
 import { startSlapd, type Slapd } from '../servers/slapd.ts'
 import { lookAtAll, resetPeople } from './account-view.ts'
 import { createLockstep, openReadOnly, type Lockstep } from './lockstep.ts'
@@ -13,6 +17,7 @@ const OUR_TIME = '000001010000Z'
 interface Report {
   readonly ok: boolean
   readonly taken: number
+  readonly filesWaiting: number
   readonly eventsWaiting: number
   readonly accountsWaiting: number
   readonly reasons: readonly string[]
@@ -88,6 +93,7 @@ test('from cron, without a daemon, it does everything that waits and exits with 
     code: 0,
     ok: true,
     taken: 2 * USERS,
+    filesWaiting: 0,
     eventsWaiting: 0,
     accountsWaiting: 0,
     reasons: [],
@@ -100,6 +106,70 @@ test('from cron, without a daemon, it does everything that waits and exits with 
     code: 0,
     stdout: '0 event files taken\nnothing waits any more\n',
   })
+})
+
+interface Status {
+  readonly health: string
+  readonly healthReasons: readonly string[]
+  readonly daemon: null
+  readonly lastDrain: {
+    isDone: boolean
+    isRecent: boolean
+    reason: string
+    recentForMs: number
+    endedMs: number
+  } | null
+}
+
+/** As if the drains on record had ended so much earlier. */
+function drainsWereEarlier(ms: number): void {
+  const database = new DatabaseSync(lockstep.storeFile)
+  const row = database.prepare(`select value from meta where key = 'drain'`).get()
+  const value = JSON.parse(String(row?.['value'])) as { endsMs: number[] }
+  const moved = { ...value, endsMs: value.endsMs.map((each) => each - ms) }
+  database.prepare(`update meta set value = ? where key = 'drain'`).run(JSON.stringify(moved))
+  database.close()
+}
+
+test('where cron drains and no daemon runs, status is ok while the last drain is recent, and healthcheck is not', async () => {
+  expect(await lockstep.json<Status>('status')).toMatchObject({ health: 'down', lastDrain: null })
+  expect((await lockstep.cli('status')).stdout).toMatch(/^down: no daemon serves this store, and no drain ever ran/)
+  await lockstep.drain()
+  expect(await lockstep.json<Status>('status')).toMatchObject({
+    health: 'ok',
+    daemon: null,
+    lastDrain: { outcome: 'done', isRecent: true, reason: '', recentForMs: 900_000 },
+  })
+  expect((await lockstep.cli('status')).stdout).toMatch(/^ok \(drain, \d+ s ago\)\n/)
+  expect((await lockstep.cli('healthcheck')).code).toBe(69)
+  drainsWereEarlier(180_000)
+  expect((await lockstep.cli('status')).stdout).toMatch(/^ok \(drain, 3 min ago\)\n/)
+  drainsWereEarlier(900_000)
+  expect((await lockstep.cli('status')).stdout).toMatch(/^down: no daemon .* the last drain ended 18 min ago/)
+})
+
+test('a drain every hour is recent for three hours: what is recent follows the distances of the last drains', async () => {
+  await lockstep.drain()
+  drainsWereEarlier(3_600_000)
+  await lockstep.drain()
+  drainsWereEarlier(2 * 3_600_000)
+  const { health, lastDrain } = await lockstep.json<Status>('status')
+  expect([health, lastDrain?.isRecent]).toEqual(['ok', true])
+  expect(Math.round((lastDrain?.recentForMs ?? 0) / 60_000)).toBe(180)
+  drainsWereEarlier(2 * 3_600_000)
+  expect((await lockstep.json<Status>('status')).health).toBe('down')
+})
+
+test('a drain that left something undone makes status attention, with the reason and the next step', async () => {
+  lockstep.spool({ kind: 'lock', args: asNobody(null, 'mallory'), takenAtMs: Date.now() })
+  expect((await lockstep.drain()).code).toBe(75)
+  const status = await lockstep.json<Status>('status')
+  expect(status).toMatchObject({
+    health: 'attention',
+    healthReasons: ['1 unresolved event'],
+    lastDrain: { outcome: 'waiting', isRecent: true, reason: expect.stringMatching(/mallory/) },
+  })
+  expect((await lockstep.cli('status')).stdout).toMatch(/^attention \(drain, .*\nNext: check that the user exists/s)
 })
 
 test('several drains at once share the work: nothing twice, and nothing left', async () => {
@@ -155,6 +225,22 @@ test('with an event that fits nobody it exits with 75 and names it, after everyt
   expect(ran.stdout).toContain('still waiting: 1 events, 0 accounts')
   expect(ran.stderr).toContain('lock nobody: ')
   await everybodyIsLocked()
+})
+
+test('with a file that cannot be read now it exits with 75 and names it, after everything else was done', async () => {
+  spoolDay()
+  lockstep.spool({ kind: 'unlock', args: asAdmin(null, 'u1'), takenAtMs: Date.now() })
+  const inbox = join(lockstep.spoolDir, 'new')
+  const held = readdirSync(inbox).find((name) => readFileSync(join(inbox, name), 'latin1').startsWith('unlock')) ?? ''
+  await withLease(join(inbox, held), async () => {
+    const ran = await lockstep.drain()
+    expect(ran.code).toBe(75)
+    expect(ran.stdout).toContain('still waiting: 0 events, 0 accounts, 1 file in the spool')
+    expect(ran.stderr).toContain(`${inbox}/${held} cannot be read now: another program holds it (a lease)`)
+    await everybodyIsLocked()
+  })
+  expect((await lockstep.drain()).code).toBe(0)
+  expect((await lookAtAll(slapd)).get('u1')?.lockedTime).toBeNull()
 })
 
 test('one that was killed in the middle is finished by the next, and by a daemon beside it within seconds', async () => {

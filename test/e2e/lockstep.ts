@@ -90,6 +90,8 @@ export interface Lockstep extends AsyncDisposable {
   kill9(): Promise<void>
   restart(): Promise<void>
   cli(...args: readonly string[]): Promise<Ran>
+  /** As `cli`, with these variables as well. */
+  cliWith(env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Ran>
   /** As `cli` with `--json`; fails unless it exits with 0. */
   json<Shape>(...args: readonly string[]): Promise<Shape>
   drain(...args: readonly string[]): Promise<Ran>
@@ -270,6 +272,10 @@ ${yaml}`
 
   async cli(...args: readonly string[]): Promise<Ran> {
     return finished(this.#spawn(args, {}))
+  }
+
+  async cliWith(env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Ran> {
+    return finished(this.#spawn(args, env))
   }
 
   async json<Shape>(...args: readonly string[]): Promise<Shape> {

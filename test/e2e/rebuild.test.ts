@@ -77,7 +77,8 @@ test('rebuild brings holds, serials and files back, and changes nothing in the d
   const views = await Promise.all(people.map((who) => look(slapd, who)))
   await databaseIsLost()
   const report = await lockstep.json<Rebuilt>('rebuild')
-  expect(report).toEqual({ accounts: 4, serials: 8, holds: 4, appliedByHand: 0, lockedByOthers: [], problems: [] })
+  const nothing = { appliedByHand: 0, lockedByOthers: [], leftAlone: [], problems: [] }
+  expect(report).toEqual({ accounts: 4, serials: 8, holds: 4, ...nothing })
   await lockstep.serve()
   await lockstep.settled()
   expect(await Promise.all(people.map((who) => look(slapd, who)))).toEqual(views)

@@ -50,6 +50,18 @@ describe('the webhook', () => {
     expect(new Set(at.intake.events.map((event) => event.id)).size).toBe(3)
   })
 
+  test('a clock that is set back is followed, after a second at most of keeping the order', async () => {
+    await using at = await newFixture()
+    await post(at, HOOK, 'serial=A')
+    at.pass(-500)
+    await post(at, HOOK, 'serial=B')
+    at.pass(-60_000)
+    await post(at, HOOK, 'serial=C')
+    const [a = 0, b = 0, c = 0] = at.intake.events.map((event) => event.takenAtUs)
+    expect(b).toBeGreaterThan(a)
+    expect(c).toBeLessThanOrEqual((Date.now() - 60_500) * 1000)
+  })
+
   test('junk is answered 400 with what is wrong, and is on record', async () => {
     await using at = await newFixture()
     expect(await post(at, HOOK, 'serial=../x')).toMatchObject({

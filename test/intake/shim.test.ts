@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { TOKEN_EVENT_KINDS } from '../../src/core/event.ts'
 import { readSpoolFile } from '../../src/intake/arguments.ts'
+import { canMount, runReadOnly } from '../servers/read-only-mount.ts'
 import { readCaptured } from './captured.ts'
 import { FOREIGN_ID, installInTemp, isRoot, run, runWithBytes, spooled, start, type Ran } from './shim-runner.ts'
 
@@ -193,15 +194,25 @@ describe('an event that cannot be recorded: exit 75, one line, nothing left behi
     })
   })
 
-  test('the file system is read-only', async () => {
+  test('the disk has no inode left', async () => {
     await using shims = await installInTemp()
-    const script = 'mount -o remount,bind,ro "$SPOOL" && cd "$SPOOL" && "$1" --serial H1'
-    const done = inMount(shims.spool, script, shims.path('lock'))
-    const closed = (): Ran => asStranger(shims.spool, shims.path('lock'))
-    expect(done ?? closed()).toMatchObject({
+    const fill = 'touch 1 2 3 4 5 6 7 8 9 2>/dev/null; "$1" --serial H1'
+    const done = inMount(shims.spool, fill, shims.path('lock'), 'nr_inodes=8')
+    if (done === null) return
+    expect(done).toMatchObject({
       code: 75,
-      stderr: `lockstep-lock: the event is not on record: no permission to write into ${shims.spool}/tmp, or its file system is read-only\n`,
+      stderr: `lockstep-lock: the event is not on record: cannot write into ${shims.spool}/tmp: is the disk full?\n`,
     })
+  })
+
+  test.runIf(canMount())('the file system is read-only', async () => {
+    await using shims = await installInTemp()
+    expect(runReadOnly(shims.spool, [shims.path('lock'), '--serial', 'H1'])).toEqual({
+      code: 75,
+      stdout: '',
+      stderr: `lockstep-lock: the event is not on record: ${shims.spool}/tmp is on a read-only file system: mount it for writing\n`,
+    })
+    expect(spooled(shims.spool)).toEqual([])
   })
 
   test('the script was renamed', async () => {
@@ -248,7 +259,9 @@ describe("privacyIDEA's user", () => {
     await using shims = await installInTemp()
     const done = asStranger(shims.spool, shims.path('lock'))
     expect(done.code).toBe(75)
-    expect(done.stderr).toMatch(/^lockstep-lock: the event is not on record: [^\n]+\n$/)
+    expect(done.stderr).toBe(
+      `lockstep-lock: the event is not on record: no permission to write into ${shims.spool}/tmp\n`,
+    )
     expect(spooled(shims.spool)).toEqual([])
   })
 })
@@ -266,9 +279,9 @@ interface RanInFolder extends Ran {
 }
 
 /** Runs a script in a small tmpfs over the spool, in a mount namespace that ends with it; null: that is forbidden here. */
-function inMount(spool: string, script: string, shim: string): RanInFolder | null {
+function inMount(spool: string, script: string, shim: string, size = 'size=64k'): RanInFolder | null {
   const unshare = isRoot ? 'unshare -m' : 'unshare -rm'
-  const tmpfs = 'mount -t tmpfs -o size=64k tmpfs "$SPOOL"'
+  const tmpfs = `mount -t tmpfs -o ${size} tmpfs "$SPOOL"`
   if (
     run('sh', ['-c', `${unshare} sh -c '${tmpfs}' 2>/dev/null`], { env: { ...process.env, SPOOL: spool } }).code !== 0
   ) {

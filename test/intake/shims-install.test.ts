@@ -9,10 +9,10 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { installShims } from '../../src/daemon/shims-install.ts'
 import { makeTempDir } from '../servers/temp-dir.ts'
-import { FOREIGN_ID, installInTemp, isRoot, run, spooled } from './shim-runner.ts'
+import { FOREIGN_ID, installInTemp, isRoot, run, spooled, start } from './shim-runner.ts'
 
 const NAMES = ['lockstep-lock', 'lockstep-register', 'lockstep-unlock', 'lockstep-unregister']
 
@@ -159,3 +159,76 @@ test('what is left to do is told: the bindings, a group that is missing, a paren
   expect(text).toContain('lockstep-lock        validate_check, with the condition token_locked = True')
   if (isRoot) expect(text).toContain('chgrp GROUP')
 })
+
+test.each(['new', 'tmp'])(
+  'a link in place of %s of the spool is not followed: what it leads to stays',
+  async (name) => {
+    await using shims = await installInTemp()
+    const victim = join(shims.root, 'victim')
+    mkdirSync(victim, { mode: 0o755 })
+    const before = statSync(victim)
+    // Somebody else owns the spool, as the service's user does.
+    if (isRoot) expect(run('chown', ['-R', String(FOREIGN_ID), shims.spool]).code).toBe(0)
+    run('rmdir', [join(shims.spool, name)])
+    symlinkSync(victim, join(shims.spool, name))
+    const request = { dir: shims.dir, spool: shims.spool, group: String(statSync(shims.spool).gid) }
+    await expect(installShims(request)).rejects.toMatchObject({
+      code: 'file-not-permitted',
+      message: `${join(shims.spool, name)} is a symbolic link, which is not followed here.`,
+      hint: 'See who put it there, and move it away.',
+    })
+    const { uid, gid, mode } = statSync(victim)
+    expect({ uid, gid, mode }).toEqual({ uid: before.uid, gid: before.gid, mode: before.mode })
+  },
+)
+
+test('a link on the way to the spool is followed where only we could have put it', async () => {
+  await using shims = await installInTemp()
+  const real = join(shims.root, 'real')
+  const link = join(shims.root, 'link')
+  mkdirSync(real)
+  chmodSync(shims.root, 0o755)
+  symlinkSync('real', link)
+  await installShims({ dir: shims.dir, spool: join(link, 'spool'), group: null })
+  expect(readdirSync(join(real, 'spool')).toSorted()).toEqual(['new', 'tmp'])
+  chmodSync(shims.root, 0o777)
+  await expect(installShims({ dir: shims.dir, spool: join(link, 'other'), group: null })).rejects.toMatchObject({
+    code: 'file-not-permitted',
+    message: `${link} leads through a symbolic link, link, that others can change.`,
+    hint: expect.stringContaining('realpath'),
+  })
+  expect(readdirSync(real)).toEqual(['spool'])
+})
+
+test.runIf(isRoot)(
+  'while somebody swaps the folders of the spool for links all the time, nothing outside of it changes',
+  { timeout: 60_000 },
+  async () => {
+    await using shims = await installInTemp()
+    const victim = join(shims.root, 'victim')
+    mkdirSync(victim, { mode: 0o755 })
+    const before = statSync(victim)
+    expect(run('chown', ['-R', String(FOREIGN_ID), shims.spool]).code).toBe(0)
+    chmodSync(shims.spool, 0o711)
+    const swap = `
+      const { renameSync, symlinkSync } = require('node:fs')
+      process.chdir(${JSON.stringify(shims.spool)})
+      symlinkSync(${JSON.stringify(victim)}, 'link')
+      const steps = [['new', 'real'], ['link', 'new'], ['new', 'link'], ['real', 'new']]
+      for (;;) for (const [from, to] of steps) try { renameSync(from, to) } catch {}`
+    const asOwner = ['--reuid', String(FOREIGN_ID), '--regid', String(FOREIGN_ID), '--clear-groups']
+    const swapper = start('setpriv', [...asOwner, process.execPath, '-e', swap])
+    try {
+      await vi.waitFor(() => expect(lstatSync(join(shims.spool, 'new')).isSymbolicLink()).toBe(true), 20_000)
+      const request = { dir: shims.dir, spool: shims.spool, group: String(FOREIGN_ID - 1) }
+      let refused = 0
+      for (let each = 0; each < 300; each++) await installShims(request).catch(() => refused++)
+      console.log(`${refused} of 300 were refused`)
+    } finally {
+      swapper.kill()
+      await swapper.ended
+    }
+    const { uid, gid, mode } = statSync(victim)
+    expect({ uid, gid, mode }).toEqual({ uid: before.uid, gid: before.gid, mode: before.mode })
+  },
+)

@@ -53,6 +53,7 @@ describe.each(['never', 'always'] as const)('the life of a change (worker thread
       actor: 'admin@',
       account: 'corp/a1',
       change: 'c1',
+      until: '',
       reason: 'a test of lock',
     })
     await ldif.applied(lock)

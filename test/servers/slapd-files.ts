@@ -28,6 +28,7 @@ loglevel 0
 sizelimit unlimited
 ${(options.tls ?? true) ? tlsLines(tls) : ''}
 ${options.globalConfig ?? ''}
+${configAccess(options)}
 database mdb
 suffix "${BASE}"
 rootdn "${ADMIN_DN}"
@@ -54,7 +55,23 @@ access to *
   by * none
 ${ppolicy && (options.ppolicyOverlay ?? true) ? overlay(options) : ''}
 ${options.databaseConfig ?? ''}
+${options.otherDatabase === true ? otherDatabase(dir) : ''}
 `
+}
+
+/** As docs/openldap.md gives it. */
+function configAccess({ configReadable = true, ppolicy = true, globalConfig = '' }: SlapdOptions): string {
+  if (!configReadable || !ppolicy || globalConfig.includes('database config')) return ''
+  const attributes = 'entry,objectClass,olcSuffix,olcOverlay,olcPPolicyDefault,olcDbIndex'
+  return `database config\naccess to dn.subtree="cn=config" attrs=${attributes} by dn.exact="${SERVICE_DN}" read by * break`
+}
+
+function otherDatabase(dir: string): string {
+  return `database mdb
+suffix "dc=other"
+directory ${dir}/other
+overlay ppolicy
+ppolicy_default "cn=default,dc=other"`
 }
 
 function tlsLines(tls: TestCertificates): string {

@@ -19,6 +19,10 @@ export interface SlapdOptions {
   /** False: the overlay names no default policy. */
   readonly defaultPolicy?: boolean
   readonly pwdLockout?: boolean
+  /** False: the service may not read cn=config. It may otherwise, unless `globalConfig` has a section for it. */
+  readonly configReadable?: boolean
+  /** True: there is a second database, `dc=other`, on which the overlay is active. */
+  readonly otherDatabase?: boolean
   readonly pwdLockoutDurationS?: number
   /** For speed: nothing is synced to disk. */
   readonly dbNoSync?: boolean
@@ -106,7 +110,7 @@ export async function startSlapd(options: SlapdOptions = {}): Promise<Slapd> {
 }
 
 async function writeFiles(dir: string, options: SlapdOptions): Promise<{ caFile: string }> {
-  await Promise.all([mkdir(join(dir, 'db')), mkdir(join(dir, 'tls'))])
+  await Promise.all(['db', 'other', 'tls'].map((name) => mkdir(join(dir, name))))
   const tls = await makeCertificates(join(dir, 'tls'), options.certificate)
   const conf = join(dir, 'slapd.conf')
   const ldif = join(dir, 'first.ldif')

@@ -22,7 +22,10 @@ export class MemoryLdif implements LdifPort {
       if (change.kind === 'register') this.#put(historyOf(change, name), textOf(change, 'forward'))
       if (change.kind === 'register') this.#putWaiting(`unregister/${name}`, change.key, textOf(change, 'inverse'))
       if (change.kind === 'unlock' || change.kind === 'unregister') {
-        if (!this.files.has(`${change.kind}/${name}`)) this.#put(`${change.kind}/${name}`, textOf(change, 'forward'))
+        const path = `${change.kind}/${name}`
+        const text = textOf(change, 'forward')
+        if (!this.#isOthers(path, change.key) && recordsOf(this.files.get(path)) !== recordsOf(text))
+          this.#put(path, text)
       }
     }
   }
@@ -57,6 +60,11 @@ export class MemoryLdif implements LdifPort {
   async ensurePending({ folder, name, account, text }: PendingLdif): Promise<void> {
     const path = `${folder}/${name}`
     if (!this.files.has(path) || this.#isOthers(path, account)) this.#putWaiting(path, account, text)
+  }
+
+  async renewPending({ folder, name, account, text }: PendingLdif): Promise<void> {
+    const path = `${folder}/${name}`
+    if (!this.#isOthers(path, account) && recordsOf(this.files.get(path)) !== recordsOf(text)) this.#put(path, text)
   }
 
   async dropPending(folder: string, name: string, how: 'applied' | 'superseded', account: AccountKey): Promise<void> {
@@ -116,6 +124,10 @@ export class MemoryLdif implements LdifPort {
     this.files.set(to, text)
     this.files.delete(from)
   }
+}
+
+function recordsOf(text = ''): string {
+  return text.slice(text.indexOf('\nversion:'))
 }
 
 function textOf(change: Change, which: 'forward' | 'inverse'): string {

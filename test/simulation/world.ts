@@ -157,6 +157,8 @@ export class World {
   }
 
   async #restart(): Promise<void> {
+    // What was on its way to the store when the process died is there before anybody does anything else.
+    await this.store.queue.mark([], this.#clock.ms)
     this.#isDead = false
     this.crashIn = null
     this.crashes++

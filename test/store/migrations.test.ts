@@ -51,3 +51,18 @@ test('a file that is no database is named, with what to do', async () => {
     openStore({ file, clock: systemClock, lockTtlMs: null, breakerPerMs: null, willWrite: true }),
   ).rejects.toMatchObject({ code: 'store-corrupt', message: expect.stringContaining(file) })
 })
+
+test('a store of version 0.1.0 is brought up to date, and a lock of which it did not know the effect is told as unknown', async () => {
+  await using opened = await openTestStore()
+  opened.raw(
+    `insert into account (key, directory, dn, standing, standing_reason, hold_count, seen_ms, updated_ms, owned_lock)
+     values ('corp/a', 'corp', 'uid=a', 'in-step', '', 0, 0, 0, '{"slots":[],"dn":"uid=a","holds":[]}')`,
+  )
+  opened.raw('alter table account drop column effective')
+  opened.raw("update meta set value = '1' where key = 'schema'")
+  await using again = await opened.again()
+  expect(await again.reports.accounts({ limit: 10 })).toMatchObject([
+    { key: 'corp/a', lockedByUs: true, effective: 'unknown' },
+  ])
+  expect(await again.reports.unknownEffects()).toEqual([{ directory: 'corp', locks: 1 }])
+})

@@ -16,6 +16,7 @@ const IN_STEP = {
   errorCode: null,
   againAtMs: null,
   applied: 0,
+  effective: null,
   isLockSeen: false,
 } as const
 

@@ -5,6 +5,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import { utcStamp } from '../../src/core/ldif.ts'
 import { asDn, type AccountKey } from '../../src/core/names.ts'
 import type { Event } from '../../src/core/event.ts'
+import type { Settings } from '../../src/core/settings.ts'
 import { keepBounded } from '../../src/daemon/housekeeping.ts'
 import { makeFolders } from '../../src/ldif/layout.ts'
 import { lockEvent, openTestStore, START_MS, testKey, type TestStore } from './test-store.ts'
@@ -26,7 +27,7 @@ const CONFIG = `directories:
     serialFormat: 'privacyIDEA:{serial}'
 intake: { spool: SPOOL }
 ldif: { dir: LDIF }
-retention: { events: 5d, journal: 5d, journalRecords: 100000, history: 10d }
+retention: { RETENTION }
 `
 
 let numbers = 0
@@ -70,13 +71,18 @@ async function aDay(opened: TestStore, day: number): Promise<void> {
   }
 }
 
+function settingsOf(dir: string, retention: string): Settings {
+  const file = join(dir, 'lockstep.yaml')
+  const paths = CONFIG.replace('SPOOL', join(dir, 'spool')).replace('LDIF', join(dir, 'ldif'))
+  writeFileSync(file, paths.replace('RETENTION', retention))
+  makeFolders(join(dir, 'ldif'))
+  return loadConfig({ flag: file, env: {}, cwd: dir }).settings
+}
+
 test('events, changes, journal, archives and history files stop growing, and the state stays as it was', async () => {
   await using opened = await openTestStore()
   const ldif = join(opened.dir, 'ldif')
-  const file = join(opened.dir, 'lockstep.yaml')
-  writeFileSync(file, CONFIG.replace('SPOOL', join(opened.dir, 'spool')).replace('LDIF', ldif))
-  const { settings } = loadConfig({ flag: file, env: {}, cwd: opened.dir })
-  makeFolders(ldif)
+  const settings = settingsOf(opened.dir, 'events: 5d, journal: 5d, journalRecords: 100000, history: 10d')
   const sizes = (): Record<string, number> => ({
     events: count(opened, 'event'),
     changes: count(opened, 'change'),
@@ -108,6 +114,23 @@ test('events, changes, journal, archives and history files stop growing, and the
     expect(size, what).toBeGreaterThan(0)
     expect(size, what).toBeLessThanOrEqual((halfway?.[what] ?? 0) * 1.1)
   }
+  expect((await opened.store.archive.verify()).faults).toEqual([])
+})
+
+test('a site with an event a day gets an archive file a month, and a year of them', async () => {
+  await using opened = await openTestStore()
+  const settings = settingsOf(opened.dir, 'journal: 90d, history: 365d')
+  let most = 0
+  for (let day = 0; day < 600; day++) {
+    opened.clock.setMs(START_MS + day * DAY_MS)
+    await opened.store.inbox.take([lockEvent(10_000 + day, opened.clock.nowMs())], [])
+    await keepBounded(settings, opened.store, opened.clock)
+    most = Math.max(most, (await opened.store.archive.files()).length)
+  }
+  const spans = (await opened.store.archive.files()).map(({ from, to }) => to - from + 1)
+  expect(most).toBeLessThanOrEqual(13)
+  for (const span of spans) expect(span).toBeGreaterThanOrEqual(30)
+  expect(count(opened, 'journal')).toBeLessThanOrEqual(130)
   expect((await opened.store.archive.verify()).faults).toEqual([])
 })
 

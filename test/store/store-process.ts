@@ -35,6 +35,7 @@ async function work(store: Store, folder: string): Promise<void> {
           errorCode: null,
           againAtMs: null,
           applied: 0,
+          effective: null,
           isLockSeen: false,
         } as const
         await store.records.settle(claim, outcome, [])

@@ -4,7 +4,7 @@ import type { Finding } from '../../daemon/finding.ts'
 import { EXIT, exitOf } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { painter, plain, print, printJson, progress } from '../output.ts'
-import { loadSettings } from '../settings.ts'
+import { loadForWork } from '../settings.ts'
 
 const PROBE_PASSWORD = 'LOCKSTEP_PROBE_PASSWORD'
 
@@ -36,7 +36,7 @@ export function register(program: Command, io: CliIo): void {
     )
     .action(async (options: DoctorOptions, command: Command) => {
       const { diagnose } = await import('../../daemon/doctor.ts')
-      const settings = await loadSettings(command, io)
+      const settings = await loadForWork(command, io)
       const source = await sourceOptions(options, io)
       const findings = await look(io, (step) =>
         diagnose(settings, {

@@ -17,9 +17,10 @@ export function register(program: Command, io: CliIo): void {
       const timeoutMs = durationOption('--timeout', options.timeout)
       const settings = await loadForWork(command, io)
       const { openLog } = await import('../../daemon/log.ts')
-      const { drain } = await import('../../daemon/drain.ts')
+      const { drain, isAllDone } = await import('../../daemon/drain.ts')
       const report = await drain(settings, { timeoutMs, log: openLog(io.stderr, false) })
-      const isDone = report.eventsWaiting === 0 && report.accountsWaiting === 0 && !report.isTimedOut
+      const { eventsWaiting, accountsWaiting, filesWaiting } = report
+      const isDone = isAllDone(report)
       io.exitCode = isDone ? EXIT.ok : EXIT.tempFail
       if (options.json === true) {
         printJson(io, { ok: isDone, ...report })
@@ -27,7 +28,11 @@ export function register(program: Command, io: CliIo): void {
       }
       print(io, `${report.taken} event file${report.taken === 1 ? '' : 's'} taken`)
       if (isDone) print(io, 'nothing waits any more')
-      else print(io, `still waiting: ${report.eventsWaiting} events, ${report.accountsWaiting} accounts`)
+      else {
+        const files = filesWaiting === 0 ? '' : `, ${filesWaiting} file${filesWaiting === 1 ? '' : 's'} in the spool`
+        print(io, `still waiting: ${eventsWaiting} events, ${accountsWaiting} accounts${files}`)
+      }
       for (const reason of report.reasons) note(io, `  ${reason}`)
+      if (!isDone) note(io, '  lockstep status tells more, and what to do')
     })
 }

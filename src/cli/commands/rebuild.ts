@@ -23,6 +23,8 @@ export function register(program: Command, io: CliIo): void {
         else {
           print(io, `${report.accounts} accounts: ${report.serials} serials, ${report.holds} holds restored`)
           if (report.appliedByHand > 0) print(io, `${report.appliedByHand} unlock files had been applied by hand`)
+          const kept = report.leftAlone.length
+          if (kept > 0) print(io, `${kept} unlock files were kept, and nothing was restored from them; see below`)
           const others = report.lockedByOthers.length
           if (others > 0)
             print(io, `${others} accounts are locked and no file claims it: left alone (--json lists them)`)

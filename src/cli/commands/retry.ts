@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { CliIo } from '../io.ts'
-import { print, printJson } from '../output.ts'
+import { counted, print, printJson } from '../output.ts'
 import { loadForWork } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
@@ -19,7 +19,7 @@ export function register(program: Command, io: CliIo): void {
       else
         print(
           io,
-          `${events} events and ${accounts} accounts are due again${daemon === null ? '; run lockstep drain' : ''}`,
+          `due again: ${counted(events, 'event')}, ${counted(accounts, 'account')}${daemon === null ? '; run lockstep drain' : ''}`,
         )
     })
 }

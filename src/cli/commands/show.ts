@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { AppError } from '../../core/error.ts'
 import type { AccountDetails } from '../../daemon/details.ts'
 import type { CliIo } from '../io.ts'
+import { effectNote } from '../lock-effect.ts'
 import { moment } from '../moment.ts'
 import { plain, print, printJson, printTable } from '../output.ts'
 import { loadForWork } from '../settings.ts'
@@ -36,6 +37,8 @@ function show(io: CliIo, { account, serials, timeline }: AccountDetails): void {
   )
   print(io, `  serials   ${serials.join(' ') || '-'}`)
   print(io, `  locked    ${account.lockedByUs ? 'by us' : 'not by us'}`)
+  const effect = effectNote(account)
+  if (effect !== null) print(io, `  effect    ${effect}`)
   print(
     io,
     `  standing  ${account.standing}${account.standingReason === '' ? '' : `: ${plain(account.standingReason)}`}`,

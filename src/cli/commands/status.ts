@@ -1,5 +1,8 @@
 import type { Command } from 'commander'
+import { age } from '../../core/age.ts'
 import type { StatusReport } from '../../daemon/status.ts'
+import type { LastDrain } from '../../store/drains.ts'
+import { adviceFor } from '../advice.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
@@ -23,13 +26,14 @@ export function register(program: Command, io: CliIo): void {
     })
 }
 
+const HOW = { done: 'done', waiting: 'left something undone', failed: 'failed' } as const
+
 function show(io: CliIo, status: StatusReport): void {
   const paint = painter(io)
   const colour = status.health === 'ok' ? 'green' : status.health === 'attention' ? 'yellow' : 'red'
-  print(
-    io,
-    `${paint(colour, status.health)}${status.healthReasons.length === 0 ? '' : `: ${status.healthReasons.map(plain).join('; ')}`}`,
-  )
+  const how = status.daemon === null && status.lastDrain?.isRecent === true ? ` (drain, ${ago(status.lastDrain)})` : ''
+  const why = status.healthReasons.length === 0 ? '' : `: ${status.healthReasons.map(plain).join('; ')}`
+  print(io, `${paint(colour, status.health)}${how}${why}`)
   if (status.dryRun) print(io, paint(['bold', 'yellow'], 'DRY RUN: nothing is written to any directory'))
   if (status.paused !== null) {
     print(
@@ -45,6 +49,10 @@ function show(io: CliIo, status: StatusReport): void {
     io,
     `daemon    ${daemon === null ? 'not running' : `process ${daemon.pid}, serving since ${moment(daemon.readyMs ?? daemon.startedMs)}`}`,
   )
+  if (status.lastDrain !== null) {
+    const { outcome, endedMs } = status.lastDrain
+    print(io, `drain     ${HOW[outcome]}, ${moment(endedMs)}, ${ago(status.lastDrain)}`)
+  }
   print(
     io,
     `accounts  ${counts.accountsKnown} known, ${counts.accountsHeld} held, ${counts.accountsLockedByUs} locked by us`,
@@ -58,6 +66,7 @@ function show(io: CliIo, status: StatusReport): void {
     `events    ${status.spoolFiles} in the spool, ${counts.eventsWaiting} unresolved, ${counts.eventsRefused} refused${counts.eventsNewestMs === null ? '' : `, newest ${moment(counts.eventsNewestMs)}`}`,
   )
   print(io, `journal   ${counts.journalRecords} records`)
+  for (const text of status.notes) print(io, `note      ${plain(text)}`)
   if (status.locked.length > 0) {
     print(io, '')
     printTable(io, status.locked, [
@@ -77,5 +86,12 @@ function show(io: CliIo, status: StatusReport): void {
       { title: 'why', value: (wait) => wait.why, shrinks: true },
       { title: 'again', value: (wait) => (wait.againMs === null ? '-' : moment(wait.againMs)) },
     ])
+    const codes = new Set(status.waits.map((wait) => wait.code))
+    const steps = new Set([...codes].map(adviceFor).filter((step) => step !== ''))
+    for (const step of steps) print(io, `Next: ${step}`)
   }
+}
+
+function ago({ endedMs }: LastDrain): string {
+  return `${age(Date.now() - endedMs)} ago`
 }

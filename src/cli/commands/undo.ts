@@ -1,7 +1,11 @@
 import type { Command } from 'commander'
-import type { UndoStep } from '../../daemon/undo.ts'
+import { AppError } from '../../core/error.ts'
+import type { System } from '../../daemon/system.ts'
+import type { UndoPlan, UndoStep } from '../../daemon/undo.ts'
+import type { AccountReport } from '../../store/reports.ts'
+import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { print, printJson, printTable } from '../output.ts'
+import { note, plain, print, printJson, printTable } from '../output.ts'
 import { actorOf, momentOption } from '../options.ts'
 import { loadForWork } from '../settings.ts'
 import { moment } from '../moment.ts'
@@ -17,28 +21,52 @@ export function register(program: Command, io: CliIo): void {
   program
     .command('undo')
     .description('show, and with --yes take back, what Lockstep changed within a time; only what is still ours')
-    .requiredOption('--since <time>', 'from then on: 2026-11-24T10:00Z, or an age such as 2h')
+    .requiredOption('--since <time>', 'from then on: 2026-11-24T10:00Z, or an age such as 2h; needed')
     .option('--until <time>', 'up to then; else now')
     .option('--yes', 'do it')
     .option('--json', 'print the result as JSON')
     .action(async (options: Options, command: Command) => {
       const sinceMs = momentOption('--since', options.since)
       const untilMs = options.until === undefined ? Date.now() : momentOption('--until', options.until)
+      if (untilMs < sinceMs) {
+        const end = options.until === undefined ? 'now' : `--until ${options.until}`
+        throw new AppError('usage', `--since ${options.since} is after ${end}`)
+      }
       const settings = await loadForWork(command, io)
       const { openSystem } = await import('../../daemon/system.ts')
-      const { applyUndo, planUndo } = await import('../../daemon/undo.ts')
+      const { planUndo } = await import('../../daemon/undo.ts')
       await using system = await openSystem(settings)
-      const steps = await planUndo(system, sinceMs, untilMs)
-      if (options.json !== true) show(io, steps)
-      let told = 0
-      if (options.yes === true) {
-        const { openLog } = await import('../../daemon/log.ts')
-        told = await applyUndo(system, steps, actorOf(io), openLog(io.stderr, false))
-      }
-      if (options.json === true) printJson(io, { applied: options.yes === true, steps })
-      else if (options.yes === true) print(io, `${told} taken back; lockstep show tells how each account stands`)
-      else if (steps.some((step) => step.skipped === null)) print(io, 'Nothing was changed. With --yes it is done.')
+      const plan = await planUndo(system, sinceMs, untilMs, actorOf(io))
+      if (options.json !== true) show(io, plan.steps)
+      const waiting = options.yes === true ? await apply(system, plan, io) : []
+      const isDone = waiting.length === 0
+      io.exitCode = isDone ? EXIT.ok : EXIT.tempFail
+      if (options.json === true)
+        printJson(io, { ok: isDone, applied: options.yes === true, steps: plan.steps, waiting })
+      else tell(io, plan, options.yes === true, waiting)
     })
+}
+
+async function apply(system: System, { words }: UndoPlan, io: CliIo): Promise<AccountReport[]> {
+  const { applyUndo } = await import('../../daemon/undo.ts')
+  const { errorsOnly, openLog } = await import('../../daemon/log.ts')
+  return applyUndo(system, words, errorsOnly(openLog(io.stderr, false)))
+}
+
+function tell(io: CliIo, { steps }: UndoPlan, isApplied: boolean, waiting: readonly AccountReport[]): void {
+  const count = steps.filter((step) => step.skipped === null).length
+  if (count === 0) {
+    if (steps.length > 0) print(io, 'There is nothing to take back.')
+    return
+  }
+  if (!isApplied) {
+    print(io, 'Nothing was changed. With --yes it is done.')
+    return
+  }
+  print(io, `${count} taken back; lockstep show tells how each account stands`)
+  for (const { dn, standing, standingReason } of waiting) {
+    note(io, `  ${plain(dn)}: on record, not yet carried out (${plain(standingReason || standing)})`)
+  }
 }
 
 function show(io: CliIo, steps: readonly UndoStep[]): void {
@@ -50,6 +78,11 @@ function show(io: CliIo, steps: readonly UndoStep[]): void {
     { title: 'changed', value: (step) => moment(step.change.plannedMs) },
     { title: 'account', value: (step) => step.dn, shrinks: true },
     { title: 'was', value: (step) => `${step.change.kind} ${step.change.serial ?? ''}`.trim() },
-    { title: 'undo', value: (step) => (step.skipped === null ? step.action : `left alone: ${step.skipped}`) },
+    { title: 'undo', value: undoText },
   ])
+}
+
+function undoText({ action, holds, skipped }: UndoStep): string {
+  if (skipped !== null) return `left alone: ${skipped}`
+  return action === 'lock' ? `lock again, hold ${holds.join(' ')}` : action
 }

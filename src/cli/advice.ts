@@ -1,0 +1,30 @@
+/**
+ * The next step for what waits or failed, by the code of the error or the standing of the account: the record keeps the
+ * reason, and who looks at it wants to know what to do. '' where nothing is to be done, or the reason says it.
+ */
+export function adviceFor(code: string): string {
+  return ADVICE[code] ?? ''
+}
+
+const DOCTOR = 'lockstep doctor --probe LOGIN tries it and prints what to change'
+const SERVER = 'check that the directory server runs; it is tried again by itself'
+
+const ADVICE: Readonly<Record<string, string>> = {
+  'directory-unreachable': SERVER,
+  'directory-timeout': SERVER,
+  'directory-busy': SERVER,
+  'directory-tls': DOCTOR,
+  'directory-bind-refused': DOCTOR,
+  'directory-identity-lost': DOCTOR,
+  'directory-not-permitted': DOCTOR,
+  'directory-refused': DOCTOR,
+  'unknown-user':
+    'check that the user exists, and userFilter and base; lockstep doctor --probe LOGIN shows what is found',
+  'ambiguous-match': 'narrow userFilter or base so that it finds one account',
+  'realm-unmapped': 'name the realm under realms in the configuration, then lockstep retry',
+  'serial-conflict': 'take the serial out of the account that it does not belong to, then lockstep retry',
+  'disk-full': 'free some disk space; it goes on by itself',
+  'file-not-permitted': 'lockstep doctor looks at the folders and prints what to change',
+  breaker: 'look at lockstep events: is it a mass lock-out? else raise guards.breaker',
+  'not-effective': 'see docs/openldap.md, 2; lockstep doctor prints the LDIF',
+}

@@ -1,0 +1,11 @@
+import type { AccountReport } from '../store/reports.ts'
+import { moment } from './moment.ts'
+import { plain } from './output.ts'
+
+/** What a person should know of a lock that nobody can vouch for; null where nothing is to be said. */
+export function effectNote({ effective, proof }: Pick<AccountReport, 'effective' | 'proof'>): string | null {
+  if (effective === 'unknown')
+    return 'whether the lock keeps its user out is not known; lockstep doctor says what to do'
+  if (effective !== 'probed' || proof === null) return null
+  return `by a trial: a lock kept a test account out on ${moment(proof.atMs)} at ${plain(proof.url)}`
+}

@@ -1,0 +1,156 @@
+import { statSync, watch as watchFolder, type BigIntStats, type FSWatcher } from 'node:fs'
+import { backoffMs, toAppError, type AppError } from '../core/error.ts'
+import type { Clock } from '../ports/clock.ts'
+import { makeFolders, sweepStale, type SpoolFolders } from './spool-folders.ts'
+
+/** Looks into `new` when something has come: by the kernel's word (inotify) for speed, and by a poll for what that misses. */
+
+/** A look at the folder whether or not the kernel told of anything, in milliseconds. */
+const POLL_MS = 1000
+const SWEEP_MS = 60 * 60 * 1000
+/**
+ * After a batch, how long until the next look, in milliseconds. Removing files wakes the watcher as well, and under load
+ * this makes a few larger batches of many small ones; a quiet spool is not slowed down.
+ */
+const GATHER_MS = 1
+/**
+ * A folder whose mtime stayed the same holds the same names, once that time is older than the coarsest clock of a file
+ * system (2 s). So a look at many things that nobody can take away costs one call.
+ */
+const SETTLED_MS = 3000
+/** A listing in any case, whatever the folder's mtime says. */
+const LISTING_MS = 60_000
+
+export interface WatcherOptions {
+  readonly folders: SpoolFolders
+  readonly clock: Clock
+  readonly onError: (error: AppError) => void
+  /** Takes what one listing shows; `isMore`: it showed something. */
+  readonly take: () => Promise<{ readonly isMore: boolean }>
+  /** Whether it is time to look again at something that was left. */
+  readonly isAnyDue: () => boolean
+}
+
+interface Watcher {
+  start(): void
+  stop(): void
+}
+
+/** After a failure tries again with back-off. */
+export function newWatcher({ folders, clock, onError, take, isAnyDue }: WatcherOptions): Watcher {
+  let poll: NodeJS.Timeout | null = null
+  let gather: NodeJS.Timeout | undefined
+  let busy = false
+  let wokenMeanwhile = false
+  let failures = 0
+  /** By the clock that nobody sets, as are all waits. */
+  let notBeforeMs = 0
+  let sweptAtMs = performance.now()
+  const lastEmpty = newLastEmpty()
+  const kernel = newKernelWatch(folders, wake)
+
+  function wake(): void {
+    if (poll === null || performance.now() < notBeforeMs) return
+    wokenMeanwhile = busy
+    if (busy) return
+    const folder = statOf(folders.new)
+    const atMs = clock.nowMs()
+    if (lastEmpty.isStill(folder, atMs) && !isAnyDue()) return
+    busy = true
+    void take().then(({ isMore }) => {
+      failures = 0
+      lastEmpty.set(isMore ? undefined : folder, atMs)
+      rest(isMore || wokenMeanwhile)
+    }, fail)
+  }
+  function rest(again: boolean): void {
+    if (again && poll !== null) gather = setTimeout(free, GATHER_MS)
+    else busy = false
+  }
+  function free(): void {
+    busy = false
+    wake()
+  }
+  function fail(thrown: unknown): void {
+    busy = false
+    lastEmpty.set(undefined, 0)
+    notBeforeMs = performance.now() + backoffMs(failures++, clock.random())
+    onError(toAppError(thrown, 'file-io'))
+  }
+  function look(): void {
+    try {
+      if (performance.now() - sweptAtMs > SWEEP_MS) {
+        sweptAtMs = performance.now()
+        sweepStale(folders, clock.nowMs())
+      }
+      kernel.follow()
+    } catch {
+      // The folder is gone, or cannot be read: the drain that follows says so.
+    }
+    wake()
+  }
+  return {
+    start() {
+      if (poll !== null) return
+      poll = setInterval(look, POLL_MS)
+      look()
+    },
+    stop() {
+      if (poll !== null) clearInterval(poll)
+      poll = null
+      clearTimeout(gather)
+      kernel.close()
+    },
+  }
+}
+
+function newKernelWatch(folders: SpoolFolders, onChange: () => void): { follow(): void; close(): void } {
+  let kernel: { readonly watcher: FSWatcher; readonly inode: bigint } | null = null
+  function close(): void {
+    kernel?.watcher.close()
+    kernel = null
+  }
+  return {
+    close,
+    /** Watches the folder that stands there now, which may be another one than before. */
+    follow() {
+      const inode = statOf(folders.new)?.ino
+      if (inode === undefined) makeFolders(folders)
+      if (inode !== undefined && inode === kernel?.inode) return
+      close()
+      const watcher = watchFolder(folders.new, onChange)
+      // Out of inotify watches, or the folder was removed: the poll goes on.
+      watcher.on('error', () => undefined)
+      kernel = { watcher, inode: statOf(folders.new)?.ino ?? 0n }
+    },
+  }
+}
+
+/** The folder as it was just before the last listing that showed nothing; undefined: it showed something. */
+function newLastEmpty(): {
+  set(folder: BigIntStats | undefined, atMs: number): void
+  isStill(folder: BigIntStats | undefined, nowMs: number): boolean
+} {
+  let before: BigIntStats | undefined
+  let listedAtMs = 0
+  return {
+    set(folder, atMs) {
+      before = folder
+      listedAtMs = atMs
+    },
+    isStill(folder, nowMs) {
+      if (before === undefined || folder?.ino !== before.ino || folder.mtimeNs !== before.mtimeNs) return false
+      const isSettled = listedAtMs - Number(folder.mtimeMs) > SETTLED_MS
+      return isSettled && Math.abs(nowMs - listedAtMs) < LISTING_MS
+    },
+  }
+}
+
+/** Undefined: it is gone, or cannot be looked at; the listing says so. */
+function statOf(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false })
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,161 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { startSlapd, type Slapd } from '../servers/slapd.ts'
+import { look } from './account-view.ts'
+import { createLockstep, startLockstep, type Lockstep } from './lockstep.ts'
+import { asAdmin, asNobody } from './privacyidea-arguments.ts'
+
+/** A person's word against events from a machine whose clock is ahead. */
+
+const AHEAD_MS = 4 * 60_000
+
+let stack: AsyncDisposableStack
+let slapd: Slapd
+let lockstep: Lockstep
+let users = 0
+let user = ''
+
+beforeAll(async () => {
+  stack = new AsyncDisposableStack()
+  slapd = stack.use(await startSlapd({ users: 20, dbNoSync: true }))
+  lockstep = stack.use(await startLockstep(slapd))
+})
+afterAll(() => stack.disposeAsync())
+beforeEach(() => {
+  user = `u${++users}`
+})
+
+async function canBind(): Promise<boolean> {
+  return (await look(slapd, user)).canBind
+}
+
+test('an administrator’s unlock wins over a lock whose time is ahead, and so does the next lock over that', async () => {
+  await lockstep.shim('register', asAdmin('AHEAD1', user))
+  lockstep.spool({ kind: 'lock', args: asNobody('AHEAD1', user), takenAtMs: Date.now() + AHEAD_MS })
+  await lockstep.settled()
+  expect(await canBind()).toBe(false)
+  expect(await lockstep.json('unlock', user, '--reason', 'called in')).toMatchObject({ ok: true })
+  expect(await canBind()).toBe(true)
+  expect(await lockstep.json('lock', user, '--reason', 'no, not so')).toMatchObject({ ok: true })
+  expect(await canBind()).toBe(false)
+  expect(await lockstep.json('unlock', user, '--reason', 'yes, so')).toMatchObject({ ok: true })
+  expect(await canBind()).toBe(true)
+})
+
+test('a lock whose time is ahead and that was taken away by hand stays away', async () => {
+  await lockstep.shim('register', asAdmin('AHEAD3', user))
+  lockstep.spool({ kind: 'lock', args: asNobody('AHEAD3', user), takenAtMs: Date.now() + AHEAD_MS })
+  await lockstep.settled()
+  expect(await canBind()).toBe(false)
+  await writeLock(user, null)
+  await lockstep.json('retry')
+  await lockstep.settled()
+  expect(await canBind()).toBe(true)
+  expect(await lockstep.json('show', user)).toMatchObject([{ account: { holds: [] } }])
+})
+
+test('a lock --for ends after that time from now, also where an event’s time is ahead', async () => {
+  lockstep.spool({ kind: 'unlock', args: asAdmin(null, user), takenAtMs: Date.now() + AHEAD_MS })
+  await lockstep.settled()
+  const beforeMs = Date.now()
+  const { account } = await lockstep.json<{ account: { holds: { untilMs: number }[] } }>(
+    ...['lock', user, '--reason', 'for a while', '--for', '1h'],
+  )
+  const forMs = (account.holds[0]?.untilMs ?? 0) - beforeMs
+  expect(forMs).toBeGreaterThanOrEqual(3_600_000)
+  expect(forMs).toBeLessThan(3_660_000)
+})
+
+test('an unlock wins over a lock that came before it and was not resolved yet', async () => {
+  await using own = await createLockstep(slapd)
+  await own.json('lock', user, '--reason', 'known now')
+  await slapd.stop()
+  own.spool({ kind: 'lock', args: asNobody('AHEAD2', user), takenAtMs: Date.now() + AHEAD_MS })
+  expect((await own.drain('--timeout', '2s')).code).toBe(75)
+  expect((await own.cli('unlock', user, '--reason', 'called in')).code).toBe(75)
+  await slapd.start()
+  expect((await own.drain()).code).toBe(0)
+  expect(await canBind()).toBe(true)
+})
+
+async function said(...args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const { code, stdout, stderr } = await lockstep.cli(...args)
+  return { code, stdout, stderr }
+}
+
+async function writeLock(who: string, value: string | null): Promise<void> {
+  const line = value === null ? '' : `pwdAccountLockedTime: ${value}\n`
+  const change = `dn: ${slapd.userDn(who)}\nchangetype: modify\nreplace: pwdAccountLockedTime\n${line}`
+  expect((await slapd.ldapmodify(change)).code).toBe(0)
+}
+
+test('unlock says where somebody else still locks the account, and where nothing was locked', async () => {
+  const dn = slapd.userDn(user)
+  expect(await said('unlock', user, '--reason', 'x')).toEqual({
+    code: 0,
+    stdout: `${dn}: was not locked\n`,
+    stderr: '',
+  })
+  await writeLock(user, '000001010000Z')
+  const others = 'no hold of ours is left, but somebody else’s lock stands: whoever set it has to take it away'
+  expect(await said('unlock', user, '--reason', 'x')).toEqual({ code: 69, stdout: `${dn}: ${others}\n`, stderr: '' })
+  const locked = await said('lock', user, '--reason', 'mine too')
+  expect(locked.stdout).toContain(`${dn}: held, and locked already by somebody else; that lock is left alone`)
+  expect((await said('unlock', user, '--reason', 'x')).stdout).toBe(`${dn}: ${others}\n`)
+  await writeLock(user, null)
+})
+
+test('lock says until when, where every hold ends', async () => {
+  const { stdout } = await said('lock', user, '--reason', 'for a while', '--for', '1h')
+  expect(stdout).toMatch(/: locked until 20\d\d-\S+Z\n$/)
+  expect((await said('lock', user, '--reason', 'for good')).stdout).toMatch(/: locked\n$/)
+  expect((await said('unlock', user, '--reason', 'back')).stdout).toMatch(/: unlocked\n$/)
+})
+
+test.each([
+  ['no reason', ['--reason', '']],
+  ['a blank reason', ['--reason', '  ']],
+  ['a reason of two lines', ['--reason', 'a\nb']],
+  ['no time', ['--reason', 'x', '--for', '0s']],
+])('lock with %s is refused, and nothing is on record', async (_, args) => {
+  expect((await said('lock', user, ...args)).code).toBe(64)
+  expect((await said('show', user)).code).toBe(67)
+})
+
+test('a lock of a protected account says that it was not carried out, and ends with 77', async () => {
+  await using own = await createLockstep(slapd, {
+    guards: `{ breaker: null, protect: { dns: ['${slapd.userDn(user)}'] } }`,
+  })
+  const { code, stdout, stderr } = await own.cli('lock', user, '--reason', 'x')
+  expect({ code, stderr }).toEqual({ code: 77, stderr: '' })
+  expect(stdout).toContain('not locked; the hold stays on record until lockstep unlock\n  protected account')
+  expect(await canBind()).toBe(true)
+})
+
+test('a lock while the directory is away says that nothing is on record', async () => {
+  await using own = await createLockstep(slapd)
+  await slapd.stop()
+  const { code, stderr } = await own.cli('lock', user, '--reason', 'x')
+  await slapd.start()
+  expect(code).toBe(75)
+  expect(stderr).toContain('Nothing is on record: ')
+  expect(await own.json('events')).toEqual([])
+})
+
+test('a second pause leaves the first as it is, and a resume of nothing says so', async () => {
+  await using own = await createLockstep(slapd)
+  expect((await own.cli('pause', '--reason', ' ')).code).toBe(64)
+  expect((await own.cli('resume')).stdout).toBe('nothing was paused\n')
+  await own.json('pause', '--reason', 'the first')
+  expect((await own.cli('pause', '--reason', 'the second')).stdout).toMatch(
+    /^paused already, since \S+Z by \S+: the first\n$/,
+  )
+  expect(await own.json('status')).toMatchObject({ paused: { reason: 'the first' } })
+  expect((await own.cli('lock', user, '--reason', 'waits')).code).toBe(75)
+  expect((await own.cli('resume')).stdout).toBe('resumed: 1 account had waited; run lockstep drain\n')
+  expect((await own.drain()).code).toBe(0)
+  expect(await canBind()).toBe(false)
+  expect((await own.cli('resume')).stdout).toBe('nothing was paused\n')
+  const kinds = (await own.json<{ kind: string }[]>('journal')).map(({ kind }) => kind)
+  expect(kinds.filter((kind) => kind === 'paused' || kind === 'resumed')).toEqual(['paused', 'resumed'])
+  await own.json('unlock', user, '--reason', 'done')
+})
