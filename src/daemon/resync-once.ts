@@ -19,7 +19,7 @@ export async function resyncOnce(settings: Settings, options: ResyncOptions & { 
   await using opened = new AsyncDisposableStack()
   const system = opened.use(await openSystem(settings))
   if (system.source === null) throw new AppError('internal', 'privacyIDEA is configured and was not opened')
-  if (options.isDryRun) return resync(system.source, options)
+  if (options.isDryRun) return await resync(system.source, options)
   const { processLock } = system.store
   await processLock.freeDeadLeases()
   opened.defer(() => processLock.leave())

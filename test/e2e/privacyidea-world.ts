@@ -37,10 +37,13 @@ export const PIN = '1234'
 /** The versions whose real servers are tried: LOCKSTEP_PRIVACYIDEA, as in `3.11 3.13` or `all`; else 3.12 and 3.14. */
 const CHOSEN = (process.env['LOCKSTEP_PRIVACYIDEA'] ?? '3.12 3.14').split(/[ ,]+/)
 
+export function isChosen(release: ReleaseName): boolean {
+  return CHOSEN.includes(release) || CHOSEN.includes('all')
+}
+
 /** Runs the tests against a release, where it is chosen. */
 export function onRelease(release: ReleaseName, tests: (world: () => SetUpWorld) => void): void {
-  const isChosen = CHOSEN.includes(release) || CHOSEN.includes('all')
-  describe.skipIf(!isChosen)(`privacyIDEA ${release}`, () => {
+  describe.skipIf(!isChosen(release))(`privacyIDEA ${release}`, () => {
     let world: SetUpWorld
     beforeAll(async () => {
       world = await startWorld(release)

@@ -1,0 +1,3 @@
+import { apiModeTests } from './api-mode.ts'
+
+apiModeTests('3.14')

@@ -1,0 +1,196 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { eventually } from '../servers/eventually.ts'
+import { INSTALL_TIMEOUT_MS, startPrivacyIdea, type PrivacyIdea, type ReleaseName } from '../servers/privacyidea.ts'
+import { startSlapd, type Slapd } from '../servers/slapd.ts'
+import { asked } from '../servers/privacyidea.ts'
+import { look, serialsOf } from './account-view.ts'
+import { createLockstep, type Lockstep } from './lockstep.ts'
+import { hotp, isChosen, PIN } from './privacyidea-world.ts'
+
+/** Mode `api`: a real privacyIDEA, a real slapd below both, the daemon, and no event handler unless a test says so. */
+
+const SCAN_MS = 1_000
+/** Two scans, each of which may take a while on a busy machine. */
+const WITHIN_MS = 15_000
+const KEY = Buffer.from('12345678901234567890').toString('hex')
+const FAILURES_MAX = 3
+
+export function apiModeTests(release: ReleaseName): void {
+  describe.skipIf(!isChosen(release))(`mode api with privacyIDEA ${release}`, () => {
+    let slapd: Slapd
+    let pi: PrivacyIdea
+    let lockstep: Lockstep
+    let users = 0
+
+    beforeAll(async () => {
+      slapd = await startSlapd({ users: 30, dbNoSync: true })
+      pi = await startPrivacyIdea({ release, userStore: slapd })
+      lockstep = await createLockstep(slapd)
+      const secret = join(lockstep.dir, 'pi-password')
+      writeFileSync(secret, 'lockstep-secret\n', { mode: 0o600 })
+      lockstep.editConfig(
+        (yaml) =>
+          `privacyidea: { url: '${pi.url}', user: lockstep, passwordFile: ${secret}, timeout: 5s }\nresync: { scan: ${SCAN_MS}ms, full: 1h }\npolicy: { onForeignUnlock: reset-token }\n${yaml}`,
+      )
+      await lockstep.serve()
+    }, INSTALL_TIMEOUT_MS)
+    afterAll(async () => {
+      await lockstep?.[Symbol.asyncDispose]()
+      await pi?.[Symbol.asyncDispose]()
+      await slapd?.[Symbol.asyncDispose]()
+    })
+
+    const newUser = (): string => `u${++users}`
+    const newToken = async (serial: string, user: string): Promise<void> => {
+      const token = { type: 'hotp', serial, otpkey: KEY, genkey: 0, user, realm: 'r1', pin: PIN }
+      await pi.ask('POST', '/token/init', token)
+      await pi.ask('POST', '/token/set', { serial, max_failcount: FAILURES_MAX })
+    }
+    const fail = async (params: Record<string, string>): Promise<void> => {
+      for (let count = 0; count < FAILURES_MAX; count++) {
+        await asked(pi.url, 'POST', '/validate/check', { ...params, pass: `${PIN}999999` })
+      }
+    }
+    const lockedIs = (user: string, isLocked: boolean): Promise<unknown> =>
+      eventually(
+        `${user} is ${isLocked ? 'locked' : 'open'}`,
+        async () => (await look(slapd, user)).canBind === !isLocked,
+        WITHIN_MS,
+      )
+    const carries = (user: string, serials: readonly string[]): Promise<unknown> =>
+      eventually(
+        `${user} carries ${serials.join(' ')}`,
+        async () => serialsOf(await look(slapd, user)).join(' ') === serials.join(' '),
+        WITHIN_MS,
+      )
+    const failCountOf = async (serial: string): Promise<number> => {
+      const { tokens } = (await pi.ask('GET', '/token/', { serial })) as { tokens: { failcount: number }[] }
+      return tokens[0]?.failcount ?? -1
+    }
+
+    test('with no event handler a full token locks its owner, and a reset unlocks him', async () => {
+      const user = newUser()
+      await newToken('A1', user)
+      await fail({ user, realm: 'r1' })
+      await lockedIs(user, true)
+      expect(lockstep.ldif('unlock')).toEqual(['A1.ldif'])
+      await carries(user, ['A1'])
+      await pi.ask('POST', '/token/reset', { serial: 'A1' })
+      await lockedIs(user, false)
+      expect(lockstep.ldif('unlock')).toEqual([])
+    })
+
+    test('a token of two that is full locks; its deletion unlocks and takes its serial away', async () => {
+      const user = newUser()
+      await newToken('B1', user)
+      await newToken('B2', user)
+      await fail({ serial: 'B2' })
+      await lockedIs(user, true)
+      await pi.ask('DELETE', '/token/B2')
+      await lockedIs(user, false)
+      await carries(user, ['B1'])
+    })
+
+    test('a full resync brings serials in step: new, unassigned, and one that stands where it does not belong', async () => {
+      const [user, other] = [newUser(), newUser()]
+      await newToken('C1', user)
+      await slapd.ldapmodify(
+        `dn: ${slapd.userDn(other)}\nchangetype: modify\nadd: description\ndescription: privacyIDEA:C1\ndescription: privacyIDEA:GHOST\n`,
+      )
+      const dry = await lockstep.json<{ differences: number; drift: { serial: string }[] }>('resync', '--dry-run')
+      expect(dry.drift.map(({ serial }) => serial)).toEqual(expect.arrayContaining(['C1', 'GHOST']))
+      expect(serialsOf(await look(slapd, other))).toEqual(['C1', 'GHOST'])
+      await lockstep.json('resync')
+      await carries(user, ['C1'])
+      await carries(other, [])
+      await pi.ask('POST', '/token/unassign', { serial: 'C1' })
+      await lockstep.json('resync')
+      await carries(user, [])
+      expect(await lockstep.json('resync', '--dry-run')).toMatchObject({ differences: 0 })
+    })
+
+    test('a forged event changes nothing, and a true one is followed at once', async () => {
+      const user = newUser()
+      await newToken('D1', user)
+      await lockstep.shim('lock', ['--serial', 'D1', '--user', user, '--realm', 'r1'])
+      await lockstep.shim('lock', ['--user', user, '--realm', 'r1'])
+      await carries(user, ['D1'])
+      await lockstep.settled()
+      expect((await look(slapd, user)).lockedTime).toBeNull()
+      await fail({ user, realm: 'r1' })
+      await lockstep.shim('lock', ['--user', user, '--realm', 'r1'])
+      await lockedIs(user, true)
+      await lockstep.shim('unlock', ['--serial', 'D1'])
+      await lockstep.settled()
+      expect((await look(slapd, user)).canBind).toBe(false)
+      await pi.ask('POST', '/token/reset', { serial: 'D1' })
+      await lockstep.shim('unlock', ['--serial', 'D1'])
+      await lockedIs(user, false)
+    })
+
+    test('a token that is given to somebody else takes its serial and its lock along', async () => {
+      const [user, other] = [newUser(), newUser()]
+      await newToken('E1', user)
+      await fail({ serial: 'E1' })
+      await lockedIs(user, true)
+      await pi.ask('POST', '/token/unassign', { serial: 'E1' })
+      await pi.ask('POST', '/token/assign', { serial: 'E1', user: other, realm: 'r1' })
+      await fail({ serial: 'E1' })
+      await lockedIs(other, true)
+      await lockedIs(user, false)
+      await carries(user, [])
+      await carries(other, ['E1'])
+    })
+
+    test('while privacyIDEA is away nobody changes, a person is obeyed, and afterwards all is caught up', async () => {
+      const [user, other] = [newUser(), newUser()]
+      await newToken('F1', user)
+      await fail({ serial: 'F1' })
+      await lockedIs(user, true)
+      await pi.stop()
+      await lockstep.shim('unlock', ['--serial', 'F1'])
+      await lockstep.json('lock', other, '--realm', 'r1', '--reason', 'a person')
+      expect((await look(slapd, other)).canBind).toBe(false)
+      expect((await look(slapd, user)).canBind).toBe(false)
+      expect((await lockstep.cli('status')).stdout).toContain('privacyIDEA')
+      await pi.start()
+      await pi.ask('POST', '/token/reset', { serial: 'F1' })
+      await lockedIs(user, false)
+      await lockstep.json('unlock', other, '--realm', 'r1', '--reason', 'enough')
+      expect((await look(slapd, other)).canBind).toBe(true)
+    })
+
+    test('an unlock in the directory resets the token, by policy', async () => {
+      const user = newUser()
+      await newToken('G1', user)
+      await fail({ serial: 'G1' })
+      await lockedIs(user, true)
+      await slapd.ldapmodify(`dn: ${slapd.userDn(user)}\nchangetype: modify\ndelete: pwdAccountLockedTime\n`)
+      await lockstep.cli('retry')
+      await eventually('the fail counter is 0', async () => (await failCountOf('G1')) === 0, WITHIN_MS)
+      expect((await look(slapd, user)).canBind).toBe(true)
+      expect(await asked(pi.url, 'POST', '/validate/check', { serial: 'G1', pass: `${PIN}${hotp(0)}` })).toBe(true)
+    })
+
+    test.runIf(release === '3.14')('a lockout of the user locks his account until it ends', async () => {
+      const user = newUser()
+      await newToken('H1', user)
+      await pi.ask('POST', '/conditionalaccess/lock/user', { user, realm: 'r1' })
+      await lockedIs(user, true)
+      expect(lockstep.ldif('unlock')).toContainEqual(expect.stringMatching(/^lockout\.[0-9a-f]+\.ldif$/))
+      await pi.ask('DELETE', '/conditionalaccess/lock/user', { user, realm: 'r1' })
+      await lockedIs(user, false)
+      await pi.ask('POST', '/conditionalaccess/lock/user', { user, realm: 'r1', duration_seconds: 4 })
+      await lockedIs(user, true)
+      await lockedIs(user, false)
+    })
+
+    test('after all of that the record is whole and nothing differs', async () => {
+      expect(await lockstep.json('resync', '--dry-run')).toMatchObject({ differences: 0 })
+      expect(await lockstep.json('journal', '--verify')).toMatchObject({ ok: true })
+      expect(lockstep.log()).not.toContain('lockstep-secret')
+    })
+  })
+}
