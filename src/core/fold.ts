@@ -14,6 +14,7 @@ import type { DesiredState, Hold } from './state.ts'
  * | unlock S | S's hold ends, and the owner's hold without a serial |
  * | unlock, no serial | every token hold of A ends, and A's hold without a serial |
  * | unregister S | S leaves its owner and its hold ends; the hold without a serial too when no serial is left |
+ * | unregister S from A, by privacyIDEA's API | S leaves A; another owner keeps it |
  * | hold, release | a person's hold; the end of every hold |
  * | lockout, lockout-end | privacyIDEA's lockout of the user, by its newest word; its end |
  * | directory-unlock | the end of every hold, since somebody took the lock away in the directory |
@@ -166,6 +167,8 @@ function unregister(book: Book, event: ResolvedEvent): void {
   const serial = event.serial
   if (serial === null) return
   const owner = ownerOf(book, event) ?? event.accountKey
+  // privacyIDEA's own word is about this account alone: whose token it is now, another word says.
+  if (event.source === 'privacyidea' && owner !== event.accountKey) return leaveOnly(book, event, serial)
   const from = book.gone.get(serial)?.from ?? new Set<AccountKey>()
   from.add(owner).add(event.accountKey)
   book.gone.set(serial, { from, by: event })
@@ -173,6 +176,13 @@ function unregister(book: Book, event: ResolvedEvent): void {
   closeHolds(book, (open) => open.hold.serial === serial)
   if (serialsOf(book, owner).length > 0 || standing(book, event, owner).length > 0) return
   closeHolds(book, (open) => open.account === owner && open.hold.kind === 'account')
+}
+
+/** The serial leaves the event's account, and stays with its owner. */
+function leaveOnly(book: Book, event: ResolvedEvent, serial: Serial): void {
+  const from = book.gone.get(serial)?.from ?? new Set<AccountKey>()
+  book.gone.set(serial, { from: from.add(event.accountKey), by: event })
+  closeHolds(book, (open) => open.hold.serial === serial && open.account === event.accountKey)
 }
 
 function serialsOf(book: Book, account: AccountKey): Serial[] {

@@ -18,6 +18,18 @@ function permutations<Item>(items: readonly Item[]): Item[][] {
   return items.flatMap((item, index) => permutations(items.toSpliced(index, 1)).map((rest) => [item, ...rest]))
 }
 
+test('privacyIDEA’s word that a token is not an account’s leaves it to its owner, and lets him take it over', () => {
+  const stays = eventOf('register', 2, { serial: S1, accountKey: BOB })
+  const leaves = eventOf('unregister', 3, { serial: S1, accountKey: ALICE, source: 'privacyidea' })
+  for (const events of [
+    [stays, leaves],
+    [leaves, stays],
+  ]) {
+    expect(fold(events, ALICE)).toMatchObject({ serials: [], gone: [S1] })
+    expect(fold(events, BOB)).toMatchObject({ serials: [S1], movedFrom: { [S1]: [ALICE] } })
+  }
+})
+
 describe('what the events say', () => {
   test('a registered token is carried and a lock of it holds the account', () => {
     const events = [eventOf('register', 1, { serial: S1 }), eventOf('lock', 2, { serial: S1 })]

@@ -34,7 +34,10 @@ export function apiModeTests(release: ReleaseName): void {
         (yaml) =>
           `privacyidea: { url: '${pi.url}', user: lockstep, passwordFile: ${secret}, timeout: 5s }\nresync: { scan: ${SCAN_MS}ms, full: 1h }\npolicy: { onForeignUnlock: reset-token }\n${yaml}`,
       )
+      // Where there is no token at all, nothing can be proven.
+      await newToken('Z1', 'u30')
       await lockstep.serve()
+      await eventually('the first full resync is done', () => lockstep.log().includes('full resync is done'))
     }, INSTALL_TIMEOUT_MS)
     afterAll(async () => {
       await lockstep?.[Symbol.asyncDispose]()
@@ -154,7 +157,11 @@ export function apiModeTests(release: ReleaseName): void {
       await lockstep.json('lock', other, '--realm', 'r1', '--reason', 'a person')
       expect((await look(slapd, other)).canBind).toBe(false)
       expect((await look(slapd, user)).canBind).toBe(false)
-      expect((await lockstep.cli('status')).stdout).toContain('privacyIDEA')
+      await eventually(
+        'status says what is wrong',
+        async () => (await lockstep.cli('status')).stdout.includes('privacyIDEA'),
+        WITHIN_MS,
+      )
       await pi.start()
       await pi.ask('POST', '/token/reset', { serial: 'F1' })
       await lockedIs(user, false)
