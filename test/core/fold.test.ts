@@ -26,7 +26,7 @@ test('privacyIDEA’s word that a token is not an account’s leaves it to its o
     [leaves, stays],
   ]) {
     expect(fold(events, ALICE)).toMatchObject({ serials: [], gone: [S1] })
-    expect(fold(events, BOB)).toMatchObject({ serials: [S1], movedFrom: { [S1]: [ALICE] } })
+    expect(foldEvents(BOB, events, OPTIONS)).toMatchObject({ serials: [S1], movedFrom: { [S1]: [ALICE] } })
   }
 })
 
