@@ -23,7 +23,7 @@ const NAMES = Object.keys(MEASURES)
 const USAGE = `usage: npm run bench [-- --quick] [--only NAME] [--json]
 
 Measures Lockstep, and shell scripts that do the same job with ldapsearch and ldapmodify, on the same slapd.
-  --quick       fewer rounds: two minutes instead of a quarter of an hour
+  --quick       fewer rounds: a minute instead of four
   --only NAME   one measure: ${NAMES.join(', ')}; may be given several times
   --json        the rows as JSON on standard output
 `

@@ -57,7 +57,7 @@ function openOnce(file: string): DatabaseSync {
   const database = new DatabaseSync(file, { timeout: OPEN_WAIT_MS })
   try {
     database.exec('pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on')
-    database.exec('pragma wal_autocheckpoint = 8000; pragma cache_size = -8000; pragma temp_store = memory')
+    database.exec('pragma wal_autocheckpoint = 8000; pragma cache_size = -32000; pragma temp_store = memory')
     return database
   } catch (thrown) {
     database.close()

@@ -37,7 +37,7 @@ test("the checkout's own Node.js comes first, and arguments arrive as they are",
   const { code, stdout } = await launch(['show', 'a b', '--json'])
   expect(code).toBe(0)
   expect(stdout).toMatch(
-    /^24\.1\.0 --max-semi-space-size=8 --disable-warning=ExperimentalWarning \S+dist\/lockstep\.js show a b --json pool=16\n$/,
+    /^24\.1\.0 --max-semi-space-size=32 --disable-warning=ExperimentalWarning \S+dist\/lockstep\.js show a b --json pool=16\n$/,
   )
 })
 
