@@ -4,6 +4,11 @@ import type { AccountKey, HoldName, Login, Realm, Serial } from './names.ts'
 export const TOKEN_EVENT_KINDS = ['register', 'lock', 'unlock', 'unregister'] as const
 export type TokenEventKind = (typeof TOKEN_EVENT_KINDS)[number]
 
+/** Told by privacyIDEA; all others are somebody's word of their own. */
+export function isTokenEvent(kind: EventKind): boolean {
+  return (TOKEN_EVENT_KINDS as readonly EventKind[]).includes(kind)
+}
+
 /**
  * Everything that can change what an account should look like.
  * `hold` and `release` are a person's word (`release` ends every hold of the account); `directory-unlock` says that

@@ -4,6 +4,7 @@ import {
   asDn,
   parseLogin,
   parseRealm,
+  parseSerial,
   splitAccountKey,
   type AccountKey,
   type Login,
@@ -26,6 +27,8 @@ export interface Act {
   readonly actor: string
   /** `hold` only: it ends by itself after this; null: not by itself. */
   readonly forMs: number | null
+  /** `release` only, mode `api`: the fail counters of the tokens that hold the account are reset as well. */
+  readonly resetsTokens: boolean
 }
 
 export interface ActResult {
@@ -51,6 +54,11 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
       `${login === null ? 'the login' : 'the realm'} is empty, too long or holds control characters`,
     )
   }
+  if (order.resetsTokens && system.source === null) {
+    throw new AppError('usage', '--reset-token: privacyIDEA’s API is needed for that', {
+      hint: 'Configure the section privacyidea, or reset the token in privacyIDEA.',
+    })
+  }
   const found = await findAccount(system, login, realm, order.kind)
   const [before] = await system.store.reports.find(found.key, 1)
   const wasHeld = before !== undefined && (before.lockedByUs || before.holds.length > 0)
@@ -70,6 +78,11 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
   await system.store.inbox.take([event], [])
   const { key, dn, serials } = found
   await system.store.inbox.settle([{ kind: 'resolved', event, key, dn, login, realm, attributeSerials: serials }], 0)
+  if (order.resetsTokens) {
+    const named = (before?.holds ?? []).map((hold) => (hold.serial === null ? null : parseSerial(hold.serial)))
+    const serials = named.filter((serial) => serial !== null)
+    await system.store.truth.wantReset(key, serials)
+  }
   await carryOut(system, [found.key], log)
   const result = await resultFor(system, found.key)
   return { ...result, wasHeld, lock: await lockOf(system, found.key, result.account) }

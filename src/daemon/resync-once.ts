@@ -26,6 +26,7 @@ export async function resyncOnce(settings: Settings, options: ResyncOptions & { 
   if (await processLock.enter()) await recoverUnlocks(system)
   await processLock.prepared()
   const report = await resync(system.source, options)
+  await system.store.sourceState.done('resync')
   const engine = startEngine(system, options.log)
   opened.defer(() => engine.worker.stop())
   await engine.worker.whenIdle()

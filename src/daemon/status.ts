@@ -5,6 +5,7 @@ import type { Settings } from '../core/settings.ts'
 import type { DaemonRow } from '../store/process-lock.ts'
 import type { LastDrain } from '../store/drains.ts'
 import type { AccountReport, StoreCounts } from '../store/reports.ts'
+import type { SweepState } from '../store/source-state.ts'
 import type { Store } from '../store/store.ts'
 import type { Pause } from '../store/switches.ts'
 
@@ -26,7 +27,9 @@ export interface StatusReport {
   readonly healthReasons: readonly string[]
   /** What somebody should know, and what is no trouble by itself. */
   readonly notes: readonly string[]
-  readonly mode: 'events'
+  readonly mode: 'events' | 'api'
+  /** How privacyIDEA is seen, in mode `api`; null in mode `events`. */
+  readonly privacyidea: { readonly scan: SweepState; readonly resync: SweepState } | null
   readonly dryRun: boolean
   readonly paused: Pause | null
   readonly daemon: DaemonRow | null
@@ -50,15 +53,22 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
   const paused = await store.switches.paused()
   const waits = await readWaits(store)
   const spoolFiles = countFiles(join(settings.intake.spool, 'new'))
+  const { sourceState } = store
+  const privacyidea =
+    settings.privacyidea === null
+      ? null
+      : { scan: await sourceState.read('scan'), resync: await sourceState.read('resync') }
+  const source = sourceTrouble(privacyidea?.scan ?? null, nowMs) ?? sourceTrouble(privacyidea?.resync ?? null, nowMs)
   const reasons = reasonsOf(
-    { isServed, daemon, lastDrain, counts, paused, spool: spoolTrouble(settings.intake.spool) },
+    { isServed, daemon, lastDrain, counts, paused, spool: spoolTrouble(settings.intake.spool), source },
     nowMs,
   )
   return {
     health: !isServed ? 'down' : reasons.length > 0 ? 'attention' : 'ok',
     healthReasons: reasons,
     notes: await readNotes(store),
-    mode: 'events',
+    mode: settings.privacyidea === null ? 'events' : 'api',
+    privacyidea,
     dryRun: settings.guards.dryRun,
     paused,
     daemon,
@@ -85,16 +95,18 @@ interface Signs {
   readonly counts: StoreCounts
   readonly paused: Pause | null
   readonly spool: string | null
+  readonly source: string | null
 }
 
 /** Why all is not well, the gravest first. */
-function reasonsOf({ isServed, daemon, lastDrain, counts, paused, spool }: Signs, nowMs: number): string[] {
+function reasonsOf({ isServed, daemon, lastDrain, counts, paused, spool, source }: Signs, nowMs: number): string[] {
   const reasons: string[] = []
   if (!isServed) reasons.push(`no daemon serves this store, ${drainedLast(lastDrain, nowMs)}`)
   if (daemon === null && lastDrain?.isRecent === true && lastDrain.outcome === 'failed') {
     reasons.push(`the last drain failed: ${lastDrain.reason}`)
   }
   if (spool !== null) reasons.push(spool)
+  if (source !== null) reasons.push(source)
   if (counts.eventsWaiting > 0) reasons.push(counted(counts.eventsWaiting, 'unresolved event'))
   if (counts.accountsUnsettled > 0) reasons.push(`${counted(counts.accountsUnsettled, 'account')} not in step`)
   if (paused !== null) reasons.push('changes are paused')
@@ -102,6 +114,12 @@ function reasonsOf({ isServed, daemon, lastDrain, counts, paused, spool }: Signs
     reasons.push(`the last drain left something undone: ${lastDrain.reason}`)
   }
   return reasons
+}
+
+/** Nothing of privacyIDEA is seen, so nothing changes for what happens there. */
+function sourceTrouble(sweep: SweepState | null, nowMs: number): string | null {
+  if (sweep === null || sweep.failing === null) return null
+  return `privacyIDEA could not be read for ${age(nowMs - sweep.failing.sinceMs)}: ${sweep.failing.reason}`
 }
 
 function counted(count: number, noun: string): string {

@@ -1,6 +1,7 @@
 import { backoffMs, toAppError, type AppError } from '../core/error.ts'
 import { resync } from '../reconcile/resync.ts'
 import { Scanner } from '../reconcile/scan.ts'
+import type { SweepName } from '../store/source-state.ts'
 import { errorFields, type Log } from './log.ts'
 import type { System, SystemScan } from './system.ts'
 
@@ -26,13 +27,13 @@ export async function sweep(
   const scanner = new Scanner(source)
   const { scanMs, fullMs } = system.settings.resync
   await Promise.all([
-    repeat('scan', log, stop, async () => {
+    repeat('scan', system, log, stop, async () => {
       const startedMs = performance.now()
       const { marked } = await scanner.scan()
       if (marked > 0) wake()
       return Math.min(SCAN_WAIT_MAX_MS, Math.max(scanMs, SCAN_SHARE * (performance.now() - startedMs)))
     }),
-    repeat('full resync', log, stop, async () => {
+    repeat('resync', system, log, stop, async () => {
       scanner.forgetStrangers()
       const { tokens, accounts, differences } = await resync(source, { isDryRun: false })
       log.info('full resync is done', { tokens, accounts, differences })
@@ -43,13 +44,20 @@ export async function sweep(
 }
 
 /** @param work returns after how many milliseconds it is to be done again; a failure is told once and tried again */
-async function repeat(name: string, log: Log, stop: AbortSignal, work: () => Promise<number>): Promise<void> {
+async function repeat(
+  name: SweepName,
+  { store }: System,
+  log: Log,
+  stop: AbortSignal,
+  work: () => Promise<number>,
+): Promise<void> {
   let failures = 0
   let told: AppError['code'] | null = null
   while (!stop.aborted) {
     let waitMs: number
     try {
       waitMs = await work()
+      await store.sourceState.done(name)
       if (told !== null) log.info(`the ${name} works again`, {})
       told = null
       failures = 0
@@ -57,6 +65,7 @@ async function repeat(name: string, log: Log, stop: AbortSignal, work: () => Pro
       const error = toAppError(thrown)
       if (told !== error.code) log.warn(`the ${name} could not be done; nothing was changed`, errorFields(error))
       told = error.code
+      await store.sourceState.failed(name, error.message).catch(() => undefined)
       waitMs = Math.min(RESYNC_RETRY_MAX_MS, backoffMs(failures++, Math.random()))
     }
     await until(waitMs, stop)

@@ -45,7 +45,7 @@ export class TokenListProof {
     if (tokens.length > 0) return
     const { rights } = await this.#client.login()
     const where = this.#client.where('GET', '/token/')
-    if (rights !== null && !rights.has('tokenlist')) {
+    if (rights !== null && !rights.has('tokenlist') && !rights.has('*')) {
       throw new AppError('source-not-permitted', `${where}: the account has no right tokenlist`, {
         hint: 'Give it the action tokenlist by an admin policy; docs/privacyidea.md shows it.',
       })

@@ -1,5 +1,5 @@
 import { AppError, retryDelayMs, toAppError } from '../core/error.ts'
-import { nothingToDo } from '../core/event.ts'
+import { isTokenEvent, nothingToDo } from '../core/event.ts'
 import type { Serial } from '../core/names.ts'
 import { serialsIn } from '../core/serial-values.ts'
 import type { FoundAccount } from '../ports/directory.ts'
@@ -20,7 +20,7 @@ export async function resolveEvent(event: WaitingEvent, ports: Ports, giveUpAfte
   const nothing = nothingToDo(event)
   if (nothing !== null) return { kind: 'ended', event, reason: nothing }
   try {
-    if (ports.truth !== null) {
+    if (ports.truth !== null && isTokenEvent(event.kind)) {
       return { kind: 'hinted', event, accounts: await hintedAccounts(event, ports, ports.truth) }
     }
     const found = await findAccount(event, ports)

@@ -19,6 +19,7 @@ import { openGuards, openSwitches, type SwitchPort } from './switches.ts'
 import { NodeSqliteDialect, openSqliteFile, WalSync } from './sqlite-dialect.ts'
 import { prepareStatements } from './statements.ts'
 import { openUpkeep, type UpkeepPort } from './upkeep.ts'
+import { openSourceState, type SourceStatePort } from './source-state.ts'
 import { openTruth } from './truth.ts'
 import { Writer } from './writer.ts'
 
@@ -52,6 +53,7 @@ export interface Store extends AsyncDisposable {
   readonly archive: JournalArchive
   readonly restore: RestorePort
   readonly truth: TruthPort
+  readonly sourceState: SourceStatePort
 }
 
 /** Opens the store, creates and migrates it where needed. Fails with `store-*`, `disk-full`, `file-not-permitted`. */
@@ -85,6 +87,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     archive: new JournalArchive(db, writer, clock, join(dirname(file), 'journal-archive')),
     restore: openRestore(db, writer, clock),
     truth: openTruth(db, writer, clock),
+    sourceState: openSourceState(db, writer, clock),
     async [Symbol.asyncDispose]() {
       await writer.close()
       log[Symbol.dispose]()

@@ -159,7 +159,7 @@ export function apiModeTests(release: ReleaseName): void {
       expect((await look(slapd, user)).canBind).toBe(false)
       await eventually(
         'status says what is wrong',
-        async () => (await lockstep.cli('status')).stdout.includes('privacyIDEA'),
+        async () => (await lockstep.cli('status')).stdout.includes('privacyIDEA could not be read for'),
         WITHIN_MS,
       )
       await pi.start()
@@ -179,6 +179,16 @@ export function apiModeTests(release: ReleaseName): void {
       await eventually('the fail counter is 0', async () => (await failCountOf('G1')) === 0, WITHIN_MS)
       expect((await look(slapd, user)).canBind).toBe(true)
       expect(await asked(pi.url, 'POST', '/validate/check', { serial: 'G1', pass: `${PIN}${hotp(0)}` })).toBe(true)
+    })
+
+    test('unlock --reset-token opens the account and resets the token', async () => {
+      const user = newUser()
+      await newToken('K1', user)
+      await fail({ serial: 'K1' })
+      await lockedIs(user, true)
+      await lockstep.json('unlock', user, '--realm', 'r1', '--reason', 'he called', '--reset-token')
+      expect((await look(slapd, user)).canBind).toBe(true)
+      expect(await failCountOf('K1')).toBe(0)
     })
 
     test.runIf(release === '3.14')('a lockout of the user locks his account until it ends', async () => {

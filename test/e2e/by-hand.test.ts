@@ -214,7 +214,15 @@ test('lockstep unlock opens an account that was locked while the clock was an ho
   const ahead: Clock = { nowMs: () => Date.now() + 3_600_000, random: () => 0.5 }
   {
     await using system = await openSystem(settings, ahead)
-    const order = { kind: 'hold', login: user, realm: null, reason: 'x', actor: 'test', forMs: null } as const
+    const order = {
+      kind: 'hold',
+      login: user,
+      realm: null,
+      reason: 'x',
+      actor: 'test',
+      forMs: null,
+      resetsTokens: false,
+    } as const
     await act(system, order, openLog({ write: () => true }, false))
   }
   expect((await look(slapd, user)).canBind).toBe(false)

@@ -14,6 +14,7 @@ interface Options {
   readonly reason: string
   readonly realm?: string
   readonly for?: string
+  readonly resetToken?: boolean
   readonly json?: boolean
 }
 
@@ -35,6 +36,7 @@ export function register(program: Command, io: CliIo): void {
     .description("release every hold of an account; exit code 69 when somebody else's lock still stands")
     .argument('<login>', 'the login, as privacyIDEA knows it')
     .requiredOption('--reason <text>', 'why, for the record; needed')
+    .option('--reset-token', 'reset the fail counters of the tokens that hold it, in privacyIDEA')
     .option('--realm <realm>', 'where several directories are configured')
     .option('--json', 'print the result as JSON')
     .action((login: string, options: Options, command: Command) => carryOut('release', login, options, command, io))
@@ -55,7 +57,15 @@ async function carryOut(
   const { openSystem } = await import('../../daemon/system.ts')
   const { act } = await import('../../daemon/act.ts')
   await using system = await openSystem(settings)
-  const order: Act = { kind, login, realm: options.realm ?? null, reason, actor: actorOf(io), forMs }
+  const order: Act = {
+    kind,
+    login,
+    realm: options.realm ?? null,
+    reason,
+    actor: actorOf(io),
+    forMs,
+    resetsTokens: options.resetToken === true,
+  }
   const result = await act(system, order, errorsOnly(openLog(io.stderr, false)))
   const { account, lock } = result
   const verdict = kind === 'hold' ? verdictOfLock(result) : verdictOfUnlock(result)

@@ -65,6 +65,7 @@ function show(io: CliIo, status: StatusReport): void {
     io,
     `events    ${status.spoolFiles} in the spool, ${counts.eventsWaiting} unresolved, ${counts.eventsRefused} refused${counts.eventsNewestMs === null ? '' : `, newest ${moment(counts.eventsNewestMs)}`}`,
   )
+  if (status.privacyidea !== null) print(io, `api       ${sweepLine(status.privacyidea, Date.now())}`)
   print(io, `journal   ${counts.journalRecords} records`)
   for (const text of status.notes) print(io, `note      ${plain(text)}`)
   if (status.locked.length > 0) {
@@ -94,4 +95,9 @@ function show(io: CliIo, status: StatusReport): void {
 
 function ago({ endedMs }: LastDrain): string {
   return `${age(Date.now() - endedMs)} ago`
+}
+
+function sweepLine({ scan, resync }: NonNullable<StatusReport['privacyidea']>, nowMs: number): string {
+  const ago = (ms: number | null): string => (ms === null ? 'never yet' : `${age(nowMs - ms)} ago`)
+  return `privacyIDEA scanned ${ago(scan.doneMs)}, compared in full ${ago(resync.doneMs)}`
 }

@@ -1,0 +1,43 @@
+import type { Clock } from '../ports/clock.ts'
+import type { Database } from './schema.ts'
+import type { Writer } from './writer.ts'
+
+/** How the sweeps over privacyIDEA went last, so that `status` can tell what is seen of it (mode `api`). */
+
+export type SweepName = 'scan' | 'resync'
+
+export interface SweepState {
+  /** The last one that came to its end, in milliseconds since 1970; null: none ever did. */
+  readonly doneMs: number | null
+  /** Since then it has failed, and why; null: it works. */
+  readonly failing: { readonly sinceMs: number; readonly reason: string } | null
+}
+
+export interface SourceStatePort {
+  done(sweep: SweepName): Promise<void>
+  failed(sweep: SweepName, reason: string): Promise<void>
+  read(sweep: SweepName): Promise<SweepState>
+}
+
+const NEVER: SweepState = { doneMs: null, failing: null }
+
+export function openSourceState(db: Database, writer: Writer, clock: Clock): SourceStatePort {
+  const read = async (on: Pick<Database, 'selectFrom'>, sweep: SweepName): Promise<SweepState> => {
+    const row = await on.selectFrom('meta').select('value').where('key', '=', `source-${sweep}`).executeTakeFirst()
+    return row === undefined ? NEVER : (JSON.parse(row.value) as SweepState)
+  }
+  const write = (sweep: SweepName, change: (before: SweepState, nowMs: number) => SweepState): Promise<void> =>
+    writer.runSoon(async (scope) => {
+      const value = JSON.stringify(change(await read(scope.trx, sweep), clock.nowMs()))
+      await scope.hot.writeMeta.run(scope.on, { key: `source-${sweep}`, value })
+    })
+  return {
+    done: (sweep) => write(sweep, (_before, nowMs) => ({ doneMs: nowMs, failing: null })),
+    failed: (sweep, reason) =>
+      write(sweep, ({ doneMs, failing }, nowMs) => ({
+        doneMs,
+        failing: { sinceMs: failing?.sinceMs ?? nowMs, reason },
+      })),
+    read: (sweep) => read(db, sweep),
+  }
+}
