@@ -80,8 +80,8 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
   await system.store.inbox.settle([{ kind: 'resolved', event, key, dn, login, realm, attributeSerials: serials }], 0)
   if (order.resetsTokens) {
     const named = (before?.holds ?? []).map((hold) => (hold.serial === null ? null : parseSerial(hold.serial)))
-    const serials = named.filter((serial) => serial !== null)
-    await system.store.truth.wantReset(key, serials)
+    const holding = named.filter((serial) => serial !== null)
+    await system.store.truth.wantReset(key, holding)
   }
   await carryOut(system, [found.key], log)
   const result = await resultFor(system, found.key)

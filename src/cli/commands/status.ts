@@ -98,6 +98,6 @@ function ago({ endedMs }: LastDrain): string {
 }
 
 function sweepLine({ scan, resync }: NonNullable<StatusReport['privacyidea']>, nowMs: number): string {
-  const ago = (ms: number | null): string => (ms === null ? 'never yet' : `${age(nowMs - ms)} ago`)
-  return `privacyIDEA scanned ${ago(scan.doneMs)}, compared in full ${ago(resync.doneMs)}`
+  const since = (ms: number | null): string => (ms === null ? 'never yet' : `${age(nowMs - ms)} ago`)
+  return `privacyIDEA scanned ${since(scan.doneMs)}, compared in full ${since(resync.doneMs)}`
 }
