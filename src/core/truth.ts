@@ -24,6 +24,8 @@ export interface Lockout {
 export interface KnownTruth {
   readonly tokens: readonly TokenTruth[]
   readonly lockout: Lockout | null
+  /** Events of mode `events` held the account without saying which token is full. */
+  readonly isHeldWithoutSerial?: boolean
 }
 
 /** What is read now. */
@@ -82,6 +84,7 @@ export function deriveEvents(
   for (const { serial, isLocked } of truth.tokens) {
     if (isLocked !== (before.get(serial) ?? false)) add(isLocked ? 'lock' : 'unlock', serial)
   }
+  if (known.isHeldWithoutSerial === true && !truth.tokens.some((token) => token.isLocked)) add('unlock', null)
   if (truth.lockout === 'unknown') return events
   if (truth.lockout === null) {
     if (known.lockout !== null) add('lockout-end', null)

@@ -150,6 +150,8 @@ export interface TruthPort {
   tokensOf(serials: readonly Serial[]): Promise<ReadonlyMap<Serial, RecordedToken>>
   /** The serials that held an account when they were read last, in pages. */
   lockedTokens(): AsyncIterable<readonly RecordedToken[]>
+  /** Accounts with a hold that events of mode `events` made and no reading has confirmed yet, in pages. */
+  unreadHolds(): AsyncIterable<readonly AccountKey[]>
   lockouts(): Promise<ReadonlyMap<AccountKey, Lockout>>
   /** Notes the accounts and marks them: privacyIDEA is asked about each before it is looked at. */
   hint(accounts: readonly NotedAccount[]): Promise<void>

@@ -58,7 +58,10 @@ export async function resync(ports: ResyncPorts, options: ResyncOptions): Promis
   const tally: Tally = { tokens: 0, tokensInAll: 0, accounts: 0, differences: 0, drift: [] }
   const run = await ports.truth.nextRun()
   await compareTokens(ports, run, options, tally)
-  if (!options.isDryRun) await markUnseen(ports, run, tally)
+  if (!options.isDryRun) {
+    await markUnseen(ports, run, tally)
+    await markUnread(ports)
+  }
   for (const name of ports.directory.names()) await compareAccounts(ports, name, options, tally)
   const { tokens, accounts, differences, drift } = tally
   return { tokens, accounts, differences, drift }
@@ -152,6 +155,11 @@ async function markUnseen(ports: ResyncPorts, run: number, tally: Tally): Promis
     }
     await ports.truth.hintKeys([...new Set(page.map(({ accountKey }) => accountKey))])
   }
+}
+
+/** Holds that events of mode `events` made, and that no token was found for. */
+async function markUnread(ports: ResyncPorts): Promise<void> {
+  for await (const keys of ports.truth.unreadHolds()) await ports.truth.hintKeys(keys)
 }
 
 async function compareAccounts(

@@ -29,6 +29,7 @@ export function openTruth(db: Database, writer: Writer, clock: Clock): TruthPort
     },
     tokensOf: (serials) => tokensOf(db, serials),
     lockedTokens: () => lockedTokens(db),
+    unreadHolds: () => unreadHolds(db),
     async countTokens() {
       const row = await db
         .selectFrom('token')
@@ -63,12 +64,20 @@ async function knownOf(db: Database, key: AccountKey): Promise<KnownOwner> {
     .select(['serial', 'is_locked', 'reset_due'])
     .where('account_key', '=', key)
     .execute()
+  const read = new Set(tokens.map((row) => row.serial))
+  // What events held before privacyIDEA was asked: it says whether that is so.
+  const held = await db.selectFrom('hold').select(['kind', 'serial']).where('account_key', '=', key).execute()
+  const unread = held.flatMap(({ serial }) => (serial === null || read.has(serial) ? [] : [serial]))
   const lockout = await db.selectFrom('lockout').select('until_us').where('account_key', '=', key).executeTakeFirst()
   return {
     owner: ownerFromRow(account ?? { login: null, realm: null, resolver: null, user_id: null }, key),
-    tokens: tokens.map((row) => ({ serial: serialFromRow(row.serial), isLocked: row.is_locked === 1 })),
+    tokens: [
+      ...tokens.map((row) => ({ serial: serialFromRow(row.serial), isLocked: row.is_locked === 1 })),
+      ...unread.map((serial) => ({ serial: serialFromRow(serial), isLocked: true })),
+    ],
     resetDue: tokens.filter((row) => row.reset_due === 1).map((row) => serialFromRow(row.serial)),
     lockout: lockout === undefined ? null : lockoutFromRow(lockout),
+    isHeldWithoutSerial: held.some((row) => row.kind === 'account'),
   }
 }
 
@@ -170,6 +179,27 @@ function tokenFromRow(row: {
     accountKey: keyFromRow(row.account_key),
     isLocked: row.is_locked === 1,
     userId: row.user_id === null ? null : parseUserId(row.user_id),
+  }
+}
+
+/** Accounts that a token holds by what events said, before privacyIDEA was asked about any of them. */
+async function* unreadHolds(db: Database): AsyncGenerator<readonly AccountKey[]> {
+  for (let after = ''; ;) {
+    const rows = await db
+      .selectFrom('hold')
+      .leftJoin('token', 'token.serial', 'hold.serial')
+      .select('hold.account_key')
+      .distinct()
+      .where('hold.kind', 'in', ['token', 'account'])
+      .where('token.serial', 'is', null)
+      .where('hold.account_key', '>', after)
+      .orderBy('hold.account_key')
+      .limit(PAGE)
+      .execute()
+    if (rows.length > 0) yield rows.map((row) => keyFromRow(row.account_key))
+    const last = rows.at(-1)
+    if (last === undefined || rows.length < PAGE) return
+    after = last.account_key
   }
 }
 

@@ -204,7 +204,27 @@ export function apiModeTests(release: ReleaseName): void {
       await lockedIs(user, false)
     })
 
+    test('what events held before privacyIDEA was asked is released where it is not so', async () => {
+      const [user, other, third] = [newUser(), newUser(), newUser()]
+      await newToken('M1', user)
+      const events = await createLockstep(slapd)
+      await using _ = events
+      await events.serve()
+      await events.shim('lock', ['--serial', 'M1', '--user', user, '--realm', 'r1'])
+      await events.shim('lock', ['--serial', 'M2', '--user', other, '--realm', 'r1'])
+      await events.shim('lock', ['--user', third, '--realm', 'r1'])
+      for (const each of [user, other, third]) await lockedIs(each, true)
+      await events.stop()
+      const secret = join(events.dir, 'pi-password')
+      writeFileSync(secret, 'lockstep-secret\n', { mode: 0o600 })
+      events.editConfig((yaml) => `privacyidea: { url: '${pi.url}', user: lockstep, passwordFile: ${secret} }\n${yaml}`)
+      await events.serve()
+      for (const each of [user, other, third]) await lockedIs(each, false)
+      await events.stop()
+    })
+
     test('after all of that the record is whole and nothing differs', async () => {
+      await lockstep.json('resync')
       expect(await lockstep.json('resync', '--dry-run')).toMatchObject({ differences: 0 })
       expect(await lockstep.json('journal', '--verify')).toMatchObject({ ok: true })
       expect(lockstep.log()).not.toContain('lockstep-secret')
