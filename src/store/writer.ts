@@ -30,13 +30,14 @@ interface Job {
   readonly reject: (reason: unknown) => void
 }
 
-const JOBS_PER_COMMIT_MAX = 256
-const JOBS_WAITING_MAX = 20_000
-/** Commits that wait for a sync, and whom it is told to. */
+/** A commit that waits for a sync, and whom it is told to. */
 interface Unsynced {
   readonly resolve: () => void
   readonly reject: (reason: unknown) => void
 }
+
+const JOBS_PER_COMMIT_MAX = 256
+const JOBS_WAITING_MAX = 20_000
 
 /** So many jobs of late are load: a commit then waits until it is worth its while, or for so long. */
 const LOAD_JOBS = 20
@@ -122,6 +123,10 @@ export class Writer {
     while (this.#jobs.length > 0) {
       if (this.#load.now() >= LOAD_JOBS) await this.#gather()
       const jobs = this.#jobs.splice(0, JOBS_PER_COMMIT_MAX)
+      if (this.#broken !== null) {
+        for (const job of jobs) job.reject(this.#broken)
+        continue
+      }
       this.#load.add(jobs.length)
       await this.#commit(jobs)
     }
@@ -149,6 +154,8 @@ export class Writer {
 
   #settle(job: Job, result: unknown): void {
     if (!job.isDurable) return job.resolve(result)
+    // A later sync may well succeed: it says nothing of what the one that failed has lost.
+    if (this.#broken !== null) return job.reject(this.#broken)
     this.#unsynced.push({ resolve: () => job.resolve(result), reject: job.reject })
     this.#syncing ??= this.#syncAll()
   }
