@@ -43,10 +43,20 @@ async function close(
 ): Promise<void> {
   if (result === 'applied') await ldif.applied(change)
   else await ldif.abandoned(change, stillWaiting(change, owned))
-  // A lock of several places that was put back in part, or was to be: its files take back all of it.
-  const isPart = owned !== null && change.kind === 'lock' && owned.slots.length > change.slots.length
-  if (isPart) for (const file of pendingOf(change.key, owned, clock.nowMs())) await ldif.renewPending(file)
+  if (owned !== null && !isAllOf(change, owned)) {
+    for (const file of pendingOf(change.key, owned, clock.nowMs())) await ldif.renewPending(file)
+  }
   await records.close(change, result, owned)
+}
+
+/**
+ * False for a lock of several places that was written, put back or given back in part, or was to be: the change's files
+ * are of its own places, and those that wait have to take back what is ours. A lock is given back by the name that the
+ * account has now, which the record may not have yet: then the places are the same, and only their number tells.
+ */
+function isAllOf(change: Change, owned: OwnedLock): boolean {
+  if (change.kind === 'lock') return sameSlots(owned.slots, change.slots)
+  return change.kind !== 'unlock' || owned.slots.length === change.slots.length
 }
 
 /** Files that must stay although the change did not happen: those of a lock that is ours already. */

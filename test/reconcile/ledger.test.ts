@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest'
+import type { Change, ChangeKind } from '../../src/core/change.ts'
+import { parseChangeLdif } from '../../src/core/ldif.ts'
+import { asDn, holdNameOfSerial } from '../../src/core/names.ts'
+import { lockOf, releaseOf } from '../../src/core/slot.ts'
+import type { OwnedSlot } from '../../src/core/state.ts'
+import { openLedger } from '../../src/reconcile/ledger.ts'
+import { ALICE, S1 } from '../core/arbitrary.ts'
+import { MemoryLdif } from '../simulation/memory-ldif.ts'
+import { openTestStore } from '../store/test-store.ts'
+
+const DN = asDn('uid=alice,ou=people,dc=example,dc=org')
+const HOLD = holdNameOfSerial(S1)
+const MAIL = placeIn('mail')
+const VPN = placeIn('vpn')
+
+function placeIn(group: string): OwnedSlot {
+  const dn = asDn(`cn=no-${group},ou=groups,dc=example,dc=org`)
+  return { dn, attribute: 'member', mode: 'value', before: [], after: [DN] }
+}
+
+function changeOf(kind: ChangeKind & ('lock' | 'unlock'), id: string, slots: readonly OwnedSlot[]): Change {
+  const [to, from] = [lockOf(slots), releaseOf(slots)]
+  const [forward, inverse] = kind === 'lock' ? [to, from] : [from, to]
+  const about = { key: ALICE, dn: DN, serial: null, holds: [HOLD], reason: '', actor: '' }
+  return { ...about, kind, id, plannedAtMs: 1_700_000_000_000, forward, inverse, slots }
+}
+
+test.each([
+  ['a lock of two places of which a crash left one', 'lock', [MAIL, VPN], 'applied', [MAIL]],
+  ['a place that is locked in exchange for one that others took away', 'lock', [VPN], 'not-applied', [MAIL]],
+  ['a lock that is given back in part', 'unlock', [MAIL, VPN], 'applied', [VPN]],
+  ['a release that left out what nobody can look at, and was refused', 'unlock', [MAIL], 'not-applied', [MAIL, VPN]],
+] as const)('the waiting file takes back what is ours: %s', async (_name, kind, places, result, left) => {
+  await using opened = await openTestStore()
+  const ldif = new MemoryLdif(() => undefined)
+  const ledger = openLedger(opened.store.records, ldif, opened.clock)
+  const first = changeOf('lock', '1', [MAIL, VPN])
+  await ledger.writeAhead(first, null)
+  await ledger.close(first, 'applied', { slots: [MAIL, VPN], dn: DN, holds: [HOLD] })
+
+  const change = changeOf(kind, '2', places)
+  await ledger.writeAhead(change, null)
+  await ledger.recover(change, result, { slots: left, dn: DN, holds: [HOLD] })
+
+  const text = await ldif.readPending('unlock', HOLD)
+  expect(text === null ? null : parseChangeLdif(text).entries).toEqual(releaseOf(left))
+})
