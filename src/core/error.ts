@@ -66,6 +66,8 @@ export class AppError extends Error {
 /** Wraps whatever was thrown; an AppError passes through unchanged. */
 export function toAppError(thrown: unknown, code: ErrorCode = 'internal'): AppError {
   if (thrown instanceof AppError) return thrown
+  // What failed first counts, not what failed while things were put away after it.
+  if (thrown instanceof SuppressedError) return toAppError(thrown.suppressed, code)
   const message = thrown instanceof Error ? thrown.message : String(thrown)
   return new AppError(code, message, { cause: thrown })
 }

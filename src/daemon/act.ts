@@ -141,8 +141,11 @@ export async function carryOut(
     await processLock.prepared()
     try {
       const { worker } = startEngine(system, log, untold)
-      await worker.whenIdle()
-      await worker.stop()
+      try {
+        await Promise.race([worker.whenIdle(), system.store.failed])
+      } finally {
+        await worker.stop()
+      }
     } finally {
       await processLock.leave()
     }

@@ -97,7 +97,8 @@ async function idleWithin({ clock, store }: System, engine: Engine, timeoutMs: n
   const deadlineMs = clock.nowMs() + Math.max(timeoutMs, DEADLINE_LOOK_MS)
   for (;;) {
     const leftMs = deadlineMs - clock.nowMs()
-    if (leftMs <= 0 || !(await inTime(engine.worker.whenIdle(), leftMs))) return false
+    if (leftMs <= 0) return false
+    if (!(await inTime(Promise.race([engine.worker.whenIdle(), store.failed]), leftMs))) return false
     if (!(await store.upkeep.isInWork(clock.nowMs()))) return true
     await inTime(new Promise(() => undefined), Math.min(leftMs, DEADLINE_LOOK_MS))
     engine.worker.wake()

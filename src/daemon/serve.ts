@@ -25,7 +25,10 @@ export interface ServeOptions {
   readonly stop: AbortSignal
 }
 
-/** Fails with `already-running`, `address-in-use`, and what opening the store and the folders may fail with. */
+/**
+ * Fails with `already-running`, `address-in-use`, and what opening the store and the folders may fail with; with
+ * `store-unavailable` when the disk fails meanwhile.
+ */
 export async function serve(settings: Settings, options: ServeOptions): Promise<void> {
   const { log } = options
   await using opened = new AsyncDisposableStack()
@@ -105,8 +108,11 @@ async function untilStopped(system: System, engine: Engine, { log, stop }: Serve
   const { promise, resolve } = Promise.withResolvers<void>()
   if (any.aborted) resolve()
   any.addEventListener('abort', () => resolve(), { once: true })
-  await promise
-  for (const timer of timers) clearInterval(timer)
+  try {
+    await Promise.race([promise, store.failed])
+  } finally {
+    for (const timer of timers) clearInterval(timer)
+  }
 }
 
 function every(intervalMs: number, log: Log, work: () => Promise<unknown>): NodeJS.Timeout {

@@ -13,7 +13,7 @@ import {
   type Kysely,
   type QueryResult,
 } from 'kysely'
-import { AppError, backoffMs } from '../core/error.ts'
+import { AppError, backoffMs, toAppError } from '../core/error.ts'
 
 /**
  * Everything that is SQLite's alone: how it is opened, how a transaction begins, and its errors. Another database
@@ -85,10 +85,14 @@ export class WalSync implements Disposable {
       this.#fd ??= this.#open()
       await fdatasyncOf(this.#fd)
     } catch (thrown) {
-      throw new AppError('store-unavailable', `the store ${this.#file} cannot be put on disk: ${String(thrown)}`, {
-        cause: thrown,
-        hint: 'Check the disk, then start Lockstep again: it finds what was not finished.',
-      })
+      throw new AppError(
+        'store-unavailable',
+        `the store ${this.#file} cannot be put on disk: ${toAppError(thrown).message}`,
+        {
+          cause: thrown,
+          hint: 'Check the disk, then start Lockstep again: it finds what was not finished.',
+        },
+      )
     }
   }
 

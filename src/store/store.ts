@@ -54,6 +54,8 @@ export interface Store extends AsyncDisposable {
   readonly restore: RestorePort
   readonly truth: TruthPort
   readonly sourceState: SourceStatePort
+  /** Fails with `store-unavailable` once nothing more can be written: the process has to end. */
+  readonly failed: Promise<never>
 }
 
 /** Opens the store, creates and migrates it where needed. Fails with `store-*`, `disk-full`, `file-not-permitted`. */
@@ -88,6 +90,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     restore: openRestore(db, writer, clock),
     truth: openTruth(db, writer, clock),
     sourceState: openSourceState(db, writer, clock),
+    failed: writer.failed,
     async [Symbol.asyncDispose]() {
       await writer.close()
       log[Symbol.dispose]()

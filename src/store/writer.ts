@@ -75,6 +75,7 @@ export class Writer {
   #hasUnsynced = false
   /** After a sync that failed nobody knows what is on disk. */
   #broken: unknown = null
+  readonly #failed = Promise.withResolvers<never>()
   #closed = false
   readonly #load = new RecentCount()
 
@@ -83,6 +84,12 @@ export class Writer {
     this.#db = db
     this.hot = hot
     this.#sync = sync
+    this.#failed.promise.catch(() => undefined)
+  }
+
+  /** Fails when a sync did: nothing more can be written, and whoever waits for something waits in vain. */
+  get failed(): Promise<never> {
+    return this.#failed.promise
   }
 
   /** Resolves when the job's writes are on disk. Fails with `limit-exceeded` when too many wait. */
@@ -170,6 +177,7 @@ export class Writer {
         for (const each of waiting) each.resolve()
       } catch (thrown) {
         this.#broken = thrown
+        this.#failed.reject(thrown)
         for (const each of [...waiting, ...this.#unsynced.splice(0)]) each.reject(thrown)
       }
     }
