@@ -43,20 +43,20 @@ async function close(
 ): Promise<void> {
   if (result === 'applied') await ldif.applied(change)
   else await ldif.abandoned(change, stillWaiting(change, owned))
-  if (owned !== null && !isAllOf(change, owned)) {
+  if (owned !== null && !isFileOf(change, result, owned)) {
     for (const file of pendingOf(change.key, owned, clock.nowMs())) await ldif.renewPending(file)
   }
   await records.close(change, result, owned)
 }
 
 /**
- * False for a lock of several places that was written, put back or given back in part, or was to be: the change's files
- * are of its own places, and those that wait have to take back what is ours. A lock is given back by the name that the
- * account has now, which the record may not have yet: then the places are the same, and only their number tells.
+ * Whether the change's own files take back what is ours. Those of a lock that was put back in part, or was to be, know its
+ * own places alone; those of a release are history, although a part of the lock may be left. A release that did not
+ * happen leaves a file of what it found standing, which is no more than the record has.
  */
-function isAllOf(change: Change, owned: OwnedLock): boolean {
+function isFileOf(change: Change, result: 'applied' | 'not-applied', owned: OwnedLock): boolean {
   if (change.kind === 'lock') return sameSlots(owned.slots, change.slots)
-  return change.kind !== 'unlock' || owned.slots.length === change.slots.length
+  return change.kind !== 'unlock' || result === 'not-applied'
 }
 
 /** Files that must stay although the change did not happen: those of a lock that is ours already. */
