@@ -108,9 +108,12 @@ async function idleWithin({ clock, store }: System, engine: Engine, timeoutMs: n
 async function inTime(work: Promise<void>, timeoutMs: number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<false>()
   const timer = setTimeout(() => resolve(false), timeoutMs)
-  const isDone = await Promise.race([work.then(() => true as const), promise])
-  clearTimeout(timer)
-  return isDone
+  try {
+    return await Promise.race([work.then(() => true as const), promise])
+  } finally {
+    // Else the process would stay for it.
+    clearTimeout(timer)
+  }
 }
 
 /** What became due after all was done once is the business of those beside us. */

@@ -37,3 +37,13 @@ test.each([1, 2, 3, 4, 5, 6])('a command ends, wherever the sync fails (number %
   expect(ran.code).toBe(69)
   expect(ran.stderr).toMatch(SAID)
 })
+
+test.each([1, 2, 3, 4, 5, 6])('a drain ends at once, wherever the sync fails (number %i)', async (at) => {
+  await using slapd = await startSlapd({ users: 1, dbNoSync: true })
+  await using lockstep = await createLockstep(slapd)
+  await lockstep.shim('lock', ['--user', 'u1', '--realm', 'r1'])
+  const ran = await lockstep.cliWith({ NODE_OPTIONS, FAIL_SYNC_AT: String(at) }, 'drain', '--timeout', '30s')
+  expect(ran.ms).toBeLessThan(10_000)
+  expect(ran.code).toBe(69)
+  expect(ran.stderr).toMatch(SAID)
+})
