@@ -178,7 +178,7 @@ async function madeOld(opened: Awaited<ReturnType<typeof openArchived>>): Promis
     opened.raw('update journal set body = ?, prev_hash = ?, hash = ? where seq = ?', body, previous, hash, seq)
     opened.raw("update meta set value = ? where key = 'journal-head'", `${seq} ${hash}`)
   }
-  opened.raw("update meta set value = '2' where key = 'schema'")
+  opened.toVersion(2)
 }
 
 /** As 0.1.0 removed the oldest file, and as somebody else may: the row beside the chain says where it begins. */
@@ -199,7 +199,7 @@ test('a store of the version before, whose beginning stood beside the chain, is 
   await prunedBesideTheChain(opened)
   expect(await faultsOf(opened)).toContain('records 11 to 20 are missing at the beginning')
   // Made to look as before once more, it is still found.
-  opened.raw("update meta set value = '2' where key = 'schema'")
+  opened.toVersion(2)
   await using third = await opened.again()
   expect((await third.archive.verify()).faults.map(({ what }) => what).join()).toContain('made to look old')
 })
@@ -210,7 +210,7 @@ test('a store of the version before from which nothing was removed is whole, and
   await using again = await opened.again()
   expect(await again.archive.verify()).toEqual({ records: RECORDS + 3, faults: [] })
   await prunedBesideTheChain(opened)
-  opened.raw("update meta set value = '2' where key = 'schema'")
+  opened.toVersion(2)
   await using third = await opened.again()
   expect((await third.archive.verify()).faults.map(({ what }) => what).join()).toContain('made to look old')
 })
@@ -218,7 +218,7 @@ test('a store of the version before from which nothing was removed is whole, and
 test('a store that was made to look old, to have its removed beginning believed, is found', async () => {
   await using opened = await openArchived()
   await prunedBesideTheChain(opened)
-  opened.raw("update meta set value = '2' where key = 'schema'")
+  opened.toVersion(2)
   await using again = await opened.again()
   expect((await again.archive.verify()).faults.map(({ what }) => what)).toEqual([
     'record 33 takes over a beginning that no earlier version made: the store was made to look old',

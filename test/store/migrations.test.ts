@@ -58,8 +58,7 @@ test('a store of version 0.1.0 is brought up to date, and a lock of which it did
     `insert into account (key, directory, dn, standing, standing_reason, hold_count, seen_ms, updated_ms, owned_lock)
      values ('corp/a', 'corp', 'uid=a', 'in-step', '', 0, 0, 0, '{"slots":[],"dn":"uid=a","holds":[]}')`,
   )
-  opened.raw('alter table account drop column effective')
-  opened.raw("update meta set value = '1' where key = 'schema'")
+  opened.toVersion(1)
   await using again = await opened.again()
   expect(await again.reports.accounts({ limit: 10 })).toMatchObject([
     { key: 'corp/a', lockedByUs: true, effective: 'unknown' },

@@ -17,7 +17,20 @@ export interface TestStore extends AsyncDisposable {
   again(options?: { willWrite?: boolean }): Promise<Store>
   /** Statements past the store, as somebody with the file in hand would run them. */
   raw(sql: string, ...values: (string | number)[]): Record<string, unknown>[]
+  /** Takes back what the schema's later steps made, so that the file is that of an older version. */
+  toVersion(version: 1 | 2): void
 }
+
+/** What the steps after the second, and the second, made; pruning on record made no table. */
+const SINCE_3 = [
+  'drop table token',
+  'drop table lockout',
+  'drop index account_by_user',
+  'alter table account drop column resolver',
+  'alter table account drop column user_id',
+  'alter table queue drop column hinted',
+]
+const SINCE_2 = ['alter table account drop column effective']
 
 export const START_MS = 1_700_000_000_000
 
@@ -29,19 +42,24 @@ export async function openTestStore(): Promise<TestStore> {
   const open = (willWrite: boolean): Promise<Store> =>
     openStore({ file, clock, lockTtlMs: null, breakerPerMs: null, willWrite })
   const store = await open(true)
+  const run = (sql: string, ...values: (string | number)[]): Record<string, unknown>[] => {
+    const database = new DatabaseSync(file, { timeout: 1_000 })
+    try {
+      return database.prepare(sql).all(...values)
+    } finally {
+      database.close()
+    }
+  }
   return {
     dir: temp.path,
     file,
     store,
     clock,
     again: ({ willWrite = true } = {}) => open(willWrite),
-    raw: (sql, ...values) => {
-      const database = new DatabaseSync(file, { timeout: 1_000 })
-      try {
-        return database.prepare(sql).all(...values)
-      } finally {
-        database.close()
-      }
+    raw: run,
+    toVersion(version) {
+      for (const undone of [...SINCE_3, ...(version < 2 ? SINCE_2 : [])]) run(undone)
+      run("update meta set value = ? where key = 'schema'", String(version))
     },
     async [Symbol.asyncDispose]() {
       await store[Symbol.asyncDispose]()
