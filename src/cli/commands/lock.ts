@@ -94,6 +94,9 @@ function verdictOfLock({ account, isDone, lock }: ActResult): Verdict {
     return { text: 'not locked; the hold stays on record until lockstep unlock', exit: EXIT.noPermission }
   }
   if (!isDone) return { text: 'on record, not yet carried out', exit: EXIT.tempFail }
+  if (lock === 'open' && account.holds.length === 0) {
+    return { text: 'not locked any more: the hold has ended meanwhile', exit: EXIT.ok }
+  }
   if (lock === 'others') {
     const text = 'held, and locked already by somebody else; that lock is left alone, and ours follows when it goes'
     return { text, exit: EXIT.ok }
