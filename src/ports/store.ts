@@ -132,6 +132,8 @@ export interface Reading {
   readonly user: UserOfSource | null
   readonly truth: Truth
   readonly events: readonly ResolvedEvent[]
+  /** Tokens whose fail counters were reset before the reading: they are not due any more. */
+  readonly reset: readonly Serial[]
 }
 
 /** A token as it was read last. */

@@ -210,7 +210,7 @@ async function takeBackStrays(
     const truth = { tokens: [], gone: [serial], lockout: 'unknown' as const }
     const atUs = ports.clock.nowMs() * 1000
     const events = deriveEvents(observed.key, before, truth, atUs, () => ports.newId())
-    await ports.truth.record(observed.key, { user: null, truth, events })
+    await ports.truth.record(observed.key, { user: null, truth, events, reset: [] })
   }
 }
 

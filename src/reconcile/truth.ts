@@ -47,7 +47,7 @@ export async function readTruth(key: AccountKey, ports: TruthPorts): Promise<voi
     lockout: user === null ? 'unknown' : await ports.lockouts.of(user),
   }
   const events = deriveEvents(key, known, reading, atUs, () => ports.newId())
-  await truth.record(key, { user, truth: reading, events })
+  await truth.record(key, { user, truth: reading, events, reset: known.resetDue })
 }
 
 /** A fail counter that is reset is read below; one that is not any more there needs no reset. */

@@ -28,7 +28,7 @@ export function openTruth(db: Database, writer: Writer, clock: Clock): TruthPort
       return row === undefined ? null : keyFromRow(row.key)
     },
     tokensOf: (serials) => tokensOf(db, serials),
-    lockedTokens: () => lockedTokens(db),
+    lockedTokens: () => tokenPages(selectTokens(db).where('token.is_locked', '=', LOCKED)),
     unreadHolds: () => unreadHolds(db),
     async countTokens() {
       const row = await db
@@ -45,7 +45,7 @@ export function openTruth(db: Database, writer: Writer, clock: Clock): TruthPort
       return Number(row?.n ?? 0) + 1
     },
     see: (run, serials) => writer.run((scope) => see(scope, run, serials)),
-    unseen: (run) => unseen(db, run),
+    unseen: (run) => tokenPages(selectTokens(db).where('token.run', '<', run)),
     lockouts: () => readLockouts(db),
     hint: (accounts) => writer.run((scope) => hint(scope, accounts, clock.nowMs())),
     hintKeys: (keys) => writer.run((scope) => markAccounts(scope, keys, clock.nowMs(), true)),
@@ -87,7 +87,7 @@ function lockoutFromRow(row: { until_us: number | null }): Lockout {
 
 async function recordReading(scope: WriteScope, key: AccountKey, reading: Reading, nowMs: number): Promise<void> {
   const { trx } = scope
-  const { user, truth, events } = reading
+  const { user, truth, events, reset } = reading
   const others = new Set<AccountKey>()
   for (const event of events) {
     await insertResolved(scope, event, nowMs)
@@ -103,6 +103,14 @@ async function recordReading(scope: WriteScope, key: AccountKey, reading: Readin
       .insertInto('token')
       .values({ serial, account_key: key, is_locked, reset_due: 0, run: 0 })
       .onConflict((conflict) => conflict.column('serial').doUpdateSet({ account_key: key, is_locked }))
+      .execute()
+  }
+  if (reset.length > 0) {
+    await trx
+      .updateTable('token')
+      .set({ reset_due: 0 })
+      .where('serial', 'in', reset)
+      .where('account_key', '=', key)
       .execute()
   }
   if (truth.gone.length > 0) {
@@ -153,19 +161,27 @@ async function see({ trx }: WriteScope, run: number, serials: readonly Serial[])
   }
 }
 
-async function* unseen(db: Database, run: number): AsyncGenerator<readonly RecordedToken[]> {
+/** @param read a page of rows in the order of their keys, after the key that is given */
+async function* inPages<Row>(
+  read: (after: string) => Promise<readonly Row[]>,
+  keyOf: (row: Row) => string,
+): AsyncGenerator<readonly Row[]> {
   for (let after = ''; ;) {
-    const rows = await selectTokens(db)
-      .where('token.run', '<', run)
-      .where('token.serial', '>', after)
-      .orderBy('token.serial')
-      .limit(PAGE)
-      .execute()
-    if (rows.length > 0) yield rows.map(tokenFromRow)
+    const rows = await read(after)
+    if (rows.length > 0) yield rows
     const last = rows.at(-1)
     if (last === undefined || rows.length < PAGE) return
-    after = last.serial
+    after = keyOf(last)
   }
+}
+
+async function* tokenPages(query: ReturnType<typeof selectTokens>): AsyncGenerator<readonly RecordedToken[]> {
+  const ordered = query.orderBy('token.serial').limit(PAGE)
+  const pages = inPages(
+    (after) => ordered.where('token.serial', '>', after).execute(),
+    (row) => row.serial,
+  )
+  for await (const rows of pages) yield rows.map(tokenFromRow)
 }
 
 function tokenFromRow(row: {
@@ -184,38 +200,20 @@ function tokenFromRow(row: {
 
 /** Accounts that a token holds by what events said, before privacyIDEA was asked about any of them. */
 async function* unreadHolds(db: Database): AsyncGenerator<readonly AccountKey[]> {
-  for (let after = ''; ;) {
-    const rows = await db
-      .selectFrom('hold')
-      .leftJoin('token', 'token.serial', 'hold.serial')
-      .select('hold.account_key')
-      .distinct()
-      .where('hold.kind', 'in', ['token', 'account'])
-      .where('token.serial', 'is', null)
-      .where('hold.account_key', '>', after)
-      .orderBy('hold.account_key')
-      .limit(PAGE)
-      .execute()
-    if (rows.length > 0) yield rows.map((row) => keyFromRow(row.account_key))
-    const last = rows.at(-1)
-    if (last === undefined || rows.length < PAGE) return
-    after = last.account_key
-  }
-}
-
-async function* lockedTokens(db: Database): AsyncGenerator<readonly RecordedToken[]> {
-  for (let after = ''; ;) {
-    const rows = await selectTokens(db)
-      .where('token.is_locked', '=', LOCKED)
-      .where('token.serial', '>', after)
-      .orderBy('token.serial')
-      .limit(PAGE)
-      .execute()
-    if (rows.length > 0) yield rows.map(tokenFromRow)
-    const last = rows.at(-1)
-    if (last === undefined || rows.length < PAGE) return
-    after = last.serial
-  }
+  const query = db
+    .selectFrom('hold')
+    .leftJoin('token', 'token.serial', 'hold.serial')
+    .select('hold.account_key')
+    .distinct()
+    .where('hold.kind', 'in', ['token', 'account'])
+    .where('token.serial', 'is', null)
+    .orderBy('hold.account_key')
+    .limit(PAGE)
+  const pages = inPages(
+    (after) => query.where('hold.account_key', '>', after).execute(),
+    (row) => row.account_key,
+  )
+  for await (const rows of pages) yield rows.map((row) => keyFromRow(row.account_key))
 }
 
 async function readLockouts(db: Database): Promise<Map<AccountKey, Lockout>> {

@@ -189,6 +189,12 @@ export function apiModeTests(release: ReleaseName): void {
       await lockstep.json('unlock', user, '--realm', 'r1', '--reason', 'he called', '--reset-token')
       expect((await look(slapd, user)).canBind).toBe(true)
       expect(await failCountOf('K1')).toBe(0)
+      // Once, and not at every later reading.
+      await fail({ serial: 'K1' })
+      await lockedIs(user, true)
+      await lockstep.json('resync')
+      expect(await failCountOf('K1')).toBe(FAILURES_MAX)
+      expect((await look(slapd, user)).canBind).toBe(false)
     })
 
     test.runIf(release === '3.14')('a lockout of the user locks his account until it ends', async () => {
