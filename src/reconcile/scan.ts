@@ -73,7 +73,7 @@ export class Scanner {
 
   #differs(token: Token, recorded: RecordedToken | undefined): boolean {
     const isLocked = tokenTruths([token], this.#ports.policy)[0]?.isLocked ?? false
-    return isLocked !== (recorded?.isLocked ?? false)
+    return isLocked !== (recorded?.isLocked ?? false) || (recorded !== undefined && isOthers(token, recorded))
   }
 
   async #hint(tokens: readonly Token[], recorded: ReadonlyMap<Serial, RecordedToken>): Promise<number> {
@@ -123,6 +123,11 @@ export class Scanner {
     if (ended.length > 0) await truth.hintKeys(ended)
     return found.size + ended.length
   }
+}
+
+/** The token is no longer that of the account on record. */
+function isOthers({ owner }: Token, { userId }: RecordedToken): boolean {
+  return owner.kind === 'none' || (owner.kind === 'user' && userId !== null && owner.userId !== userId)
 }
 
 function isSame(known: { untilUs: number | null } | undefined, lockout: UserLockout): boolean {
