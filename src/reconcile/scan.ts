@@ -22,13 +22,14 @@ export interface ScanReport {
   readonly marked: number
 }
 
+const ASK_AGAIN_MS = 30_000
 /** Users without an account, remembered so that they are not searched for at every scan. */
 const STRANGERS_MAX = 10_000
 
 export class Scanner {
   readonly #ports: ScanPorts
-  /** What a token said at the last scan; what it says again needs no other look. */
-  #said = new Map<Serial, string>()
+  /** Where all of a user's tokens have to be full: when a full one that does not hold him was asked about last. */
+  #asked = new Map<Serial, number>()
   #failCountMin = 1
   readonly #strangers = new Set<string>()
 
@@ -39,10 +40,10 @@ export class Scanner {
   /** Fails with `source-*`; what was found until then is marked. */
   async scan(): Promise<ScanReport> {
     const { source, truth } = this.#ports
-    const said = new Map<Serial, string>()
+    const asked = new Map<Serial, number>()
     const { tokens } = await source.fullestTokens(this.#failCountMin)
     this.#failCountMin = lowestMax(tokens, this.#failCountMin)
-    let marked = await this.#compare(tokens, said)
+    let marked = await this.#compare(tokens, asked)
     let looked = tokens.length
     const seen = new Set(tokens.map((token) => token.serial))
     for await (const page of truth.lockedTokens()) {
@@ -51,22 +52,27 @@ export class Scanner {
       const there = new Set(found.map((token) => token.serial))
       const gone = recorded.filter(({ serial }) => !there.has(serial)).map(({ accountKey }) => accountKey)
       await truth.hintKeys([...new Set(gone)])
-      marked += gone.length + (await this.#compare(found, said))
+      marked += gone.length + (await this.#compare(found, asked))
       looked += recorded.length
     }
-    this.#said = said
+    this.#asked = asked
     marked += await this.#compareLockouts()
     return { tokens: looked, marked }
   }
 
   /** @returns how many accounts were marked */
-  async #compare(tokens: readonly Token[], said: Map<Serial, string>): Promise<number> {
+  async #compare(tokens: readonly Token[], asked: Map<Serial, number>): Promise<number> {
     const recorded = await this.#ports.truth.tokensOf(tokens.map((token) => token.serial))
     const differing = tokens.filter((token) => {
-      const says = signature(token)
-      said.set(token.serial, says)
-      const before = this.#said.get(token.serial)
-      return before === undefined ? this.#differs(token, recorded.get(token.serial)) : before !== says
+      if (!this.#differs(token, recorded.get(token.serial))) return false
+      // Of one token it cannot be told whether the others are full as well: that is asked now and then.
+      const isHeld = recorded.get(token.serial)?.isLocked === true
+      if (isHeld || this.#ports.policy.lockWhen === 'any-token-locked') return true
+      const nowMs = this.#ports.clock.nowMs()
+      const askedMs = this.#asked.get(token.serial) ?? 0
+      const isDue = nowMs - askedMs >= ASK_AGAIN_MS
+      asked.set(token.serial, isDue ? nowMs : askedMs)
+      return isDue
     })
     return this.#hint(differing, recorded)
   }
@@ -132,12 +138,6 @@ function isOthers({ owner }: Token, { userId }: RecordedToken): boolean {
 
 function isSame(known: { untilUs: number | null } | undefined, lockout: UserLockout): boolean {
   return known !== undefined && known.untilUs === lockoutOf(lockout).untilUs
-}
-
-/** What of a token matters; a fail counter that only rises does not. */
-function signature({ isFull, isActive, isRevoked, isEnrolled, owner }: Token): string {
-  const whose = owner.kind === 'none' ? '' : owner.userId
-  return JSON.stringify([isFull, isActive, isRevoked, isEnrolled, owner.kind, whose])
 }
 
 function lowestMax(tokens: readonly Token[], before: number): number {

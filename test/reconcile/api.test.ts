@@ -183,6 +183,15 @@ test('an unlock in the directory is respected while the token stays full, and lo
   await world.scan()
   await world.settle()
   expect(world.directory.account(key).lockValues).toHaveLength(1)
+  // Reset, as an event tells, and full again before the next scan.
+  token.failcount = 0
+  await world.take([hint(1, 'A1', null)])
+  await world.settle()
+  expect(world.directory.account(key).lockValues).toEqual([])
+  token.failcount = 10
+  await world.scan()
+  await world.settle()
+  expect(world.directory.account(key).lockValues).toHaveLength(1)
 })
 
 test('a renamed user keeps his account, and a token that moves takes its lock along', async () => {
