@@ -88,10 +88,22 @@ export function deriveEvents(
   if (truth.lockout === 'unknown') return events
   if (truth.lockout === null) {
     if (known.lockout !== null) add('lockout-end', null)
-  } else if (known.lockout === null || known.lockout.untilUs !== truth.lockout.untilUs) {
+  } else if (!isSameLockout(known.lockout, truth.lockout)) {
     add('lockout', null, truth.lockout.untilUs)
   }
   return events
+}
+
+/**
+ * privacyIDEA says how many whole seconds are left, so the end differs a little from reading to reading. An end that has
+ * really moved is one that moved by more.
+ */
+const SAME_END_US = 5_000_000
+
+export function isSameLockout(a: Lockout | null, b: Lockout | null): boolean {
+  if (a === null || b === null) return a === b
+  if (a.untilUs === null || b.untilUs === null) return a.untilUs === b.untilUs
+  return Math.abs(a.untilUs - b.untilUs) <= SAME_END_US
 }
 
 function derived(

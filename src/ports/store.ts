@@ -131,9 +131,9 @@ export interface Reading {
   /** Null where no token told it. */
   readonly user: UserOfSource | null
   readonly truth: Truth
-  readonly events: readonly ResolvedEvent[]
-  /** Tokens whose fail counters were reset before the reading: they are not due any more. */
+  /** Tokens whose fail counters were reset before: nothing is due there any more. */
   readonly reset: readonly Serial[]
+  readonly events: readonly ResolvedEvent[]
 }
 
 /** A token as it was read last. */
@@ -159,14 +159,15 @@ export interface TruthPort {
   hint(accounts: readonly NotedAccount[]): Promise<void>
   /** As `hint`, for accounts that are on record. */
   hintKeys(keys: readonly AccountKey[]): Promise<void>
-  /** The fail counters of these tokens are to be reset when the account is next looked at, and it is marked. */
   /** How many tokens were on record after the last complete readings. */
   countTokens(): Promise<number>
   /** Of a full resync: these serials exist. `run` rises from one resync to the next. */
   see(run: number, serials: readonly Serial[]): Promise<void>
+  /** Begins a full resync. */
   nextRun(): Promise<number>
-  /** Tokens on record that the run did not see, in pages. */
+  /** Tokens that were on record when the run began and that it did not see, in pages. */
   unseen(run: number): AsyncIterable<readonly RecordedToken[]>
+  /** The fail counters of these tokens are to be reset when the account is next looked at, and it is marked. */
   wantReset(key: AccountKey, serials: readonly Serial[]): Promise<void>
 }
 

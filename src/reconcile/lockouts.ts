@@ -20,11 +20,17 @@ export function openLockouts(source: PrivacyIdeaPort, clock: Clock): Lockouts {
     last = { atMs: clock.nowMs(), list: read(source) }
     return last.list
   }
+  const young = (): Promise<readonly UserLockout[] | null> => {
+    return last !== null && clock.nowMs() - last.atMs < LIST_AGE_MAX_MS ? last.list : list()
+  }
   return {
     list,
+    async userCalled(login, realm) {
+      const found = (await young())?.find(({ user }) => user.login === login && user.realm === realm)
+      return found?.user ?? null
+    },
     async of(user) {
-      const isFresh = last !== null && clock.nowMs() - last.atMs < LIST_AGE_MAX_MS
-      const lockouts = await (isFresh && last !== null ? last.list : list())
+      const lockouts = await young()
       if (lockouts === null) return 'unknown'
       const found = lockouts.find((each) => isSameUser(each.user, user))
       return found === undefined ? null : lockoutOf(found)

@@ -45,6 +45,9 @@ const DRIFT_MAX = 10_000
 /** Fewer known tokens than this are no measure of a sudden drop. */
 const SHRINK_FROM_TOKENS = 10
 
+/** Marked accounts that are compared at a time. */
+const ACCOUNTS_AT_ONCE = 200
+
 interface Tally {
   tokens: number
   tokensInAll: number
@@ -58,10 +61,8 @@ export async function resync(ports: ResyncPorts, options: ResyncOptions): Promis
   const tally: Tally = { tokens: 0, tokensInAll: 0, accounts: 0, differences: 0, drift: [] }
   const run = await ports.truth.nextRun()
   await compareTokens(ports, run, options, tally)
-  if (!options.isDryRun) {
-    await markUnseen(ports, run, tally)
-    await markUnread(ports)
-  }
+  await markUnseen(ports, run, options, tally)
+  if (!options.isDryRun) await markUnread(ports)
   for (const name of ports.directory.names()) await compareAccounts(ports, name, options, tally)
   const { tokens, accounts, differences, drift } = tally
   return { tokens, accounts, differences, drift }
@@ -77,7 +78,7 @@ async function compareTokens(ports: ResyncPorts, run: number, options: ResyncOpt
     const serials = page.tokens.map((token) => token.serial)
     const recorded = await ports.truth.tokensOf(serials)
     await compareTokenPage(ports, page.tokens, recorded, options, tally)
-    if (!options.isDryRun) await ports.truth.see(run, serials)
+    await ports.truth.see(run, serials)
     options.onProgress?.(tally)
   }
 }
@@ -105,7 +106,7 @@ async function compareTokenPage(
   const keys = new Set<AccountKey>()
   for (const token of tokens) {
     const before = recorded.get(token.serial)
-    const why = differenceOf(token, before, ports)
+    const why = differenceOf(token, before, ports) ?? (await differenceOfAll(token, before, ports))
     if (why === null) continue
     const account = token.owner.kind === 'user' ? await accountOfUser(token.owner, ports) : null
     if (account === null && before === undefined) continue
@@ -142,18 +143,31 @@ function differenceOf(token: Token, before: RecordedToken | undefined, ports: Re
     : null
 }
 
+/** Where all of a user's tokens must be locked, a full one that holds nothing asks for the others. */
+async function differenceOfAll(
+  token: Token,
+  before: RecordedToken | undefined,
+  ports: ResyncPorts,
+): Promise<string | null> {
+  if (ports.policy.lockWhen !== 'all-tokens-locked' || token.owner.kind !== 'user') return null
+  if (before === undefined || before.isLocked || !isLockedAlone(token, ports)) return null
+  const truths = tokenTruths(await ports.source.tokensOfOwner(token.owner), ports.policy)
+  const isHeld = truths.some(({ serial, isLocked }) => serial === token.serial && isLocked)
+  return isHeld ? 'the fail counters of all of the user’s tokens are full' : null
+}
+
 function isLockedAlone(token: Token, { policy }: ResyncPorts): boolean {
   return tokenTruths([token], policy)[0]?.isLocked === true
 }
 
 /** Whoever looks at the account asks again for each of these tokens before anything follows from its absence. */
-async function markUnseen(ports: ResyncPorts, run: number, tally: Tally): Promise<void> {
+async function markUnseen(ports: ResyncPorts, run: number, options: ResyncOptions, tally: Tally): Promise<void> {
   for await (const page of ports.truth.unseen(run)) {
     for (const { serial, accountKey, isLocked } of page) {
       const now = isLocked ? 'locked' : 'open'
       tell(tally, { account: accountKey, serial, now, should: 'not its own', why: 'the token is gone' })
     }
-    await ports.truth.hintKeys([...new Set(page.map(({ accountKey }) => accountKey))])
+    if (!options.isDryRun) await ports.truth.hintKeys([...new Set(page.map(({ accountKey }) => accountKey))])
   }
 }
 
@@ -168,32 +182,45 @@ async function compareAccounts(
   options: ResyncOptions,
   tally: Tally,
 ): Promise<void> {
-  const STRAYS_AT_ONCE = 200
-  let strays: { readonly serial: Serial; readonly observed: ObservedState }[] = []
+  let page: ObservedState[] = []
   for await (const observed of ports.directory.walkMarked(name)) {
     tally.accounts++
-    const serials = serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues)
-    const recorded = await ports.truth.tokensOf(serials)
-    for (const serial of serials) {
-      if (recorded.get(serial)?.accountKey !== observed.key) strays.push({ serial, observed })
-    }
-    if (strays.length >= STRAYS_AT_ONCE) {
-      await takeBackStrays(ports, strays, options, tally)
-      strays = []
-    }
+    page.push(observed)
+    if (page.length < ACCOUNTS_AT_ONCE) continue
+    await takeBackStrays(ports, await straysOf(ports, page), options, tally)
+    page = []
     options.onProgress?.(tally)
   }
-  await takeBackStrays(ports, strays, options, tally)
+  await takeBackStrays(ports, await straysOf(ports, page), options, tally)
+  options.onProgress?.(tally)
+}
+
+interface Stray {
+  readonly serial: Serial
+  readonly observed: ObservedState
+}
+
+async function straysOf(ports: ResyncPorts, accounts: readonly ObservedState[]): Promise<Stray[]> {
+  const carried = accounts.flatMap((observed) =>
+    serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues).map((serial) => ({
+      serial,
+      observed,
+    })),
+  )
+  const recorded = await ports.truth.tokensOf(carried.map(({ serial }) => serial))
+  return carried.filter(({ serial, observed }) => recorded.get(serial)?.accountKey !== observed.key)
 }
 
 /** Serials that stand at accounts which the record does not know as theirs: privacyIDEA says whose they are. */
 async function takeBackStrays(
   ports: ResyncPorts,
-  strays: readonly { readonly serial: Serial; readonly observed: ObservedState }[],
+  strays: readonly Stray[],
   options: ResyncOptions,
   tally: Tally,
 ): Promise<void> {
   if (strays.length === 0) return
+  // Whatever is read of these accounts meanwhile is newer.
+  const atUs = ports.clock.nowMs() * 1000
   const found = new Map(
     (await ports.source.tokensBySerial(strays.map(({ serial }) => serial))).map((t) => [t.serial, t]),
   )
@@ -208,9 +235,8 @@ async function takeBackStrays(
     await ports.truth.hint([{ key: observed.key, dn: observed.dn, login: null, realm: null }])
     const before = { tokens: [{ serial, isLocked: false }], lockout: null }
     const truth = { tokens: [], gone: [serial], lockout: 'unknown' as const }
-    const atUs = ports.clock.nowMs() * 1000
     const events = deriveEvents(observed.key, before, truth, atUs, () => ports.newId())
-    await ports.truth.record(observed.key, { user: null, truth, events, reset: [] })
+    await ports.truth.record(observed.key, { user: null, truth, reset: [], events })
   }
 }
 

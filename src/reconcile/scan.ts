@@ -1,7 +1,6 @@
 import type { AccountKey, Serial } from '../core/names.ts'
 import type { Token, UserOfSource } from '../core/token.ts'
-import { tokenTruths } from '../core/truth.ts'
-import type { UserLockout } from '../ports/privacyidea.ts'
+import { isSameLockout, tokenTruths } from '../core/truth.ts'
 import type { NotedAccount, RecordedToken } from '../ports/store.ts'
 import { lockoutOf, type Lockouts } from './lockouts.ts'
 import { accountOfUser, type TruthPorts } from './truth.ts'
@@ -22,14 +21,13 @@ export interface ScanReport {
   readonly marked: number
 }
 
-const ASK_AGAIN_MS = 30_000
 /** Users without an account, remembered so that they are not searched for at every scan. */
 const STRANGERS_MAX = 10_000
 
 export class Scanner {
   readonly #ports: ScanPorts
-  /** Where all of a user's tokens have to be full: when a full one that does not hold him was asked about last. */
-  #asked = new Map<Serial, number>()
+  /** What a token said at the last scan; what it says again needs no other look. */
+  #said = new Map<Serial, string>()
   #failCountMin = 1
   readonly #strangers = new Set<string>()
 
@@ -40,10 +38,10 @@ export class Scanner {
   /** Fails with `source-*`; what was found until then is marked. */
   async scan(): Promise<ScanReport> {
     const { source, truth } = this.#ports
-    const asked = new Map<Serial, number>()
+    const said = new Map<Serial, string>()
     const { tokens } = await source.fullestTokens(this.#failCountMin)
     this.#failCountMin = lowestMax(tokens, this.#failCountMin)
-    let marked = await this.#compare(tokens, asked)
+    let marked = await this.#compare(tokens, said)
     let looked = tokens.length
     const seen = new Set(tokens.map((token) => token.serial))
     for await (const page of truth.lockedTokens()) {
@@ -52,34 +50,41 @@ export class Scanner {
       const there = new Set(found.map((token) => token.serial))
       const gone = recorded.filter(({ serial }) => !there.has(serial)).map(({ accountKey }) => accountKey)
       await truth.hintKeys([...new Set(gone)])
-      marked += gone.length + (await this.#compare(found, asked))
+      marked += gone.length + (await this.#compare(found, said))
       looked += recorded.length
     }
-    this.#asked = asked
+    this.#said = said
     marked += await this.#compareLockouts()
     return { tokens: looked, marked }
   }
 
   /** @returns how many accounts were marked */
-  async #compare(tokens: readonly Token[], asked: Map<Serial, number>): Promise<number> {
+  async #compare(tokens: readonly Token[], said: Map<Serial, string>): Promise<number> {
     const recorded = await this.#ports.truth.tokensOf(tokens.map((token) => token.serial))
     const differing = tokens.filter((token) => {
-      if (!this.#differs(token, recorded.get(token.serial))) return false
-      // Of one token it cannot be told whether the others are full as well: that is asked now and then.
-      const isHeld = recorded.get(token.serial)?.isLocked === true
-      if (isHeld || this.#ports.policy.lockWhen === 'any-token-locked') return true
-      const nowMs = this.#ports.clock.nowMs()
-      const askedMs = this.#asked.get(token.serial) ?? 0
-      const isDue = nowMs - askedMs >= ASK_AGAIN_MS
-      asked.set(token.serial, isDue ? nowMs : askedMs)
-      return isDue
+      const says = signature(token)
+      said.set(token.serial, says)
+      const before = this.#said.get(token.serial)
+      if (before !== undefined && before !== says) return true
+      const known = recorded.get(token.serial)
+      if (before === undefined) return hasMoved(token, known) || this.#differs(token, known)
+      return this.#isToldAlone(token) && this.#differs(token, known)
     })
     return this.#hint(differing, recorded)
   }
 
+  /**
+   * Such a token is compared with the record at every scan: between two of them it may have been reset, read, and be full
+   * again. Others say nothing alone, or their owner cannot be read, and are looked at when they change.
+   */
+  #isToldAlone({ owner }: Token): boolean {
+    const { lockWhen } = this.#ports.policy
+    return lockWhen === 'any-token-locked' && (owner.kind === 'user' || owner.kind === 'none')
+  }
+
   #differs(token: Token, recorded: RecordedToken | undefined): boolean {
     const isLocked = tokenTruths([token], this.#ports.policy)[0]?.isLocked ?? false
-    return isLocked !== (recorded?.isLocked ?? false) || (recorded !== undefined && isOthers(token, recorded))
+    return isLocked !== (recorded?.isLocked ?? false)
   }
 
   async #hint(tokens: readonly Token[], recorded: ReadonlyMap<Serial, RecordedToken>): Promise<number> {
@@ -122,7 +127,7 @@ export class Scanner {
       const account = await this.#accountOf(each.user)
       if (account === null) continue
       standing.add(account.key)
-      if (!isSame(known.get(account.key), each)) found.set(account.key, account)
+      if (!isSameLockout(known.get(account.key) ?? null, lockoutOf(each))) found.set(account.key, account)
     }
     const ended = [...known.keys()].filter((key) => !standing.has(key))
     if (found.size > 0) await truth.hint([...found.values()])
@@ -131,13 +136,15 @@ export class Scanner {
   }
 }
 
-/** The token is no longer that of the account on record. */
-function isOthers({ owner }: Token, { userId }: RecordedToken): boolean {
-  return owner.kind === 'none' || (owner.kind === 'user' && userId !== null && owner.userId !== userId)
+function hasMoved({ owner }: Token, known: RecordedToken | undefined): boolean {
+  if (known === undefined) return false
+  return owner.kind === 'none' || (owner.kind === 'user' && owner.userId !== known.userId)
 }
 
-function isSame(known: { untilUs: number | null } | undefined, lockout: UserLockout): boolean {
-  return known !== undefined && known.untilUs === lockoutOf(lockout).untilUs
+/** What of a token matters; a fail counter that only rises does not. */
+function signature({ isFull, isActive, isRevoked, isEnrolled, owner }: Token): string {
+  const whose = owner.kind === 'none' ? '' : owner.userId
+  return JSON.stringify([isFull, isActive, isRevoked, isEnrolled, owner.kind, whose])
 }
 
 function lowestMax(tokens: readonly Token[], before: number): number {

@@ -1,5 +1,5 @@
 import { AppError, toAppError } from '../core/error.ts'
-import type { AccountKey, Serial } from '../core/names.ts'
+import type { AccountKey, Login, Realm, Serial } from '../core/names.ts'
 import type { PolicySettings } from '../core/settings.ts'
 import type { Token, UserOfSource } from '../core/token.ts'
 import { deriveEvents, tokenTruths, type Lockout, type Truth } from '../core/truth.ts'
@@ -25,29 +25,38 @@ export interface TruthPorts {
 /** The lockout of a user, from a list that is read at most once in a moment; `unknown` where it cannot be read. */
 export interface LockoutReader {
   of(user: UserOfSource): Promise<Lockout | null | 'unknown'>
+  /** The user of that name where he is kept out. */
+  userCalled(login: Login, realm: Realm): Promise<UserOfSource | null>
 }
 
 /**
  * Asks privacyIDEA about the account's owner and records the answer. Fails with `source-*`: nothing is recorded then.
  */
 export async function readTruth(key: AccountKey, ports: TruthPorts): Promise<void> {
-  const { source, truth, clock, policy } = ports
+  const { truth, clock, policy } = ports
   const atUs = clock.nowMs() * 1000
   const known = await truth.knownOf(key)
   await resetTokens(known.resetDue, ports)
-  const owned = await tokensOfOwner(known, source)
+  const owned = await ownTokens(key, known, ports)
   const listed = new Set(owned.map((token) => token.serial))
   const missing = known.tokens.filter(({ serial }) => !listed.has(serial)).map(({ serial }) => serial)
   const { gone, still } = await whereTheyWent(key, missing, ports)
   const tokens = [...owned, ...still]
-  const user = userOf(tokens) ?? null
+  const user = userOf(tokens) ?? (await tokenlessUser(known, ports.lockouts))
   const reading: Truth = {
     tokens: tokenTruths(tokens, policy),
     gone,
     lockout: user === null ? 'unknown' : await ports.lockouts.of(user),
   }
   const events = deriveEvents(key, known, reading, atUs, () => ports.newId())
-  await truth.record(key, { user, truth: reading, events, reset: known.resetDue })
+  await truth.record(key, { user, truth: reading, reset: known.resetDue, events })
+}
+
+/** A user without a token may be kept out as well. Null where nothing says who he is. */
+async function tokenlessUser({ owner }: KnownOwner, lockouts: LockoutReader): Promise<UserOfSource | null> {
+  const { login, realm, resolver, userId } = owner
+  if (login === null || realm === null) return null
+  return resolver === null || userId === null ? lockouts.userCalled(login, realm) : { login, realm, resolver, userId }
 }
 
 /** A fail counter that is reset is read below; one that is not any more there needs no reset. */
@@ -59,6 +68,20 @@ async function resetTokens(serials: readonly Serial[], { source }: TruthPorts): 
       if (toAppError(thrown).code !== 'unknown-serial') throw thrown
     }
   }
+}
+
+/**
+ * Where the record has no id of the user yet, his login may be somebody else's by now: then the tokens are that one's,
+ * and his account is marked.
+ */
+async function ownTokens(key: AccountKey, known: KnownOwner, ports: TruthPorts): Promise<readonly Token[]> {
+  const tokens = await tokensOfOwner(known, ports.source)
+  const user = userOf(tokens)
+  if (user === undefined || user.userId === known.owner.userId) return tokens
+  const account = await accountOfUser(user, ports)
+  if (account?.key === key) return tokens
+  if (account !== null) await ports.truth.hint([account])
+  return []
 }
 
 /** A user whom privacyIDEA does not know under the login that is on record has no tokens under it: nothing is known. */

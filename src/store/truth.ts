@@ -13,6 +13,8 @@ import type { Writer, WriteScope } from './writer.ts'
 /** Mode `api`: what privacyIDEA said when it was read last. */
 
 const PAGE = 500
+/** The run of a token that came on record since the last full resync began: that one could not see it. */
+const NEW = -1
 
 export function openTruth(db: Database, writer: Writer, clock: Clock): TruthPort {
   return {
@@ -37,15 +39,9 @@ export function openTruth(db: Database, writer: Writer, clock: Clock): TruthPort
         .executeTakeFirstOrThrow()
       return Number(row.n)
     },
-    async nextRun() {
-      const row = await db
-        .selectFrom('token')
-        .select((s) => s.fn.max('run').as('n'))
-        .executeTakeFirst()
-      return Number(row?.n ?? 0) + 1
-    },
+    nextRun: () => writer.run((scope) => nextRun(scope)),
     see: (run, serials) => writer.run((scope) => see(scope, run, serials)),
-    unseen: (run) => tokenPages(selectTokens(db).where('token.run', '<', run)),
+    unseen: (run) => tokenPages(selectTokens(db).where('token.run', '<', run).where('token.run', '!=', NEW)),
     lockouts: () => readLockouts(db),
     hint: (accounts) => writer.run((scope) => hint(scope, accounts, clock.nowMs())),
     hintKeys: (keys) => writer.run((scope) => markAccounts(scope, keys, clock.nowMs(), true)),
@@ -101,7 +97,7 @@ async function recordReading(scope: WriteScope, key: AccountKey, reading: Readin
     const is_locked = isLocked ? 1 : 0
     await trx
       .insertInto('token')
-      .values({ serial, account_key: key, is_locked, reset_due: 0, run: 0 })
+      .values({ serial, account_key: key, is_locked, reset_due: 0, run: NEW })
       .onConflict((conflict) => conflict.column('serial').doUpdateSet({ account_key: key, is_locked }))
       .execute()
   }
@@ -152,6 +148,15 @@ function selectTokens(db: Database) {
     .selectFrom('token')
     .leftJoin('account', 'account.key', 'token.account_key')
     .select(['token.serial', 'token.account_key', 'token.is_locked', 'account.user_id'])
+}
+
+async function nextRun({ trx }: WriteScope): Promise<number> {
+  await trx.updateTable('token').set({ run: 0 }).where('run', '=', NEW).execute()
+  const row = await trx
+    .selectFrom('token')
+    .select((s) => s.fn.max('run').as('n'))
+    .executeTakeFirst()
+  return Number(row?.n ?? 0) + 1
 }
 
 async function see({ trx }: WriteScope, run: number, serials: readonly Serial[]): Promise<void> {

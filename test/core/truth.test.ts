@@ -1,123 +1,178 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { foldEvents } from '../../src/core/fold.ts'
+import { parseLogin, parseRealm, parseResolverName, parseUserId, type Serial } from '../../src/core/names.ts'
 import type { Token } from '../../src/core/token.ts'
-import { deriveEvents, tokenTruths, type KnownTruth, type Truth } from '../../src/core/truth.ts'
-import { ALICE, S1, S2 } from './arbitrary.ts'
+import { deriveEvents, tokenTruths, type KnownTruth, type Lockout, type Truth } from '../../src/core/truth.ts'
+import { ALICE, S1, S2, serialOf } from './arbitrary.ts'
 
+const OWNER = ownerOf()
+const S3 = serialOf('S3')
 const POLICY = { lockWhen: 'any-token-locked', disabledTokens: 'ignore', revokedTokens: 'ignore' } as const
+const ALL = { ...POLICY, lockWhen: 'all-tokens-locked' } as const
 
-function token(serial: typeof S1, change: Partial<Token> = {}): Token {
+function ownerOf(): Token['owner'] {
+  const [login, realm] = [parseLogin('alice'), parseRealm('r1')]
+  const [resolver, userId] = [parseResolverName('ldap1'), parseUserId('u-1')]
+  if (login === null || realm === null || resolver === null || userId === null) throw new Error('no owner')
+  return { kind: 'user', login, realm, resolver, userId }
+}
+
+function tokenOf(serial: Serial, change: Partial<Token> = {}): Token {
+  const open = { isActive: true, isRevoked: false, isFull: false, isEnrolled: true }
   return {
     id: 1,
     serial,
     type: 'hotp',
-    isActive: true,
-    isRevoked: false,
     failCount: 0,
     failCountMax: 10,
-    isFull: false,
-    owner: { kind: 'none' },
+    owner: OWNER,
     rolloutState: '',
-    isEnrolled: true,
+    ...open,
     ...change,
   }
 }
 
-describe('which tokens hold their owner', () => {
-  const full = { isFull: true }
+const full = (serial: Serial, change: Partial<Token> = {}): Token => tokenOf(serial, { isFull: true, ...change })
+
+function lockedBy(tokens: readonly Token[], policy: Parameters<typeof tokenTruths>[1]): string {
+  return tokenTruths(tokens, policy)
+    .filter(({ isLocked }) => isLocked)
+    .map(({ serial }) => serial)
+    .join(' ')
+}
+
+describe('which tokens hold an account', () => {
+  const disabled = { isActive: false }
+  const revoked = { isActive: false, isRevoked: true }
   test.each([
-    ['a full token', [token(S1, full)], POLICY, [true]],
-    ['a token with failures left', [token(S1)], POLICY, [false]],
-    ['a full token that is not enrolled', [token(S1, { ...full, isEnrolled: false })], POLICY, [false]],
-    ['a full token that is disabled', [token(S1, { ...full, isActive: false })], POLICY, [false]],
+    ['an open token', [tokenOf(S1)], POLICY, ''],
+    ['no token at all', [], ALL, ''],
+    ['one full token of two, any is enough', [full(S1), tokenOf(S2)], POLICY, 'S1'],
+    ['one full token of two, all are needed', [full(S1), tokenOf(S2)], ALL, ''],
+    ['two full tokens, all are needed', [full(S1), full(S2)], ALL, 'S1 S2'],
+    ['the only token, all are needed', [full(S1)], ALL, 'S1'],
+    ['one that is not enrolled yet says nothing', [full(S1, { isEnrolled: false })], POLICY, ''],
+    ['nor is it needed', [full(S1), tokenOf(S2, { isEnrolled: false })], ALL, 'S1'],
+    ['a full token that is disabled: ignored', [full(S1, disabled)], POLICY, ''],
+    ['a disabled token is not needed where it is ignored', [full(S1), tokenOf(S2, disabled)], ALL, 'S1'],
+    ['a full token that is disabled: counted', [full(S1, disabled)], { ...POLICY, disabledTokens: 'count' }, 'S1'],
+    ['an open one that is disabled: counted', [tokenOf(S1, disabled)], { ...POLICY, disabledTokens: 'count' }, ''],
+    ['it is needed where it is counted', [full(S1), tokenOf(S2, disabled)], { ...ALL, disabledTokens: 'count' }, ''],
+    ['a disabled token: a lock', [tokenOf(S1, disabled)], { ...POLICY, disabledTokens: 'lock' }, 'S1'],
+    ['a revoked token: ignored', [full(S1, revoked)], { ...POLICY, disabledTokens: 'lock' }, ''],
+    ['a revoked token: a lock', [tokenOf(S1, revoked)], { ...POLICY, revokedTokens: 'lock' }, 'S1'],
+    // It is disabled as well.
+    ['a revoked token: counted, and disabled: ignored', [full(S1, revoked)], { ...POLICY, revokedTokens: 'count' }, ''],
     [
-      'a disabled token, which means locked',
-      [token(S1, { isActive: false })],
-      { ...POLICY, disabledTokens: 'lock' },
-      [true],
+      'a revoked token: counted, and disabled: counted',
+      [full(S1, revoked)],
+      { ...POLICY, revokedTokens: 'count', disabledTokens: 'count' },
+      'S1',
     ],
-    [
-      'a full disabled token, which counts',
-      [token(S1, { ...full, isActive: false })],
-      { ...POLICY, disabledTokens: 'count' },
-      [true],
-    ],
-    [
-      'a revoked token, which means locked',
-      [token(S1, { isRevoked: true })],
-      { ...POLICY, revokedTokens: 'lock' },
-      [true],
-    ],
-    [
-      'one of two that must all be full',
-      [token(S1, full), token(S2)],
-      { ...POLICY, lockWhen: 'all-tokens-locked' },
-      [false, false],
-    ],
-    [
-      'two of two that must all be full',
-      [token(S1, full), token(S2, full)],
-      { ...POLICY, lockWhen: 'all-tokens-locked' },
-      [true, true],
-    ],
-    [
-      'all that count are full',
-      [token(S1, full), token(S2, { isActive: false })],
-      { ...POLICY, lockWhen: 'all-tokens-locked' },
-      [true, false],
-    ],
-    ['no token at all', [], { ...POLICY, lockWhen: 'all-tokens-locked' }, []],
-  ] as const)('%s', (_name, tokens, policy, locked) => {
-    expect(tokenTruths(tokens, policy).map(({ isLocked }) => isLocked)).toEqual(locked)
+  ] as const)('%s', (_what, tokens, policy, locked) => {
+    expect(lockedBy(tokens, policy)).toBe(locked)
   })
 })
 
-describe('property: what is read becomes events', () => {
-  const truths = fc.uniqueArray(fc.record({ serial: fc.constantFrom(S1, S2), isLocked: fc.boolean() }), {
-    selector: ({ serial }) => serial,
+const serials = fc.constantFrom(S1, S2, S3)
+const lockouts: fc.Arbitrary<Lockout | null> = fc.option(
+  fc.record({ untilUs: fc.constantFrom(null, 60_000_000, 120_000_000) }),
+)
+const tokens = fc.uniqueArray(fc.record({ serial: serials, isLocked: fc.boolean() }), {
+  selector: ({ serial }) => serial,
+})
+const knowns: fc.Arbitrary<KnownTruth> = fc.record({ tokens, lockout: lockouts })
+const truths: fc.Arbitrary<Truth> = fc
+  .record({ tokens, gone: fc.uniqueArray(serials), lockout: fc.oneof(lockouts, fc.constant('unknown' as const)) })
+  .map((truth) => {
+    const listed = truth.tokens.map(({ serial }) => serial)
+    return { ...truth, gone: truth.gone.filter((serial) => !listed.includes(serial)) }
   })
-  const lockout = fc.constantFrom(null, { untilUs: null }, { untilUs: 9_000_000 })
-  let ids = 0
-  const derive = (known: KnownTruth, truth: Truth, atUs: number) =>
-    deriveEvents(ALICE, known, truth, atUs, () => `n${String(++ids).padStart(9, '0')}`)
 
-  test('equal readings give none, and the fold of all of them says what was read last', () => {
+function derive(known: KnownTruth, truth: Truth) {
+  let ids = 0
+  return deriveEvents(ALICE, known, truth, 1_000_000, () => `${++ids}`)
+}
+
+/** What is on record after a reading. */
+function after(known: KnownTruth, truth: Truth): KnownTruth {
+  const read = new Set([...truth.gone, ...truth.tokens.map(({ serial }) => serial)])
+  const kept = known.tokens.filter(({ serial }) => !read.has(serial))
+  return { tokens: [...kept, ...truth.tokens], lockout: truth.lockout === 'unknown' ? known.lockout : truth.lockout }
+}
+
+describe('the events between two readings', () => {
+  test('equal readings give none', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(truths, lockout), { minLength: 1, maxLength: 5 }), (readings) => {
-        let known: KnownTruth = { tokens: [], lockout: null }
-        const events = []
-        for (const [at, [tokens, out]] of readings.entries()) {
-          const gone = known.tokens
-            .map(({ serial }) => serial)
-            .filter((serial) => !tokens.some((t) => t.serial === serial))
-          events.push(...derive(known, { tokens, gone, lockout: out }, (at + 1) * 1_000))
-          known = { tokens, lockout: out }
-          expect(derive(known, { tokens, gone: [], lockout: out }, 1)).toEqual([])
-        }
-        const state = foldEvents(ALICE, events, { nowUs: 1_000_000, lockTtlUs: null })
-        expect(state.serials).toEqual(known.tokens.map(({ serial }) => serial).toSorted())
-        const held = known.tokens.filter(({ isLocked }) => isLocked).map(({ serial }) => serial)
-        expect(state.holds.flatMap(({ serial }) => serial ?? []).toSorted()).toEqual(held.toSorted())
-        expect(state.holds.some(({ kind }) => kind === 'lockout')).toBe(known.lockout !== null)
+      fc.property(knowns, (known) => {
+        expect(derive(known, { ...known, gone: [] })).toEqual([])
       }),
-      { numRuns: 2_000 },
     )
   })
 
-  test('a serial that is in neither list, and a lockout that is not known, change nothing', () => {
-    const known = { tokens: [{ serial: S1, isLocked: true }], lockout: { untilUs: null } }
-    expect(derive(known, { tokens: [], gone: [], lockout: 'unknown' }, 1)).toEqual([])
+  test('read again, nothing is new', () => {
+    fc.assert(
+      fc.property(knowns, truths, (known, truth) => {
+        expect(derive(after(known, truth), truth)).toEqual([])
+      }),
+    )
+  })
+
+  test('nothing is said of a serial that was not read', () => {
+    fc.assert(
+      fc.property(knowns, truths, (known, truth) => {
+        const read = [...truth.gone, ...truth.tokens.map(({ serial }) => serial)]
+        for (const { serial } of derive(known, truth)) if (serial !== null) expect(read).toContain(serial)
+      }),
+    )
+  })
+
+  test('the events of all readings together make what the last ones said', () => {
+    fc.assert(
+      fc.property(fc.array(truths, { maxLength: 6 }), (readings) => {
+        let known: KnownTruth = { tokens: [], lockout: null }
+        let ids = 0
+        const events = readings.flatMap((truth, index) => {
+          const some = deriveEvents(ALICE, known, truth, 1_000 * (index + 1), () => String(++ids).padStart(6, '0'))
+          known = after(known, truth)
+          return some
+        })
+        const folded = foldEvents(ALICE, events, { nowUs: 50_000_000, lockTtlUs: null })
+        expect(folded.serials).toEqual(known.tokens.map(({ serial }) => serial).toSorted())
+        const held = folded.holds.flatMap(({ serial }) => (serial === null ? [] : [serial]))
+        const locked = known.tokens.filter(({ isLocked }) => isLocked).map(({ serial }) => serial)
+        expect(held.toSorted()).toEqual(locked.toSorted())
+        expect(folded.holds.some(({ kind }) => kind === 'lockout')).toBe(known.lockout !== null)
+      }),
+    )
+  })
+
+  test('each is later than the one before, and none earlier than the reading', () => {
+    fc.assert(
+      fc.property(knowns, truths, (known, truth) => {
+        const times = derive(known, truth).map(({ takenAtUs }) => takenAtUs)
+        expect(times).toEqual(times.map((_time, index) => 1_000_000 + index))
+      }),
+    )
+  })
+
+  test('a lockout whose end is told in whole seconds is the same one', () => {
+    const until = (untilUs: number): Lockout => ({ untilUs })
+    const reading = (lockout: Lockout): Truth => ({ tokens: [], gone: [], lockout })
+    const known = { tokens: [], lockout: until(60_000_000) }
+    expect(derive(known, reading(until(60_990_000)))).toEqual([])
+    expect(derive(known, reading(until(59_010_000)))).toEqual([])
+    expect(derive(known, reading(until(90_000_000)))).toMatchObject([{ kind: 'lockout', untilUs: 90_000_000 }])
   })
 
   test('a hold without a serial of the time before ends when no token is full', () => {
     const known = { tokens: [], lockout: null, isHeldWithoutSerial: true }
-    const open = derive(known, { tokens: [{ serial: S1, isLocked: false }], gone: [], lockout: null }, 1)
-    expect(open.map(({ kind, serial }) => [kind, serial])).toEqual([
+    const reading = (isLocked: boolean): Truth => ({ tokens: [{ serial: S1, isLocked }], gone: [], lockout: null })
+    expect(derive(known, reading(false)).map(({ kind, serial }) => [kind, serial])).toEqual([
       ['register', S1],
       ['unlock', null],
     ])
-    const full = derive(known, { tokens: [{ serial: S1, isLocked: true }], gone: [], lockout: null }, 1)
-    expect(full.map(({ kind }) => kind)).toEqual(['register', 'lock'])
+    expect(derive(known, reading(true)).map(({ kind }) => kind)).toEqual(['register', 'lock'])
   })
 })
