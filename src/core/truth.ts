@@ -48,6 +48,11 @@ export function tokenTruths(tokens: readonly Token[], policy: TokenPolicy): Toke
   return judged.map(({ serial, says }) => ({ serial, isLocked: says === 'locked' && (!isAllNeeded || isEvery) }))
 }
 
+/** What one token says by itself; where all of an owner's must be full, the others may say otherwise. */
+export function isLockedAlone(token: Token, policy: TokenPolicy): boolean {
+  return judge(token, policy) === 'locked'
+}
+
 function judge(token: Token, policy: TokenPolicy): 'locked' | 'open' | 'nothing' {
   if (!token.isEnrolled) return 'nothing'
   for (const [applies, meaning] of [

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
+import { REACH_REASONS, tlsReason, type TlsMending } from '../core/tls-reason.ts'
 import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import { requestStartTls } from './start-tls.ts'
@@ -114,60 +115,28 @@ function ready(socket: Socket, event: 'connect' | 'secureConnect', timeoutMs: nu
 
 const REACH_HINT = 'Check that the server runs, its port, and firewalls between here and there.'
 
-interface TlsReason {
-  readonly text: string
-  readonly hint: string
-}
+const CA_HINT = 'Put the PEM file of the signing authority into the key ca of the directory.'
 
-const UNKNOWN_CA: TlsReason = {
-  text: 'its certificate was not signed by a certification authority that is trusted here',
-  hint: 'Put the PEM file of the signing authority into the key ca of the directory.',
-}
-
-/** Codes of OpenSSL and Node.js, in words. */
-const TLS_REASONS: Readonly<Record<string, TlsReason>> = {
-  CERT_HAS_EXPIRED: { text: 'its certificate has expired', hint: 'Renew the certificate of the directory server.' },
-  CERT_NOT_YET_VALID: {
-    text: 'its certificate is not valid yet',
-    hint: 'Check the clock of this machine, and the certificate.',
-  },
-  ERR_TLS_CERT_ALTNAME_INVALID: {
-    text: 'its certificate is for another name',
-    hint: 'Use the name in the certificate in urls, or set tlsServerName to it.',
-  },
-  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_CA,
-  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_CA,
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_CA,
-  UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_CA,
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_CA,
-  CERT_SIGNATURE_FAILURE: UNKNOWN_CA,
-  CERT_UNTRUSTED: UNKNOWN_CA,
-  CERT_REVOKED: { text: 'its certificate was revoked', hint: 'Renew the certificate of the directory server.' },
-  EPROTO: {
-    text: 'it does not speak TLS on this port, or no version or cipher in common',
-    hint: 'Use ldaps:// for the TLS port (636) and ldap:// for the plain one (389).',
-  },
-}
-
-const REACH_REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'the connection was refused',
-  ECONNRESET: 'the connection was reset',
-  ENOTFOUND: 'the host name is not known',
-  EAI_AGAIN: 'the host name cannot be looked up now',
-  EHOSTUNREACH: 'there is no way to the host',
-  ENETUNREACH: 'there is no way to the network',
-  ETIMEDOUT: 'the host does not answer',
+const TLS_HINTS: Readonly<Record<TlsMending, string>> = {
+  authority: CA_HINT,
+  renewal: 'Renew the certificate of the directory server.',
+  clock: 'Check the clock of this machine, and the certificate.',
+  name: 'Use the name in the certificate in urls, or set tlsServerName to it.',
+  protocol: 'Use ldaps:// for the TLS port (636) and ldap:// for the plain one (389).',
 }
 
 function errorOfSocket(error: NodeJS.ErrnoException, what: string): AppError {
   const code = error.code ?? ''
-  const tls = TLS_REASONS[code] ?? (code.startsWith('ERR_SSL') ? TLS_REASONS['EPROTO'] : undefined)
-  if (tls !== undefined) {
-    return new AppError('directory-tls', `${what}: ${tls.text} (${code})`, { hint: tls.hint, cause: error })
+  const tls = tlsReason(code)
+  if (tls !== null) {
+    return new AppError('directory-tls', `${what}: ${tls.text} (${code})`, {
+      hint: TLS_HINTS[tls.mending],
+      cause: error,
+    })
   }
-  if (/^(?:ERR_TLS|CERT_|CRL_|UNABLE_)|CERT|INVALID_(?:CA|PURPOSE)/.test(code) || /certificate/i.test(error.message)) {
+  if (/certificate/i.test(error.message)) {
     return new AppError('directory-tls', `${what}: its certificate cannot be verified (${code || error.message})`, {
-      hint: UNKNOWN_CA.hint,
+      hint: CA_HINT,
       cause: error,
     })
   }

@@ -148,7 +148,6 @@ export interface TruthPort {
   knownOf(key: AccountKey): Promise<KnownOwner>
   /** The events, what they rest on, and marks for other accounts that one of the serials belonged to. */
   record(key: AccountKey, reading: Reading): Promise<void>
-  accountOfUser(user: Pick<UserOfSource, 'resolver' | 'userId'>): Promise<AccountKey | null>
   tokensOf(serials: readonly Serial[]): Promise<ReadonlyMap<Serial, RecordedToken>>
   /** The serials that held an account when they were read last, in pages. */
   lockedTokens(): AsyncIterable<readonly RecordedToken[]>

@@ -4,7 +4,7 @@ import { serialsIn } from '../core/serial-values.ts'
 import type { ResyncSettings } from '../core/settings.ts'
 import type { ObservedState } from '../core/state.ts'
 import type { Token } from '../core/token.ts'
-import { deriveEvents, tokenTruths } from '../core/truth.ts'
+import { deriveEvents, isLockedAlone, tokenTruths } from '../core/truth.ts'
 import type { DirectoryPort } from '../ports/directory.ts'
 import type { NotedAccount, RecordedToken } from '../ports/store.ts'
 import { accountOfUser, type TruthPorts } from './truth.ts'
@@ -116,7 +116,7 @@ async function compareTokenPage(
       account: account?.dn ?? before?.accountKey ?? '',
       serial: token.serial,
       now: before === undefined ? 'not on record' : before.isLocked ? 'locked' : 'open',
-      should: account === null ? 'not its own' : isLockedAlone(token, ports) ? 'locked' : 'open',
+      should: account === null ? 'not its own' : isLockedAlone(token, ports.policy) ? 'locked' : 'open',
       why,
     })
   }
@@ -134,7 +134,7 @@ function differenceOf(token: Token, before: RecordedToken | undefined, ports: Re
   }
   if (owner.kind === 'none' && before !== undefined) return 'the token has no owner any more'
   if (before === undefined || owner.kind !== 'user') return null
-  const isLocked = isLockedAlone(token, ports)
+  const isLocked = isLockedAlone(token, ports.policy)
   if (ports.policy.lockWhen === 'any-token-locked' && isLocked !== before.isLocked) {
     return isLocked ? 'its fail counter is full' : 'its fail counter is no longer full'
   }
@@ -150,14 +150,10 @@ async function differenceOfAll(
   ports: ResyncPorts,
 ): Promise<string | null> {
   if (ports.policy.lockWhen !== 'all-tokens-locked' || token.owner.kind !== 'user') return null
-  if (before === undefined || before.isLocked || !isLockedAlone(token, ports)) return null
+  if (before === undefined || before.isLocked || !isLockedAlone(token, ports.policy)) return null
   const truths = tokenTruths(await ports.source.tokensOfOwner(token.owner), ports.policy)
   const isHeld = truths.some(({ serial, isLocked }) => serial === token.serial && isLocked)
   return isHeld ? 'the fail counters of all of the user’s tokens are full' : null
-}
-
-function isLockedAlone(token: Token, { policy }: ResyncPorts): boolean {
-  return tokenTruths([token], policy)[0]?.isLocked === true
 }
 
 /** Whoever looks at the account asks again for each of these tokens before anything follows from its absence. */

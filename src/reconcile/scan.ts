@@ -1,6 +1,6 @@
 import type { AccountKey, Serial } from '../core/names.ts'
 import type { Token, UserOfSource } from '../core/token.ts'
-import { isSameLockout, tokenTruths } from '../core/truth.ts'
+import { isLockedAlone, isSameLockout } from '../core/truth.ts'
 import type { NotedAccount, RecordedToken } from '../ports/store.ts'
 import { lockoutOf, type Lockouts } from './lockouts.ts'
 import { accountOfUser, type TruthPorts } from './truth.ts'
@@ -83,8 +83,7 @@ export class Scanner {
   }
 
   #differs(token: Token, recorded: RecordedToken | undefined): boolean {
-    const isLocked = tokenTruths([token], this.#ports.policy)[0]?.isLocked ?? false
-    return isLocked !== (recorded?.isLocked ?? false)
+    return isLockedAlone(token, this.#ports.policy) !== (recorded?.isLocked ?? false)
   }
 
   async #hint(tokens: readonly Token[], recorded: ReadonlyMap<Serial, RecordedToken>): Promise<number> {

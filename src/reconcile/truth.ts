@@ -130,7 +130,7 @@ function userOf(tokens: readonly Token[]): UserOfSource | undefined {
 }
 
 /**
- * The account of a user: by our record, by his id where that is the directory's own, else by his login.
+ * The account of a user: by his id where that is the directory's own, else by his login.
  * @returns null where his realm has no directory, or the directory does not know him
  */
 export async function accountOfUser(
@@ -150,7 +150,7 @@ export async function accountOfUser(
 
 /**
  * The accounts that a hint is about: of the user that it names, and of the owner and the former owner of its serial.
- * Fails with what finding them fails with; `unknown-serial` where privacyIDEA knows the token and no account of ours does.
+ * Fails with what finding them fails with. None: nobody of ours has to do with it.
  */
 export async function accountsOfHint(
   hint: { readonly serial: Serial | null; readonly user: NotedAccount | null },

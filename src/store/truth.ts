@@ -20,15 +20,6 @@ export function openTruth(db: Database, writer: Writer, clock: Clock): TruthPort
   return {
     knownOf: (key) => knownOf(db, key),
     record: (key, reading) => writer.run((scope) => recordReading(scope, key, reading, clock.nowMs())),
-    async accountOfUser({ resolver, userId }) {
-      const row = await db
-        .selectFrom('account')
-        .select('key')
-        .where('user_id', '=', userId)
-        .where('resolver', '=', resolver)
-        .executeTakeFirst()
-      return row === undefined ? null : keyFromRow(row.key)
-    },
     tokensOf: (serials) => tokensOf(db, serials),
     lockedTokens: () => tokenPages(selectTokens(db).where('token.is_locked', '=', LOCKED)),
     unreadHolds: () => unreadHolds(db),
@@ -88,7 +79,7 @@ async function recordReading(scope: WriteScope, key: AccountKey, reading: Readin
   for (const event of events) {
     await insertResolved(scope, event, nowMs)
     if (event.serial === null) continue
-    const { rows } = await scope.hot.ofSerial.run(trx, { serial: event.serial })
+    const { rows } = await scope.hot.ofSerial.run(scope.on, { serial: event.serial })
     for (const row of rows) if (row.account_key !== null) others.add(keyFromRow(row.account_key))
   }
   others.delete(key)

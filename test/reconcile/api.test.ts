@@ -197,7 +197,7 @@ describe('what privacyIDEA says', () => {
     await world.scan()
     const events = await world.derivedEvents()
     for (let count = 0; count < 3; count++) {
-      await new Promise((resolve) => setTimeout(resolve, 300))
+      world.clock.aheadMs += 300
       await world.scan()
       await world.store.truth.hintKeys([alice])
       await world.settle()
