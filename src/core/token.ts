@@ -50,3 +50,11 @@ export function isFull(failCount: number, failCountMax: number): boolean {
 export function isEnrolled(rolloutState: string): boolean {
   return rolloutState === '' || rolloutState === 'enrolled'
 }
+
+/** Two resolvers may call different users by the same id. */
+export function isSameUser(
+  a: Pick<UserOfSource, 'resolver' | 'userId'>,
+  b: Pick<UserOfSource, 'resolver' | 'userId'>,
+): boolean {
+  return a.resolver === b.resolver && a.userId === b.userId
+}

@@ -66,7 +66,7 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
   return {
     health: !isServed ? 'down' : reasons.length > 0 ? 'attention' : 'ok',
     healthReasons: reasons,
-    notes: await readNotes(store),
+    notes: [...(await readNotes(store)), ...sweepNotes(privacyidea)],
     mode: settings.privacyidea === null ? 'events' : 'api',
     privacyidea,
     dryRun: settings.guards.dryRun,
@@ -145,6 +145,10 @@ async function readNotes(store: Store): Promise<string[]> {
   return unknown.map(({ directory, locks }) => {
     return `directory ${directory}: whether a lock keeps its user out is not known (${locks} now); lockstep doctor says what to do`
   })
+}
+
+function sweepNotes(source: StatusReport['privacyidea']): string[] {
+  return [source?.scan.note, source?.resync.note].filter((note) => note !== undefined)
 }
 
 async function readWaits(store: Store): Promise<Wait[]> {

@@ -29,35 +29,44 @@ export async function sweep(
   await Promise.all([
     repeat('scan', system, log, stop, async () => {
       const startedMs = performance.now()
-      const { marked } = await scanner.scan()
+      const { marked, tokens, isComplete } = await scanner.scan()
       if (marked > 0) wake()
-      return Math.min(SCAN_WAIT_MAX_MS, Math.max(scanMs, SCAN_SHARE * (performance.now() - startedMs)))
+      const waitMs = Math.min(SCAN_WAIT_MAX_MS, Math.max(scanMs, SCAN_SHARE * (performance.now() - startedMs)))
+      return isComplete ? { waitMs } : { waitMs, note: boundedScan(tokens) }
     }),
     repeat('resync', system, log, stop, async () => {
       scanner.forgetStrangers()
       const { tokens, accounts, differences } = await resync(source, { isDryRun: false })
       log.info('full resync is done', { tokens, accounts, differences })
       wake()
-      return fullMs
+      return { waitMs: fullMs }
     }),
   ])
 }
 
-/** @param work returns after how many milliseconds it is to be done again; a failure is told once and tried again */
+function boundedScan(tokens: number): string {
+  return `so many tokens have failed that a scan ends after ${tokens} of them: a full one below these is found by its event or by the full resync`
+}
+
+/** @param work returns when it is to be done again, and what of it is to be known; a failure is told once and tried again */
 async function repeat(
   name: SweepName,
   { store }: System,
   log: Log,
   stop: AbortSignal,
-  work: () => Promise<number>,
+  work: () => Promise<{ readonly waitMs: number; readonly note?: string }>,
 ): Promise<void> {
   let failures = 0
   let told: AppError['code'] | null = null
+  let toldNote: string | undefined
   while (!stop.aborted) {
     let waitMs: number
     try {
-      waitMs = await work()
-      await store.sourceState.done(name)
+      const done = await work()
+      waitMs = done.waitMs
+      await store.sourceState.done(name, done.note)
+      if (done.note !== undefined && toldNote === undefined) log.warn(done.note, {})
+      toldNote = done.note
       if (told !== null) log.info(`the ${name} works again`, {})
       told = null
       failures = 0

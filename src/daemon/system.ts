@@ -7,6 +7,7 @@ import { systemClock, type Clock } from '../ports/clock.ts'
 import type { DirectoryPort } from '../ports/directory.ts'
 import type { LdifPort } from '../ports/ldif.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
+import { FailCountFloor, watchedSource } from '../reconcile/fail-count-floor.ts'
 import { openLockouts } from '../reconcile/lockouts.ts'
 import { openLedger } from '../reconcile/ledger.ts'
 import type { Ports } from '../reconcile/ports.ts'
@@ -35,7 +36,9 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
   const ldif = opened.use(await openLdifFolders({ dir: settings.ldif.dir }))
   const directory = opened.use(openDirectories(settings, clock))
   const ids = () => newId(clock)
-  const source = settings.privacyidea === null ? null : opened.use(await openSource(settings.privacyidea, clock))
+  const opening = settings.privacyidea === null ? null : opened.use(await openSource(settings.privacyidea, clock))
+  const failCounts = new FailCountFloor()
+  const source = opening === null ? null : watchedSource(opening, failCounts)
   const scanPorts: SystemScan | null =
     source === null
       ? null
@@ -43,6 +46,7 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
           source,
           truth: store.truth,
           lockouts: openLockouts(source, clock),
+          failCounts,
           directory,
           clock,
           policy: settings.policy,

@@ -14,6 +14,11 @@ export interface PrivacyIdeaPort extends AsyncDisposable {
    * that wait for a proof share one that begins after they asked. Fails with `source-unproven`, `source-not-permitted`.
    */
   proveTokenList(): Promise<void>
+  /**
+   * True: the account has the right `tokenlist` by what the login said, and no token shows. A policy that is limited to a
+   * realm would look the same, so that it says nothing about a token that was ever seen.
+   */
+  showsNoToken(): Promise<boolean>
   /** Null where there is no such user, or where the user store does not answer: both look the same there. */
   findUser(login: Login, realm: Realm): Promise<UserOfSource | null>
   /**

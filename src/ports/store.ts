@@ -1,7 +1,7 @@
 import type { Change } from '../core/change.ts'
 import type { ErrorCode } from '../core/error.ts'
 import type { Event, ResolvedEvent } from '../core/event.ts'
-import type { AccountKey, Dn, Login, Realm, Serial, UserId } from '../core/names.ts'
+import type { AccountKey, Dn, Login, Realm, ResolverName, Serial, UserId } from '../core/names.ts'
 import type { GuardSettings } from '../core/settings.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { DesiredState, Hold, OurRecord, OwnedLock } from '../core/state.ts'
@@ -23,8 +23,11 @@ export interface WaitingEvent extends Event {
 export interface NotedAccount {
   readonly key: AccountKey
   readonly dn: Dn
+  /** What a hint says of these does not overwrite what privacyIDEA itself said. */
   readonly login: Login | null
   readonly realm: Realm | null
+  /** The user whose account it is, where privacyIDEA itself named him. */
+  readonly user?: UserOfSource
 }
 
 /** What became of a waiting event. */
@@ -122,6 +125,10 @@ export interface RecordPort {
 /** Whose account it is in privacyIDEA, and what its API said when it was read last. */
 export interface KnownOwner extends KnownTruth {
   readonly owner: OwnerQuery
+  /** Further users whose account it is as well. */
+  readonly others: readonly UserOfSource[]
+  /** The newest event that the account's state rests on, in microseconds since 1970; 0: none. */
+  readonly newestUs: number
   /** Tokens whose fail counters are to be reset. */
   readonly resetDue: readonly Serial[]
 }
@@ -130,6 +137,10 @@ export interface KnownOwner extends KnownTruth {
 export interface Reading {
   /** Null where no token told it. */
   readonly user: UserOfSource | null
+  /** Further users whose account it is as well: those, and no others any more. Left out: as they were. */
+  readonly others?: readonly UserOfSource[]
+  /** Whose each token is, where that is known. */
+  readonly owners?: ReadonlyMap<Serial, UserOfSource>
   readonly truth: Truth
   /** Tokens whose fail counters were reset before: nothing is due there any more. */
   readonly reset: readonly Serial[]
@@ -139,7 +150,8 @@ export interface Reading {
 /** A token as it was read last. */
 export interface RecordedToken extends TokenTruth {
   readonly accountKey: AccountKey
-  /** The owner's id in privacyIDEA's resolver, where the account's is known. */
+  /** Whose it was; null where that is not known. Two resolvers may call different users the same. */
+  readonly resolver: ResolverName | null
   readonly userId: UserId | null
 }
 

@@ -25,6 +25,7 @@ export function openPrivacyIdea(settings: SourceSettings, readSecret: SecretRead
   return {
     version: () => client.version(),
     proveTokenList: () => proof.prove(),
+    showsNoToken: () => proof.showsNone(),
     findUser: (login, realm) => findUser(client, login, realm),
     tokensOfOwner: (owner) => tokensOfOwner(client, proof, owner),
     tokensBySerial: (serials) => tokensBySerial(client, proof, serials),

@@ -30,6 +30,14 @@ export class TokenListProof {
     return this.#next
   }
 
+  /** See PrivacyIdeaPort.showsNoToken. Fails as a call does. */
+  async showsNone(): Promise<boolean> {
+    const { count } = await listTokens(this.#client, { page: 1, pagesize: 1 })
+    if (count > 0) return false
+    const { rights } = await this.#client.login()
+    return rights !== null && (rights.has('tokenlist') || rights.has('*'))
+  }
+
   #start(): Promise<void> {
     const running = this.#once().finally(() => {
       if (this.#running === running) this.#running = null
@@ -52,7 +60,7 @@ export class TokenListProof {
     }
     const what = known === null ? 'no token shows at all' : `the token ${known}, which is always there, does not show`
     throw new AppError('source-unproven', `${where}: ${what}, so that an empty answer says nothing`, {
-      hint: 'Give the account the right tokenlist for all realms; on a new server, make a first token.',
+      hint: 'Give the account the right tokenlist for all realms. Where there really is no token, make one (without an owner will do) and name it in privacyidea.knownToken.',
     })
   }
 }

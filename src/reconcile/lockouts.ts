@@ -1,5 +1,5 @@
 import { toAppError } from '../core/error.ts'
-import type { UserOfSource } from '../core/token.ts'
+import { isSameUser } from '../core/token.ts'
 import type { Lockout } from '../core/truth.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { PrivacyIdeaPort, UserLockout } from '../ports/privacyidea.ts'
@@ -50,8 +50,4 @@ async function read(source: PrivacyIdeaPort): Promise<readonly UserLockout[] | n
 
 export function lockoutOf({ untilMs }: UserLockout): Lockout {
   return { untilUs: untilMs === null ? null : untilMs * 1000 }
-}
-
-function isSameUser(a: UserOfSource, b: UserOfSource): boolean {
-  return a.resolver === b.resolver && a.userId === b.userId
 }

@@ -7,7 +7,7 @@ import type { Token } from '../core/token.ts'
 import { deriveEvents, isLockedAlone, tokenTruths } from '../core/truth.ts'
 import type { DirectoryPort } from '../ports/directory.ts'
 import type { NotedAccount, RecordedToken } from '../ports/store.ts'
-import { accountOfUser, type TruthPorts } from './truth.ts'
+import { accountOfUser, isStillHis, type TruthPorts } from './truth.ts'
 
 /**
  * The full comparison (mode `api`): every token of privacyIDEA, and every account that carries a mark of ours, against
@@ -70,6 +70,8 @@ export async function resync(ports: ResyncPorts, options: ResyncOptions): Promis
 
 async function compareTokens(ports: ResyncPorts, run: number, options: ResyncOptions, tally: Tally): Promise<void> {
   const known = await ports.truth.countTokens()
+  // On a new server there is nothing to compare; what events said before stays until a token shows.
+  if (known === 0 && (await ports.source.showsNoToken())) return
   await ports.source.proveTokenList()
   for await (const page of ports.source.walkTokens()) {
     checkShrunk(page.count, known, ports.resync.shrinkLimit)
@@ -130,7 +132,7 @@ function differenceOf(token: Token, before: RecordedToken | undefined, ports: Re
   const { owner } = token
   if (owner.kind === 'user') {
     if (before === undefined) return `the token of ${owner.login} is not on record`
-    if (before.userId !== null && before.userId !== owner.userId) return `the token now belongs to ${owner.login}`
+    if (!isStillHis(owner, before)) return `the token now belongs to ${owner.login}`
   }
   if (owner.kind === 'none' && before !== undefined) return 'the token has no owner any more'
   if (before === undefined || owner.kind !== 'user') return null

@@ -2,16 +2,19 @@ import type { AccountKey, Serial } from '../core/names.ts'
 import type { Token, UserOfSource } from '../core/token.ts'
 import { isLockedAlone, isSameLockout } from '../core/truth.ts'
 import type { NotedAccount, RecordedToken } from '../ports/store.ts'
+import type { FailCountFloor } from './fail-count-floor.ts'
 import { lockoutOf, type Lockouts } from './lockouts.ts'
-import { accountOfUser, type TruthPorts } from './truth.ts'
+import { LogTail } from './log-tail.ts'
+import { accountOfUser, isStillHis, type TruthPorts } from './truth.ts'
 
 /**
- * The quick look (mode `api`): the fullest tokens, those that hold an account, and the users that privacyIDEA keeps out.
- * What differs from the record marks its account; what is to be done is decided by whoever looks at that. So locks and
+ * The quick look (mode `api`): the fullest tokens, those that hold an account, those that the authentication log names,
+ * and the users that privacyIDEA keeps out. What differs from the record marks its account; what is to be done is decided by whoever looks at that. So locks and
  * unlocks that no event told are found, and a sweep that misses something costs time and nothing else.
  */
 export interface ScanPorts extends TruthPorts {
   readonly lockouts: Lockouts
+  readonly failCounts: Pick<FailCountFloor, 'value'>
 }
 
 export interface ScanReport {
@@ -19,6 +22,8 @@ export interface ScanReport {
   readonly tokens: number
   /** Accounts that were marked. */
   readonly marked: number
+  /** False: so many tokens have failed that a full one may lie below those that were looked at. */
+  readonly isComplete: boolean
 }
 
 /** Users without an account, remembered so that they are not searched for at every scan. */
@@ -28,19 +33,19 @@ export class Scanner {
   readonly #ports: ScanPorts
   /** What a token said at the last scan; what it says again needs no other look. */
   #said = new Map<Serial, string>()
-  #failCountMin = 1
+  readonly #log: LogTail
   readonly #strangers = new Set<string>()
 
   constructor(ports: ScanPorts) {
     this.#ports = ports
+    this.#log = new LogTail(ports.source)
   }
 
   /** Fails with `source-*`; what was found until then is marked. */
   async scan(): Promise<ScanReport> {
-    const { source, truth } = this.#ports
+    const { source, truth, failCounts } = this.#ports
     const said = new Map<Serial, string>()
-    const { tokens } = await source.fullestTokens(this.#failCountMin)
-    this.#failCountMin = lowestMax(tokens, this.#failCountMin)
+    const { tokens, isComplete } = await source.fullestTokens(failCounts.value)
     let marked = await this.#compare(tokens, said)
     let looked = tokens.length
     const seen = new Set(tokens.map((token) => token.serial))
@@ -53,9 +58,27 @@ export class Scanner {
       marked += gone.length + (await this.#compare(found, said))
       looked += recorded.length
     }
+    const told = await this.#followLog(said)
+    looked += told.tokens
     this.#said = said
-    marked += await this.#compareLockouts()
-    return { tokens: looked, marked }
+    marked += told.marked + (await this.#compareLockouts())
+    return { tokens: looked, marked, isComplete }
+  }
+
+  /** Tokens that the authentication log names and that were not looked at yet, and the users of failures without one. */
+  async #followLog(said: Map<Serial, string>): Promise<{ tokens: number; marked: number }> {
+    const { source, truth } = this.#ports
+    const { serials, users } = await this.#log.read()
+    const others = serials.filter((serial) => !said.has(serial))
+    const found = others.length === 0 ? [] : await source.tokensBySerial(others)
+    const marked = await this.#compare(found, said)
+    const accounts = new Map<AccountKey, NotedAccount>()
+    for (const user of users) {
+      const account = await this.#accountOf(user)
+      if (account !== null) accounts.set(account.key, account)
+    }
+    if (accounts.size > 0) await truth.hint([...accounts.values()])
+    return { tokens: others.length, marked: marked + accounts.size }
   }
 
   /** @returns how many accounts were marked */
@@ -113,6 +136,7 @@ export class Scanner {
   /** A full resync looks for everybody again. */
   forgetStrangers(): void {
     this.#strangers.clear()
+    this.#log.reopen()
   }
 
   async #compareLockouts(): Promise<number> {
@@ -121,13 +145,16 @@ export class Scanner {
     if (now === null) return 0
     const known = await truth.lockouts()
     const found = new Map<AccountKey, NotedAccount>()
-    const standing = new Set<AccountKey>()
+    const standing = new Map<AccountKey, boolean>()
     for (const each of now) {
       const account = await this.#accountOf(each.user)
       if (account === null) continue
-      standing.add(account.key)
-      if (!isSameLockout(known.get(account.key) ?? null, lockoutOf(each))) found.set(account.key, account)
+      // Of several users with one account, the record keeps the lockout that lasts longest.
+      const isKnown = isSameLockout(known.get(account.key) ?? null, lockoutOf(each))
+      standing.set(account.key, isKnown || (standing.get(account.key) ?? false))
+      found.set(account.key, account)
     }
+    for (const [key, isKnown] of standing) if (isKnown) found.delete(key)
     const ended = [...known.keys()].filter((key) => !standing.has(key))
     if (found.size > 0) await truth.hint([...found.values()])
     if (ended.length > 0) await truth.hintKeys(ended)
@@ -137,16 +164,11 @@ export class Scanner {
 
 function hasMoved({ owner }: Token, known: RecordedToken | undefined): boolean {
   if (known === undefined) return false
-  return owner.kind === 'none' || (owner.kind === 'user' && owner.userId !== known.userId)
+  return owner.kind === 'none' || (owner.kind === 'user' && !isStillHis(owner, known))
 }
 
 /** What of a token matters; a fail counter that only rises does not. */
 function signature({ isFull, isActive, isRevoked, isEnrolled, owner }: Token): string {
-  const whose = owner.kind === 'none' ? '' : owner.userId
-  return JSON.stringify([isFull, isActive, isRevoked, isEnrolled, owner.kind, whose])
-}
-
-function lowestMax(tokens: readonly Token[], before: number): number {
-  const all = tokens.map((token) => token.failCountMax).filter((max) => max > 0)
-  return all.length === 0 ? before : Math.max(1, Math.min(...all))
+  const whose = owner.kind === 'none' ? [] : [owner.resolver, owner.userId]
+  return JSON.stringify([isFull, isActive, isRevoked, isEnrolled, owner.kind, ...whose])
 }

@@ -1,12 +1,12 @@
 import { AppError, toAppError } from '../core/error.ts'
 import type { AccountKey, Login, Realm, Serial } from '../core/names.ts'
 import type { PolicySettings } from '../core/settings.ts'
-import type { Token, UserOfSource } from '../core/token.ts'
+import { isSameUser, type Token, type UserOfSource } from '../core/token.ts'
 import { deriveEvents, tokenTruths, type Lockout, type Truth } from '../core/truth.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
-import type { KnownOwner, NotedAccount, TruthPort } from '../ports/store.ts'
+import type { KnownOwner, NotedAccount, RecordedToken, TruthPort } from '../ports/store.ts'
 
 /**
  * Mode `api`: reads what privacyIDEA says of an account's owner, and records what is new in it as events. Silence, an
@@ -34,22 +34,77 @@ export interface LockoutReader {
  */
 export async function readTruth(key: AccountKey, ports: TruthPorts): Promise<void> {
   const { truth, clock, policy } = ports
-  const atUs = clock.nowMs() * 1000
+  const nowUs = clock.nowMs() * 1000
   const known = await truth.knownOf(key)
+  // A word of another machine may carry a time that has not come yet: what is read after it was known is newer.
+  const atUs = Math.max(nowUs, known.newestUs + 1)
   await resetTokens(known.resetDue, ports)
-  const owned = await ownTokens(key, known, ports)
+  const owned = [...(await ownTokens(key, known, ports)), ...(await tokensOfOthers(key, known, ports))]
   const listed = new Set(owned.map((token) => token.serial))
   const missing = known.tokens.filter(({ serial }) => !listed.has(serial)).map(({ serial }) => serial)
   const { gone, still } = await whereTheyWent(key, missing, ports)
   const tokens = [...owned, ...still]
-  const user = userOf(tokens) ?? (await tokenlessUser(known, ports.lockouts))
-  const reading: Truth = {
-    tokens: tokenTruths(tokens, policy),
-    gone,
-    lockout: user === null ? 'unknown' : await ports.lockouts.of(user),
-  }
+  const owners = ownersOf(tokens)
+  const user = firstUser(known, owners) ?? (await tokenlessUser(known, ports.lockouts))
+  const { lockout, others } = await lockoutOfAll(user, [...owners.values(), ...known.others], owners, ports)
+  const reading: Truth = { tokens: tokenTruths(tokens, policy), gone, lockout }
   const events = deriveEvents(key, known, reading, atUs, () => ports.newId())
-  await truth.record(key, { user, truth: reading, reset: known.resetDue, events })
+  await truth.record(key, { user, others, owners, truth: reading, reset: known.resetDue, events })
+}
+
+function ownersOf(tokens: readonly Token[]): Map<Serial, UserOfSource> {
+  return new Map(tokens.flatMap(({ serial, owner }) => (owner.kind === 'user' ? [[serial, owner] as const] : [])))
+}
+
+/** Where several users have this account, the one on record stays the first as long as he has a token. */
+function firstUser({ owner }: KnownOwner, owners: ReadonlyMap<Serial, UserOfSource>): UserOfSource | null {
+  const users = [...owners.values()]
+  const { resolver, userId } = owner
+  const recorded = resolver !== null && userId !== null ? { resolver, userId } : null
+  return users.find((user) => recorded !== null && isSameUser(user, recorded)) ?? users[0] ?? null
+}
+
+/**
+ * The account is kept out while one of its users is. Further users are remembered as long as they have a token or are
+ * kept out.
+ */
+async function lockoutOfAll(
+  user: UserOfSource | null,
+  candidates: readonly UserOfSource[],
+  owners: ReadonlyMap<Serial, UserOfSource>,
+  { lockouts }: TruthPorts,
+): Promise<{ lockout: Truth['lockout']; others: readonly UserOfSource[] }> {
+  if (user === null) return { lockout: 'unknown', others: [] }
+  const others: UserOfSource[] = []
+  let lockout = await lockouts.of(user)
+  for (const each of candidates) {
+    if (isSameUser(each, user) || others.some((other) => isSameUser(other, each))) continue
+    const his = await lockouts.of(each)
+    const hasToken = [...owners.values()].some((owner) => isSameUser(owner, each))
+    if (hasToken || his !== null) others.push(each)
+    lockout = longerLockout(lockout, his)
+  }
+  return { lockout, others }
+}
+
+function longerLockout(a: Truth['lockout'], b: Truth['lockout']): Truth['lockout'] {
+  if (a === 'unknown' || b === 'unknown') return 'unknown'
+  if (a === null || b === null) return a ?? b
+  return a.untilUs === null || (b.untilUs !== null && a.untilUs >= b.untilUs) ? a : b
+}
+
+/** Of further users whose account it is; one who is known no more, or has another account now, has none here. */
+async function tokensOfOthers(key: AccountKey, { others }: KnownOwner, ports: TruthPorts): Promise<readonly Token[]> {
+  const found: Token[] = []
+  for (const user of others) {
+    if ((await accountOfUser(user, ports))?.key !== key) continue
+    try {
+      found.push(...(await ports.source.tokensOfOwner(user)))
+    } catch (thrown) {
+      if (toAppError(thrown).code !== 'unknown-user') throw thrown
+    }
+  }
+  return found
 }
 
 /** A user without a token may be kept out as well. Null where nothing says who he is. */
@@ -77,7 +132,9 @@ async function resetTokens(serials: readonly Serial[], { source }: TruthPorts): 
 async function ownTokens(key: AccountKey, known: KnownOwner, ports: TruthPorts): Promise<readonly Token[]> {
   const tokens = await tokensOfOwner(known, ports.source)
   const user = userOf(tokens)
-  if (user === undefined || user.userId === known.owner.userId) return tokens
+  const { resolver, userId } = known.owner
+  if (user === undefined) return tokens
+  if (resolver !== null && userId !== null && isSameUser(user, { resolver, userId })) return tokens
   const account = await accountOfUser(user, ports)
   if (account?.key === key) return tokens
   if (account !== null) await ports.truth.hint([account])
@@ -95,10 +152,14 @@ async function tokensOfOwner({ owner, tokens }: KnownOwner, source: PrivacyIdeaP
     // He was renamed, perhaps: then his tokens tell who he is now.
     const serials = tokens.map(({ serial }) => serial)
     const found = serials.length === 0 ? [] : await source.tokensBySerial(serials)
-    const renamed = found.find((token) => token.owner.kind === 'user' && token.owner.userId === owner.userId)
+    const renamed = found.find((token) => isTokenOf(token, owner))
     if (renamed?.owner.kind !== 'user') return []
     return source.tokensOfOwner(renamed.owner)
   }
+}
+
+function isTokenOf({ owner }: Token, { resolver, userId }: KnownOwner['owner']): boolean {
+  return owner.kind === 'user' && resolver !== null && userId !== null && isSameUser(owner, { resolver, userId })
 }
 
 /** Tokens that are no longer listed with their owner: deleted, unassigned, somebody else's, or nobody can tell. */
@@ -145,7 +206,22 @@ export async function accountOfUser(
     if (error.code === 'unknown-user' || error.code === 'realm-unmapped') return null
     throw error
   }
-  return { key: found.key, dn: found.dn, login: user.login, realm: user.realm }
+  return { key: found.key, dn: found.dn, login: user.login, realm: user.realm, user: userOnly(user) }
+}
+
+/** A token's owner is one as well, with more to it. */
+function userOnly({ login, realm, resolver, userId }: UserOfSource): UserOfSource {
+  return { login, realm, resolver, userId }
+}
+
+/**
+ * Whether a token is still that of the user who had it when it was read last; true where nobody knows. Two resolvers
+ * may call different users the same.
+ */
+export function isStillHis(user: UserOfSource, before: RecordedToken): boolean {
+  const { resolver, userId } = before
+  if (userId === null) return true
+  return user.userId === userId && (resolver === null || user.resolver === resolver)
 }
 
 /**

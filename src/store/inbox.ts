@@ -4,6 +4,7 @@ import { asDn, directoryOf, parseLogin, type AccountKey, type Serial } from '../
 import type { Clock } from '../ports/clock.ts'
 import type { Refused } from '../ports/intake.ts'
 import type { InboxPort, NotedAccount, Resolution, WaitingEvent } from '../ports/store.ts'
+import { noteUser } from './account-users.ts'
 import { claimAccounts, markAccounts, type QueueOptions } from './queue.ts'
 import { eventFromRow, eventToRow, keyFromRow, toJson } from './rows.ts'
 import type { Database, NewEventRow } from './schema.ts'
@@ -124,7 +125,10 @@ async function settleEvents(scope: WriteScope, resolutions: readonly Resolution[
         break
       case 'hinted':
         await endEvent(scope, each.event.id, HINT, nowMs)
-        for (const account of each.accounts) await noteAccount(scope, account, nowMs)
+        for (const account of each.accounts) {
+          await noteAccount(scope, account, nowMs)
+          if (account.user !== undefined) await noteUser(scope, account.key, account.user)
+        }
         await markAccounts(
           scope,
           each.accounts.map((account) => account.key),

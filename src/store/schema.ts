@@ -12,6 +12,7 @@ export interface Tables {
   change: ChangeTable
   token: TokenTable
   lockout: LockoutTable
+  owner: OwnerTable
   journal: JournalTable
   meta: MetaTable
 }
@@ -101,6 +102,18 @@ export interface TokenTable {
   reset_due: number
   /** The full resync that saw it last. */
   run: number
+  /** Whose it was; null: read by an older Lockstep, or its user could not be told. */
+  resolver: string | null
+  user_id: string | null
+}
+
+/** Further users of privacyIDEA whose account it is as well; the one on the account's own row is not among them. */
+export interface OwnerTable {
+  account_key: string
+  resolver: string
+  user_id: string
+  login: string
+  realm: string
 }
 
 /** Users that privacyIDEA keeps out, as read last. */

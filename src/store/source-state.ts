@@ -11,10 +11,12 @@ export interface SweepState {
   readonly doneMs: number | null
   /** Since then it has failed, and why; null: it works. */
   readonly failing: { readonly sinceMs: number; readonly reason: string } | null
+  /** What somebody should know of the last one, though it worked; left out: nothing. */
+  readonly note?: string
 }
 
 export interface SourceStatePort {
-  done(sweep: SweepName): Promise<void>
+  done(sweep: SweepName, note?: string): Promise<void>
   failed(sweep: SweepName, reason: string): Promise<void>
   read(sweep: SweepName): Promise<SweepState>
 }
@@ -32,7 +34,8 @@ export function openSourceState(db: Database, writer: Writer, clock: Clock): Sou
       await scope.hot.writeMeta.run(scope.on, { key: `source-${sweep}`, value })
     })
   return {
-    done: (sweep) => write(sweep, (_before, nowMs) => ({ doneMs: nowMs, failing: null })),
+    done: (sweep, note) =>
+      write(sweep, (_before, nowMs) => ({ doneMs: nowMs, failing: null, ...(note === undefined ? {} : { note }) })),
     failed: (sweep, reason) =>
       write(sweep, ({ doneMs, failing }, nowMs) => ({
         doneMs,

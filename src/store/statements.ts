@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { prepare } from './prepared.ts'
 import type { Database } from './schema.ts'
 import { LIVE, WAITING } from './literals.ts'
@@ -123,6 +124,14 @@ function eventStatements(db: Database) {
   }
 }
 
+/** Anybody may have written a hint: what privacyIDEA itself said of the user, with his id, is not overwritten by it. */
+function keptName(column: 'login' | 'realm') {
+  const [ours, told] = [sql.ref(`account.${column}`), sql.ref(`excluded.${column}`)]
+  return sql<
+    string | null
+  >`case when account.user_id is null then coalesce(${told}, ${ours}) else coalesce(${ours}, ${told}) end`
+}
+
 function accountStatements(db: Database) {
   return {
     noteAccount: prepare((place) =>
@@ -149,8 +158,8 @@ function accountStatements(db: Database) {
         .onConflict((conflict) =>
           conflict.column('key').doUpdateSet((update) => ({
             dn: update.ref('excluded.dn'),
-            login: update.fn.coalesce('excluded.login', 'account.login'),
-            realm: update.fn.coalesce('excluded.realm', 'account.realm'),
+            login: keptName('login'),
+            realm: keptName('realm'),
             updated_ms: update.ref('excluded.updated_ms'),
           })),
         ),

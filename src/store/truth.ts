@@ -1,7 +1,8 @@
 import type { Lockout } from '../core/truth.ts'
-import { parseUserId, type AccountKey, type Serial } from '../core/names.ts'
+import { parseResolverName, parseUserId, type AccountKey, type Serial } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { KnownOwner, NotedAccount, Reading, RecordedToken, TruthPort } from '../ports/store.ts'
+import { newestUs, noteUser, readOthers, writeOther, writeUser } from './account-users.ts'
 import { noteAccount } from './inbox.ts'
 import { LOCKED } from './literals.ts'
 import { markAccounts } from './queue.ts'
@@ -58,6 +59,8 @@ async function knownOf(db: Database, key: AccountKey): Promise<KnownOwner> {
   const lockout = await db.selectFrom('lockout').select('until_us').where('account_key', '=', key).executeTakeFirst()
   return {
     owner: ownerFromRow(account ?? { login: null, realm: null, resolver: null, user_id: null }, key),
+    others: await readOthers(db, key),
+    newestUs: await newestUs(db, key),
     tokens: [
       ...tokens.map((row) => ({ serial: serialFromRow(row.serial), isLocked: row.is_locked === 1 })),
       ...unread.map((serial) => ({ serial: serialFromRow(serial), isLocked: true })),
@@ -74,7 +77,7 @@ function lockoutFromRow(row: { until_us: number | null }): Lockout {
 
 async function recordReading(scope: WriteScope, key: AccountKey, reading: Reading, nowMs: number): Promise<void> {
   const { trx } = scope
-  const { user, truth, events, reset } = reading
+  const { user, truth, events, reset, owners } = reading
   const others = new Set<AccountKey>()
   for (const event of events) {
     await insertResolved(scope, event, nowMs)
@@ -85,11 +88,17 @@ async function recordReading(scope: WriteScope, key: AccountKey, reading: Readin
   others.delete(key)
   await markAccounts(scope, [...others], nowMs)
   for (const { serial, isLocked } of truth.tokens) {
-    const is_locked = isLocked ? 1 : 0
+    const owner = owners?.get(serial)
+    const read = {
+      account_key: key,
+      is_locked: isLocked ? 1 : 0,
+      resolver: owner?.resolver ?? null,
+      user_id: owner?.userId ?? null,
+    }
     await trx
       .insertInto('token')
-      .values({ serial, account_key: key, is_locked, reset_due: 0, run: NEW })
-      .onConflict((conflict) => conflict.column('serial').doUpdateSet({ account_key: key, is_locked }))
+      .values({ serial, ...read, reset_due: 0, run: NEW })
+      .onConflict((conflict) => conflict.column('serial').doUpdateSet(read))
       .execute()
   }
   if (reset.length > 0) {
@@ -104,9 +113,10 @@ async function recordReading(scope: WriteScope, key: AccountKey, reading: Readin
     await trx.deleteFrom('token').where('serial', 'in', truth.gone).where('account_key', '=', key).execute()
   }
   if (truth.lockout !== 'unknown') await writeLockout(scope, key, truth.lockout)
-  if (user !== null) {
-    const { login, realm, resolver, userId } = user
-    await trx.updateTable('account').set({ login, realm, resolver, user_id: userId }).where('key', '=', key).execute()
+  if (user !== null) await writeUser(scope, key, user)
+  if (reading.others !== undefined) {
+    await trx.deleteFrom('owner').where('account_key', '=', key).execute()
+    for (const other of reading.others) await writeOther(scope, key, other)
   }
 }
 
@@ -137,8 +147,7 @@ async function tokensOf(db: Database, serials: readonly Serial[]): Promise<Map<S
 function selectTokens(db: Database) {
   return db
     .selectFrom('token')
-    .leftJoin('account', 'account.key', 'token.account_key')
-    .select(['token.serial', 'token.account_key', 'token.is_locked', 'account.user_id'])
+    .select(['token.serial', 'token.account_key', 'token.is_locked', 'token.resolver', 'token.user_id'])
 }
 
 async function nextRun({ trx }: WriteScope): Promise<number> {
@@ -184,12 +193,14 @@ function tokenFromRow(row: {
   serial: string
   account_key: string
   is_locked: number
+  resolver: string | null
   user_id: string | null
 }): RecordedToken {
   return {
     serial: serialFromRow(row.serial),
     accountKey: keyFromRow(row.account_key),
     isLocked: row.is_locked === 1,
+    resolver: row.resolver === null ? null : parseResolverName(row.resolver),
     userId: row.user_id === null ? null : parseUserId(row.user_id),
   }
 }
@@ -218,7 +229,10 @@ async function readLockouts(db: Database): Promise<Map<AccountKey, Lockout>> {
 }
 
 async function hint(scope: WriteScope, accounts: readonly NotedAccount[], nowMs: number): Promise<void> {
-  for (const account of accounts) await noteAccount(scope, account, nowMs)
+  for (const account of accounts) {
+    await noteAccount(scope, account, nowMs)
+    if (account.user !== undefined) await noteUser(scope, account.key, account.user)
+  }
   const keys = accounts.map((account) => account.key)
   await markAccounts(scope, keys, nowMs, true)
 }

@@ -12,6 +12,7 @@ import {
 } from '../../src/core/names.ts'
 import { openPrivacyIdea } from '../../src/privacyidea/open-privacyidea.ts'
 import { reconcileAccount } from '../../src/reconcile/account.ts'
+import { FailCountFloor, watchedSource } from '../../src/reconcile/fail-count-floor.ts'
 import { openLedger } from '../../src/reconcile/ledger.ts'
 import { openLockouts } from '../../src/reconcile/lockouts.ts'
 import type { Ports } from '../../src/reconcile/ports.ts'
@@ -67,7 +68,8 @@ export class ApiWorld implements AsyncDisposable {
   readonly store: Store
   readonly directory: MemoryDirectory
   readonly clock: MovedClock
-  readonly ports: Ports
+  ports: Ports
+  readonly failCounts = new FailCountFloor()
   readonly sweeps: ResyncPorts & ConstructorParameters<typeof Scanner>[0]
   readonly scanner: Scanner
   #ids = 0
@@ -87,8 +89,10 @@ export class ApiWorld implements AsyncDisposable {
     this.directory = new MemoryDirectory({ name }, clock)
     const newId = () => String(++this.#ids).padStart(9, '0')
     const ldif = new MemoryLdif(() => {})
+    const { failCounts } = this
     this.sweeps = {
-      source,
+      source: watchedSource(source, failCounts),
+      failCounts,
       truth: store.truth,
       lockouts: openLockouts(source, clock),
       directory: this.directory,
@@ -148,6 +152,13 @@ export class ApiWorld implements AsyncDisposable {
 
   assign(token: SimToken, owner: AccountKey | null): void {
     this.stock.assign(token, owner === null ? null : idOf(owner))
+  }
+
+  /** `POST /validate/check` of a user. */
+  async validate(user: string, pass: string): Promise<void> {
+    const body = JSON.stringify({ user, pass })
+    const headers = { 'content-type': 'application/json' }
+    await fetch(`${this.simulator.url}/validate/check`, { method: 'POST', headers, body })
   }
 
   async scan(): Promise<void> {
