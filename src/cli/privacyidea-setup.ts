@@ -123,8 +123,9 @@ function accountsOf(options: SetupOptions, settings: Settings): Accounts {
     if (!/[*,\n]/.test(name) && !/^[-!]/.test(name)) continue
     throw new AppError('usage', `${name} is no name of one account`)
   }
-  const resetsTokens = settings.policy.onForeignUnlock === 'reset-token'
-  return { account, setUpAccount: options.setupAccount ?? null, rights: { resetsTokens, mirrorsLocks: false } }
+  const { mirrorDirectoryLocks, onForeignUnlock } = settings.policy
+  const resetsTokens = onForeignUnlock === 'reset-token'
+  return { account, setUpAccount: options.setupAccount ?? null, rights: { resetsTokens, mirrorDirectoryLocks } }
 }
 
 function serverFrom(options: SetupOptions, settings: Settings, io: CliIo): { url: string; caFile: string | null } {

@@ -25,6 +25,7 @@ export function buildSettings(parsed: ConfigFile, file: string): Settings {
       lockWhen: policy.lockWhen,
       disabledTokens: policy.disabledTokens,
       revokedTokens: policy.revokedTokens,
+      mirrorDirectoryLocks: policy.mirrorDirectoryLocks,
       lockTtlMs: policy.lockTtl,
     },
     guards: {

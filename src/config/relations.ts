@@ -118,6 +118,8 @@ function withoutSource(root: Json): Relation[] {
   return [
     ...needs('lockWhen', 'all-tokens-locked'),
     ...needs('onForeignUnlock', 'reset-token'),
+    ...needs('mirrorDirectoryLocks', 'user-lock'),
+    ...needs('mirrorDirectoryLocks', 'disable-tokens'),
     ...idle('policy', policy, ['disabledTokens', 'revokedTokens']),
     ...idle('resync', resync, ['scan', 'shrinkLimit']),
   ]

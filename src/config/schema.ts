@@ -195,6 +195,11 @@ const ROOT = {
         'respect',
         'Somebody takes our lock away in the directory: `respect` ends the holds, `relock` writes the lock again, `reset-token` (with `privacyidea` only) ends the holds and resets the fail counters of their tokens.',
       ),
+      mirrorDirectoryLocks: withDefault(
+        values.choice(['off', 'user-lock', 'disable-tokens']),
+        'off',
+        'Somebody else locks or disables an account in the directory, with `privacyidea`: `user-lock` keeps its user out of privacyIDEA too (3.14), `disable-tokens` disables his tokens there. Taken back when the directory releases the account, and only what was ours.',
+      ),
       lockTtl: nullable(values.duration(1000), "A token's hold ends by itself after this time."),
     },
     'What to do when.',

@@ -115,6 +115,12 @@ export interface ProtectSettings {
   readonly dns: readonly string[]
 }
 
+/**
+ * What somebody else's lock in the directory does in privacyIDEA: nothing; a lockout of the user (3.14); or his tokens are
+ * disabled.
+ */
+export type MirrorPolicy = 'off' | 'user-lock' | 'disable-tokens'
+
 export type ForeignUnlockPolicy = 'respect' | 'relock' | 'reset-token'
 
 /**
@@ -131,6 +137,8 @@ export interface PolicySettings {
   readonly lockWhen: 'any-token-locked' | 'all-tokens-locked'
   readonly disabledTokens: TokenMeaning
   readonly revokedTokens: TokenMeaning
+  /** Only with privacyIDEA's API. */
+  readonly mirrorDirectoryLocks: MirrorPolicy
   /** A token's hold ends by itself after this; null: never. */
   readonly lockTtlMs: number | null
 }

@@ -1,3 +1,4 @@
+import type { Mirrored } from '../core/mirror.ts'
 import { splitAccountKey } from '../core/names.ts'
 import type { AccountReport } from '../store/reports.ts'
 import type { Store } from '../store/store.ts'
@@ -15,8 +16,19 @@ export interface TimelineEntry {
 export interface AccountDetails {
   readonly account: AccountReport
   readonly serials: readonly string[]
+  /** What was done in privacyIDEA because somebody else locked the account in the directory. */
+  readonly mirrored: readonly MirroredReport[]
   /** Events and changes, oldest first. */
   readonly timeline: readonly TimelineEntry[]
+}
+
+export interface MirroredReport {
+  /** `lockout` of the user, or a disabled `token`. */
+  readonly kind: Mirrored['kind']
+  /** The user, or the serial. */
+  readonly of: string
+  /** open: the outcome of the last call is not known. left: somebody took it back in privacyIDEA. */
+  readonly state: Mirrored['state']
 }
 
 const ACCOUNTS_MAX = 10
@@ -49,8 +61,14 @@ export async function detailsOf(store: Store, name: string): Promise<AccountDeta
     found.push({
       account,
       serials: await store.reports.serialsOf(key),
+      mirrored: (await store.mirror.of(key)).map(reportOf),
       timeline: timeline.toSorted((a, b) => a.atMs - b.atMs),
     })
   }
   return found
+}
+
+function reportOf(mirrored: Mirrored): MirroredReport {
+  const { kind, state } = mirrored
+  return { kind, state, of: kind === 'token' ? mirrored.serial : `${mirrored.user.login}@${mirrored.user.realm}` }
 }

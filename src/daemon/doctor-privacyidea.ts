@@ -29,6 +29,8 @@ const SKEW_FAIL_MS = 60_000
 const DATE_STEP_MS = 1_000
 /** Attributes that a lock of this type writes. */
 const OPENLDAP_LOCK = 'pwdAccountLockedTime'
+const MIRROR_RIGHT =
+  'policy.mirrorDirectoryLocks needs it: without it locks of others in the directory do not reach privacyIDEA, or stay there.'
 const WHY_RIGHT: Readonly<Record<string, string>> = {
   tokenlist:
     'Without it privacyIDEA answers with an empty list, which is never believed: nothing is locked or unlocked.',
@@ -36,9 +38,16 @@ const WHY_RIGHT: Readonly<Record<string, string>> = {
   auditlog: 'Without it `lockstep rehearse` cannot read the audit log.',
   user_lock_read: 'Without it user lockouts of privacyIDEA are not seen, and their accounts stay open.',
   authentication_log_read: 'Without it failed logins at /auth show a scan later.',
+  user_lock_set: MIRROR_RIGHT,
+  user_lock_reset: MIRROR_RIGHT,
+  disable: MIRROR_RIGHT,
+  enable: MIRROR_RIGHT,
   reset: 'policy.onForeignUnlock is reset-token: without it fail counters are not reset.',
 }
-const NEEDED = new Set(['tokenlist', 'userlist', 'user_lock_read', 'reset'])
+const NEEDED = new Set([
+  ...['tokenlist', 'userlist', 'user_lock_read', 'reset'],
+  ...['user_lock_set', 'user_lock_reset', 'disable', 'enable'],
+])
 /** Rights with which whoever has the password can take privacyIDEA over. */
 const DANGEROUS = ['*', 'eventhandling_write', 'policywrite', 'resolverwrite', 'adduser']
 
@@ -129,8 +138,16 @@ function checkVersion(found: Findings, version: string): void {
 
 async function checkRights(found: Findings, client: Client, settings: Settings, version: string): Promise<void> {
   const { rights, user } = await client.login()
-  const resetsTokens = settings.policy.onForeignUnlock === 'reset-token'
-  const wanted = runTimeRights({ version, resetsTokens, mirrorsLocks: false })
+  const { mirrorDirectoryLocks, onForeignUnlock } = settings.policy
+  const resetsTokens = onForeignUnlock === 'reset-token'
+  const wanted = runTimeRights({ version, resetsTokens, mirrorDirectoryLocks })
+  if (mirrorDirectoryLocks === 'user-lock' && !isAtLeast(version, 3, 14)) {
+    found.fail('mirror', {
+      what: `policy.mirrorDirectoryLocks is user-lock, and privacyIDEA ${version} knows no user lockouts`,
+      why: 'They came with 3.14. Accounts that others lock in the directory stay open in privacyIDEA.',
+      fix: `Write mirrorDirectoryLocks: disable-tokens into ${settings.file}, or update privacyIDEA.`,
+    })
+  }
   if (rights === null) return found.ok('rights', `the token does not tell its rights; it needs ${wanted.join(', ')}`)
   const missing = rights.has('*') ? [] : wanted.filter((right) => !rights.has(right))
   const fix = `lockstep privacyidea setup --policies --account ${user}`

@@ -43,7 +43,7 @@ export interface SetupRequest {
   readonly policies: (Omit<PolicyRequest, 'version'> & { readonly keepsOthers: boolean }) | null
   /** The account of the running service and what it does, for what is said about rights where no policy is written. */
   readonly account: string
-  readonly rights: Pick<PolicyRequest, 'resetsTokens' | 'mirrorsLocks'>
+  readonly rights: Pick<PolicyRequest, 'resetsTokens' | 'mirrorDirectoryLocks'>
 }
 
 export interface SetupPlan {

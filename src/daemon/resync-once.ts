@@ -1,5 +1,6 @@
 import { AppError } from '../core/error.ts'
 import type { Settings } from '../core/settings.ts'
+import { markForeignLocks } from '../reconcile/foreign-locks.ts'
 import { resync, type ResyncOptions, type ResyncReport } from '../reconcile/resync.ts'
 import { startEngine } from './engine.ts'
 import type { Log } from './log.ts'
@@ -26,6 +27,7 @@ export async function resyncOnce(settings: Settings, options: ResyncOptions & { 
   if (await processLock.enter()) await recoverUnlocks(system)
   await processLock.prepared()
   const report = await resync(system.source, options)
+  await markForeignLocks(system.source)
   await system.store.sourceState.done('resync')
   const engine = startEngine(system, options.log)
   opened.defer(() => engine.worker.stop())

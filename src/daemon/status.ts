@@ -66,7 +66,7 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
   return {
     health: !isServed ? 'down' : reasons.length > 0 ? 'attention' : 'ok',
     healthReasons: reasons,
-    notes: [...(await readNotes(store)), ...sweepNotes(privacyidea)],
+    notes: [...(await readNotes(store)), ...sweepNotes(privacyidea), ...(await mirrorNotes(store))],
     mode: settings.privacyidea === null ? 'events' : 'api',
     privacyidea,
     dryRun: settings.guards.dryRun,
@@ -149,6 +149,14 @@ async function readNotes(store: Store): Promise<string[]> {
 
 function sweepNotes(source: StatusReport['privacyidea']): string[] {
   return [source?.scan.note, source?.resync.note].filter((note) => note !== undefined)
+}
+
+async function mirrorNotes(store: Store): Promise<string[]> {
+  const count = await store.mirror.countAccounts()
+  if (count === 0) return []
+  return [
+    `${counted(count, 'account')} locked by others in the directory, and so in privacyIDEA; lockstep show says how`,
+  ]
 }
 
 async function readWaits(store: Store): Promise<Wait[]> {

@@ -1,4 +1,5 @@
-import { backoffMs, toAppError, type AppError } from '../core/error.ts'
+import { backoffMs, retryDelayMs, toAppError, type AppError } from '../core/error.ts'
+import { markForeignLocks } from '../reconcile/foreign-locks.ts'
 import { resync } from '../reconcile/resync.ts'
 import { Scanner } from '../reconcile/scan.ts'
 import type { SweepName } from '../store/source-state.ts'
@@ -10,7 +11,6 @@ import type { System, SystemScan } from './system.ts'
 /** A scan takes at most this part of the time: a slow privacyIDEA is asked less often. */
 const SCAN_SHARE = 4
 const SCAN_WAIT_MAX_MS = 300_000
-const RESYNC_RETRY_MAX_MS = 300_000
 
 /**
  * @param wake called after accounts were marked
@@ -37,7 +37,8 @@ export async function sweep(
     repeat('resync', system, log, stop, async () => {
       scanner.forgetStrangers()
       const { tokens, accounts, differences } = await resync(source, { isDryRun: false })
-      log.info('full resync is done', { tokens, accounts, differences })
+      const foreignLocks = await markForeignLocks(source)
+      log.info('full resync is done', { tokens, accounts, differences, ...(foreignLocks > 0 ? { foreignLocks } : {}) })
       wake()
       return { waitMs: fullMs }
     }),
@@ -75,7 +76,10 @@ async function repeat(
       if (told !== error.code) log.warn(`the ${name} could not be done; nothing was changed`, errorFields(error))
       told = error.code
       await store.sourceState.failed(name, error.message).catch(() => undefined)
-      waitMs = Math.min(RESYNC_RETRY_MAX_MS, backoffMs(failures++, Math.random()))
+      const chance = Math.random()
+      // A scan costs little, and says that privacyIDEA is back.
+      waitMs = name === 'scan' ? retryDelayMs(error.code, failures, chance) : backoffMs(failures, chance)
+      failures++
     }
     await until(waitMs, stop)
   }

@@ -9,7 +9,10 @@ import type { LdifPort } from '../ports/ldif.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import { FailCountFloor, watchedSource } from '../reconcile/fail-count-floor.ts'
 import { openLockouts } from '../reconcile/lockouts.ts'
+import type { ForeignLockPorts } from '../reconcile/foreign-locks.ts'
 import { openLedger } from '../reconcile/ledger.ts'
+import type { MirrorPorts } from '../reconcile/mirror.ts'
+import { withoutMirror } from '../reconcile/mirror-view.ts'
 import type { Ports } from '../reconcile/ports.ts'
 import type { ResyncPorts } from '../reconcile/resync.ts'
 import type { ScanPorts } from '../reconcile/scan.ts'
@@ -28,7 +31,7 @@ export interface System extends AsyncDisposable {
   readonly source: SystemScan | null
 }
 
-export type SystemScan = ScanPorts & ResyncPorts
+export type SystemScan = ScanPorts & ResyncPorts & ForeignLockPorts
 
 export async function openSystem(settings: Settings, clock: Clock = systemClock): Promise<System> {
   await using opened = new AsyncDisposableStack()
@@ -38,7 +41,7 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
   const ids = () => newId(clock)
   const opening = settings.privacyidea === null ? null : opened.use(await openSource(settings.privacyidea, clock))
   const failCounts = new FailCountFloor()
-  const source = opening === null ? null : watchedSource(opening, failCounts)
+  const source = opening === null ? null : watchedSource(withoutMirror(opening, store.mirror), failCounts)
   const scanPorts: SystemScan | null =
     source === null
       ? null
@@ -52,6 +55,8 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
           policy: settings.policy,
           resync: settings.resync,
           newId: ids,
+          record: store.mirror,
+          mode: settings.policy.mirrorDirectoryLocks,
         }
   const ports: Ports = {
     clock,
@@ -65,6 +70,7 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
     policy: settings.policy,
     guardSettings: settings.guards,
     newId: ids,
+    ...(opening === null ? {} : { mirror: mirrorPorts(opening, store, settings, clock) }),
   }
   const all = opened.move()
   return {
@@ -77,6 +83,12 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
     source: scanPorts,
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }
+}
+
+function mirrorPorts(source: PrivacyIdeaPort, store: Store, settings: Settings, clock: Clock): MirrorPorts {
+  const { truth, guards, mirror: record } = store
+  const mode = settings.policy.mirrorDirectoryLocks
+  return { source, record, truth, guards, guardSettings: settings.guards, mode, clock }
 }
 
 /** Loaded only where it is configured. */

@@ -155,10 +155,21 @@ export class LdapDirectory {
 
   async *walkMarked(): AsyncGenerator<ObservedState> {
     const reader = await this.reader()
-    const filter = markedFilter(this.settings, reader, this.driver.marks())
+    yield* this.#walk(reader, markedFilter(this.settings, reader, this.driver.marks()))
+  }
+
+  async *walkLocked(): AsyncGenerator<ObservedState> {
+    const reader = await this.reader()
+    const marks = this.driver.lockedMarks?.() ?? this.driver.marks()
+    const filter = marks.length === 0 ? null : new OrFilter({ filters: [...marks] })
+    for await (const observed of this.#walk(reader, filter)) if (observed.lock.state !== 'open') yield observed
+  }
+
+  /** The accounts that a filter finds (null: none), and those that a lock in another entry names. */
+  async *#walk(reader: AccountReader, filter: Filter | null): AsyncGenerator<ObservedState> {
     const hasOthers = this.driver.markedElsewhere().length > 0
     const seen = new Set<AccountKey>()
-    for await (const entries of this.#pages(reader, filter)) {
+    for await (const entries of filter === null ? [] : this.#pages(reader, filter)) {
       const atMs = this.#clock.nowMs()
       for (const entry of entries) {
         const account = this.#keep(reader.fromSearch(entry), atMs)

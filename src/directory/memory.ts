@@ -203,6 +203,14 @@ export class MemoryDirectory implements DirectoryPort {
     }
   }
 
+  async *walkLocked(): AsyncGenerator<ObservedState> {
+    this.#mustBeUp()
+    for (const account of this.accounts()) {
+      const observed = this.#observed(account, {})
+      if (observed.lock.state !== 'open') yield observed
+    }
+  }
+
   async observe(key: AccountKey, carriersOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState> {
     const mayBeOld = carriersOf.length === 0 && maxAgeMs > 0
     const kept = mayBeOld ? this.#readings.get(key, this.#clock.nowMs(), maxAgeMs) : undefined

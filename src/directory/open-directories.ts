@@ -50,6 +50,10 @@ class Directories implements DirectoryPort {
     yield* this.#named(name).walkMarked()
   }
 
+  async *walkLocked(name: DirectoryName): AsyncGenerator<ObservedState> {
+    yield* this.#named(name).walkLocked()
+  }
+
   async observe(key: AccountKey, carriersOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState> {
     const own = this.#named(directoryOf(key))
     const others = carriersOf.length === 0 ? [] : [...this.#directories.values()].filter((each) => each !== own)

@@ -1,4 +1,4 @@
-import { EqualityFilter } from 'ldapts'
+import { EqualityFilter, PresenceFilter } from 'ldapts'
 import type { LockObservation, LockSlot } from '../core/state.ts'
 import type { AccountEntry, LockContext, LockDriver } from './driver.ts'
 import { parseGeneralizedTime } from './generalized-time.ts'
@@ -23,6 +23,7 @@ export const openldapDriver: LockDriver = {
   placesElsewhere: () => [],
   readLock,
   marks: () => [new EqualityFilter({ attribute: LOCK_ATTRIBUTE, value: LOCKED_FOR_GOOD })],
+  lockedMarks: () => [LOCK_ATTRIBUTE, START, END].map((attribute) => new PresenceFilter({ attribute })),
   markedElsewhere: () => [],
 }
 

@@ -31,6 +31,8 @@ export interface DirectoryPort {
    * Every account that carries a serial of ours or a lock that looks like ours; for rebuild and resync. Paged.
    */
   walkMarked(directory: DirectoryName): AsyncIterable<ObservedState>
+  /** Every account that a lock stands at, whoever's it is, as far as the directory can list them. Paged. */
+  walkLocked(directory: DirectoryName): AsyncIterable<ObservedState>
   /**
    * Reads an account afresh, and who else carries the serials of `carriersOf`. `maxAgeMs` allows a reading that was
    * made by a find or an apply at most so long ago: compare and swap makes that safe. Fails with `entry-not-found`.

@@ -57,6 +57,12 @@ export interface PrivacyIdeaPort extends AsyncDisposable {
   resetFailCounter(serial: Serial): Promise<void>
   /** @param durationS null: until it is released. Fails with `unknown-user`, `source-resolver`. */
   setUserLockout(user: UserOfSource, durationS: number | null): Promise<void>
+  /** Null where he is not kept out, or is not known. Fails with `source-resolver` where his user store does not answer. */
+  userLockout(user: UserOfSource): Promise<UserLockout | null>
+  /** @returns false where it was disabled already. Fails with `unknown-serial`; `source-resolver` before 3.14. */
+  disableToken(serial: Serial): Promise<boolean>
+  /** @returns false where it was enabled already, or revoked. Fails with `unknown-serial`; `source-resolver` before 3.14. */
+  enableToken(serial: Serial): Promise<boolean>
   /** @returns false where there was none */
   releaseUserLockout(user: UserOfSource): Promise<boolean>
 }
@@ -86,6 +92,8 @@ export interface UserLockout {
   readonly user: UserOfSource
   /** Null: until it is released. In milliseconds since 1970, by this machine's clock. */
   readonly untilMs: number | null
+  /** From its beginning to its end, in whole seconds; null: until it is released. */
+  readonly durationS: number | null
   readonly cause: 'policy' | 'manual'
 }
 

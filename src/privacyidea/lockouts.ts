@@ -71,9 +71,25 @@ function lockoutOf(row: unknown, where: string, nowMs: number): UserLockout[] {
     {
       user: { login, realm, resolver, userId },
       untilMs: isPermanent ? null : nowMs + leftMs,
+      durationS: isPermanent ? null : durationOf(fields),
       cause: fields.textOr('lock_cause', '') === 'MANUAL' ? 'manual' : 'policy',
     },
   ]
+}
+
+/** Its times are those of HTTP. Null where they cannot be read. */
+function durationOf(fields: Fields): number | null {
+  const fromMs = Date.parse(fields.textOr('locked_at', ''))
+  const untilMs = Date.parse(fields.textOr('lock_expires_at', ''))
+  return Number.isNaN(fromMs) || Number.isNaN(untilMs) ? null : Math.round((untilMs - fromMs) / 1000)
+}
+
+/** See PrivacyIdeaPort.userLockout. */
+export async function userLockout(client: Client, user: UserOfSource, clock: Clock): Promise<UserLockout | null> {
+  await needConditionalAccess(client)
+  const { value } = await client.call({ method: 'GET', path: USER_PATH, query: fieldsOf(user) })
+  if (value === null) return null
+  return lockoutOf(value, client.where('GET', USER_PATH), clock.nowMs())[0] ?? null
 }
 
 /** See PrivacyIdeaPort.setUserLockout. Repeating it replaces the lockout by the same. */

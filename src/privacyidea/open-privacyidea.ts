@@ -8,7 +8,7 @@ import { auditRows } from './audit.ts'
 import { authenticationLog } from './authentication-log.ts'
 import { Client } from './client.ts'
 import { refusalOf } from './envelope.ts'
-import { releaseUserLockout, setUserLockout, userLockouts } from './lockouts.ts'
+import { releaseUserLockout, setUserLockout, userLockout, userLockouts } from './lockouts.ts'
 import { tokensOfOwner } from './owner-tokens.ts'
 import { TokenListProof } from './proof.ts'
 import { fullestTokens, tokensBySerial } from './tokens.ts'
@@ -17,6 +17,8 @@ import { walkTokens } from './walk.ts'
 
 /** privacyIDEA's number for something that is not there. */
 const NUMBER_NOT_FOUND = 601
+/** And for a token that was revoked: privacyIDEA calls it locked. */
+const NUMBER_REVOKED = 1007
 
 /** privacyIDEA by the configuration. Nothing is connected before it is needed; dispose it. */
 export function openPrivacyIdea(settings: SourceSettings, readSecret: SecretReader, clock: Clock): PrivacyIdeaPort {
@@ -35,10 +37,26 @@ export function openPrivacyIdea(settings: SourceSettings, readSecret: SecretRead
     authenticationLog: (after) => authenticationLog(client, after),
     auditRows: (from) => auditRows(client, from),
     resetFailCounter: (serial) => resetFailCounter(client, serial),
+    userLockout: (user) => userLockout(client, user, clock),
+    disableToken: (serial) => switchToken(client, 'disable', serial),
+    enableToken: (serial) => switchToken(client, 'enable', serial),
     setUserLockout: (user, durationS) => setUserLockout(client, user, durationS),
     releaseUserLockout: (user) => releaseUserLockout(client, user),
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   }
+}
+
+async function switchToken(client: Client, action: 'enable' | 'disable', serial: Serial): Promise<boolean> {
+  const call = { method: 'POST', path: `/token/${action}`, body: { serial } } as const
+  try {
+    const { value } = await client.call(call, true)
+    return value === 1
+  } catch (thrown) {
+    const number = refusalOf(thrown)?.number
+    if (action === 'enable' && number === NUMBER_REVOKED) return false
+    if (number !== NUMBER_NOT_FOUND) throw thrown
+  }
+  throw new AppError('unknown-serial', `${client.where(call.method, call.path)}: there is no token ${serial}`)
 }
 
 async function resetFailCounter(client: Client, serial: Serial): Promise<void> {

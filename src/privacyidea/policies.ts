@@ -1,3 +1,5 @@
+import type { MirrorPolicy } from '../core/settings.ts'
+
 /**
  * The admin policies that give Lockstep's accounts what they need and no more. Pure. privacyIDEA adds policies up: one
  * more takes nothing from anybody, with one exception. Without any active admin policy every administrator may do
@@ -23,7 +25,7 @@ export interface PolicyRequest {
   readonly version: string
   /** Fail counters are reset, or user lockouts set and released. */
   readonly resetsTokens: boolean
-  readonly mirrorsLocks: boolean
+  readonly mirrorDirectoryLocks: MirrorPolicy
 }
 
 export type PolicyChange =
@@ -37,12 +39,15 @@ const OTHERS_POLICY = 'lockstep-other-admins'
 const OUR_POLICIES: readonly string[] = [OTHERS_POLICY, RUN_TIME_POLICY, SET_UP_POLICY]
 
 /** The rights of the running service. User lockouts and the authentication log came with 3.14. */
-export function runTimeRights(request: Pick<PolicyRequest, 'version' | 'resetsTokens' | 'mirrorsLocks'>): string[] {
+export function runTimeRights(
+  request: Pick<PolicyRequest, 'version' | 'resetsTokens' | 'mirrorDirectoryLocks'>,
+): string[] {
   const rights = ['tokenlist', 'userlist', 'auditlog']
   const hasLockouts = isAtLeast(request.version, 3, 14)
   if (hasLockouts) rights.push('user_lock_read', 'authentication_log_read')
   if (request.resetsTokens) rights.push('reset')
-  if (request.mirrorsLocks) rights.push(...(hasLockouts ? ['user_lock_set', 'user_lock_reset'] : ['disable', 'enable']))
+  if (request.mirrorDirectoryLocks === 'user-lock' && hasLockouts) rights.push('user_lock_set', 'user_lock_reset')
+  if (request.mirrorDirectoryLocks === 'disable-tokens') rights.push('disable', 'enable')
   return rights
 }
 

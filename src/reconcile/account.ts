@@ -1,6 +1,7 @@
 import type { Change, ChangeDraft } from '../core/change.ts'
 import { backoffMs, retryDelayMs, retryOf, toAppError, type AppError } from '../core/error.ts'
 import { guard, type Verdict } from '../core/guard.ts'
+import { foreignLockOf, type ForeignLock } from '../core/mirror.ts'
 import type { Serial } from '../core/names.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { plan, type Planned } from '../core/plan.ts'
@@ -8,6 +9,7 @@ import { ownedAfter, recoverChange } from '../core/recover.ts'
 import { formatSerial, serialsIn } from '../core/serial-values.ts'
 import type { DesiredState, Hold, ObservedState, OurRecord } from '../core/state.ts'
 import type { Claim } from '../ports/store.ts'
+import { mirrored } from './mirror.ts'
 import type { Ports } from './ports.ts'
 import { readTruth } from './truth.ts'
 
@@ -34,10 +36,12 @@ interface Seen {
   applied: number
   /** See Claim.stood. */
   lockSeenMs: number
+  /** What the last conclusion rests on; null: it did not come to one. */
+  concluded: { readonly foreign: ForeignLock | null; readonly protectedBy: string | null } | null
 }
 
 export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outcome> {
-  const seen: Seen = { holds: [], applied: 0, lockSeenMs: claim.stood.lockSeenMs }
+  const seen: Seen = { holds: [], applied: 0, lockSeenMs: claim.stood.lockSeenMs, concluded: null }
   let outcome: Outcome
   const unread = await askSource(claim, ports)
   try {
@@ -46,6 +50,7 @@ export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outc
     outcome = failed(claim, toAppError(thrown), ports, seen)
   }
   if (unread !== null) outcome = stillUnread(claim, outcome, unread, ports)
+  else if (ports.mirror !== undefined) outcome = await mirrored(claim, outcome, seen.concluded, ports.mirror)
   await ports.ledger.settle(claim, outcome, seen.holds)
   return outcome
 }
@@ -92,6 +97,7 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
     switch (planned.kind) {
       case 'change': {
         const verdict = await askGuards(planned.change, observed, ports)
+        if (verdict.kind !== 'go') conclude(seen, observed, ours)
         if (verdict.kind !== 'go') return heldBack(claim, verdict, ports, seen.applied)
         const written = await write(planned.change, ours, ports)
         if (written === 'breaker') break
@@ -131,10 +137,15 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
       case 'conflict':
       case 'foreign-lock':
       case 'not-effective':
+        conclude(seen, observed, ours)
         return standing(planned, desired, observed, ours, ports, seen.applied)
     }
   }
   return keepsChanging(claim, ports, seen.applied)
+}
+
+function conclude(seen: Seen, observed: ObservedState, ours: OurRecord): void {
+  seen.concluded = { foreign: foreignLockOf(observed, ours), protectedBy: observed.protectedBy }
 }
 
 /** By policy an unlock in the directory is one in privacyIDEA as well. */

@@ -4,6 +4,7 @@ import type { DirectoryPort } from '../ports/directory.ts'
 import type { LedgerPort } from '../ports/ledger.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort } from '../ports/store.ts'
 
+import type { MirrorPorts } from './mirror.ts'
 import type { TruthPorts } from './truth.ts'
 
 /** All that the reconciling of accounts hangs on. */
@@ -15,6 +16,8 @@ export interface Ports {
   readonly guards: GuardPort
   /** Mode `api`; null: what the events say is all that is known. */
   readonly truth: TruthPorts | null
+  /** Where somebody else's lock in the directory is to be followed in privacyIDEA; left out in mode `events`. */
+  readonly mirror?: MirrorPorts
   readonly inbox: InboxPort
   readonly queue: QueuePort
   readonly policy: Pick<PolicySettings, 'onForeignUnlock' | 'lockTtlMs'>

@@ -24,6 +24,8 @@ export type JournalKind =
   | 'paused'
   | 'resumed'
   | 'rebuilt'
+  | 'mirroring'
+  | 'mirrored'
   | 'archived'
   | 'pruned'
 

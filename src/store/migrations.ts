@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { AppError } from '../core/error.ts'
 import { GENESIS_HASH, readHead, recordHash } from './journal.ts'
+import { mirrorTable } from './migrate-mirror.ts'
 import { ownersOfTokens } from './migrate-owners.ts'
 import type { Database, Tables } from './schema.ts'
 
@@ -12,6 +13,7 @@ const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] =
   pruningOnRecord,
   sourceTables,
   ownersOfTokens,
+  mirrorTable,
 ]
 
 const VERSION_KEY = 'schema'

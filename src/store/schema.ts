@@ -13,6 +13,7 @@ export interface Tables {
   token: TokenTable
   lockout: LockoutTable
   owner: OwnerTable
+  mirror: MirrorTable
   journal: JournalTable
   meta: MetaTable
 }
@@ -122,6 +123,22 @@ export interface LockoutTable {
   until_us: number | null
 }
 
+/** What was done in privacyIDEA because somebody else locked the account in the directory. */
+export interface MirrorTable {
+  account_key: string
+  /** A serial, or `@resolver/id` of the user who is kept out. */
+  name: string
+  kind: 'token' | 'lockout'
+  state: string
+  login: string | null
+  realm: string | null
+  resolver: string | null
+  user_id: string | null
+  duration_s: number | null
+  until_us: number | null
+  since_ms: number
+}
+
 export type ChangeState = 'planned' | 'applied' | 'not-applied'
 
 export interface ChangeTable {
@@ -158,6 +175,7 @@ export interface MetaTable {
 
 export type EventRow = Selectable<EventTable>
 export type NewEventRow = Insertable<EventTable>
+export type MirrorRow = Selectable<MirrorTable>
 export type AccountRow = Selectable<AccountTable>
 export type ChangeRow = Selectable<ChangeTable>
 export type JournalRow = Selectable<JournalTable>

@@ -1,12 +1,14 @@
 import { dirname, join } from 'node:path'
 import { Kysely } from 'kysely'
 import type { Clock } from '../ports/clock.ts'
+import type { MirrorPort } from '../ports/mirror.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort, TruthPort } from '../ports/store.ts'
 import { openDesired } from './desired.ts'
 import { openDrains, type DrainPort } from './drains.ts'
 import { openInbox } from './inbox.ts'
 import { JournalArchive } from './journal-archive.ts'
 import { checkHead } from './journal.ts'
+import { openMirror } from './mirror.ts'
 import { openLockProofs, type LockProofPort } from './lock-proofs.ts'
 import { migrate } from './migrations.ts'
 import { ownerOfThisProcess, ProcessLock } from './process-lock.ts'
@@ -54,6 +56,7 @@ export interface Store extends AsyncDisposable {
   readonly restore: RestorePort
   readonly truth: TruthPort
   readonly sourceState: SourceStatePort
+  readonly mirror: MirrorPort
   /** Fails with `store-unavailable` once nothing more can be written: the process has to end. */
   readonly failed: Promise<never>
 }
@@ -90,6 +93,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     restore: openRestore(db, writer, clock),
     truth: openTruth(db, writer, clock),
     sourceState: openSourceState(db, writer, clock),
+    mirror: openMirror(db, writer, clock),
     failed: writer.failed,
     async [Symbol.asyncDispose]() {
       await writer.close()

@@ -100,6 +100,7 @@ async function markUnsettled(db: Database, writer: Writer, nowMs: number): Promi
           where('owned_lock', 'is not', null),
           where('open_change', 'is not', null),
           where('standing', '<>', IN_STEP),
+          where('key', 'in', db.selectFrom('mirror').select('account_key')),
         ]),
       )
       .orderBy('key')

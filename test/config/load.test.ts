@@ -91,6 +91,7 @@ describe('a good file', () => {
         lockWhen: 'any-token-locked',
         disabledTokens: 'ignore',
         revokedTokens: 'ignore',
+        mirrorDirectoryLocks: 'off',
         lockTtlMs: null,
       },
       guards: { dryRun: false, breaker: null },
@@ -116,7 +117,7 @@ describe('a good file', () => {
   ca: pi-ca.pem
   timeout: 20s
   knownToken: TOTP0001
-policy: { lockWhen: all-tokens-locked, onForeignUnlock: reset-token, disabledTokens: lock, revokedTokens: count }
+policy: { lockWhen: all-tokens-locked, onForeignUnlock: reset-token, disabledTokens: lock, revokedTokens: count, mirrorDirectoryLocks: user-lock }
 resync: { scan: 2s, shrinkLimit: 2.5% }
 `
     const { settings, warnings } = parseConfig(text, FILE)
@@ -136,6 +137,7 @@ resync: { scan: 2s, shrinkLimit: 2.5% }
       lockWhen: 'all-tokens-locked',
       disabledTokens: 'lock',
       revokedTokens: 'count',
+      mirrorDirectoryLocks: 'user-lock',
       lockTtlMs: null,
     })
     expect(settings.resync).toEqual({ scanMs: 2000, fullMs: 900_000, shrinkLimit: 0.025 })
@@ -470,6 +472,11 @@ describe('a mistake in one key is told with its line, column, path and what is e
       'a lock when all tokens are, without privacyIDEA',
       `${DIRECTORY}policy: { lockWhen: all-tokens-locked }\n`,
       /policy.lockWhen: all-tokens-locked needs privacyIDEA's API: write the section privacyidea/,
+    ],
+    [
+      'a lock in the directory that is to reach privacyIDEA, without it',
+      `${DIRECTORY}policy: { mirrorDirectoryLocks: disable-tokens }\n`,
+      /policy.mirrorDirectoryLocks: disable-tokens needs privacyIDEA's API: write the section privacyidea/,
     ],
     [
       'a key that stands there twice',

@@ -306,4 +306,16 @@ export function directoryContract(world: () => World): void {
     for await (const observed of world().port.walkMarked(nameOfDirectory('corp'))) walked.push(observed.key)
     expect(keys.map((key) => walked.filter((each) => each === key).length)).toEqual([1, 1, 0, 0])
   })
+
+  it('walks over the accounts that any lock stands at, whoever’s, and over no other', async () => {
+    const [carrier, locked, foreign] = await Promise.all([1, 2, 3].map(() => world().newLogin()))
+    if (!carrier || !locked || !foreign) throw new Error('logins')
+    await world().addSerialValue(carrier, `privacyIDEA:${S1}`)
+    await world().setLock(locked, LOCKED)
+    await world().setLock(foreign, PAST)
+    const keys = await Promise.all([carrier, locked, foreign].map(find))
+    const walked = new Map<AccountKey, string>()
+    for await (const { key, lock } of world().port.walkLocked(nameOfDirectory('corp'))) walked.set(key, lock.state)
+    expect(keys.map((key) => walked.get(key))).toEqual([undefined, 'as-ours', 'other'])
+  })
 }

@@ -23,6 +23,7 @@ export function apiModeTests(release: ReleaseName): void {
     let pi: PrivacyIdea
     let lockstep: Lockstep
     let users = 0
+    const mirror = release === '3.14' ? 'user-lock' : 'disable-tokens'
 
     beforeAll(async () => {
       slapd = await startSlapd({ users: 30, dbNoSync: true })
@@ -32,7 +33,7 @@ export function apiModeTests(release: ReleaseName): void {
       writeFileSync(secret, 'lockstep-secret\n', { mode: 0o600 })
       lockstep.editConfig(
         (yaml) =>
-          `privacyidea: { url: '${pi.url}', user: lockstep, passwordFile: ${secret}, timeout: 5s }\nresync: { scan: ${SCAN_MS}ms, full: 1h }\npolicy: { onForeignUnlock: reset-token }\n${yaml}`,
+          `privacyidea: { url: '${pi.url}', user: lockstep, passwordFile: ${secret}, timeout: 5s }\nresync: { scan: ${SCAN_MS}ms, full: 1h }\npolicy: { onForeignUnlock: reset-token, mirrorDirectoryLocks: ${mirror} }\n${yaml}`,
       )
       // Where there is no token at all, nothing can be proven.
       await newToken('Z1', 'u30')
@@ -208,6 +209,32 @@ export function apiModeTests(release: ReleaseName): void {
       await pi.ask('POST', '/conditionalaccess/lock/user', { user, realm: 'r1', duration_seconds: 4 })
       await lockedIs(user, true)
       await lockedIs(user, false)
+    })
+
+    test('a lock of others in the directory keeps him out of privacyIDEA, until it goes', async () => {
+      const user = newUser()
+      await newToken('P1', user)
+      await lockstep.json('resync')
+      await carries(user, ['P1'])
+      let counter = 0
+      const isLetIn = async (): Promise<boolean> =>
+        (await asked(pi.url, 'POST', '/validate/check', { user, realm: 'r1', pass: `${PIN}${hotp(counter)}` })) === true
+      expect(await isLetIn()).toBe(true)
+      counter++
+      const dn = slapd.userDn(user)
+      await slapd.ldapmodify(
+        `dn: ${dn}\nchangetype: modify\nreplace: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n`,
+      )
+      await lockstep.json('resync')
+      expect(await isLetIn()).toBe(false)
+      await lockstep.json('resync')
+      expect(lockstep.ldif('unlock').filter((name) => /^P1|^lockout/.test(name))).toEqual([])
+      expect(await lockstep.cli('show', user)).toMatchObject({ stdout: expect.stringMatching(/mirrored .* because/) })
+      await slapd.ldapmodify(`dn: ${dn}\nchangetype: modify\ndelete: pwdAccountLockedTime\n`)
+      await lockstep.cli('retry')
+      await eventually('he is let in again', isLetIn, WITHIN_MS)
+      await lockstep.settled()
+      expect((await look(slapd, user)).canBind).toBe(true)
     })
 
     test('what events held before privacyIDEA was asked is released where it is not so', async () => {

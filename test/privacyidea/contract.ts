@@ -47,7 +47,7 @@ function serialOf(text: string): Serial {
 let made = 0
 
 /** What people and administrators do. */
-function actsOf(world: PrivacyIdeaWorld) {
+export function actsOf(world: PrivacyIdeaWorld) {
   const realm = parseRealm('r1')
   const newToken = async (login: string | null, maxFail: number | null = null): Promise<Serial> => {
     const serial = serialOf(`HOTP${String(++made).padStart(4, '0')}`)
@@ -370,7 +370,7 @@ function lockoutContract(world: () => PrivacyIdeaWorld): void {
     expect(lockout).toMatchObject({ user, cause: 'manual' })
     expect(Math.abs((lockout?.untilMs ?? 0) - beforeMs - 600_000)).toBeLessThan(60_000)
     await world().port.setUserLockout(user, null)
-    expect(await mine(user)).toEqual([{ user, untilMs: null, cause: 'manual' }])
+    expect(await mine(user)).toEqual([{ user, untilMs: null, durationS: null, cause: 'manual' }])
     expect(await world().port.releaseUserLockout(user)).toBe(true)
     expect(await world().port.releaseUserLockout(user)).toBe(false)
     expect(await mine(user)).toEqual([])

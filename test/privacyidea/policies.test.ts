@@ -8,15 +8,16 @@ import {
   runTimeRights,
   wantedPolicies,
   wouldLockOthersOut,
+  type PolicyRequest,
   type StandingPolicy,
 } from '../../src/privacyidea/policies.ts'
 
-const REQUEST = {
+const REQUEST: PolicyRequest = {
   runTimeAccount: 'lockstep',
   setUpAccount: null,
   version: '3.14',
   resetsTokens: false,
-  mirrorsLocks: false,
+  mirrorDirectoryLocks: 'off',
 }
 const SUPER: StandingPolicy = { name: 'super', admins: ['admin'], actions: ['*'], isActive: true }
 
@@ -32,9 +33,12 @@ describe('the rights of the running service', () => {
   })
 
   it('takes more only where more is done', () => {
-    const all = { ...REQUEST, resetsTokens: true, mirrorsLocks: true }
+    const all: PolicyRequest = { ...REQUEST, resetsTokens: true, mirrorDirectoryLocks: 'user-lock' }
     expect(runTimeRights(all).slice(5)).toEqual(['reset', 'user_lock_set', 'user_lock_reset'])
-    expect(runTimeRights({ ...all, version: '3.12.3' }).slice(3)).toEqual(['reset', 'disable', 'enable'])
+    expect(runTimeRights({ ...all, version: '3.12.3' }).slice(3)).toEqual(['reset'])
+    const tokens: PolicyRequest = { ...all, mirrorDirectoryLocks: 'disable-tokens' }
+    expect(runTimeRights(tokens).slice(5)).toEqual(['reset', 'disable', 'enable'])
+    expect(runTimeRights({ ...tokens, version: '3.12.3' }).slice(3)).toEqual(['reset', 'disable', 'enable'])
   })
 })
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe } from 'vitest'
 import { INSTALL_TIMEOUT_MS, type ReleaseName } from '../servers/privacyidea.ts'
 import { privacyIdeaContract, type PrivacyIdeaWorld } from './contract.ts'
+import { switchContract } from './switch-contract.ts'
 import { realWorld, simulatedWorld } from './worlds.ts'
 
 /** The versions whose real servers are tried: LOCKSTEP_PRIVACYIDEA, as in `3.11 3.13` or `all`; else 3.12 and 3.14. */
@@ -29,4 +30,5 @@ function run(start: () => Promise<PrivacyIdeaWorld>): void {
   }, INSTALL_TIMEOUT_MS)
   afterAll(async () => world?.[Symbol.asyncDispose]())
   privacyIdeaContract(() => world)
+  switchContract(() => world)
 }

@@ -1,6 +1,6 @@
 import { systemClock } from '../../src/ports/clock.ts'
 import { MemoryDirectory } from '../../src/directory/memory.ts'
-import type { PolicySettings, SourceSettings } from '../../src/core/settings.ts'
+import type { GuardSettings, PolicySettings, SourceSettings } from '../../src/core/settings.ts'
 import type { Event } from '../../src/core/event.ts'
 import {
   parseDirectoryName,
@@ -13,8 +13,10 @@ import {
 import { openPrivacyIdea } from '../../src/privacyidea/open-privacyidea.ts'
 import { reconcileAccount } from '../../src/reconcile/account.ts'
 import { FailCountFloor, watchedSource } from '../../src/reconcile/fail-count-floor.ts'
+import { markForeignLocks, type ForeignLockPorts } from '../../src/reconcile/foreign-locks.ts'
 import { openLedger } from '../../src/reconcile/ledger.ts'
 import { openLockouts } from '../../src/reconcile/lockouts.ts'
+import { withoutMirror } from '../../src/reconcile/mirror-view.ts'
 import type { Ports } from '../../src/reconcile/ports.ts'
 import { resolveEvent } from '../../src/reconcile/resolve.ts'
 import { resync, type ResyncPorts, type ResyncReport } from '../../src/reconcile/resync.ts'
@@ -40,6 +42,7 @@ export const POLICY: PolicySettings = {
   lockWhen: 'any-token-locked',
   disabledTokens: 'ignore',
   revokedTokens: 'ignore',
+  mirrorDirectoryLocks: 'off',
   lockTtlMs: null,
 }
 
@@ -47,7 +50,10 @@ export interface ApiWorldOptions {
   readonly policy?: Partial<PolicySettings>
   readonly version?: VersionName
   readonly source?: Partial<SourceSettings>
+  readonly guards?: GuardSettings
 }
+
+const NO_GUARDS: GuardSettings = { dryRun: false, breaker: null }
 
 /** The true time, and what a test adds to it. */
 class MovedClock implements Clock {
@@ -70,7 +76,7 @@ export class ApiWorld implements AsyncDisposable {
   readonly clock: MovedClock
   ports: Ports
   readonly failCounts = new FailCountFloor()
-  readonly sweeps: ResyncPorts & ConstructorParameters<typeof Scanner>[0]
+  readonly sweeps: ResyncPorts & ForeignLockPorts & ConstructorParameters<typeof Scanner>[0]
   readonly scanner: Scanner
   #ids = 0
 
@@ -80,6 +86,7 @@ export class ApiWorld implements AsyncDisposable {
     store: Store,
     clock: MovedClock,
     policy: PolicySettings,
+    options: ApiWorldOptions,
   ) {
     this.simulator = simulator
     this.source = source
@@ -90,11 +97,14 @@ export class ApiWorld implements AsyncDisposable {
     const newId = () => String(++this.#ids).padStart(9, '0')
     const ldif = new MemoryLdif(() => {})
     const { failCounts } = this
+    const seen = watchedSource(withoutMirror(source, store.mirror), failCounts)
     this.sweeps = {
-      source: watchedSource(source, failCounts),
+      source: seen,
+      record: store.mirror,
+      mode: policy.mirrorDirectoryLocks,
       failCounts,
       truth: store.truth,
-      lockouts: openLockouts(source, clock),
+      lockouts: openLockouts(seen, clock),
       directory: this.directory,
       clock,
       policy,
@@ -112,8 +122,17 @@ export class ApiWorld implements AsyncDisposable {
       inbox: store.inbox,
       queue: store.queue,
       policy,
-      guardSettings: { dryRun: false, breaker: null },
+      guardSettings: options.guards ?? NO_GUARDS,
       newId,
+      mirror: {
+        source,
+        record: store.mirror,
+        truth: store.truth,
+        guards: store.guards,
+        guardSettings: options.guards ?? NO_GUARDS,
+        mode: policy.mirrorDirectoryLocks,
+        clock,
+      },
     }
   }
 
@@ -125,7 +144,7 @@ export class ApiWorld implements AsyncDisposable {
     world.policies.set('admin', { active: true, admins: ['admin', 'lockstep'], actions: ['*'], body: {} })
     const source = openPrivacyIdea(sourceSettings(simulator.url, options.source), () => 'secret', clock)
     const store = await openStore({ file: ':memory:', clock, lockTtlMs: null, breakerPerMs: null, willWrite: true })
-    const opened = new ApiWorld(simulator, source, store, clock, { ...POLICY, ...options.policy })
+    const opened = new ApiWorld(simulator, source, store, clock, { ...POLICY, ...options.policy }, options)
     // Where there is no token at all nothing can be proven.
     world.stock.addToken('PROOF')
     return opened
@@ -168,6 +187,7 @@ export class ApiWorld implements AsyncDisposable {
 
   async resync(isDryRun = false): Promise<ResyncReport> {
     const report = await resync(this.sweeps, { isDryRun })
+    if (!isDryRun) await markForeignLocks(this.sweeps)
     await this.settle()
     return report
   }

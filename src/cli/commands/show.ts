@@ -28,7 +28,13 @@ export function register(program: Command, io: CliIo): void {
     })
 }
 
-function show(io: CliIo, { account, serials, timeline }: AccountDetails): void {
+const MIRRORED = {
+  open: 'being told to privacyIDEA',
+  set: 'because somebody else locked the account in the directory',
+  left: 'taken back in privacyIDEA by somebody, and left so',
+} as const
+
+function show(io: CliIo, { account, serials, mirrored, timeline }: AccountDetails): void {
   print(io, plain(account.dn))
   print(io, `  account   ${account.key}`)
   print(
@@ -49,6 +55,9 @@ function show(io: CliIo, { account, serials, timeline }: AccountDetails): void {
       io,
       `  hold      ${hold.name} since ${moment(hold.sinceMs)}${until}: ${plain(hold.reason)}${hold.actor === '' ? '' : ` (${plain(hold.actor)})`}`,
     )
+  }
+  for (const { kind, of, state } of mirrored) {
+    print(io, `  mirrored  ${kind === 'token' ? 'disabled token' : 'lockout of'} ${plain(of)}: ${MIRRORED[state]}`)
   }
   if (timeline.length === 0) return
   print(io, '')

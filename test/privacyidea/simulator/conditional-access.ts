@@ -7,6 +7,7 @@ import { namesOf, type World } from './world.ts'
 export function conditionalAccess(world: World, request: SimRequest): SimAnswer {
   const { method, path } = request
   if (path === '/conditionalaccess/lock/users' && method === 'GET') return listLockouts(world, request)
+  if (path === '/conditionalaccess/lock/user' && method === 'GET') return oneLockout(world, request)
   if (path === '/conditionalaccess/lock/user' && method === 'POST') return setLockout(world, request)
   if (path === '/conditionalaccess/lock/user' && method === 'DELETE') return releaseLockout(world, request)
   if (path === '/conditionalaccess/policy' && method === 'POST') return addPolicy(world, request)
@@ -20,6 +21,13 @@ function listLockouts(world: World, { params, admin }: SimRequest): SimAnswer {
   const [page, size] = [Number(params['page'] ?? 1), Math.min(1000, Number(params['page_size'] ?? 15))]
   const rows = found.slice((page - 1) * size, page * size)
   return yes({ count: found.length, current: page, locked_users: rows.map((each) => rowOf(world, each)) })
+}
+
+function oneLockout(world: World, { params, admin }: SimRequest): SimAnswer {
+  if (!world.allows(admin, 'user_lock_read')) return notAllowed('user_lock_read')
+  const userId = userIdOf(world, params)
+  const found = world.lockouts.all().find((each) => each.userId === userId && stateOf(each) !== 'expired')
+  return yes(found === undefined ? null : rowOf(world, found))
 }
 
 function stateOf({ untilMs }: Lockout): string {

@@ -152,9 +152,12 @@ function done(world: World, action: string, token: SimToken, params: SimRequest[
       if (params['pin'] !== undefined) token.pin = params['pin']
       return yes(1)
     case 'enable':
-    case 'disable':
+    case 'disable': {
+      if (token.revoked) return no(400, 1007, 'ERR1007: This action is not possible, since the token is locked')
+      const isChanged = token.active !== (action === 'enable')
       token.active = action === 'enable'
-      return yes(1)
+      return yes(isChanged ? 1 : 0)
+    }
     case 'revoke':
       token.revoked = true
       token.active = false

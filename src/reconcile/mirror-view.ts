@@ -1,0 +1,40 @@
+import { isOurLockout } from '../core/mirror.ts'
+import type { Serial } from '../core/names.ts'
+import { isSameUser, type Token } from '../core/token.ts'
+import type { MirrorPort } from '../ports/mirror.ts'
+import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
+
+/**
+ * privacyIDEA as it would be without what we did there ourselves because of the directory: whoever reads through this
+ * never takes it for a reason to lock the account, so that nothing comes back as an echo.
+ */
+export function withoutMirror(source: PrivacyIdeaPort, record: MirrorPort): PrivacyIdeaPort {
+  const seen = async (tokens: readonly Token[]): Promise<readonly Token[]> => {
+    const disabled = tokens.filter((token) => !token.isActive && !token.isRevoked)
+    if (disabled.length === 0) return tokens
+    const ours: ReadonlySet<Serial> = await record.disabledOf(disabled.map(({ serial }) => serial))
+    if (ours.size === 0) return tokens
+    return tokens.map((token) => (ours.has(token.serial) && !token.isRevoked ? { ...token, isActive: true } : token))
+  }
+  return {
+    ...source,
+    tokensOfOwner: async (owner) => seen(await source.tokensOfOwner(owner)),
+    tokensBySerial: async (serials) => seen(await source.tokensBySerial(serials)),
+    fullestTokens: async (failCountMin) => {
+      const found = await source.fullestTokens(failCountMin)
+      return { ...found, tokens: await seen(found.tokens) }
+    },
+    async *walkTokens() {
+      for await (const page of source.walkTokens()) yield { ...page, tokens: await seen(page.tokens) }
+    },
+    async userLockouts() {
+      const found = await source.userLockouts()
+      if (found.lockouts.length === 0) return found
+      const ours = await record.lockouts()
+      const isOurs = (lockout: (typeof found.lockouts)[number]): boolean =>
+        ours.some((each) => isSameUser(each.user, lockout.user) && isOurLockout(lockout, each))
+      return { ...found, lockouts: found.lockouts.filter((lockout) => !isOurs(lockout)) }
+    },
+    [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
+  }
+}

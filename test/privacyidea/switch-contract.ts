@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest'
+import { codeOf } from '../directory/contract.ts'
+import { parseSerial } from '../../src/core/names.ts'
+import { must } from '../simulation/world.ts'
+import { actsOf, type PrivacyIdeaWorld } from './contract.ts'
+
+/** What Lockstep does in privacyIDEA where somebody else's lock in the directory is to reach it. */
+export function switchContract(world: () => PrivacyIdeaWorld): void {
+  describe('tokens that are switched off and on', () => {
+    it('are disabled and enabled once, and say when there was nothing to do', async () => {
+      const { newToken, token } = actsOf(world())
+      const serial = await newToken(await world().newLogin())
+      const { port } = world()
+      expect([await port.disableToken(serial), await port.disableToken(serial)]).toEqual([true, false])
+      expect(await token(serial)).toMatchObject({ isActive: false, isRevoked: false })
+      expect([await port.enableToken(serial), await port.enableToken(serial)]).toEqual([true, false])
+      expect(await token(serial)).toMatchObject({ isActive: true })
+    })
+
+    it('stay off once they are revoked, and are named where they are not there', async () => {
+      const { newToken, token } = actsOf(world())
+      const serial = await newToken(await world().newLogin())
+      await world().ask('POST', '/token/revoke', { serial })
+      expect(await world().port.enableToken(serial)).toBe(false)
+      expect(await token(serial)).toMatchObject({ isActive: false, isRevoked: true })
+      const nowhere = must(parseSerial('NEVER-THERE'))
+      expect(await codeOf(world().port.enableToken(nowhere))).toBe('unknown-serial')
+      expect(await codeOf(world().port.disableToken(nowhere))).toBe('unknown-serial')
+    })
+  })
+
+  it('a lockout is read with its length, by its user alone', async () => {
+    if (world().release !== '3.14') return
+    const { port } = world()
+    const user = await actsOf(world()).userOf(await world().newLogin())
+    expect(await port.userLockout(user)).toBeNull()
+    const durationS = 315_361_234
+    await port.setUserLockout(user, durationS)
+    const found = must(await port.userLockout(user))
+    expect(found).toMatchObject({ user, cause: 'manual' })
+    expect(Math.abs((found.durationS ?? 0) - durationS)).toBeLessThanOrEqual(1)
+    expect(await port.releaseUserLockout(user)).toBe(true)
+    expect(await port.userLockout(user)).toBeNull()
+    await port.setUserLockout(user, null)
+    expect(await port.userLockout(user)).toMatchObject({ durationS: null, untilMs: null })
+    await port.releaseUserLockout(user)
+  })
+}
