@@ -14,6 +14,8 @@ export interface Token {
   readonly failCountMax: number
   /** Its fail counter is full. (privacyIDEA's own field `locked` says something else: revoked.) */
   readonly isFull: boolean
+  /** Since when its fail counter has been at its max, in milliseconds since 1970, to the minute; null: not known. */
+  readonly fullSinceMs: number | null
   readonly owner: TokenOwner
   /** `''` and `enrolled` mean ready; others as privacyIDEA says them: `clientwait`, `pending`, `verify`, `broken`, … */
   readonly rolloutState: string
@@ -45,6 +47,18 @@ export interface UserOfSource {
 /** A token whose max fail count is 0 or less is full from the beginning. */
 export function isFull(failCount: number, failCountMax: number): boolean {
   return failCount >= failCountMax
+}
+
+/**
+ * Its fail counter is full, and the next attempt clears it: the clear timeout is over (measured on 3.12.3 and 3.14). Only a
+ * counter that stands exactly at its max is ever cleared.
+ */
+export function isCounterOver(
+  { isFull: isNowFull, failCount, failCountMax, fullSinceMs }: Token,
+  timeoutMs: number,
+  nowMs: number,
+): boolean {
+  return isNowFull && failCount === failCountMax && fullSinceMs !== null && fullSinceMs + timeoutMs < nowMs
 }
 
 export function isEnrolled(rolloutState: string): boolean {

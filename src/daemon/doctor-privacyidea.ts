@@ -1,6 +1,7 @@
 import { toAppError, type AppError } from '../core/error.ts'
 import type { Settings, SourceSettings } from '../core/settings.ts'
 import { systemClock } from '../ports/clock.ts'
+import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import type { SecretReader } from '../ports/secret.ts'
 import { Client } from '../privacyidea/client.ts'
 import { openPrivacyIdea } from '../privacyidea/open-privacyidea.ts'
@@ -173,8 +174,23 @@ async function checkTokens(found: Findings, source: SourceSettings, how: SourceD
   try {
     await port.proveTokenList()
     found.ok('tokens', source.knownToken === null ? 'tokens show' : `the token ${source.knownToken} shows`)
+    found.ok('clear-timeout', await clearTimeoutText(port))
   } catch (thrown) {
     report(found, 'tokens', toAppError(thrown), 'An empty answer is never believed: no account changes.')
+  }
+}
+
+/** Without the setting an account stays locked until the next attempt, where privacyIDEA would let its user in before. */
+async function clearTimeoutText(port: PrivacyIdeaPort): Promise<string> {
+  try {
+    const timeoutMs = await port.failCounterClearTimeoutMs()
+    return timeoutMs === null
+      ? 'a full fail counter is cleared by a reset or a success alone'
+      : `a full fail counter is over after ${timeoutMs / 60_000} min`
+  } catch (thrown) {
+    const error = toAppError(thrown)
+    if (error.code !== 'source-not-permitted') throw thrown
+    return 'after how long a full fail counter is over may not be read (right configread): a lock then lasts until the next attempt'
   }
 }
 

@@ -7,6 +7,7 @@ import { systemClock, type Clock } from '../ports/clock.ts'
 import type { DirectoryPort } from '../ports/directory.ts'
 import type { LdifPort } from '../ports/ldif.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
+import { withClearTimeout } from '../reconcile/clear-timeout.ts'
 import { FailCountFloor, watchedSource } from '../reconcile/fail-count-floor.ts'
 import { openLockouts } from '../reconcile/lockouts.ts'
 import type { ForeignLockPorts } from '../reconcile/foreign-locks.ts'
@@ -41,7 +42,8 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
   const ids = () => newId(clock)
   const opening = settings.privacyidea === null ? null : opened.use(await openSource(settings.privacyidea, clock))
   const failCounts = new FailCountFloor()
-  const source = opening === null ? null : watchedSource(withoutMirror(opening, store.mirror), failCounts)
+  const source =
+    opening === null ? null : watchedSource(withClearTimeout(withoutMirror(opening, store.mirror), clock), failCounts)
   const scanPorts: SystemScan | null =
     source === null
       ? null

@@ -53,6 +53,11 @@ export interface PrivacyIdeaPort extends AsyncDisposable {
   authenticationLog(after: AuthenticationMark | null): Promise<AuthenticationTail>
   /** Rows of the audit log, oldest first, in pages; at most 100,000 pages. */
   auditRows(from: AuditStart): AsyncIterable<readonly AuditRow[]>
+  /**
+   * After how long a full fail counter is cleared by the next attempt; null: never. Fails with `source-not-permitted` where
+   * a policy keeps the system's settings from the account (3.13 on).
+   */
+  failCounterClearTimeoutMs(): Promise<number | null>
   /** Fails with `unknown-serial`; `source-resolver` on versions before 3.14, where nothing was done. */
   resetFailCounter(serial: Serial): Promise<void>
   /** @param durationS null: until it is released. Fails with `unknown-user`, `source-resolver`. */

@@ -8,6 +8,7 @@ import { auditRows } from './audit.ts'
 import { authenticationLog } from './authentication-log.ts'
 import { Client } from './client.ts'
 import { refusalOf } from './envelope.ts'
+import { unexpected } from './fields.ts'
 import { releaseUserLockout, setUserLockout, userLockout, userLockouts } from './lockouts.ts'
 import { tokensOfOwner } from './owner-tokens.ts'
 import { TokenListProof } from './proof.ts'
@@ -19,6 +20,7 @@ import { walkTokens } from './walk.ts'
 const NUMBER_NOT_FOUND = 601
 /** And for a token that was revoked: privacyIDEA calls it locked. */
 const NUMBER_REVOKED = 1007
+const MINUTE_MS = 60_000
 
 /** privacyIDEA by the configuration. Nothing is connected before it is needed; dispose it. */
 export function openPrivacyIdea(settings: SourceSettings, readSecret: SecretReader, clock: Clock): PrivacyIdeaPort {
@@ -36,6 +38,7 @@ export function openPrivacyIdea(settings: SourceSettings, readSecret: SecretRead
     userLockouts: () => userLockouts(client, clock),
     authenticationLog: (after) => authenticationLog(client, after),
     auditRows: (from) => auditRows(client, from),
+    failCounterClearTimeoutMs: () => failCounterClearTimeoutMs(client),
     resetFailCounter: (serial) => resetFailCounter(client, serial),
     userLockout: (user) => userLockout(client, user, clock),
     disableToken: (serial) => switchToken(client, 'disable', serial),
@@ -44,6 +47,16 @@ export function openPrivacyIdea(settings: SourceSettings, readSecret: SecretRead
     releaseUserLockout: (user) => releaseUserLockout(client, user),
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   }
+}
+
+/** In minutes there, as a text; not set, it is off. */
+async function failCounterClearTimeoutMs(client: Client): Promise<number | null> {
+  const call = { method: 'GET', path: '/system/failcounter_clear_timeout' } as const
+  const { value } = await client.call(call)
+  if (value === null || value === undefined || value === '') return null
+  const minutes = Number(value)
+  if (Number.isNaN(minutes)) throw unexpected(client.where(call.method, call.path), 'a number of minutes was expected')
+  return minutes > 0 ? minutes * MINUTE_MS : null
 }
 
 async function switchToken(client: Client, action: 'enable' | 'disable', serial: Serial): Promise<boolean> {

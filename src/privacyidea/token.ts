@@ -1,5 +1,6 @@
 import { parseLogin, parseRealm, parseResolverName, parseSerial, parseUserId } from '../core/names.ts'
 import { isEnrolled, isFull, type Token, type TokenOwner } from '../core/token.ts'
+import { isFields } from './envelope.ts'
 import { Fields, unexpected } from './fields.ts'
 
 /** What privacyIDEA writes in place of a login whose user store fails. */
@@ -22,10 +23,23 @@ export function parseToken(row: unknown, where: string): Token {
     failCount,
     failCountMax,
     isFull: isFull(failCount, failCountMax),
+    fullSinceMs: fullSinceOf(row),
     owner: ownerOf(fields),
     rolloutState,
     isEnrolled: isEnrolled(rolloutState),
   }
+}
+
+/** As privacyIDEA writes it into the token's info: `2026-11-24T17:59+0000`. Versions before wrote it otherwise. */
+const FULL_SINCE = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2})([+-]\d{2}):?(\d{2})$/
+
+function fullSinceOf(row: unknown): number | null {
+  const info = isFields(row) ? row['info'] : null
+  const text = isFields(info) ? info['failcounter_exceeded'] : null
+  const match = typeof text === 'string' ? FULL_SINCE.exec(text) : null
+  if (match === null) return null
+  const ms = Date.parse(`${match[1]}:00${match[2]}:${match[3]}`)
+  return Number.isNaN(ms) ? null : ms
 }
 
 /**

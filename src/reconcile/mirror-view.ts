@@ -1,8 +1,8 @@
 import { isOurLockout } from '../core/mirror.ts'
 import type { Serial } from '../core/names.ts'
-import { isSameUser, type Token } from '../core/token.ts'
+import type { Token, UserOfSource } from '../core/token.ts'
 import type { MirrorPort } from '../ports/mirror.ts'
-import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
+import type { PrivacyIdeaPort, UserLockout } from '../ports/privacyidea.ts'
 
 /**
  * privacyIDEA as it would be without what we did there ourselves because of the directory: whoever reads through this
@@ -28,13 +28,19 @@ export function withoutMirror(source: PrivacyIdeaPort, record: MirrorPort): Priv
       for await (const page of source.walkTokens()) yield { ...page, tokens: await seen(page.tokens) }
     },
     async userLockouts() {
+      // One that is set or released while privacyIDEA answers is on record before, or still afterwards.
+      const before = await record.lockouts()
       const found = await source.userLockouts()
       if (found.lockouts.length === 0) return found
-      const ours = await record.lockouts()
-      const isOurs = (lockout: (typeof found.lockouts)[number]): boolean =>
-        ours.some((each) => isSameUser(each.user, lockout.user) && isOurLockout(lockout, each))
+      const ours = Map.groupBy([...before, ...(await record.lockouts())], ({ user }) => nameOf(user))
+      const isOurs = (lockout: UserLockout): boolean =>
+        (ours.get(nameOf(lockout.user)) ?? []).some((each) => isOurLockout(lockout, each))
       return { ...found, lockouts: found.lockouts.filter((lockout) => !isOurs(lockout)) }
     },
     [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
   }
+}
+
+function nameOf({ resolver, userId }: UserOfSource): string {
+  return JSON.stringify([resolver, userId])
 }

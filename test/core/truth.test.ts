@@ -28,6 +28,7 @@ function tokenOf(serial: Serial, change: Partial<Token> = {}): Token {
     failCountMax: 10,
     owner: OWNER,
     rolloutState: '',
+    fullSinceMs: null,
     ...open,
     ...change,
   }

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../servers/eventually.ts'
 import { INSTALL_TIMEOUT_MS, startPrivacyIdea, type PrivacyIdea, type ReleaseName } from '../servers/privacyidea.ts'
@@ -35,8 +36,7 @@ export function apiModeTests(release: ReleaseName): void {
         (yaml) =>
           `privacyidea: { url: '${pi.url}', user: lockstep, passwordFile: ${secret}, timeout: 5s }\nresync: { scan: ${SCAN_MS}ms, full: 1h }\npolicy: { onForeignUnlock: reset-token, mirrorDirectoryLocks: ${mirror} }\n${yaml}`,
       )
-      // Where there is no token at all, nothing can be proven.
-      await newToken('Z1', 'u30')
+      await pi.ask('POST', '/system/setConfig', { failcounter_clear_timeout: 10 })
       await lockstep.serve()
       await eventually('the first full resync is done', () => lockstep.log().includes('full resync is done'))
     }, INSTALL_TIMEOUT_MS)
@@ -235,6 +235,19 @@ export function apiModeTests(release: ReleaseName): void {
       await eventually('he is let in again', isLetIn, WITHIN_MS)
       await lockstep.settled()
       expect((await look(slapd, user)).canBind).toBe(true)
+    })
+
+    test('a full counter whose clear timeout is over releases its owner, before the next attempt clears it', async () => {
+      const user = newUser()
+      await newToken('Q1', user)
+      await fail({ serial: 'Q1' })
+      await lockedIs(user, true)
+      const database = new DatabaseSync(join(pi.dir, 'pi.db'), { timeout: 5_000 })
+      database.exec("update tokeninfo set Value = '2026-01-01T00:00+0000' where Key = 'failcounter_exceeded'")
+      database.close()
+      await lockedIs(user, false)
+      expect(await failCountOf('Q1')).toBe(FAILURES_MAX)
+      expect(await asked(pi.url, 'POST', '/validate/check', { serial: 'Q1', pass: `${PIN}${hotp(0)}` })).toBe(true)
     })
 
     test('what events held before privacyIDEA was asked is released where it is not so', async () => {

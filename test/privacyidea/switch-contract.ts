@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { codeOf } from '../directory/contract.ts'
+import { codeOf, codesOf } from '../directory/contract.ts'
 import { parseSerial } from '../../src/core/names.ts'
 import { must } from '../simulation/world.ts'
 import { actsOf, type PrivacyIdeaWorld } from './contract.ts'
@@ -27,6 +27,34 @@ export function switchContract(world: () => PrivacyIdeaWorld): void {
       expect(await codeOf(world().port.enableToken(nowhere))).toBe('unknown-serial')
       expect(await codeOf(world().port.disableToken(nowhere))).toBe('unknown-serial')
     })
+  })
+
+  it('says after how long a full counter is cleared, and since when it is full', async () => {
+    const { newToken, token, fail } = actsOf(world())
+    const { port } = world()
+    const setTo = (minutes: number) => world().ask('POST', '/system/setConfig', { failcounter_clear_timeout: minutes })
+    expect(await port.failCounterClearTimeoutMs()).toBeNull()
+    await setTo(10)
+    expect(await port.failCounterClearTimeoutMs()).toBe(600_000)
+    const serial = await newToken(await world().newLogin(), 1)
+    expect(await token(serial)).toMatchObject({ isFull: false, fullSinceMs: null })
+    await fail({ serial, pass: '1234000000' }, 1)
+    const { isFull, fullSinceMs } = await token(serial)
+    expect(isFull).toBe(true)
+    // To the minute, and while other tests run beside a call may take long.
+    expect(Math.abs(Date.now() - (fullSinceMs ?? 0))).toBeLessThan(300_000)
+    await setTo(0)
+    expect(await port.failCounterClearTimeoutMs()).toBeNull()
+  })
+
+  it('a policy can keep the settings from an account, from 3.13 on', async () => {
+    await world().ask('POST', '/policy/blind', {
+      ...{ scope: 'admin', active: true, realm: '', adminuser: 'blind', action: 'tokenlist' },
+    })
+    await using blind = world().open('blind')
+    const isFree = world().release === '3.11' || world().release === '3.12'
+    const [code] = await codesOf([blind.failCounterClearTimeoutMs()])
+    expect(code).toBe(isFree ? 'done' : 'source-not-permitted')
   })
 
   it('a lockout is read with its length, by its user alone', async () => {

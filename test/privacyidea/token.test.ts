@@ -34,10 +34,21 @@ test('a token is read with its owner, realms in lower case', () => {
     failCount: 2,
     failCountMax: 3,
     isFull: false,
+    fullSinceMs: null,
     owner: { kind: 'user', login: 'carol', realm: 'r1', resolver: 'ldap1', userId: ROW.user_id },
     rolloutState: 'enrolled',
     isEnrolled: true,
   })
+})
+
+test.each([
+  ['2026-11-24T17:59+0000', '2026-11-24T17:59:00.000Z'],
+  ['2026-11-24T19:59+02:00', '2026-11-24T17:59:00.000Z'],
+  ['24/11/26 17:59', null],
+  [7, null],
+])('since when it is full, from %s: %s', (text, expected) => {
+  const { fullSinceMs } = tokenWith({ info: { failcounter_exceeded: text } })
+  expect(fullSinceMs === null ? null : new Date(fullSinceMs).toISOString()).toBe(expected)
 })
 
 test.each([

@@ -277,3 +277,51 @@ describe('a server without any token', () => {
     await expect(world.resync()).rejects.toMatchObject({ code: 'source-not-permitted' })
   })
 })
+
+describe('the clear timeout of a fail counter', () => {
+  /** Alice, locked by a counter that became full so many minutes ago, with a timeout of ten. */
+  async function fullFor(minutes: number) {
+    const world = await open()
+    const alice = world.addUser('alice')
+    const token = world.addToken('S1', alice, { ...FULL, fullSinceMs: Date.now() - minutes * 60_000 })
+    world.simulator.world.clearTimeoutMin = '10'
+    await world.resync()
+    return { world, alice, token }
+  }
+
+  test('a lock ends when the next attempt would clear the counter, and not before', async () => {
+    const { world, alice, token } = await fullFor(8)
+    await world.scan()
+    expect(world.state(alice)).toBe('locked S1')
+    world.clock.aheadMs += 3 * 60_000
+    await world.scan()
+    expect([world.state(alice), token.failcount]).toEqual(['open S1', MAX_FAILURES])
+    const events = await world.derivedEvents()
+    for (const again of [() => world.scan(), () => world.resync()]) await again()
+    await world.hint([{ serial: serial('S1') }])
+    expect([world.state(alice), await world.derivedEvents()]).toEqual(['open S1', events])
+  })
+
+  test('a counter that is over locks nobody, and locks when it is full anew', async () => {
+    const { world, alice, token } = await fullFor(12)
+    expect(world.state(alice)).toBe('open S1')
+    for (let count = 0; count < MAX_FAILURES; count++) {
+      await world.validate('alice', '999999')
+      expect(token.failcount).toBe(count + 1)
+    }
+    await world.scan()
+    expect(world.state(alice)).toBe('locked S1')
+  })
+
+  test.each([
+    ['is not set', (world: ApiWorld) => void (world.simulator.world.clearTimeoutMin = null)],
+    ['is 0', (world: ApiWorld) => void (world.simulator.world.clearTimeoutMin = '0')],
+  ])('where it %s, a full counter locks for good', async (_how, change) => {
+    const world = await open()
+    change(world)
+    const alice = world.addUser('alice')
+    world.addToken('S1', alice, { ...FULL, fullSinceMs: Date.now() - 86_400_000 })
+    await world.resync()
+    expect(world.state(alice)).toBe('locked S1')
+  })
+})

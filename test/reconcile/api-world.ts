@@ -12,6 +12,7 @@ import {
 } from '../../src/core/names.ts'
 import { openPrivacyIdea } from '../../src/privacyidea/open-privacyidea.ts'
 import { reconcileAccount } from '../../src/reconcile/account.ts'
+import { withClearTimeout } from '../../src/reconcile/clear-timeout.ts'
 import { FailCountFloor, watchedSource } from '../../src/reconcile/fail-count-floor.ts'
 import { markForeignLocks, type ForeignLockPorts } from '../../src/reconcile/foreign-locks.ts'
 import { openLedger } from '../../src/reconcile/ledger.ts'
@@ -97,7 +98,7 @@ export class ApiWorld implements AsyncDisposable {
     const newId = () => String(++this.#ids).padStart(9, '0')
     const ldif = new MemoryLdif(() => {})
     const { failCounts } = this
-    const seen = watchedSource(withoutMirror(source, store.mirror), failCounts)
+    const seen = watchedSource(withClearTimeout(withoutMirror(source, store.mirror), clock), failCounts)
     this.sweeps = {
       source: seen,
       record: store.mirror,

@@ -113,3 +113,14 @@ function bind(world: World, body: SimRequest['body']): SimAnswer {
   })
   return yes(id)
 }
+
+/** `/system`: the one setting that matters here. From 3.13 on a policy may forbid to read it. */
+export function systemSetting(world: World, name: string, { method, params, admin }: SimRequest): SimAnswer {
+  if (method === 'POST') {
+    if (!world.allows(admin, 'configwrite')) return notAllowed('configwrite')
+    world.clearTimeoutMin = params['failcounter_clear_timeout'] ?? world.clearTimeoutMin
+    return yes({ failcounter_clear_timeout: 'update' })
+  }
+  if (world.version.guardsSettings && !world.allows(admin, 'configread')) return notAllowed('configread')
+  return yes(name === 'failcounter_clear_timeout' ? world.clearTimeoutMin : null)
+}

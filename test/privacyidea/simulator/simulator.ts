@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { text } from 'node:stream/consumers'
-import { deletePolicy, events, listPolicies, listUsers, logIn, setPolicy } from './admin.ts'
+import { deletePolicy, events, listPolicies, listUsers, logIn, setPolicy, systemSetting } from './admin.ts'
 import { no, notAllowed, rendered, yes, type SimAnswer, type SimRequest } from './answer.ts'
 import { authenticationLog, conditionalAccess } from './conditional-access.ts'
 import { changeToken, initToken, listTokens } from './tokens.ts'
@@ -137,6 +137,7 @@ async function adminCall(world: World, request: SimRequest): Promise<SimAnswer> 
   if (area === 'policy' && method === 'GET') return listPolicies(world, request)
   if (area === 'policy' && method === 'DELETE') return deletePolicy(world, request)
   if (area === 'event') return events(world, request)
+  if (area === 'system') return systemSetting(world, action, request)
   if (!world.version.hasConditionalAccess) return { kind: 'unknown-path' }
   if (area === 'conditionalaccess') return conditionalAccess(world, request)
   return path === '/authenticationlog/' && method === 'GET'

@@ -17,6 +17,8 @@ export interface SimToken {
   revoked: boolean
   failcount: number
   maxfail: number
+  /** When its counter reached its max. */
+  fullSinceMs: number | null
   rolloutState: string
   /** Kept when the user store knows him no more. */
   userId: string | null
@@ -70,6 +72,7 @@ export class Stock {
       revoked: false,
       failcount: 0,
       maxfail: 10,
+      fullSinceMs: null,
       rolloutState: 'enrolled',
       userId: null,
       ...change,

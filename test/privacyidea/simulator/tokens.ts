@@ -92,7 +92,7 @@ function rowOf(world: World, token: SimToken): Record<string, unknown> {
     description: '',
     container_serial: '',
     count: token.counter,
-    info: { tokenkind: 'software' },
+    info: { tokenkind: 'software', ...fullSinceOf(token) },
     otplen: 6,
   }
   const row = {
@@ -107,6 +107,12 @@ function rowOf(world: World, token: SimToken): Record<string, unknown> {
     rollout_state: state,
   }
   return { ...row, ...fixed, ...ownerOf(world, token) }
+}
+
+/** To the minute, in UTC. */
+function fullSinceOf({ fullSinceMs }: SimToken): Record<string, string> {
+  if (fullSinceMs === null) return {}
+  return { failcounter_exceeded: `${new Date(fullSinceMs).toISOString().slice(0, 16)}+0000` }
 }
 
 function ownerOf(world: World, { userId }: SimToken): Record<string, unknown> {
@@ -146,6 +152,7 @@ function done(world: World, action: string, token: SimToken, params: SimRequest[
   switch (action) {
     case 'reset':
       token.failcount = 0
+      token.fullSinceMs = null
       return yes(1)
     case 'set':
       if (params['max_failcount'] !== undefined) token.maxfail = Number(params['max_failcount'])

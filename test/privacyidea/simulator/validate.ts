@@ -27,6 +27,7 @@ export function validateCheck(world: World, { params }: SimRequest): SimAnswer {
   const userId = bySerial?.userId ?? user?.userId ?? null
   if (userId !== null && world.lockouts.isOut(userId)) return yes(false, { message: 'Authentication failed.' })
   const tokens = bySerial === null ? world.stock.tokensOf(userId ?? '') : [bySerial]
+  clearOld(world, tokens)
   const outcome = check(tokens, pass)
   if (!outcome.isGood) world.log('/validate/check', outcome.reason, outcome.serial, userId)
   const detail = outcome.isGood ? { message: 'matching 1 tokens', serial: outcome.serial } : { message: outcome.reason }
@@ -37,12 +38,27 @@ export function validateCheck(world: World, { params }: SimRequest): SimAnswer {
 export function userLogin(world: World, login: string, pass: string): SimAnswer {
   const user = world.stock.userOf(login.split('@')[0] ?? '')
   if (user === null) return no(401, 4031, world.version.loginRefused)
+  clearOld(world, world.stock.tokensOf(user.userId))
   const outcome = check(world.stock.tokensOf(user.userId), pass)
   if (!outcome.isGood) {
     world.log('/auth', outcome.reason, outcome.serial, user.userId)
     return no(401, 4031, world.version.loginRefused)
   }
   return yes({ token: world.jwtFor(login, 'user'), role: 'user', username: user.login, realm: REALM, rights: [] })
+}
+
+/** The clear timeout: any attempt clears a counter that has been full for longer. */
+function clearOld({ clearTimeoutMin }: World, tokens: readonly SimToken[]): void {
+  const timeoutMs = Number(clearTimeoutMin ?? 0) * 60_000
+  for (const token of tokens) {
+    if (timeoutMs === 0 || token.failcount !== token.maxfail || token.fullSinceMs === null) continue
+    if (token.fullSinceMs + timeoutMs < Date.now()) reset(token)
+  }
+}
+
+function reset(token: SimToken): void {
+  token.failcount = 0
+  token.fullSinceMs = null
 }
 
 interface Outcome {
@@ -62,14 +78,17 @@ function check(tokens: readonly SimToken[], pass: string): Outcome {
     for (let ahead = 0; ahead < LOOK_AHEAD; ahead++) {
       if (hotp(token.key, token.counter + ahead) !== otp) continue
       token.counter += ahead + 1
-      token.failcount = 0
+      reset(token)
       return { isGood: true, reason: '', serial: token.serial }
     }
   }
   if (open.length === 0 && usable.length > 0) {
     return { isGood: false, reason: 'TOKEN_FAILCOUNT_EXCEEDED', serial: usable[0]?.serial ?? null }
   }
-  for (const token of meant.length > 0 ? candidates : open) token.failcount++
+  for (const token of meant.length > 0 ? candidates : open) {
+    token.failcount++
+    if (token.failcount === token.maxfail) token.fullSinceMs = Math.floor(Date.now() / 60_000) * 60_000
+  }
   const serial = candidates.length === 1 ? (candidates[0]?.serial ?? null) : null
   return { isGood: false, reason: meant.length > 0 ? 'MFA_FAIL' : 'PIN_FAIL', serial }
 }

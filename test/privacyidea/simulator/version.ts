@@ -8,6 +8,8 @@ export interface SimVersion {
   /** An unknown realm of a user is answered 404 instead of 400. */
   readonly realmNotFound: boolean
   readonly htmlNotFound: boolean
+  /** A policy with the right `configread` keeps all others from the system's settings. */
+  readonly guardsSettings: boolean
   readonly hasConditionalAccess: boolean
   /** With the user store down: one serial is answered with a resolver error, and reset and unassign are done. */
   readonly worksWithoutUserStore: boolean
@@ -20,6 +22,7 @@ const OLD = {
   filtersById: true,
   realmNotFound: false,
   htmlNotFound: false,
+  guardsSettings: false,
   hasConditionalAccess: false,
   worksWithoutUserStore: false,
   loginRefused: 'Authentication failure. Wrong credentials',
@@ -28,12 +31,13 @@ const OLD = {
 export const VERSIONS = {
   '3.11': { ...OLD, text: '3.11.4', htmlNotFound: true },
   '3.12': { ...OLD, text: '3.12.3', realmNotFound: true },
-  '3.13': { ...OLD, text: '3.13.4', filtersById: false },
+  '3.13': { ...OLD, text: '3.13.4', filtersById: false, guardsSettings: true },
   '3.14': {
     ...OLD,
     text: '3.14',
     enrolledState: 'enrolled',
     pageSizeMax: 1000,
+    guardsSettings: true,
     hasConditionalAccess: true,
     worksWithoutUserStore: true,
     loginRefused: 'Authentication failed.',

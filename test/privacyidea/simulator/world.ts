@@ -35,6 +35,8 @@ export class World {
   readonly scripts = new Set<string>()
   /** False: the user store below refuses connections. */
   isUserStoreUp = true
+  /** `failcounter_clear_timeout`, as it was set; null: it was not. */
+  clearTimeoutMin: string | null = null
   /** How long each owner takes then: 20 s on a real one. */
   userStoreWaitMs = 0
   /** Of the tokens that it gives from now on. */
