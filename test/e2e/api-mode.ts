@@ -206,8 +206,10 @@ export function apiModeTests(release: ReleaseName): void {
       expect(lockstep.ldif('unlock')).toContainEqual(expect.stringMatching(/^lockout\.[0-9a-f]+\.ldif$/))
       await pi.ask('DELETE', '/conditionalaccess/lock/user', { user, realm: 'r1' })
       await lockedIs(user, false)
-      await pi.ask('POST', '/conditionalaccess/lock/user', { user, realm: 'r1', duration_seconds: 4 })
+      // One that ends soon may be over before a scan on a busy machine: it takes the place of one that was seen.
+      await pi.ask('POST', '/conditionalaccess/lock/user', { user, realm: 'r1' })
       await lockedIs(user, true)
+      await pi.ask('POST', '/conditionalaccess/lock/user', { user, realm: 'r1', duration_seconds: 2 })
       await lockedIs(user, false)
     })
 
