@@ -119,6 +119,22 @@ export class LdapDirectory {
     return entry === undefined ? null : reader.found(this.#keep(reader.fromSearch(entry), atMs))
   }
 
+  idFilterOf(text: string): Filter | null {
+    const id = parseAccountId(text)
+    return id === null || !UNIQUE_ID.test(id) ? null : idFilter(this.settings, accountKey(this.settings.name, id))
+  }
+
+  loginFilterOf(login: Login, realm: Realm | null): Filter {
+    return this.#userFilter({ login, realm: realm ?? '' })
+  }
+
+  /** Accounts that match any of the filters; for many at a time (find-many.ts). */
+  async findAny(filters: readonly Filter[], sizeMax: number): Promise<FoundAccount[]> {
+    const reader = await this.reader()
+    const entries = await this.#search(reader, new OrFilter({ filters: [...filters] }), sizeMax)
+    return entries.map((entry) => reader.found(reader.fromSearch(entry)))
+  }
+
   async findBySerial(serial: Serial): Promise<FoundAccount[]> {
     const reader = await this.reader()
     const atMs = this.#clock.nowMs()
@@ -163,9 +179,9 @@ export class LdapDirectory {
     const hasOthers = this.driver.markedElsewhere().length > 0
     const seen = new Set<AccountKey>()
     for await (const entries of this.#pages(reader, filter)) {
-      const atMs = this.#clock.nowMs()
       for (const entry of entries) {
-        const account = this.#keep(reader.fromSearch(entry), atMs)
+        // Not kept for later: so many would push out all that are in work, and live just long enough to be dear.
+        const account = reader.fromSearch(entry)
         if (hasOthers) seen.add(account.key)
         yield await this.#complete(reader, account, {})
       }
