@@ -22,6 +22,8 @@ export interface BarePagingResult {
   readonly accounts: number
   readonly sourceMs: number
   readonly directoryMs: number
+  /** Of this process alone, from its start to its end. */
+  readonly processorMs: number
 }
 
 interface TokenAnswer {
@@ -78,5 +80,6 @@ const result: BarePagingResult = {
   accounts,
   sourceMs: pagedAt - startedAt,
   directoryMs: performance.now() - pagedAt,
+  processorMs: (process.cpuUsage().user + process.cpuUsage().system) / 1000,
 }
 process.stdout.write(`${JSON.stringify(result)}\n`)

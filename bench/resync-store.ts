@@ -18,7 +18,7 @@ export async function fillStore(storeFile: string, count: number, peopleDn: stri
        seen_ms, updated_ms) values (?, 'corp', ?, ?, 'r1', 'ldap1', ?, 'in-step', '', 0, 0, ?)`,
     )
     const token = db.prepare(
-      'insert into token (serial, account_key, is_locked, reset_due, run) values (?, ?, 0, 0, 0)',
+      'insert into token (serial, account_key, is_locked, reset_due, run, source_id) values (?, ?, 0, 0, 0, ?)',
     )
     const event = db.prepare(
       `insert into event (id, kind, serial, actor, taken_at_us, received_ms, source, reason, state, live, account_key,
@@ -28,7 +28,7 @@ export async function fillStore(storeFile: string, count: number, peopleDn: stri
     for (let index = 1; index <= count; index++) {
       const [key, serial] = [`corp/${entryIdOf(index)}`, serialOf(index)]
       account.run(key, `uid=${loginOf(index)},${peopleDn}`, loginOf(index), entryIdOf(index), nowMs)
-      token.run(serial, key)
+      token.run(serial, key, index)
       event.run(`privacyidea:${index}`, serial, nowMs * 1000, nowMs, key)
     }
     db.exec('commit')

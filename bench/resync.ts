@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { endProcess, LOCKSTEP, type Instance } from '../demo/instance.ts'
 import { runToolOk } from '../test/servers/run-tool.ts'
 import type { BarePagingJob, BarePagingResult } from './bare-paging.ts'
+import { REALM } from '../test/privacyidea/simulator/stock.ts'
 import { openBenchDirectory, type BenchDirectory } from './bench-directory.ts'
 import { createBenchInstance } from './bench-instance.ts'
 import { INFORMATION, type Report, type Row } from './report.ts'
@@ -46,6 +47,8 @@ interface Site {
 
 interface Figures {
   readonly bareMs: number[]
+  readonly bareProcessorMs: number[]
+  readonly processorMs: number[]
   readonly steadyMs: number[]
   readonly firstMs: number[]
   peakMiB: number
@@ -60,7 +63,15 @@ export async function measureResync(scale: Scale, workshop: Workshop): Promise<R
   for (const count of sizes) {
     await using opened = new AsyncDisposableStack()
     const site = await openSite(opened, workshop, count)
-    const figures: Figures = { bareMs: [], steadyMs: [], firstMs: [], peakMiB: 0, firstPeakMiB: 0 }
+    const figures: Figures = {
+      bareMs: [],
+      bareProcessorMs: [],
+      processorMs: [],
+      steadyMs: [],
+      firstMs: [],
+      peakMiB: 0,
+      firstPeakMiB: 0,
+    }
     for (let round = 1; round <= rounds; round++) await runRound(site, figures, round, workshop)
     rows.push(...rowsOf(count, figures))
     const now = { count, steadyMs: median(figures.steadyMs), firstMs: median(figures.firstMs) }
@@ -88,7 +99,7 @@ async function openSite(opened: AsyncDisposableStack, workshop: Workshop, count:
   }
   const instance = async (name: string): Promise<Instance> => {
     const extra = await config(await workshop.folder(`${name}-secret`))
-    return opened.use(await createBenchInstance(workshop, name, directory.slapd, extra))
+    return opened.use(await createBenchInstance(workshop, name, directory.slapd, extra, REALM))
   }
   const instances = { steady: await instance('resync-steady'), first: await instance('resync-first') }
   await fillStore(instances.steady.storeFile, count, directory.slapd.peopleDn)
@@ -108,8 +119,10 @@ async function runRound(site: Site, figures: Figures, round: number, workshop: W
   const { steady, first } = site.instances
   const bare = await barePaging(site)
   figures.bareMs.push(bare.sourceMs + bare.directoryMs)
+  figures.bareProcessorMs.push(bare.processorMs)
   const run = await resyncOf(steady, site.count, 0)
   figures.steadyMs.push(run.elapsedMs)
+  figures.processorMs.push(run.processorMs)
   figures.peakMiB = Math.max(figures.peakMiB, run.peakMiB)
   const fresh = await resyncOf(first, site.count, site.count)
   figures.firstMs.push(fresh.elapsedMs)
@@ -172,6 +185,13 @@ function rowsOf(count: number, figures: Figures): Row[] {
   return [
     timeRow('nothing differs', median(figures.steadyMs)),
     memoryRow('nothing differs', figures.peakMiB),
+    {
+      ...INFORMATION,
+      name: `resync of ${figure(count)}, nothing differs, processor`,
+      measured: `${figure(median(figures.processorMs))} ms`,
+      baseline: `${figure(median(figures.bareProcessorMs))} ms (paging both)`,
+      ratio: `${figure(median(figures.processorMs) / median(figures.bareProcessorMs))} x`,
+    },
     timeRow('all is new', median(figures.firstMs)),
     memoryRow('all is new', figures.firstPeakMiB),
   ]

@@ -29,7 +29,7 @@ export const FULL: Scale = {
   shim: { runs: 200 },
   program: { runs: 30, starts: 9, idleMs: 10_000 },
   flat: { rounds: 5, events: 500, few: 1_000, many: 100_000, journalRecords: 1_000_000 },
-  resync: { rounds: 3, sizes: [100_000, 300_000] },
+  resync: { rounds: 2, sizes: [100_000, 300_000] },
 }
 
 export const QUICK: Scale = {

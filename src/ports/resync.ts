@@ -15,6 +15,7 @@ export interface RecordedAccount {
   readonly serials: readonly Serial[]
   readonly ours: OurRecord
   readonly holdCount: number
+  /** '' where it has neither a hold nor a lock. */
   readonly standing: string
 }
 
@@ -42,6 +43,7 @@ export interface ResyncRecordPort {
   stage(run: number, accounts: readonly NotedAccount[], keys: readonly AccountKey[]): Promise<void>
   /** The run was complete: what it staged is marked, privacyIDEA is asked about each first. */
   release(run: number): Promise<void>
+  /** Those that have a token, a hold or a lock. */
   accountsOf(keys: readonly AccountKey[]): Promise<ReadonlyMap<AccountKey, RecordedAccount>>
   /** Accounts that should carry a serial or a lock of ours, by the record, in pages; some come twice. */
   expected(directory: DirectoryName): AsyncIterable<readonly AccountKey[]>

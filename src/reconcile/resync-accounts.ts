@@ -145,10 +145,13 @@ async function takeBackStrays(run: ResyncRun, strays: readonly Stray[]): Promise
   const tokens = await ports.source.tokensBySerial(strays.map(({ serial }) => serial))
   const owners = new Map(tokens.map((token) => [token.serial, token.owner]))
   const users = [...owners.values()].flatMap((owner) => (owner.kind === 'user' ? [owner] : []))
-  const accounts = await new Owners(ports).accountsOf(users)
+  const finder = new Owners(ports)
+  const accounts = await finder.accountsOf(users)
   for (const { serial, observed } of strays) {
     const owner = owners.get(serial)
     if (owner !== undefined && owner.kind !== 'user' && owner.kind !== 'none') continue
+    // A realm that is missing in the configuration is no reason to take anything away.
+    if (owner?.kind === 'user' && finder.isUnmapped(owner.realm)) continue
     const account = owner?.kind === 'user' ? accounts.get(nameOf(owner)) : null
     if (account === undefined || account?.key === observed.key) continue
     const why = owner === undefined ? 'no such token exists' : `the token is not that of this account`

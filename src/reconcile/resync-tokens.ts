@@ -179,9 +179,15 @@ async function tellUnseen(run: ResyncRun, known: number): Promise<void> {
 export class Owners {
   readonly #ports: Pick<ResyncPorts, 'directory'>
   readonly #failing = new Set<Realm>()
+  readonly #unmapped = new Set<Realm>()
 
   constructor(ports: Pick<ResyncPorts, 'directory'>) {
     this.#ports = ports
+  }
+
+  /** The configuration says nothing about this realm, as one of the last calls showed. */
+  isUnmapped(realm: Realm): boolean {
+    return this.#unmapped.has(realm)
   }
 
   /** By `nameOf` the user; null: he has no account. Left out where the directory did not tell. */
@@ -199,6 +205,7 @@ export class Owners {
         return
       }
       const { code } = toAppError(answer)
+      if (code === 'realm-unmapped') this.#unmapped.add(user.realm)
       if (code === 'unknown-user' || code === 'realm-unmapped') accounts.set(nameOf(user), null)
       else if (code !== 'ambiguous-match') this.#failing.add(user.realm)
     })

@@ -60,8 +60,13 @@ function accountStatements(db: Database) {
     serialsOfAccounts: prepare((place) =>
       db.selectFrom('token').select(['account_key', 'serial']).where('account_key', 'in', allOf(place)),
     ),
-    accountsByKey: prepare((place) =>
-      db.selectFrom('account').select(['key', 'owned_lock', 'hold_count', 'standing']).where('key', 'in', allOf(place)),
+    /** The few with a hold or a lock: an index holds them alone. */
+    heldByKey: prepare((place) =>
+      db
+        .selectFrom('account')
+        .select(['key', 'owned_lock', 'hold_count', 'standing'])
+        .where((where) => where.or([where('hold_count', '>', NO_HOLDS), where('owned_lock', 'is not', NOTHING)]))
+        .where('key', 'in', allOf(place)),
     ),
     /** Read along the index: a union of both would be made anew for every page. */
     withTokens: prepare((place) =>

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { asDn, parseLogin, parseRealm, type AccountKey, type DirectoryName, type Serial } from '../core/names.ts'
+import { NOTHING_OF_OURS } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { PlacedToken, RecordedAccount, ResyncRecordPort } from '../ports/resync.ts'
 import type { NotedAccount, RecordedToken } from '../ports/store.ts'
@@ -146,19 +147,21 @@ async function accountsOf(
   hot: ResyncStatements,
   keys: readonly AccountKey[],
 ): Promise<Map<AccountKey, RecordedAccount>> {
-  const serials = new Map<string, Serial[]>()
-  const found = new Map<AccountKey, RecordedAccount>()
+  const found = new Map<AccountKey, RecordedAccount & { serials: Serial[] }>()
+  const accountOf = (key: AccountKey): RecordedAccount & { serials: Serial[] } => {
+    const known = found.get(key) ?? { serials: [], ours: NOTHING_OF_OURS, holdCount: 0, standing: '' }
+    found.set(key, known)
+    return known
+  }
   for (const chunk of chunksOf(keys)) {
     for (const { account_key, serial } of (await hot.serialsOfAccounts.run(db, chunk)).rows) {
-      const known = serials.get(account_key)
-      if (known === undefined) serials.set(account_key, [serialFromRow(serial)])
-      else known.push(serialFromRow(serial))
+      accountOf(keyFromRow(account_key)).serials.push(serialFromRow(serial))
     }
-    for (const row of (await hot.accountsByKey.run(db, chunk)).rows) {
+    for (const row of (await hot.heldByKey.run(db, chunk)).rows) {
       const key = keyFromRow(row.key)
+      const { serials } = accountOf(key)
       const lock = row.owned_lock === null ? null : ownedFromRow({ ...row, key })
-      const own = serials.get(row.key) ?? []
-      found.set(key, { serials: own, ours: { lock }, holdCount: row.hold_count, standing: row.standing })
+      found.set(key, { serials, ours: { lock }, holdCount: row.hold_count, standing: row.standing })
     }
   }
   return found

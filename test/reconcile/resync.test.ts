@@ -109,6 +109,24 @@ describe('what somebody did in the directory', () => {
     expect([world.state(alice), world.state(bob)]).toEqual(['locked S1', 'open S2'])
   })
 
+  test('a serial whose owner is of a realm that the configuration does not name stays', async () => {
+    const { world, alice, bob } = await twoAccounts()
+    await world.store.db.deleteFrom('token').execute()
+    const ports = {
+      ...world.sweeps,
+      directory: {
+        names: () => world.directory.names(),
+        walkMarked: () => world.directory.walkMarked(),
+        observe: world.directory.observe.bind(world.directory),
+        findByUser: world.directory.findByUser.bind(world.directory),
+        findByUsers: async (users: readonly unknown[]) => users.map(() => new AppError('realm-unmapped', 'none')),
+      },
+    }
+    expect((await resync(ports, { isDryRun: false })).drift).toEqual([])
+    await world.settle()
+    expect([world.state(alice), world.state(bob)]).toEqual(['locked S1', 'open S2'])
+  })
+
   test('an account that was deleted has nothing to repair', async () => {
     const { world, alice, bob } = await twoAccounts()
     world.directory.deleteAccount(alice)
