@@ -33,6 +33,8 @@ const ATTRIBUTES = [
   'pwdEndTime',
 ]
 
+const PAGING_TIMEOUT_MS = 300_000
+
 const RATIO_MAX = 2
 const PEAK_MIB_MAX = 200
 /** Three times the tokens may take three times as long, and so much more. */
@@ -147,7 +149,10 @@ async function barePaging(site: Site): Promise<BarePagingResult> {
     pageEntries: PAGE_ENTRIES,
   }
   const args = ['--disable-warning=ExperimentalWarning', BARE_PAGING, JSON.stringify(job)]
-  const { stdout } = await runToolOk(process.execPath, args, { env: { LDAP_PASSWORD: servicePassword } })
+  const { stdout } = await runToolOk(process.execPath, args, {
+    env: { LDAP_PASSWORD: servicePassword },
+    timeoutMs: PAGING_TIMEOUT_MS,
+  })
   const result = JSON.parse(stdout) as BarePagingResult
   if (result.tokens !== site.count || result.accounts !== site.count) throw new Error(`paging saw ${stdout}`)
   return result
