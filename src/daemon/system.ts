@@ -15,7 +15,7 @@ import { openLedger } from '../reconcile/ledger.ts'
 import type { MirrorPorts } from '../reconcile/mirror.ts'
 import { withoutMirror } from '../reconcile/mirror-view.ts'
 import type { Ports } from '../reconcile/ports.ts'
-import type { ResyncPorts } from '../reconcile/resync.ts'
+import type { ResyncPorts } from '../reconcile/resync-ports.ts'
 import type { ScanPorts } from '../reconcile/scan.ts'
 import type { Store } from '../store/store.ts'
 import { openStoreOf } from './state-store.ts'
@@ -38,7 +38,7 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
   await using opened = new AsyncDisposableStack()
   const store = opened.use(await openStoreOf(settings, true, clock))
   const ldif = opened.use(await openLdifFolders({ dir: settings.ldif.dir }))
-  const directory = opened.use(openDirectories(settings, clock))
+  const directory = opened.use(openDirectories(settings, clock, store.identities))
   const ids = () => newId(clock)
   const opening = settings.privacyidea === null ? null : opened.use(await openSource(settings.privacyidea, clock))
   const failCounts = new FailCountFloor()
@@ -56,8 +56,10 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
           clock,
           policy: settings.policy,
           resync: settings.resync,
+          record: store.resync,
+          desired: store.desired,
           newId: ids,
-          record: store.mirror,
+          mirrored: store.mirror,
           mode: settings.policy.mirrorDirectoryLocks,
         }
   const ports: Ports = {

@@ -13,6 +13,7 @@ import {
 import type { DirectorySettings } from '../core/settings.ts'
 import type { AttributeValue, ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { IdentityPort } from '../ports/identity.ts'
 import type { FoundAccount } from '../ports/directory.ts'
 import { AccountReader, type Account } from './account.ts'
 import { writeChange } from './apply-change.ts'
@@ -24,6 +25,7 @@ import { normalDn } from './dn.ts'
 import type { LockDriver, PlaceElsewhere } from './driver.ts'
 import { valuesIn } from './entry.ts'
 import { compileFilter, type FilterTemplate } from './filter.ts'
+import { identityCheck } from './identity.ts'
 import { openldapDriver } from './openldap.ts'
 import { PolicyReader } from './password-policy.ts'
 import { Pool, type PoolTimes } from './pool.ts'
@@ -65,7 +67,8 @@ export class LdapDirectory {
   readonly #readings = new ReadingCache<Account>(READINGS_MAX)
   #reader: AccountReader | null = null
 
-  constructor(settings: DirectorySettings, clock: Clock, times?: PoolTimes) {
+  /** @param identities null: whatever directory answers is taken for the one that is meant */
+  constructor(settings: DirectorySettings, clock: Clock, times?: PoolTimes, identities: IdentityPort | null = null) {
     this.settings = settings
     this.#clock = clock
     this.driver = settings.type === 'openldap' ? openldapDriver : customDriver(settings.lock)
@@ -74,7 +77,8 @@ export class LdapDirectory {
     this.#userFilter = compileFilter(settings.userFilter, `directories.${settings.name}.userFilter`)
     this.#protectFilter = protect.filter === null ? null : compileFilter(protect.filter, 'guards.protect.filter')({})
     this.#protectedDns = protectedDns(settings)
-    this.pool = new Pool(settings, clock, times)
+    const check = identities === null ? undefined : identityCheck(settings, identities)
+    this.pool = new Pool(settings, clock, times, check)
     this.facts = new FactsReader(this.pool, clock, this.#attributes)
     this.policies = new PolicyReader(this.pool, clock, settings)
   }
@@ -113,6 +117,22 @@ export class LdapDirectory {
     const atMs = this.#clock.nowMs()
     const [entry] = await this.#search(reader, idFilter(this.settings, accountKey(this.settings.name, id)), 1)
     return entry === undefined ? null : reader.found(this.#keep(reader.fromSearch(entry), atMs))
+  }
+
+  idFilterOf(text: string): Filter | null {
+    const id = parseAccountId(text)
+    return id === null || !UNIQUE_ID.test(id) ? null : idFilter(this.settings, accountKey(this.settings.name, id))
+  }
+
+  loginFilterOf(login: Login, realm: Realm | null): Filter {
+    return this.#userFilter({ login, realm: realm ?? '' })
+  }
+
+  /** Accounts that match any of the filters; for many at a time (find-many.ts). */
+  async findAny(filters: readonly Filter[], sizeMax: number): Promise<FoundAccount[]> {
+    const reader = await this.reader()
+    const entries = await this.#search(reader, new OrFilter({ filters: [...filters] }), sizeMax)
+    return entries.map((entry) => reader.found(reader.fromSearch(entry)))
   }
 
   async findBySerial(serial: Serial): Promise<FoundAccount[]> {
@@ -170,9 +190,9 @@ export class LdapDirectory {
     const hasOthers = this.driver.markedElsewhere().length > 0
     const seen = new Set<AccountKey>()
     for await (const entries of filter === null ? [] : this.#pages(reader, filter)) {
-      const atMs = this.#clock.nowMs()
       for (const entry of entries) {
-        const account = this.#keep(reader.fromSearch(entry), atMs)
+        // Not kept for later: so many would push out all that are in work, and live just long enough to be dear.
+        const account = reader.fromSearch(entry)
         if (hasOthers) seen.add(account.key)
         yield await this.#complete(reader, account, {})
       }

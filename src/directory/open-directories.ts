@@ -1,24 +1,30 @@
 import type { Change, ChangeDraft } from '../core/change.ts'
-import { AppError } from '../core/error.ts'
+import { AppError, toAppError } from '../core/error.ts'
 import { directoryOf, type AccountKey, type DirectoryName, type Login, type Realm, type Serial } from '../core/names.ts'
 import type { Settings } from '../core/settings.ts'
 import type { ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
+import type { IdentityPort } from '../ports/identity.ts'
+import { findMany } from './find-many.ts'
 import { LdapDirectory, type Carrier, type Carriers } from './ldap-directory.ts'
 import type { PoolTimes } from './pool.ts'
 
 /**
  * The directories of the configuration as one port. Nothing is connected before it is needed; dispose it.
+ * @param identities which directories they are, on record; null: whatever answers is taken for the one that is meant
  * @param times tests shorten them
  */
 export function openDirectories(
   settings: Pick<Settings, 'directories' | 'realms'>,
   clock: Clock,
+  identities: IdentityPort | null = null,
   times?: PoolTimes,
 ): DirectoryPort {
   const directories = new Map<DirectoryName, LdapDirectory>()
-  for (const each of settings.directories) directories.set(each.name, new LdapDirectory(each, clock, times))
+  for (const each of settings.directories) {
+    directories.set(each.name, new LdapDirectory(each, clock, times, identities))
+  }
   return new Directories(directories, settings.realms)
 }
 
@@ -38,6 +44,28 @@ class Directories implements DirectoryPort {
   async findByUser({ login, realm, userId }: Parameters<DirectoryPort['findByUser']>[0]): Promise<FoundAccount> {
     const directory = this.#ofRealm(realm)
     return (await directory.findById(userId)) ?? directory.findByLogin(login, realm)
+  }
+
+  async findByUsers(users: Parameters<DirectoryPort['findByUsers']>[0]): ReturnType<DirectoryPort['findByUsers']> {
+    const found: (FoundAccount | AppError)[] = []
+    const places = new Map<LdapDirectory, number[]>()
+    users.forEach(({ realm }, index) => {
+      try {
+        const directory = this.#ofRealm(realm)
+        const known = places.get(directory)
+        if (known === undefined) places.set(directory, [index])
+        else known.push(index)
+      } catch (thrown) {
+        found[index] = toAppError(thrown)
+      }
+    })
+    const search = async (directory: LdapDirectory, indexes: readonly number[]): Promise<void> => {
+      const wanted = indexes.flatMap((index) => users[index] ?? [])
+      const accounts = await findMany(directory, wanted)
+      indexes.forEach((index, at) => (found[index] = accounts[at] ?? unmapped('nobody')))
+    }
+    await Promise.all([...places].map(([directory, indexes]) => search(directory, indexes)))
+    return found
   }
 
   async findBySerial(serial: Serial): Promise<readonly FoundAccount[]> {

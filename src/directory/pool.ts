@@ -2,6 +2,7 @@ import { AppError, toAppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
 import { Connection } from './connection.ts'
+import type { ConnectionCheck } from './identity.ts'
 import { serverOf, type Server } from './socket.ts'
 
 /** Times that nobody configures; tests shorten them. */
@@ -43,6 +44,7 @@ export class Pool {
   readonly #settings: DirectorySettings
   readonly #clock: Clock
   readonly #times: PoolTimes
+  readonly #check: ConnectionCheck
   readonly #servers: readonly Server[]
   readonly #connections: Connection[] = []
   readonly #waiters: Waiter[] = []
@@ -55,10 +57,17 @@ export class Pool {
   #queueTimer: NodeJS.Timeout | null = null
   #isDisposed = false
 
-  constructor(settings: DirectorySettings, clock: Clock, times: PoolTimes = POOL_TIMES) {
+  /** @param check a server that does not pass it is passed over, like one that cannot be reached */
+  constructor(
+    settings: DirectorySettings,
+    clock: Clock,
+    times: PoolTimes = POOL_TIMES,
+    check: ConnectionCheck = async () => {},
+  ) {
     this.#settings = settings
     this.#clock = clock
     this.#times = times
+    this.#check = check
     this.#servers = settings.urls.map((url) => serverOf(url, settings))
   }
 
@@ -222,7 +231,7 @@ export class Pool {
     const errors: AppError[] = []
     for (const server of servers) {
       try {
-        return await Connection.open(server, this.#settings)
+        return await this.#open(server)
       } catch (thrown) {
         const error = toAppError(thrown, 'directory-unreachable')
         if (error.code === 'directory-bind-refused') throw error
@@ -230,6 +239,17 @@ export class Pool {
       }
     }
     throw together(errors, this.#settings.name)
+  }
+
+  async #open(server: Server): Promise<Connection> {
+    const connection = await Connection.open(server, this.#settings)
+    try {
+      await this.#check(connection)
+      return connection
+    } catch (thrown) {
+      await connection.close()
+      throw thrown
+    }
   }
 
   #add(connection: Connection): void {

@@ -1,4 +1,5 @@
 import type { Change, ChangeDraft } from '../core/change.ts'
+import type { AppError } from '../core/error.ts'
 import type { AccountKey, DirectoryName, Dn, Login, Realm, Serial } from '../core/names.ts'
 import type { ObservedState } from '../core/state.ts'
 
@@ -25,6 +26,13 @@ export interface DirectoryPort {
    * his login. Fails as `findByLogin`.
    */
   findByUser(user: { login: Login; realm: Realm; userId: string }): Promise<FoundAccount>
+  /**
+   * As `findByUser` for each, by few searches. Never fails: what one of them failed with stands in its place, so that a
+   * directory that does not answer takes nothing away from the others.
+   */
+  findByUsers(
+    users: readonly { login: Login; realm: Realm; userId: string }[],
+  ): Promise<readonly (FoundAccount | AppError)[]>
   /** The accounts that carry a serial in their serial attribute, over all directories (at most 10 a directory). */
   findBySerial(serial: Serial): Promise<readonly FoundAccount[]>
   /**

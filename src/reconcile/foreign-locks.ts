@@ -11,7 +11,7 @@ import type { TruthPort } from '../ports/store.ts'
  */
 export interface ForeignLockPorts {
   readonly directory: Pick<DirectoryPort, 'names' | 'walkLocked'>
-  readonly record: Pick<MirrorPort, 'standingOf'>
+  readonly mirrored: Pick<MirrorPort, 'standingOf'>
   readonly truth: Pick<TruthPort, 'hintKeys'>
   readonly mode: MirrorPolicy
 }
@@ -35,9 +35,9 @@ export async function markForeignLocks(ports: ForeignLockPorts): Promise<number>
   return marked
 }
 
-async function markPage(page: readonly ObservedState[], { record, truth }: ForeignLockPorts): Promise<number> {
+async function markPage(page: readonly ObservedState[], { mirrored, truth }: ForeignLockPorts): Promise<number> {
   if (page.length === 0) return 0
-  const standing = await record.standingOf(page.map(({ key }) => key))
+  const standing = await mirrored.standingOf(page.map(({ key }) => key))
   const keys = page.flatMap((observed) => {
     const known = standing.get(observed.key)
     if (known === undefined || known.isMirrored || known.isOurs) return []

@@ -26,6 +26,7 @@ export type JournalKind =
   | 'rebuilt'
   | 'mirroring'
   | 'mirrored'
+  | 'directory-identity'
   | 'archived'
   | 'pruned'
 

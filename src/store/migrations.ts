@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { AppError } from '../core/error.ts'
+import { resyncTables } from './migrations-resync.ts'
 import { GENESIS_HASH, readHead, recordHash } from './journal.ts'
 import { mirrorTable } from './migrate-mirror.ts'
 import { ownersOfTokens } from './migrate-owners.ts'
@@ -14,6 +15,7 @@ const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] =
   sourceTables,
   ownersOfTokens,
   mirrorTable,
+  resyncTables,
 ]
 
 const VERSION_KEY = 'schema'

@@ -14,6 +14,7 @@ export interface Tables {
   lockout: LockoutTable
   owner: OwnerTable
   mirror: MirrorTable
+  resync_account: ResyncAccountTable
   journal: JournalTable
   meta: MetaTable
 }
@@ -101,11 +102,13 @@ export interface TokenTable {
   is_locked: number
   /** 1: its fail counter is to be reset. */
   reset_due: number
-  /** The full resync that saw it last. */
+  /** The full resync that missed it; 0: none did; -1: it came on record since the last one began. */
   run: number
   /** Whose it was; null: read by an older Lockstep, or its user could not be told. */
   resolver: string | null
   user_id: string | null
+  /** privacyIDEA's own number of it, which rises with each new token; null: no full resync has seen it yet. */
+  source_id: number | null
 }
 
 /** Further users of privacyIDEA whose account it is as well; the one on the account's own row is not among them. */
@@ -115,6 +118,16 @@ export interface OwnerTable {
   user_id: string
   login: string
   realm: string
+}
+
+/** What a full resync found until it is complete. */
+export interface ResyncAccountTable {
+  run: number
+  account_key: string
+  /** Null: it is on record. */
+  dn: string | null
+  login: string | null
+  realm: string | null
 }
 
 /** Users that privacyIDEA keeps out, as read last. */

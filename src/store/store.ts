@@ -2,9 +2,11 @@ import { dirname, join } from 'node:path'
 import { Kysely } from 'kysely'
 import type { Clock } from '../ports/clock.ts'
 import type { MirrorPort } from '../ports/mirror.ts'
+import type { IdentityPort } from '../ports/identity.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort, TruthPort } from '../ports/store.ts'
 import { openDesired } from './desired.ts'
 import { openDrains, type DrainPort } from './drains.ts'
+import { openIdentities } from './identities.ts'
 import { openInbox } from './inbox.ts'
 import { JournalArchive } from './journal-archive.ts'
 import { checkHead } from './journal.ts'
@@ -13,6 +15,8 @@ import { openLockProofs, type LockProofPort } from './lock-proofs.ts'
 import { migrate } from './migrations.ts'
 import { ownerOfThisProcess, ProcessLock } from './process-lock.ts'
 import { openQueue } from './queue.ts'
+import type { ResyncRecordPort } from '../ports/resync.ts'
+import { openResyncRecord } from './resync.ts'
 import { openReports, type ReportPort } from './reports.ts'
 import { openRecords } from './records.ts'
 import { openRestore, type RestorePort } from './restore.ts'
@@ -55,6 +59,8 @@ export interface Store extends AsyncDisposable {
   readonly archive: JournalArchive
   readonly restore: RestorePort
   readonly truth: TruthPort
+  readonly resync: ResyncRecordPort
+  readonly identities: IdentityPort
   readonly sourceState: SourceStatePort
   readonly mirror: MirrorPort
   /** Fails with `store-unavailable` once nothing more can be written: the process has to end. */
@@ -92,6 +98,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     archive: new JournalArchive(db, writer, clock, join(dirname(file), 'journal-archive')),
     restore: openRestore(db, writer, clock),
     truth: openTruth(db, writer, clock),
+    resync: openResyncRecord(db, writer, clock),
+    identities: openIdentities(db, writer, clock),
     sourceState: openSourceState(db, writer, clock),
     mirror: openMirror(db, writer, clock),
     failed: writer.failed,

@@ -20,7 +20,8 @@ import { openLockouts } from '../../src/reconcile/lockouts.ts'
 import { withoutMirror } from '../../src/reconcile/mirror-view.ts'
 import type { Ports } from '../../src/reconcile/ports.ts'
 import { resolveEvent } from '../../src/reconcile/resolve.ts'
-import { resync, type ResyncPorts, type ResyncReport } from '../../src/reconcile/resync.ts'
+import type { ResyncPorts, ResyncReport } from '../../src/reconcile/resync-ports.ts'
+import { resync } from '../../src/reconcile/resync.ts'
 import { Scanner } from '../../src/reconcile/scan.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
 import type { PrivacyIdeaPort } from '../../src/ports/privacyidea.ts'
@@ -101,7 +102,7 @@ export class ApiWorld implements AsyncDisposable {
     const seen = watchedSource(withClearTimeout(withoutMirror(source, store.mirror), clock), failCounts)
     this.sweeps = {
       source: seen,
-      record: store.mirror,
+      mirrored: store.mirror,
       mode: policy.mirrorDirectoryLocks,
       failCounts,
       truth: store.truth,
@@ -110,6 +111,8 @@ export class ApiWorld implements AsyncDisposable {
       clock,
       policy,
       resync: { scanMs: 5_000, fullMs: 900_000, shrinkLimit: 0.1 },
+      record: store.resync,
+      desired: store.desired,
       newId,
     }
     this.scanner = new Scanner(this.sweeps)
