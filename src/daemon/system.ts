@@ -8,6 +8,7 @@ import type { DirectoryPort } from '../ports/directory.ts'
 import type { LdifPort } from '../ports/ldif.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import { openLockouts } from '../reconcile/lockouts.ts'
+import { gatedSource } from '../reconcile/owner-gate.ts'
 import { openLedger } from '../reconcile/ledger.ts'
 import type { Ports } from '../reconcile/ports.ts'
 import type { ResyncPorts } from '../reconcile/resync.ts'
@@ -35,7 +36,8 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
   const ldif = opened.use(await openLdifFolders({ dir: settings.ldif.dir }))
   const directory = opened.use(openDirectories(settings, clock))
   const ids = () => newId(clock)
-  const source = settings.privacyidea === null ? null : opened.use(await openSource(settings.privacyidea, clock))
+  const opening = settings.privacyidea === null ? null : opened.use(await openSource(settings.privacyidea, clock))
+  const source = opening === null ? null : gatedSource(opening, clock)
   const scanPorts: SystemScan | null =
     source === null
       ? null

@@ -39,7 +39,9 @@ export class Scanner {
   async scan(): Promise<ScanReport> {
     const { source, truth } = this.#ports
     const said = new Map<Serial, string>()
-    const { tokens } = await source.fullestTokens(this.#failCountMin)
+    const { tokens, isEmpty } = await source.fullestTokens(this.#failCountMin)
+    // Where tokens are on record, one that shows none has taken them away or does not show them.
+    if (isEmpty && (await truth.countTokens()) > 0) await source.proveTokenList()
     this.#failCountMin = lowestMax(tokens, this.#failCountMin)
     let marked = await this.#compare(tokens, said)
     let looked = tokens.length

@@ -152,8 +152,8 @@ export async function accountOfUser(
 }
 
 /**
- * The accounts that a hint is about: of the user that it names, and of the recorded owner of its serial. privacyIDEA is
- * asked only where neither is known: whoever reads the recorded owner finds out where a token went.
+ * The accounts that a hint is about: of the user that it names, and of the owner and the former owner of its serial.
+ * privacyIDEA is not asked about a serial that is on record: whoever reads the account that had it finds where it went.
  * Fails with what finding them fails with. None: nobody of ours has to do with it.
  */
 export async function accountsOfHint(
@@ -167,14 +167,13 @@ export async function accountsOfHint(
     if (hint.user?.key !== recorded.accountKey) await ports.truth.hintKeys([recorded.accountKey])
     return accounts
   }
-  if (hint.user !== null) return accounts
   const [token] = await ports.source.tokensBySerial([hint.serial])
   if (token?.owner.kind === 'user') {
     const account = await accountOfUser(token.owner, ports)
-    return account === null ? [] : [account]
+    if (account !== null && accounts.every(({ key }) => key !== account.key)) accounts.push(account)
   }
-  if (token?.owner.kind === 'resolver-error') {
+  if (token?.owner.kind === 'resolver-error' && accounts.length === 0) {
     throw new AppError('source-resolver', `the user store of the owner of token ${hint.serial} does not answer`)
   }
-  return []
+  return accounts
 }

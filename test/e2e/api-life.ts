@@ -1,10 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { freePort } from '../servers/free-port.ts'
 import { asked, INSTALL_TIMEOUT_MS, type ReleaseName } from '../servers/privacyidea.ts'
-import { createApiLockstep, serveSwept, startApiServers, type ApiServers } from './api-servers.ts'
+import { clearTimeoutIsOver, createApiLockstep, serveSwept, startApiServers, type ApiServers } from './api-servers.ts'
 import { createLockstep, type Lockstep } from './lockstep.ts'
 import { hotp, isChosen, isEveryReleaseChosen, PIN } from './privacyidea-world.ts'
 
@@ -120,7 +119,7 @@ function livesTests(mode: Mode, prefix: string, servers: () => ApiServers): void
     const { user, owned } = await newOwner()
     await servers().fail({ user, realm: 'r1' }, `0000${hotp(1)}`)
     await becomes(user, 'locked')
-    clearTimeoutIsOver(servers(), owned[0] ?? '')
+    clearTimeoutIsOver(servers().pi, owned[0] ?? '')
     const params = { user, realm: 'r1', pass: `${PIN}${hotp(2)}` }
     expect(await asked(servers().pi.url, 'POST', '/validate/check', params)).toBe(true)
     await becomes(user, 'open')
@@ -190,19 +189,4 @@ function livesTests(mode: Mode, prefix: string, servers: () => ApiServers): void
     const late = tookMs.filter((ms) => ms > EVENT_MS)
     expect(late.length, late.join(' ')).toBeLessThanOrEqual((1 - EVENT_SHARE) * tookMs.length)
   })
-}
-
-/** Moves the moment at which the token became full back by hours, in privacyIDEA's own database. */
-function clearTimeoutIsOver({ pi }: ApiServers, serial: string): void {
-  const database = new DatabaseSync(join(pi.dir, 'pi.db'), { timeout: 5_000 })
-  try {
-    const { changes } = database
-      .prepare(
-        `update tokeninfo set "Value" = ? where "Key" = 'failcounter_exceeded' and token_id = (select id from token where serial = ?)`,
-      )
-      .run('2026-01-01T00:00+0000', serial)
-    expect(changes).toBe(1)
-  } finally {
-    database.close()
-  }
 }

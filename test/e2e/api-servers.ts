@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { eventually } from '../servers/eventually.ts'
 import { asked, startPrivacyIdea, type PrivacyIdea, type ReleaseName } from '../servers/privacyidea.ts'
 import { startSlapd, type Slapd, type SlapdOptions } from '../servers/slapd.ts'
@@ -96,7 +97,7 @@ export interface ApiOptions extends LockstepOptions {
 
 /** Not started yet. As the administrator `lockstep`, unless `source` says otherwise. */
 export async function createApiLockstep(
-  { slapd, pi }: Pick<ApiServers, 'slapd' | 'pi'>,
+  { slapd, pi }: { readonly slapd: Slapd; readonly pi: Pick<PrivacyIdea, 'url'> },
   options: ApiOptions = {},
 ): Promise<Lockstep> {
   const lockstep = await createLockstep(slapd, options)
@@ -120,4 +121,19 @@ export async function serveSwept(lockstep: Lockstep): Promise<void> {
 
 function sweeps(lockstep: Lockstep): number {
   return lockstep.log().split('full resync is done').length
+}
+
+/** Moves the moment at which the token became full back by hours, in privacyIDEA's own database. */
+export function clearTimeoutIsOver(pi: PrivacyIdea, serial: string): void {
+  const database = new DatabaseSync(join(pi.dir, 'pi.db'), { timeout: 5_000 })
+  try {
+    const { changes } = database
+      .prepare(
+        `update tokeninfo set "Value" = ? where "Key" = 'failcounter_exceeded' and token_id = (select id from token where serial = ?)`,
+      )
+      .run('2026-01-01T00:00+0000', serial)
+    if (changes !== 1) throw new Error(`${serial} is not full`)
+  } finally {
+    database.close()
+  }
 }

@@ -192,10 +192,19 @@ function privacyIdeaFrom(
       return server.pid
     },
     ask: async (method, path, params) => {
-      jwt ??= asked(url, 'POST', '/auth', { username: 'admin', password: 'secret' }).then(
-        (value) => (value as { token: string }).token,
-      )
-      return asked(url, method, path, params, await jwt)
+      const logIn = (): Promise<string> =>
+        asked(url, 'POST', '/auth', { username: 'admin', password: 'secret' }).then(
+          (value) => (value as { token: string }).token,
+        )
+      jwt ??= logIn()
+      try {
+        return await asked(url, method, path, params, await jwt)
+      } catch (thrown) {
+        // The login has ended; nothing was done.
+        if (!(thrown instanceof Error) || !thrown.message.includes(': 401 ')) throw thrown
+        jwt = logIn()
+        return asked(url, method, path, params, await jwt)
+      }
     },
     stop: () => server.stop(),
     start: () => server.start(),
