@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../servers/eventually.ts'
 import { startHttpsFront, type HttpsFront } from '../servers/https-front.ts'
 import { INSTALL_TIMEOUT_MS, type ReleaseName } from '../servers/privacyidea.ts'
@@ -219,6 +219,8 @@ async function truthOf({ pi }: ApiServers, user: string, serial: string): Promis
 }
 
 function userStoreTests(world: () => World): void {
+  afterEach(() => world().servers.userStore.mend())
+
   test.each(['refused', 'hung'] as const)(
     'the user store below privacyIDEA is %s while tokens are reset and unassigned: nothing is guessed',
     { timeout: LONG_MS },
@@ -262,14 +264,13 @@ function userStoreTests(world: () => World): void {
       const ran = await lockstep.cli('resync')
       expect(ran.code, ran.stdout).not.toBe(0)
       expect(ran.ms).toBeLessThan(RUN_ENDS_MS)
-      expect(await states()).toEqual(before)
+      const meanwhile = await states()
       await userStore.mend()
-      for (const [user, serial] of everybody) {
-        await eventually(
-          `${user} is as privacyIDEA has it`,
-          async () => (await servers.state(user)) === (await truthOf(servers, user, serial)),
-          LONG_MS,
-        )
+      for (const [index, [user, serial]] of everybody.entries()) {
+        const truth = await truthOf(servers, user, serial)
+        // 3.14 did what it was asked to, and says so of a token without an owner even then.
+        expect([before[index], truth]).toContain(meanwhile[index])
+        await eventually(`${user} is ${truth}`, async () => (await servers.state(user)) === truth, LONG_MS)
       }
       await lockstep.json('resync')
       expect(await lockstep.json('resync', '--dry-run')).toMatchObject({ differences: 0 })
