@@ -18,6 +18,8 @@ import { median, percentile } from './statistics.ts'
 
 const P50_MAX_MS = 100
 const SEEN_WITHIN_MS = 10_000
+/** All tokens are on record, the machine being as busy as it is. */
+const SETTLED_WITHIN_MS = 180_000
 const LOOK_EVERY_MS = 5
 /** The daemon is idle again when the next event comes. */
 const BETWEEN_ROUNDS_MS = 100
@@ -174,7 +176,7 @@ async function main(): Promise<number> {
   const bench: Bench = { pi, directory, lockstep }
   for (let index = 1; index <= rounds + WARM_UP_ROUNDS; index++) await newToken(bench, index)
   await serveSwept(lockstep)
-  await lockstep.settled()
+  await lockstep.settled(SETTLED_WITHIN_MS)
   process.stdout.write(`privacyIDEA ${RELEASES[release]}, in milliseconds\n\n`)
   let isGood = true
   for (const via of WAYS) isGood = (await measure(bench, via, rounds)) && isGood
