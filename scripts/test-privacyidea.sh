@@ -1,6 +1,6 @@
 #!/bin/sh
 # `npm run test:privacyidea -- 3.12`: the tests of the API against the simulator and against these real versions, and those of
-# set-up, doctor and rehearsal against the real ones (3.11, 3.12, 3.13, 3.14, or all; several may be named). A version is
+# set-up, doctor, rehearsal and mode `api` against the real ones (3.11, 3.12, 3.13, 3.14, or all; several may be named). A version is
 # installed from the package index the first time.
 set -eu
 cd "$(dirname "$0")/.."
@@ -16,4 +16,4 @@ for version; do
 done
 LOCKSTEP_PRIVACYIDEA=${*:-all}
 export LOCKSTEP_PRIVACYIDEA
-exec node_modules/.bin/vitest run test/privacyidea test/e2e/privacyidea-3
+exec node_modules/.bin/vitest run test/privacyidea test/e2e/privacyidea-3 test/e2e/api- test/e2e/quick-start

@@ -11,6 +11,7 @@ import { withClearTimeout } from '../reconcile/clear-timeout.ts'
 import { FailCountFloor, watchedSource } from '../reconcile/fail-count-floor.ts'
 import { openLockouts } from '../reconcile/lockouts.ts'
 import type { ForeignLockPorts } from '../reconcile/foreign-locks.ts'
+import { gatedSource } from '../reconcile/owner-gate.ts'
 import { openLedger } from '../reconcile/ledger.ts'
 import type { MirrorPorts } from '../reconcile/mirror.ts'
 import { withoutMirror } from '../reconcile/mirror-view.ts'
@@ -43,7 +44,9 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
   const opening = settings.privacyidea === null ? null : opened.use(await openSource(settings.privacyidea, clock))
   const failCounts = new FailCountFloor()
   const source =
-    opening === null ? null : watchedSource(withClearTimeout(withoutMirror(opening, store.mirror), clock), failCounts)
+    opening === null
+      ? null
+      : watchedSource(withClearTimeout(withoutMirror(gatedSource(opening, clock), store.mirror), clock), failCounts)
   const scanPorts: SystemScan | null =
     source === null
       ? null

@@ -45,7 +45,8 @@ export function isTokenEventKind(text: string): text is TokenEventKind {
  * One event for each serial, or one without a serial. privacyIDEA's word for a missing value is `none` (`None` in its
  * webhook before 3.14), so a user of that name cannot be told from nobody and is nobody here. A list is `A,B` or
  * `A, B`: its bad members are refused and the good ones taken. A bad user or realm spoils the whole hint, because an
- * event without them would mean something else.
+ * event without them would mean something else. 3.14's webhook names all tokens of the owner where the request
+ * named none: such a lock does not say which of them is full, so it is one of the account, which the unlock of any ends.
  */
 export function eventsOfHint(kind: TokenEventKind, fields: HintFields, origin: Origin): Taken {
   const user = present(fields.user)
@@ -60,10 +61,11 @@ export function eventsOfHint(kind: TokenEventKind, fields: HintFields, origin: O
   const build = (serial: Serial | null, id: string): Event =>
     newEvent(kind, serial, login, parsedRealm, actor, id, origin)
   const [only] = serials
+  const isOfAccount = origin.source === 'webhook' && kind === 'lock' && login !== null
   const events =
-    serials.length > 1
+    serials.length > 1 && !isOfAccount
       ? serials.map((serial, at) => build(serial, `${origin.id}#${at + 1}`))
-      : [build(only ?? null, origin.id)]
+      : [build(serials.length === 1 ? (only ?? null) : null, origin.id)]
   const refused = problem === null ? [] : refuse({ ...origin, id: `${origin.id}#refused` }, problem).refused
   return { events, refused }
 }

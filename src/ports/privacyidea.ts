@@ -34,9 +34,12 @@ export interface PrivacyIdeaPort extends AsyncDisposable {
   /**
    * The tokens with the highest fail counters, down to `failCountMin` (the lowest max fail count that is known, 1 or
    * more), and whatever is full on the way. Tokens whose max fail count is 0 or less may be missing; and one may be
-   * missed while counters change: it is a hint, and nothing follows from a token's absence.
+   * missed while counters change: it is a hint, and nothing follows from a token's absence. `isEmpty`: no token shows at
+   * all, which is not proven here.
    */
-  fullestTokens(failCountMin: number): Promise<{ readonly tokens: readonly Token[]; readonly isComplete: boolean }>
+  fullestTokens(
+    failCountMin: number,
+  ): Promise<{ readonly tokens: readonly Token[]; readonly isComplete: boolean; readonly isEmpty: boolean }>
   /**
    * All tokens, in pages, by id; holds one page. A run that comes to its end saw every token that was there all the time,
    * unless one was deleted and another made between two pages. Otherwise it fails: `source-unproven` (nothing shows, the

@@ -65,8 +65,8 @@ export async function fullestTokens(
     }
     const last = list.tokens.at(-1)
     if (last === undefined || last.failCount < min || page * FULLEST_PAGE_SIZE >= list.count) {
-      return { tokens: [...found.values()], isComplete: true }
+      return { tokens: [...found.values()], isComplete: true, isEmpty: list.count === 0 }
     }
   }
-  return { tokens: [...found.values()], isComplete: false }
+  return { tokens: [...found.values()], isComplete: false, isEmpty: false }
 }

@@ -25,6 +25,8 @@ export function openLockouts(source: PrivacyIdeaPort, clock: Clock): Lockouts {
   }
   return {
     list,
+    // Whoever asks for the same list is told of its failure.
+    begin: () => void young().catch(() => undefined),
     async userCalled(login, realm) {
       const found = (await young())?.find(({ user }) => user.login === login && user.realm === realm)
       return found?.user ?? null

@@ -1,3 +1,4 @@
+import type { ResyncRecordPort } from '../ports/resync.ts'
 import type { AccountKey, Serial } from '../core/names.ts'
 import type { Token, UserOfSource } from '../core/token.ts'
 import { isLockedAlone, isSameLockout } from '../core/truth.ts'
@@ -15,6 +16,7 @@ import { accountOfUser, isStillHis, type TruthPorts } from './truth.ts'
 export interface ScanPorts extends TruthPorts {
   readonly lockouts: Lockouts
   readonly failCounts: Pick<FailCountFloor, 'value'>
+  readonly record: Pick<ResyncRecordPort, 'countTokens'>
 }
 
 export interface ScanReport {
@@ -43,9 +45,11 @@ export class Scanner {
 
   /** Fails with `source-*`; what was found until then is marked. */
   async scan(): Promise<ScanReport> {
-    const { source, truth, failCounts } = this.#ports
+    const { source, truth, failCounts, record } = this.#ports
     const said = new Map<Serial, string>()
-    const { tokens, isComplete } = await source.fullestTokens(failCounts.value)
+    const { tokens, isComplete, isEmpty } = await source.fullestTokens(failCounts.value)
+    // Where tokens are on record, one that shows none has taken them away or does not show them.
+    if (isEmpty && (await record.countTokens()) > 0) await source.proveTokenList()
     let marked = await this.#compare(tokens, said)
     let looked = tokens.length
     const seen = new Set(tokens.map((token) => token.serial))

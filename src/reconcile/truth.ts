@@ -25,6 +25,8 @@ export interface TruthPorts {
 /** The lockout of a user, from a list that is read at most once in a moment; `unknown` where it cannot be read. */
 export interface LockoutReader {
   of(user: UserOfSource): Promise<Lockout | null | 'unknown'>
+  /** Begins to read the list where it is old, so that whoever asks soon after waits less. */
+  begin(): void
   /** The user of that name where he is kept out. */
   userCalled(login: Login, realm: Realm): Promise<UserOfSource | null>
 }
@@ -39,6 +41,7 @@ export async function readTruth(key: AccountKey, ports: TruthPorts): Promise<voi
   // A word of another machine may carry a time that has not come yet: what is read after it was known is newer.
   const atUs = Math.max(nowUs, known.newestUs + 1)
   await resetTokens(known.resetDue, ports)
+  ports.lockouts.begin()
   const owned = [...(await ownTokens(key, known, ports)), ...(await tokensOfOthers(key, known, ports))]
   const listed = new Set(owned.map((token) => token.serial))
   const missing = known.tokens.filter(({ serial }) => !listed.has(serial)).map(({ serial }) => serial)
@@ -226,6 +229,7 @@ export function isStillHis(user: UserOfSource, before: RecordedToken): boolean {
 
 /**
  * The accounts that a hint is about: of the user that it names, and of the owner and the former owner of its serial.
+ * privacyIDEA is not asked about a serial that is on record: whoever reads the account that had it finds where it went.
  * Fails with what finding them fails with. None: nobody of ours has to do with it.
  */
 export async function accountsOfHint(
@@ -235,16 +239,17 @@ export async function accountsOfHint(
   const accounts = hint.user === null ? [] : [hint.user]
   if (hint.serial === null) return accounts
   const recorded = (await ports.truth.tokensOf([hint.serial])).get(hint.serial)
+  if (recorded !== undefined) {
+    if (hint.user?.key !== recorded.accountKey) await ports.truth.hintKeys([recorded.accountKey])
+    return accounts
+  }
   const [token] = await ports.source.tokensBySerial([hint.serial])
   if (token?.owner.kind === 'user') {
     const account = await accountOfUser(token.owner, ports)
     if (account !== null && accounts.every(({ key }) => key !== account.key)) accounts.push(account)
   }
-  if (token?.owner.kind === 'resolver-error' && recorded === undefined && accounts.length === 0) {
+  if (token?.owner.kind === 'resolver-error' && accounts.length === 0) {
     throw new AppError('source-resolver', `the user store of the owner of token ${hint.serial} does not answer`)
-  }
-  if (recorded !== undefined && accounts.every(({ key }) => key !== recorded.accountKey)) {
-    await ports.truth.hintKeys([recorded.accountKey])
   }
   return accounts
 }

@@ -7,12 +7,25 @@ import { INSTALL_TIMEOUT_MS, startPrivacyIdea, type PrivacyIdea, type ReleaseNam
 import { startSlapd, type Slapd } from '../servers/slapd.ts'
 import { asked } from '../servers/privacyidea.ts'
 import { look, serialsOf } from './account-view.ts'
+import { clearTimeoutIsOver } from './api-servers.ts'
 import { createLockstep, type Lockstep } from './lockstep.ts'
 import { hotp, isChosen, PIN } from './privacyidea-world.ts'
 
 /** Mode `api`: a real privacyIDEA, a real slapd below both, the daemon, and no event handler unless a test says so. */
 
 const SCAN_MS = 1_000
+/** Trips at the last failure that a token bears. */
+function lockoutPolicy(action: object): Record<string, unknown> {
+  return {
+    name: 'of the tests',
+    target: 'user',
+    time_window_seconds: 900,
+    priority: 1,
+    counter_types_to_track: ['PIN_FAIL', 'MFA_FAIL', 'PASSWORD_FAIL'],
+    stages: [{ failure_threshold: FAILURES_MAX - 1, actions: [action] }],
+  }
+}
+
 /** Two scans, each of which may take a while on a busy machine. */
 const WITHIN_MS = 15_000
 const KEY = Buffer.from('12345678901234567890').toString('hex')
@@ -84,6 +97,21 @@ export function apiModeTests(release: ReleaseName): void {
       await pi.ask('POST', '/token/reset', { serial: 'A1' })
       await lockedIs(user, false)
       expect(lockstep.ldif('unlock')).toEqual([])
+    })
+
+    test('failed logins at privacyIDEA itself, which no event tells, lock, and a good one after the clear timeout unlocks', async () => {
+      const user = newUser()
+      await newToken('L1', user)
+      await pi.ask('POST', '/system/setConfig', { failcounter_clear_timeout: 60 })
+      const policy = { scope: 'webui', active: true, realm: 'r1', action: 'login_mode=privacyIDEA' }
+      await pi.ask('POST', '/policy/login', policy)
+      const logIn = (otp: string): Promise<unknown> =>
+        asked(pi.url, 'POST', '/auth', { username: user, realm: 'r1', password: `${PIN}${otp}` })
+      for (let count = 0; count < FAILURES_MAX; count++) await expect(logIn('999999')).rejects.toThrow('401')
+      await lockedIs(user, true)
+      clearTimeoutIsOver(pi, 'L1')
+      expect(await logIn(hotp(1))).toMatchObject({ role: 'user' })
+      await lockedIs(user, false)
     })
 
     test('a token of two that is full locks; its deletion unlocks and takes its serial away', async () => {
@@ -251,6 +279,39 @@ export function apiModeTests(release: ReleaseName): void {
       expect(await failCountOf('Q1')).toBe(FAILURES_MAX)
       expect(await asked(pi.url, 'POST', '/validate/check', { serial: 'Q1', pass: `${PIN}${hotp(0)}` })).toBe(true)
     })
+
+    test.runIf(release === '3.14')(
+      'a policy that locks users out locks their accounts, for a time and for good',
+      async () => {
+        const kinds = [
+          { action_type: 'LOCK_USER', action_value: { duration_seconds: 5 } },
+          { action_type: 'PERMANENT_LOCK_USER' },
+        ]
+        for (const action of kinds) {
+          const user = newUser()
+          await newToken(`P${user}`, user)
+          const id = await pi.ask('POST', '/conditionalaccess/policy', lockoutPolicy(action))
+          for (let count = 1; count < FAILURES_MAX; count++) {
+            await asked(pi.url, 'POST', '/validate/check', { user, realm: 'r1', pass: `${PIN}999999` })
+          }
+          expect(await failCountOf(`P${user}`)).toBe(FAILURES_MAX - 1)
+          await lockedIs(user, true)
+          await pi.ask('DELETE', `/conditionalaccess/policy/${String(id)}`)
+          if (action.action_type === 'PERMANENT_LOCK_USER') {
+            await pi.ask('DELETE', '/conditionalaccess/lock/user', { user, realm: 'r1' })
+          }
+          await lockedIs(user, false)
+        }
+        // The row of the one that has ended is still there, and locks nobody.
+        const { locked_users: rows } = (await pi.ask('GET', '/conditionalaccess/lock/users')) as {
+          locked_users: { seconds_remaining: number | null; permanent: boolean; username: string }[]
+        }
+        const expired = rows.filter((row) => !row.permanent && row.seconds_remaining === 0)
+        expect(expired.length).toBeGreaterThan(0)
+        await lockstep.json('resync')
+        for (const { username } of expired) expect((await look(slapd, username)).canBind).toBe(true)
+      },
+    )
 
     test('what events held before privacyIDEA was asked is released where it is not so', async () => {
       const [user, other, third] = [newUser(), newUser(), newUser()]

@@ -41,6 +41,11 @@ export function isChosen(release: ReleaseName): boolean {
   return CHOSEN.includes(release) || CHOSEN.includes('all')
 }
 
+/** The long run, `npm run test:privacyidea -- all`. */
+export function isEveryReleaseChosen(): boolean {
+  return CHOSEN.includes('all')
+}
+
 /** Runs the tests against a release, where it is chosen. */
 export function onRelease(release: ReleaseName, tests: (world: () => SetUpWorld) => void): void {
   describe.skipIf(!isChosen(release))(`privacyIDEA ${release}`, () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { TOKEN_EVENT_KINDS } from '../../src/core/event.ts'
+import { TOKEN_EVENT_KINDS, type TokenEventKind } from '../../src/core/event.ts'
 import { parseLogin, parseRealm, parseSerial } from '../../src/core/names.ts'
 import type { Origin } from '../../src/intake/hint.ts'
 import { readWebhook } from '../../src/intake/webhook.ts'
@@ -9,8 +9,8 @@ import { readCaptured } from './captured.ts'
 const origin: Origin = { id: 'hook-1', source: 'webhook', takenAtUs: 1_700_000_000_000_001 }
 const MIME = 'application/x-www-form-urlencoded'
 
-function read(body: string, contentType = MIME): string[] {
-  const taken = readWebhook('lock', contentType, Buffer.from(body), origin)
+function read(body: string, contentType = MIME, kind: TokenEventKind = 'lock'): string[] {
+  const taken = readWebhook(kind, contentType, Buffer.from(body), origin)
   return [
     ...taken.events.map((event) =>
       [event.serial ?? '-', event.login ?? '-', event.realm ?? '-', event.actor || '-'].join(' '),
@@ -43,8 +43,18 @@ describe('the bodies that privacyIDEA sends', () => {
     expect(read(body, contentType)).toEqual([event])
   })
 
-  test('3.14 names all tokens of the owner: one event each', () => {
-    expect(read('user=dave&realm=r1&serial=M1,M2')).toEqual(['M1 dave r1 -', 'M2 dave r1 -'])
+  test('3.14 names all tokens of the owner, which says nothing of any: a lock is then one of the account', () => {
+    expect(read('user=dave&realm=r1&serial=M1,M2')).toEqual(['- dave r1 -'])
+    expect(read('user=dave&realm=r1&serial=M1')).toEqual(['M1 dave r1 -'])
+    expect(read('user=dave&realm=r1&serial=M1,M2,../x')).toEqual([
+      '- dave r1 -',
+      expect.stringMatching(/^refused: serial/),
+    ])
+  })
+
+  test('other events are one for each token that is named', () => {
+    const body = 'user=dave&realm=r1&serial=M1,M2'
+    expect(read(body, MIME, 'unregister')).toEqual(['M1 dave r1 -', 'M2 dave r1 -'])
   })
 
   test('of a local administrator no owner is made: an owner always has a realm', () => {

@@ -70,7 +70,7 @@ describe('the authentication log of 3.14', () => {
     await world.resync()
     const shallow: PrivacyIdeaPort = {
       ...world.sweeps.source,
-      fullestTokens: async () => ({ tokens: [], isComplete: false }),
+      fullestTokens: async () => ({ tokens: [], isComplete: false, isEmpty: false }),
     }
     const scanner = new Scanner({ ...world.sweeps, source: shallow })
     await scanner.scan()
@@ -89,7 +89,7 @@ describe('the authentication log of 3.14', () => {
     await world.resync()
     const source: PrivacyIdeaPort = {
       ...world.sweeps.source,
-      fullestTokens: async () => ({ tokens: [], isComplete: false }),
+      fullestTokens: async () => ({ tokens: [], isComplete: false, isEmpty: false }),
     }
     const scanner = new Scanner({ ...world.sweeps, source })
     await scanner.scan()

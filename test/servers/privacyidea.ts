@@ -23,8 +23,11 @@ const SCRIPT = fileURLToPath(new URL('privacyidea.sh', import.meta.url))
 export interface PrivacyIdeaOptions {
   readonly release: ReleaseName
   /** Its users become realm `r1` by the resolver `ldap1`, with entryUUID as the user id. Without it there is none. */
-  readonly userStore?: Slapd
+  readonly userStore?: UserStore
 }
+
+/** The directory that a realm's users live in. */
+export type UserStore = Pick<Slapd, 'url' | 'peopleDn' | 'adminDn' | 'adminPassword'>
 
 /** A throw-away privacyIDEA on a free port of loopback, one worker, SQLite. Stopped by pid when disposed. */
 export interface PrivacyIdea extends AsyncDisposable {
@@ -189,10 +192,19 @@ function privacyIdeaFrom(
       return server.pid
     },
     ask: async (method, path, params) => {
-      jwt ??= asked(url, 'POST', '/auth', { username: 'admin', password: 'secret' }).then(
-        (value) => (value as { token: string }).token,
-      )
-      return asked(url, method, path, params, await jwt)
+      const logIn = (): Promise<string> =>
+        asked(url, 'POST', '/auth', { username: 'admin', password: 'secret' }).then(
+          (value) => (value as { token: string }).token,
+        )
+      jwt ??= logIn()
+      try {
+        return await asked(url, method, path, params, await jwt)
+      } catch (thrown) {
+        // The login has ended; nothing was done.
+        if (!(thrown instanceof Error) || !thrown.message.includes(': 401 ')) throw thrown
+        jwt = logIn()
+        return asked(url, method, path, params, await jwt)
+      }
     },
     stop: () => server.stop(),
     start: () => server.start(),
@@ -201,7 +213,7 @@ function privacyIdeaFrom(
   }
 }
 
-/** One request of the API. @returns `result.value`; fails with what the server said */
+/** One request of the API; lists go in the body, also with DELETE. @returns `result.value`; fails with what the server said */
 export async function asked(
   url: string,
   method: 'GET' | 'POST' | 'DELETE',
@@ -210,14 +222,15 @@ export async function asked(
   jwt = '',
 ): Promise<unknown> {
   const texts = Object.fromEntries(Object.entries(params).map(([name, value]) => [name, String(value)]))
-  const query = method === 'POST' ? '' : `?${new URLSearchParams(texts).toString()}`
+  const isBody = method === 'POST' || (method === 'DELETE' && Object.values(params).some(Array.isArray))
+  const query = isBody ? '' : `?${new URLSearchParams(texts).toString()}`
   const response = await fetch(`${url}${path}${query}`, {
     method,
     headers: {
       ...(jwt === '' ? {} : { authorization: jwt }),
-      ...(method === 'POST' ? { 'content-type': 'application/json' } : {}),
+      ...(isBody ? { 'content-type': 'application/json' } : {}),
     },
-    ...(method === 'POST' ? { body: JSON.stringify(params) } : {}),
+    ...(isBody ? { body: JSON.stringify(params) } : {}),
   })
   const answer = await response.text()
   const { result } = JSON.parse(answer) as { result?: { status: boolean; value: unknown } }

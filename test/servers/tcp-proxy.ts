@@ -1,4 +1,4 @@
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { BerReader } from 'ldapts'
 
 /** A TCP relay before a server, to break things between a client and it. */
@@ -16,6 +16,12 @@ export interface TcpProxy extends AsyncDisposable {
   loseNextAnswer(): void
   /** As the one before, for the answer to the next modification. */
   loseAnswerTo(what: 'modify'): void
+  /** Cuts all connections, and nobody listens any more until `mend`. */
+  refuse(): Promise<void>
+  /** Connections are taken and stay, and nothing goes through until `mend`. */
+  hang(): void
+  /** As at first, on the same port. */
+  mend(): Promise<void>
   /** Gives every client a fresh connection to the server behind its back, as a proxy that forgot who it is. */
   forgetIdentities(): void
 }
@@ -35,6 +41,13 @@ interface Pair {
   server: Socket
 }
 
+function listen(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, '127.0.0.1', resolve)
+  })
+}
+
 /** @param target port on 127.0.0.1 */
 export async function startTcpProxy(target: number): Promise<TcpProxy> {
   const pairs = new Set<Pair>()
@@ -42,6 +55,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   let bytesSent = 0
   let losesNext = false
   let losesModify = false
+  let isHung = false
 
   const join = (pair: Pair): void => {
     const { server, client } = pair
@@ -59,11 +73,16 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     })
   }
 
+  const stall = ({ client, server }: Pair): void => {
+    client.pause()
+    server.pause()
+  }
   const proxy = createServer((client) => {
     connections += 1
     const pair: Pair = { client, server: connect(target, '127.0.0.1') }
     pairs.add(pair)
     join(pair)
+    if (isHung) stall(pair)
     client.on('data', (chunk) => {
       bytesSent += chunk.length
       pair.server.write(chunk)
@@ -74,18 +93,16 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       pair.server.destroy()
     })
   })
-  await new Promise<void>((resolve, reject) => {
-    proxy.once('error', reject)
-    proxy.listen(0, '127.0.0.1', resolve)
-  })
+  await listen(proxy, 0)
   const address = proxy.address()
   if (address === null || typeof address === 'string') throw new Error('the proxy has no port')
+  const { port } = address
 
   const cut = (): void => {
     for (const pair of pairs) pair.client.destroy()
   }
   return {
-    port: address.port,
+    port,
     get connections() {
       return connections
     },
@@ -96,6 +113,23 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       return bytesSent
     },
     cut,
+    refuse: async () => {
+      const closed = new Promise((resolve) => proxy.close(resolve))
+      cut()
+      await closed
+    },
+    hang: () => {
+      isHung = true
+      for (const pair of pairs) stall(pair)
+    },
+    mend: async () => {
+      isHung = false
+      for (const { client, server } of pairs) {
+        client.resume()
+        server.resume()
+      }
+      if (!proxy.listening) await listen(proxy, port)
+    },
     loseAnswerTo: () => void (losesModify = true),
     loseNextAnswer: () => void (losesNext = true),
     forgetIdentities: () => {
@@ -108,7 +142,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     },
     [Symbol.asyncDispose]: async () => {
       cut()
-      await new Promise((resolve) => proxy.close(resolve))
+      if (proxy.listening) await new Promise((resolve) => proxy.close(resolve))
     },
   }
 }

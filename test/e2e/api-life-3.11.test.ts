@@ -1,0 +1,3 @@
+import { apiLifeTests } from './api-life.ts'
+
+apiLifeTests('3.11')

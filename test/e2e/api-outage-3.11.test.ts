@@ -1,0 +1,3 @@
+import { apiOutageTests } from './api-outage.ts'
+
+apiOutageTests('3.11')
