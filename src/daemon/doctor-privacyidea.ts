@@ -1,5 +1,6 @@
 import { toAppError, type AppError } from '../core/error.ts'
 import type { Settings, SourceSettings } from '../core/settings.ts'
+import { driverOf } from '../directory/drivers.ts'
 import { systemClock } from '../ports/clock.ts'
 import type { SecretReader } from '../ports/secret.ts'
 import { Client } from '../privacyidea/client.ts'
@@ -28,7 +29,6 @@ const SKEW_FAIL_MS = 60_000
 /** The header Date has whole seconds. */
 const DATE_STEP_MS = 1_000
 /** Attributes that a lock of this type writes. */
-const OPENLDAP_LOCK = 'pwdAccountLockedTime'
 const WHY_RIGHT: Readonly<Record<string, string>> = {
   tokenlist:
     'Without it privacyIDEA answers with an empty list, which is never believed: nothing is locked or unlocked.',
@@ -217,9 +217,10 @@ async function withAdmin(
 }
 
 async function checkResolvers(found: Findings, client: Client, settings: Settings, isService: boolean): Promise<void> {
-  const attributes = settings.directories.flatMap((directory) =>
-    directory.type === 'openldap' ? [OPENLDAP_LOCK] : directory.lock.map((each) => each.attribute),
-  )
+  const attributes = settings.directories.flatMap((directory) => [
+    ...driverOf(directory).lockAttributes,
+    ...directory.lock.map((each) => each.attribute),
+  ])
   try {
     const resolvers = await readLdapResolvers(client)
     const before = found.all.length

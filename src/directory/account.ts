@@ -1,6 +1,6 @@
 import type { Entry } from 'ldapts'
 import { AppError } from '../core/error.ts'
-import { accountKey, asDn, parseAccountId, parseLogin, type AccountKey, type Dn, type Login } from '../core/names.ts'
+import { accountKey, asDn, parseLogin, type AccountKey, type Dn, type Login } from '../core/names.ts'
 import { serialsIn } from '../core/serial-values.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { AttributeValue } from '../core/state.ts'
@@ -8,6 +8,7 @@ import type { FoundAccount } from '../ports/directory.ts'
 import type { WireEntry } from './controls.ts'
 import type { AccountEntry } from './driver.ts'
 import { AttributeNames, fromSearch, fromWire, type ReadEntry } from './entry.ts'
+import { idCodecOf, type IdCodec } from './id-codec.ts'
 import type { ServerFacts } from './server-facts.ts'
 
 /** An account as it was read: its own entry, and its stable id. */
@@ -39,9 +40,11 @@ export class AccountReader {
   readonly facts: ServerFacts
   readonly isMultiValued: boolean
   readonly #settings: DirectorySettings
+  readonly #ids: IdCodec
 
   constructor(settings: DirectorySettings, facts: ServerFacts, attributes: readonly string[]) {
     this.#settings = settings
+    this.#ids = idCodecOf(settings.idAttribute)
     this.facts = facts
     this.names = new AttributeNames(attributes, (name) => facts.canonical(name))
     this.isMultiValued = !facts.isSingleValued(settings.serialAttribute)
@@ -63,9 +66,10 @@ export class AccountReader {
 
   #accountOf(entry: ReadEntry): Account {
     const { name, idAttribute, loginAttribute } = this.#settings
-    const id = parseAccountId(entry.text(idAttribute) ?? '')
+    const value = entry.values(idAttribute)[0]
+    const id = value === undefined ? null : this.#ids.decode(value)
     if (id === null) {
-      const what = entry.text(idAttribute) === null ? 'has no readable' : 'has a value that cannot be used in its'
+      const what = value === undefined ? 'has no readable' : 'has a value that cannot be used in its'
       throw new AppError('directory-refused', `directory ${name}: ${entry.dn} ${what} ${idAttribute}`, {
         hint: 'Let the account that Lockstep binds as read it, or set idAttribute to an attribute of letters, digits and "-" that never changes.',
       })

@@ -1,6 +1,7 @@
 import { AndFilter, NotFilter, PresenceFilter, type Control, type Filter } from 'ldapts'
 import type { ChangeDraft, EntryModification } from '../core/change.ts'
 import { AppError, toAppError } from '../core/error.ts'
+import { asDn } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { AccountReader } from './account.ts'
 import { AssertionControl, PostReadControl, type WireEntry } from './controls.ts'
@@ -14,6 +15,7 @@ import type { Pool } from './pool.ts'
  *
  * The account's own entry is written only while it is the same account (RFC 4528 with its id, where the server has
  * that), and read in the same answer (RFC 4527, likewise).
+ * @param address the name of the account's own entry, where it is written
  * @returns the account's own entry as it is afterwards; null: the server did not say
  * Fails with `write-raced`, `entry-not-found` (of the account's own entry), `outcome-unknown`, and what refuses a write.
  */
@@ -21,6 +23,7 @@ export async function writeChange(
   pool: Pool,
   settings: DirectorySettings,
   reader: AccountReader,
+  address: string,
   change: ChangeDraft,
 ): Promise<WireEntry | null> {
   const ownDn = normalDn(change.dn)
@@ -28,7 +31,7 @@ export async function writeChange(
   for (const [index, step] of change.forward.entries()) {
     const isOwn = step.dn === change.dn || normalDn(step.dn) === ownDn
     try {
-      if (isOwn) after = await writeOwn(pool, settings, reader, change, step)
+      if (isOwn) after = await writeOwn(pool, settings, reader, change, { ...step, dn: asDn(address) })
       else await writeElsewhere(pool, settings, step)
     } catch (error) {
       if (index > 0) await takeBack(pool, settings, change, index)

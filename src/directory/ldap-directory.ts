@@ -2,6 +2,7 @@ import { EqualityFilter, OrFilter, PresenceFilter, type Entry, type Filter } fro
 import type { ChangeDraft } from '../core/change.ts'
 import { AppError, toAppError } from '../core/error.ts'
 import {
+  accountIdOf,
   accountKey,
   parseAccountId,
   type AccountKey,
@@ -18,19 +19,19 @@ import { AccountReader, type Account } from './account.ts'
 import { writeChange } from './apply-change.ts'
 import type { SearchRequest } from './connection.ts'
 import type { WireEntry } from './controls.ts'
-import { customDriver } from './custom.ts'
 import { idFilter, markedFilter, searchProven, serialFilter } from './directory-searches.ts'
 import { normalDn } from './dn.ts'
 import type { LockDriver, PlaceElsewhere } from './driver.ts'
+import { driverOf } from './drivers.ts'
 import { valuesIn } from './entry.ts'
 import { compileFilter, type FilterTemplate } from './filter.ts'
-import { openldapDriver } from './openldap.ts'
-import { PolicyReader } from './password-policy.ts'
 import { Pool, type PoolTimes } from './pool.ts'
 import { ReadingCache } from './reading-cache.ts'
 import { resultCodeOf } from './result-code.ts'
+import { idCodecOf } from './id-codec.ts'
 import { searchLine } from './search-line.ts'
 import { FactsReader } from './server-facts.ts'
+import { Surroundings } from './surroundings.ts'
 
 export interface Carrier {
   readonly key: AccountKey
@@ -47,8 +48,6 @@ const PAGE_ENTRIES = 500
 /** LDAP result 12: another server answers now, which knows less than the one that was asked for its facts. */
 const UNSUPPORTED_CONTROL = 12
 const NO_ATTRIBUTES = ['1.1']
-/** A UUID, as entryUUID and objectGUID are: nothing else is taken for an id of the directory's own. */
-const UNIQUE_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** One directory of the configuration: what the port promises, for the accounts in it. */
 export class LdapDirectory {
@@ -56,7 +55,7 @@ export class LdapDirectory {
   readonly pool: Pool
   readonly driver: LockDriver
   readonly facts: FactsReader
-  readonly policies: PolicyReader
+  readonly surroundings: Surroundings
   readonly #clock: Clock
   readonly #attributes: readonly string[]
   readonly #userFilter: FilterTemplate
@@ -68,7 +67,7 @@ export class LdapDirectory {
   constructor(settings: DirectorySettings, clock: Clock, times?: PoolTimes) {
     this.settings = settings
     this.#clock = clock
-    this.driver = settings.type === 'openldap' ? openldapDriver : customDriver(settings.lock)
+    this.driver = driverOf(settings)
     const { idAttribute, serialAttribute, loginAttribute, protect } = settings
     this.#attributes = [idAttribute, serialAttribute, loginAttribute, ...this.driver.attributes]
     this.#userFilter = compileFilter(settings.userFilter, `directories.${settings.name}.userFilter`)
@@ -76,7 +75,7 @@ export class LdapDirectory {
     this.#protectedDns = protectedDns(settings)
     this.pool = new Pool(settings, clock, times)
     this.facts = new FactsReader(this.pool, clock, this.#attributes)
-    this.policies = new PolicyReader(this.pool, clock, settings)
+    this.surroundings = new Surroundings(this.pool, clock, settings, this.driver.needs)
   }
 
   async findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount> {
@@ -108,7 +107,7 @@ export class LdapDirectory {
   /** @returns null where the text is no id of this directory */
   async findById(text: string): Promise<FoundAccount | null> {
     const id = parseAccountId(text)
-    if (id === null || !UNIQUE_ID.test(id)) return null
+    if (id === null || !idCodecOf(this.settings.idAttribute).isOwn(id)) return null
     const reader = await this.reader()
     const atMs = this.#clock.nowMs()
     const [entry] = await this.#search(reader, idFilter(this.settings, accountKey(this.settings.name, id)), 1)
@@ -136,7 +135,13 @@ export class LdapDirectory {
     const atMs = this.#clock.nowMs()
     let after: WireEntry | null
     try {
-      after = await writeChange(this.pool, this.settings, reader, change)
+      after = await writeChange(
+        this.pool,
+        this.settings,
+        reader,
+        this.driver.addressOf(accountIdOf(change.key), change.dn),
+        change,
+      )
     } catch (error) {
       this.#readings.drop(change.key)
       if (error instanceof AppError && resultCodeOf(error.cause) === UNSUPPORTED_CONTROL) this.facts.forget()
@@ -199,7 +204,8 @@ export class LdapDirectory {
     const atMs = this.#clock.nowMs()
     const last = this.#readings.last(key)
     if (last !== undefined) {
-      const request = this.#request(reader, last.dn, 'base', new PresenceFilter({ attribute: 'objectClass' }), 1)
+      const address = this.driver.addressOf(accountIdOf(key), last.dn)
+      const request = this.#request(reader, address, 'base', new PresenceFilter({ attribute: 'objectClass' }), 1)
       const entries = await this.pool.read((connection) => searchProven(connection, request, this.settings))
       const account = entries[0] === undefined ? null : reader.fromSearch(entries[0])
       if (account?.key === key) return this.#keep(account, atMs)
@@ -242,7 +248,7 @@ export class LdapDirectory {
     const { settings, driver } = this
     const places = driver.placesElsewhere(account)
     const elsewhere = places.length === 0 ? [] : await Promise.all(places.map((place) => this.#valuesAt(reader, place)))
-    const policies = driver.needsPolicies ? (this.policies.fresh ?? (await this.policies.read(reader.facts))) : null
+    const around = await this.surroundings.read(reader.facts)
     return {
       key: account.key,
       dn: account.dn,
@@ -251,8 +257,8 @@ export class LdapDirectory {
       serialFormat: settings.serialFormat,
       serialValues: account.values(settings.serialAttribute),
       carriedElsewhere,
-      lock: driver.readLock(account, { nowMs: this.#clock.nowMs(), facts: reader.facts, policies, elsewhere }),
-      protectedBy: await this.#protectedBy(account.dn),
+      lock: driver.readLock(account, { ...around, nowMs: this.#clock.nowMs(), facts: reader.facts, elsewhere }),
+      protectedBy: driver.protects(account) ?? (await this.#protectedBy(account.dn)),
     }
   }
 

@@ -1,16 +1,23 @@
 import { EqualityFilter, PresenceFilter, type Filter } from 'ldapts'
 import { AppError, toAppError } from '../core/error.ts'
-import { parseSerial, type AccountKey, type Login, type Realm } from '../core/names.ts'
+import {
+  accountKey,
+  parseAccountId,
+  parseSerial,
+  type AccountId,
+  type AccountKey,
+  type Login,
+  type Realm,
+} from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FoundAccount } from '../ports/directory.ts'
 import { bindAs } from './anonymous.ts'
 import { Connection } from './connection.ts'
-import { serialFilter } from './directory-searches.ts'
+import { idFilter, serialFilter } from './directory-searches.ts'
 import { normalDn } from './dn.ts'
 import { LdapDirectory } from './ldap-directory.ts'
-import { LOCK_ATTRIBUTE } from './openldap.ts'
 import type { PolicyView } from './password-policy.ts'
 import { tryCycle, type CycleProbe } from './probe-cycle.ts'
 import { textsOf, namingContextOf, type ServerFacts } from './server-facts.ts'
@@ -73,8 +80,8 @@ export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryP
       return { account, observed: await directory.observe(account.key, [], 0) }
     },
     policies: async () => {
-      if (!directory.driver.needsPolicies) return null
-      return directory.policies.read((await directory.reader()).facts)
+      if (!directory.driver.needs.includes('policies')) return null
+      return directory.surroundings.policies.read((await directory.reader()).facts)
     },
     cycle: (key, password) => {
       const bind = password === null ? null : (dn: string) => bindAs(url, settings, dn, password)
@@ -125,12 +132,11 @@ async function probeAttributes(directory: LdapDirectory): Promise<AttributeProbe
   const probed = (key: AttributeProbe['key'], attribute: string): AttributeProbe => {
     return { key, attribute, isKnown: facts.isKnown(attribute), isSingleValued: facts.isSingleValued(attribute) }
   }
-  const own = settings.lock.filter((assignment) => assignment.dn === null).map((assignment) => assignment.attribute)
   return [
     probed('idAttribute', settings.idAttribute),
     probed('serialAttribute', settings.serialAttribute),
     probed('loginAttribute', settings.loginAttribute),
-    ...(settings.type === 'openldap' ? [LOCK_ATTRIBUTE] : own).map((attribute) => probed('lock', attribute)),
+    ...directory.driver.lockAttributes.map((attribute) => probed('lock', attribute)),
   ]
 }
 
@@ -139,10 +145,11 @@ const NOBODYS_ID = 'ffffffff-ffff-4fff-bfff-ffffffffffff'
 
 async function probeIndexes(directory: LdapDirectory): Promise<IndexProbe[]> {
   const reader = await directory.reader()
-  const { idAttribute, serialAttribute, loginAttribute } = directory.settings
+  const { serialAttribute, loginAttribute } = directory.settings
   const indexed = await indexedAttributes(directory, reader.facts)
+  const id = parseAccountId(NOBODYS_ID)
   const searches: [string, Filter][] = [
-    [idAttribute, new EqualityFilter({ attribute: idAttribute, value: NOBODYS_ID })],
+    ...(id === null ? [] : [byId(directory.settings, id)]),
     [loginAttribute, new EqualityFilter({ attribute: loginAttribute, value: NOBODYS_ID })],
   ]
   if (NOBODYS_SERIAL !== null)
@@ -163,6 +170,10 @@ async function probeIndexes(directory: LdapDirectory): Promise<IndexProbe[]> {
     probes.push({ attribute, hasIndex, tookMs: performance.now() - startedMs })
   }
   return probes
+}
+
+function byId(settings: DirectorySettings, id: AccountId): [string, Filter] {
+  return [settings.idAttribute, idFilter(settings, accountKey(settings.name, id))]
 }
 
 /** Attributes with an index of any kind in the base's database; null where cn=config may not be read. */

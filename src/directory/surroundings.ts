@@ -1,0 +1,33 @@
+import type { DirectorySettings } from '../core/settings.ts'
+import type { Clock } from '../ports/clock.ts'
+import { PolicyReader, type PolicyView } from './password-policy.ts'
+import type { Pool } from './pool.ts'
+import type { ServerFacts } from './server-facts.ts'
+
+/** What a driver may need to know besides entries; each is read by its own reader, which keeps it for a while. */
+export type Need = 'policies'
+
+/** Null: the driver does not ask for it. */
+export interface SurroundingsView {
+  /** Password policies of OpenLDAP. */
+  readonly policies: PolicyView | null
+}
+
+const NOTHING: SurroundingsView = { policies: null }
+
+/** What stands around the accounts of one directory and decides about their locks. */
+export class Surroundings {
+  readonly policies: PolicyReader
+  readonly #needs: ReadonlySet<Need>
+
+  constructor(pool: Pool, clock: Clock, settings: DirectorySettings, needs: readonly Need[]) {
+    this.policies = new PolicyReader(pool, clock, settings)
+    this.#needs = new Set(needs)
+  }
+
+  async read(facts: ServerFacts): Promise<SurroundingsView> {
+    if (this.#needs.size === 0) return NOTHING
+    const policies = this.#needs.has('policies') ? (this.policies.fresh ?? (await this.policies.read(facts))) : null
+    return { policies }
+  }
+}
