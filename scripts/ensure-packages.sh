@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes sure that what the tests and the demo use is there: slapd with its modules, ldapmodify, openssl, and Python with
+# Makes sure that what the tests and the demo use is there: slapd with its modules, ldapmodify, 389-DS, openssl, and Python with
 # venv, which privacyIDEA is installed with.
 # As root it installs what is missing; else it says the line and exits 69. Never starts a system service.
 set -u
@@ -7,6 +7,8 @@ packages=
 have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/usr/lib/openldap/$1" ]; }
 have slapd && [ -e /usr/lib/ldap/ppolicy.so ] || packages="$packages slapd"
 have ldapmodify && have ldapwhoami || packages="$packages ldap-utils"
+have ns-slapd || packages="$packages 389-ds-base"
+have certutil && have pk12util || packages="$packages libnss3-tools"
 have openssl || packages="$packages openssl"
 python3 -c 'import venv, ensurepip' 2>/dev/null || packages="$packages python3 python3-venv"
 have flock || packages="$packages util-linux"

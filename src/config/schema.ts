@@ -76,13 +76,13 @@ const LOCK_STEP = {
 const lockSteps = list(sectionOf(LOCK_STEP), 1, 16, '[{ set: { loginShell: /usr/sbin/nologin } }]')
 
 /** The types that have a driver, and those that are known and have none yet. */
-const TYPES = ['openldap', 'custom'] as const satisfies readonly DirectoryType[]
+const TYPES = ['openldap', '389ds', 'freeipa', 'custom'] as const satisfies readonly DirectoryType[]
 const LATER_TYPES = DIRECTORY_TYPES.filter((type) => !TYPES.some((each) => each === type))
 
 const DIRECTORY = {
   type: required(
     values.choice(TYPES, LATER_TYPES),
-    'What locked means there. `openldap`: `pwdAccountLockedTime` of the password policy overlay. `custom`: what the key `lock` says.',
+    'What locked means there. `openldap`: `pwdAccountLockedTime` of the password policy overlay. `389ds`, `freeipa`: `nsAccountLock`. `custom`: what the key `lock` says.',
   ),
   urls: required(list(values.directoryUrl, 1, 8, '[ldaps://ldap1.example.org]'), 'Servers, tried in this order.'),
   startTls: withDefault(

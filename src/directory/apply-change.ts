@@ -6,6 +6,8 @@ import type { DirectorySettings } from '../core/settings.ts'
 import type { AccountReader } from './account.ts'
 import { AssertionControl, PostReadControl, type WireEntry } from './controls.ts'
 import { idFilter } from './directory-searches.ts'
+import { sameValues } from '../core/state.ts'
+import { readReal } from './stored-values.ts'
 import { normalDn } from './dn.ts'
 import type { Pool } from './pool.ts'
 
@@ -49,11 +51,44 @@ async function writeOwn(
   step: EntryModification,
 ): Promise<WireEntry | null> {
   const controls: Control[] = []
-  if (reader.facts.hasAssertion) controls.push(new AssertionControl(expectation(settings, reader, change)))
+  const { hasAssertion } = reader.facts
+  if (hasAssertion) controls.push(new AssertionControl(expectation(settings, reader, change)))
+  else if (step.dn === change.dn) await refuseOthers(pool, settings, reader, change)
   const postRead = reader.facts.hasPostRead ? new PostReadControl(reader.names.wanted) : null
   if (postRead !== null) controls.push(postRead)
   await pool.write((connection) => connection.modify(step.dn, step.modifications, controls))
-  return postRead?.entry ?? null
+  const after = postRead?.entry ?? null
+  if (!hasAssertion && after !== null && reader.fromWire(after).key !== change.key) {
+    await undo(pool, settings, change, new Set([change.dn]))
+    throw raced(settings, change)
+  }
+  return after
+}
+
+/**
+ * For a server without assertions: looks at the entry right before the write. What happens in the moment between is told by the
+ * values that the write deletes by name, and by the answer, which says whose entry it was.
+ */
+async function refuseOthers(
+  pool: Pool,
+  settings: DirectorySettings,
+  reader: AccountReader,
+  change: ChangeDraft,
+): Promise<void> {
+  const now = await readReal(pool, settings, reader, change.dn)
+  if (now === null) {
+    throw new AppError('entry-not-found', `directory ${settings.name}: ${change.dn} is no longer there`)
+  }
+  if (now.key !== change.key) throw raced(settings, change)
+  for (const slot of change.slots) {
+    if (slot.mode !== 'whole' || slot.dn !== change.dn) continue
+    const expected = change.kind === 'lock' ? slot.before : slot.after
+    if (!sameValues(now.values(slot.attribute), expected)) throw raced(settings, change)
+  }
+}
+
+function raced(settings: DirectorySettings, change: ChangeDraft): AppError {
+  return new AppError('write-raced', `directory ${settings.name}: ${change.dn} is no longer as it was when it was read`)
 }
 
 /**
@@ -90,7 +125,15 @@ async function writeElsewhere(pool: Pool, settings: DirectorySettings, step: Ent
 
 /** Undoes the first `count` entries of a change. Where that fails, nobody knows how things stand. */
 async function takeBack(pool: Pool, settings: DirectorySettings, change: ChangeDraft, count: number): Promise<void> {
-  const written = new Set(change.forward.slice(0, count).map((step) => step.dn))
+  await undo(pool, settings, change, new Set(change.forward.slice(0, count).map((step) => step.dn)))
+}
+
+async function undo(
+  pool: Pool,
+  settings: DirectorySettings,
+  change: ChangeDraft,
+  written: ReadonlySet<string>,
+): Promise<void> {
   for (const step of change.inverse.filter((each) => written.has(each.dn)).toReversed()) {
     try {
       await pool.write((connection) => connection.modify(step.dn, step.modifications, []))

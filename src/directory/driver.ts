@@ -2,6 +2,7 @@ import type { Filter } from 'ldapts'
 import type { AccountId, Dn } from '../core/names.ts'
 import type { AttributeValue, LockObservation } from '../core/state.ts'
 import type { ServerFacts } from './server-facts.ts'
+import type { StoredValues } from './stored-values.ts'
 import type { Need, SurroundingsView } from './surroundings.ts'
 
 /** An account's own entry as it was read. */
@@ -27,6 +28,8 @@ export interface LockContext extends SurroundingsView {
   readonly facts: ServerFacts
   /** What stands in `placesElsewhere`, in their order. */
   readonly elsewhere: readonly (readonly AttributeValue[])[]
+  /** What stands in the account's own entry of one of `coverable`, whatever the server shows in its place. */
+  readonly stored: StoredValues
 }
 
 /** What locked means in one kind of directory. Pure: what it needs is read before. */
@@ -35,6 +38,8 @@ export interface LockDriver {
   readonly attributes: readonly string[]
   /** Those of them that a lock writes. */
   readonly lockAttributes: readonly string[]
+  /** Those of them whose stored values the server may cover with others of its own making; see `LockContext.stored`. */
+  readonly coverable: readonly string[]
   readonly needs: readonly Need[]
   /**
    * The name that the account's own entry is written to and read under: its DN, or one that stays with it when it is renamed,

@@ -1,8 +1,10 @@
 import type { DirectoryType } from '../core/directory-type.ts'
 import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
+import { ds389Driver } from './account-inactivation.ts'
 import { customDriver } from './custom.ts'
 import type { LockDriver } from './driver.ts'
+import { freeipaDriver } from './freeipa.ts'
 import { openldapDriver } from './openldap.ts'
 
 type MakeDriver = (settings: DirectorySettings) => LockDriver
@@ -11,8 +13,8 @@ type MakeDriver = (settings: DirectorySettings) => LockDriver
 const DRIVERS: Readonly<Record<DirectoryType, MakeDriver | null>> = {
   openldap: () => openldapDriver,
   'active-directory': null,
-  '389ds': null,
-  freeipa: null,
+  '389ds': () => ds389Driver,
+  freeipa: () => freeipaDriver,
   custom: (settings) => customDriver(settings.lock),
 }
 

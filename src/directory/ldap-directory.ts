@@ -11,6 +11,7 @@ import {
   type Realm,
   type Serial,
 } from '../core/names.ts'
+import { serialsIn } from '../core/serial-values.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { AttributeValue, ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -31,6 +32,7 @@ import { resultCodeOf } from './result-code.ts'
 import { idCodecOf } from './id-codec.ts'
 import { searchLine } from './search-line.ts'
 import { FactsReader } from './server-facts.ts'
+import { readStored } from './stored-values.ts'
 import { Surroundings } from './surroundings.ts'
 
 export interface Carrier {
@@ -168,7 +170,8 @@ export class LdapDirectory {
       for (const entry of entries) {
         const account = this.#keep(reader.fromSearch(entry), atMs)
         if (hasOthers) seen.add(account.key)
-        yield await this.#complete(reader, account, {})
+        const observed = await this.#complete(reader, account, {})
+        if (this.driver.coverable.length === 0 || isMarked(observed)) yield observed
       }
     }
     for (const place of this.driver.markedElsewhere()) {
@@ -249,6 +252,7 @@ export class LdapDirectory {
     const places = driver.placesElsewhere(account)
     const elsewhere = places.length === 0 ? [] : await Promise.all(places.map((place) => this.#valuesAt(reader, place)))
     const around = await this.surroundings.read(reader.facts)
+    const stored = await readStored(this.pool, settings, reader, account, driver.coverable)
     return {
       key: account.key,
       dn: account.dn,
@@ -257,7 +261,7 @@ export class LdapDirectory {
       serialFormat: settings.serialFormat,
       serialValues: account.values(settings.serialAttribute),
       carriedElsewhere,
-      lock: driver.readLock(account, { ...around, nowMs: this.#clock.nowMs(), facts: reader.facts, elsewhere }),
+      lock: driver.readLock(account, { ...around, nowMs: this.#clock.nowMs(), facts: reader.facts, elsewhere, stored }),
       protectedBy: driver.protects(account) ?? (await this.#protectedBy(account.dn)),
     }
   }
@@ -354,6 +358,11 @@ export class LdapDirectory {
   #request(reader: AccountReader, base: string, scope: 'base' | 'sub', filter: Filter, sizeMax: number): SearchRequest {
     return { base, scope, filter, attributes: reader.names.wanted, bytesOf: reader.names.canonical, sizeMax }
   }
+}
+
+/** A search finds values by the server's matching, and those that cover what is stored; a mark of ours is neither. */
+function isMarked({ lock, serialFormat, serialAttributeMultiValued, serialValues }: ObservedState): boolean {
+  return lock.state === 'as-ours' || serialsIn(serialFormat, serialAttributeMultiValued, serialValues).length > 0
 }
 
 function protectedDns(settings: DirectorySettings): Map<string, string> {

@@ -1,33 +1,42 @@
 import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
+import { LockoutPolicyReader, type LockoutPolicies } from './kerberos-lockout.ts'
 import { PolicyReader, type PolicyView } from './password-policy.ts'
 import type { Pool } from './pool.ts'
 import type { ServerFacts } from './server-facts.ts'
 
 /** What a driver may need to know besides entries; each is read by its own reader, which keeps it for a while. */
-export type Need = 'policies'
+export type Need = 'policies' | 'lockout-policies'
 
 /** Null: the driver does not ask for it. */
 export interface SurroundingsView {
   /** Password policies of OpenLDAP. */
   readonly policies: PolicyView | null
+  /** Lockout policies of FreeIPA. */
+  readonly lockoutPolicies: LockoutPolicies | null
 }
 
-const NOTHING: SurroundingsView = { policies: null }
+const NOTHING: SurroundingsView = { policies: null, lockoutPolicies: null }
 
 /** What stands around the accounts of one directory and decides about their locks. */
 export class Surroundings {
   readonly policies: PolicyReader
+  readonly lockoutPolicies: LockoutPolicyReader
   readonly #needs: ReadonlySet<Need>
 
   constructor(pool: Pool, clock: Clock, settings: DirectorySettings, needs: readonly Need[]) {
     this.policies = new PolicyReader(pool, clock, settings)
+    this.lockoutPolicies = new LockoutPolicyReader(pool, clock, settings)
     this.#needs = new Set(needs)
   }
 
   async read(facts: ServerFacts): Promise<SurroundingsView> {
     if (this.#needs.size === 0) return NOTHING
     const policies = this.#needs.has('policies') ? (this.policies.fresh ?? (await this.policies.read(facts))) : null
-    return { policies }
+    const lockouts = this.lockoutPolicies
+    const lockoutPolicies = this.#needs.has('lockout-policies')
+      ? (lockouts.fresh ?? (await lockouts.read(facts)))
+      : null
+    return { policies, lockoutPolicies }
   }
 }
