@@ -17,6 +17,8 @@ import { bindAs } from './anonymous.ts'
 import { Connection } from './connection.ts'
 import { idFilter, serialFilter } from './directory-searches.ts'
 import { normalDn } from './dn.ts'
+import { probeLimits, probeRights, type LimitsProbe, type RightsProbe } from './effective-rights.ts'
+import { compileFilter } from './filter.ts'
 import { LdapDirectory } from './ldap-directory.ts'
 import type { PolicyView } from './password-policy.ts'
 import { tryCycle, type CycleProbe } from './probe-cycle.ts'
@@ -65,6 +67,12 @@ export interface DirectoryProbe extends AsyncDisposable {
   /** @param password the account's own, to see a bind refused; null: that is left out */
   cycle(key: AccountKey, password: string | null): Promise<CycleProbe>
   indexes(): Promise<readonly IndexProbe[]>
+  /** Our rights on one account. Null: the server does not tell, or nobody is found. */
+  rights(attributes: readonly string[]): Promise<RightsProbe | null>
+  /** For 389-DS: the limits of our searches. */
+  limits(): Promise<readonly LimitsProbe[]>
+  /** How many lockout policies can be read; null for a directory without them. */
+  lockoutPolicies(): Promise<number | null>
 }
 
 export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryProbe {
@@ -88,6 +96,16 @@ export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryP
       return tryCycle(directory, key, bind)
     },
     indexes: () => probeIndexes(directory),
+    rights: async (attributes) => {
+      const { facts } = await directory.reader()
+      const anybody = compileFilter(settings.userFilter.replace(/\{(?:login|realm)\}/g, '*'), 'userFilter')({})
+      return probeRights(directory.pool, settings, facts, anybody, attributes)
+    },
+    limits: () => probeLimits(directory.pool, settings),
+    lockoutPolicies: async () => {
+      if (!directory.driver.needs.includes('lockout-policies')) return null
+      return (await directory.surroundings.lockoutPolicies.read((await directory.reader()).facts)).size
+    },
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   }
 }

@@ -20,7 +20,7 @@ interface Meaning {
 }
 
 const NOT_PERMITTED_HINT =
-  'Give the account that Lockstep binds as this right. OpenLDAP: an olcAccess clause "to attrs=…" that comes before any other for the attribute, with "by dn.exact=… write".'
+  'Give the account that Lockstep binds as this right. OpenLDAP: an olcAccess clause "to attrs=…" that comes before any other for the attribute, with "by dn.exact=… write". 389-DS: an aci. lockstep doctor --probe LOGIN prints it.'
 
 /** LDAP result codes (RFC 4511, appendix A.1; 122 RFC 4528) that mean the same whatever was tried. */
 const MEANINGS: Readonly<Record<number, Meaning>> = {
@@ -38,7 +38,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   4: {
     code: 'directory-refused',
     text: 'the server returned a part only, because of its size limit',
-    hint: 'Raise the limit for the account that Lockstep binds as (OpenLDAP: olcLimits).',
+    hint: 'Raise the limit for the account that Lockstep binds as (OpenLDAP: olcLimits; 389-DS: nsSizeLimit of its entry).',
   },
   10: {
     code: 'directory-refused',
@@ -48,7 +48,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   11: {
     code: 'directory-refused',
     text: 'the search goes beyond a limit of the server',
-    hint: 'Raise the limits for the account that Lockstep binds as, and index the attributes of the filter.',
+    hint: 'Raise the limits for the account that Lockstep binds as (389-DS: nsLookThroughLimit of its entry), and index the attributes of the filter.',
   },
   12: {
     code: 'directory-refused',
@@ -100,6 +100,13 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   122: { code: 'write-raced', text: 'the entry is no longer as it was when it was read', hint: '' },
 }
 
+/** 389-DS's answers to a bind of an account that is inactivated (53), or locked after wrong passwords (19). */
+const LOCKED_SERVICE: Meaning = {
+  code: 'directory-bind-refused',
+  text: 'the account is locked',
+  hint: 'Unlock the account of bindDn, and exempt it from the password policy.',
+}
+
 const INVALID_CREDENTIALS = 49
 /** slapd's words for a second value of a single-valued attribute, which it reports as 19. */
 const SECOND_VALUE = /multiple values|single-?valued/i
@@ -128,6 +135,7 @@ function meaningOf(thrown: ResultCodeError, attempt: Attempt): Meaning {
   if (thrown.code === 3 && attempt.kind === 'write') {
     return { code: 'outcome-unknown', text: 'the server gave up at its time limit', hint: 'Lockstep looks again.' }
   }
+  if (attempt.kind === 'bind' && (thrown.code === 53 || thrown.code === 19)) return LOCKED_SERVICE
   return (
     MEANINGS[thrown.code] ?? {
       code: 'directory-refused',

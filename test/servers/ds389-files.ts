@@ -60,7 +60,7 @@ export function writeAci(layout: Layout, dn: string): string {
 
 /** FreeIPA's policy of lockouts after failed logins: readable by few; this one right shows it. */
 export function policyAci(dn: string): string {
-  const attributes = 'objectClass || krbPwdMaxFailure || krbPwdFailureCountInterval || krbPwdLockoutDuration'
+  const attributes = 'objectClass || krbPwdMaxFailure || krbPwdLockoutDuration'
   return `(targetattr="${attributes}")(version 3.0; acl "Lockstep reads lockout policies"; allow (read, search, compare) userdn="ldap:///${dn}";)`
 }
 
@@ -175,7 +175,6 @@ const IPA_CONTAINERS = [
   'cn=accounts,cn=provisioning',
   'cn=staged users,cn=accounts,cn=provisioning',
   'cn=deleted users,cn=accounts,cn=provisioning',
-  'cn=kerberos',
 ]
 export const IPA_POLICY_DN = `cn=global_policy,cn=EXAMPLE.ORG,cn=kerberos,${BASE}`
 
@@ -188,7 +187,8 @@ function ipaEntries(): string[] {
     `dn: ${BASE}\nobjectClass: top\nobjectClass: domain\ndc: example\n`,
     ...IPA_CONTAINERS.map((rdns) => container(rdns)),
     container('cn=users,cn=accounts', acisOf(acis)),
-    `dn: cn=EXAMPLE.ORG,cn=kerberos,${BASE}\nobjectClass: krbRealmContainer\ncn: EXAMPLE.ORG\n${acisOf([policyAci(serviceDn)])}`,
+    container('cn=kerberos', acisOf([policyAci(serviceDn)])),
+    `dn: cn=EXAMPLE.ORG,cn=kerberos,${BASE}\nobjectClass: krbRealmContainer\ncn: EXAMPLE.ORG\n`,
     `dn: ${IPA_POLICY_DN}\nobjectClass: nsContainer\nobjectClass: krbPwdPolicy\nobjectClass: lockoutOfTests\ncn: global_policy\nkrbPwdMaxFailure: 6\nkrbPwdFailureCountInterval: 60\nkrbPwdLockoutDuration: 600\n`,
     ...[serviceDn, readerDn].map((dn) => serviceEntry(dn, 'uid')),
   ]
@@ -198,10 +198,14 @@ function acisOf(acis: readonly string[]): string {
   return acis.map((aci) => `aci: ${aci}\n`).join('')
 }
 
+const LIMITS = ['nsSizeLimit', 'nsLookThroughLimit', 'nsIDListScanLimit']
+
 function serviceEntry(dn: string, rdn: 'cn' | 'uid'): string {
   const name = dn.slice(rdn.length + 1, dn.indexOf(','))
   const lines = rdn === 'cn' ? `objectClass: applicationProcess\ncn: ${name}` : `objectClass: account\nuid: ${name}`
-  return `dn: ${dn}\n${lines}\nobjectClass: simpleSecurityObject\nuserPassword: ${SERVICE_PASSWORD}\n`
+  const limits = LIMITS.map((attribute) => `${attribute}: -1\n`).join('')
+  const own = `(targetattr="objectClass || ${LIMITS.join(' || ')}")(version 3.0; acl "Lockstep sees its limits"; allow (read, search, compare) userdn="ldap:///self";)`
+  return `dn: ${dn}\n${lines}\nobjectClass: simpleSecurityObject\nuserPassword: ${SERVICE_PASSWORD}\n${limits}aci: ${own}\n`
 }
 
 function userEntry(layout: Layout, number: number): string {
