@@ -57,7 +57,7 @@ function policyOf(account: AccountEntry, policies: LockoutPolicies): LockoutPoli
   return [...policies].find(([dn]) => GLOBAL_POLICY.test(dn))?.[1]
 }
 
-/** The principal's validity has ended: the KDC refuses it, and since FreeIPA 4.9 a bind as well. */
+/** The principal's validity has ended (`ipa user-mod --principal-expiration`): the KDC refuses it. */
 export function principalExpired(account: AccountEntry, nowMs: number): OtherLock | null {
   const endMs = parseGeneralizedTime(account.text('krbPrincipalExpiration') ?? '')
   return endMs !== null && endMs <= nowMs ? { untilMs: null } : null

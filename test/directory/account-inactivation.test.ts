@@ -4,6 +4,7 @@ import { NOTHING_OF_OURS, type ObservedState } from '../../src/core/state.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'
 import { systemClock } from '../../src/ports/clock.ts'
 import { startDs389, type Ds389 } from '../servers/ds389.ts'
+import { startTcpProxy } from '../servers/tcp-proxy.ts'
 import { changeFor, desired, heldBy, loginOf, serialOf, type World } from './contract.ts'
 import { addDisabledRole, disabledRoleDn, ds389Settings, ds389World, valuesAt } from './ds389-world.ts'
 
@@ -188,6 +189,25 @@ describe('account inactivation of 389-DS', () => {
     },
     START_TIMEOUT_MS,
   )
+
+  it('takes a write back that reached an account which took the name in the very moment', async () => {
+    await using proxy = await startTcpProxy(Number(new URL(ds.url).port))
+    const settings = ds389Settings(ds, { urls: [`ldap://127.0.0.1:${proxy.port}`], caFile: null })
+    await using port = openDirectories({ directories: [settings], realms: {} }, systemClock)
+    const [login, other, third] = [await world.newLogin(), await world.newLogin(), await world.newLogin()]
+    await world.setLock(other, 'banana')
+    const { key } = await port.findByLogin(login, null)
+    const change = changeFor(heldBy(S1), await port.observe(key, [], 0))
+    proxy.beforeModify(async () => {
+      await world.remove(third)
+      await world.rename(login, third)
+      await world.rename(other, login)
+    })
+    await expect(port.apply(change)).rejects.toMatchObject({ code: 'write-raced' })
+    expect(await valuesAt(ds, login, 'nsAccountLock')).toEqual(['banana'])
+    expect(await valuesAt(ds, third, 'nsAccountLock')).toEqual([])
+    expect((await port.observe(key, [], 0)).dn).toContain(`uid=${third},`)
+  })
 
   it('does not take a deleted account that the server keeps as a tombstone for the account', async () => {
     await ds.edit(replica(ds.base))

@@ -29,6 +29,8 @@ export interface DirectoryServer {
 export interface LockstepOptions {
   /** Further lines of the YAML, at its end. */
   readonly yaml?: string
+  /** Of the directory; openldap when left out. */
+  readonly type?: string
   /** One further line of the directory's section. */
   readonly directory?: string
   readonly realms?: string
@@ -187,7 +189,7 @@ class Instance implements Lockstep {
         : `  http: { listen: '127.0.0.1:${httpPort}', hookSecretFile: ${join(this.dir, 'hook-secret')} }\n`
     return `directories:
   corp:
-    type: openldap
+    type: ${this.#options.type ?? 'openldap'}
     urls: ['${server.url}']
     bindDn: '${server.serviceDn}'
     bindPasswordFile: ${join(this.dir, 'ldap-password')}
