@@ -3,20 +3,28 @@ import type { ChangeDraft, EntryModification } from '../core/change.ts'
 import { AppError, toAppError } from '../core/error.ts'
 import { asDn } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
-import type { AccountReader } from './account.ts'
-import { AssertionControl, PostReadControl, type WireEntry } from './controls.ts'
+import type { Account, AccountReader } from './account.ts'
+import type { Connection } from './connection.ts'
+import { AssertionControl, PostReadControl } from './controls.ts'
 import { idFilter } from './directory-searches.ts'
 import { normalDn } from './dn.ts'
 import type { Pool } from './pool.ts'
+
+/** What was read after a write, null where nothing was, and the server that took it, as in the configuration. */
+export interface Written {
+  readonly account: Account | null
+  readonly url: string
+}
 
 /**
  * Writes the modifications of a change, one LDAP modify an entry, in their order. Where a later entry refuses, the
  * earlier ones are taken back.
  *
  * The account's own entry is written only while it is the same account (RFC 4528 with its id, where the server has
- * that), and read in the same answer (RFC 4527, likewise).
+ * that), and read in the same answer (RFC 4527, likewise), or by the next request on the same connection: another server
+ * may not have it yet.
  * @param address the name of the account's own entry, where it is written
- * @returns the account's own entry as it is afterwards; null: the server did not say
+ * @returns null: the account's own entry was not written
  * Fails with `write-raced`, `entry-not-found` (of the account's own entry), `outcome-unknown`, and what refuses a write.
  */
 export async function writeChange(
@@ -25,9 +33,9 @@ export async function writeChange(
   reader: AccountReader,
   address: string,
   change: ChangeDraft,
-): Promise<WireEntry | null> {
+): Promise<Written | null> {
   const ownDn = normalDn(change.dn)
-  let after: WireEntry | null = null
+  let after: Written | null = null
   for (const [index, step] of change.forward.entries()) {
     const isOwn = step.dn === change.dn || normalDn(step.dn) === ownDn
     try {
@@ -47,13 +55,31 @@ async function writeOwn(
   reader: AccountReader,
   change: ChangeDraft,
   step: EntryModification,
-): Promise<WireEntry | null> {
+): Promise<Written | null> {
   const controls: Control[] = []
   if (reader.facts.hasAssertion) controls.push(new AssertionControl(expectation(settings, reader, change)))
   const postRead = reader.facts.hasPostRead ? new PostReadControl(reader.names.wanted) : null
   if (postRead !== null) controls.push(postRead)
-  await pool.write((connection) => connection.modify(step.dn, step.modifications, controls))
-  return postRead?.entry ?? null
+  return pool.write(async (connection) => {
+    await connection.modify(step.dn, step.modifications, controls)
+    const { url } = connection.server
+    if (postRead === null) return { account: await readAgain(connection, reader, step.dn), url }
+    return { account: postRead.entry === null ? null : reader.fromWire(postRead.entry, url), url }
+  })
+}
+
+/** Null where it cannot be read now: it is looked for again. */
+async function readAgain(connection: Connection, reader: AccountReader, dn: string): Promise<Account | null> {
+  const filter = new PresenceFilter({ attribute: 'objectClass' })
+  const { wanted, canonical } = reader.names
+  const request = { base: dn, scope: 'base' as const, filter, attributes: wanted, bytesOf: canonical, sizeMax: 1 }
+  try {
+    const [entry] = await connection.search(request)
+    return entry === undefined ? null : reader.fromSearch(entry, connection.server.url)
+  } catch (error) {
+    if (error instanceof AppError) return null
+    throw error
+  }
 }
 
 /**

@@ -19,6 +19,7 @@ export function customDriver(assignments: readonly LockAssignment[]): LockDriver
   return {
     attributes,
     lockAttributes: attributes,
+    singleValued: [],
     needs: [],
     addressOf: (_id, dn) => dn,
     protects: () => null,

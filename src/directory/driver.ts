@@ -35,6 +35,8 @@ export interface LockDriver {
   readonly attributes: readonly string[]
   /** Those of them that a lock writes. */
   readonly lockAttributes: readonly string[]
+  /** Those that the server keeps at one value, whatever its schema says. */
+  readonly singleValued: readonly string[]
   readonly needs: readonly Need[]
   /**
    * The name that the account's own entry is written to and read under: its DN, or one that stays with it when it is renamed,

@@ -20,6 +20,7 @@ const END = 'pwdEndTime'
 export const openldapDriver: LockDriver = {
   attributes: [LOCK_ATTRIBUTE, POLICY_OF_ENTRY, START, END],
   lockAttributes: [LOCK_ATTRIBUTE],
+  singleValued: [],
   needs: ['policies'],
   addressOf: (_id, dn) => dn,
   protects: () => null,

@@ -34,6 +34,7 @@ export function directorySettings(slapd: Slapd, change: Partial<DirectorySetting
     connectionsMax: 2,
     inFlightMax: 16,
     lock: [],
+    clearLockout: true,
     protect: { filter: null, dns: [] },
     ...change,
   }
