@@ -27,7 +27,7 @@ afterAll(async () => {
 
 describe('several domain controllers', () => {
   it('another one takes over, is given the lock that it lacks, and proves no unlock by anybody', async () => {
-    const urls = [first.ldapsUrl, second.ldapsUrl]
+    const urls = [first.url, second.url]
     // Each has a certification authority of its own in the tests; one of them is enough for both.
     const settings = sambaSettings(first, { urls, caFile: await bothAuthorities(first, second) })
     await using port = openDirectories({ directories: [settings], realms: {} }, systemClock, {

@@ -14,7 +14,7 @@ export function sambaSettings(samba: Samba, change: Partial<DirectorySettings> =
   return {
     name: nameOfDirectory('corp'),
     type: 'active-directory',
-    urls: [samba.ldapsUrl],
+    urls: [samba.url],
     startTls: 'required',
     bindDn: asDn(samba.serviceDn),
     bindPassword: { env: PASSWORD_ENV },

@@ -15,7 +15,10 @@ import { makeCertificates } from './test-certificates.ts'
 /** A throw-away Samba AD DC at an address of its own (127.x.y.z, ports 389 and 636). Stopped by pid when disposed. */
 export interface Samba extends AsyncDisposable {
   readonly address: string
-  readonly ldapsUrl: string
+  /** With TLS. */
+  readonly url: string
+  /** The kind of directory, as the configuration says it. */
+  readonly directoryLines: readonly string[]
   /** Secured by StartTLS before the bind. */
   readonly startTlsUrl: string
   readonly caFile: string
@@ -38,8 +41,10 @@ export interface Samba extends AsyncDisposable {
   bind(name: string, password: string): Promise<string>
   /** Standard output of `ldapsearch -LLL -o ldif-wrap=no` as the administrator. */
   ldapsearch(...args: string[]): Promise<string>
+  /** Reads the `userAccountControl` of a user again and again on one connection. */
+  watch(login: string): Promise<{ control(): Promise<string> } & AsyncDisposable>
   /** Feeds change records to `ldapmodify`, as the administrator by default. */
-  ldapmodify(text: string, as?: Credentials): Promise<ToolResult>
+  ldapmodify(text: string, as?: Credentials, args?: readonly string[]): Promise<ToolResult>
   /** The plain values of an attribute of a user, sorted. */
   values(login: string, attribute: string): Promise<string[]>
   /** `samba-tool` on the data of the server. */
@@ -204,7 +209,8 @@ function sambaFrom(server: SambaProcess, dir: string, caFile: string): Samba {
   }
   return {
     address,
-    ldapsUrl,
+    url: ldapsUrl,
+    directoryLines: ['type: active-directory', `ca: ${caFile}`],
     startTlsUrl: `ldap://${address}`,
     caFile,
     dir,
@@ -228,15 +234,34 @@ function sambaFrom(server: SambaProcess, dir: string, caFile: string): Samba {
       return code === 0 ? '' : stderr
     },
     ldapsearch,
+    watch: (login) => watchControl(ldapsUrl, caFile, admin, `CN=${login},${peopleDn}`),
     values: async (login, attribute) => {
       const ldif = await ldapsearch('-b', `CN=${login},${peopleDn}`, '-s', 'base', attribute)
       const lines = ldif.split('\n').filter((line) => line.startsWith(`${attribute}: `))
       return lines.map((line) => line.slice(attribute.length + 2)).toSorted()
     },
-    ldapmodify: (text, as = admin) => runTool('ldapmodify', auth(as), { input: text, missing: MISSING, env }),
+    ldapmodify: (text, as = admin, args = []) =>
+      runTool('ldapmodify', [...auth(as), ...args], { input: text, missing: MISSING, env }),
     tool,
     delegate: () => delegateTo(serviceDn, peopleDn, ldapsearch, tool),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  }
+}
+
+async function watchControl(
+  url: string,
+  caFile: string,
+  as: Credentials,
+  dn: string,
+): Promise<{ control(): Promise<string> } & AsyncDisposable> {
+  const client = new Client({ url, tlsOptions: { ca: await readFile(caFile) } })
+  await client.bind(as.dn, as.password)
+  return {
+    control: async () => {
+      const { searchEntries } = await client.search(dn, { scope: 'base', attributes: ['userAccountControl'] })
+      return String(searchEntries[0]?.['userAccountControl'])
+    },
+    [Symbol.asyncDispose]: () => client.unbind(),
   }
 }
 
