@@ -90,6 +90,7 @@ function buildDirectory(name: string, from: DirectoryFile, parsed: ConfigFile, a
     connectionsMax: from.connectionsMax,
     inFlightMax: from.inFlightMax,
     lock: (from.lock ?? []).flatMap(buildLockStep),
+    clearLockout: parsed.policy.clearLockout,
     protect: parsed.guards.protect,
   }
 }

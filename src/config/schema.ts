@@ -76,13 +76,13 @@ const LOCK_STEP = {
 const lockSteps = list(sectionOf(LOCK_STEP), 1, 16, '[{ set: { loginShell: /usr/sbin/nologin } }]')
 
 /** The types that have a driver, and those that are known and have none yet. */
-const TYPES = ['openldap', '389ds', 'freeipa', 'custom'] as const satisfies readonly DirectoryType[]
+const TYPES = ['openldap', 'active-directory', '389ds', 'freeipa', 'custom'] as const satisfies readonly DirectoryType[]
 const LATER_TYPES = DIRECTORY_TYPES.filter((type) => !TYPES.some((each) => each === type))
 
 const DIRECTORY = {
   type: required(
     values.choice(TYPES, LATER_TYPES),
-    'What locked means there. `openldap`: `pwdAccountLockedTime` of the password policy overlay. `389ds`, `freeipa`: `nsAccountLock`. `custom`: what the key `lock` says.',
+    'What locked means there. `openldap`: `pwdAccountLockedTime` of the password policy overlay. `active-directory`: the bit "disabled" of `userAccountControl`. `389ds`, `freeipa`: `nsAccountLock`. `custom`: what the key `lock` says.',
   ),
   urls: required(list(values.directoryUrl, 1, 8, '[ldaps://ldap1.example.org]'), 'Servers, tried in this order.'),
   startTls: withDefault(
@@ -195,6 +195,11 @@ const ROOT = {
         'What a disabled token means, with `privacyidea`: `ignore` nothing, as if it were not there; `count` what its fail counter says, as any other; `lock` that it is locked.',
       ),
       revokedTokens: withDefault(values.choice(['ignore', 'count', 'lock']), 'ignore', 'The same of a revoked token.'),
+      clearLockout: withDefault(
+        values.flag,
+        true,
+        'Active Directory: an unlock also ends a lockout after too many wrong passwords (`lockoutTime: 0`), so that its user comes in again.',
+      ),
       onForeignUnlock: withDefault(
         values.choice(['respect', 'relock', 'reset-token']),
         'respect',

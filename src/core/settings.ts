@@ -94,6 +94,8 @@ export interface DirectorySettings {
   readonly inFlightMax: number
   /** `custom` only: what locked means. Empty for the other types. */
   readonly lock: readonly LockAssignment[]
+  /** Active Directory: an unlock also ends a lockout after wrong passwords. */
+  readonly clearLockout: boolean
   readonly protect: ProtectSettings
 }
 

@@ -41,6 +41,7 @@ export function inactivationDriver(kind: InactivationKind): LockDriver {
     attributes: [LOCK_ATTRIBUTE, UNLOCK_TIME, RETRY_COUNT, ...kind.attributes],
     lockAttributes: [LOCK_ATTRIBUTE],
     coverable: [LOCK_ATTRIBUTE],
+    singleValued: [],
     needs: kind.needs,
     addressOf: (_id, dn) => dn,
     protects: () => null,

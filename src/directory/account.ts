@@ -16,10 +16,13 @@ export class Account implements AccountEntry {
   readonly key: AccountKey
   readonly dn: Dn
   readonly login: Login | null
+  /** The server that said so, as in the configuration. */
+  readonly url: string
   readonly #entry: ReadEntry
 
-  constructor(key: AccountKey, login: Login | null, entry: ReadEntry) {
+  constructor(key: AccountKey, login: Login | null, url: string, entry: ReadEntry) {
     this.key = key
+    this.url = url
     this.dn = asDn(entry.dn)
     this.login = login
     this.#entry = entry
@@ -42,20 +45,27 @@ export class AccountReader {
   readonly #settings: DirectorySettings
   readonly #ids: IdCodec
 
-  constructor(settings: DirectorySettings, facts: ServerFacts, attributes: readonly string[]) {
+  constructor(
+    settings: DirectorySettings,
+    facts: ServerFacts,
+    attributes: readonly string[],
+    singleValued: readonly string[],
+  ) {
     this.#settings = settings
     this.#ids = idCodecOf(settings.idAttribute)
     this.facts = facts
     this.names = new AttributeNames(attributes, (name) => facts.canonical(name))
-    this.isMultiValued = !facts.isSingleValued(settings.serialAttribute)
+    const serialAttribute = settings.serialAttribute.toLowerCase()
+    const isSingle = singleValued.some((name) => name.toLowerCase() === serialAttribute)
+    this.isMultiValued = !isSingle && !facts.isSingleValued(settings.serialAttribute)
   }
 
-  fromSearch(entry: Entry): Account {
-    return this.#accountOf(fromSearch(entry, this.names))
+  fromSearch(entry: Entry, url: string): Account {
+    return this.#accountOf(fromSearch(entry, this.names), url)
   }
 
-  fromWire(entry: WireEntry): Account {
-    return this.#accountOf(fromWire(entry, this.names))
+  fromWire(entry: WireEntry, url: string): Account {
+    return this.#accountOf(fromWire(entry, this.names), url)
   }
 
   found(account: Account): FoundAccount {
@@ -64,7 +74,7 @@ export class AccountReader {
     return { key: account.key, dn: account.dn, login: account.login, serials }
   }
 
-  #accountOf(entry: ReadEntry): Account {
+  #accountOf(entry: ReadEntry, url: string): Account {
     const { name, idAttribute, loginAttribute } = this.#settings
     const value = entry.values(idAttribute)[0]
     const id = value === undefined ? null : this.#ids.decode(value)
@@ -75,6 +85,6 @@ export class AccountReader {
       })
     }
     const login = entry.text(loginAttribute)
-    return new Account(accountKey(name, id), login === null ? null : parseLogin(login), entry)
+    return new Account(accountKey(name, id), login === null ? null : parseLogin(login), url, entry)
   }
 }

@@ -3,22 +3,30 @@ import type { ChangeDraft, EntryModification } from '../core/change.ts'
 import { AppError, toAppError } from '../core/error.ts'
 import { asDn } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
-import type { AccountReader } from './account.ts'
-import { AssertionControl, PostReadControl, type WireEntry } from './controls.ts'
+import type { Account, AccountReader } from './account.ts'
+import type { Connection } from './connection.ts'
+import { AssertionControl, PostReadControl } from './controls.ts'
 import { idFilter } from './directory-searches.ts'
 import { sameValues } from '../core/state.ts'
 import { readReal } from './stored-values.ts'
 import { normalDn } from './dn.ts'
 import type { Pool } from './pool.ts'
 
+/** What was read after a write, null where nothing was, and the server that took it, as in the configuration. */
+export interface Written {
+  readonly account: Account | null
+  readonly url: string
+}
+
 /**
  * Writes the modifications of a change, one LDAP modify an entry, in their order. Where a later entry refuses, the
  * earlier ones are taken back.
  *
  * The account's own entry is written only while it is the same account (RFC 4528 with its id, where the server has
- * that), and read in the same answer (RFC 4527, likewise).
+ * that), and read in the same answer (RFC 4527, likewise), or by the next request on the same connection: another server
+ * may not have it yet.
  * @param address the name of the account's own entry, where it is written
- * @returns the account's own entry as it is afterwards; null: the server did not say
+ * @returns null: the account's own entry was not written
  * Fails with `write-raced`, `entry-not-found` (of the account's own entry), `outcome-unknown`, and what refuses a write.
  */
 export async function writeChange(
@@ -27,9 +35,9 @@ export async function writeChange(
   reader: AccountReader,
   address: string,
   change: ChangeDraft,
-): Promise<WireEntry | null> {
+): Promise<Written | null> {
   const ownDn = normalDn(change.dn)
-  let after: WireEntry | null = null
+  let after: Written | null = null
   for (const [index, step] of change.forward.entries()) {
     const isOwn = step.dn === change.dn || normalDn(step.dn) === ownDn
     try {
@@ -49,20 +57,24 @@ async function writeOwn(
   reader: AccountReader,
   change: ChangeDraft,
   step: EntryModification,
-): Promise<WireEntry | null> {
+): Promise<Written | null> {
   const controls: Control[] = []
   const { hasAssertion } = reader.facts
   if (hasAssertion) controls.push(new AssertionControl(expectation(settings, reader, change)))
-  else if (step.dn === change.dn) await refuseOthers(pool, settings, reader, change)
   const postRead = reader.facts.hasPostRead ? new PostReadControl(reader.names.wanted) : null
   if (postRead !== null) controls.push(postRead)
-  await pool.write((connection) => connection.modify(step.dn, step.modifications, controls))
-  const after = postRead?.entry ?? null
-  if (!hasAssertion && after !== null && reader.fromWire(after).key !== change.key) {
-    await undo(pool, settings, change, new Set([change.dn]))
-    throw raced(settings, change)
-  }
-  return after
+  const isNamed = step.dn === change.dn
+  const written = await pool.write(async (connection): Promise<Written> => {
+    if (!hasAssertion && isNamed) await refuseOthers(connection, settings, reader, change)
+    await connection.modify(step.dn, step.modifications, controls)
+    const { url } = connection.server
+    if (postRead === null) return { account: await readAgain(connection, reader, step.dn), url }
+    return { account: postRead.entry === null ? null : reader.fromWire(postRead.entry, url), url }
+  })
+  const { account } = written
+  if (hasAssertion || !isNamed || account === null || account.key === change.key) return written
+  await undo(pool, settings, change, new Set([change.dn]))
+  throw raced(settings, change)
 }
 
 /**
@@ -70,12 +82,12 @@ async function writeOwn(
  * values that the write deletes by name, and by the answer, which says whose entry it was.
  */
 async function refuseOthers(
-  pool: Pool,
+  connection: Connection,
   settings: DirectorySettings,
   reader: AccountReader,
   change: ChangeDraft,
 ): Promise<void> {
-  const now = await readReal(pool, settings, reader, change.dn)
+  const now = await readReal(connection, settings, reader, change.dn)
   if (now === null) {
     throw new AppError('entry-not-found', `directory ${settings.name}: ${change.dn} is no longer there`)
   }
@@ -89,6 +101,20 @@ async function refuseOthers(
 
 function raced(settings: DirectorySettings, change: ChangeDraft): AppError {
   return new AppError('write-raced', `directory ${settings.name}: ${change.dn} is no longer as it was when it was read`)
+}
+
+/** Null where it cannot be read now: it is looked for again. */
+async function readAgain(connection: Connection, reader: AccountReader, dn: string): Promise<Account | null> {
+  const filter = new PresenceFilter({ attribute: 'objectClass' })
+  const { wanted, canonical } = reader.names
+  const request = { base: dn, scope: 'base' as const, filter, attributes: wanted, bytesOf: canonical, sizeMax: 1 }
+  try {
+    const [entry] = await connection.search(request)
+    return entry === undefined ? null : reader.fromSearch(entry, connection.server.url)
+  } catch (error) {
+    if (error instanceof AppError) return null
+    throw error
+  }
 }
 
 /**

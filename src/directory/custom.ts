@@ -20,6 +20,7 @@ export function customDriver(assignments: readonly LockAssignment[]): LockDriver
     attributes,
     lockAttributes: attributes,
     coverable: [],
+    singleValued: [],
     needs: [],
     addressOf: (_id, dn) => dn,
     protects: () => null,

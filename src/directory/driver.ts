@@ -40,6 +40,8 @@ export interface LockDriver {
   readonly lockAttributes: readonly string[]
   /** Those of them whose stored values the server may cover with others of its own making; see `LockContext.stored`. */
   readonly coverable: readonly string[]
+  /** Those that the server keeps at one value, whatever its schema says. */
+  readonly singleValued: readonly string[]
   readonly needs: readonly Need[]
   /**
    * The name that the account's own entry is written to and read under: its DN, or one that stays with it when it is renamed,

@@ -17,15 +17,15 @@ import type { AttributeValue, ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FoundAccount } from '../ports/directory.ts'
 import { AccountReader, type Account } from './account.ts'
-import { writeChange } from './apply-change.ts'
+import { writeChange, type Written } from './apply-change.ts'
 import type { SearchRequest } from './connection.ts'
-import type { WireEntry } from './controls.ts'
 import { idFilter, markedFilter, searchProven, serialFilter } from './directory-searches.ts'
 import { normalDn } from './dn.ts'
 import type { LockDriver, PlaceElsewhere } from './driver.ts'
 import { driverOf } from './drivers.ts'
 import { valuesIn } from './entry.ts'
 import { compileFilter, type FilterTemplate } from './filter.ts'
+import { OwnWrites } from './own-writes.ts'
 import { Pool, type PoolTimes } from './pool.ts'
 import { ReadingCache } from './reading-cache.ts'
 import { resultCodeOf } from './result-code.ts'
@@ -49,6 +49,8 @@ const READINGS_MAX = 2048
 const PAGE_ENTRIES = 500
 /** LDAP result 12: another server answers now, which knows less than the one that was asked for its facts. */
 const UNSUPPORTED_CONTROL = 12
+/** A server that may lack our last write is asked again after this. */
+const BEHIND_LOOK_MS = 15_000
 const NO_ATTRIBUTES = ['1.1']
 
 /** One directory of the configuration: what the port promises, for the accounts in it. */
@@ -64,6 +66,7 @@ export class LdapDirectory {
   readonly #protectFilter: Filter | null
   readonly #protectedDns: ReadonlyMap<string, string>
   readonly #readings = new ReadingCache<Account>(READINGS_MAX)
+  readonly #writes = new OwnWrites()
   #reader: AccountReader | null = null
 
   constructor(settings: DirectorySettings, clock: Clock, times?: PoolTimes) {
@@ -82,7 +85,6 @@ export class LdapDirectory {
 
   async findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount> {
     const reader = await this.reader()
-    const atMs = this.#clock.nowMs()
     const filter = this.#userFilter({ login, realm: realm ?? '' })
     const [first, second] = await this.#search(reader, filter, 2)
     if (first === undefined) {
@@ -103,7 +105,7 @@ export class LdapDirectory {
         },
       )
     }
-    return reader.found(this.#keep(reader.fromSearch(first), atMs))
+    return reader.found(first)
   }
 
   /** @returns null where the text is no id of this directory */
@@ -111,17 +113,16 @@ export class LdapDirectory {
     const id = parseAccountId(text)
     if (id === null || !idCodecOf(this.settings.idAttribute).isOwn(id)) return null
     const reader = await this.reader()
-    const atMs = this.#clock.nowMs()
-    const [entry] = await this.#search(reader, idFilter(this.settings, accountKey(this.settings.name, id)), 1)
-    return entry === undefined ? null : reader.found(this.#keep(reader.fromSearch(entry), atMs))
+    const filter = idFilter(this.settings, accountKey(this.settings.name, id))
+    const [account] = await this.#search(reader, filter, 1)
+    return account === undefined ? null : reader.found(account)
   }
 
   async findBySerial(serial: Serial): Promise<FoundAccount[]> {
     const reader = await this.reader()
-    const atMs = this.#clock.nowMs()
     const filter = serialFilter(this.settings, reader, serial)
-    const entries = await this.#search(reader, filter, reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX)
-    const found = entries.map((entry) => reader.found(this.#keep(reader.fromSearch(entry), atMs)))
+    const accounts = await this.#search(reader, filter, reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX)
+    const found = accounts.map((account) => reader.found(account))
     return found.filter((account) => account.serials.includes(serial)).slice(0, CARRIERS_MAX)
   }
 
@@ -135,9 +136,9 @@ export class LdapDirectory {
   async apply(change: ChangeDraft): Promise<ObservedState> {
     const reader = await this.reader()
     const atMs = this.#clock.nowMs()
-    let after: WireEntry | null
+    let written: Written | null
     try {
-      after = await writeChange(
+      written = await writeChange(
         this.pool,
         this.settings,
         reader,
@@ -151,7 +152,8 @@ export class LdapDirectory {
       throw error
     }
     try {
-      const told = after === null ? null : reader.fromWire(after)
+      if (written !== null) this.#writes.note(change.key, written.url, atMs)
+      const told = written?.account ?? null
       const account = told?.key === change.key ? this.#keep(told, atMs) : await this.#read(reader, change.key)
       return await this.#complete(reader, account, {})
     } catch (cause) {
@@ -165,10 +167,10 @@ export class LdapDirectory {
     const filter = markedFilter(this.settings, reader, this.driver.marks())
     const hasOthers = this.driver.markedElsewhere().length > 0
     const seen = new Set<AccountKey>()
-    for await (const entries of this.#pages(reader, filter)) {
+    for await (const { entries, url } of this.#pages(reader, filter)) {
       const atMs = this.#clock.nowMs()
       for (const entry of entries) {
-        const account = this.#keep(reader.fromSearch(entry), atMs)
+        const account = this.#keep(reader.fromSearch(entry, url), atMs)
         if (hasOthers) seen.add(account.key)
         const observed = await this.#complete(reader, account, {})
         if (this.driver.coverable.length === 0 || isMarked(observed)) yield observed
@@ -189,7 +191,7 @@ export class LdapDirectory {
     const fresh = this.facts.fresh
     if (this.#reader !== null && this.#reader.facts === fresh) return this.#reader
     const facts = fresh ?? (await this.facts.read())
-    this.#reader = new AccountReader(this.settings, facts, this.#attributes)
+    this.#reader = new AccountReader(this.settings, facts, this.#attributes, this.driver.singleValued)
     return this.#reader
   }
 
@@ -204,23 +206,21 @@ export class LdapDirectory {
 
   /** At its last known DN first, which needs no index; else wherever it is now. */
   async #read(reader: AccountReader, key: AccountKey): Promise<Account> {
-    const atMs = this.#clock.nowMs()
     const last = this.#readings.last(key)
     if (last !== undefined) {
       const address = this.driver.addressOf(accountIdOf(key), last.dn)
       const request = this.#request(reader, address, 'base', new PresenceFilter({ attribute: 'objectClass' }), 1)
-      const entries = await this.pool.read((connection) => searchProven(connection, request, this.settings))
-      const account = entries[0] === undefined ? null : reader.fromSearch(entries[0])
-      if (account?.key === key) return this.#keep(account, atMs)
+      const [account] = await this.#ask(reader, request)
+      if (account?.key === key) return account
       this.#readings.drop(key)
     }
-    const [entry] = await this.#search(reader, idFilter(this.settings, key), 2)
-    if (entry === undefined) {
+    const [account] = await this.#search(reader, idFilter(this.settings, key), 2)
+    if (account === undefined) {
       throw new AppError('entry-not-found', `directory ${this.settings.name}: the account ${key} is no longer there`, {
         hint: 'It was deleted, or left base. Nothing is left to lock or unlock.',
       })
     }
-    return this.#keep(reader.fromSearch(entry), atMs)
+    return account
   }
 
   /** One search finds the account itself and all that carry the serials: an answer without itself proves nothing. */
@@ -229,15 +229,10 @@ export class LdapDirectory {
     key: AccountKey,
     serials: readonly Serial[],
   ): Promise<ObservedState> {
-    const atMs = this.#clock.nowMs()
     const filters = serials.map((serial) => serialFilter(this.settings, reader, serial))
     const filter = new OrFilter({ filters: [idFilter(this.settings, key), ...filters] })
-    const entries = await this.#search(
-      reader,
-      filter,
-      1 + (reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX) * serials.length,
-    )
-    const accounts = entries.map((entry) => this.#keep(reader.fromSearch(entry), atMs))
+    const sizeMax = 1 + (reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX) * serials.length
+    const accounts = await this.#search(reader, filter, sizeMax)
     const own = accounts.find((account) => account.key === key) ?? (await this.#read(reader, key))
     const others = accounts.filter((account) => account.key !== key).map((account) => reader.found(account))
     const carriers = serials.map((serial) => {
@@ -253,6 +248,9 @@ export class LdapDirectory {
     const elsewhere = places.length === 0 ? [] : await Promise.all(places.map((place) => this.#valuesAt(reader, place)))
     const around = await this.surroundings.read(reader.facts)
     const stored = await readStored(this.pool, settings, reader, account, driver.coverable)
+    const nowMs = this.#clock.nowMs()
+    const lock = driver.readLock(account, { ...around, nowMs, facts: reader.facts, elsewhere, stored })
+    const isBehind = this.#writes.isBehind(account.key, account.url, nowMs)
     return {
       key: account.key,
       dn: account.dn,
@@ -261,8 +259,9 @@ export class LdapDirectory {
       serialFormat: settings.serialFormat,
       serialValues: account.values(settings.serialAttribute),
       carriedElsewhere,
-      lock: driver.readLock(account, { ...around, nowMs: this.#clock.nowMs(), facts: reader.facts, elsewhere, stored }),
+      lock: isBehind && lock.state !== 'open' ? { ...lock, otherUntilUs: soonerOf(lock.otherUntilUs, nowMs) } : lock,
       protectedBy: driver.protects(account) ?? (await this.#protectedBy(account.dn)),
+      ...(isBehind ? { isBehind } : {}),
     }
   }
 
@@ -317,15 +316,14 @@ export class LdapDirectory {
   }
 
   async #accountNamed(reader: AccountReader, kind: 'dn' | 'login', name: string): Promise<Account | null> {
-    const atMs = this.#clock.nowMs()
     const filter =
       kind === 'login' ? this.#userFilter({ login: name, realm: '' }) : new PresenceFilter({ attribute: 'objectClass' })
     const request =
       kind === 'login'
         ? this.#request(reader, this.settings.base, 'sub', filter, 2)
         : this.#request(reader, name, 'base', filter, 1)
-    const entries = await this.pool.read((connection) => searchProven(connection, request, this.settings))
-    return entries.length === 1 && entries[0] !== undefined ? this.#keep(reader.fromSearch(entries[0]), atMs) : null
+    const [account, another] = await this.#ask(reader, request)
+    return another === undefined ? (account ?? null) : null
   }
 
   /** The account's DN was not there when it was written to. */
@@ -341,16 +339,24 @@ export class LdapDirectory {
     }
   }
 
-  #search(reader: AccountReader, filter: Filter, sizeMax: number): Promise<Entry[]> {
-    const request = this.#request(reader, this.settings.base, 'sub', filter, sizeMax)
-    return this.pool.read((connection) => searchProven(connection, request, this.settings))
+  #search(reader: AccountReader, filter: Filter, sizeMax: number): Promise<Account[]> {
+    return this.#ask(reader, this.#request(reader, this.settings.base, 'sub', filter, sizeMax))
+  }
+
+  async #ask(reader: AccountReader, request: SearchRequest): Promise<Account[]> {
+    const atMs = this.#clock.nowMs()
+    const { entries, url } = await this.pool.read(async (connection) => {
+      return { entries: await searchProven(connection, request, this.settings), url: connection.server.url }
+    })
+    return entries.map((entry) => this.#keep(reader.fromSearch(entry, url), atMs))
   }
 
   /** Page by page on one connection; what a lost identity hides would look like the end. */
-  #pages(reader: AccountReader, filter: Filter): AsyncGenerator<Entry[]> {
+  #pages(reader: AccountReader, filter: Filter): AsyncGenerator<{ entries: Entry[]; url: string }> {
     const request = this.#request(reader, this.settings.base, 'sub', filter, 0)
     return this.pool.hold(async function* (connection) {
-      yield* connection.searchPages(request, PAGE_ENTRIES)
+      const { url } = connection.server
+      for await (const entries of connection.searchPages(request, PAGE_ENTRIES)) yield { entries, url }
       await connection.proveIdentity()
     })
   }
@@ -363,6 +369,12 @@ export class LdapDirectory {
 /** A search finds values by the server's matching, and those that cover what is stored; a mark of ours is neither. */
 function isMarked({ lock, serialFormat, serialAttributeMultiValued, serialValues }: ObservedState): boolean {
   return lock.state === 'as-ours' || serialsIn(serialFormat, serialAttributeMultiValued, serialValues).length > 0
+}
+
+/** What may be gone once our last write has come round is looked at again. */
+function soonerOf(untilUs: number | null, nowMs: number): number {
+  const soonUs = (nowMs + BEHIND_LOOK_MS) * 1000
+  return untilUs === null ? soonUs : Math.min(untilUs, soonUs)
 }
 
 function protectedDns(settings: DirectorySettings): Map<string, string> {

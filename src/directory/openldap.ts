@@ -21,6 +21,7 @@ export const openldapDriver: LockDriver = {
   attributes: [LOCK_ATTRIBUTE, POLICY_OF_ENTRY, START, END],
   lockAttributes: [LOCK_ATTRIBUTE],
   coverable: [],
+  singleValued: [],
   needs: ['policies'],
   addressOf: (_id, dn) => dn,
   protects: () => null,

@@ -3,6 +3,7 @@ import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { AttributeValue } from '../core/state.ts'
 import type { Account, AccountReader } from './account.ts'
+import type { Connection } from './connection.ts'
 import { RealAttributesControl } from './controls.ts'
 import { searchProven } from './directory-searches.ts'
 import type { Pool } from './pool.ts'
@@ -24,14 +25,14 @@ export async function readStored(
 ): Promise<StoredValues> {
   const shown = coverable.filter((attribute) => account.values(attribute).length > 0)
   if (shown.length === 0 || !reader.facts.hasRealAttributes) return (attribute) => account.values(attribute)
-  const stored = await readReal(pool, settings, reader, account.dn)
+  const stored = await pool.read((connection) => readReal(connection, settings, reader, account.dn))
   if (stored?.key === account.key) return (attribute) => stored.values(attribute)
   throw new AppError('write-raced', `directory ${settings.name}: ${account.dn} was renamed while it was read`)
 }
 
 /** The account at a DN with what is stored in its entry alone; null where there is none. */
 export async function readReal(
-  pool: Pool,
+  connection: Connection,
   settings: DirectorySettings,
   reader: AccountReader,
   dn: string,
@@ -45,6 +46,6 @@ export async function readReal(
     sizeMax: 1,
     controls: reader.facts.hasRealAttributes ? [new RealAttributesControl()] : [],
   }
-  const [entry] = await pool.read((connection) => searchProven(connection, request, settings))
-  return entry === undefined ? null : reader.fromSearch(entry)
+  const [entry] = await searchProven(connection, request, settings)
+  return entry === undefined ? null : reader.fromSearch(entry, connection.server.url)
 }

@@ -4,9 +4,10 @@ import { LockoutPolicyReader, type LockoutPolicies } from './kerberos-lockout.ts
 import { PolicyReader, type PolicyView } from './password-policy.ts'
 import type { Pool } from './pool.ts'
 import type { ServerFacts } from './server-facts.ts'
+import { DomainReader, type DomainView } from './windows-domain.ts'
 
 /** What a driver may need to know besides entries; each is read by its own reader, which keeps it for a while. */
-export type Need = 'policies' | 'lockout-policies'
+export type Need = 'policies' | 'lockout-policies' | 'domain'
 
 /** Null: the driver does not ask for it. */
 export interface SurroundingsView {
@@ -14,19 +15,23 @@ export interface SurroundingsView {
   readonly policies: PolicyView | null
   /** Lockout policies of FreeIPA. */
   readonly lockoutPolicies: LockoutPolicies | null
+  /** The domain of Active Directory. */
+  readonly domain: DomainView | null
 }
 
-const NOTHING: SurroundingsView = { policies: null, lockoutPolicies: null }
+const NOTHING: SurroundingsView = { policies: null, lockoutPolicies: null, domain: null }
 
 /** What stands around the accounts of one directory and decides about their locks. */
 export class Surroundings {
   readonly policies: PolicyReader
   readonly lockoutPolicies: LockoutPolicyReader
+  readonly domain: DomainReader
   readonly #needs: ReadonlySet<Need>
 
   constructor(pool: Pool, clock: Clock, settings: DirectorySettings, needs: readonly Need[]) {
     this.policies = new PolicyReader(pool, clock, settings)
     this.lockoutPolicies = new LockoutPolicyReader(pool, clock, settings)
+    this.domain = new DomainReader(pool, clock, settings)
     this.#needs = new Set(needs)
   }
 
@@ -37,6 +42,7 @@ export class Surroundings {
     const lockoutPolicies = this.#needs.has('lockout-policies')
       ? (lockouts.fresh ?? (await lockouts.read(facts)))
       : null
-    return { policies, lockoutPolicies }
+    const domain = this.#needs.has('domain') ? (this.domain.fresh ?? (await this.domain.read(facts))) : null
+    return { policies, lockoutPolicies, domain }
   }
 }

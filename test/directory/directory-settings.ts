@@ -37,6 +37,7 @@ export function directorySettings(
     connectionsMax: 2,
     inFlightMax: 16,
     lock: [],
+    clearLockout: true,
     protect: { filter: null, dns: [] },
     ...change,
   }

@@ -17,8 +17,8 @@ beforeAll(async () => {
   stack = new AsyncDisposableStack()
   ds = stack.use(await startDs389())
   await addDisabledRole(ds)
-  const server = { ...ds, url: ds.ldapsUrl }
-  lockstep = stack.use(await startLockstep(server, { type: '389ds', directory: `ca: ${ds.caFile}` }))
+  const server = { ...ds, url: ds.ldapsUrl, directoryLines: ['type: 389ds', `ca: ${ds.caFile}`] }
+  lockstep = stack.use(await startLockstep(server))
 }, START_TIMEOUT_MS)
 afterAll(() => stack.disposeAsync())
 
