@@ -57,7 +57,7 @@ function policyOf(account: AccountEntry, policies: LockoutPolicies): LockoutPoli
   return [...policies].find(([dn]) => GLOBAL_POLICY.test(dn))?.[1]
 }
 
-/** The principal's validity has ended (`ipa user-mod --principal-expiration`): the KDC refuses it. */
+/** The principal has expired (`ipa user-mod --principal-expiration`): the KDC refuses it, and FreeIPA a bind as well (53). */
 export function principalExpired(account: AccountEntry, nowMs: number): OtherLock | null {
   const endMs = parseGeneralizedTime(account.text('krbPrincipalExpiration') ?? '')
   return endMs !== null && endMs <= nowMs ? { untilMs: null } : null

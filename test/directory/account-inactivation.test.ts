@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { plan } from '../../src/core/plan.ts'
 import { NOTHING_OF_OURS, type ObservedState } from '../../src/core/state.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'
+import { openProbe } from '../../src/directory/probe.ts'
 import { systemClock } from '../../src/ports/clock.ts'
 import { startDs389, type Ds389 } from '../servers/ds389.ts'
 import { startTcpProxy } from '../servers/tcp-proxy.ts'
@@ -189,6 +190,13 @@ describe('account inactivation of 389-DS', () => {
     },
     START_TIMEOUT_MS,
   )
+
+  it('is bound to by StartTLS as well, and tells who one is', async () => {
+    await using probe = openProbe(ds389Settings(ds, { urls: [ds.url] }), systemClock)
+    expect(await probe.servers()).toMatchObject([
+      { security: 'start-tls', identity: `dn: ${ds.serviceDn}`, error: null },
+    ])
+  })
 
   it('takes a write back that reached an account which took the name in the very moment', async () => {
     await using proxy = await startTcpProxy(Number(new URL(ds.url).port))

@@ -125,9 +125,19 @@ const INDEXES = ['description', 'nsAccountLock']
   )
   .join('\n')
 
-/** Sets the ports of a copy and makes it lie in its own folder. */
-export function relocated(dse: string, from: string, to: string, ports: { plain: number; secure: number }): string {
+/**
+ * Sets the ports of a copy and makes it lie in its own folder.
+ * @param name of the folder of its configuration, which the server names a semaphore of the machine after
+ */
+export function relocated(
+  dse: string,
+  from: string,
+  to: string,
+  name: string,
+  ports: { readonly plain: number; readonly secure: number },
+): string {
   return dse
+    .replaceAll(new RegExp(`${from}/etc(?=/|$)`, 'gm'), `${to}/${name}`)
     .replaceAll(`${from}/`, `${to}/`)
     .replace(/^nsslapd-port:.*$/m, `nsslapd-port: ${ports.plain}`)
     .replace(/^nsslapd-secureport:.*$/im, `nsslapd-secureport: ${ports.secure}`)

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { Client } from 'ldapts'
 import * as files from './ds389-files.ts'
 import { MISSING, NS_SLAPD, templateOf } from './ds389-template.ts'
@@ -71,8 +71,10 @@ export async function startDs389(options: Ds389Options = {}): Promise<Ds389> {
     for (const name of await readdir(join(dir, 'db'))) {
       if (/^(?:__db\.\d+|guardian)$/.test(name)) await rm(join(dir, 'db', name))
     }
-    const madeAt = await readFile(join(dir, 'made-at'), 'utf8')
-    const server = await startOnFreePorts(dir, madeAt, options.editDse ?? ((dse) => dse))
+    const name = basename(temp.path)
+    await rename(join(dir, 'etc'), join(dir, name))
+    stack.defer(() => rm(`/dev/shm/sem.${name}.stats`, { force: true }))
+    const server = await startOnFreePorts(dir, name, options.editDse ?? ((dse) => dse))
     stack.defer(() => server.stop('SIGKILL'))
     const found = ds389From(server, dir, layout)
     if (options.setUp !== undefined) await found.edit(options.setUp)
@@ -85,13 +87,14 @@ export async function startDs389(options: Ds389Options = {}): Promise<Ds389> {
 }
 
 /** Another process may take a port between finding it and the server's listening on it. */
-async function startOnFreePorts(dir: string, madeAt: string, editDse: (dse: string) => string): Promise<Ds389Process> {
-  const file = join(dir, 'etc', 'dse.ldif')
+async function startOnFreePorts(dir: string, name: string, editDse: (dse: string) => string): Promise<Ds389Process> {
+  const madeAt = await readFile(join(dir, 'made-at'), 'utf8')
+  const file = join(dir, name, 'dse.ldif')
   const first = await readFile(file, 'utf8')
   for (let tries = 1; ; tries++) {
     const ports = { plain: await freePort(), secure: await freePort() }
-    await writeFile(file, editDse(files.relocated(first, madeAt, dir, ports)))
-    const server = new Ds389Process(dir, ports)
+    await writeFile(file, editDse(files.relocated(first, madeAt, dir, name, ports)))
+    const server = new Ds389Process(dir, name, ports)
     try {
       await server.start()
       return server
@@ -105,12 +108,14 @@ async function startOnFreePorts(dir: string, madeAt: string, editDse: (dse: stri
 /** The child process; it may be started again after it was stopped. */
 class Ds389Process {
   readonly #dir: string
+  readonly #name: string
   readonly ports: { readonly plain: number; readonly secure: number }
   #child: ChildProcess | null = null
   readonly #killAtExit = (): void => void this.#child?.kill('SIGKILL')
 
-  constructor(dir: string, ports: { readonly plain: number; readonly secure: number }) {
+  constructor(dir: string, name: string, ports: { readonly plain: number; readonly secure: number }) {
     this.#dir = dir
+    this.#name = name
     this.ports = ports
   }
 
@@ -119,7 +124,7 @@ class Ds389Process {
   }
 
   async start(): Promise<void> {
-    const args = [NS_SLAPD, '-D', join(this.#dir, 'etc'), '-i', join(this.#dir, 'run', 'slapd.pid'), '-d', '0']
+    const args = [NS_SLAPD, '-D', join(this.#dir, this.#name), '-i', join(this.#dir, 'run', 'slapd.pid'), '-d', '0']
     const child = spawn(SETPRIV, ['--pdeathsig', 'KILL', ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#child = child
     process.once('exit', this.#killAtExit)
