@@ -22,6 +22,7 @@ import type { PolicyView } from './password-policy.ts'
 import { tryCycle, type CycleProbe } from './probe-cycle.ts'
 import { textsOf, namingContextOf, type ServerFacts } from './server-facts.ts'
 import { serverOf } from './socket.ts'
+import { probeWindows, type WindowsProbe } from './windows-probe.ts'
 
 /** One URL of the configuration: reached, secured and bound, or why not. */
 export interface ServerProbe {
@@ -65,6 +66,8 @@ export interface DirectoryProbe extends AsyncDisposable {
   /** @param password the account's own, to see a bind refused; null: that is left out */
   cycle(key: AccountKey, password: string | null): Promise<CycleProbe>
   indexes(): Promise<readonly IndexProbe[]>
+  /** For Active Directory alone. @param attributes those that are written */
+  windows(attributes: readonly string[]): Promise<WindowsProbe>
 }
 
 export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryProbe {
@@ -88,6 +91,7 @@ export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryP
       return tryCycle(directory, key, bind)
     },
     indexes: () => probeIndexes(directory),
+    windows: (attributes) => probeWindows(directory, attributes),
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   }
 }
