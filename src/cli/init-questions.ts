@@ -172,7 +172,7 @@ function flagsOf(options: InitOptions, file: string, io: CliIo): { ca: string | 
 /** The naming context, where there is one alone. Fails with `usage`. */
 function onlyContext(facts: FirstFacts | null): string {
   const contexts = facts?.namingContexts ?? []
-  const isOne = contexts.length === 1 || facts?.type === 'freeipa'
+  const isOne = contexts.length === 1 || facts?.type === 'freeipa' || facts?.type === 'active-directory'
   if (isOne && facts?.usualBase) return facts.usualBase
   const found =
     contexts.length === 0 ? 'the server names no naming context' : `the server has several: ${contexts.join(', ')}`

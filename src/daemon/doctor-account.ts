@@ -5,6 +5,7 @@ import type { Effectiveness } from '../core/state.ts'
 import { driverOf } from '../directory/drivers.ts'
 import type { CycleProbe, Step } from '../directory/probe-cycle.ts'
 import type { DirectoryProbe } from '../directory/probe.ts'
+import type { Trustee } from './active-directory-fix.ts'
 import type { Findings } from './finding.ts'
 import { fixesOf } from './fixes.ts'
 
@@ -22,6 +23,8 @@ export interface Place {
   readonly settings: DirectorySettings
   /** The naming context of the base. */
   readonly context: string
+  /** Active Directory: whom rights are given to. */
+  readonly trustee?: Trustee
 }
 
 /** What a lock on the test account showed. */
@@ -158,11 +161,11 @@ function failWrite(
   error: AppError,
   attribute: string,
   why: string,
-  { settings, context }: Place,
+  { settings, context, trustee }: Place,
 ): void {
   const isRight = error.code === 'directory-not-permitted'
   const fix = isRight
-    ? fixesOf(settings.type).writeRight(settings, attribute, context)
+    ? fixesOf(settings.type).writeRight(settings, attribute, context, trustee)
     : error.hint || 'See the log of the directory server.'
   found.fail(check, { what: error.message, why, fix, code: error.code })
 }

@@ -4,7 +4,8 @@ import type { DirectorySettings } from '../core/settings.ts'
 import { openProbe, type DirectoryProbe } from '../directory/probe.ts'
 import { namingContextOf, type ServerFacts } from '../directory/server-facts.ts'
 import { systemClock } from '../ports/clock.ts'
-import { probeAccount, type ProbeAccount, type Trial } from './doctor-account.ts'
+import { probeAccount, type Place, type ProbeAccount, type Trial } from './doctor-account.ts'
+import { checkActiveDirectory } from './doctor-active-directory.ts'
 import { checkDs389 } from './doctor-ds389.ts'
 import { checkPolicy, tellUnread } from './doctor-policy.ts'
 import { Findings } from './finding.ts'
@@ -54,12 +55,18 @@ async function lookInside(
   if (!(await checkBase(found, probe, settings, facts))) return null
   await checkSchema(found, probe, settings)
   const policies = await probe.policies()
-  const place = { settings, context }
+  let place: Place = { settings, context }
   if (policies !== null) checkPolicy(found, policies, facts, context)
   await checkFilter(found, settings, context)
   await checkIndexes(found, probe, settings, context)
-  const isDs389 = settings.type === '389ds' || settings.type === 'freeipa'
-  const hasSeenRights = isDs389 && (await checkDs389(found, probe, settings, context))
+  let hasSeenRights = false
+  if (settings.type === '389ds' || settings.type === 'freeipa') {
+    hasSeenRights = await checkDs389(found, probe, settings, context)
+  } else if (settings.type === 'active-directory') {
+    const { trustee, isTold } = await checkActiveDirectory(found, probe, settings)
+    place = { ...place, trustee }
+    hasSeenRights = isTold
+  }
   const trial = account === null ? null : await probeAccount(found, probe, account, place)
   if (account === null && !hasSeenRights) {
     found.warn('write-rights', {

@@ -1,5 +1,7 @@
 import type { DirectoryType } from '../core/directory-type.ts'
 import type { DirectorySettings } from '../core/settings.ts'
+import * as activeDirectory from './active-directory-fix.ts'
+import type { Trustee } from './active-directory-fix.ts'
 import * as ds389 from './ds389-fix.ts'
 import * as openldap from './openldap-fix.ts'
 
@@ -10,7 +12,7 @@ export interface Fixes {
   /** What a lock writes. */
   readonly lockAttribute: string
   /** The right to write one attribute of the accounts. */
-  writeRight(settings: DirectorySettings, attribute: string, context: string): string
+  writeRight(settings: DirectorySettings, attribute: string, context: string, trustee: Trustee | undefined): string
   /** The right to find and read accounts. */
   readRight(settings: DirectorySettings, context: string): string
   index(settings: DirectorySettings, attribute: string, context: string): string
@@ -38,10 +40,22 @@ const DS389: Fixes = {
     'Check whether a class of service gives the account another nsAccountLock: ldapsearch -b DN -s base nsAccountLock nsRole (docs/389ds-freeipa.md, "What a lock is").',
 }
 
+const ACTIVE_DIRECTORY: Fixes = {
+  page: 'docs/active-directory.md',
+  lockAttribute: 'userAccountControl',
+  writeRight: (settings, attribute, _context, trustee) => {
+    return activeDirectory.writeRightFix(settings, [attribute], trustee ?? activeDirectory.UNKNOWN_TRUSTEE)
+  },
+  readRight: (settings) => activeDirectory.readRightFix(settings),
+  index: (_settings, attribute) => activeDirectory.indexFix(attribute),
+  bitesNot:
+    'The bind may have gone to another domain controller, which had not heard of the lock yet (docs/active-directory.md, "Several domain controllers").',
+}
+
 const FIXES: Readonly<Record<DirectoryType, Fixes>> = {
   openldap: OPENLDAP,
   custom: OPENLDAP,
-  'active-directory': OPENLDAP,
+  'active-directory': ACTIVE_DIRECTORY,
   '389ds': DS389,
   freeipa: DS389,
 }

@@ -33,6 +33,8 @@ export interface FirstFacts {
 /** Where FreeIPA keeps its users, and the context of its certification authority. */
 const IPA_USERS = 'cn=users,cn=accounts'
 const IPA_CA = 'o=ipaca'
+/** Contexts of Active Directory beside that of the domain. */
+const NO_ACCOUNTS = /^(?:CN=Configuration|CN=Schema|DC=DomainDnsZones|DC=ForestDnsZones),/i
 
 /** A control that Active Directory and Samba offer and no other (MS-ADTS 3.1.1.3.4.1.11). */
 const SECURITY_DESCRIPTOR_FLAGS_OID = '1.2.840.113556.1.4.801'
@@ -103,7 +105,7 @@ function refuseAnotherKind(url: string, found: Kind, wanted: DirectoryType | nul
 
 /** What the accounts lie below, where one context holds them. */
 function usualBase(type: DirectoryType, { namingContexts }: RootFacts): string | null {
-  const [first] = namingContexts.filter((context) => normalDn(context) !== IPA_CA)
+  const [first] = namingContexts.filter((context) => normalDn(context) !== IPA_CA && !NO_ACCOUNTS.test(context))
   if (first === undefined) return null
   return type === 'freeipa' ? `${IPA_USERS},${first}` : first
 }

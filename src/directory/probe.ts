@@ -24,6 +24,7 @@ import type { PolicyView } from './password-policy.ts'
 import { tryCycle, type CycleProbe } from './probe-cycle.ts'
 import { textsOf, namingContextOf, type ServerFacts } from './server-facts.ts'
 import { serverOf } from './socket.ts'
+import { probeWindows, type WindowsProbe } from './windows-probe.ts'
 
 /** One URL of the configuration: reached, secured and bound, or why not. */
 export interface ServerProbe {
@@ -73,6 +74,8 @@ export interface DirectoryProbe extends AsyncDisposable {
   limits(): Promise<readonly LimitsProbe[]>
   /** How many lockout policies can be read; null for a directory without them. */
   lockoutPolicies(): Promise<number | null>
+  /** For Active Directory alone. @param attributes those that are written */
+  windows(attributes: readonly string[]): Promise<WindowsProbe>
 }
 
 export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryProbe {
@@ -106,6 +109,7 @@ export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryP
       if (!directory.driver.needs.includes('lockout-policies')) return null
       return (await directory.surroundings.lockoutPolicies.read((await directory.reader()).facts)).size
     },
+    windows: (attributes) => probeWindows(directory, attributes),
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   }
 }
