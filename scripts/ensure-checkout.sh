@@ -21,7 +21,7 @@ if ! installed; then
   npm ci --no-audit --no-fund --loglevel=error
 fi
 
-sh scripts/ensure-packages.sh
+sh scripts/ensure-packages.sh openldap
 
 stale=
 if [ ! -f dist/lockstep.js ]; then

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes sure that what the tests and the demo use is there: slapd with its modules, ldapmodify, openssl, and Python with
-# venv, which privacyIDEA is installed with.
+# Makes sure that what the tests and the demo use is there: slapd with its modules, ldapmodify, 389-DS, Samba's domain controller,
+# openssl, and Python with venv, which privacyIDEA is installed with. `ensure-packages.sh openldap` leaves the other directory servers out: the
+# demo needs one.
 # As root it installs what is missing; else it says the line and exits 69. Never starts a system service.
 set -u
 packages=
@@ -9,6 +10,14 @@ have slapd && [ -e /usr/lib/ldap/ppolicy.so ] || packages="$packages slapd"
 have ldapmodify && have ldapwhoami || packages="$packages ldap-utils"
 have openssl || packages="$packages openssl"
 python3 -c 'import venv, ensurepip' 2>/dev/null || packages="$packages python3 python3-venv"
+if [ "${1:-all}" != openldap ]; then
+  have ns-slapd || packages="$packages 389-ds-base"
+  have certutil && have pk12util || packages="$packages libnss3-tools"
+  # Active Directory: Samba's domain controller, and what samba-tool loads to make one.
+  have samba && have samba-tool && have ldbadd || packages="$packages samba samba-ad-dc samba-ad-provision \
+samba-dsdb-modules samba-vfs-modules winbind ldb-tools python3-samba python3-markdown python3-dnspython \
+python3-cryptography python3-gpg attr acl"
+fi
 have flock || packages="$packages util-linux"
 [ -n "$packages" ] || exit 0
 

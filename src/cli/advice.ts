@@ -27,5 +27,5 @@ const ADVICE: Readonly<Record<string, string>> = {
   'disk-full': 'free some disk space; it goes on by itself',
   'file-not-permitted': 'lockstep doctor looks at the folders and prints what to change',
   breaker: 'look at lockstep events: is it a mass lock-out? else raise guards.breaker',
-  'not-effective': 'see docs/openldap.md, 2; lockstep doctor prints the LDIF',
+  'not-effective': 'lockstep doctor prints what to change (docs/openldap.md, docs/389ds-freeipa.md)',
 }

@@ -1,5 +1,6 @@
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
+import { TYPE_DEFAULTS, type DirectoryType } from '../core/directory-type.ts'
 import { AppError } from '../core/error.ts'
 import {
   passwordOf,
@@ -19,13 +20,14 @@ import { configFlag } from './settings.ts'
 /** What `lockstep init` asks, and what it makes of the answers and flags. */
 export interface InitOptions {
   readonly url?: readonly string[]
+  readonly type?: DirectoryType
   readonly ca?: string
   readonly startTls: 'required' | 'off'
   readonly bindDn?: string
   readonly bindPasswordFile?: string
   readonly base?: string
-  readonly userFilter: string
-  readonly serialAttribute: string
+  readonly userFilter?: string
+  readonly serialAttribute?: string
   readonly serialFormat: string
   readonly name: string
   readonly realm?: string
@@ -79,12 +81,13 @@ function refuseMissing(options: InitOptions, io: CliIo): void {
 
 /** The answers that were given as options; in place of those still to come stand harmless ones. */
 function draftFrom(options: InitOptions, file: string, io: CliIo): InitRequest {
-  const { userFilter, serialAttribute, serialFormat, name, startTls } = options
+  const { type = 'openldap', serialFormat, name, startTls } = options
   const fromEnvironment = io.env[PASSWORD_VARIABLE] || 'to be asked'
   return {
     ...flagsOf(options, file, io),
     file,
     name,
+    type,
     urls: options.url ?? ['ldaps://localhost'],
     startTls,
     bindDn: options.bindDn ?? 'cn=lockstep',
@@ -93,12 +96,20 @@ function draftFrom(options: InitOptions, file: string, io: CliIo): InitRequest {
         ? { text: fromEnvironment }
         : { file: resolve(io.cwd, options.bindPasswordFile) },
     base: options.base ?? 'dc=example',
-    userFilter,
-    serialAttribute,
+    ...usualFor(type, options),
     serialFormat,
     realm: options.realm ?? null,
     listen: options.http ?? null,
     force: options.force === true,
+  }
+}
+
+/** What was not given follows from the type. */
+function usualFor(type: DirectoryType, options: InitOptions): Pick<InitRequest, 'userFilter' | 'serialAttribute'> {
+  const usual = TYPE_DEFAULTS[type]
+  return {
+    userFilter: options.userFilter ?? usual.userFilter,
+    serialAttribute: options.serialAttribute ?? usual.serialAttribute,
   }
 }
 
@@ -124,11 +135,14 @@ async function requestFrom(
       ca: answer === '-' ? null : resolve(io.cwd, answer),
     }))
   }
-  const facts = options.probe ? await askServer(request) : null
-  if (facts !== null) note(io, `found ${facts.vendor} at ${facts.url}`)
+  const facts = options.probe ? await askServer(request, options.type ?? null) : null
+  if (facts !== null) {
+    request = { ...request, type: facts.type, ...usualFor(facts.type, options) }
+    note(io, `found ${facts.vendor} at ${facts.url} (type ${facts.type})`)
+  }
   if (options.base === undefined) {
     if (prompt === null) request = { ...request, base: onlyContext(facts) }
-    const usual = facts?.namingContexts[0] ?? null
+    const usual = facts?.usualBase ?? null
     await ask('Base that the accounts lie below', usual, (answer) => ({ base: answer }))
   }
   if (options.bindDn === undefined) {
@@ -142,7 +156,7 @@ async function requestFrom(
       listen: /^no?$/i.test(answer) ? null : answer,
     }))
   }
-  await ask('How an account is found', options.userFilter, (answer) => ({ userFilter: answer }))
+  await ask('How an account is found', request.userFilter, (answer) => ({ userFilter: answer }))
   return request
 }
 
@@ -158,8 +172,8 @@ function flagsOf(options: InitOptions, file: string, io: CliIo): { ca: string | 
 /** The naming context, where there is one alone. Fails with `usage`. */
 function onlyContext(facts: FirstFacts | null): string {
   const contexts = facts?.namingContexts ?? []
-  const [only] = contexts
-  if (only !== undefined && contexts.length === 1) return only
+  const isOne = contexts.length === 1 || facts?.type === 'freeipa' || facts?.type === 'active-directory'
+  if (isOne && facts?.usualBase) return facts.usualBase
   const found =
     contexts.length === 0 ? 'the server names no naming context' : `the server has several: ${contexts.join(', ')}`
   throw new AppError('usage', `--base is missing, and ${found}`, {

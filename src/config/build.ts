@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path'
 import { asDn, parseDirectoryName, type DirectoryName, type Realm } from '../core/names.ts'
+import { TYPE_DEFAULTS } from '../core/directory-type.ts'
 import { AppError } from '../core/error.ts'
 import type {
   DirectorySettings,
@@ -69,6 +70,7 @@ function buildLogin(from: PrivacyIdeaFile, absolute: Absolute): SourceLogin {
 }
 
 function buildDirectory(name: string, from: DirectoryFile, parsed: ConfigFile, absolute: Absolute): DirectorySettings {
+  const usual = TYPE_DEFAULTS[from.type]
   return {
     name: directoryName(name),
     type: from.type,
@@ -79,23 +81,24 @@ function buildDirectory(name: string, from: DirectoryFile, parsed: ConfigFile, a
     caFile: from.ca === null ? null : absolute(from.ca),
     tlsServerName: from.tlsServerName,
     base: asDn(from.base),
-    userFilter: from.userFilter,
-    loginAttribute: from.loginAttribute ?? loginAttributeOf(from.userFilter),
-    idAttribute: from.idAttribute,
-    serialAttribute: from.serialAttribute,
+    userFilter: from.userFilter ?? usual.userFilter,
+    loginAttribute: from.loginAttribute ?? loginAttributeOf(from.userFilter ?? '') ?? usual.loginAttribute,
+    idAttribute: from.idAttribute ?? usual.idAttribute,
+    serialAttribute: from.serialAttribute ?? usual.serialAttribute,
     serialFormat: from.serialFormat,
     connectTimeoutMs: from.connectTimeout,
     operationTimeoutMs: from.operationTimeout,
     connectionsMax: from.connectionsMax,
     inFlightMax: from.inFlightMax,
     lock: (from.lock ?? []).flatMap(buildLockStep),
+    clearLockout: parsed.policy.clearLockout,
     protect: parsed.guards.protect,
   }
 }
 
-/** The attribute that the filter compares with `{login}`; `uid` where it compares none with the login alone. */
-function loginAttributeOf(userFilter: string): string {
-  return /\(([A-Za-z][A-Za-z0-9-]*)=\{login\}\)/.exec(userFilter)?.[1] ?? 'uid'
+/** The attribute that the filter compares with `{login}`; null where it compares none with the login alone. */
+function loginAttributeOf(userFilter: string): string | null {
+  return /\(([A-Za-z][A-Za-z0-9-]*)=\{login\}\)/.exec(userFilter)?.[1] ?? null
 }
 
 type LockStep = NonNullable<DirectoryFile['lock']>[number]

@@ -37,13 +37,8 @@ function directoryRelations(name: string, directory: Json): Relation[] {
   if (type === 'custom' && lock === undefined) {
     found.push(error(path, 'type custom needs the key lock, which says what locked means'))
   }
-  if (type === 'openldap' && lock !== undefined) {
-    found.push(
-      error(
-        [...path, 'lock'],
-        'this key is for type custom; type openldap locks with pwdAccountLockedTime. Leave it out',
-      ),
-    )
+  if (typeof type === 'string' && type !== 'custom' && lock !== undefined) {
+    found.push(error([...path, 'lock'], `this key is for type custom; type ${type} knows how it locks. Leave it out`))
   }
   for (const [index, step] of (Array.isArray(lock) ? lock : []).entries()) {
     const ways = ['set', 'add', 'remove'].filter((way) => way in sectionAt(step))

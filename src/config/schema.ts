@@ -1,3 +1,4 @@
+import { defaultInWords, DIRECTORY_TYPES, type DirectoryType } from '../core/directory-type.ts'
 import * as values from './values.ts'
 import {
   BAD,
@@ -74,10 +75,14 @@ const LOCK_STEP = {
 }
 const lockSteps = list(sectionOf(LOCK_STEP), 1, 16, '[{ set: { loginShell: /usr/sbin/nologin } }]')
 
+/** The types that have a driver, and those that are known and have none yet. */
+const TYPES = ['openldap', 'active-directory', '389ds', 'freeipa', 'custom'] as const satisfies readonly DirectoryType[]
+const LATER_TYPES = DIRECTORY_TYPES.filter((type) => !TYPES.some((each) => each === type))
+
 const DIRECTORY = {
   type: required(
-    values.choice(['openldap', 'custom'], ['active-directory', '389ds', 'freeipa']),
-    'What locked means there. `openldap`: `pwdAccountLockedTime` of the password policy overlay. `custom`: what the key `lock` says.',
+    values.choice(TYPES, LATER_TYPES),
+    'What locked means there. `openldap`: `pwdAccountLockedTime` of the password policy overlay. `active-directory`: the bit "disabled" of `userAccountControl`. `389ds`, `freeipa`: `nsAccountLock`. `custom`: what the key `lock` says.',
   ),
   urls: required(list(values.directoryUrl, 1, 8, '[ldaps://ldap1.example.org]'), 'Servers, tried in this order.'),
   startTls: withDefault(
@@ -91,9 +96,9 @@ const DIRECTORY = {
   bindPasswordFile: derived(values.path, null, 'File that holds its password, mode 0600. This or `bindPasswordEnv`.'),
   bindPasswordEnv: derived(values.environmentName, null, 'Environment variable that holds its password.'),
   base: required(values.dn, 'Accounts are searched for below this entry.'),
-  userFilter: withDefault(
+  userFilter: derived(
     values.userFilter,
-    '(uid={login})',
+    defaultInWords('userFilter', TYPES),
     'How an account is found by login. `{login}` and `{realm}` are filled in, escaped.',
   ),
   loginAttribute: derived(
@@ -101,14 +106,14 @@ const DIRECTORY = {
     'the attribute that userFilter compares with {login}',
     'The attribute that holds the login, to show it.',
   ),
-  idAttribute: withDefault(
+  idAttribute: derived(
     values.attribute,
-    'entryUUID',
+    defaultInWords('idAttribute', TYPES),
     'The attribute that identifies an account for good, also when it is renamed.',
   ),
-  serialAttribute: withDefault(
+  serialAttribute: derived(
     values.attribute,
-    'description',
+    defaultInWords('serialAttribute', TYPES),
     "The attribute that carries the serials of the account's tokens.",
   ),
   serialFormat: withDefault(
@@ -190,6 +195,11 @@ const ROOT = {
         'What a disabled token means, with `privacyidea`: `ignore` nothing, as if it were not there; `count` what its fail counter says, as any other; `lock` that it is locked.',
       ),
       revokedTokens: withDefault(values.choice(['ignore', 'count', 'lock']), 'ignore', 'The same of a revoked token.'),
+      clearLockout: withDefault(
+        values.flag,
+        true,
+        'Active Directory: an unlock also ends a lockout after too many wrong passwords (`lockoutTime: 0`), so that its user comes in again.',
+      ),
       onForeignUnlock: withDefault(
         values.choice(['respect', 'relock', 'reset-token']),
         'respect',

@@ -1,9 +1,9 @@
-import type { ChangeDraft } from './change.ts'
+import type { ChangeDraft, EntryModification } from './change.ts'
 import { holdNameOfSerial } from './names.ts'
 import type { ForeignUnlockPolicy } from './settings.ts'
 import { addSerial, removeSerial, type SerialEdit, type SerialPlace } from './serial-values.ts'
 import type { Serial } from './names.ts'
-import { isLocked, lockOf, ownedOf, rebased, releaseOf, standingOf } from './slot.ts'
+import { isLocked, lockOf, ownedOf, rebased, releaseOf, sameRelease, standingOf } from './slot.ts'
 import {
   sameValues,
   type DesiredState,
@@ -35,6 +35,9 @@ import {
  * | some  | as we would write it | locked by us     | in step; relabel where other holds than those on file       |
  * | some  | as we would write it | nothing          | foreign lock: locked, not claimed                           |
  * | some  | otherwise locked     | either           | foreign lock; what we had is forgotten                      |
+ *
+ * Where the server that answered may lack our own last write, a lock that is missing was taken away by nobody: it is written
+ * there too. Of an integer our bits alone count; where others have changed, the waiting files follow (relabel).
  *
  * A lock of several places is locked while all of them are, and open otherwise; what we wrote is ours place by place. A
  * place of ours that the configuration no longer names is not looked at: it neither proves an unlock by somebody else nor
@@ -89,13 +92,14 @@ function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedL
   }
   if (remaining.length < slots.length) {
     if (observed.lock.state === 'other') return { kind: 'forget', reason: 'our lock was replaced by somebody else’s' }
-    if (options.onForeignUnlock !== 'relock') {
+    if (options.onForeignUnlock !== 'relock' && observed.isBehind !== true) {
       return { kind: 'foreign-unlock', left: leftOf(owned, remaining, desired, observed) }
     }
   }
   const names = desired.holds.map((hold) => hold.name)
   const ends = endsOf(desired.holds)
-  const isLabelled = owned.dn === observed.dn && sameValues(owned.holds, names) && sameEnds(owned.ends, ends.ends)
+  const isFiled = owned.dn === observed.dn && sameRelease(slots, owned.slots)
+  const isLabelled = isFiled && sameValues(owned.holds, names) && sameEnds(owned.ends, ends.ends)
   if (!isLabelled) {
     return { kind: 'relabel', lock: { slots, dn: observed.dn, holds: names, ...ends }, reason: 'holds changed' }
   }
@@ -169,12 +173,21 @@ function unlockChange(observed: ObservedState, owned: OwnedLock, skipped: readon
     serial: null,
     holds: owned.holds,
     ...(owned.ends === undefined ? {} : { ends: owned.ends }),
-    forward: releaseOf(owned.slots),
+    forward: withOnRelease(releaseOf(owned.slots), observed),
     inverse: lockOf(owned.slots),
     slots: owned.slots,
     reason: `no hold is left${notGivenBack(skipped)}`,
     actor: '',
   }
+}
+
+/** What else has to be written so that the user comes in again; it has no inverse. */
+function withOnRelease(entries: readonly EntryModification[], observed: ObservedState): readonly EntryModification[] {
+  const { onRelease } = observed.lock
+  if (onRelease === undefined) return entries
+  return entries.map(({ dn, modifications }) => {
+    return { dn, modifications: dn === observed.dn ? [...modifications, ...onRelease] : modifications }
+  })
 }
 
 function planSerials(desired: DesiredState, observed: ObservedState): Planned {

@@ -1,3 +1,4 @@
+import type { DirectoryType } from './directory-type.ts'
 import type { DirectoryName, Dn, Realm, Serial } from './names.ts'
 
 /**
@@ -65,7 +66,7 @@ export interface ResyncSettings {
 
 export interface DirectorySettings {
   readonly name: DirectoryName
-  readonly type: 'openldap' | 'custom'
+  readonly type: DirectoryType
   /** `ldap://` or `ldaps://`, tried in this order. */
   readonly urls: readonly string[]
   /** `required` (the default) on an `ldap://` URL that is not loopback; `off` only when written so. */
@@ -81,7 +82,7 @@ export interface DirectorySettings {
   readonly userFilter: string
   /** The attribute that holds the login, read to show it; derived from the filter where not given. */
   readonly loginAttribute: string
-  /** The attribute that identifies an account for good; `entryUUID` for openldap. */
+  /** The attribute that identifies an account for good, as in `entryUUID`; how its values are read: `directory/id-codec.ts`. */
   readonly idAttribute: string
   readonly serialAttribute: string
   /** With exactly one `{serial}`. */
@@ -93,6 +94,8 @@ export interface DirectorySettings {
   readonly inFlightMax: number
   /** `custom` only: what locked means. Empty for the other types. */
   readonly lock: readonly LockAssignment[]
+  /** Active Directory: an unlock also ends a lockout after wrong passwords. */
+  readonly clearLockout: boolean
   readonly protect: ProtectSettings
 }
 

@@ -1,3 +1,4 @@
+import { bitsGivenBack, bitsStand } from './bit.ts'
 import type { EntryModification, Modification } from './change.ts'
 import type { Dn } from './names.ts'
 import {
@@ -24,14 +25,27 @@ interface Place {
 export type SlotStanding = 'standing' | 'gone' | 'unseen'
 
 export function standingOf(owned: OwnedSlot, observed: ObservedState): SlotStanding {
-  const slot = observed.lock.slots.find((each) => isSamePlace(each, each.locked, owned, owned.after))
+  const slot = slotNow(owned, observed)
   if (slot === undefined) return 'unseen'
+  if (owned.mode === 'bit') return bitsStand(slot.current, owned.before, owned.after) ? 'standing' : 'gone'
   return holdsLocked(owned.mode, slot.current, owned.after) ? 'standing' : 'gone'
+}
+
+function slotNow(owned: OwnedSlot, observed: ObservedState): LockSlot | undefined {
+  return observed.lock.slots.find((each) => isSamePlace(each, each.locked, owned, owned.after))
 }
 
 /** A slot of one value among others is a place of its own; one that takes the whole attribute is one whatever is in it. */
 export function isSameSlot(a: OwnedSlot, b: OwnedSlot): boolean {
   return isSamePlace(a, a.after, b, b.after)
+}
+
+/** Whether what would take them back is the same text. */
+export function sameRelease(a: readonly OwnedSlot[], b: readonly OwnedSlot[]): boolean {
+  const isEqual = (x: OwnedSlot, y: OwnedSlot): boolean => {
+    return isSameSlot(x, y) && sameValues(x.before, y.before) && sameValues(x.after, y.after)
+  }
+  return a.length === b.length && a.every((slot) => b.some((each) => isEqual(slot, each)))
 }
 
 export function sameSlots(a: readonly OwnedSlot[], b: readonly OwnedSlot[]): boolean {
@@ -46,7 +60,12 @@ function isSamePlace(
 ): boolean {
   if (a.mode !== b.mode || a.attribute.toLowerCase() !== b.attribute.toLowerCase()) return false
   if (a.dn.toLowerCase() !== b.dn.toLowerCase()) return false
-  return a.mode === 'whole' || sameValues(valuesOfA, valuesOfB)
+  return isAlone(a.mode) || sameValues(valuesOfA, valuesOfB)
+}
+
+/** Whether a place is the attribute as such, of which there is one. */
+function isAlone(mode: LockSlot['mode']): boolean {
+  return mode === 'whole' || mode === 'bit'
 }
 
 export function isLocked(slot: LockSlot): boolean {
@@ -58,16 +77,24 @@ function holdsLocked(
   current: readonly AttributeValue[],
   locked: readonly AttributeValue[],
 ): boolean {
-  if (mode === 'whole') return sameValues(current, locked)
+  if (isAlone(mode)) return sameValues(current, locked)
   return locked.every((value) => hasValue(current, value) === (mode === 'value'))
 }
 
 /**
- * The slots of an account that was renamed since they were written, at its new name: those of its own entry, and those
- * whose value was its name and that the server renamed with it.
+ * The slots as they stand now. Of an account that was renamed since they were written, at its new name: those of its own
+ * entry, and those whose value was its name and that the server renamed with it. Of an integer, with the other bits of now.
  */
 export function rebased(slots: readonly OwnedSlot[], from: Dn, observed: ObservedState): OwnedSlot[] {
-  if (from === observed.dn) return [...slots]
+  return renamed(slots, from, observed).map((slot) => {
+    const current = slot.mode === 'bit' ? slotNow(slot, observed)?.current : undefined
+    if (current === undefined || !bitsStand(current, slot.before, slot.after)) return slot
+    return { ...slot, before: bitsGivenBack(current, slot.before, slot.after), after: current }
+  })
+}
+
+function renamed(slots: readonly OwnedSlot[], from: Dn, observed: ObservedState): readonly OwnedSlot[] {
+  if (from === observed.dn) return slots
   return slots.map((slot) => {
     const dn = slot.dn === from ? observed.dn : slot.dn
     const isNamed = slot.mode === 'value' && slot.after.length === 1 && slot.after[0] === from
@@ -79,13 +106,13 @@ export function rebased(slots: readonly OwnedSlot[], from: Dn, observed: Observe
 /** What a lock writes into a place that is not locked yet. */
 export function ownedOf(slot: LockSlot): OwnedSlot {
   const { dn, attribute, mode, current, locked } = slot
-  return { dn, attribute, mode, before: mode === 'whole' ? current : [], after: locked }
+  return { dn, attribute, mode, before: isAlone(mode) ? current : [], after: locked }
 }
 
 /** Writes our lock into these places. */
 export function lockOf(slots: readonly OwnedSlot[]): EntryModification[] {
   return entries(slots, (slot) => {
-    if (slot.mode === 'whole') return swap(slot.attribute, slot.before, slot.after)
+    if (isAlone(slot.mode)) return swap(slot.attribute, slot.before, slot.after)
     return [{ op: slot.mode === 'value' ? 'add' : 'delete', attribute: slot.attribute, values: slot.after }]
   })
 }
@@ -93,7 +120,7 @@ export function lockOf(slots: readonly OwnedSlot[]): EntryModification[] {
 /** What takes our lock away again, and nothing else: the text of the files that wait in `unlock/`. */
 export function releaseOf(slots: readonly OwnedSlot[]): EntryModification[] {
   return entries(slots, (slot) => {
-    if (slot.mode === 'whole') return swap(slot.attribute, slot.after, slot.before)
+    if (isAlone(slot.mode)) return swap(slot.attribute, slot.after, slot.before)
     return [{ op: slot.mode === 'value' ? 'delete' : 'add', attribute: slot.attribute, values: slot.after }]
   })
 }

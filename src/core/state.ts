@@ -1,3 +1,4 @@
+import type { Modification } from './change.ts'
 import type { AccountKey, Dn, HoldName, Serial } from './names.ts'
 
 /** One value of an attribute: text where it is valid UTF-8, else the bytes. */
@@ -37,12 +38,13 @@ export interface DesiredState {
 /**
  * One place in the directory that a lock is made of. `whole`: the attribute holds exactly `locked` while locked, and
  * what stood there before is kept. `value`: `locked` is exactly one value, beside others (group membership); `absent`
- * likewise, but locked means that the value is not there. A lock of several values has a slot for each.
+ * likewise, but locked means that the value is not there. A lock of several values has a slot for each. `bit`: one
+ * integer, of which some bits are the lock's and all others are other people's; `locked` is `current` with those bits.
  */
 export interface LockSlot {
   readonly dn: Dn
   readonly attribute: string
-  readonly mode: 'whole' | 'value' | 'absent'
+  readonly mode: 'whole' | 'value' | 'absent' | 'bit'
   readonly current: readonly AttributeValue[]
   readonly locked: readonly AttributeValue[]
 }
@@ -57,6 +59,8 @@ export interface LockObservation {
   readonly otherUntilUs: number | null
   readonly slots: readonly LockSlot[]
   readonly effective: Effectiveness
+  /** To be written to the account's own entry with a release of our lock, where others have shut the door as well. */
+  readonly onRelease?: readonly Modification[]
 }
 
 /**
@@ -83,9 +87,14 @@ export interface ObservedState {
   readonly lock: LockObservation
   /** Why the configuration forbids to lock this account, or null. */
   readonly protectedBy: string | null
+  /** True: the server that answered may not have our last write to this account yet; another one took it. */
+  readonly isBehind?: boolean
 }
 
-/** What we wrote to an account and what stood there before, slot by slot. */
+/**
+ * What we wrote to an account and what stood there before, slot by slot. Of mode `bit`, ours are the bits in which the two
+ * differ; the others are those of the last look.
+ */
 export interface OwnedSlot {
   readonly dn: Dn
   readonly attribute: string

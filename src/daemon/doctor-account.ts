@@ -2,10 +2,12 @@ import { toAppError, type AppError } from '../core/error.ts'
 import { parseLogin, parseRealm, type AccountKey } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { Effectiveness } from '../core/state.ts'
+import { driverOf } from '../directory/drivers.ts'
 import type { CycleProbe, Step } from '../directory/probe-cycle.ts'
 import type { DirectoryProbe } from '../directory/probe.ts'
+import type { Trustee } from './active-directory-fix.ts'
 import type { Findings } from './finding.ts'
-import { writeRightFix } from './openldap-fix.ts'
+import { fixesOf } from './fixes.ts'
 
 /** What `lockstep doctor --probe LOGIN` says of a lock and a serial that were set and taken back on a test account. */
 
@@ -21,6 +23,8 @@ export interface Place {
   readonly settings: DirectorySettings
   /** The naming context of the base. */
   readonly context: string
+  /** Active Directory: whom rights are given to. */
+  readonly trustee?: Trustee
 }
 
 /** What a lock on the test account showed. */
@@ -34,8 +38,6 @@ export interface Trial {
 }
 
 const KEEPS_NOBODY_OUT = 'The lock is written and keeps nobody out.'
-const BITES_NOT =
-  'Check that the overlay ppolicy is active on this database, that a policy applies to the account (olcPPolicyDefault, or its pwdPolicySubentry), and that it has pwdLockout: TRUE (docs/openldap.md, 2).'
 
 export async function probeAccount(
   found: Findings,
@@ -48,7 +50,7 @@ export async function probeAccount(
   const cycle = await probe.cycle(target.key, account.password)
   tellSerial(found, cycle, place)
   tellLock(found, cycle, target.dn, place)
-  if (cycle.lock.kind === 'done') tellEffect(found, cycle, target.dn)
+  if (cycle.lock.kind === 'done') tellEffect(found, cycle, target.dn, place)
   if (cycle.isAsBefore) found.ok('probe-left', `${target.dn} is as it was before`)
   else {
     found.fail('probe-left', {
@@ -107,7 +109,7 @@ function tellLock(found: Findings, { lock, unlock }: CycleProbe, dn: string, pla
     return
   }
   if (lock.kind === 'failed') {
-    const attribute = place.settings.lock[0]?.attribute ?? 'pwdAccountLockedTime'
+    const attribute = driverOf(place.settings).lockAttributes[0] ?? place.settings.lock[0]?.attribute ?? ''
     failWrite(found, 'lock-write', lock.error, attribute, 'Nobody could be locked.', place)
     return
   }
@@ -115,7 +117,7 @@ function tellLock(found: Findings, { lock, unlock }: CycleProbe, dn: string, pla
 }
 
 /** With the account's own password: accepted, refused, accepted. */
-function tellEffect(found: Findings, cycle: CycleProbe, dn: string): void {
+function tellEffect(found: Findings, cycle: CycleProbe, dn: string, place: Place): void {
   const { bindBefore, bindWhileLocked, bindAfter, effective } = cycle
   const notEffective = effective.is === 'no' ? effective.reason : null
   const why = KEEPS_NOBODY_OUT
@@ -125,13 +127,13 @@ function tellEffect(found: Findings, cycle: CycleProbe, dn: string): void {
     found.fail('probe-bind', { what, why: 'Whether a lock keeps it out cannot be seen.', fix })
   } else if (bindWhileLocked === 'accepted') {
     const what = `a bind as ${dn} is accepted although the account is locked`
-    found.fail('lock-effective', { what, why, fix: notEffective ?? BITES_NOT })
+    found.fail('lock-effective', { what, why, fix: notEffective ?? fixesOf(place.settings.type).bitesNot })
   } else if (bindWhileLocked === 'refused') found.ok('lock-effective', 'a bind is refused while locked')
   else if (notEffective !== null) found.fail('lock-effective', { what: 'a lock does not bite', why, fix: notEffective })
   else if (effective.is === 'yes') {
     found.ok(
       'lock-effective',
-      'the password policy makes a lock keep its user out (with a password it is tried as well)',
+      'by what the directory says, a lock keeps its user out (with a password it is tried as well)',
     )
   } else {
     found.warn('lock-effective', {
@@ -159,11 +161,11 @@ function failWrite(
   error: AppError,
   attribute: string,
   why: string,
-  { settings, context }: Place,
+  { settings, context, trustee }: Place,
 ): void {
   const isRight = error.code === 'directory-not-permitted'
   const fix = isRight
-    ? writeRightFix(settings, attribute, context)
+    ? fixesOf(settings.type).writeRight(settings, attribute, context, trustee)
     : error.hint || 'See the log of the directory server.'
   found.fail(check, { what: error.message, why, fix, code: error.code })
 }

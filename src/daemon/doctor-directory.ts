@@ -4,10 +4,12 @@ import type { DirectorySettings } from '../core/settings.ts'
 import { openProbe, type DirectoryProbe } from '../directory/probe.ts'
 import { namingContextOf, type ServerFacts } from '../directory/server-facts.ts'
 import { systemClock } from '../ports/clock.ts'
-import { probeAccount, type ProbeAccount, type Trial } from './doctor-account.ts'
+import { probeAccount, type Place, type ProbeAccount, type Trial } from './doctor-account.ts'
+import { checkActiveDirectory } from './doctor-active-directory.ts'
+import { checkDs389 } from './doctor-ds389.ts'
 import { checkPolicy, tellUnread } from './doctor-policy.ts'
 import { Findings } from './finding.ts'
-import { indexFix, readRightFix } from './openldap-fix.ts'
+import { fixesOf } from './fixes.ts'
 
 /** What `lockstep doctor` tries at one directory; each step only where the one before it succeeded. */
 
@@ -53,12 +55,20 @@ async function lookInside(
   if (!(await checkBase(found, probe, settings, facts))) return null
   await checkSchema(found, probe, settings)
   const policies = await probe.policies()
-  const place = { settings, context }
+  let place: Place = { settings, context }
   if (policies !== null) checkPolicy(found, policies, facts, context)
   await checkFilter(found, settings, context)
-  await checkIndexes(found, probe, context)
+  await checkIndexes(found, probe, settings, context)
+  let hasSeenRights = false
+  if (settings.type === '389ds' || settings.type === 'freeipa') {
+    hasSeenRights = await checkDs389(found, probe, settings, context)
+  } else if (settings.type === 'active-directory') {
+    const { trustee, isTold } = await checkActiveDirectory(found, probe, settings)
+    place = { ...place, trustee }
+    hasSeenRights = isTold
+  }
   const trial = account === null ? null : await probeAccount(found, probe, account, place)
-  if (account === null) {
+  if (account === null && !hasSeenRights) {
     found.warn('write-rights', {
       what: 'whether the lock and the serial may be written was not tried',
       why: 'A missing right would show at the first lock.',
@@ -99,7 +109,7 @@ async function checkBase(
     return true
   }
   const contexts = facts.namingContexts.join(', ') || 'none that it tells'
-  const right = readRightFix(settings, namingContextOf(facts, base) ?? base)
+  const right = fixesOf(settings.type).readRight(settings, namingContextOf(facts, base) ?? base)
   found.fail('base', {
     what: `${bindDn} sees no entry ${base}`,
     why: 'Accounts are searched for below it, so none would be found.',
@@ -116,7 +126,7 @@ async function checkSchema(found: Findings, probe: DirectoryProbe, settings: Dir
       found.fail('schema', {
         what: `the server knows no attribute ${attribute}`,
         why: 'It can be neither searched for nor written.',
-        fix: `Correct ${key} in directories.${settings.name}, or load its schema into the server.`,
+        fix: `Correct ${key === 'lock' ? 'type' : key} in directories.${settings.name}, or load its schema into the server.`,
       })
     } else if (key === 'serialAttribute') {
       const how = isSingleValued ? 'one value, serials are kept as words in it' : 'a value for each serial'
@@ -144,12 +154,17 @@ async function checkFilter(found: Findings, settings: DirectorySettings, context
   found.fail('user-filter', {
     what: `${userFilter} finds nobody below ${base}, whatever the login`,
     why: 'No event could be brought to its account.',
-    fix: `Correct userFilter or base of directories.${name}, or give ${bindDn} the right to read:\n${readRightFix(settings, context)}`,
+    fix: `Correct userFilter or base of directories.${name}, or give ${bindDn} the right to read:\n${fixesOf(settings.type).readRight(settings, context)}`,
   })
 }
 
 /** Accounts are found by id, login and serial. */
-async function checkIndexes(found: Findings, probe: DirectoryProbe, context: string): Promise<void> {
+async function checkIndexes(
+  found: Findings,
+  probe: DirectoryProbe,
+  settings: DirectorySettings,
+  context: string,
+): Promise<void> {
   const probes = await probe.indexes()
   const slow = probes.filter(({ hasIndex, tookMs }) => hasIndex === false || tookMs >= UNINDEXED_MS)
   for (const { attribute, hasIndex, tookMs } of slow) {
@@ -157,7 +172,7 @@ async function checkIndexes(found: Findings, probe: DirectoryProbe, context: str
     found.warn('index', {
       what: `${attribute} ${how}`,
       why: 'Accounts are searched for by it all the time; without an index the server reads every one.',
-      fix: indexFix(attribute, context),
+      fix: fixesOf(settings.type).index(settings, attribute, context),
     })
   }
   const names = probes.map((each) => each.attribute).join(', ')

@@ -1,5 +1,6 @@
 import { toAppError, type AppError } from '../core/error.ts'
 import type { Settings, SourceSettings } from '../core/settings.ts'
+import { driverOf } from '../directory/drivers.ts'
 import { systemClock } from '../ports/clock.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import type { SecretReader } from '../ports/secret.ts'
@@ -29,7 +30,6 @@ const SKEW_FAIL_MS = 60_000
 /** The header Date has whole seconds. */
 const DATE_STEP_MS = 1_000
 /** Attributes that a lock of this type writes. */
-const OPENLDAP_LOCK = 'pwdAccountLockedTime'
 const MIRROR_RIGHT =
   'policy.mirrorDirectoryLocks needs it: without it locks of others in the directory do not reach privacyIDEA, or stay there.'
 const WHY_RIGHT: Readonly<Record<string, string>> = {
@@ -250,9 +250,10 @@ async function withAdmin(
 }
 
 async function checkResolvers(found: Findings, client: Client, settings: Settings, isService: boolean): Promise<void> {
-  const attributes = settings.directories.flatMap((directory) =>
-    directory.type === 'openldap' ? [OPENLDAP_LOCK] : directory.lock.map((each) => each.attribute),
-  )
+  const attributes = settings.directories.flatMap((directory) => [
+    ...driverOf(directory).lockAttributes,
+    ...directory.lock.map((each) => each.attribute),
+  ])
   try {
     const resolvers = await readLdapResolvers(client)
     const before = found.all.length

@@ -16,6 +16,7 @@ export interface AnswerProblem {
 /** By the key of the configuration that an answer ends up in; the first that fits. */
 const FLAG_OF_KEY: readonly (readonly [key: RegExp, flag: string])[] = [
   [/^directories\.[^.]+\.urls/, '--url'],
+  [/^directories\.[^.]+\.type/, '--type'],
   [/^directories\.[^.]+\.startTls/, '--start-tls'],
   [/^directories\.[^.]+\.ca$/, '--ca'],
   [/^directories\.[^.]+\.bindDn/, '--bind-dn'],

@@ -2,12 +2,15 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseConfig } from '../config/load.ts'
+import type { DirectoryType } from '../core/directory-type.ts'
 import { AppError, toAppError } from '../core/error.ts'
 import type { DirectorySettings, Settings } from '../core/settings.ts'
-import { readRoot } from '../directory/anonymous.ts'
+import { isSeen, readRoot } from '../directory/anonymous.ts'
+import { normalDn } from '../directory/dn.ts'
 import { openProbe } from '../directory/probe.ts'
 import type { RootFacts } from '../directory/server-facts.ts'
 import { systemClock } from '../ports/clock.ts'
+import { fixesOf } from './fixes.ts'
 
 /** What `lockstep init` asks the server, before and after it knows the account to bind as. */
 
@@ -20,25 +23,43 @@ export interface ServerAddress {
 
 export interface FirstFacts {
   readonly url: string
+  readonly type: DirectoryType
   readonly vendor: string
   readonly namingContexts: readonly string[]
+  /** What the accounts lie below as a rule; null where the server names no context. */
+  readonly usualBase: string | null
 }
+
+/** Where FreeIPA keeps its users, and the context of its certification authority. */
+const IPA_USERS = 'cn=users,cn=accounts'
+const IPA_CA = 'o=ipaca'
+/** Contexts of Active Directory beside that of the domain. */
+const NO_ACCOUNTS = /^(?:CN=Configuration|CN=Schema|DC=DomainDnsZones|DC=ForestDnsZones),/i
 
 /** A control that Active Directory and Samba offer and no other (MS-ADTS 3.1.1.3.4.1.11). */
 const SECURITY_DESCRIPTOR_FLAGS_OID = '1.2.840.113556.1.4.801'
 
 /**
- * Reads the root DSE without a bind, from the first server that answers. Fails with `config-invalid` (a bad URL, or
- * another kind of server than OpenLDAP), `directory-unreachable`, `directory-timeout`, `directory-tls`.
+ * Reads the root DSE without a bind, from the first server that answers.
+ * @param type null: what the server says it is
+ * Fails with `config-invalid` (a bad URL, or another kind of server than `type`), `directory-unreachable`, `directory-timeout`,
+ * `directory-tls`.
  */
-export async function askServer(address: ServerAddress): Promise<FirstFacts> {
+export async function askServer(address: ServerAddress, type: DirectoryType | null): Promise<FirstFacts> {
   const settings = settingsFor(address)
   let failure: unknown
   for (const url of settings.urls) {
     try {
       const facts = await readRoot(url, settings)
-      refuseOtherKinds(url, facts)
-      return { url, vendor: facts.vendor || 'an LDAP server', namingContexts: facts.namingContexts }
+      const found = await kindOf(url, settings, facts)
+      refuseAnotherKind(url, found, type)
+      return {
+        url,
+        type: type ?? found.type,
+        vendor: facts.vendor || 'an LDAP server',
+        namingContexts: facts.namingContexts,
+        usualBase: usualBase(type ?? found.type, facts),
+      }
     } catch (error) {
       failure ??= error
     }
@@ -55,13 +76,38 @@ function settingsFor({ urls, startTls, ca }: ServerAddress): DirectorySettings {
   return settings
 }
 
-function refuseOtherKinds(url: string, facts: RootFacts): void {
-  const isActiveDirectory = facts.controls?.includes(SECURITY_DESCRIPTOR_FLAGS_OID) === true
-  if (!isActiveDirectory && !/389|red hat|fedora/i.test(facts.vendor)) return
-  const kind = isActiveDirectory ? 'an Active Directory' : facts.vendor
-  throw new AppError('config-invalid', `the server at ${url} is ${kind}, which is not in this version yet`, {
-    hint: 'Name an OpenLDAP server, or write a directory of type custom by hand (docs/configuration.md).',
+interface Kind {
+  readonly type: DirectoryType
+  /** False where the server says nothing that tells kinds apart. */
+  readonly isCertain: boolean
+}
+
+async function kindOf(url: string, settings: DirectorySettings, facts: RootFacts): Promise<Kind> {
+  if (facts.controls?.includes(SECURITY_DESCRIPTOR_FLAGS_OID) === true) {
+    return { type: 'active-directory', isCertain: true }
+  }
+  if (!/389|red hat|fedora/i.test(facts.vendor)) return { type: 'openldap', isCertain: false }
+  const users = facts.namingContexts.map((context) => `${IPA_USERS},${context}`)
+  const seen = await Promise.all(users.map((dn) => isSeen(url, settings, dn)))
+  const isIpa = seen.includes(true) || facts.namingContexts.some((context) => normalDn(context) === IPA_CA)
+  return { type: isIpa ? 'freeipa' : '389ds', isCertain: true }
+}
+
+/** FreeIPA is a 389-DS, and may hide from somebody unknown that it is more. */
+function refuseAnotherKind(url: string, found: Kind, wanted: DirectoryType | null): void {
+  if (wanted === null || !found.isCertain || found.type === wanted) return
+  const isDs389 = (type: DirectoryType): boolean => type === '389ds' || type === 'freeipa'
+  if (isDs389(found.type) && isDs389(wanted)) return
+  throw new AppError('config-invalid', `the server at ${url} is of type ${found.type}, not ${wanted}`, {
+    hint: `Leave --type out, or give --type ${found.type}.`,
   })
+}
+
+/** What the accounts lie below, where one context holds them. */
+function usualBase(type: DirectoryType, { namingContexts }: RootFacts): string | null {
+  const [first] = namingContexts.filter((context) => normalDn(context) !== IPA_CA && !NO_ACCOUNTS.test(context))
+  if (first === undefined) return null
+  return type === 'freeipa' ? `${IPA_USERS},${first}` : first
 }
 
 /**
@@ -84,6 +130,6 @@ export async function tryBind(settings: Settings, password: string): Promise<voi
     await rm(folder, { recursive: true, force: true })
   }
   throw new AppError('config-invalid', `${directory.bindDn} sees no entry ${directory.base}`, {
-    hint: 'Check the base, and that the account may read it (docs/openldap.md).',
+    hint: `Check the base, and that the account may read it (${fixesOf(directory.type).page}).`,
   })
 }

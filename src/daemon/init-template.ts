@@ -1,7 +1,13 @@
+import type { DirectoryType } from '../core/directory-type.ts'
+
 /** What `lockstep init` found out, as it goes into the file. */
 export interface InitAnswers {
   /** Of the directory in the configuration. */
   readonly name: string
+  readonly type: DirectoryType
+  /** What a lock writes, and the page of the manual, for the comments. */
+  readonly lockAttribute: string
+  readonly page: string
   readonly urls: readonly string[]
   readonly startTls: 'required' | 'off'
   readonly ca: string | null
@@ -29,11 +35,11 @@ export function configText(answers: InitAnswers): string {
 
 directories:
   ${scalar(answers.name)}:
-    type: openldap
+    type: ${answers.type}
     # Tried in this order.
     urls:
 ${answers.urls.map((url) => `      - ${scalar(url)}`).join('\n')}
-${startTlsLines(answers)}${caLines(answers)}    # The account that Lockstep binds as. It needs write on pwdAccountLockedTime and ${answers.serialAttribute} (docs/openldap.md).
+${startTlsLines(answers)}${caLines(answers)}    # The account that Lockstep binds as. It needs write on ${answers.lockAttribute} and ${answers.serialAttribute} (${answers.page}).
     bindDn: ${scalar(answers.bindDn)}
     bindPasswordFile: ${scalar(answers.bindPasswordFile)}
     # Accounts are searched for below this entry, with this filter.

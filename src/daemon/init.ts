@@ -3,11 +3,13 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, rmSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { promisify } from 'node:util'
+import type { DirectoryType } from '../core/directory-type.ts'
 import { AppError } from '../core/error.ts'
 import { checkConfig } from '../config/check.ts'
 import { parseConfig } from '../config/load.ts'
 import { readSecret, secretFrom } from '../config/secret.ts'
 import type { Settings } from '../core/settings.ts'
+import { fixesOf } from './fixes.ts'
 import { configText, type InitAnswers } from './init-template.ts'
 import { makeFolder, writeWhole } from './private-file.ts'
 
@@ -18,6 +20,7 @@ export interface InitRequest {
   /** Absolute. */
   readonly file: string
   readonly name: string
+  readonly type: DirectoryType
   readonly urls: readonly string[]
   readonly startTls: 'required' | 'off'
   /** Absolute, or null. */
@@ -109,8 +112,11 @@ function answersOf(request: InitRequest): InitAnswers {
   const { stateDir, bindPassword } = request
   const near = (path: string): string => shortest(request.file, path)
   if ('file' in bindPassword) refuseOpenFile(bindPassword.file)
+  const { page, lockAttribute } = fixesOf(request.type)
   return {
     ...request,
+    page,
+    lockAttribute,
     ca: request.ca === null ? null : near(request.ca),
     bindPasswordFile: near('file' in bindPassword ? bindPassword.file : ownPasswordFile(request)),
     hookSecretFile: near(hookSecretFile(request)),

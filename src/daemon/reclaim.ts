@@ -1,3 +1,4 @@
+import { bitsGivenBack, bitsStand } from '../core/bit.ts'
 import type { EntryModification } from '../core/change.ts'
 import {
   hasValue,
@@ -42,6 +43,11 @@ export function reclaim(entries: readonly EntryModification[], observed: Observe
       if (sameValues(first.current, after)) slots.push(slotAt(first, before, after))
       continue
     }
+    if (first.mode === 'bit') {
+      const [before, after, now] = [values.added, values.deleted, first.current]
+      if (bitsStand(now, before, after)) slots.push(slotAt(first, bitsGivenBack(now, before, after), now))
+      continue
+    }
     const found = valuesAt(places, first.mode === 'value' ? values.deleted : values.added, observed)
     slots.push(...found.slots)
     if (found.isUnclear) unclear ??= `${where} may still hold a former name of the account`
@@ -58,6 +64,8 @@ function writtenPlaces(
   const places = new Map<string, { where: string; deleted: AttributeValue[]; added: AttributeValue[] }>()
   for (const { dn, modifications } of entries) {
     for (const { op, attribute, values } of modifications) {
+      // What an unlock writes besides, where others have shut the door as well; no part of the lock.
+      if (op === 'replace') continue
       const id = placeOf(normalDn(dn) === former ? observed.dn : dn, attribute)
       const place = places.get(id) ?? { where: `${attribute} of ${dn}`, deleted: [], added: [] }
       if (op === 'delete') place.deleted.push(...values)

@@ -1,6 +1,6 @@
 import type { Entry } from 'ldapts'
 import { AppError } from '../core/error.ts'
-import { accountKey, asDn, parseAccountId, parseLogin, type AccountKey, type Dn, type Login } from '../core/names.ts'
+import { accountKey, asDn, parseLogin, type AccountKey, type Dn, type Login } from '../core/names.ts'
 import { serialsIn } from '../core/serial-values.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { AttributeValue } from '../core/state.ts'
@@ -8,6 +8,7 @@ import type { FoundAccount } from '../ports/directory.ts'
 import type { WireEntry } from './controls.ts'
 import type { AccountEntry } from './driver.ts'
 import { AttributeNames, fromSearch, fromWire, type ReadEntry } from './entry.ts'
+import { idCodecOf, type IdCodec } from './id-codec.ts'
 import type { ServerFacts } from './server-facts.ts'
 
 /** An account as it was read: its own entry, and its stable id. */
@@ -15,10 +16,13 @@ export class Account implements AccountEntry {
   readonly key: AccountKey
   readonly dn: Dn
   readonly login: Login | null
+  /** The server that said so, as in the configuration. */
+  readonly url: string
   readonly #entry: ReadEntry
 
-  constructor(key: AccountKey, login: Login | null, entry: ReadEntry) {
+  constructor(key: AccountKey, login: Login | null, url: string, entry: ReadEntry) {
     this.key = key
+    this.url = url
     this.dn = asDn(entry.dn)
     this.login = login
     this.#entry = entry
@@ -39,20 +43,29 @@ export class AccountReader {
   readonly facts: ServerFacts
   readonly isMultiValued: boolean
   readonly #settings: DirectorySettings
+  readonly #ids: IdCodec
 
-  constructor(settings: DirectorySettings, facts: ServerFacts, attributes: readonly string[]) {
+  constructor(
+    settings: DirectorySettings,
+    facts: ServerFacts,
+    attributes: readonly string[],
+    singleValued: readonly string[],
+  ) {
     this.#settings = settings
+    this.#ids = idCodecOf(settings.idAttribute)
     this.facts = facts
     this.names = new AttributeNames(attributes, (name) => facts.canonical(name))
-    this.isMultiValued = !facts.isSingleValued(settings.serialAttribute)
+    const serialAttribute = settings.serialAttribute.toLowerCase()
+    const isSingle = singleValued.some((name) => name.toLowerCase() === serialAttribute)
+    this.isMultiValued = !isSingle && !facts.isSingleValued(settings.serialAttribute)
   }
 
-  fromSearch(entry: Entry): Account {
-    return this.#accountOf(fromSearch(entry, this.names))
+  fromSearch(entry: Entry, url: string): Account {
+    return this.#accountOf(fromSearch(entry, this.names), url)
   }
 
-  fromWire(entry: WireEntry): Account {
-    return this.#accountOf(fromWire(entry, this.names))
+  fromWire(entry: WireEntry, url: string): Account {
+    return this.#accountOf(fromWire(entry, this.names), url)
   }
 
   found(account: Account): FoundAccount {
@@ -61,16 +74,17 @@ export class AccountReader {
     return { key: account.key, dn: account.dn, login: account.login, serials }
   }
 
-  #accountOf(entry: ReadEntry): Account {
+  #accountOf(entry: ReadEntry, url: string): Account {
     const { name, idAttribute, loginAttribute } = this.#settings
-    const id = parseAccountId(entry.text(idAttribute) ?? '')
+    const value = entry.values(idAttribute)[0]
+    const id = value === undefined ? null : this.#ids.decode(value)
     if (id === null) {
-      const what = entry.text(idAttribute) === null ? 'has no readable' : 'has a value that cannot be used in its'
+      const what = value === undefined ? 'has no readable' : 'has a value that cannot be used in its'
       throw new AppError('directory-refused', `directory ${name}: ${entry.dn} ${what} ${idAttribute}`, {
         hint: 'Let the account that Lockstep binds as read it, or set idAttribute to an attribute of letters, digits and "-" that never changes.',
       })
     }
     const login = entry.text(loginAttribute)
-    return new Account(accountKey(name, id), login === null ? null : parseLogin(login), entry)
+    return new Account(accountKey(name, id), login === null ? null : parseLogin(login), url, entry)
   }
 }

@@ -16,6 +16,19 @@ export async function readRoot(url: string, settings: SocketSettings): Promise<R
   return rootFactsFrom(await once(url, settings, { kind: 'read', dn: '' }, read))
 }
 
+/** Whether anybody may see an entry. */
+export async function isSeen(url: string, settings: SocketSettings, dn: string): Promise<boolean> {
+  const options = { scope: 'base' as const, attributes: ['1.1'], sizeLimit: 1 }
+  return once(url, settings, { kind: 'read', dn }, async (client) => {
+    try {
+      return (await client.search(dn, options)).searchEntries.length > 0
+    } catch (error) {
+      if (resultCodeOf(error) !== null) return false
+      throw error
+    }
+  })
+}
+
 /** Tries a user's own password, on a connection of its own. */
 export async function bindAs(
   url: string,

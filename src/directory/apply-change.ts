@@ -1,34 +1,47 @@
 import { AndFilter, NotFilter, PresenceFilter, type Control, type Filter } from 'ldapts'
 import type { ChangeDraft, EntryModification } from '../core/change.ts'
 import { AppError, toAppError } from '../core/error.ts'
+import { asDn } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
-import type { AccountReader } from './account.ts'
-import { AssertionControl, PostReadControl, type WireEntry } from './controls.ts'
+import type { Account, AccountReader } from './account.ts'
+import type { Connection } from './connection.ts'
+import { AssertionControl, PostReadControl } from './controls.ts'
 import { idFilter } from './directory-searches.ts'
+import { sameValues } from '../core/state.ts'
+import { readReal } from './stored-values.ts'
 import { normalDn } from './dn.ts'
 import type { Pool } from './pool.ts'
+
+/** What was read after a write, null where nothing was, and the server that took it, as in the configuration. */
+export interface Written {
+  readonly account: Account | null
+  readonly url: string
+}
 
 /**
  * Writes the modifications of a change, one LDAP modify an entry, in their order. Where a later entry refuses, the
  * earlier ones are taken back.
  *
  * The account's own entry is written only while it is the same account (RFC 4528 with its id, where the server has
- * that), and read in the same answer (RFC 4527, likewise).
- * @returns the account's own entry as it is afterwards; null: the server did not say
+ * that), and read in the same answer (RFC 4527, likewise), or by the next request on the same connection: another server
+ * may not have it yet.
+ * @param address the name of the account's own entry, where it is written
+ * @returns null: the account's own entry was not written
  * Fails with `write-raced`, `entry-not-found` (of the account's own entry), `outcome-unknown`, and what refuses a write.
  */
 export async function writeChange(
   pool: Pool,
   settings: DirectorySettings,
   reader: AccountReader,
+  address: string,
   change: ChangeDraft,
-): Promise<WireEntry | null> {
+): Promise<Written | null> {
   const ownDn = normalDn(change.dn)
-  let after: WireEntry | null = null
+  let after: Written | null = null
   for (const [index, step] of change.forward.entries()) {
     const isOwn = step.dn === change.dn || normalDn(step.dn) === ownDn
     try {
-      if (isOwn) after = await writeOwn(pool, settings, reader, change, step)
+      if (isOwn) after = await writeOwn(pool, settings, reader, change, { ...step, dn: asDn(address) })
       else await writeElsewhere(pool, settings, step)
     } catch (error) {
       if (index > 0) await takeBack(pool, settings, change, index)
@@ -44,13 +57,64 @@ async function writeOwn(
   reader: AccountReader,
   change: ChangeDraft,
   step: EntryModification,
-): Promise<WireEntry | null> {
+): Promise<Written | null> {
   const controls: Control[] = []
-  if (reader.facts.hasAssertion) controls.push(new AssertionControl(expectation(settings, reader, change)))
+  const { hasAssertion } = reader.facts
+  if (hasAssertion) controls.push(new AssertionControl(expectation(settings, reader, change)))
   const postRead = reader.facts.hasPostRead ? new PostReadControl(reader.names.wanted) : null
   if (postRead !== null) controls.push(postRead)
-  await pool.write((connection) => connection.modify(step.dn, step.modifications, controls))
-  return postRead?.entry ?? null
+  const isNamed = step.dn === change.dn
+  const written = await pool.write(async (connection): Promise<Written> => {
+    if (!hasAssertion && isNamed) await refuseOthers(connection, settings, reader, change)
+    await connection.modify(step.dn, step.modifications, controls)
+    const { url } = connection.server
+    if (postRead === null) return { account: await readAgain(connection, reader, step.dn), url }
+    return { account: postRead.entry === null ? null : reader.fromWire(postRead.entry, url), url }
+  })
+  const { account } = written
+  if (hasAssertion || !isNamed || account === null || account.key === change.key) return written
+  await undo(pool, settings, change, new Set([change.dn]))
+  throw raced(settings, change)
+}
+
+/**
+ * For a server without assertions: looks at the entry right before the write. What happens in the moment between is told by the
+ * values that the write deletes by name, and by the answer, which says whose entry it was.
+ */
+async function refuseOthers(
+  connection: Connection,
+  settings: DirectorySettings,
+  reader: AccountReader,
+  change: ChangeDraft,
+): Promise<void> {
+  const now = await readReal(connection, settings, reader, change.dn)
+  if (now === null) {
+    throw new AppError('entry-not-found', `directory ${settings.name}: ${change.dn} is no longer there`)
+  }
+  if (now.key !== change.key) throw raced(settings, change)
+  for (const slot of change.slots) {
+    if (slot.mode !== 'whole' || slot.dn !== change.dn) continue
+    const expected = change.kind === 'lock' ? slot.before : slot.after
+    if (!sameValues(now.values(slot.attribute), expected)) throw raced(settings, change)
+  }
+}
+
+function raced(settings: DirectorySettings, change: ChangeDraft): AppError {
+  return new AppError('write-raced', `directory ${settings.name}: ${change.dn} is no longer as it was when it was read`)
+}
+
+/** Null where it cannot be read now: it is looked for again. */
+async function readAgain(connection: Connection, reader: AccountReader, dn: string): Promise<Account | null> {
+  const filter = new PresenceFilter({ attribute: 'objectClass' })
+  const { wanted, canonical } = reader.names
+  const request = { base: dn, scope: 'base' as const, filter, attributes: wanted, bytesOf: canonical, sizeMax: 1 }
+  try {
+    const [entry] = await connection.search(request)
+    return entry === undefined ? null : reader.fromSearch(entry, connection.server.url)
+  } catch (error) {
+    if (error instanceof AppError) return null
+    throw error
+  }
 }
 
 /**
@@ -87,7 +151,15 @@ async function writeElsewhere(pool: Pool, settings: DirectorySettings, step: Ent
 
 /** Undoes the first `count` entries of a change. Where that fails, nobody knows how things stand. */
 async function takeBack(pool: Pool, settings: DirectorySettings, change: ChangeDraft, count: number): Promise<void> {
-  const written = new Set(change.forward.slice(0, count).map((step) => step.dn))
+  await undo(pool, settings, change, new Set(change.forward.slice(0, count).map((step) => step.dn)))
+}
+
+async function undo(
+  pool: Pool,
+  settings: DirectorySettings,
+  change: ChangeDraft,
+  written: ReadonlySet<string>,
+): Promise<void> {
   for (const step of change.inverse.filter((each) => written.has(each.dn)).toReversed()) {
     try {
       await pool.write((connection) => connection.modify(step.dn, step.modifications, []))

@@ -26,6 +26,7 @@ export interface SearchRequest {
   readonly bytesOf: readonly string[]
   /** The server may return fewer than there are; 0: all. */
   readonly sizeMax: number
+  readonly controls?: readonly Control[]
 }
 
 interface Operation {
@@ -114,7 +115,9 @@ export class Connection {
   }
 
   async search(request: SearchRequest): Promise<Entry[]> {
-    const call = this.#client.search.bind(this.#client, request.base, this.#searchOptions(request))
+    const call = this.#client.search.bind(this.#client, request.base, this.#searchOptions(request), [
+      ...(request.controls ?? []),
+    ])
     const result = await this.#run(call, this.#attempt('read', request.base))
     return result.searchEntries
   }

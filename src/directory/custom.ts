@@ -15,9 +15,15 @@ const LOGIN_PLACEHOLDER = '{login}'
 export function customDriver(assignments: readonly LockAssignment[]): LockDriver {
   const own = assignments.filter((assignment) => assignment.dn === null)
   const others = assignments.filter((assignment) => assignment.dn !== null)
+  const attributes = [...new Set(own.map((assignment) => assignment.attribute))]
   return {
-    attributes: [...new Set(own.map((assignment) => assignment.attribute))],
-    needsPolicies: false,
+    attributes,
+    lockAttributes: attributes,
+    coverable: [],
+    singleValued: [],
+    needs: [],
+    addressOf: (_id, dn) => dn,
+    protects: () => null,
     placesElsewhere: (account) => others.map((assignment) => placeOf(assignment, account)),
     readLock: (account, context) => readLock(account, context, own, others),
     marks: () => own.flatMap(markOf),

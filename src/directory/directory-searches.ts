@@ -5,10 +5,12 @@ import { formatSerial, SERIAL_PLACEHOLDER } from '../core/serial-values.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { Connection, SearchRequest } from './connection.ts'
 import type { AccountReader } from './account.ts'
+import { idCodecOf } from './id-codec.ts'
 
 /** The account with this id. */
 export function idFilter(settings: DirectorySettings, key: AccountKey): Filter {
-  return new EqualityFilter({ attribute: settings.idAttribute, value: accountIdOf(key) })
+  const attribute = settings.idAttribute
+  return new EqualityFilter({ attribute, value: idCodecOf(attribute).encode(accountIdOf(key)) })
 }
 
 /** Accounts that may carry the serial; the server compares without regard to case, so look at what comes. */

@@ -1,8 +1,9 @@
 import type { Filter } from 'ldapts'
-import type { Dn } from '../core/names.ts'
+import type { AccountId, Dn } from '../core/names.ts'
 import type { AttributeValue, LockObservation } from '../core/state.ts'
-import type { PolicyView } from './password-policy.ts'
 import type { ServerFacts } from './server-facts.ts'
+import type { StoredValues } from './stored-values.ts'
+import type { Need, SurroundingsView } from './surroundings.ts'
 
 /** An account's own entry as it was read. */
 export interface AccountEntry {
@@ -22,20 +23,33 @@ export interface PlaceElsewhere {
   readonly values: readonly string[] | null
 }
 
-export interface LockContext {
+export interface LockContext extends SurroundingsView {
   readonly nowMs: number
   readonly facts: ServerFacts
-  /** Null for a driver that does not ask for them. */
-  readonly policies: PolicyView | null
   /** What stands in `placesElsewhere`, in their order. */
   readonly elsewhere: readonly (readonly AttributeValue[])[]
+  /** What stands in the account's own entry of one of `coverable`, whatever the server shows in its place. */
+  readonly stored: StoredValues
 }
 
 /** What locked means in one kind of directory. Pure: what it needs is read before. */
 export interface LockDriver {
   /** Attributes of the account's own entry that it needs to see. */
   readonly attributes: readonly string[]
-  readonly needsPolicies: boolean
+  /** Those of them that a lock writes. */
+  readonly lockAttributes: readonly string[]
+  /** Those of them whose stored values the server may cover with others of its own making; see `LockContext.stored`. */
+  readonly coverable: readonly string[]
+  /** Those that the server keeps at one value, whatever its schema says. */
+  readonly singleValued: readonly string[]
+  readonly needs: readonly Need[]
+  /**
+   * The name that the account's own entry is written to and read under: its DN, or one that stays with it when it is renamed,
+   * where the server knows such names.
+   */
+  addressOf(id: AccountId, dn: Dn): string
+  /** Why an account of this kind is never locked, whatever the configuration says; null: it may be. */
+  protects(account: AccountEntry): string | null
   placesElsewhere(account: AccountEntry): readonly PlaceElsewhere[]
   readLock(account: AccountEntry, context: LockContext): LockObservation
   /** Filters of accounts that a lock of ours may stand at; several are alternatives. */

@@ -2,6 +2,7 @@ import { EqualityFilter, OrFilter, PresenceFilter, type Entry, type Filter } fro
 import type { ChangeDraft } from '../core/change.ts'
 import { AppError, toAppError } from '../core/error.ts'
 import {
+  accountIdOf,
   accountKey,
   parseAccountId,
   type AccountKey,
@@ -10,29 +11,31 @@ import {
   type Realm,
   type Serial,
 } from '../core/names.ts'
+import { serialsIn } from '../core/serial-values.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { AttributeValue, ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { IdentityPort } from '../ports/identity.ts'
 import type { FoundAccount } from '../ports/directory.ts'
 import { AccountReader, type Account } from './account.ts'
-import { writeChange } from './apply-change.ts'
+import { writeChange, type Written } from './apply-change.ts'
 import type { SearchRequest } from './connection.ts'
-import type { WireEntry } from './controls.ts'
-import { customDriver } from './custom.ts'
 import { idFilter, markedFilter, searchProven, serialFilter } from './directory-searches.ts'
 import { normalDn } from './dn.ts'
 import type { LockDriver, PlaceElsewhere } from './driver.ts'
+import { driverOf } from './drivers.ts'
 import { valuesIn } from './entry.ts'
 import { compileFilter, type FilterTemplate } from './filter.ts'
 import { identityCheck } from './identity.ts'
-import { openldapDriver } from './openldap.ts'
-import { PolicyReader } from './password-policy.ts'
+import { OwnWrites } from './own-writes.ts'
 import { Pool, type PoolTimes } from './pool.ts'
 import { ReadingCache } from './reading-cache.ts'
 import { resultCodeOf } from './result-code.ts'
+import { idCodecOf } from './id-codec.ts'
 import { searchLine } from './search-line.ts'
 import { FactsReader } from './server-facts.ts'
+import { readStored } from './stored-values.ts'
+import { Surroundings } from './surroundings.ts'
 
 export interface Carrier {
   readonly key: AccountKey
@@ -48,9 +51,9 @@ const READINGS_MAX = 2048
 const PAGE_ENTRIES = 500
 /** LDAP result 12: another server answers now, which knows less than the one that was asked for its facts. */
 const UNSUPPORTED_CONTROL = 12
+/** A server that may lack our last write is asked again after this. */
+const BEHIND_LOOK_MS = 15_000
 const NO_ATTRIBUTES = ['1.1']
-/** A UUID, as entryUUID and objectGUID are: nothing else is taken for an id of the directory's own. */
-const UNIQUE_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** One directory of the configuration: what the port promises, for the accounts in it. */
 export class LdapDirectory {
@@ -58,20 +61,21 @@ export class LdapDirectory {
   readonly pool: Pool
   readonly driver: LockDriver
   readonly facts: FactsReader
-  readonly policies: PolicyReader
+  readonly surroundings: Surroundings
   readonly #clock: Clock
   readonly #attributes: readonly string[]
   readonly #userFilter: FilterTemplate
   readonly #protectFilter: Filter | null
   readonly #protectedDns: ReadonlyMap<string, string>
   readonly #readings = new ReadingCache<Account>(READINGS_MAX)
+  readonly #writes = new OwnWrites()
   #reader: AccountReader | null = null
 
   /** @param identities null: whatever directory answers is taken for the one that is meant */
   constructor(settings: DirectorySettings, clock: Clock, times?: PoolTimes, identities: IdentityPort | null = null) {
     this.settings = settings
     this.#clock = clock
-    this.driver = settings.type === 'openldap' ? openldapDriver : customDriver(settings.lock)
+    this.driver = driverOf(settings)
     const { idAttribute, serialAttribute, loginAttribute, protect } = settings
     this.#attributes = [idAttribute, serialAttribute, loginAttribute, ...this.driver.attributes]
     this.#userFilter = compileFilter(settings.userFilter, `directories.${settings.name}.userFilter`)
@@ -80,12 +84,11 @@ export class LdapDirectory {
     const check = identities === null ? undefined : identityCheck(settings, identities)
     this.pool = new Pool(settings, clock, times, check)
     this.facts = new FactsReader(this.pool, clock, this.#attributes)
-    this.policies = new PolicyReader(this.pool, clock, settings)
+    this.surroundings = new Surroundings(this.pool, clock, settings, this.driver.needs)
   }
 
   async findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount> {
     const reader = await this.reader()
-    const atMs = this.#clock.nowMs()
     const filter = this.#userFilter({ login, realm: realm ?? '' })
     const [first, second] = await this.#search(reader, filter, 2)
     if (first === undefined) {
@@ -106,22 +109,24 @@ export class LdapDirectory {
         },
       )
     }
-    return reader.found(this.#keep(reader.fromSearch(first), atMs))
+    return reader.found(first)
   }
 
   /** @returns null where the text is no id of this directory */
   async findById(text: string): Promise<FoundAccount | null> {
     const id = parseAccountId(text)
-    if (id === null || !UNIQUE_ID.test(id)) return null
+    if (id === null || !idCodecOf(this.settings.idAttribute).isOwn(id)) return null
     const reader = await this.reader()
-    const atMs = this.#clock.nowMs()
-    const [entry] = await this.#search(reader, idFilter(this.settings, accountKey(this.settings.name, id)), 1)
-    return entry === undefined ? null : reader.found(this.#keep(reader.fromSearch(entry), atMs))
+    const filter = idFilter(this.settings, accountKey(this.settings.name, id))
+    const [account] = await this.#search(reader, filter, 1)
+    return account === undefined ? null : reader.found(account)
   }
 
   idFilterOf(text: string): Filter | null {
     const id = parseAccountId(text)
-    return id === null || !UNIQUE_ID.test(id) ? null : idFilter(this.settings, accountKey(this.settings.name, id))
+    return id === null || !idCodecOf(this.settings.idAttribute).isOwn(id)
+      ? null
+      : idFilter(this.settings, accountKey(this.settings.name, id))
   }
 
   loginFilterOf(login: Login, realm: Realm | null): Filter {
@@ -131,16 +136,15 @@ export class LdapDirectory {
   /** Accounts that match any of the filters; for many at a time (find-many.ts). */
   async findAny(filters: readonly Filter[], sizeMax: number): Promise<FoundAccount[]> {
     const reader = await this.reader()
-    const entries = await this.#search(reader, new OrFilter({ filters: [...filters] }), sizeMax)
-    return entries.map((entry) => reader.found(reader.fromSearch(entry)))
+    const accounts = await this.#search(reader, new OrFilter({ filters: [...filters] }), sizeMax)
+    return accounts.map((account) => reader.found(account))
   }
 
   async findBySerial(serial: Serial): Promise<FoundAccount[]> {
     const reader = await this.reader()
-    const atMs = this.#clock.nowMs()
     const filter = serialFilter(this.settings, reader, serial)
-    const entries = await this.#search(reader, filter, reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX)
-    const found = entries.map((entry) => reader.found(this.#keep(reader.fromSearch(entry), atMs)))
+    const accounts = await this.#search(reader, filter, reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX)
+    const found = accounts.map((account) => reader.found(account))
     return found.filter((account) => account.serials.includes(serial)).slice(0, CARRIERS_MAX)
   }
 
@@ -154,9 +158,15 @@ export class LdapDirectory {
   async apply(change: ChangeDraft): Promise<ObservedState> {
     const reader = await this.reader()
     const atMs = this.#clock.nowMs()
-    let after: WireEntry | null
+    let written: Written | null
     try {
-      after = await writeChange(this.pool, this.settings, reader, change)
+      written = await writeChange(
+        this.pool,
+        this.settings,
+        reader,
+        this.driver.addressOf(accountIdOf(change.key), change.dn),
+        change,
+      )
     } catch (error) {
       this.#readings.drop(change.key)
       if (error instanceof AppError && resultCodeOf(error.cause) === UNSUPPORTED_CONTROL) this.facts.forget()
@@ -164,7 +174,8 @@ export class LdapDirectory {
       throw error
     }
     try {
-      const told = after === null ? null : reader.fromWire(after)
+      if (written !== null) this.#writes.note(change.key, written.url, atMs)
+      const told = written?.account ?? null
       const account = told?.key === change.key ? this.#keep(told, atMs) : await this.#read(reader, change.key)
       return await this.#complete(reader, account, {})
     } catch (cause) {
@@ -175,7 +186,9 @@ export class LdapDirectory {
 
   async *walkMarked(): AsyncGenerator<ObservedState> {
     const reader = await this.reader()
-    yield* this.#walk(reader, markedFilter(this.settings, reader, this.driver.marks()))
+    const isSure = this.driver.coverable.length === 0
+    const filter = markedFilter(this.settings, reader, this.driver.marks())
+    for await (const observed of this.#walk(reader, filter)) if (isSure || isMarked(observed)) yield observed
   }
 
   async *walkLocked(): AsyncGenerator<ObservedState> {
@@ -189,10 +202,10 @@ export class LdapDirectory {
   async *#walk(reader: AccountReader, filter: Filter | null): AsyncGenerator<ObservedState> {
     const hasOthers = this.driver.markedElsewhere().length > 0
     const seen = new Set<AccountKey>()
-    for await (const entries of filter === null ? [] : this.#pages(reader, filter)) {
+    for await (const { entries, url } of filter === null ? [] : this.#pages(reader, filter)) {
       for (const entry of entries) {
         // Not kept for later: so many would push out all that are in work, and live just long enough to be dear.
-        const account = reader.fromSearch(entry)
+        const account = reader.fromSearch(entry, url)
         if (hasOthers) seen.add(account.key)
         yield await this.#complete(reader, account, {})
       }
@@ -212,7 +225,7 @@ export class LdapDirectory {
     const fresh = this.facts.fresh
     if (this.#reader !== null && this.#reader.facts === fresh) return this.#reader
     const facts = fresh ?? (await this.facts.read())
-    this.#reader = new AccountReader(this.settings, facts, this.#attributes)
+    this.#reader = new AccountReader(this.settings, facts, this.#attributes, this.driver.singleValued)
     return this.#reader
   }
 
@@ -227,22 +240,21 @@ export class LdapDirectory {
 
   /** At its last known DN first, which needs no index; else wherever it is now. */
   async #read(reader: AccountReader, key: AccountKey): Promise<Account> {
-    const atMs = this.#clock.nowMs()
     const last = this.#readings.last(key)
     if (last !== undefined) {
-      const request = this.#request(reader, last.dn, 'base', new PresenceFilter({ attribute: 'objectClass' }), 1)
-      const entries = await this.pool.read((connection) => searchProven(connection, request, this.settings))
-      const account = entries[0] === undefined ? null : reader.fromSearch(entries[0])
-      if (account?.key === key) return this.#keep(account, atMs)
+      const address = this.driver.addressOf(accountIdOf(key), last.dn)
+      const request = this.#request(reader, address, 'base', new PresenceFilter({ attribute: 'objectClass' }), 1)
+      const [account] = await this.#ask(reader, request)
+      if (account?.key === key) return account
       this.#readings.drop(key)
     }
-    const [entry] = await this.#search(reader, idFilter(this.settings, key), 2)
-    if (entry === undefined) {
+    const [account] = await this.#search(reader, idFilter(this.settings, key), 2)
+    if (account === undefined) {
       throw new AppError('entry-not-found', `directory ${this.settings.name}: the account ${key} is no longer there`, {
         hint: 'It was deleted, or left base. Nothing is left to lock or unlock.',
       })
     }
-    return this.#keep(reader.fromSearch(entry), atMs)
+    return account
   }
 
   /** One search finds the account itself and all that carry the serials: an answer without itself proves nothing. */
@@ -251,15 +263,10 @@ export class LdapDirectory {
     key: AccountKey,
     serials: readonly Serial[],
   ): Promise<ObservedState> {
-    const atMs = this.#clock.nowMs()
     const filters = serials.map((serial) => serialFilter(this.settings, reader, serial))
     const filter = new OrFilter({ filters: [idFilter(this.settings, key), ...filters] })
-    const entries = await this.#search(
-      reader,
-      filter,
-      1 + (reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX) * serials.length,
-    )
-    const accounts = entries.map((entry) => this.#keep(reader.fromSearch(entry), atMs))
+    const sizeMax = 1 + (reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX) * serials.length
+    const accounts = await this.#search(reader, filter, sizeMax)
     const own = accounts.find((account) => account.key === key) ?? (await this.#read(reader, key))
     const others = accounts.filter((account) => account.key !== key).map((account) => reader.found(account))
     const carriers = serials.map((serial) => {
@@ -273,7 +280,11 @@ export class LdapDirectory {
     const { settings, driver } = this
     const places = driver.placesElsewhere(account)
     const elsewhere = places.length === 0 ? [] : await Promise.all(places.map((place) => this.#valuesAt(reader, place)))
-    const policies = driver.needsPolicies ? (this.policies.fresh ?? (await this.policies.read(reader.facts))) : null
+    const around = await this.surroundings.read(reader.facts)
+    const stored = await readStored(this.pool, settings, reader, account, driver.coverable)
+    const nowMs = this.#clock.nowMs()
+    const lock = driver.readLock(account, { ...around, nowMs, facts: reader.facts, elsewhere, stored })
+    const isBehind = this.#writes.isBehind(account.key, account.url, nowMs)
     return {
       key: account.key,
       dn: account.dn,
@@ -282,8 +293,9 @@ export class LdapDirectory {
       serialFormat: settings.serialFormat,
       serialValues: account.values(settings.serialAttribute),
       carriedElsewhere,
-      lock: driver.readLock(account, { nowMs: this.#clock.nowMs(), facts: reader.facts, policies, elsewhere }),
-      protectedBy: await this.#protectedBy(account.dn),
+      lock: isBehind && lock.state !== 'open' ? { ...lock, otherUntilUs: soonerOf(lock.otherUntilUs, nowMs) } : lock,
+      protectedBy: driver.protects(account) ?? (await this.#protectedBy(account.dn)),
+      ...(isBehind ? { isBehind } : {}),
     }
   }
 
@@ -338,15 +350,14 @@ export class LdapDirectory {
   }
 
   async #accountNamed(reader: AccountReader, kind: 'dn' | 'login', name: string): Promise<Account | null> {
-    const atMs = this.#clock.nowMs()
     const filter =
       kind === 'login' ? this.#userFilter({ login: name, realm: '' }) : new PresenceFilter({ attribute: 'objectClass' })
     const request =
       kind === 'login'
         ? this.#request(reader, this.settings.base, 'sub', filter, 2)
         : this.#request(reader, name, 'base', filter, 1)
-    const entries = await this.pool.read((connection) => searchProven(connection, request, this.settings))
-    return entries.length === 1 && entries[0] !== undefined ? this.#keep(reader.fromSearch(entries[0]), atMs) : null
+    const [account, another] = await this.#ask(reader, request)
+    return another === undefined ? (account ?? null) : null
   }
 
   /** The account's DN was not there when it was written to. */
@@ -362,16 +373,24 @@ export class LdapDirectory {
     }
   }
 
-  #search(reader: AccountReader, filter: Filter, sizeMax: number): Promise<Entry[]> {
-    const request = this.#request(reader, this.settings.base, 'sub', filter, sizeMax)
-    return this.pool.read((connection) => searchProven(connection, request, this.settings))
+  #search(reader: AccountReader, filter: Filter, sizeMax: number): Promise<Account[]> {
+    return this.#ask(reader, this.#request(reader, this.settings.base, 'sub', filter, sizeMax))
+  }
+
+  async #ask(reader: AccountReader, request: SearchRequest): Promise<Account[]> {
+    const atMs = this.#clock.nowMs()
+    const { entries, url } = await this.pool.read(async (connection) => {
+      return { entries: await searchProven(connection, request, this.settings), url: connection.server.url }
+    })
+    return entries.map((entry) => this.#keep(reader.fromSearch(entry, url), atMs))
   }
 
   /** Page by page on one connection; what a lost identity hides would look like the end. */
-  #pages(reader: AccountReader, filter: Filter): AsyncGenerator<Entry[]> {
+  #pages(reader: AccountReader, filter: Filter): AsyncGenerator<{ entries: Entry[]; url: string }> {
     const request = this.#request(reader, this.settings.base, 'sub', filter, 0)
     return this.pool.hold(async function* (connection) {
-      yield* connection.searchPages(request, PAGE_ENTRIES)
+      const { url } = connection.server
+      for await (const entries of connection.searchPages(request, PAGE_ENTRIES)) yield { entries, url }
       await connection.proveIdentity()
     })
   }
@@ -379,6 +398,17 @@ export class LdapDirectory {
   #request(reader: AccountReader, base: string, scope: 'base' | 'sub', filter: Filter, sizeMax: number): SearchRequest {
     return { base, scope, filter, attributes: reader.names.wanted, bytesOf: reader.names.canonical, sizeMax }
   }
+}
+
+/** A search finds values by the server's matching, and those that cover what is stored; a mark of ours is neither. */
+function isMarked({ lock, serialFormat, serialAttributeMultiValued, serialValues }: ObservedState): boolean {
+  return lock.state === 'as-ours' || serialsIn(serialFormat, serialAttributeMultiValued, serialValues).length > 0
+}
+
+/** What may be gone once our last write has come round is looked at again. */
+function soonerOf(untilUs: number | null, nowMs: number): number {
+  const soonUs = (nowMs + BEHIND_LOOK_MS) * 1000
+  return untilUs === null ? soonUs : Math.min(untilUs, soonUs)
 }
 
 function protectedDns(settings: DirectorySettings): Map<string, string> {

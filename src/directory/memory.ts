@@ -11,10 +11,12 @@ import {
   type Realm,
   type Serial,
 } from '../core/names.ts'
+import { integerOf, withBits } from '../core/bit.ts'
 import { serialsIn } from '../core/serial-values.ts'
 import { isLocked } from '../core/slot.ts'
 import {
   hasValue,
+  sameValues,
   type AttributeValue,
   type Effectiveness,
   type LockObservation,
@@ -35,6 +37,10 @@ export const MEMORY_PLACES_ELSEWHERE = [
   { attribute: 'denied', mode: 'value', locked: 'vpn' },
   { attribute: 'allowed', mode: 'absent', locked: 'login' },
 ] as const
+/** A lock that is a bit of an integer, as Active Directory's. */
+export const MEMORY_CONTROL_ATTRIBUTE = 'userAccountControl'
+export const MEMORY_DISABLED = 2
+const MEMORY_CONTROL = '512'
 const SERIAL_ATTRIBUTE = 'description'
 const READINGS_MAX = 4096
 const CARRIERS_MAX = 10
@@ -73,6 +79,8 @@ export interface MemoryAccount {
   /** The values of the other attributes that a lock of several places writes. */
   readonly denied: readonly AttributeValue[]
   readonly allowed: readonly AttributeValue[]
+  /** One integer, of which a lock of mode `bit` is a bit. */
+  readonly control: readonly AttributeValue[]
   readonly protectedBy: string | null
 }
 
@@ -85,8 +93,8 @@ export class MemoryDirectory implements DirectoryPort {
   readonly faults: MemoryFaults = { isDown: false, lostAnswers: [], effective: { is: 'yes' } }
   /** Writes that happened. */
   writes = 0
-  /** A lock of one attribute, as OpenLDAP's (default), or of several places, as a custom one. */
-  lockPlaces: 'one' | 'several'
+  /** A lock of one attribute, as OpenLDAP's (default), of several places, as a custom one, or of a bit. */
+  lockPlaces: 'one' | 'several' | 'bit'
   readonly #clock: Clock
   readonly #name: DirectoryName
   readonly #format: string
@@ -113,7 +121,7 @@ export class MemoryDirectory implements DirectoryPort {
     if (id === null) throw new RangeError('an id that is none')
     const key = accountKey(this.#name, id)
     const dn = asDn(`uid=${login},ou=people,dc=example,dc=org`)
-    const values = { serialValues: [], lockValues: [], denied: [], allowed: ['login'] }
+    const values = { serialValues: [], lockValues: [], denied: [], allowed: ['login'], control: [MEMORY_CONTROL] }
     this.#accounts.set(key, { key, dn, login, ...values, protectedBy: null })
     return key
   }
@@ -247,9 +255,10 @@ export class MemoryDirectory implements DirectoryPort {
 
   #write(change: ChangeDraft): void {
     const account = this.#existing(change.key)
-    let { serialValues, lockValues, denied, allowed } = account
+    let { serialValues, lockValues, denied, allowed, control } = account
     for (const step of change.forward) {
       if (step.dn !== account.dn) throw raced(`${step.dn} is now ${account.dn}`)
+      control = controlAfter(control, step.modifications)
       for (const modification of step.modifications) {
         if (modification.attribute === SERIAL_ATTRIBUTE) {
           serialValues = modified(serialValues, modification, this.#isMultiValued)
@@ -257,10 +266,11 @@ export class MemoryDirectory implements DirectoryPort {
           lockValues = modified(lockValues, modification, false)
         } else if (modification.attribute === 'denied') denied = modified(denied, modification, true)
         else if (modification.attribute === 'allowed') allowed = modified(allowed, modification, true)
-        else throw new AppError('directory-refused', `no attribute ${modification.attribute} here`)
+        else if (modification.attribute !== MEMORY_CONTROL_ATTRIBUTE)
+          throw new AppError('directory-refused', `no attribute ${modification.attribute} here`)
       }
     }
-    this.#accounts.set(account.key, { ...account, serialValues, lockValues, denied, allowed })
+    this.#accounts.set(account.key, { ...account, serialValues, lockValues, denied, allowed, control })
     this.writes += 1
   }
 
@@ -279,6 +289,7 @@ export class MemoryDirectory implements DirectoryPort {
   }
 
   #lock(account: MemoryAccount): LockObservation {
+    if (this.lockPlaces === 'bit') return this.#bitLock(account)
     const current = account.lockValues
     const { dn } = account
     const first: LockSlot = {
@@ -300,6 +311,18 @@ export class MemoryDirectory implements DirectoryPort {
     const [value] = current
     const state = value === undefined ? 'open' : value === MEMORY_LOCKED ? 'as-ours' : this.#stateOfStamp(value)
     return { state, otherUntilUs: null, slots, effective: this.faults.effective }
+  }
+
+  #bitLock({ dn, control }: MemoryAccount): LockObservation {
+    const locked = control.map((text) => withBits(String(text), MEMORY_DISABLED))
+    const slot: LockSlot = { dn, attribute: MEMORY_CONTROL_ATTRIBUTE, mode: 'bit', current: control, locked }
+    const isSet = ((integerOf(control) ?? 0) & MEMORY_DISABLED) !== 0
+    return {
+      state: isSet ? 'as-ours' : 'open',
+      otherUntilUs: null,
+      slots: [slot],
+      effective: this.faults.effective,
+    }
   }
 
   #stateOfStamp(value: AttributeValue): 'open' | 'other' {
@@ -358,6 +381,19 @@ function modified(
   const after = [...current, ...values]
   if (after.length > 1 && !isMultiValued) throw raced(`${attribute} has another value already`)
   return after
+}
+
+/** As Samba does it: a swap counts as done where the new value stands already, whatever the old one was. */
+function controlAfter(
+  current: readonly AttributeValue[],
+  modifications: readonly Modification[],
+): readonly AttributeValue[] {
+  const own = modifications.filter(({ attribute }) => attribute === MEMORY_CONTROL_ATTRIBUTE)
+  const added = own.find(({ op }) => op === 'add')?.values
+  if (added === undefined || sameValues(current, added)) return current
+  const removed = own.find(({ op }) => op === 'delete')?.values ?? []
+  if (!sameValues(current, removed)) throw raced(`${MEMORY_CONTROL_ATTRIBUTE} has changed`)
+  return added
 }
 
 function raced(what: string): AppError {

@@ -19,7 +19,12 @@ const END = 'pwdEndTime'
  */
 export const openldapDriver: LockDriver = {
   attributes: [LOCK_ATTRIBUTE, POLICY_OF_ENTRY, START, END],
-  needsPolicies: true,
+  lockAttributes: [LOCK_ATTRIBUTE],
+  coverable: [],
+  singleValued: [],
+  needs: ['policies'],
+  addressOf: (_id, dn) => dn,
+  protects: () => null,
   placesElsewhere: () => [],
   readLock,
   marks: () => [new EqualityFilter({ attribute: LOCK_ATTRIBUTE, value: LOCKED_FOR_GOOD })],

@@ -1,20 +1,30 @@
 import { EqualityFilter, PresenceFilter, type Filter } from 'ldapts'
 import { AppError, toAppError } from '../core/error.ts'
-import { parseSerial, type AccountKey, type Login, type Realm } from '../core/names.ts'
+import {
+  accountKey,
+  parseAccountId,
+  parseSerial,
+  type AccountId,
+  type AccountKey,
+  type Login,
+  type Realm,
+} from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FoundAccount } from '../ports/directory.ts'
 import { bindAs } from './anonymous.ts'
 import { Connection } from './connection.ts'
-import { serialFilter } from './directory-searches.ts'
+import { idFilter, serialFilter } from './directory-searches.ts'
 import { normalDn } from './dn.ts'
+import { probeLimits, probeRights, type LimitsProbe, type RightsProbe } from './effective-rights.ts'
+import { compileFilter } from './filter.ts'
 import { LdapDirectory } from './ldap-directory.ts'
-import { LOCK_ATTRIBUTE } from './openldap.ts'
 import type { PolicyView } from './password-policy.ts'
 import { tryCycle, type CycleProbe } from './probe-cycle.ts'
 import { textsOf, namingContextOf, type ServerFacts } from './server-facts.ts'
 import { serverOf } from './socket.ts'
+import { probeWindows, type WindowsProbe } from './windows-probe.ts'
 
 /** One URL of the configuration: reached, secured and bound, or why not. */
 export interface ServerProbe {
@@ -58,6 +68,14 @@ export interface DirectoryProbe extends AsyncDisposable {
   /** @param password the account's own, to see a bind refused; null: that is left out */
   cycle(key: AccountKey, password: string | null): Promise<CycleProbe>
   indexes(): Promise<readonly IndexProbe[]>
+  /** Our rights on one account. Null: the server does not tell, or nobody is found. */
+  rights(attributes: readonly string[]): Promise<RightsProbe | null>
+  /** For 389-DS: the limits of our searches. */
+  limits(): Promise<readonly LimitsProbe[]>
+  /** How many lockout policies can be read; null for a directory without them. */
+  lockoutPolicies(): Promise<number | null>
+  /** For Active Directory alone. @param attributes those that are written */
+  windows(attributes: readonly string[]): Promise<WindowsProbe>
 }
 
 export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryProbe {
@@ -73,14 +91,25 @@ export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryP
       return { account, observed: await directory.observe(account.key, [], 0) }
     },
     policies: async () => {
-      if (!directory.driver.needsPolicies) return null
-      return directory.policies.read((await directory.reader()).facts)
+      if (!directory.driver.needs.includes('policies')) return null
+      return directory.surroundings.policies.read((await directory.reader()).facts)
     },
     cycle: (key, password) => {
       const bind = password === null ? null : (dn: string) => bindAs(url, settings, dn, password)
       return tryCycle(directory, key, bind)
     },
     indexes: () => probeIndexes(directory),
+    rights: async (attributes) => {
+      const { facts } = await directory.reader()
+      const anybody = compileFilter(settings.userFilter.replace(/\{(?:login|realm)\}/g, '*'), 'userFilter')({})
+      return probeRights(directory.pool, settings, facts, anybody, attributes)
+    },
+    limits: () => probeLimits(directory.pool, settings),
+    lockoutPolicies: async () => {
+      if (!directory.driver.needs.includes('lockout-policies')) return null
+      return (await directory.surroundings.lockoutPolicies.read((await directory.reader()).facts)).size
+    },
+    windows: (attributes) => probeWindows(directory, attributes),
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   }
 }
@@ -125,12 +154,11 @@ async function probeAttributes(directory: LdapDirectory): Promise<AttributeProbe
   const probed = (key: AttributeProbe['key'], attribute: string): AttributeProbe => {
     return { key, attribute, isKnown: facts.isKnown(attribute), isSingleValued: facts.isSingleValued(attribute) }
   }
-  const own = settings.lock.filter((assignment) => assignment.dn === null).map((assignment) => assignment.attribute)
   return [
     probed('idAttribute', settings.idAttribute),
     probed('serialAttribute', settings.serialAttribute),
     probed('loginAttribute', settings.loginAttribute),
-    ...(settings.type === 'openldap' ? [LOCK_ATTRIBUTE] : own).map((attribute) => probed('lock', attribute)),
+    ...directory.driver.lockAttributes.map((attribute) => probed('lock', attribute)),
   ]
 }
 
@@ -139,10 +167,11 @@ const NOBODYS_ID = 'ffffffff-ffff-4fff-bfff-ffffffffffff'
 
 async function probeIndexes(directory: LdapDirectory): Promise<IndexProbe[]> {
   const reader = await directory.reader()
-  const { idAttribute, serialAttribute, loginAttribute } = directory.settings
+  const { serialAttribute, loginAttribute } = directory.settings
   const indexed = await indexedAttributes(directory, reader.facts)
+  const id = parseAccountId(NOBODYS_ID)
   const searches: [string, Filter][] = [
-    [idAttribute, new EqualityFilter({ attribute: idAttribute, value: NOBODYS_ID })],
+    ...(id === null ? [] : [byId(directory.settings, id)]),
     [loginAttribute, new EqualityFilter({ attribute: loginAttribute, value: NOBODYS_ID })],
   ]
   if (NOBODYS_SERIAL !== null)
@@ -163,6 +192,10 @@ async function probeIndexes(directory: LdapDirectory): Promise<IndexProbe[]> {
     probes.push({ attribute, hasIndex, tookMs: performance.now() - startedMs })
   }
   return probes
+}
+
+function byId(settings: DirectorySettings, id: AccountId): [string, Filter] {
+  return [settings.idAttribute, idFilter(settings, accountKey(settings.name, id))]
 }
 
 /** Attributes with an index of any kind in the base's database; null where cn=config may not be read. */

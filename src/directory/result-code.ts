@@ -1,6 +1,7 @@
 import { ResultCodeError } from 'ldapts'
 import { bindLine } from './search-line.ts'
 import { AppError, type ErrorCode } from '../core/error.ts'
+import { bindReasonOf, saysBadPassword, saysUnbound } from './windows-reason.ts'
 
 /** What was tried, for the message: never a value or a secret. */
 export interface Attempt {
@@ -20,7 +21,7 @@ interface Meaning {
 }
 
 const NOT_PERMITTED_HINT =
-  'Give the account that Lockstep binds as this right. OpenLDAP: an olcAccess clause "to attrs=…" that comes before any other for the attribute, with "by dn.exact=… write".'
+  'Give the account that Lockstep binds as this right. OpenLDAP: an olcAccess clause "to attrs=…" that comes before any other for the attribute, with "by dn.exact=… write". Active Directory: RPWP on the attribute, inherited by user objects; members of administrators’ groups inherit nothing (AdminSDHolder). 389-DS: an aci. lockstep doctor --probe LOGIN prints the lines.'
 
 /** LDAP result codes (RFC 4511, appendix A.1; 122 RFC 4528) that mean the same whatever was tried. */
 const MEANINGS: Readonly<Record<number, Meaning>> = {
@@ -38,7 +39,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   4: {
     code: 'directory-refused',
     text: 'the server returned a part only, because of its size limit',
-    hint: 'Raise the limit for the account that Lockstep binds as (OpenLDAP: olcLimits).',
+    hint: 'Raise the limit for the account that Lockstep binds as (OpenLDAP: olcLimits; 389-DS: nsSizeLimit of its entry).',
   },
   10: {
     code: 'directory-refused',
@@ -48,7 +49,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   11: {
     code: 'directory-refused',
     text: 'the search goes beyond a limit of the server',
-    hint: 'Raise the limits for the account that Lockstep binds as, and index the attributes of the filter.',
+    hint: 'Raise the limits for the account that Lockstep binds as (389-DS: nsLookThroughLimit of its entry), and index the attributes of the filter.',
   },
   12: {
     code: 'directory-refused',
@@ -100,7 +101,17 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   122: { code: 'write-raced', text: 'the entry is no longer as it was when it was read', hint: '' },
 }
 
+/** 389-DS's answers to a bind of an account that is inactivated (53), or locked after wrong passwords (19). */
+const LOCKED_SERVICE: Meaning = {
+  code: 'directory-bind-refused',
+  text: 'the account is locked',
+  hint: 'Unlock the account of bindDn, and exempt it from the password policy.',
+}
+
+const OPERATIONS_ERROR = 1
+const STRONGER_AUTH_REQUIRED = 8
 const INVALID_CREDENTIALS = 49
+const UNWILLING = 53
 /** slapd's words for a second value of a single-valued attribute, which it reports as 19. */
 const SECOND_VALUE = /multiple values|single-?valued/i
 const DIAGNOSTIC_LENGTH_MAX = 200
@@ -128,13 +139,33 @@ function meaningOf(thrown: ResultCodeError, attempt: Attempt): Meaning {
   if (thrown.code === 3 && attempt.kind === 'write') {
     return { code: 'outcome-unknown', text: 'the server gave up at its time limit', hint: 'Lockstep looks again.' }
   }
+  if (attempt.kind === 'bind' && (thrown.code === 53 || thrown.code === 19)) return LOCKED_SERVICE
   return (
+    windowsMeaning(thrown, attempt) ??
     MEANINGS[thrown.code] ?? {
       code: 'directory-refused',
       text: 'the server refused',
       hint: 'See the log of the directory server.',
     }
   )
+}
+
+/** What Active Directory means by codes that others use otherwise, or says more about. */
+function windowsMeaning({ code, message }: ResultCodeError, { kind }: Attempt): Meaning | null {
+  if (code === INVALID_CREDENTIALS && kind === 'bind') {
+    const reason = bindReasonOf(message)
+    return reason === null ? null : { code: 'directory-bind-refused', ...reason }
+  }
+  if (code === STRONGER_AUTH_REQUIRED && kind === 'bind') return MEANINGS[13] ?? null
+  if (code === OPERATIONS_ERROR && saysUnbound(message)) return MEANINGS[STRONGER_AUTH_REQUIRED] ?? null
+  if (code === UNWILLING && saysBadPassword(message)) {
+    return {
+      code: 'directory-refused',
+      text: 'the account cannot be enabled, since its password does not fit the password policy',
+      hint: 'Set a new password for the account; it is tried again by itself.',
+    }
+  }
+  return null
 }
 
 /** The server's own words, in one short line. */

@@ -1,7 +1,14 @@
 import { EqualityFilter, PresenceFilter, type Entry } from 'ldapts'
 import type { Clock } from '../ports/clock.ts'
 import { AppError } from '../core/error.ts'
-import { ASSERTION_OID, PAGED_RESULTS_OID, PASSWORD_POLICY_OID, POST_READ_OID, START_TLS_OID } from './controls.ts'
+import {
+  ASSERTION_OID,
+  PAGED_RESULTS_OID,
+  PASSWORD_POLICY_OID,
+  POST_READ_OID,
+  REAL_ATTRIBUTES_OID,
+  START_TLS_OID,
+} from './controls.ts'
 import { isWithin, normalDn } from './dn.ts'
 import type { Pool } from './pool.ts'
 
@@ -15,6 +22,8 @@ export interface RootFacts {
   readonly hasPostRead: boolean
   readonly hasAssertion: boolean
   readonly hasPaging: boolean
+  /** Whether a search may ask for what is stored alone (389-DS). */
+  readonly hasRealAttributes: boolean
   readonly hasStartTls: boolean
   /** Whether the password policy module is loaded; null: not known. */
   readonly hasPasswordPolicy: boolean | null
@@ -117,6 +126,7 @@ export function rootFactsFrom(root: Entry | null): RootFacts {
     hasPostRead: has(POST_READ_OID),
     hasAssertion: has(ASSERTION_OID),
     hasPaging: has(PAGED_RESULTS_OID),
+    hasRealAttributes: has(REAL_ATTRIBUTES_OID),
     hasStartTls: textsOf(root, 'supportedExtension').includes(START_TLS_OID),
     hasPasswordPolicy: controls.length > 0 ? has(PASSWORD_POLICY_OID) : null,
   }

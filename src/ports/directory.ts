@@ -43,7 +43,8 @@ export interface DirectoryPort {
   walkLocked(directory: DirectoryName): AsyncIterable<ObservedState>
   /**
    * Reads an account afresh, and who else carries the serials of `carriersOf`. `maxAgeMs` allows a reading that was
-   * made by a find or an apply at most so long ago: compare and swap makes that safe. Fails with `entry-not-found`.
+   * made by a find or an apply at most so long ago: compare and swap makes that safe. Fails with `entry-not-found`,
+   * `write-raced` (it was renamed between two readings that belong together: look again).
    */
   observe(key: AccountKey, carriersOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState>
   /**

@@ -2,7 +2,7 @@ import type { Change } from '../core/change.ts'
 import { headerOf, writeChangeLdif } from '../core/ldif.ts'
 import type { AccountKey } from '../core/names.ts'
 import { sameEnds } from '../core/plan.ts'
-import { releaseOf, sameSlots } from '../core/slot.ts'
+import { releaseOf, sameRelease, sameSlots } from '../core/slot.ts'
 import type { OwnedLock } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { LdifPort, PendingLdif } from '../ports/ldif.ts'
@@ -75,7 +75,7 @@ interface Relabelling {
 async function relabel(records: RecordPort, ldif: LdifPort, clock: Clock, change: Relabelling): Promise<void> {
   const { key, before, after, how, why } = change
   if (after !== null) {
-    const isSame = before.dn === after.dn && sameSlots(before.slots, after.slots) && sameEnds(before.ends, after.ends)
+    const isSame = before.dn === after.dn && sameRelease(before.slots, after.slots) && sameEnds(before.ends, after.ends)
     await writePending(ldif, key, after, clock.nowMs(), !isSame)
   }
   const gone = before.holds.filter((name) => after?.holds.includes(name) !== true)

@@ -12,7 +12,10 @@ export function nameOfDirectory(text: string): DirectoryName {
 }
 
 /** Settings of a directory `corp` on a test server, with the defaults of the configuration. */
-export function directorySettings(slapd: Slapd, change: Partial<DirectorySettings> = {}): DirectorySettings {
+export function directorySettings(
+  slapd: Pick<Slapd, 'url' | 'serviceDn' | 'servicePassword' | 'peopleDn'>,
+  change: Partial<DirectorySettings> = {},
+): DirectorySettings {
   process.env[PASSWORD_ENV] = slapd.servicePassword
   return {
     name: nameOfDirectory('corp'),
@@ -34,6 +37,7 @@ export function directorySettings(slapd: Slapd, change: Partial<DirectorySetting
     connectionsMax: 2,
     inFlightMax: 16,
     lock: [],
+    clearLockout: true,
     protect: { filter: null, dns: [] },
     ...change,
   }

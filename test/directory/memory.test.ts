@@ -1,7 +1,18 @@
 import { describe, expect, it } from 'vitest'
 import { MemoryDirectory } from '../../src/directory/memory.ts'
 import { systemClock } from '../../src/ports/clock.ts'
-import { changeFor, codeOf, directoryContract, heldBy, loginOf, serialOf, LOCKED, type World } from './contract.ts'
+import {
+  changeFor,
+  codeOf,
+  directoryContract,
+  heldBy,
+  loginOf,
+  LOCKED,
+  PPOLICY_LOCK,
+  PPOLICY_STAMP,
+  serialOf,
+  type World,
+} from './contract.ts'
 import { nameOfDirectory } from './directory-settings.ts'
 
 const NAME = nameOfDirectory('corp')
@@ -16,6 +27,7 @@ function memoryWorld(): World {
   }
   return {
     port,
+    lock: PPOLICY_LOCK,
     newLogin: async () => {
       const login = loginOf(`u${++users}`)
       port.addAccount(login)
@@ -25,6 +37,8 @@ function memoryWorld(): World {
     lockValues: async (login) => port.account(keyOf(login)).lockValues.map(String),
     addSerialValue: async (login, value) => port.addSerialValue(keyOf(login), value),
     setLock: async (login, value) => port.setLock(keyOf(login), value),
+    lockOtherwise: async (login) => port.setLock(keyOf(login), PPOLICY_STAMP),
+    rdn: (login) => `uid=${login}`,
     rename: async (login, to) => port.renameAccount(keyOf(login), to),
     remove: async (login) => port.deleteAccount(keyOf(login)),
   }

@@ -1,4 +1,4 @@
-import { loginOf, type World } from './contract.ts'
+import { loginOf, PPOLICY_LOCK, PPOLICY_STAMP, type World } from './contract.ts'
 import type { DirectoryPort } from '../../src/ports/directory.ts'
 import type { Slapd } from '../servers/slapd.ts'
 
@@ -10,16 +10,20 @@ export function slapdWorld(slapd: Slapd, port: DirectoryPort): World {
     if (code !== 0) throw new Error(`ldapmodify: ${code} ${stderr}`)
   }
   const modify = (login: string, lines: string) => edit(`dn: ${slapd.userDn(login)}\nchangetype: modify\n${lines}\n`)
+  const setLock = (login: string, value: string | null) => {
+    const line = value === null ? '' : `\npwdAccountLockedTime: ${value}`
+    return modify(login, `replace: pwdAccountLockedTime${line}`)
+  }
   return {
     port,
+    lock: PPOLICY_LOCK,
     newLogin: async () => loginOf(`u${++users}`),
     serialValues: (login) => valuesAt(slapd, login, 'description'),
     lockValues: (login) => valuesAt(slapd, login, 'pwdAccountLockedTime'),
     addSerialValue: (login, value) => modify(login, `add: description\ndescription: ${value}`),
-    setLock: (login, value) => {
-      const line = value === null ? '' : `\npwdAccountLockedTime: ${value}`
-      return modify(login, `replace: pwdAccountLockedTime${line}`)
-    },
+    setLock,
+    lockOtherwise: (login) => setLock(login, PPOLICY_STAMP),
+    rdn: (login) => `uid=${login}`,
     rename: (login, to) => edit(`dn: ${slapd.userDn(login)}\nchangetype: modrdn\nnewrdn: uid=${to}\ndeleteoldrdn: 1\n`),
     remove: (login) => edit(`dn: ${slapd.userDn(login)}\nchangetype: delete\n`),
   }

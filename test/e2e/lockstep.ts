@@ -24,7 +24,16 @@ export interface DirectoryServer {
   readonly serviceDn: string
   readonly servicePassword: string
   readonly peopleDn: string
+  /** Lines of the directory's section that say what kind it is; OpenLDAP's where left out. */
+  readonly directoryLines?: readonly string[]
 }
+
+const OPENLDAP_LINES = [
+  'type: openldap',
+  'userFilter: (uid={login})',
+  'serialAttribute: description',
+  "serialFormat: 'privacyIDEA:{serial}'",
+]
 
 export interface LockstepOptions {
   /** Further lines of the YAML, at its end. */
@@ -187,14 +196,11 @@ class Instance implements Lockstep {
         : `  http: { listen: '127.0.0.1:${httpPort}', hookSecretFile: ${join(this.dir, 'hook-secret')} }\n`
     return `directories:
   corp:
-    type: openldap
+    ${(server.directoryLines ?? OPENLDAP_LINES).join('\n    ')}
     urls: ['${server.url}']
     bindDn: '${server.serviceDn}'
     bindPasswordFile: ${join(this.dir, 'ldap-password')}
     base: '${server.peopleDn}'
-    userFilter: (uid={login})
-    serialAttribute: description
-    serialFormat: 'privacyIDEA:{serial}'
 ${directory === '' ? '' : `    ${directory}\n`}realms: ${realms}
 guards: ${guards}
 intake:

@@ -22,6 +22,8 @@ export interface TcpProxy extends AsyncDisposable {
   hang(): void
   /** As at first, on the same port. */
   mend(): Promise<void>
+  /** Does something right before the next modification reaches the server, once. */
+  beforeModify(action: () => Promise<unknown>): void
   /** Gives every client a fresh connection to the server behind its back, as a proxy that forgot who it is. */
   forgetIdentities(): void
 }
@@ -29,11 +31,13 @@ export interface TcpProxy extends AsyncDisposable {
 /** Tag of a ModifyResponse (RFC 4511, 4.6), after the envelope and the message id. */
 const MODIFY_RESPONSE = 0x67
 
-function isModifyResponse(chunk: Buffer): boolean {
+const MODIFY_REQUEST = 0x66
+
+function isFirst(tag: number, chunk: Buffer): boolean {
   const reader = new BerReader(chunk)
   reader.readSequence()
   reader.readInt()
-  return reader.peek() === MODIFY_RESPONSE
+  return reader.peek() === tag
 }
 
 interface Pair {
@@ -56,12 +60,13 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   let losesNext = false
   let losesModify = false
   let isHung = false
+  let before: (() => Promise<unknown>) | null = null
 
   const join = (pair: Pair): void => {
     const { server, client } = pair
     server.on('data', (chunk) => {
       if (pair.server !== server) return
-      losesNext ||= losesModify && isModifyResponse(chunk)
+      losesNext ||= losesModify && isFirst(MODIFY_RESPONSE, chunk)
       if (!losesNext) return void client.write(chunk)
       losesModify = false
       losesNext = false
@@ -85,7 +90,15 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     if (isHung) stall(pair)
     client.on('data', (chunk) => {
       bytesSent += chunk.length
-      pair.server.write(chunk)
+      if (before === null || !isFirst(MODIFY_REQUEST, chunk)) return void pair.server.write(chunk)
+      const action = before
+      before = null
+      client.pause()
+      const forward = (): void => {
+        pair.server.write(chunk)
+        client.resume()
+      }
+      action().then(forward, () => client.destroy())
     })
     client.on('error', () => undefined)
     client.on('close', () => {
@@ -131,13 +144,14 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       if (!proxy.listening) await listen(proxy, port)
     },
     loseAnswerTo: () => void (losesModify = true),
+    beforeModify: (action) => void (before = action),
     loseNextAnswer: () => void (losesNext = true),
     forgetIdentities: () => {
       for (const pair of pairs) {
-        const before = pair.server
+        const former = pair.server
         pair.server = connect(target, '127.0.0.1')
         join(pair)
-        before.destroy()
+        former.destroy()
       }
     },
     [Symbol.asyncDispose]: async () => {

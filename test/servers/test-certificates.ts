@@ -12,11 +12,12 @@ const OPENSSL_MISSING = 'openssl is not installed; install it with: apt-get inst
 
 /**
  * A certification authority of its own and a server certificate.
- * `good` is for localhost, 127.0.0.1 and 0.0.0.0; `wrong-name` for another host; `expired` ended in 2021.
+ * `good` is for `moreNames` (as in `IP:127.1.2.3`), localhost, 127.0.0.1 and 0.0.0.0; `wrong-name` for another host; `expired` ended in 2021.
  */
 export async function makeCertificates(
   dir: string,
   kind: 'good' | 'wrong-name' | 'expired' = 'good',
+  moreNames: readonly string[] = [],
 ): Promise<TestCertificates> {
   const openssl = (...args: string[]) => runToolOk('openssl', args, { cwd: dir, missing: OPENSSL_MISSING })
   await Promise.all([
@@ -26,8 +27,8 @@ export async function makeCertificates(
   const usage = ['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign,cRLSign']
   await openssl(...'req -x509 -new -key ca.key -days 3650 -out ca.pem -subj'.split(' '), '/CN=Test CA', ...usage)
   await openssl(...'req -new -key server.key -out server.csr -subj'.split(' '), '/CN=localhost')
-  const names =
-    kind === 'wrong-name' ? 'DNS:elsewhere.example.org' : 'DNS:localhost,IP:127.0.0.1,IP:0.0.0.0,DNS:ldap.example.org'
+  const own = ['DNS:localhost', 'IP:127.0.0.1', 'IP:0.0.0.0', 'DNS:ldap.example.org', ...moreNames]
+  const names = kind === 'wrong-name' ? 'DNS:elsewhere.example.org' : own.join(',')
   const extensions = `subjectAltName=${names}\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n`
   await writeFile(join(dir, 'server.ext'), extensions)
   if (kind === 'expired') await signExpired(dir, openssl)

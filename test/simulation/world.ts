@@ -60,7 +60,7 @@ export class World {
     clock: VirtualClock,
     tag: string,
     policy: Ports['policy'],
-    lockPlaces: 'one' | 'several' = 'one',
+    lockPlaces: 'one' | 'several' | 'bit' = 'one',
   ) {
     this.store = store
     this.#clock = clock

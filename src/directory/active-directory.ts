@@ -1,0 +1,90 @@
+import { ExtensibleFilter } from 'ldapts'
+import { integerOf, withBits } from '../core/bit.ts'
+import { AppError } from '../core/error.ts'
+import type { DirectorySettings } from '../core/settings.ts'
+import type { LockObservation, LockSlot } from '../core/state.ts'
+import type { AccountEntry, LockContext, LockDriver } from './driver.ts'
+import { PRINCIPAL_ATTRIBUTES, protectedPrincipal } from './windows-principal.ts'
+import { parseFileTime } from './windows-time.ts'
+
+const CONTROL = 'userAccountControl'
+/** MS-ADTS, 2.2.16: UF_ACCOUNT_DISABLE. */
+const DISABLED = 0x2
+const LOCKOUT_TIME = 'lockoutTime'
+const EXPIRES = 'accountExpires'
+/** Constructed (MS-ADTS, 3.1.1.4.5.17): what follows from times and policies, also from fine-grained ones. */
+const COMPUTED = 'msDS-User-Account-Control-Computed'
+const COMPUTED_LOCKOUT = 0x10
+/** LDAP_MATCHING_RULE_BIT_AND (MS-ADTS, 3.1.1.3.4.4.1). */
+const BIT_AND = '1.2.840.113556.1.4.803'
+/** A lockout that ends at a time that is not known is looked at again after this. */
+const LOOK_AGAIN_MS = 10_000
+
+/**
+ * Active Directory. The lock is the bit 0x2 (disabled) of `userAccountControl`, and no other bit. A lockout after too many
+ * wrong passwords and an account that has expired are somebody else's locks. An expired password is none: its user can
+ * end that himself, so a hold is written all the same, and left to him when it goes.
+ */
+export function activeDirectoryDriver(settings: Pick<DirectorySettings, 'clearLockout'>): LockDriver {
+  return {
+    attributes: [CONTROL, LOCKOUT_TIME, EXPIRES, COMPUTED, ...PRINCIPAL_ATTRIBUTES],
+    lockAttributes: [CONTROL],
+    coverable: [],
+    singleValued: ['description'],
+    needs: ['domain'],
+    // It stays with the account when it is renamed, and reaches no other (MS-ADTS, 3.1.1.3.1.2.4).
+    addressOf: (id) => `<GUID=${id}>`,
+    protects: protectedPrincipal,
+    placesElsewhere: () => [],
+    readLock: (account, context) => readLock(account, context, settings.clearLockout),
+    marks: () => [new ExtensibleFilter({ matchType: CONTROL, rule: BIT_AND, value: String(DISABLED) })],
+    markedElsewhere: () => [],
+  }
+}
+
+function readLock(account: AccountEntry, context: LockContext, clearLockout: boolean): LockObservation {
+  const current = account.text(CONTROL)
+  const control = integerOf(account.values(CONTROL))
+  if (current === null || control === null) throw unreadable(account)
+  const locked = [withBits(current, DISABLED)]
+  const slot: LockSlot = { dn: account.dn, attribute: CONTROL, mode: 'bit', current: [current], locked }
+  const found = { slots: [slot], effective: { is: 'yes' } } as const
+  const lockout = lockoutOf(account, context)
+  if ((control & DISABLED) !== 0) {
+    const isLeft = lockout === null || !clearLockout
+    return { ...found, state: 'as-ours', otherUntilUs: null, ...(isLeft ? {} : { onRelease: END_OF_LOCKOUT }) }
+  }
+  const other = expiryOf(account, context.nowMs) ?? lockout
+  if (other === null) return { ...found, state: 'open', otherUntilUs: null }
+  return { ...found, state: 'other', otherUntilUs: other.untilMs === null ? null : other.untilMs * 1000 }
+}
+
+/** Nothing else may be written there. */
+const END_OF_LOCKOUT = [{ op: 'replace', attribute: LOCKOUT_TIME, values: ['0'] }] as const
+
+interface OtherLock {
+  readonly untilMs: number | null
+}
+
+function expiryOf(account: AccountEntry, nowMs: number): OtherLock | null {
+  const atMs = parseFileTime(account.text(EXPIRES))
+  return atMs !== null && atMs <= nowMs ? { untilMs: null } : null
+}
+
+/** The server's own word counts, where it has one; it knows the policy that applies to the account. */
+function lockoutOf(account: AccountEntry, { nowMs, domain }: LockContext): OtherLock | null {
+  const sinceMs = parseFileTime(account.text(LOCKOUT_TIME))
+  const durationMs = domain?.lockoutDurationMs ?? null
+  const endMs = sinceMs === null || durationMs === null ? null : sinceMs + durationMs
+  const computed = integerOf(account.values(COMPUTED))
+  const isOut = computed === null ? endMs !== null && endMs > nowMs : (computed & COMPUTED_LOCKOUT) !== 0
+  if (!isOut) return null
+  if (endMs === Infinity) return { untilMs: null }
+  return { untilMs: endMs !== null && endMs > nowMs ? endMs : nowMs + LOOK_AGAIN_MS }
+}
+
+function unreadable(account: AccountEntry): AppError {
+  return new AppError('directory-not-permitted', `${account.dn} has no ${CONTROL} that can be read`, {
+    hint: 'Give the account that Lockstep binds as the right to read it (docs/active-directory.md); lockstep doctor prints the line.',
+  })
+}

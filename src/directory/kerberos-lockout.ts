@@ -1,0 +1,135 @@
+import { EqualityFilter, type Entry } from 'ldapts'
+import { AppError } from '../core/error.ts'
+import type { DirectorySettings } from '../core/settings.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { OtherLock } from './account-inactivation.ts'
+import { normalDn } from './dn.ts'
+import type { AccountEntry } from './driver.ts'
+import { parseGeneralizedTime } from './generalized-time.ts'
+import type { Pool } from './pool.ts'
+import { resultCodeOf } from './result-code.ts'
+import { namingContextOf, textsOf, type ServerFacts } from './server-facts.ts'
+
+/**
+ * FreeIPA's lockout after failed logins. Each server counts by itself: the counters are not replicated, so what one says
+ * holds for that one. How its plugin judges (FreeIPA's ipa-lockout): locked while the failures reach the policy's limit and its time
+ * has not passed since the last one, unless an administrator unlocked the account after it. A limit of 0 locks nobody; a
+ * time of 0 never ends.
+ */
+
+export const KERBEROS_ATTRIBUTES = [
+  'krbLoginFailedCount',
+  'krbLastFailedAuth',
+  'krbLastAdminUnlock',
+  'krbPwdPolicyReference',
+  'krbPrincipalExpiration',
+]
+
+export interface LockoutPolicy {
+  readonly failuresMax: number
+  /** 0: until an administrator ends it. */
+  readonly durationMs: number
+}
+
+/** By DN in normal form; empty where they may not be read. */
+export type LockoutPolicies = ReadonlyMap<string, LockoutPolicy>
+
+/** Without a readable policy nothing is said of a lockout: our lock is then written beside it, and holds in either case. */
+export function kerberosLockout(account: AccountEntry, policies: LockoutPolicies, nowMs: number): OtherLock | null {
+  const policy = policyOf(account, policies)
+  const failures = Number(account.text('krbLoginFailedCount') ?? 0)
+  const failedMs = parseGeneralizedTime(account.text('krbLastFailedAuth') ?? '')
+  if (policy === undefined || policy.failuresMax === 0 || failedMs === null) return null
+  const unlockedMs = parseGeneralizedTime(account.text('krbLastAdminUnlock') ?? '')
+  if (unlockedMs !== null && failedMs <= unlockedMs) return null
+  if (!(failures >= policy.failuresMax)) return null
+  if (policy.durationMs === 0) return { untilMs: null }
+  const untilMs = failedMs + policy.durationMs
+  return untilMs > nowMs ? { untilMs } : null
+}
+
+const GLOBAL_POLICY = /^cn=global_policy,/
+
+/** The one that the account (or a class of service, for its group) names, else the global one. */
+function policyOf(account: AccountEntry, policies: LockoutPolicies): LockoutPolicy | undefined {
+  const own = account.text('krbPwdPolicyReference')
+  if (own !== null) return policies.get(normalDn(own))
+  return [...policies].find(([dn]) => GLOBAL_POLICY.test(dn))?.[1]
+}
+
+/** The principal has expired (`ipa user-mod --principal-expiration`): the KDC refuses it, and FreeIPA a bind as well (53). */
+export function principalExpired(account: AccountEntry, nowMs: number): OtherLock | null {
+  const endMs = parseGeneralizedTime(account.text('krbPrincipalExpiration') ?? '')
+  return endMs !== null && endMs <= nowMs ? { untilMs: null } : null
+}
+
+const POLICIES_MAX_AGE_MS = 60_000
+/** One a group that has its own; more than any realm has. */
+const POLICIES_MAX = 1000
+const POLICY_ATTRIBUTES = ['krbPwdMaxFailure', 'krbPwdLockoutDuration']
+const IS_POLICY = new EqualityFilter({ attribute: 'objectClass', value: 'krbPwdPolicy' })
+const UNREADABLE: ReadonlySet<string> = new Set([
+  'entry-not-found',
+  'directory-not-permitted',
+  'directory-refused',
+  'directory-timeout',
+])
+
+/** Reads the policies, once for all that wait, and again when they are a minute old. */
+export class LockoutPolicyReader {
+  readonly #pool: Pool
+  readonly #clock: Clock
+  readonly #settings: Pick<DirectorySettings, 'base'>
+  #policies: LockoutPolicies | null = null
+  #atMs = 0
+  #reading: Promise<LockoutPolicies> | null = null
+
+  constructor(pool: Pool, clock: Clock, settings: Pick<DirectorySettings, 'base'>) {
+    this.#pool = pool
+    this.#clock = clock
+    this.#settings = settings
+  }
+
+  get fresh(): LockoutPolicies | null {
+    const ageMs = this.#clock.nowMs() - this.#atMs
+    return ageMs >= 0 && ageMs < POLICIES_MAX_AGE_MS ? this.#policies : null
+  }
+
+  read(facts: ServerFacts): Promise<LockoutPolicies> {
+    this.#reading ??= this.#load(facts).finally(() => (this.#reading = null))
+    return this.#reading
+  }
+
+  async #load(facts: ServerFacts): Promise<LockoutPolicies> {
+    const context = namingContextOf(facts, this.#settings.base)
+    const entries = context === null ? [] : await this.#search(`cn=kerberos,${context}`)
+    this.#policies = new Map(entries.map((entry) => [normalDn(entry.dn), policyFrom(entry)]))
+    this.#atMs = this.#clock.nowMs()
+    return this.#policies
+  }
+
+  async #search(base: string): Promise<Entry[]> {
+    const request = {
+      base,
+      scope: 'sub' as const,
+      filter: IS_POLICY,
+      attributes: POLICY_ATTRIBUTES,
+      bytesOf: [],
+      sizeMax: POLICIES_MAX,
+    }
+    try {
+      return await this.#pool.read((connection) => connection.search(request))
+    } catch (error) {
+      if (error instanceof AppError && resultCodeOf(error.cause) !== null && UNREADABLE.has(error.code)) return []
+      throw error
+    }
+  }
+}
+
+function policyFrom(entry: Entry): LockoutPolicy {
+  const numberOf = (attribute: string): number => {
+    const value = Number(textsOf(entry, attribute)[0] ?? 0)
+    return Number.isSafeInteger(value) && value >= 0 ? value : 0
+  }
+  return { failuresMax: numberOf('krbPwdMaxFailure'), durationMs: numberOf('krbPwdLockoutDuration') * 1000 }
+}
