@@ -44,7 +44,11 @@ export function activeDirectoryDriver(settings: Pick<DirectorySettings, 'clearLo
 function readLock(account: AccountEntry, context: LockContext, clearLockout: boolean): LockObservation {
   const current = account.text(CONTROL)
   const control = integerOf(account.values(CONTROL))
-  if (current === null || control === null) throw unreadable(account)
+  if (current === null || control === null) {
+    // Whoever is never locked need not be readable; that he is not is no news either.
+    if (protectedPrincipal(account) === null) throw unreadable(account)
+    return { state: 'open', otherUntilUs: null, slots: [], effective: { is: 'unknown', reason: NOT_READ } }
+  }
   const locked = [withBits(current, DISABLED)]
   const slot: LockSlot = { dn: account.dn, attribute: CONTROL, mode: 'bit', current: [current], locked }
   const found = { slots: [slot], effective: { is: 'yes' } } as const
@@ -57,6 +61,8 @@ function readLock(account: AccountEntry, context: LockContext, clearLockout: boo
   if (other === null) return { ...found, state: 'open', otherUntilUs: null }
   return { ...found, state: 'other', otherUntilUs: other.untilMs === null ? null : other.untilMs * 1000 }
 }
+
+const NOT_READ = 'userAccountControl may not be read'
 
 /** Nothing else may be written there. */
 const END_OF_LOCKOUT = [{ op: 'replace', attribute: LOCKOUT_TIME, values: ['0'] }] as const

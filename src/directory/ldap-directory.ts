@@ -170,7 +170,8 @@ export class LdapDirectory {
       for (const entry of entries) {
         const account = this.#keep(reader.fromSearch(entry, url), atMs)
         if (hasOthers) seen.add(account.key)
-        yield await this.#complete(reader, account, {})
+        const observed = await this.#completeUnlessHidden(reader, account)
+        if (observed !== null) yield observed
       }
     }
     for (const place of this.driver.markedElsewhere()) {
@@ -258,6 +259,16 @@ export class LdapDirectory {
       lock: isBehind && lock.state !== 'open' ? { ...lock, otherUntilUs: soonerOf(lock.otherUntilUs, nowMs) } : lock,
       protectedBy: driver.protects(account) ?? (await this.#protectedBy(account.dn)),
       ...(isBehind ? { isBehind } : {}),
+    }
+  }
+
+  /** One account whose lock may not be read must not end a walk over all the others; null: such a one. */
+  async #completeUnlessHidden(reader: AccountReader, account: Account): Promise<ObservedState | null> {
+    try {
+      return await this.#complete(reader, account, {})
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'directory-not-permitted') return null
+      throw error
     }
   }
 

@@ -111,6 +111,25 @@ describe('finding an account', () => {
     for await (const { dn } of port.walkMarked(sambaSettings(samba).name)) walked.push(dn)
     expect(walked).toContain(`CN=krbtgt,CN=Users,${samba.base}`)
   })
+
+  it('walks on where one of many may not be read, as those that are administrators', async () => {
+    const [hidden, login] = [newLogin(), newLogin()]
+    const port = portOf({ base: asDn(samba.base) })
+    const { key } = await port.findByLogin(login, null)
+    const dn = `CN=${hidden},CN=Users,${samba.base}`
+    const { code } = await samba.ldapmodify(
+      `dn: ${samba.userDn(hidden)}\nchangetype: modrdn\nnewrdn: CN=${hidden}\ndeleteoldrdn: 1\nnewsuperior: CN=Users,${samba.base}\n`,
+    )
+    expect(code).toBe(0)
+    await edit(dn, replace('userAccountControl', '514'))
+    await edit(samba.userDn(login), replace('userAccountControl', '514'))
+    const walked: string[] = []
+    for await (const each of port.walkMarked(sambaSettings(samba).name)) walked.push(each.key)
+    expect(walked).toContain(key)
+    expect(await codeOf(port.findByLogin(hidden, null).then((found) => look(port, found.key)))).toBe(
+      'directory-not-permitted',
+    )
+  })
 })
 
 describe('a lock', () => {
@@ -295,11 +314,16 @@ describe('the connection', () => {
     expect(error.message).toContain(`data ${number}`)
   })
 
-  it('without the right to write is told so', async () => {
+  it('without the rights of the manual is told so, before anything is written', async () => {
     const login = newLogin()
     process.env['LOCKSTEP_TEST_AD_OTHER'] = samba.userPassword
     const port = portOf({ bindDn: asDn(samba.userDn('u60')), bindPassword: { env: 'LOCKSTEP_TEST_AD_OTHER' } })
-    const change = changeFor(heldBy(S1), await look(port, await keyOf(port, login)))
+    const key = await keyOf(port, login)
+    const unreadable = await errorOf(look(port, key))
+    expect(unreadable.code).toBe('directory-not-permitted')
+    expect(unreadable.message).toContain('no userAccountControl that can be read')
+    const change = changeFor(heldBy(S1), await look(portOf(), key))
     expect(await codeOf(port.apply(change))).toBe('directory-not-permitted')
+    expect(await samba.values(login, 'userAccountControl')).toEqual(['512'])
   })
 })
