@@ -15,6 +15,8 @@ const EXPIRES = 'accountExpires'
 /** Constructed (MS-ADTS, 3.1.1.4.5.17): what follows from times and policies, also from fine-grained ones. */
 const COMPUTED = 'msDS-User-Account-Control-Computed'
 const COMPUTED_LOCKOUT = 0x10
+/** Constructed: the fine-grained password policy of the account, whose lockout has a length of its own. */
+const OWN_POLICY = 'msDS-ResultantPSO'
 /** LDAP_MATCHING_RULE_BIT_AND (MS-ADTS, 3.1.1.3.4.4.1). */
 const BIT_AND = '1.2.840.113556.1.4.803'
 /** A lockout that ends at a time that is not known is looked at again after this. */
@@ -27,7 +29,7 @@ const LOOK_AGAIN_MS = 10_000
  */
 export function activeDirectoryDriver(settings: Pick<DirectorySettings, 'clearLockout'>): LockDriver {
   return {
-    attributes: [CONTROL, LOCKOUT_TIME, EXPIRES, COMPUTED, ...PRINCIPAL_ATTRIBUTES],
+    attributes: [CONTROL, LOCKOUT_TIME, EXPIRES, COMPUTED, OWN_POLICY, ...PRINCIPAL_ATTRIBUTES],
     lockAttributes: [CONTROL],
     singleValued: ['description'],
     needs: ['domain'],
@@ -79,7 +81,7 @@ function expiryOf(account: AccountEntry, nowMs: number): OtherLock | null {
 /** The server's own word counts, where it has one; it knows the policy that applies to the account. */
 function lockoutOf(account: AccountEntry, { nowMs, domain }: LockContext): OtherLock | null {
   const sinceMs = parseFileTime(account.text(LOCKOUT_TIME))
-  const durationMs = domain?.lockoutDurationMs ?? null
+  const durationMs = account.text(OWN_POLICY) === null ? (domain?.lockoutDurationMs ?? null) : null
   const endMs = sinceMs === null || durationMs === null ? null : sinceMs + durationMs
   const computed = integerOf(account.values(COMPUTED))
   const isOut = computed === null ? endMs !== null && endMs > nowMs : (computed & COMPUTED_LOCKOUT) !== 0

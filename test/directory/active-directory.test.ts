@@ -199,6 +199,24 @@ describe('what keeps a user out besides our lock', () => {
     await lockoutPolicy(0, 1800)
   })
 
+  it('a lockout by a fine-grained policy is looked at again and again, as its length is not the domain’s', async () => {
+    const [port, login] = [portOf(), newLogin()]
+    const key = await keyOf(port, login)
+    const pso = ['domain', 'passwordsettings', 'pso']
+    const limits = ['--account-lockout-threshold=2', '--account-lockout-duration=1', '--reset-account-lockout-after=1']
+    await samba.tool(...pso, 'create', 'short', '10', ...limits)
+    await samba.tool(...pso, 'apply', 'short', login)
+    await edit(
+      `CN=short,CN=Password Settings Container,CN=System,${samba.base}`,
+      'replace: msDS-LockoutDuration\nmsDS-LockoutDuration: -20000000\n-\nreplace: msDS-LockoutObservationWindow\nmsDS-LockoutObservationWindow: -20000000',
+    )
+    await lockOut(login)
+    const { lock: seen } = await look(port, key)
+    expect(seen.state).toBe('other')
+    expect((seen.otherUntilUs ?? Infinity) / 1000 - Date.now()).toBeLessThan(10_001)
+    await eventually('the lockout is over', async () => (await look(port, key)).lock.state === 'open')
+  })
+
   it.each([true, false])(
     'an unlock writes the end of such a lockout with it, or not, by policy: %s',
     async (clearLockout) => {
