@@ -8,6 +8,7 @@ import type { DirectorySettings } from '../core/settings.ts'
 const USER_CLASS = 'bf967aba-0de6-11d0-a285-00aa003049e2'
 /** The property set "Account Restrictions": userAccountControl, accountExpires and what is computed of them. */
 const ACCOUNT_RESTRICTIONS = '4c164200-20c0-11d0-a768-00aa006e0529'
+const RESULTANT_PSO = 'b77ea093-88d0-4780-9a98-911f8e8b1dca'
 const SCHEMA_IDS: Readonly<Record<string, string>> = {
   useraccountcontrol: 'bf967a68-0de6-11d0-a285-00aa003049e2',
   description: 'bf967950-0de6-11d0-a285-00aa003049e2',
@@ -38,6 +39,7 @@ export function writeRightFix(
 ): string {
   const who = name ?? settings.bindDn
   const grants = attributes.map((attribute) => `"${who}:RPWP;${attribute};user"`)
+  const reads = ['Account Restrictions', 'msDS-ResultantPSO'].map((right) => `"${who}:RP;${right};user"`)
   const ids = attributes.map((attribute) => {
     const lower = attribute.toLowerCase()
     return SCHEMA_IDS[lower] ?? schemaIds.get(lower) ?? `SCHEMA-ID-GUID-OF-${attribute}`
@@ -45,11 +47,11 @@ export function writeRightFix(
   const trustee = sid ?? 'SID'
   const entries = [
     ...ids.map((id) => `(OA;CI;RPWP;${id};${USER_CLASS};${trustee})`),
-    `(OA;CI;RP;${ACCOUNT_RESTRICTIONS};${USER_CLASS};${trustee})`,
+    ...[ACCOUNT_RESTRICTIONS, RESULTANT_PSO].map((id) => `(OA;CI;RP;${id};${USER_CLASS};${trustee})`),
   ]
   return [
     '# on a domain controller of Windows:',
-    `dsacls "${settings.base}" /I:S /G ${grants.join(' ')} "${who}:RP;Account Restrictions;user"`,
+    `dsacls "${settings.base}" /I:S /G ${[...grants, ...reads].join(' ')}`,
     '# on Samba, as root:',
     ...(sid === null ? [`# SID is the objectSid of ${settings.bindDn}`] : []),
     `samba-tool dsacl set --objectdn="${settings.base}" --action=allow --sddl="${entries.join('')}"`,

@@ -15,6 +15,8 @@ const EXPIRES = 'accountExpires'
 /** Constructed (MS-ADTS, 3.1.1.4.5.17): what follows from times and policies, also from fine-grained ones. */
 const COMPUTED = 'msDS-User-Account-Control-Computed'
 const COMPUTED_LOCKOUT = 0x10
+/** Constructed: the fine-grained password policy of the account, whose lockout has a length of its own. */
+const OWN_POLICY = 'msDS-ResultantPSO'
 /** LDAP_MATCHING_RULE_BIT_AND (MS-ADTS, 3.1.1.3.4.4.1). */
 const BIT_AND = '1.2.840.113556.1.4.803'
 /** A lockout that ends at a time that is not known is looked at again after this. */
@@ -27,7 +29,7 @@ const LOOK_AGAIN_MS = 10_000
  */
 export function activeDirectoryDriver(settings: Pick<DirectorySettings, 'clearLockout'>): LockDriver {
   return {
-    attributes: [CONTROL, LOCKOUT_TIME, EXPIRES, COMPUTED, ...PRINCIPAL_ATTRIBUTES],
+    attributes: [CONTROL, LOCKOUT_TIME, EXPIRES, COMPUTED, OWN_POLICY, ...PRINCIPAL_ATTRIBUTES],
     lockAttributes: [CONTROL],
     coverable: [],
     singleValued: ['description'],
@@ -45,7 +47,11 @@ export function activeDirectoryDriver(settings: Pick<DirectorySettings, 'clearLo
 function readLock(account: AccountEntry, context: LockContext, clearLockout: boolean): LockObservation {
   const current = account.text(CONTROL)
   const control = integerOf(account.values(CONTROL))
-  if (current === null || control === null) throw unreadable(account)
+  if (current === null || control === null) {
+    // Whoever is never locked need not be readable; that he is not is no news either.
+    if (protectedPrincipal(account) === null) throw unreadable(account)
+    return { state: 'open', otherUntilUs: null, slots: [], effective: { is: 'unknown', reason: NOT_READ } }
+  }
   const locked = [withBits(current, DISABLED)]
   const slot: LockSlot = { dn: account.dn, attribute: CONTROL, mode: 'bit', current: [current], locked }
   const found = { slots: [slot], effective: { is: 'yes' } } as const
@@ -58,6 +64,8 @@ function readLock(account: AccountEntry, context: LockContext, clearLockout: boo
   if (other === null) return { ...found, state: 'open', otherUntilUs: null }
   return { ...found, state: 'other', otherUntilUs: other.untilMs === null ? null : other.untilMs * 1000 }
 }
+
+const NOT_READ = 'userAccountControl may not be read'
 
 /** Nothing else may be written there. */
 const END_OF_LOCKOUT = [{ op: 'replace', attribute: LOCKOUT_TIME, values: ['0'] }] as const
@@ -74,7 +82,7 @@ function expiryOf(account: AccountEntry, nowMs: number): OtherLock | null {
 /** The server's own word counts, where it has one; it knows the policy that applies to the account. */
 function lockoutOf(account: AccountEntry, { nowMs, domain }: LockContext): OtherLock | null {
   const sinceMs = parseFileTime(account.text(LOCKOUT_TIME))
-  const durationMs = domain?.lockoutDurationMs ?? null
+  const durationMs = account.text(OWN_POLICY) === null ? (domain?.lockoutDurationMs ?? null) : null
   const endMs = sinceMs === null || durationMs === null ? null : sinceMs + durationMs
   const computed = integerOf(account.values(COMPUTED))
   const isOut = computed === null ? endMs !== null && endMs > nowMs : (computed & COMPUTED_LOCKOUT) !== 0

@@ -207,7 +207,8 @@ export class LdapDirectory {
         // Not kept for later: so many would push out all that are in work, and live just long enough to be dear.
         const account = reader.fromSearch(entry, url)
         if (hasOthers) seen.add(account.key)
-        yield await this.#complete(reader, account, {})
+        const observed = await this.#completeUnlessHidden(reader, account)
+        if (observed !== null) yield observed
       }
     }
     for (const place of this.driver.markedElsewhere()) {
@@ -296,6 +297,16 @@ export class LdapDirectory {
       lock: isBehind && lock.state !== 'open' ? { ...lock, otherUntilUs: soonerOf(lock.otherUntilUs, nowMs) } : lock,
       protectedBy: driver.protects(account) ?? (await this.#protectedBy(account.dn)),
       ...(isBehind ? { isBehind } : {}),
+    }
+  }
+
+  /** One account whose lock may not be read must not end a walk over all the others; null: such a one. */
+  async #completeUnlessHidden(reader: AccountReader, account: Account): Promise<ObservedState | null> {
+    try {
+      return await this.#complete(reader, account, {})
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'directory-not-permitted') return null
+      throw error
     }
   }
 

@@ -78,7 +78,9 @@ test('doctor --probe locks and unlocks a test account, and leaves it as it was',
   expect(await samba.values('u1', 'userAccountControl')).toEqual(before)
 })
 
-test('doctor names accounts that inherit no rights, and why a bind is refused', async () => {
+test('doctor names accounts that inherit no rights, where that may be read, and why a bind is refused', async () => {
+  const group = `CN=Pre-Windows 2000 Compatible Access,CN=Builtin,${samba.base}`
+  await samba.ldapmodify(`dn: ${group}\nchangetype: modify\nadd: member\nmember: ${samba.serviceDn}\n`)
   await samba.ldapmodify(`dn: ${samba.userDn('u2')}\nchangetype: modify\nreplace: adminCount\nadminCount: 1\n`)
   expect(await doctor()).toContainEqual(
     expect.objectContaining({ check: 'admin-count', what: expect.stringContaining('CN=u2,OU=people') }),

@@ -111,6 +111,25 @@ describe('finding an account', () => {
     for await (const { dn } of port.walkMarked(sambaSettings(samba).name)) walked.push(dn)
     expect(walked).toContain(`CN=krbtgt,CN=Users,${samba.base}`)
   })
+
+  it('walks on where one of many may not be read, as those that are administrators', async () => {
+    const [hidden, login] = [newLogin(), newLogin()]
+    const port = portOf({ base: asDn(samba.base) })
+    const { key } = await port.findByLogin(login, null)
+    const dn = `CN=${hidden},CN=Users,${samba.base}`
+    const { code } = await samba.ldapmodify(
+      `dn: ${samba.userDn(hidden)}\nchangetype: modrdn\nnewrdn: CN=${hidden}\ndeleteoldrdn: 1\nnewsuperior: CN=Users,${samba.base}\n`,
+    )
+    expect(code).toBe(0)
+    await edit(dn, replace('userAccountControl', '514'))
+    await edit(samba.userDn(login), replace('userAccountControl', '514'))
+    const walked: string[] = []
+    for await (const each of port.walkMarked(sambaSettings(samba).name)) walked.push(each.key)
+    expect(walked).toContain(key)
+    expect(await codeOf(port.findByLogin(hidden, null).then((found) => look(port, found.key)))).toBe(
+      'directory-not-permitted',
+    )
+  })
 })
 
 describe('a lock', () => {
@@ -178,6 +197,24 @@ describe('what keeps a user out besides our lock', () => {
     await eventually('the lockout is over', async () => (await look(port, key)).lock.state === 'open')
     expect(await canBind(login)).toBe('')
     await lockoutPolicy(0, 1800)
+  })
+
+  it('a lockout by a fine-grained policy is looked at again and again, as its length is not the domain’s', async () => {
+    const [port, login] = [portOf(), newLogin()]
+    const key = await keyOf(port, login)
+    const pso = ['domain', 'passwordsettings', 'pso']
+    const limits = ['--account-lockout-threshold=2', '--account-lockout-duration=1', '--reset-account-lockout-after=1']
+    await samba.tool(...pso, 'create', 'short', '10', ...limits)
+    await samba.tool(...pso, 'apply', 'short', login)
+    await edit(
+      `CN=short,CN=Password Settings Container,CN=System,${samba.base}`,
+      'replace: msDS-LockoutDuration\nmsDS-LockoutDuration: -20000000\n-\nreplace: msDS-LockoutObservationWindow\nmsDS-LockoutObservationWindow: -20000000',
+    )
+    await lockOut(login)
+    const { lock: seen } = await look(port, key)
+    expect(seen.state).toBe('other')
+    expect((seen.otherUntilUs ?? Infinity) / 1000 - Date.now()).toBeLessThan(10_001)
+    await eventually('the lockout is over', async () => (await look(port, key)).lock.state === 'open')
   })
 
   it.each([true, false])(
@@ -295,11 +332,16 @@ describe('the connection', () => {
     expect(error.message).toContain(`data ${number}`)
   })
 
-  it('without the right to write is told so', async () => {
+  it('without the rights of the manual is told so, before anything is written', async () => {
     const login = newLogin()
     process.env['LOCKSTEP_TEST_AD_OTHER'] = samba.userPassword
     const port = portOf({ bindDn: asDn(samba.userDn('u60')), bindPassword: { env: 'LOCKSTEP_TEST_AD_OTHER' } })
-    const change = changeFor(heldBy(S1), await look(port, await keyOf(port, login)))
+    const key = await keyOf(port, login)
+    const unreadable = await errorOf(look(port, key))
+    expect(unreadable.code).toBe('directory-not-permitted')
+    expect(unreadable.message).toContain('no userAccountControl that can be read')
+    const change = changeFor(heldBy(S1), await look(portOf(), key))
     expect(await codeOf(port.apply(change))).toBe('directory-not-permitted')
+    expect(await samba.values(login, 'userAccountControl')).toEqual(['512'])
   })
 })

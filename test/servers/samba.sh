@@ -24,7 +24,7 @@ mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
 version=$(/usr/sbin/samba --version | sed 's/^Version //; s/[^A-Za-z0-9._-]/_/g')
 # Named for what is in it: change the number with what is provisioned.
-template=$cache/samba-$version-$users-1
+template=$cache/samba-$version-$users-2
 
 exec 9>"$cache/samba-$version-$users.lock"
 flock 9
@@ -63,6 +63,12 @@ provision() {
   }
   ldif_of_people >"$new/people.ldif"
   ldbadd -H "$new/private/sam.ldb" --configfile="$new/etc/smb.conf" "$new/people.ldif" >"$new/log/people.log" 2>&1 || {
+    tail -n 20 "$new/log/people.log" >&2
+    exit 1
+  }
+  # Nobody reads accounts for the sake of Windows NT: what the service may do is then what the manual gives it.
+  printf 'dn: CN=Pre-Windows 2000 Compatible Access,CN=Builtin,DC=example,DC=org\nchangetype: modify\ndelete: member\n' |
+    ldbmodify -H "$new/private/sam.ldb" --configfile="$new/etc/smb.conf" >>"$new/log/people.log" 2>&1 || {
     tail -n 20 "$new/log/people.log" >&2
     exit 1
   }
