@@ -16,6 +16,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   'directory-tls': DOCTOR,
   'directory-bind-refused': DOCTOR,
   'directory-identity-lost': DOCTOR,
+  'directory-changed': 'correct its URL; if it is meant: lockstep directory accept NAME',
   'directory-not-permitted': DOCTOR,
   'directory-refused': DOCTOR,
   'unknown-user':

@@ -25,6 +25,7 @@ const EXIT_OF: Readonly<Record<ErrorCode, number>> = {
   'directory-tls': EXIT.config,
   'directory-bind-refused': EXIT.noPermission,
   'directory-identity-lost': EXIT.tempFail,
+  'directory-changed': EXIT.config,
   'directory-busy': EXIT.tempFail,
   'directory-not-permitted': EXIT.noPermission,
   'directory-refused': EXIT.unavailable,

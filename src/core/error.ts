@@ -13,6 +13,7 @@ export type ErrorCode =
   | 'directory-tls'
   | 'directory-bind-refused'
   | 'directory-identity-lost'
+  | 'directory-changed'
   | 'directory-busy'
   | 'directory-not-permitted'
   | 'directory-refused'
@@ -84,6 +85,7 @@ const RETRY: Readonly<Record<ErrorCode, Retry>> = {
   'directory-tls': 'wait',
   'directory-bind-refused': 'wait',
   'directory-identity-lost': 'wait',
+  'directory-changed': 'wait',
   'directory-busy': 'wait',
   'directory-not-permitted': 'wait',
   'directory-refused': 'wait',

@@ -21,9 +21,12 @@ interface Place {
  * What became of a place that we wrote. `unseen`: it is not among the places of the lock as it would be written now (the
  * configuration names others, or it held the account's former name), so nobody has looked at it.
  */
+/** An account as it was read, as far as its lock goes. */
+export type LockSeen = Pick<ObservedState, 'dn' | 'lock'>
+
 export type SlotStanding = 'standing' | 'gone' | 'unseen'
 
-export function standingOf(owned: OwnedSlot, observed: ObservedState): SlotStanding {
+export function standingOf(owned: OwnedSlot, observed: LockSeen): SlotStanding {
   const slot = observed.lock.slots.find((each) => isSamePlace(each, each.locked, owned, owned.after))
   if (slot === undefined) return 'unseen'
   return holdsLocked(owned.mode, slot.current, owned.after) ? 'standing' : 'gone'
@@ -66,7 +69,7 @@ function holdsLocked(
  * The slots of an account that was renamed since they were written, at its new name: those of its own entry, and those
  * whose value was its name and that the server renamed with it.
  */
-export function rebased(slots: readonly OwnedSlot[], from: Dn, observed: ObservedState): OwnedSlot[] {
+export function rebased(slots: readonly OwnedSlot[], from: Dn, observed: LockSeen): OwnedSlot[] {
   if (from === observed.dn) return [...slots]
   return slots.map((slot) => {
     const dn = slot.dn === from ? observed.dn : slot.dn

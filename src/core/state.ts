@@ -83,6 +83,8 @@ export interface ObservedState {
   readonly lock: LockObservation
   /** Why the configuration forbids to lock this account, or null. */
   readonly protectedBy: string | null
+  /** The URL of the server that said so; left out where there are no several. */
+  readonly server?: string
 }
 
 /** What we wrote to an account and what stood there before, slot by slot. */

@@ -29,7 +29,7 @@ export async function writeChange(
     const isOwn = step.dn === change.dn || normalDn(step.dn) === ownDn
     try {
       if (isOwn) after = await writeOwn(pool, settings, reader, change, step)
-      else await writeElsewhere(pool, settings, step)
+      else await writeElsewhere(pool, settings, change, step)
     } catch (error) {
       if (index > 0) await takeBack(pool, settings, change, index)
       throw error
@@ -49,7 +49,7 @@ async function writeOwn(
   if (reader.facts.hasAssertion) controls.push(new AssertionControl(expectation(settings, reader, change)))
   const postRead = reader.facts.hasPostRead ? new PostReadControl(reader.names.wanted) : null
   if (postRead !== null) controls.push(postRead)
-  await pool.write((connection) => connection.modify(step.dn, step.modifications, controls))
+  await pool.write((connection) => connection.modify(step.dn, step.modifications, controls), change.key)
   return postRead?.entry ?? null
 }
 
@@ -69,9 +69,14 @@ function expectation(settings: DirectorySettings, reader: AccountReader, change:
   return new AndFilter({ filters: [isSame, ...filters] })
 }
 
-async function writeElsewhere(pool: Pool, settings: DirectorySettings, step: EntryModification): Promise<void> {
+async function writeElsewhere(
+  pool: Pool,
+  settings: DirectorySettings,
+  { key }: ChangeDraft,
+  step: EntryModification,
+): Promise<void> {
   try {
-    await pool.write((connection) => connection.modify(step.dn, step.modifications, []))
+    await pool.write((connection) => connection.modify(step.dn, step.modifications, []), key)
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'entry-not-found') throw error
     throw new AppError(
@@ -90,7 +95,7 @@ async function takeBack(pool: Pool, settings: DirectorySettings, change: ChangeD
   const written = new Set(change.forward.slice(0, count).map((step) => step.dn))
   for (const step of change.inverse.filter((each) => written.has(each.dn)).toReversed()) {
     try {
-      await pool.write((connection) => connection.modify(step.dn, step.modifications, []))
+      await pool.write((connection) => connection.modify(step.dn, step.modifications, []), change.key)
     } catch (cause) {
       const reason = toAppError(cause).message
       throw new AppError(

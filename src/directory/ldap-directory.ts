@@ -1,4 +1,4 @@
-import { EqualityFilter, OrFilter, PresenceFilter, type Entry, type Filter } from 'ldapts'
+import { OrFilter, PresenceFilter, type Entry, type Filter } from 'ldapts'
 import type { ChangeDraft } from '../core/change.ts'
 import { AppError, toAppError } from '../core/error.ts'
 import {
@@ -11,7 +11,7 @@ import {
   type Serial,
 } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
-import type { AttributeValue, ObservedState } from '../core/state.ts'
+import type { ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FoundAccount } from '../ports/directory.ts'
 import { AccountReader, type Account } from './account.ts'
@@ -21,12 +21,13 @@ import type { WireEntry } from './controls.ts'
 import { customDriver } from './custom.ts'
 import { idFilter, markedFilter, searchProven, serialFilter } from './directory-searches.ts'
 import { normalDn } from './dn.ts'
-import type { LockDriver, PlaceElsewhere } from './driver.ts'
-import { valuesIn } from './entry.ts'
+import { LockReadings } from './lock-readings.ts'
+import type { LockDriver } from './driver.ts'
 import { compileFilter, type FilterTemplate } from './filter.ts'
 import { openldapDriver } from './openldap.ts'
 import { PolicyReader } from './password-policy.ts'
-import { Pool, type PoolTimes } from './pool.ts'
+import { allValuesAt, valuesAt } from './places-elsewhere.ts'
+import { isOfServer, Pool, type PoolTimes, type Reads } from './pool.ts'
 import { ReadingCache } from './reading-cache.ts'
 import { resultCodeOf } from './result-code.ts'
 import { searchLine } from './search-line.ts'
@@ -37,6 +38,19 @@ export interface Carrier {
   readonly dn: Dn
 }
 export type Carriers = Readonly<Record<string, readonly Carrier[]>>
+
+/** An account as one of the servers told it. */
+interface Reading {
+  readonly account: Account
+  /** The server's URL. */
+  readonly server: string
+}
+
+/** What one of the servers found. */
+interface Answer {
+  readonly entries: readonly Entry[]
+  readonly server: string
+}
 
 /** Other accounts with the same serial at most; more would say nothing new. */
 const CARRIERS_MAX = 10
@@ -57,13 +71,15 @@ export class LdapDirectory {
   readonly driver: LockDriver
   readonly facts: FactsReader
   readonly policies: PolicyReader
+  readonly locks: LockReadings
   readonly #clock: Clock
   readonly #attributes: readonly string[]
   readonly #userFilter: FilterTemplate
   readonly #protectFilter: Filter | null
   readonly #protectedDns: ReadonlyMap<string, string>
-  readonly #readings = new ReadingCache<Account>(READINGS_MAX)
+  readonly #readings = new ReadingCache<Reading>(READINGS_MAX)
   #reader: AccountReader | null = null
+  readonly #onlyUrl: string
 
   constructor(settings: DirectorySettings, clock: Clock, times?: PoolTimes) {
     this.settings = settings
@@ -74,16 +90,19 @@ export class LdapDirectory {
     this.#userFilter = compileFilter(settings.userFilter, `directories.${settings.name}.userFilter`)
     this.#protectFilter = protect.filter === null ? null : compileFilter(protect.filter, 'guards.protect.filter')({})
     this.#protectedDns = protectedDns(settings)
+    this.#onlyUrl = settings.urls[0] ?? ''
     this.pool = new Pool(settings, clock, times)
     this.facts = new FactsReader(this.pool, clock, this.#attributes)
     this.policies = new PolicyReader(this.pool, clock, settings)
+    this.locks = new LockReadings(settings, this.driver, clock, this.#attributes, this.pool.servers)
   }
 
   async findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount> {
     const reader = await this.reader()
     const atMs = this.#clock.nowMs()
     const filter = this.#userFilter({ login, realm: realm ?? '' })
-    const [first, second] = await this.#search(reader, filter, 2)
+    const { entries, server } = await this.#search(reader, filter, 2)
+    const [first, second] = entries
     if (first === undefined) {
       throw new AppError(
         'unknown-user',
@@ -102,7 +121,7 @@ export class LdapDirectory {
         },
       )
     }
-    return reader.found(this.#keep(reader.fromSearch(first), atMs))
+    return reader.found(this.#keep(reader.fromSearch(first), server, atMs).account)
   }
 
   /** @returns null where the text is no id of this directory */
@@ -111,16 +130,18 @@ export class LdapDirectory {
     if (id === null || !UNIQUE_ID.test(id)) return null
     const reader = await this.reader()
     const atMs = this.#clock.nowMs()
-    const [entry] = await this.#search(reader, idFilter(this.settings, accountKey(this.settings.name, id)), 1)
-    return entry === undefined ? null : reader.found(this.#keep(reader.fromSearch(entry), atMs))
+    const key = accountKey(this.settings.name, id)
+    const { entries, server } = await this.#search(reader, idFilter(this.settings, key), 1, key)
+    const [entry] = entries
+    return entry === undefined ? null : reader.found(this.#keep(reader.fromSearch(entry), server, atMs).account)
   }
 
   async findBySerial(serial: Serial): Promise<FoundAccount[]> {
     const reader = await this.reader()
     const atMs = this.#clock.nowMs()
     const filter = serialFilter(this.settings, reader, serial)
-    const entries = await this.#search(reader, filter, reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX)
-    const found = entries.map((entry) => reader.found(this.#keep(reader.fromSearch(entry), atMs)))
+    const { entries, server } = await this.#search(reader, filter, reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX)
+    const found = entries.map((entry) => reader.found(this.#keep(reader.fromSearch(entry), server, atMs).account))
     return found.filter((account) => account.serials.includes(serial)).slice(0, CARRIERS_MAX)
   }
 
@@ -129,6 +150,24 @@ export class LdapDirectory {
     if (carriersOf.length > 0) return this.#observeWithCarriers(reader, key, carriersOf)
     const kept = maxAgeMs > 0 ? this.#readings.get(key, this.#clock.nowMs(), maxAgeMs) : undefined
     return this.#complete(reader, kept ?? (await this.#read(reader, key)), {})
+  }
+
+  /** @returns null where none of the servers answers */
+  async observeAt(key: AccountKey, urls: readonly string[]): Promise<ObservedState | null> {
+    const reader = await this.reader()
+    const request = this.#request(reader, this.settings.base, 'sub', idFilter(this.settings, key), 2)
+    for (const server of urls.flatMap((url) => this.pool.at(url) ?? [])) {
+      let entries: readonly Entry[]
+      try {
+        entries = await server.read((connection) => searchProven(connection, request, this.settings))
+      } catch (thrown) {
+        if (isOfServer(thrown)) continue
+        throw thrown
+      }
+      if (entries[0] === undefined) throw this.#gone(key)
+      return this.#complete(reader, { account: reader.fromSearch(entries[0]), server: server.server.url }, {}, server)
+    }
+    return null
   }
 
   async apply(change: ChangeDraft): Promise<ObservedState> {
@@ -145,8 +184,9 @@ export class LdapDirectory {
     }
     try {
       const told = after === null ? null : reader.fromWire(after)
-      const account = told?.key === change.key ? this.#keep(told, atMs) : await this.#read(reader, change.key)
-      return await this.#complete(reader, account, {})
+      const server = this.pool.writerOf(change.key) ?? this.#onlyUrl
+      const reading = told?.key === change.key ? this.#keep(told, server, atMs) : await this.#read(reader, change.key)
+      return await this.#complete(reader, reading, {})
     } catch (cause) {
       const message = `directory ${this.settings.name}: ${change.dn} was written and could not be read afterwards: ${toAppError(cause).message}`
       throw new AppError('outcome-unknown', message, { hint: 'Lockstep looks at the entry again by itself.', cause })
@@ -158,20 +198,20 @@ export class LdapDirectory {
     const filter = markedFilter(this.settings, reader, this.driver.marks())
     const hasOthers = this.driver.markedElsewhere().length > 0
     const seen = new Set<AccountKey>()
-    for await (const entries of this.#pages(reader, filter)) {
+    for await (const { entries, server } of this.#pages(reader, filter)) {
       const atMs = this.#clock.nowMs()
       for (const entry of entries) {
-        const account = this.#keep(reader.fromSearch(entry), atMs)
-        if (hasOthers) seen.add(account.key)
-        yield await this.#complete(reader, account, {})
+        const reading = this.#keep(reader.fromSearch(entry), server, atMs)
+        if (hasOthers) seen.add(reading.account.key)
+        yield await this.#complete(reader, reading, {})
       }
     }
     for (const place of this.driver.markedElsewhere()) {
-      for (const name of await this.#allValuesAt(reader, place.dn, place.attribute)) {
-        const account = await this.#accountNamed(reader, place.names, String(name))
-        if (account === null || seen.has(account.key)) continue
-        seen.add(account.key)
-        yield await this.#complete(reader, account, {})
+      for (const name of await allValuesAt(this.pool, reader, place.dn, place.attribute)) {
+        const reading = await this.#accountNamed(reader, place.names, String(name))
+        if (reading === null || seen.has(reading.account.key)) continue
+        seen.add(reading.account.key)
+        yield await this.#complete(reader, reading, {})
       }
     }
   }
@@ -189,29 +229,29 @@ export class LdapDirectory {
     await this.pool[Symbol.asyncDispose]()
   }
 
-  #keep(account: Account, atMs: number): Account {
-    this.#readings.put(account.key, account, atMs)
-    return account
+  /** What another server than the one that took our last write says may be older than it, and is not kept. */
+  #keep(account: Account, server: string, atMs: number): Reading {
+    const reading = { account, server }
+    const writer = this.pool.writerOf(account.key)
+    if (writer === null || writer === server) this.#readings.put(account.key, reading, atMs)
+    return reading
   }
 
   /** At its last known DN first, which needs no index; else wherever it is now. */
-  async #read(reader: AccountReader, key: AccountKey): Promise<Account> {
+  async #read(reader: AccountReader, key: AccountKey): Promise<Reading> {
     const atMs = this.#clock.nowMs()
     const last = this.#readings.last(key)
     if (last !== undefined) {
-      const request = this.#request(reader, last.dn, 'base', new PresenceFilter({ attribute: 'objectClass' }), 1)
-      const entries = await this.pool.read((connection) => searchProven(connection, request, this.settings))
+      const filter = new PresenceFilter({ attribute: 'objectClass' })
+      const { entries, server } = await this.#ask(this.#request(reader, last.account.dn, 'base', filter, 1), key)
       const account = entries[0] === undefined ? null : reader.fromSearch(entries[0])
-      if (account?.key === key) return this.#keep(account, atMs)
+      if (account?.key === key) return this.#keep(account, server, atMs)
       this.#readings.drop(key)
     }
-    const [entry] = await this.#search(reader, idFilter(this.settings, key), 2)
-    if (entry === undefined) {
-      throw new AppError('entry-not-found', `directory ${this.settings.name}: the account ${key} is no longer there`, {
-        hint: 'It was deleted, or left base. Nothing is left to lock or unlock.',
-      })
-    }
-    return this.#keep(reader.fromSearch(entry), atMs)
+    const { entries, server } = await this.#search(reader, idFilter(this.settings, key), 2, key)
+    const [entry] = entries
+    if (entry === undefined) throw this.#gone(key)
+    return this.#keep(reader.fromSearch(entry), server, atMs)
   }
 
   /** One search finds the account itself and all that carry the serials: an answer without itself proves nothing. */
@@ -223,14 +263,11 @@ export class LdapDirectory {
     const atMs = this.#clock.nowMs()
     const filters = serials.map((serial) => serialFilter(this.settings, reader, serial))
     const filter = new OrFilter({ filters: [idFilter(this.settings, key), ...filters] })
-    const entries = await this.#search(
-      reader,
-      filter,
-      1 + (reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX) * serials.length,
-    )
-    const accounts = entries.map((entry) => this.#keep(reader.fromSearch(entry), atMs))
-    const own = accounts.find((account) => account.key === key) ?? (await this.#read(reader, key))
-    const others = accounts.filter((account) => account.key !== key).map((account) => reader.found(account))
+    const sizeMax = 1 + (reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX) * serials.length
+    const { entries, server } = await this.#search(reader, filter, sizeMax, key)
+    const readings = entries.map((entry) => this.#keep(reader.fromSearch(entry), server, atMs))
+    const own = readings.find(({ account }) => account.key === key) ?? (await this.#read(reader, key))
+    const others = readings.filter(({ account }) => account.key !== key).map(({ account }) => reader.found(account))
     const carriers = serials.map((serial) => {
       const carrying = others.filter((account) => account.serials.includes(serial)).slice(0, CARRIERS_MAX)
       return [serial, carrying.map((account) => ({ key: account.key, dn: account.dn }))] as const
@@ -238,10 +275,16 @@ export class LdapDirectory {
     return this.#complete(reader, own, Object.fromEntries(carriers))
   }
 
-  async #complete(reader: AccountReader, account: Account, carriedElsewhere: Carriers): Promise<ObservedState> {
+  async #complete(
+    reader: AccountReader,
+    { account, server }: Reading,
+    carriedElsewhere: Carriers,
+    reads: Reads = this.#readsOf(account.key),
+  ): Promise<ObservedState> {
     const { settings, driver } = this
     const places = driver.placesElsewhere(account)
-    const elsewhere = places.length === 0 ? [] : await Promise.all(places.map((place) => this.#valuesAt(reader, place)))
+    const elsewhere =
+      places.length === 0 ? [] : await Promise.all(places.map((place) => valuesAt(reads, reader, place)))
     const policies = driver.needsPolicies ? (this.policies.fresh ?? (await this.policies.read(reader.facts))) : null
     return {
       key: account.key,
@@ -253,6 +296,7 @@ export class LdapDirectory {
       carriedElsewhere,
       lock: driver.readLock(account, { nowMs: this.#clock.nowMs(), facts: reader.facts, policies, elsewhere }),
       protectedBy: await this.#protectedBy(account.dn),
+      ...(settings.urls.length > 1 ? { server } : {}),
     }
   }
 
@@ -272,41 +316,7 @@ export class LdapDirectory {
     return entries.length === 0 ? null : 'it matches guards.protect.filter'
   }
 
-  /** What stands in another entry, as far as it matters for the account. */
-  async #valuesAt(reader: AccountReader, place: PlaceElsewhere): Promise<readonly AttributeValue[]> {
-    if (place.values === null) return this.#allValuesAt(reader, place.dn, place.attribute)
-    const found = place.values.map(async (value) => {
-      const filter = new EqualityFilter({ attribute: place.attribute, value })
-      const request = {
-        base: place.dn,
-        scope: 'base' as const,
-        filter,
-        attributes: NO_ATTRIBUTES,
-        bytesOf: [],
-        sizeMax: 1,
-      }
-      return (await this.pool.read((connection) => connection.search(request))).length > 0
-    })
-    const present = await Promise.all(found)
-    return place.values.filter((_, index) => present[index])
-  }
-
-  async #allValuesAt(reader: AccountReader, dn: Dn, attribute: string): Promise<AttributeValue[]> {
-    const canonical = reader.facts.canonical(attribute)
-    const filter = new PresenceFilter({ attribute: 'objectClass' })
-    const request = {
-      base: dn,
-      scope: 'base' as const,
-      filter,
-      attributes: [attribute],
-      bytesOf: [canonical],
-      sizeMax: 1,
-    }
-    const [entry] = await this.pool.read((connection) => connection.search(request))
-    return valuesIn(entry, canonical)
-  }
-
-  async #accountNamed(reader: AccountReader, kind: 'dn' | 'login', name: string): Promise<Account | null> {
+  async #accountNamed(reader: AccountReader, kind: 'dn' | 'login', name: string): Promise<Reading | null> {
     const atMs = this.#clock.nowMs()
     const filter =
       kind === 'login' ? this.#userFilter({ login: name, realm: '' }) : new PresenceFilter({ attribute: 'objectClass' })
@@ -314,14 +324,26 @@ export class LdapDirectory {
       kind === 'login'
         ? this.#request(reader, this.settings.base, 'sub', filter, 2)
         : this.#request(reader, name, 'base', filter, 1)
-    const entries = await this.pool.read((connection) => searchProven(connection, request, this.settings))
-    return entries.length === 1 && entries[0] !== undefined ? this.#keep(reader.fromSearch(entries[0]), atMs) : null
+    const { entries, server } = await this.#ask(request)
+    const [first] = entries
+    return entries.length === 1 && first !== undefined ? this.#keep(reader.fromSearch(first), server, atMs) : null
+  }
+
+  /** What belongs to an account is read where its last write went. */
+  #readsOf(key: AccountKey): Reads {
+    return { read: (call) => this.pool.read(call, key) }
+  }
+
+  #gone(key: AccountKey): AppError {
+    return new AppError('entry-not-found', `directory ${this.settings.name}: the account ${key} is no longer there`, {
+      hint: 'It was deleted, or left base. Nothing is left to lock or unlock.',
+    })
   }
 
   /** The account's DN was not there when it was written to. */
   async #movedOrGone(reader: AccountReader, change: ChangeDraft): Promise<AppError> {
     try {
-      const account = await this.#read(reader, change.key)
+      const { account } = await this.#read(reader, change.key)
       return new AppError(
         'write-raced',
         `directory ${this.settings.name}: ${change.dn} is now ${account.dn}; nothing was written`,
@@ -331,16 +353,24 @@ export class LdapDirectory {
     }
   }
 
-  #search(reader: AccountReader, filter: Filter, sizeMax: number): Promise<Entry[]> {
-    const request = this.#request(reader, this.settings.base, 'sub', filter, sizeMax)
-    return this.pool.read((connection) => searchProven(connection, request, this.settings))
+  #search(reader: AccountReader, filter: Filter, sizeMax: number, key?: AccountKey): Promise<Answer> {
+    return this.#ask(this.#request(reader, this.settings.base, 'sub', filter, sizeMax), key)
+  }
+
+  /** @param key the account that it is about: asked where its last write went */
+  #ask(request: SearchRequest, key?: AccountKey): Promise<Answer> {
+    return this.pool.read(async (connection) => {
+      const entries = await searchProven(connection, request, this.settings)
+      return { entries, server: connection.server.url }
+    }, key)
   }
 
   /** Page by page on one connection; what a lost identity hides would look like the end. */
-  #pages(reader: AccountReader, filter: Filter): AsyncGenerator<Entry[]> {
+  #pages(reader: AccountReader, filter: Filter): AsyncGenerator<Answer> {
     const request = this.#request(reader, this.settings.base, 'sub', filter, 0)
     return this.pool.hold(async function* (connection) {
-      yield* connection.searchPages(request, PAGE_ENTRIES)
+      const server = connection.server.url
+      for await (const entries of connection.searchPages(request, PAGE_ENTRIES)) yield { entries, server }
       await connection.proveIdentity()
     })
   }

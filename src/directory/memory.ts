@@ -22,7 +22,7 @@ import {
   type ObservedState,
 } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
+import type { DirectoryPort, FoundAccount, ServerReading, ServerState } from '../ports/directory.ts'
 import { parseGeneralizedTime } from './generalized-time.ts'
 import { ReadingCache } from './reading-cache.ts'
 
@@ -36,6 +36,7 @@ export const MEMORY_PLACES_ELSEWHERE = [
   { attribute: 'allowed', mode: 'absent', locked: 'login' },
 ] as const
 const SERIAL_ATTRIBUTE = 'description'
+const MEMORY_URL = 'memory:'
 const READINGS_MAX = 4096
 const CARRIERS_MAX = 10
 
@@ -223,6 +224,24 @@ export class MemoryDirectory implements DirectoryPort {
     if (lost !== 'not-written') this.#write(change)
     if (lost !== undefined) throw new AppError('outcome-unknown', `the answer to the change of ${change.dn} was lost`)
     return this.#observed(this.#keep(this.#existing(change.key)), {})
+  }
+
+  async observeAt(key: AccountKey): Promise<ObservedState | null> {
+    return this.faults.isDown ? null : this.#observed(this.#existing(key), {})
+  }
+
+  async readLocks(_name: DirectoryName, keys: readonly AccountKey[]): Promise<readonly ServerReading[]> {
+    const accounts = keys.flatMap((key) => this.#accounts.get(key) ?? [])
+    const locks = new Map(accounts.map((each) => [each.key, { dn: each.dn, lock: this.#lock(each) }] as const))
+    return [{ url: MEMORY_URL, error: null, locks }]
+  }
+
+  servers(): readonly ServerState[] {
+    return [{ url: MEMORY_URL, is: this.faults.isDown ? 'down' : 'up', sinceMs: 0, reason: '' }]
+  }
+
+  async lookAtServers(): Promise<readonly ServerState[]> {
+    return this.servers()
   }
 
   names(): readonly DirectoryName[] {

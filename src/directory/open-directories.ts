@@ -4,7 +4,7 @@ import { directoryOf, type AccountKey, type DirectoryName, type Login, type Real
 import type { Settings } from '../core/settings.ts'
 import type { ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
+import type { DirectoryPort, FoundAccount, ServerReading, ServerState } from '../ports/directory.ts'
 import { LdapDirectory, type Carrier, type Carriers } from './ldap-directory.ts'
 import type { PoolTimes } from './pool.ts'
 
@@ -63,6 +63,24 @@ class Directories implements DirectoryPort {
 
   async apply(change: Change | ChangeDraft): Promise<ObservedState> {
     return this.#named(directoryOf(change.key)).apply(change)
+  }
+
+  async observeAt(key: AccountKey, urls: readonly string[]): Promise<ObservedState | null> {
+    return this.#named(directoryOf(key)).observeAt(key, urls)
+  }
+
+  async readLocks(name: DirectoryName, keys: readonly AccountKey[]): Promise<readonly ServerReading[]> {
+    return this.#named(name).locks.read(keys)
+  }
+
+  servers(name: DirectoryName): readonly ServerState[] {
+    return this.#named(name).pool.states()
+  }
+
+  async lookAtServers(name: DirectoryName): Promise<readonly ServerState[]> {
+    const { pool } = this.#named(name)
+    await pool.lookAtAll()
+    return pool.states()
   }
 
   names(): readonly DirectoryName[] {

@@ -12,6 +12,9 @@ export interface TcpProxy extends AsyncDisposable {
   readonly bytesSent: number
   /** Cuts all connections now. */
   cut(): void
+  /** From now on nothing is passed on, either way, until `letGo`; connections are still taken. */
+  hold(): void
+  letGo(): void
   /** From now on the server's next answer is thrown away and its client cut, once. */
   loseNextAnswer(): void
   /** As the one before, for the answer to the next modification. */
@@ -42,6 +45,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   let bytesSent = 0
   let losesNext = false
   let losesModify = false
+  let isHeld = false
 
   const join = (pair: Pair): void => {
     const { server, client } = pair
@@ -59,11 +63,28 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     })
   }
 
+  const holdPair = ({ client, server }: Pair): void => {
+    client.pause()
+    server.pause()
+  }
+  const hold = (): void => {
+    isHeld = true
+    for (const pair of pairs) holdPair(pair)
+  }
+  const letGo = (): void => {
+    isHeld = false
+    for (const { client, server } of pairs) {
+      client.resume()
+      server.resume()
+    }
+  }
+
   const proxy = createServer((client) => {
     connections += 1
     const pair: Pair = { client, server: connect(target, '127.0.0.1') }
     pairs.add(pair)
     join(pair)
+    if (isHeld) holdPair(pair)
     client.on('data', (chunk) => {
       bytesSent += chunk.length
       pair.server.write(chunk)
@@ -96,6 +117,8 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       return bytesSent
     },
     cut,
+    hold,
+    letGo,
     loseAnswerTo: () => void (losesModify = true),
     loseNextAnswer: () => void (losesNext = true),
     forgetIdentities: () => {
