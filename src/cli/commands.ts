@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import * as accounts from './commands/accounts.ts'
 import * as check from './commands/check.ts'
+import * as directory from './commands/directory.ts'
 import * as doctor from './commands/doctor.ts'
 import * as drain from './commands/drain.ts'
 import * as events from './commands/events.ts'
@@ -26,6 +27,7 @@ export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
   init.register,
   check.register,
   doctor.register,
+  directory.register,
   shims.register,
   privacyidea.register,
   rehearse.register,

@@ -33,7 +33,7 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
   await using opened = new AsyncDisposableStack()
   const store = opened.use(await openStoreOf(settings, true, clock))
   const ldif = opened.use(await openLdifFolders({ dir: settings.ldif.dir }))
-  const directory = opened.use(openDirectories(settings, clock))
+  const directory = opened.use(openDirectories(settings, clock, store.identities))
   const ids = () => newId(clock)
   const source = settings.privacyidea === null ? null : opened.use(await openSource(settings.privacyidea, clock))
   const scanPorts: SystemScan | null =

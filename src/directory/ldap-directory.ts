@@ -13,6 +13,7 @@ import {
 import type { DirectorySettings } from '../core/settings.ts'
 import type { ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { IdentityPort } from '../ports/identity.ts'
 import type { FoundAccount } from '../ports/directory.ts'
 import { AccountReader, type Account } from './account.ts'
 import { writeChange } from './apply-change.ts'
@@ -24,6 +25,7 @@ import { normalDn } from './dn.ts'
 import { LockReadings } from './lock-readings.ts'
 import type { LockDriver } from './driver.ts'
 import { compileFilter, type FilterTemplate } from './filter.ts'
+import { identityCheck } from './identity.ts'
 import { openldapDriver } from './openldap.ts'
 import { PolicyReader } from './password-policy.ts'
 import { allValuesAt, valuesAt } from './places-elsewhere.ts'
@@ -81,7 +83,8 @@ export class LdapDirectory {
   #reader: AccountReader | null = null
   readonly #onlyUrl: string
 
-  constructor(settings: DirectorySettings, clock: Clock, times?: PoolTimes) {
+  /** @param identities null: whatever directory answers is taken for the one that is meant */
+  constructor(settings: DirectorySettings, clock: Clock, times?: PoolTimes, identities: IdentityPort | null = null) {
     this.settings = settings
     this.#clock = clock
     this.driver = settings.type === 'openldap' ? openldapDriver : customDriver(settings.lock)
@@ -91,7 +94,8 @@ export class LdapDirectory {
     this.#protectFilter = protect.filter === null ? null : compileFilter(protect.filter, 'guards.protect.filter')({})
     this.#protectedDns = protectedDns(settings)
     this.#onlyUrl = settings.urls[0] ?? ''
-    this.pool = new Pool(settings, clock, times)
+    const check = identities === null ? undefined : identityCheck(settings, identities)
+    this.pool = new Pool(settings, clock, times, check)
     this.facts = new FactsReader(this.pool, clock, this.#attributes)
     this.policies = new PolicyReader(this.pool, clock, settings)
     this.locks = new LockReadings(settings, this.driver, clock, this.#attributes, this.pool.servers)

@@ -5,20 +5,25 @@ import type { Settings } from '../core/settings.ts'
 import type { ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { DirectoryPort, FoundAccount, ServerReading, ServerState } from '../ports/directory.ts'
+import type { IdentityPort } from '../ports/identity.ts'
 import { LdapDirectory, type Carrier, type Carriers } from './ldap-directory.ts'
 import type { PoolTimes } from './pool.ts'
 
 /**
  * The directories of the configuration as one port. Nothing is connected before it is needed; dispose it.
+ * @param identities which directories they are, on record; null: whatever answers is taken for the one that is meant
  * @param times tests shorten them
  */
 export function openDirectories(
   settings: Pick<Settings, 'directories' | 'realms'>,
   clock: Clock,
+  identities: IdentityPort | null = null,
   times?: PoolTimes,
 ): DirectoryPort {
   const directories = new Map<DirectoryName, LdapDirectory>()
-  for (const each of settings.directories) directories.set(each.name, new LdapDirectory(each, clock, times))
+  for (const each of settings.directories) {
+    directories.set(each.name, new LdapDirectory(each, clock, times, identities))
+  }
   return new Directories(directories, settings.realms)
 }
 

@@ -3,6 +3,7 @@ import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ServerCondition, ServerState } from '../ports/directory.ts'
 import { Connection } from './connection.ts'
+import type { ConnectionCheck } from './identity.ts'
 import type { Server } from './socket.ts'
 
 /** Times that nobody configures; tests shorten them. */
@@ -35,14 +36,12 @@ interface Waiter {
   readonly sinceMs: number
 }
 
-/** Looks at a fresh connection before it is used; what it throws counts as a failure of the server. */
-export type ConnectionCheck = (connection: Connection) => Promise<void>
-
 /** What a pool of one server is made with. */
 export interface ServerPoolOptions {
   readonly settings: DirectorySettings
   readonly clock: Clock
   readonly times: PoolTimes
+  /** Asked of a fresh connection before it is used; what it throws counts as a failure of the server. */
   readonly check: ConnectionCheck
 }
 

@@ -24,6 +24,7 @@ export type JournalKind =
   | 'paused'
   | 'resumed'
   | 'rebuilt'
+  | 'directory-identity'
   | 'archived'
   | 'pruned'
 

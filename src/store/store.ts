@@ -1,9 +1,11 @@
 import { dirname, join } from 'node:path'
 import { Kysely } from 'kysely'
 import type { Clock } from '../ports/clock.ts'
+import type { IdentityPort } from '../ports/identity.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort, TruthPort } from '../ports/store.ts'
 import { openDesired } from './desired.ts'
 import { openDrains, type DrainPort } from './drains.ts'
+import { openIdentities } from './identities.ts'
 import { openInbox } from './inbox.ts'
 import { JournalArchive } from './journal-archive.ts'
 import { checkHead } from './journal.ts'
@@ -53,6 +55,7 @@ export interface Store extends AsyncDisposable {
   readonly archive: JournalArchive
   readonly restore: RestorePort
   readonly truth: TruthPort
+  readonly identities: IdentityPort
   readonly sourceState: SourceStatePort
   /** Fails with `store-unavailable` once nothing more can be written: the process has to end. */
   readonly failed: Promise<never>
@@ -89,6 +92,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     archive: new JournalArchive(db, writer, clock, join(dirname(file), 'journal-archive')),
     restore: openRestore(db, writer, clock),
     truth: openTruth(db, writer, clock),
+    identities: openIdentities(db, writer, clock),
     sourceState: openSourceState(db, writer, clock),
     failed: writer.failed,
     async [Symbol.asyncDispose]() {

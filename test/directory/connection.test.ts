@@ -17,7 +17,7 @@ const QUICK_MS = 1500
 const EVENTUALLY_MS = 10_000
 
 const open = (slapd: Slapd, change: Partial<DirectorySettings> = {}, times = POOL_TIMES) =>
-  openDirectories({ directories: [directorySettings(slapd, change)], realms: {} }, systemClock, times)
+  openDirectories({ directories: [directorySettings(slapd, change)], realms: {} }, systemClock, null, times)
 
 async function timeOf(call: () => Promise<unknown>): Promise<number> {
   const startedMs = performance.now()

@@ -26,7 +26,7 @@ function open(replicas: Replicas, times: PoolTimes, change: Partial<DirectorySet
   const [first] = replicas.all
   if (first === undefined) throw new RangeError('no server')
   const settings = directorySettings(first.slapd, { urls: replicas.urls, ...limits, ...change })
-  return openDirectories({ directories: [settings], realms: {} }, systemClock, times)
+  return openDirectories({ directories: [settings], realms: {} }, systemClock, null, times)
 }
 
 const conditions = (port: DirectoryPort): ServerCondition[] => port.servers(CORP).map(({ is }) => is)

@@ -1,0 +1,90 @@
+import type { Command } from 'commander'
+import type { DirectoryIdentity } from '../../core/directory-identity.ts'
+import type { DirectoryServers } from '../../daemon/directory-servers.ts'
+import { EXIT } from '../exit.ts'
+import type { CliIo } from '../io.ts'
+import { actorOf } from '../options.ts'
+import { note, plain, print, printJson, printTable } from '../output.ts'
+import { loadForWork } from '../settings.ts'
+
+export function register(program: Command, io: CliIo): void {
+  const group = program.command('directory').description('which directories Lockstep works with')
+  group
+    .command('show')
+    .description('what each server says it is, beside the directory that is on record')
+    .argument('[name]', 'only this directory')
+    .option('--json', 'print the result as JSON')
+    .action(async (name: string | undefined, options: { json?: boolean }, command: Command) => {
+      const settings = await loadForWork(command, io)
+      const { openStoreOf } = await import('../../daemon/state-store.ts')
+      const { askServers, directoryCalled } = await import('../../daemon/directory-servers.ts')
+      const wanted = name === undefined ? settings.directories : [directoryCalled(settings, name)]
+      await using store = await openStoreOf(settings, false)
+      const found = await Promise.all(wanted.map((each) => askServers(each, store.identities)))
+      if (found.some(({ servers }) => servers.some(({ difference }) => difference !== null))) io.exitCode = EXIT.config
+      if (options.json === true) printJson(io, found.map(jsonOf))
+      else show(io, found)
+    })
+  group
+    .command('accept')
+    .description('take the directory that answers now for the one that is meant, after it was set up anew or moved')
+    .argument('<name>', 'its name in the configuration')
+    .option('--json', 'print the result as JSON')
+    .action(async (name: string, options: { json?: boolean }, command: Command) => {
+      const settings = await loadForWork(command, io)
+      const { openStoreOf } = await import('../../daemon/state-store.ts')
+      const { acceptDirectory } = await import('../../daemon/directory-servers.ts')
+      await using store = await openStoreOf(settings, true)
+      const identity = await acceptDirectory(settings, name, actorOf(io), store.identities)
+      await store.upkeep.markUnsettled(Date.now())
+      if (options.json === true) return printJson(io, { directory: name, accepted: identity })
+      print(io, `directory ${name} is from now on the one with ${plain(words(identity))}`)
+    })
+}
+
+function jsonOf({ directory, recorded, servers }: DirectoryServers): unknown {
+  const shown = servers.map(({ error, ...server }) => ({
+    ...server,
+    error: error === null ? null : { code: error.code, message: error.message },
+  }))
+  return { directory, recorded, servers: shown }
+}
+
+function show(io: CliIo, found: readonly DirectoryServers[]): void {
+  const rows = found.flatMap(({ directory, recorded, servers }) =>
+    servers.map((server) => ({ directory, recorded, ...server })),
+  )
+  printTable(io, rows, [
+    { title: 'directory', value: (row) => row.directory },
+    { title: 'server', value: (row) => row.url },
+    {
+      title: 'is',
+      value: (row) => (row.identity === null ? (row.error?.message ?? '-') : words(row.identity)),
+      shrinks: true,
+    },
+    { title: 'on record', value: (row) => wordOf(row) },
+  ])
+  for (const { directory, servers } of found) {
+    if (servers.every(({ difference }) => difference === null)) continue
+    note(io, `if that is meant: lockstep directory accept ${directory}`)
+  }
+}
+
+function wordOf({
+  recorded,
+  identity,
+  difference,
+}: {
+  recorded: unknown
+  identity: unknown
+  difference: string | null
+}): string {
+  if (difference !== null) return `another: ${difference}`
+  if (identity === null) return '-'
+  return recorded === null ? 'not yet' : 'the same'
+}
+
+function words({ contexts, base, baseId }: DirectoryIdentity): string {
+  const held = contexts.length === 0 ? 'contexts that it does not tell' : contexts.join('; ')
+  return baseId === null ? held : `${held}; ${base} is ${baseId}`
+}
