@@ -57,6 +57,8 @@ export interface LockObservation {
   readonly otherUntilUs: number | null
   readonly slots: readonly LockSlot[]
   readonly effective: Effectiveness
+  /** When the account's password was last set, where that takes a lock away and can be read; milliseconds since 1970. */
+  readonly passwordChangedMs?: number | null
 }
 
 /**

@@ -6,6 +6,7 @@ import { namingContextOf, type ServerFacts } from '../directory/server-facts.ts'
 import { systemClock } from '../ports/clock.ts'
 import { probeAccount, type ProbeAccount, type Trial } from './doctor-account.ts'
 import { checkPolicy, tellUnread } from './doctor-policy.ts'
+import { checkReplicas } from './doctor-replicas.ts'
 import { Findings } from './finding.ts'
 import { indexFix, readRightFix } from './openldap-fix.ts'
 
@@ -24,6 +25,7 @@ export async function directoryFindings(
   try {
     const urls = await checkServers(findings, settings)
     if (urls.length > 0) trial = await lookInside(findings, { ...settings, urls }, account)
+    await checkReplicas(findings, settings, urls.slice(1))
   } catch (error) {
     failWith(findings, 'directory', toAppError(error))
   }

@@ -169,6 +169,7 @@ export class LdapDirectory {
         throw thrown
       }
       if (entries[0] === undefined) throw this.#gone(key)
+      this.pool.readFrom(key, server)
       return this.#complete(reader, { account: reader.fromSearch(entries[0]), server: server.server.url }, {}, server)
     }
     return null

@@ -3,7 +3,7 @@ import { toAppError } from '../core/error.ts'
 import type { AccountKey } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { LockAtServer, ServerReading } from '../ports/directory.ts'
+import { READ_LOCKS_MAX, type LockAtServer, type ServerReading } from '../ports/directory.ts'
 import { AccountReader, type Account } from './account.ts'
 import { idFilter, searchProven } from './directory-searches.ts'
 import type { LockDriver } from './driver.ts'
@@ -11,9 +11,6 @@ import { PolicyReader } from './password-policy.ts'
 import { valuesAt } from './places-elsewhere.ts'
 import type { ServerPool } from './server-pool.ts'
 import { FactsReader } from './server-facts.ts'
-
-/** Accounts that one search asks for at most. */
-const READ_TOGETHER_MAX = 100
 
 /** One server of a directory, with what it says of itself: a policy that one server has another one may lack. */
 interface View {
@@ -51,9 +48,9 @@ export class LockReadings {
     })
   }
 
-  /** One answer a server, in the order of `urls`; a server that fails says why. At most READ_TOGETHER_MAX keys. */
+  /** One answer a server, in the order of `urls`; a server that fails says why. At most READ_LOCKS_MAX keys. */
   async read(keys: readonly AccountKey[]): Promise<ServerReading[]> {
-    if (keys.length > READ_TOGETHER_MAX) throw new RangeError(`more than ${READ_TOGETHER_MAX} accounts at once`)
+    if (keys.length > READ_LOCKS_MAX) throw new RangeError(`more than ${READ_LOCKS_MAX} accounts at once`)
     return Promise.all(
       this.#views.map(async (view): Promise<ServerReading> => {
         const { url } = view.server.server

@@ -61,6 +61,11 @@ export class Pool implements Reads {
     return this.#servers.find(({ server }) => server.url === url) ?? null
   }
 
+  /** This server has our last write to an account: it is read and written there from now on. */
+  readFrom(key: AccountKey, server: ServerPool): void {
+    this.#writers.note(key, server)
+  }
+
   /** The server that took the last write to an account, where that is known and short ago. */
   writerOf(key: AccountKey): string | null {
     return this.#writers.of(key)?.server.url ?? null

@@ -27,6 +27,9 @@ export interface ServerState {
   readonly reason: string
 }
 
+/** Accounts that `readLocks` takes at a time at most. */
+export const READ_LOCKS_MAX = 100
+
 /** How the lock of an account stands on one server. */
 export interface LockAtServer {
   readonly dn: Dn
@@ -78,7 +81,7 @@ export interface DirectoryPort {
    */
   observeAt(key: AccountKey, urls: readonly string[]): Promise<ObservedState | null>
   /**
-   * How the locks of accounts of one directory stand on each of its servers; at most 100 accounts. Never fails because
+   * How the locks of accounts of one directory stand on each of its servers; at most READ_LOCKS_MAX accounts. Never fails because
    * of a server.
    */
   readLocks(directory: DirectoryName, keys: readonly AccountKey[]): Promise<readonly ServerReading[]>

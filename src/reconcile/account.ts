@@ -3,11 +3,12 @@ import { backoffMs, retryDelayMs, retryOf, toAppError, type AppError } from '../
 import { guard, type Verdict } from '../core/guard.ts'
 import type { Serial } from '../core/names.ts'
 import type { Outcome } from '../core/outcome.ts'
-import { plan, type Planned } from '../core/plan.ts'
+import { plan, type Planned, type PlanOptions } from '../core/plan.ts'
 import { ownedAfter, recoverChange } from '../core/recover.ts'
 import { formatSerial, serialsIn } from '../core/serial-values.ts'
 import type { DesiredState, Hold, ObservedState, OurRecord } from '../core/state.ts'
 import type { Claim } from '../ports/store.ts'
+import { confirmGone, waitsForHolder, type Confirmed } from './confirm.ts'
 import type { Ports } from './ports.ts'
 import { readTruth } from './truth.ts'
 
@@ -34,10 +35,13 @@ interface Seen {
   applied: number
   /** See Claim.stood. */
   lockSeenMs: number
+  /** See Outcome. */
+  lockWrite: Outcome['lockWrite'] | null
+  lockRemoved: Outcome['lockRemoved'] | null
 }
 
 export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outcome> {
-  const seen: Seen = { holds: [], applied: 0, lockSeenMs: claim.stood.lockSeenMs }
+  const seen: Seen = { holds: [], applied: 0, lockSeenMs: claim.stood.lockSeenMs, lockWrite: null, lockRemoved: null }
   let outcome: Outcome
   const unread = await askSource(claim, ports)
   try {
@@ -46,6 +50,8 @@ export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outc
     outcome = failed(claim, toAppError(thrown), ports, seen)
   }
   if (unread !== null) outcome = stillUnread(claim, outcome, unread, ports)
+  if (seen.lockWrite) outcome = { ...outcome, lockWrite: seen.lockWrite }
+  if (seen.lockRemoved) outcome = { ...outcome, lockRemoved: seen.lockRemoved }
   await ports.ledger.settle(claim, outcome, seen.holds)
   return outcome
 }
@@ -80,14 +86,23 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
   if (claim.open !== null) seen.lockSeenMs = ports.clock.nowMs()
   let races = 0
   let isFresh = readingAgeMs === 0
+  // That our lock is gone is believed of a server that had it; null: not asked yet.
+  let gone: Confirmed['kind'] | null = null
   for (let round = 0, leasedMs = startedMs; round < ROUNDS_MAX; round++) {
     leasedMs = await keepLease(claim, leasedMs, ports)
-    const planned = plan(desired, observed, ours, { ...ports.policy, skipUnseen: races >= SKIP_UNSEEN_AFTER })
+    const planned = plan(desired, observed, ours, optionsOf(ports, races, gone))
     // A write is safe on an older reading, by compare and swap; to conclude anything else takes a fresh one.
     if (!isFresh && planned.kind !== 'change') {
       observed = await observe(claim, desired, ports, 0)
       isFresh = true
       continue
+    }
+    if (gone === null && (planned.kind === 'foreign-unlock' || planned.kind === 'forget')) {
+      const confirmed = await confirmGone(claim, observed, seen.lockWrite?.server ?? null, ports)
+      gone = confirmed.kind
+      if (confirmed.kind === 'behind' && planned.kind === 'forget') throw waitsForHolder(confirmed.holders)
+      if (confirmed.kind === 'elsewhere') observed = await withCarriers(claim, desired, confirmed.observed, ports)
+      if (confirmed.kind !== 'sure') continue
     }
     switch (planned.kind) {
       case 'change': {
@@ -100,6 +115,8 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
           seen.applied++
           seen.lockSeenMs = ports.clock.nowMs()
           ours = written.ours
+          seen.lockWrite = lockWriteOf(planned.change, written.observed) ?? seen.lockWrite
+          if (planned.change.kind === 'lock') seen.lockRemoved = null
         }
         observed = await withCarriers(claim, desired, written === 'raced' ? null : written.observed, ports)
         isFresh = true
@@ -118,7 +135,8 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
         ours = { lock: null }
         break
       case 'foreign-unlock':
-        await ports.ledger.note(directoryUnlock(claim, desired, seen.lockSeenMs, ports))
+        await ports.ledger.note(directoryUnlock(claim, desired, observed, seen.lockSeenMs, ports))
+        seen.lockRemoved = { reason: whyUnlocked(observed, seen.lockSeenMs), fix: REMOVED_FIX }
         await wantReset(claim, desired, ports)
         desired = await ports.desired.of(claim.key, ports.clock.nowMs())
         seen.holds = desired.holds
@@ -135,6 +153,18 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
     }
   }
   return keepsChanging(claim, ports, seen.applied)
+}
+
+/** A lock that no server in reach has, and whose server does not answer, is written again: nobody took it away. */
+function optionsOf(ports: Ports, races: number, gone: Confirmed['kind'] | null): PlanOptions {
+  const options = { ...ports.policy, skipUnseen: races >= SKIP_UNSEEN_AFTER }
+  return gone === 'behind' ? { ...options, onForeignUnlock: 'relock' } : options
+}
+
+/** Null for a serial, and in a directory of one server. */
+function lockWriteOf({ kind }: ChangeDraft, { server }: ObservedState): NonNullable<Outcome['lockWrite']> | null {
+  if (server === undefined || (kind !== 'lock' && kind !== 'unlock')) return null
+  return { wanted: kind === 'lock' ? 'locked' : 'open', server }
 }
 
 /** By policy an unlock in the directory is one in privacyIDEA as well. */
@@ -225,6 +255,7 @@ async function write(
 function directoryUnlock(
   claim: Claim,
   desired: DesiredState,
+  observed: ObservedState,
   lockSeenMs: number,
   ports: Ports,
 ): Parameters<Ports['ledger']['note']>[0] {
@@ -239,12 +270,26 @@ function directoryUnlock(
     actor: '',
     takenAtUs: isHeldAnew ? seenUs : Math.max(ports.clock.nowMs() * 1000, desired.heldAtUs + 1),
     source: 'directory',
-    reason: 'somebody took the lock away in the directory',
+    reason: whyUnlocked(observed, lockSeenMs),
     untilUs: null,
     accountKey: claim.key,
     attributeSerials: [],
     pinnedHold: null,
   }
+}
+
+const REMOVED_FIX =
+  'The account is open. Lock it again with lockstep lock, or set policy.onForeignUnlock: relock so that such a lock is written again.'
+/** Clocks of two machines differ; times in a directory are of whole seconds. */
+const CLOCKS_DIFFER_MS = 2_000
+
+/** OpenLDAP drops a lock, and says nothing, when an administrator sets a new password. */
+function whyUnlocked({ lock }: ObservedState, lockSeenMs: number): string {
+  const { passwordChangedMs = null } = lock
+  if (passwordChangedMs === null || lockSeenMs === 0 || passwordChangedMs < lockSeenMs - CLOCKS_DIFFER_MS) {
+    return 'somebody took the lock away in the directory'
+  }
+  return `a new password, set at ${new Date(passwordChangedMs).toISOString()}, took the lock away in the directory`
 }
 
 type Settled = Extract<Planned, { kind: 'in-step' | 'conflict' | 'foreign-lock' | 'not-effective' }>

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import { AppError } from '../core/error.ts'
 import { GENESIS_HASH, readHead, recordHash } from './journal.ts'
 import type { Database, Tables } from './schema.ts'
+import { VERIFICATION_TABLES } from './verification-schema.ts'
 
 /** Forward only: a step that was released is never changed; the newest comes last. */
 const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] = [
@@ -10,6 +11,7 @@ const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] =
   lockEffect,
   pruningOnRecord,
   sourceTables,
+  verificationTables,
 ]
 
 const VERSION_KEY = 'schema'
@@ -60,6 +62,10 @@ async function lockEffect(db: Kysely<Tables>): Promise<void> {
 /** What privacyIDEA's API said, beside what was done about it. */
 async function sourceTables(db: Kysely<Tables>): Promise<void> {
   for (const statement of SOURCE_TABLES) await sql.raw(statement).execute(db)
+}
+
+async function verificationTables(db: Kysely<Tables>): Promise<void> {
+  for (const statement of VERIFICATION_TABLES) await sql.raw(statement).execute(db)
 }
 
 const SOURCE_TABLES = [

@@ -12,6 +12,7 @@ export interface Tables {
   change: ChangeTable
   token: TokenTable
   lockout: LockoutTable
+  verification: VerificationTable
   journal: JournalTable
   meta: MetaTable
 }
@@ -109,6 +110,24 @@ export interface LockoutTable {
   until_us: number | null
 }
 
+/** How a lock or an unlock of ours stands on each server of its directory; or that somebody took a lock away. */
+export interface VerificationTable {
+  account_key: string
+  directory: string
+  wanted: 'locked' | 'open' | 'removed'
+  /** URL of the server that took the write, where known. */
+  writer: string | null
+  written_ms: number
+  due_ms: number | null
+  tries: number
+  checked_ms: number | null
+  /** JSON of a LockVerdict; null: not looked at yet. */
+  verdict: string | null
+  /** JSON of a LockProblem that is to be told. */
+  problem: string | null
+  problem_ms: number | null
+}
+
 export type ChangeState = 'planned' | 'applied' | 'not-applied'
 
 export interface ChangeTable {
@@ -143,6 +162,7 @@ export interface MetaTable {
   value: string
 }
 
+export type VerificationRow = Selectable<VerificationTable>
 export type EventRow = Selectable<EventTable>
 export type NewEventRow = Insertable<EventTable>
 export type AccountRow = Selectable<AccountTable>

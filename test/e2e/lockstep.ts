@@ -29,6 +29,8 @@ export interface DirectoryServer {
 export interface LockstepOptions {
   /** Further lines of the YAML, at its end. */
   readonly yaml?: string
+  /** The servers of the directory, where they are several. */
+  readonly urls?: readonly string[]
   /** One further line of the directory's section. */
   readonly directory?: string
   readonly realms?: string
@@ -180,6 +182,7 @@ class Instance implements Lockstep {
 
   #yaml(server: DirectoryServer): string {
     const { httpPort, realms = '{ r1: corp }', breaker = 'null', yaml = '', directory = '' } = this.#options
+    const { urls = [server.url] } = this.#options
     const { guards = `{ breaker: ${breaker} }` } = this.#options
     const http =
       httpPort === undefined
@@ -188,7 +191,7 @@ class Instance implements Lockstep {
     return `directories:
   corp:
     type: openldap
-    urls: ['${server.url}']
+    urls: [${urls.map((url) => `'${url}'`).join(', ')}]
     bindDn: '${server.serviceDn}'
     bindPasswordFile: ${join(this.dir, 'ldap-password')}
     base: '${server.peopleDn}'

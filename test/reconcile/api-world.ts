@@ -107,6 +107,7 @@ export class ApiWorld implements AsyncDisposable {
       truth: this.sweeps,
       inbox: store.inbox,
       queue: store.queue,
+      verification: store.verification,
       policy,
       guardSettings: { dryRun: false, breaker: null },
       newId,

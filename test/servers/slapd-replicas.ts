@@ -25,11 +25,16 @@ export interface Replicas extends AsyncDisposable {
   readonly urls: readonly string[]
 }
 
-export async function startReplicas(roles: readonly ReplicaRole[], options: SlapdOptions = {}): Promise<Replicas> {
+/** @param optionsOf by the number of the server, from 0 */
+export async function startReplicas(
+  roles: readonly ReplicaRole[],
+  optionsOf: (index: number) => SlapdOptions = () => ({}),
+): Promise<Replicas> {
   const stack = new AsyncDisposableStack()
   try {
     const servers: Slapd[] = []
     for (const [index] of roles.entries()) {
+      const options = optionsOf(index)
       const globalConfig = `moduleload syncprov\nserverID ${index + 1}`
       const databaseConfig = 'overlay syncprov'
       const accessRules = `# syncrepl\n${options.accessRules ?? ''}`
