@@ -1,3 +1,4 @@
+import type { ErrorCode } from './error.ts'
 import type { AccountKey, Dn, HoldName, Serial } from './names.ts'
 
 /** One value of an attribute: text where it is valid UTF-8, else the bytes. */
@@ -85,6 +86,8 @@ export interface ObservedState {
   readonly lock: LockObservation
   /** Why the configuration forbids to lock this account, or null. */
   readonly protectedBy: string | null
+  /** Why another directory could not be asked who carries the serials; left out where all were. */
+  readonly carriersUnknown?: { readonly code: ErrorCode; readonly reason: string }
   /** The URL of the server that said so; left out where there are no several. */
   readonly server?: string
 }

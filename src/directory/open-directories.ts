@@ -63,7 +63,12 @@ class Directories implements DirectoryPort {
       own.observe(key, carriersOf, maxAgeMs),
       ...others.map((directory) => carriersIn(directory, carriersOf)),
     ])
-    return { ...observed, carriedElsewhere: merged([observed.carriedElsewhere, ...elsewhere]) }
+    const unknown = elsewhere.find((each) => each instanceof AppError)
+    const known = elsewhere.flatMap((each) => (each instanceof AppError ? [] : [each]))
+    const all = { ...observed, carriedElsewhere: merged([observed.carriedElsewhere, ...known]) }
+    if (unknown === undefined) return all
+    const reason = `whether another account carries it could not be asked: ${unknown.message}`
+    return { ...all, carriersUnknown: { code: unknown.code, reason } }
   }
 
   async apply(change: Change | ChangeDraft): Promise<ObservedState> {
@@ -115,8 +120,15 @@ class Directories implements DirectoryPort {
   }
 }
 
-async function carriersIn(directory: LdapDirectory, serials: readonly Serial[]): Promise<Carriers> {
-  const found = await Promise.all(serials.map((serial) => directory.findBySerial(serial)))
+/** @returns why it cannot be asked, where that is the directory's fault: it must not hold up the others */
+async function carriersIn(directory: LdapDirectory, serials: readonly Serial[]): Promise<Carriers | AppError> {
+  let found: FoundAccount[][]
+  try {
+    found = await Promise.all(serials.map((serial) => directory.findBySerial(serial)))
+  } catch (thrown) {
+    if (thrown instanceof AppError && thrown.code.startsWith('directory-')) return thrown
+    throw thrown
+  }
   const carriers = serials.map((serial, index) => {
     return [serial, (found[index] ?? []).map(({ key, dn }): Carrier => ({ key, dn }))] as const
   })

@@ -76,6 +76,8 @@ export class Pool implements Reads {
    * @param key the account that it is about
    */
   async read<Result>(call: (connection: Connection) => Promise<Result>, key?: AccountKey): Promise<Result> {
+    const [first] = this.#servers
+    if (first !== undefined && this.#servers.length === 1) return first.read(call)
     const failures: AppError[] = []
     for (const server of this.#inOrder(key)) {
       try {

@@ -66,7 +66,8 @@ export interface DirectoryPort {
   walkMarked(directory: DirectoryName): AsyncIterable<ObservedState>
   /**
    * Reads an account afresh, and who else carries the serials of `carriersOf`. `maxAgeMs` allows a reading that was
-   * made by a find or an apply at most so long ago: compare and swap makes that safe. Fails with `entry-not-found`.
+   * made by a find or an apply at most so long ago: compare and swap makes that safe. Another
+   * directory that cannot be asked about the serials is told as `carriersUnknown`. Fails with `entry-not-found`.
    */
   observe(key: AccountKey, carriersOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState>
   /**

@@ -1,15 +1,15 @@
 import type { Change, ChangeDraft } from '../core/change.ts'
-import { backoffMs, retryDelayMs, retryOf, toAppError, type AppError } from '../core/error.ts'
+import { AppError, backoffMs, retryDelayMs, retryOf, toAppError } from '../core/error.ts'
 import { guard, type Verdict } from '../core/guard.ts'
-import type { Serial } from '../core/names.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { plan, type Planned, type PlanOptions } from '../core/plan.ts'
 import { ownedAfter, recoverChange } from '../core/recover.ts'
-import { formatSerial, serialsIn } from '../core/serial-values.ts'
 import type { DesiredState, Hold, ObservedState, OurRecord } from '../core/state.ts'
 import type { Claim } from '../ports/store.ts'
+import { knownOf, missingSerials, serialsWait } from './carriers.ts'
 import { confirmGone, waitsForHolder, type Confirmed } from './confirm.ts'
 import type { Ports } from './ports.ts'
+import { REMOVED_FIX, whyUnlocked } from './taken-away.ts'
 import { readTruth } from './truth.ts'
 
 /**
@@ -90,7 +90,7 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
   let gone: Confirmed['kind'] | null = null
   for (let round = 0, leasedMs = startedMs; round < ROUNDS_MAX; round++) {
     leasedMs = await keepLease(claim, leasedMs, ports)
-    const planned = plan(desired, observed, ours, optionsOf(ports, races, gone))
+    const planned = plan(knownOf(desired, observed), observed, ours, optionsOf(ports, races, gone))
     // A write is safe on an older reading, by compare and swap; to conclude anything else takes a fresh one.
     if (!isFresh && planned.kind !== 'change') {
       observed = await observe(claim, desired, ports, 0)
@@ -149,6 +149,7 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
       case 'conflict':
       case 'foreign-lock':
       case 'not-effective':
+        if (observed.carriersUnknown) throw new AppError(observed.carriersUnknown.code, serialsWait(desired, observed))
         return standing(planned, desired, observed, ours, ports, seen.applied)
     }
   }
@@ -197,14 +198,6 @@ async function withCarriers(
   const missing = missingSerials(desired, now)
   if (missing.length === 0) return now
   return ports.directory.observe(claim.key, missing, READING_AGE_MAX_MS)
-}
-
-function missingSerials(desired: DesiredState, observed: ObservedState): Serial[] {
-  if (desired.serials.length === 0) return []
-  const there = serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues)
-  return desired.serials.filter(
-    (serial) => !there.includes(serial) && !observed.serialValues.includes(formatSerial(observed.serialFormat, serial)),
-  )
 }
 
 /** A change whose outcome is not on record is closed by what the directory says now. */
@@ -276,20 +269,6 @@ function directoryUnlock(
     attributeSerials: [],
     pinnedHold: null,
   }
-}
-
-const REMOVED_FIX =
-  'The account is open. Lock it again with lockstep lock, or set policy.onForeignUnlock: relock so that such a lock is written again.'
-/** Clocks of two machines differ; times in a directory are of whole seconds. */
-const CLOCKS_DIFFER_MS = 2_000
-
-/** OpenLDAP drops a lock, and says nothing, when an administrator sets a new password. */
-function whyUnlocked({ lock }: ObservedState, lockSeenMs: number): string {
-  const { passwordChangedMs = null } = lock
-  if (passwordChangedMs === null || lockSeenMs === 0 || passwordChangedMs < lockSeenMs - CLOCKS_DIFFER_MS) {
-    return 'somebody took the lock away in the directory'
-  }
-  return `a new password, set at ${new Date(passwordChangedMs).toISOString()}, took the lock away in the directory`
 }
 
 type Settled = Extract<Planned, { kind: 'in-step' | 'conflict' | 'foreign-lock' | 'not-effective' }>

@@ -31,6 +31,8 @@ export interface LockstepOptions {
   readonly yaml?: string
   /** The servers of the directory, where they are several. */
   readonly urls?: readonly string[]
+  /** A further directory `legacy`, whose service has the same password. */
+  readonly legacy?: DirectoryServer
   /** One further line of the directory's section. */
   readonly directory?: string
   readonly realms?: string
@@ -198,13 +200,29 @@ class Instance implements Lockstep {
     userFilter: (uid={login})
     serialAttribute: description
     serialFormat: 'privacyIDEA:{serial}'
-${directory === '' ? '' : `    ${directory}\n`}realms: ${realms}
+${directory === '' ? '' : `    ${directory}\n`}${this.#legacyYaml()}realms: ${realms}
 guards: ${guards}
 intake:
   spool: ${this.spoolDir}
 ${http}store: sqlite:${this.storeFile}
 ldif: { dir: ${this.ldifDir} }
 ${yaml}`
+  }
+
+  #legacyYaml(): string {
+    const { legacy } = this.#options
+    if (legacy === undefined) return ''
+    return `  legacy:
+    type: openldap
+    urls: ['${legacy.url}']
+    bindDn: '${legacy.serviceDn}'
+    bindPasswordFile: ${join(this.dir, 'ldap-password')}
+    base: '${legacy.peopleDn}'
+    userFilter: (uid={login})
+    serialAttribute: description
+    serialFormat: 'privacyIDEA:{serial}'
+    operationTimeout: 1s
+`
   }
 
   get pid(): number {

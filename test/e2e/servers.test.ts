@@ -256,3 +256,15 @@ test('a server that holds other data is not used, and named; with the others the
     `${stranger.url} is other-identity for `,
   )
 })
+
+test('without a daemon a drain looks at the servers, and at what it wrote on each of them', async () => {
+  await using replicas = await startReplicas(['provider', 'provider'], () => ({ users: 3, dbNoSync: true }))
+  const [first, second] = replicas.all as [Replica, Replica]
+  await using lockstep = await createLockstep(first.slapd, { urls: replicas.urls })
+  await lockstep.shim('lock', asNobody(null, 'u1'))
+  expect((await lockstep.drain()).code).toBe(0)
+  expect(await verificationOf(lockstep, 'u1')).toMatchObject({ verified: 2, of: 2, problem: null })
+  await second.slapd.stop()
+  expect((await lockstep.drain()).code).toBe(0)
+  expect(await conditions(lockstep)).toEqual(['up', 'down'])
+})
