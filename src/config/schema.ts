@@ -79,7 +79,10 @@ const DIRECTORY = {
     values.choice(['openldap', 'custom'], ['active-directory', '389ds', 'freeipa']),
     'What locked means there. `openldap`: `pwdAccountLockedTime` of the password policy overlay. `custom`: what the key `lock` says.',
   ),
-  urls: required(list(values.directoryUrl, 1, 8, '[ldaps://ldap1.example.org]'), 'Servers, tried in this order.'),
+  urls: required(
+    list(values.directoryUrl, 1, 8, '[ldaps://ldap1.example.org]'),
+    'Servers of one directory: the first that can be used does the work, and locks are looked at on each.',
+  ),
   startTls: withDefault(
     values.choice(['required', 'off']),
     'required',

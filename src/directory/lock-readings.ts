@@ -54,6 +54,8 @@ export class LockReadings {
     return Promise.all(
       this.#views.map(async (view): Promise<ServerReading> => {
         const { url } = view.server.server
+        const { failure } = view.server
+        if (failure !== null) return { url, error: failure, locks: new Map() }
         try {
           return { url, error: null, locks: await this.#readAt(view, keys) }
         } catch (thrown) {

@@ -80,7 +80,9 @@ class Directories implements DirectoryPort {
   }
 
   async readLocks(name: DirectoryName, keys: readonly AccountKey[]): Promise<readonly ServerReading[]> {
-    return this.#named(name).locks.read(keys)
+    const { locks, pool } = this.#named(name)
+    await pool.meet()
+    return locks.read(keys)
   }
 
   servers(name: DirectoryName): readonly ServerState[] {

@@ -20,14 +20,15 @@ export interface Reads {
 
 /**
  * The servers of one directory. The first of `urls` that is usable does the work: one that failed comes last until it
- * was seen to answer again (looked at beside the work after `failbackMs`), one that takes no writes comes after those
- * that do, and one that holds other data is not used. An account is read from the server that took its last write, for as
+ * was seen to answer again (looked at beside the work after `failbackMs`), one that is slow comes after those that are
+ * not, one that takes no writes after those that do, and one that holds other data is not used. An account is read from the server that took its last write, for as
  * long as RecentWriters keeps it. No call waits for a server that failed while another one is usable.
  */
 export class Pool implements Reads {
   readonly #settings: DirectorySettings
   readonly #servers: readonly ServerPool[]
   readonly #writers = new RecentWriters<ServerPool>()
+  #meeting: Promise<unknown> | null = null
 
   /** @param check a server that does not pass it is not used */
   constructor(
@@ -51,9 +52,18 @@ export class Pool implements Reads {
 
   /** Asks each server for its rootDSE, beside each other; what came of it is in `states`. */
   async lookAtAll(): Promise<void> {
-    const filter = new PresenceFilter({ attribute: 'objectClass' })
-    const request = { base: '', scope: 'base' as const, filter, attributes: ['1.1'], bytesOf: [], sizeMax: 1 }
-    await Promise.allSettled(this.#servers.map((server) => server.read((connection) => connection.search(request))))
+    await this.meet()
+    await Promise.allSettled(this.#servers.map((server) => server.read(askForRoot)))
+  }
+
+  /**
+   * Before all servers are asked at once: the first of them that answers is the one that says which directory it is, where
+   * none is on record, and not the quickest.
+   */
+  async meet(): Promise<void> {
+    if (this.#servers.length === 1 || this.#servers.some(({ state }) => state.is !== 'untried')) return
+    this.#meeting ??= this.read(askForRoot).finally(() => (this.#meeting = null))
+    await this.#meeting.catch(() => undefined)
   }
 
   /** One of the servers, by its URL. */
@@ -105,13 +115,14 @@ export class Pool implements Reads {
         continue
       }
       try {
-        const result = await call(connection)
+        const result = await server.run(connection, call)
         this.#tookWrite(server, key)
         for (const refusal of refusals) refusal.server.refusedWrite(refusal.error.message)
         return result
       } catch (thrown) {
         if (key !== undefined && isOutcomeUnknown(thrown)) this.#writers.note(key, server)
         if (!(thrown instanceof AppError) || !isRefusedAsCopy(thrown)) throw thrown
+        if (isSurelyCopy(thrown)) server.refusedWrite(thrown.message)
         refusals.push({ server, error: thrown })
       } finally {
         server.release(connection)
@@ -155,16 +166,29 @@ export class Pool implements Reads {
     if (this.#servers.length === 1) return this.#servers
     const writer = key === undefined ? undefined : this.#writers.of(key)
     const [first] = this.#servers
-    if (first?.isUsable === true && !first.isReadOnly && (writer === undefined || writer === first))
+    if (first?.isUsable === true && !first.isReadOnly && !first.isSlow && (writer === undefined || writer === first))
       return this.#servers
     for (const server of this.#servers) server.lookIfBack()
     return this.#servers.toSorted((a, b) => rankOf(a, writer) - rankOf(b, writer))
   }
 }
 
+const ROOT_DSE = {
+  base: '',
+  scope: 'base' as const,
+  filter: new PresenceFilter({ attribute: 'objectClass' }),
+  attributes: ['1.1'],
+  bytesOf: [],
+  sizeMax: 1,
+}
+
+function askForRoot(connection: Connection): Promise<unknown> {
+  return connection.search(ROOT_DSE)
+}
+
 /** Smaller comes first; equal ones stay in the order of the configuration. */
 function rankOf(server: ServerPool, writer: ServerPool | undefined): number {
-  return (server.isUsable ? 0 : 4) + (server === writer ? 0 : server.isReadOnly ? 2 : 1)
+  return (server.isUsable ? 0 : 8) + (server.isSlow ? 3 : 0) + (server === writer ? 0 : server.isReadOnly ? 2 : 1)
 }
 
 /** Failures of a server, as against those of a question: another server may do better. */
@@ -193,6 +217,11 @@ const UNWILLING_TO_PERFORM = 53
 function isRefusedAsCopy(error: AppError): boolean {
   const code = resultCodeOf(error.cause)
   return code === REFERRAL || code === UNWILLING_TO_PERFORM
+}
+
+/** It says itself that it is a copy: a referral, or OpenLDAP's words (no other server need have taken the write). */
+function isSurelyCopy(error: AppError): boolean {
+  return resultCodeOf(error.cause) === REFERRAL || /shadow context|read-?only/i.test(error.message)
 }
 
 function isOutcomeUnknown(thrown: unknown): boolean {

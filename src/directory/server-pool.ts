@@ -29,6 +29,11 @@ export const POOL_TIMES: PoolTimes = {
 /** Operations that wait for a free connection at most. */
 const WAITERS_MAX = 4096
 const DOUBLINGS_MAX = 16
+/** So many answers in a row that each take longer than the limit make a server slow; one may be a search without an index. */
+const SLOW_ANSWERS = 3
+/** The limit is this part of `operationTimeoutMs`, and not less than this time. */
+const SLOW_SHARE = 4
+const SLOW_MS_MIN = 1_000
 
 interface Waiter {
   readonly resolve: (connection: Connection) => void
@@ -63,6 +68,8 @@ export class ServerPool {
   #retryAtMs = 0
   #failedAtMs = 0
   #readOnlyUntilMs = 0
+  #slowUntilMs = 0
+  #slowInARow = 0
   #state: ServerState
   #queueTimer: NodeJS.Timeout | null = null
   #isDisposed = false
@@ -85,6 +92,21 @@ export class ServerPool {
   /** It refused a write that another server took, a short while ago. */
   get isReadOnly(): boolean {
     return this.#readOnlyUntilMs > performance.now()
+  }
+
+  /** It answers, and took too long for it a short while ago. */
+  get isSlow(): boolean {
+    return this.#slowUntilMs > performance.now()
+  }
+
+  /** Performs one operation on a connection of this server, and notices how long that takes. */
+  async run<Result>(connection: Connection, call: (connection: Connection) => Promise<Result>): Promise<Result> {
+    const startedMs = performance.now()
+    try {
+      return await call(connection)
+    } finally {
+      this.#notice(performance.now() - startedMs)
+    }
   }
 
   /** A read is safe to repeat: once, on another connection, when the first one broke. */
@@ -130,11 +152,19 @@ export class ServerPool {
     return { connection, done }
   }
 
-  /** Beside the work: whether a server that failed answers again, once it was left alone long enough. */
-  lookIfBack(): void {
+  /**
+   * Beside the work: whether a server that failed answers again, once it was left alone long enough.
+   * @param aloneMs at least so long, besides its back-off
+   */
+  lookIfBack(aloneMs: number = this.#options.times.failbackMs): void {
     if (this.#failure === null || this.#connecting !== null || this.#isDisposed) return
-    const nowMs = performance.now()
-    if (nowMs >= Math.max(this.#retryAtMs, this.#failedAtMs + this.#options.times.failbackMs)) this.#connect()
+    if (performance.now() >= Math.max(this.#retryAtMs, this.#failedAtMs + aloneMs)) this.#connect()
+  }
+
+  /** For who can do without this server: why it cannot be used now; null: it can. Nobody waits for it to be tried again. */
+  get failure(): AppError | null {
+    this.lookIfBack(0)
+    return this.#failure === null ? null : again(this.#failure)
   }
 
   /** Its copy of the data takes no writes; that is tried again after a while. */
@@ -159,9 +189,20 @@ export class ServerPool {
   async #once<Result>(call: (connection: Connection) => Promise<Result>): Promise<Result> {
     const connection = await this.acquire()
     try {
-      return await call(connection)
+      return await this.run(connection, call)
     } finally {
       this.release(connection)
+    }
+  }
+
+  #notice(tookMs: number): void {
+    const limitMs = Math.max(SLOW_MS_MIN, this.#options.settings.operationTimeoutMs / SLOW_SHARE)
+    this.#slowInARow = tookMs > limitMs ? this.#slowInARow + 1 : 0
+    if (this.#slowInARow >= SLOW_ANSWERS) {
+      this.#slowUntilMs = performance.now() + this.#options.times.failbackMs
+      this.#become('slow', `${this.#what()}: answers take ${Math.round(tookMs)} ms`)
+    } else if (this.#slowInARow === 0 && this.#failure === null && this.#state.is === 'slow' && !this.isSlow) {
+      this.#become('up', '')
     }
   }
 
@@ -231,7 +272,7 @@ export class ServerPool {
       .then((connection) => {
         this.#failure = null
         this.#failures = 0
-        if (!this.isReadOnly) this.#become('up', '')
+        if (!this.isReadOnly && !this.isSlow) this.#become('up', '')
         this.#add(connection)
       })
       .catch((thrown: unknown) => this.#failed(toAppError(thrown, 'directory-unreachable')))

@@ -13,7 +13,7 @@ export interface FoundAccount {
 
 /**
  * How one server of a directory is. `untried`: it was not needed yet. `slow`: an operation or the connecting to it got no
- * answer in time. `refused`: it does not let us in. `read-only`: it takes no writes. `other-identity`: it holds other
+ * answer in time, or several in a row took a quarter of that time. `refused`: it does not let us in. `read-only`: it takes no writes. `other-identity`: it holds other
  * data than the directory on record.
  */
 export type ServerCondition = 'untried' | 'up' | 'down' | 'slow' | 'refused' | 'read-only' | 'other-identity'

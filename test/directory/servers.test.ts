@@ -64,6 +64,7 @@ describe('one of three servers that take writes', () => {
       slapd.resume()
       await slapd.start()
       proxy.letGo()
+      proxy.delay(0)
       letCatchUp()
     }
   })
@@ -97,6 +98,23 @@ describe('one of three servers that take writes', () => {
     const nextMs = await timeOf(() => port.observe(key, [], 0))
     expect(nextMs).toBeLessThan(OPERATION_MS)
     expect(first.proxy.connections).toBe(connections)
+  })
+
+  it('answers late, and is left for the others; alone it is used all the same', async () => {
+    await using port = open(replicas, SLOW_BACK, { operationTimeoutMs: 5000 })
+    await using alone = open(replicas, SLOW_BACK, { operationTimeoutMs: 5000, urls: [first.url] })
+    const login = loginOf(newLogin())
+    const { key } = await port.findByLogin(login, null)
+    await alone.findByLogin(login, null)
+    first.proxy.delay(1300)
+    for (const each of [port, alone]) await Promise.all([1, 2, 3].map(() => each.observe(key, [], 0)))
+    expect(port.servers(CORP)[0]).toMatchObject({
+      is: 'slow',
+      reason: expect.stringMatching(/answers take \d+ ms/) as string,
+    })
+    expect((await port.observe(key, [], 0)).server).toBe(second.url)
+    expect(conditions(alone)).toEqual(['slow'])
+    expect((await alone.findByLogin(login, null)).key).toBe(key)
   })
 
   it('is read from after it took a write, while the server before it is back and behind', async () => {
@@ -167,6 +185,6 @@ describe.each([
     const [, copy] = replicas.all as [Replica, Replica]
     await using port = open(replicas, SLOW_BACK, { urls: [copy.url] })
     await expect(lock(port, 'u1', 'T1')).rejects.toMatchObject({ code: 'directory-refused' })
-    expect(conditions(port)).toEqual(['up'])
+    expect(conditions(port)).toEqual(['read-only'])
   })
 })

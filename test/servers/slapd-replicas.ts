@@ -1,5 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { ADMIN_DN, ADMIN_PASSWORD, BASE } from './slapd-files.ts'
 import { startSlapd, type Slapd, type SlapdOptions } from './slapd.ts'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
 
@@ -33,30 +32,29 @@ export async function startReplicas(
   const stack = new AsyncDisposableStack()
   try {
     const servers: Slapd[] = []
-    for (const [index] of roles.entries()) {
-      const options = optionsOf(index)
-      const globalConfig = `moduleload syncprov\nserverID ${index + 1}`
-      const databaseConfig = 'overlay syncprov'
-      const accessRules = `# syncrepl\n${options.accessRules ?? ''}`
-      const from = servers[0] === undefined ? {} : { dataOf: servers[0].dir }
-      const all = { ...options, globalConfig, databaseConfig, accessRules, ...from }
-      servers.push(stack.use(await startSlapd(all)))
-    }
     const replicas: Replica[] = []
-    for (const [index, slapd] of servers.entries()) {
-      const providers = servers.filter((each, at) => at !== index && roles[at] === 'provider' && each !== slapd)
+    for (const [index, role] of roles.entries()) {
       const links: TcpProxy[] = []
-      for (const provider of providers) links.push(stack.use(await startTcpProxy(portOf(provider))))
-      configure(slapd, linesFor(links, servers[0], roles[index] ?? 'provider'))
+      for (const [other, itsRole] of roles.entries()) {
+        if (other === index || itsRole !== 'provider') continue
+        links.push(stack.use(await startTcpProxy(() => (servers[other] === undefined ? null : portOf(servers[other])))))
+      }
+      const options = optionsOf(index)
+      const slapd = stack.use(
+        await startSlapd({
+          ...options,
+          globalConfig: `moduleload syncprov\nserverID ${index + 1}`,
+          databaseConfig: 'overlay syncprov',
+          accessRules: `${linesFor(links, servers[0], role)}\n${options.accessRules ?? ''}`,
+          ...(servers[0] === undefined ? {} : { dataOf: servers[0].dir }),
+        }),
+      )
+      servers.push(slapd)
       const proxy = stack.use(await startTcpProxy(portOf(slapd)))
       const url = `ldap://127.0.0.1:${proxy.port}`
       const lag = (): void => links.forEach((link) => link.hold())
       const letCatchUp = (): void => links.forEach((link) => link.letGo())
       replicas.push({ slapd, proxy, url, lag, letCatchUp })
-    }
-    for (const { slapd } of replicas) {
-      await slapd.stop()
-      await slapd.start()
     }
     const owned = stack.move()
     const urls = replicas.map(({ url }) => url)
@@ -73,16 +71,11 @@ function portOf(slapd: Slapd): number {
 
 function linesFor(links: readonly TcpProxy[], first: Slapd | undefined, role: ReplicaRole): string {
   const lines = links.map((link, index) => {
-    const who = `bindmethod=simple binddn="${first?.adminDn}" credentials=${first?.adminPassword}`
+    const who = `bindmethod=simple binddn="${ADMIN_DN}" credentials=${ADMIN_PASSWORD}`
     const how = 'type=refreshAndPersist retry="1 +" keepalive=1:1:1'
-    return `syncrepl rid=00${index + 1} provider=ldap://127.0.0.1:${link.port} searchbase="${first?.base}" ${who} ${how}`
+    return `syncrepl rid=00${index + 1} provider=ldap://127.0.0.1:${link.port} searchbase="${BASE}" ${who} ${how}`
   })
   if (role === 'provider' && links.length > 0) lines.push('multiprovider on')
   if (role === 'referring') lines.push(`updateref ${first?.url}`)
   return lines.join('\n')
-}
-
-function configure(slapd: Slapd, lines: string): void {
-  const file = join(slapd.dir, 'slapd.conf')
-  writeFileSync(file, readFileSync(file, 'utf8').replace('# syncrepl', lines))
 }

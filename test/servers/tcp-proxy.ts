@@ -15,6 +15,8 @@ export interface TcpProxy extends AsyncDisposable {
   /** From now on nothing is passed on, either way, until `letGo`; connections are still taken. */
   hold(): void
   letGo(): void
+  /** From now on each answer of the server is passed on so much later. */
+  delay(ms: number): void
   /** From now on the server's next answer is thrown away and its client cut, once. */
   loseNextAnswer(): void
   /** As the one before, for the answer to the next modification. */
@@ -38,20 +40,23 @@ interface Pair {
   server: Socket
 }
 
-/** @param target port on 127.0.0.1 */
-export async function startTcpProxy(target: number): Promise<TcpProxy> {
+/** @param target port on 127.0.0.1, or what tells it; null while it is not known, when clients are turned away */
+export async function startTcpProxy(target: number | (() => number | null)): Promise<TcpProxy> {
+  const targetPort = typeof target === 'number' ? () => target : target
   const pairs = new Set<Pair>()
   let connections = 0
   let bytesSent = 0
   let losesNext = false
   let losesModify = false
   let isHeld = false
+  let delayMs = 0
 
   const join = (pair: Pair): void => {
     const { server, client } = pair
     server.on('data', (chunk) => {
       if (pair.server !== server) return
       losesNext ||= losesModify && isModifyResponse(chunk)
+      if (!losesNext && delayMs > 0) return void setTimeout(() => client.write(chunk), delayMs)
       if (!losesNext) return void client.write(chunk)
       losesModify = false
       losesNext = false
@@ -81,7 +86,9 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
 
   const proxy = createServer((client) => {
     connections += 1
-    const pair: Pair = { client, server: connect(target, '127.0.0.1') }
+    const port = targetPort()
+    if (port === null) return void client.destroy()
+    const pair: Pair = { client, server: connect(port, '127.0.0.1') }
     pairs.add(pair)
     join(pair)
     if (isHeld) holdPair(pair)
@@ -119,12 +126,13 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     cut,
     hold,
     letGo,
+    delay: (ms) => void (delayMs = ms),
     loseAnswerTo: () => void (losesModify = true),
     loseNextAnswer: () => void (losesNext = true),
     forgetIdentities: () => {
       for (const pair of pairs) {
         const before = pair.server
-        pair.server = connect(target, '127.0.0.1')
+        pair.server = connect(targetPort() ?? 0, '127.0.0.1')
         join(pair)
         before.destroy()
       }
