@@ -10,6 +10,11 @@ export function serialOf(index: number): string {
   return `OATH${String(index).padStart(8, '0')}`
 }
 
+/** The id of the account's entry (entryUUID). */
+export function entryIdOf(index: number): string {
+  return `00000000-0000-4000-8000-${index.toString(16).padStart(12, '0')}`
+}
+
 /** The arguments of privacyIDEA's script handler after a wrong one-time password: serial and user are known. */
 export function eventWords(index: number): string[] {
   const who = ['--serial', serialOf(index), '--user', loginOf(index), '--realm', 'example']
@@ -23,7 +28,7 @@ export function accountsLdif(base: string, count: number): string {
     const uid = loginOf(index)
     records.push(
       `dn: uid=${uid},${base}\nobjectClass: inetOrgPerson\nuid: ${uid}\ncn: User ${index}\nsn: User\n` +
-        `mail: ${uid}@example.org\ndescription: privacyIDEA:${serialOf(index)}\nuserPassword: userpw\n`,
+        `entryUUID: ${entryIdOf(index)}\nmail: ${uid}@example.org\ndescription: privacyIDEA:${serialOf(index)}\nuserPassword: userpw\n`,
     )
   }
   return records.join('\n')

@@ -12,10 +12,12 @@ export async function createBenchInstance(
   name: string,
   slapd: Slapd,
   extraConfig = '',
+  realm?: string,
 ): Promise<Instance> {
   return createInstance(await workshop.folder(name), slapd, {
     spoolDir: join(await workshop.folder(`${name}-spool`), 'spool'),
     ldifDir: join(await workshop.folder(`${name}-ldif`), 'ldif'),
     extraConfig,
+    ...(realm === undefined ? {} : { realm }),
   })
 }

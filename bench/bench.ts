@@ -8,6 +8,7 @@ import { measureLatency } from './latency.ts'
 import { measureProgram } from './program.ts'
 import { tableOf, type Report } from './report.ts'
 import { FULL, QUICK, workshopIn, type Scale, type Workshop } from './scale.ts'
+import { measureResync } from './resync.ts'
 import { measureShim } from './shim.ts'
 import { measureThroughput } from './throughput.ts'
 
@@ -17,6 +18,7 @@ const MEASURES: Readonly<Record<string, (scale: Scale, workshop: Workshop) => Pr
   shim: measureShim,
   program: measureProgram,
   flat: measureFlat,
+  resync: measureResync,
 }
 const NAMES = Object.keys(MEASURES)
 

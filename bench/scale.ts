@@ -19,6 +19,8 @@ export interface Scale {
     readonly many: number
     readonly journalRecords: number
   }
+  /** Tokens and accounts, one size after the other. */
+  readonly resync: { readonly rounds: number; readonly sizes: readonly number[] }
 }
 
 export const FULL: Scale = {
@@ -27,6 +29,7 @@ export const FULL: Scale = {
   shim: { runs: 200 },
   program: { runs: 30, starts: 9, idleMs: 10_000 },
   flat: { rounds: 5, events: 500, few: 1_000, many: 100_000, journalRecords: 1_000_000 },
+  resync: { rounds: 2, sizes: [100_000, 300_000] },
 }
 
 export const QUICK: Scale = {
@@ -35,6 +38,7 @@ export const QUICK: Scale = {
   shim: { runs: 50 },
   program: { runs: 10, starts: 3, idleMs: 3_000 },
   flat: { rounds: 2, events: 500, few: 1_000, many: 20_000, journalRecords: 100_000 },
+  resync: { rounds: 2, sizes: [10_000, 30_000] },
 }
 
 /** Where a measure puts its files, and how it says what it does. */

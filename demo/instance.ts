@@ -47,6 +47,8 @@ export interface InstanceOptions {
   /** Elsewhere than in the instance's folder. */
   readonly ldifDir?: string
   readonly spoolDir?: string
+  /** The realm of privacyIDEA whose users are in the directory; `example` else. */
+  readonly realm?: string
   /** Further lines for lockstep.yaml. */
   readonly extraConfig?: string
 }
@@ -67,7 +69,11 @@ export async function createInstance(
   }
   await mkdir(paths.shimDir, { recursive: true })
   await writeFile(join(dir, 'ldap-password'), directory.servicePassword, { mode: 0o600 })
-  await writeFile(paths.configFile, configText(paths, directory) + (options.extraConfig ?? ''), { mode: 0o640 })
+  await writeFile(
+    paths.configFile,
+    configText(paths, directory, options.realm ?? REALM) + (options.extraConfig ?? ''),
+    { mode: 0o640 },
+  )
   const cli = (...args: readonly string[]): Promise<ToolResult> =>
     runTool(LOCKSTEP, args, { env: { LOCKSTEP_CONFIG: paths.configFile } })
   await succeed('lockstep shims install', cli('shims', 'install', paths.shimDir, '--spool', paths.spoolDir))
@@ -141,6 +147,7 @@ function lastWords(finished: ToolResult): string {
 function configText(
   paths: { dir: string; spoolDir: string; ldifDir: string; storeFile: string },
   directory: InstanceDirectory,
+  realm: string,
 ): string {
   return `# A throw-away configuration; docs/configuration.md explains every key.
 directories:
@@ -153,7 +160,7 @@ directories:
     userFilter: "(uid={login})"
     serialAttribute: description
     serialFormat: "privacyIDEA:{serial}"
-realms: { ${REALM}: corp }
+realms: { ${realm}: corp }
 guards: { breaker: null }
 intake:
   spool: ${JSON.stringify(paths.spoolDir)}

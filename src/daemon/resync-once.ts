@@ -1,6 +1,7 @@
 import { AppError } from '../core/error.ts'
 import type { Settings } from '../core/settings.ts'
-import { resync, type ResyncOptions, type ResyncReport } from '../reconcile/resync.ts'
+import type { ResyncOptions, ResyncReport } from '../reconcile/resync-ports.ts'
+import { resync } from '../reconcile/resync.ts'
 import { startEngine } from './engine.ts'
 import type { Log } from './log.ts'
 import { recoverUnlocks } from './recover-folders.ts'

@@ -36,8 +36,10 @@ export async function sweep(
     }),
     repeat('resync', system, log, stop, async () => {
       scanner.forgetStrangers()
-      const { tokens, accounts, differences } = await resync(source, { isDryRun: false })
+      const { tokens, accounts, differences, left } = await resync(source, { isDryRun: false })
       log.info('full resync is done', { tokens, accounts, differences })
+      for (const { directory, reason } of left)
+        log.warn('a directory was left out of the resync', { directory, reason })
       wake()
       return fullMs
     }),

@@ -10,7 +10,7 @@ import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import { openLockouts } from '../reconcile/lockouts.ts'
 import { openLedger } from '../reconcile/ledger.ts'
 import type { Ports } from '../reconcile/ports.ts'
-import type { ResyncPorts } from '../reconcile/resync.ts'
+import type { ResyncPorts } from '../reconcile/resync-ports.ts'
 import type { ScanPorts } from '../reconcile/scan.ts'
 import type { Store } from '../store/store.ts'
 import { openStoreOf } from './state-store.ts'
@@ -47,6 +47,8 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
           clock,
           policy: settings.policy,
           resync: settings.resync,
+          record: store.resync,
+          desired: store.desired,
           newId: ids,
         }
   const ports: Ports = {

@@ -29,7 +29,7 @@ import { identityCheck } from './identity.ts'
 import { openldapDriver } from './openldap.ts'
 import { PolicyReader } from './password-policy.ts'
 import { allValuesAt, valuesAt } from './places-elsewhere.ts'
-import { isOfServer, Pool, type PoolTimes, type Reads } from './pool.ts'
+import { Pool, type PoolTimes, type Reads } from './pool.ts'
 import { ReadingCache } from './reading-cache.ts'
 import { resultCodeOf } from './result-code.ts'
 import { searchLine } from './search-line.ts'
@@ -140,6 +140,22 @@ export class LdapDirectory {
     return entry === undefined ? null : reader.found(this.#keep(reader.fromSearch(entry), server, atMs).account)
   }
 
+  idFilterOf(text: string): Filter | null {
+    const id = parseAccountId(text)
+    return id === null || !UNIQUE_ID.test(id) ? null : idFilter(this.settings, accountKey(this.settings.name, id))
+  }
+
+  loginFilterOf(login: Login, realm: Realm | null): Filter {
+    return this.#userFilter({ login, realm: realm ?? '' })
+  }
+
+  /** Accounts that match any of the filters; for many at a time (find-many.ts). */
+  async findAny(filters: readonly Filter[], sizeMax: number): Promise<FoundAccount[]> {
+    const reader = await this.reader()
+    const { entries } = await this.#search(reader, new OrFilter({ filters: [...filters] }), sizeMax)
+    return entries.map((entry) => reader.found(reader.fromSearch(entry)))
+  }
+
   async findBySerial(serial: Serial): Promise<FoundAccount[]> {
     const reader = await this.reader()
     const atMs = this.#clock.nowMs()
@@ -154,25 +170,6 @@ export class LdapDirectory {
     if (carriersOf.length > 0) return this.#observeWithCarriers(reader, key, carriersOf)
     const kept = maxAgeMs > 0 ? this.#readings.get(key, this.#clock.nowMs(), maxAgeMs) : undefined
     return this.#complete(reader, kept ?? (await this.#read(reader, key)), {})
-  }
-
-  /** @returns null where none of the servers answers */
-  async observeAt(key: AccountKey, urls: readonly string[]): Promise<ObservedState | null> {
-    const reader = await this.reader()
-    const request = this.#request(reader, this.settings.base, 'sub', idFilter(this.settings, key), 2)
-    for (const server of urls.flatMap((url) => this.pool.at(url) ?? [])) {
-      let entries: readonly Entry[]
-      try {
-        entries = await server.read((connection) => searchProven(connection, request, this.settings))
-      } catch (thrown) {
-        if (isOfServer(thrown)) continue
-        throw thrown
-      }
-      if (entries[0] === undefined) throw this.#gone(key)
-      this.pool.readFrom(key, server)
-      return this.#complete(reader, { account: reader.fromSearch(entries[0]), server: server.server.url }, {}, server)
-    }
-    return null
   }
 
   async apply(change: ChangeDraft): Promise<ObservedState> {
@@ -204,11 +201,11 @@ export class LdapDirectory {
     const hasOthers = this.driver.markedElsewhere().length > 0
     const seen = new Set<AccountKey>()
     for await (const { entries, server } of this.#pages(reader, filter)) {
-      const atMs = this.#clock.nowMs()
       for (const entry of entries) {
-        const reading = this.#keep(reader.fromSearch(entry), server, atMs)
-        if (hasOthers) seen.add(reading.account.key)
-        yield await this.#complete(reader, reading, {})
+        // Not kept for later: so many would push out all that are in work, and live just long enough to be dear.
+        const account = reader.fromSearch(entry)
+        if (hasOthers) seen.add(account.key)
+        yield await this.#complete(reader, { account, server }, {})
       }
     }
     for (const place of this.driver.markedElsewhere()) {
@@ -284,8 +281,9 @@ export class LdapDirectory {
     reader: AccountReader,
     { account, server }: Reading,
     carriedElsewhere: Carriers,
-    reads: Reads = this.#readsOf(account.key),
   ): Promise<ObservedState> {
+    // What belongs to an account is read where its last write went.
+    const reads: Reads = { read: (call) => this.pool.read(call, account.key) }
     const { settings, driver } = this
     const places = driver.placesElsewhere(account)
     const elsewhere =
@@ -332,11 +330,6 @@ export class LdapDirectory {
     const { entries, server } = await this.#ask(request)
     const [first] = entries
     return entries.length === 1 && first !== undefined ? this.#keep(reader.fromSearch(first), server, atMs) : null
-  }
-
-  /** What belongs to an account is read where its last write went. */
-  #readsOf(key: AccountKey): Reads {
-    return { read: (call) => this.pool.read(call, key) }
   }
 
   #gone(key: AccountKey): AppError {

@@ -1,5 +1,5 @@
 import type { Change, ChangeDraft, Modification } from '../core/change.ts'
-import { AppError } from '../core/error.ts'
+import { AppError, toAppError } from '../core/error.ts'
 import {
   accountKey,
   asDn,
@@ -187,6 +187,10 @@ export class MemoryDirectory implements DirectoryPort {
     const id = parseAccountId(userId)
     const known = id === null ? undefined : this.#accounts.get(accountKey(this.#name, id))
     return known === undefined ? this.findByLogin(login, realm) : this.#found(known)
+  }
+
+  async findByUsers(users: Parameters<DirectoryPort['findByUsers']>[0]): ReturnType<DirectoryPort['findByUsers']> {
+    return Promise.all(users.map((user) => this.findByUser(user).catch((thrown: unknown) => toAppError(thrown))))
   }
 
   async findBySerial(serial: Serial): Promise<readonly FoundAccount[]> {

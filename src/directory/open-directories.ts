@@ -1,11 +1,12 @@
 import type { Change, ChangeDraft } from '../core/change.ts'
-import { AppError } from '../core/error.ts'
+import { AppError, toAppError } from '../core/error.ts'
 import { directoryOf, type AccountKey, type DirectoryName, type Login, type Realm, type Serial } from '../core/names.ts'
 import type { Settings } from '../core/settings.ts'
 import type { ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { DirectoryPort, FoundAccount, ServerReading, ServerState } from '../ports/directory.ts'
 import type { IdentityPort } from '../ports/identity.ts'
+import { findMany } from './find-many.ts'
 import { LdapDirectory, type Carrier, type Carriers } from './ldap-directory.ts'
 import type { PoolTimes } from './pool.ts'
 
@@ -45,6 +46,28 @@ class Directories implements DirectoryPort {
     return (await directory.findById(userId)) ?? directory.findByLogin(login, realm)
   }
 
+  async findByUsers(users: Parameters<DirectoryPort['findByUsers']>[0]): ReturnType<DirectoryPort['findByUsers']> {
+    const found: (FoundAccount | AppError)[] = []
+    const places = new Map<LdapDirectory, number[]>()
+    users.forEach(({ realm }, index) => {
+      try {
+        const directory = this.#ofRealm(realm)
+        const known = places.get(directory)
+        if (known === undefined) places.set(directory, [index])
+        else known.push(index)
+      } catch (thrown) {
+        found[index] = toAppError(thrown)
+      }
+    })
+    const search = async (directory: LdapDirectory, indexes: readonly number[]): Promise<void> => {
+      const wanted = indexes.flatMap((index) => users[index] ?? [])
+      const accounts = await findMany(directory, wanted)
+      indexes.forEach((index, at) => (found[index] = accounts[at] ?? unmapped('nobody')))
+    }
+    await Promise.all([...places].map(([directory, indexes]) => search(directory, indexes)))
+    return found
+  }
+
   async findBySerial(serial: Serial): Promise<readonly FoundAccount[]> {
     const all = [...this.#directories.values()]
     const found = await Promise.all(all.map((directory) => directory.findBySerial(serial)))
@@ -76,7 +99,13 @@ class Directories implements DirectoryPort {
   }
 
   async observeAt(key: AccountKey, urls: readonly string[]): Promise<ObservedState | null> {
-    return this.#named(directoryOf(key)).observeAt(key, urls)
+    const directory = this.#named(directoryOf(key))
+    for (const url of urls) {
+      if (!(await directory.pool.turnTo(key, url))) continue
+      const observed = await directory.observe(key, [], 0)
+      if (observed.server === url) return observed
+    }
+    return null
   }
 
   async readLocks(name: DirectoryName, keys: readonly AccountKey[]): Promise<readonly ServerReading[]> {

@@ -66,14 +66,21 @@ export class Pool implements Reads {
     await this.#meeting.catch(() => undefined)
   }
 
-  /** One of the servers, by its URL. */
-  at(url: string): ServerPool | null {
-    return this.#servers.find(({ server }) => server.url === url) ?? null
-  }
-
-  /** This server has our last write to an account: it is read and written there from now on. */
-  readFrom(key: AccountKey, server: ServerPool): void {
+  /**
+   * This server has our last write to an account: it is read and written there from now on.
+   * @returns false, and nothing changes, where it does not answer
+   */
+  async turnTo(key: AccountKey, url: string): Promise<boolean> {
+    const server = this.#servers.find((each) => each.server.url === url)
+    if (server === undefined) return false
+    try {
+      await server.read(askForRoot)
+    } catch (thrown) {
+      orThrow(thrown)
+      return false
+    }
     this.#writers.note(key, server)
+    return true
   }
 
   /** The server that took the last write to an account, where that is known and short ago. */
@@ -201,7 +208,7 @@ const OF_SERVER: ReadonlySet<string> = new Set([
   'directory-changed',
 ])
 
-export function isOfServer(thrown: unknown): thrown is AppError {
+function isOfServer(thrown: unknown): thrown is AppError {
   return thrown instanceof AppError && OF_SERVER.has(thrown.code)
 }
 

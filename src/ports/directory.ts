@@ -58,6 +58,13 @@ export interface DirectoryPort {
    * his login. Fails as `findByLogin`.
    */
   findByUser(user: { login: Login; realm: Realm; userId: string }): Promise<FoundAccount>
+  /**
+   * As `findByUser` for each, by few searches. Never fails: what one of them failed with stands in its place, so that a
+   * directory that does not answer takes nothing away from the others.
+   */
+  findByUsers(
+    users: readonly { login: Login; realm: Realm; userId: string }[],
+  ): Promise<readonly (FoundAccount | AppError)[]>
   /** The accounts that carry a serial in their serial attribute, over all directories (at most 10 a directory). */
   findBySerial(serial: Serial): Promise<readonly FoundAccount[]>
   /**

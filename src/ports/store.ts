@@ -158,14 +158,6 @@ export interface TruthPort {
   hint(accounts: readonly NotedAccount[]): Promise<void>
   /** As `hint`, for accounts that are on record. */
   hintKeys(keys: readonly AccountKey[]): Promise<void>
-  /** How many tokens were on record after the last complete readings. */
-  countTokens(): Promise<number>
-  /** Of a full resync: these serials exist. `run` rises from one resync to the next. */
-  see(run: number, serials: readonly Serial[]): Promise<void>
-  /** Begins a full resync. */
-  nextRun(): Promise<number>
-  /** Tokens that were on record when the run began and that it did not see, in pages. */
-  unseen(run: number): AsyncIterable<readonly RecordedToken[]>
   /** The fail counters of these tokens are to be reset when the account is next looked at, and it is marked. */
   wantReset(key: AccountKey, serials: readonly Serial[]): Promise<void>
 }

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { AppError } from '../core/error.ts'
+import { resyncTables } from './migrations-resync.ts'
 import { GENESIS_HASH, readHead, recordHash } from './journal.ts'
 import type { Database, Tables } from './schema.ts'
 import { VERIFICATION_TABLES } from './verification-schema.ts'
@@ -11,6 +12,7 @@ const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] =
   lockEffect,
   pruningOnRecord,
   sourceTables,
+  resyncTables,
   verificationTables,
 ]
 

@@ -12,6 +12,7 @@ export interface Tables {
   change: ChangeTable
   token: TokenTable
   lockout: LockoutTable
+  resync_account: ResyncAccountTable
   verification: VerificationTable
   journal: JournalTable
   meta: MetaTable
@@ -100,8 +101,20 @@ export interface TokenTable {
   is_locked: number
   /** 1: its fail counter is to be reset. */
   reset_due: number
-  /** The full resync that saw it last. */
+  /** The full resync that missed it; 0: none did; -1: it came on record since the last one began. */
   run: number
+  /** privacyIDEA's own number of it, which rises with each new token; null: no full resync has seen it yet. */
+  source_id: number | null
+}
+
+/** What a full resync found until it is complete. */
+export interface ResyncAccountTable {
+  run: number
+  account_key: string
+  /** Null: it is on record. */
+  dn: string | null
+  login: string | null
+  realm: string | null
 }
 
 /** Users that privacyIDEA keeps out, as read last. */

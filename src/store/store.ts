@@ -14,6 +14,8 @@ import { openLockProofs, type LockProofPort } from './lock-proofs.ts'
 import { migrate } from './migrations.ts'
 import { ownerOfThisProcess, ProcessLock } from './process-lock.ts'
 import { openQueue } from './queue.ts'
+import type { ResyncRecordPort } from '../ports/resync.ts'
+import { openResyncRecord } from './resync.ts'
 import { openReports, type ReportPort } from './reports.ts'
 import { openRecords } from './records.ts'
 import { openRestore, type RestorePort } from './restore.ts'
@@ -58,6 +60,7 @@ export interface Store extends AsyncDisposable {
   readonly archive: JournalArchive
   readonly restore: RestorePort
   readonly truth: TruthPort
+  readonly resync: ResyncRecordPort
   readonly identities: IdentityPort
   readonly sourceState: SourceStatePort
   readonly verification: VerificationPort
@@ -97,6 +100,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     archive: new JournalArchive(db, writer, clock, join(dirname(file), 'journal-archive')),
     restore: openRestore(db, writer, clock),
     truth: openTruth(db, writer, clock),
+    resync: openResyncRecord(db, writer, clock),
     identities: openIdentities(db, writer, clock),
     sourceState: openSourceState(db, writer, clock),
     verification: openVerifications(db, writer, clock),

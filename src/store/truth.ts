@@ -4,6 +4,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { KnownOwner, NotedAccount, Reading, RecordedToken, TruthPort } from '../ports/store.ts'
 import { noteAccount } from './inbox.ts'
 import { LOCKED } from './literals.ts'
+import { inPages, PAGE } from './pages.ts'
 import { markAccounts } from './queue.ts'
 import { insertResolved } from './records.ts'
 import { keyFromRow, ownerFromRow, serialFromRow } from './rows.ts'
@@ -12,7 +13,6 @@ import type { Writer, WriteScope } from './writer.ts'
 
 /** Mode `api`: what privacyIDEA said when it was read last. */
 
-const PAGE = 500
 /** The run of a token that came on record since the last full resync began: that one could not see it. */
 const NEW = -1
 
@@ -23,16 +23,6 @@ export function openTruth(db: Database, writer: Writer, clock: Clock): TruthPort
     tokensOf: (serials) => tokensOf(db, serials),
     lockedTokens: () => tokenPages(selectTokens(db).where('token.is_locked', '=', LOCKED)),
     unreadHolds: () => unreadHolds(db),
-    async countTokens() {
-      const row = await db
-        .selectFrom('token')
-        .select((s) => s.fn.countAll<number>().as('n'))
-        .executeTakeFirstOrThrow()
-      return Number(row.n)
-    },
-    nextRun: () => writer.run((scope) => nextRun(scope)),
-    see: (run, serials) => writer.run((scope) => see(scope, run, serials)),
-    unseen: (run) => tokenPages(selectTokens(db).where('token.run', '<', run).where('token.run', '!=', NEW)),
     lockouts: () => readLockouts(db),
     hint: (accounts) => writer.run((scope) => hint(scope, accounts, clock.nowMs())),
     hintKeys: (keys) => writer.run((scope) => markAccounts(scope, keys, clock.nowMs(), true)),
@@ -134,41 +124,11 @@ async function tokensOf(db: Database, serials: readonly Serial[]): Promise<Map<S
   return found
 }
 
-function selectTokens(db: Database) {
+export function selectTokens(db: Database) {
   return db
     .selectFrom('token')
     .leftJoin('account', 'account.key', 'token.account_key')
     .select(['token.serial', 'token.account_key', 'token.is_locked', 'account.user_id'])
-}
-
-async function nextRun({ trx }: WriteScope): Promise<number> {
-  await trx.updateTable('token').set({ run: 0 }).where('run', '=', NEW).execute()
-  const row = await trx
-    .selectFrom('token')
-    .select((s) => s.fn.max('run').as('n'))
-    .executeTakeFirst()
-  return Number(row?.n ?? 0) + 1
-}
-
-async function see({ trx }: WriteScope, run: number, serials: readonly Serial[]): Promise<void> {
-  for (let at = 0; at < serials.length; at += PAGE) {
-    const part = serials.slice(at, at + PAGE)
-    await trx.updateTable('token').set({ run }).where('serial', 'in', part).execute()
-  }
-}
-
-/** @param read a page of rows in the order of their keys, after the key that is given */
-async function* inPages<Row>(
-  read: (after: string) => Promise<readonly Row[]>,
-  keyOf: (row: Row) => string,
-): AsyncGenerator<readonly Row[]> {
-  for (let after = ''; ;) {
-    const rows = await read(after)
-    if (rows.length > 0) yield rows
-    const last = rows.at(-1)
-    if (last === undefined || rows.length < PAGE) return
-    after = keyOf(last)
-  }
 }
 
 async function* tokenPages(query: ReturnType<typeof selectTokens>): AsyncGenerator<readonly RecordedToken[]> {
@@ -180,7 +140,7 @@ async function* tokenPages(query: ReturnType<typeof selectTokens>): AsyncGenerat
   for await (const rows of pages) yield rows.map(tokenFromRow)
 }
 
-function tokenFromRow(row: {
+export function tokenFromRow(row: {
   serial: string
   account_key: string
   is_locked: number

@@ -37,8 +37,15 @@ test("the checkout's own Node.js comes first, and arguments arrive as they are",
   const { code, stdout } = await launch(['show', 'a b', '--json'])
   expect(code).toBe(0)
   expect(stdout).toMatch(
-    /^24\.1\.0 --max-semi-space-size=32 --disable-warning=ExperimentalWarning \S+dist\/lockstep\.js show a b --json pool=16\n$/,
+    /^24\.1\.0 --max-semi-space-size=16 --heap-growing-percent=30 --disable-warning=ExperimentalWarning \S+dist\/lockstep\.js show a b --json pool=16\n$/,
   )
+})
+
+test('those that serve events get room for speed', async () => {
+  fakeNode('node_modules/.bin/node', '24.1.0')
+  for (const args of [['serve'], ['--config', 'x.yaml', 'drain']]) {
+    expect((await launch(args)).stdout).toMatch(/^24\.1\.0 --max-semi-space-size=32 --disable-warning/)
+  }
 })
 
 test('it finds its place through links, relative and absolute', async () => {

@@ -16,7 +16,8 @@ import { openLedger } from '../../src/reconcile/ledger.ts'
 import { openLockouts } from '../../src/reconcile/lockouts.ts'
 import type { Ports } from '../../src/reconcile/ports.ts'
 import { resolveEvent } from '../../src/reconcile/resolve.ts'
-import { resync, type ResyncPorts, type ResyncReport } from '../../src/reconcile/resync.ts'
+import type { ResyncPorts, ResyncReport } from '../../src/reconcile/resync-ports.ts'
+import { resync } from '../../src/reconcile/resync.ts'
 import { Scanner } from '../../src/reconcile/scan.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
 import type { PrivacyIdeaPort } from '../../src/ports/privacyidea.ts'
@@ -95,6 +96,8 @@ export class ApiWorld implements AsyncDisposable {
       clock,
       policy,
       resync: { scanMs: 5_000, fullMs: 900_000, shrinkLimit: 0.1 },
+      record: store.resync,
+      desired: store.desired,
       newId,
     }
     this.scanner = new Scanner(this.sweeps)

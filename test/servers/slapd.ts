@@ -90,6 +90,8 @@ const SETPRIV = '/usr/bin/setpriv'
 const MISSING =
   'slapd is not installed; install it with: apt-get install -y --no-install-recommends slapd ldap-utils slapd-contrib'
 const START_TIMEOUT_MS = 15_000
+/** Hundreds of thousands of entries of a benchmark take their time. */
+const FILL_TIMEOUT_MS = 300_000
 const STOP_TIMEOUT_MS = 10_000
 const START_TRIES_MAX = 5
 const POLL_MS = 5
@@ -120,7 +122,10 @@ async function writeFiles(dir: string, options: SlapdOptions): Promise<{ caFile:
   if (options.dataOf === undefined) await writeFile(ldif, files.slapdLdif(options))
   else
     await runToolOk('/usr/sbin/slapcat', ['-f', join(options.dataOf, 'slapd.conf'), '-l', ldif], { missing: MISSING })
-  await runToolOk('/usr/sbin/slapadd', ['-q', '-w', '-f', conf, '-l', ldif], { missing: MISSING })
+  await runToolOk('/usr/sbin/slapadd', ['-q', '-w', '-f', conf, '-l', ldif], {
+    missing: MISSING,
+    timeoutMs: FILL_TIMEOUT_MS,
+  })
   return { caFile: tls.caFile }
 }
 

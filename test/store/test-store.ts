@@ -31,6 +31,7 @@ const SINCE_3 = [
   'alter table account drop column user_id',
   'alter table queue drop column hinted',
 ]
+const SINCE_4 = ['drop table resync_account']
 const SINCE_2 = ['alter table account drop column effective']
 
 export const START_MS = 1_700_000_000_000
@@ -59,7 +60,7 @@ export async function openTestStore(): Promise<TestStore> {
     again: ({ willWrite = true } = {}) => open(willWrite),
     raw: run,
     toVersion(version) {
-      for (const undone of [...SINCE_3, ...(version < 2 ? SINCE_2 : [])]) run(undone)
+      for (const undone of [...SINCE_4, ...SINCE_3, ...(version < 2 ? SINCE_2 : [])]) run(undone)
       run("update meta set value = ? where key = 'schema'", String(version))
     },
     async [Symbol.asyncDispose]() {

@@ -1,47 +1,63 @@
 import type { Command } from 'commander'
+import type { ResyncReport } from '../../reconcile/resync-ports.ts'
+import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { note, print, printJson, printTable, progress } from '../output.ts'
+import { note, plain, print, printJson, printTable } from '../output.ts'
+import { resyncProgress } from '../resync-progress.ts'
 import { loadForWork } from '../settings.ts'
 
 /** Rows of drift that a table shows; JSON holds up to 10,000. */
 const ROWS_MAX = 200
+
+interface Options {
+  readonly dryRun?: boolean
+  readonly acceptDrop?: boolean
+  readonly json?: boolean
+}
 
 export function register(program: Command, io: CliIo): void {
   program
     .command('resync')
     .description('compare all of privacyIDEA’s tokens and all marked accounts with the record, and repair what differs')
     .option('--dry-run', 'show what differs, and change nothing')
+    .option('--accept-drop', 'this once, believe that privacyIDEA has fewer tokens than resync.shrinkLimit allows')
     .option('--json', 'print the result as JSON')
-    .action(async (options: { dryRun?: boolean; json?: boolean }, command: Command) => {
+    .addHelpText('after', '\nExits with 75 where a directory did not answer: it was left alone, the others were done.')
+    .action(async (options: Options, command: Command) => {
       const settings = await loadForWork(command, io)
       const { resyncOnce } = await import('../../daemon/resync-once.ts')
       const { openLog } = await import('../../daemon/log.ts')
       const isDryRun = options.dryRun === true
-      const startedMs = performance.now()
-      using line = progress(io)
-      const report = await resyncOnce(settings, {
-        isDryRun,
-        log: openLog(io.stderr, false),
-        onProgress: ({ tokens, tokensInAll, accounts }) => {
-          const perSecond = (tokens * 1000) / (performance.now() - startedMs)
-          const leftS = perSecond > 0 ? Math.ceil((tokensInAll - tokens) / perSecond) : 0
-          const rate = `${Math.round(perSecond)}/s, ${leftS} s left`
-          line.step(accounts === 0 ? `${tokens} of ${tokensInAll} tokens, ${rate}` : `${accounts} accounts compared`)
-        },
-      })
-      if (options.json === true) return printJson(io, { ...report, dryRun: isDryRun })
-      if (report.drift.length > 0) {
-        printTable(io, report.drift.slice(0, ROWS_MAX), [
-          { title: 'account', value: (drift) => drift.account, shrinks: true },
-          { title: 'serial', value: (drift) => drift.serial },
-          { title: 'now', value: (drift) => drift.now },
-          { title: 'should be', value: (drift) => drift.should },
-          { title: 'why', value: (drift) => drift.why },
-        ])
-      }
-      const left = report.differences - Math.min(report.drift.length, ROWS_MAX)
-      if (left > 0) note(io, `and ${left} more (--json lists up to 10,000)`)
-      const what = `${report.tokens} tokens and ${report.accounts} marked accounts compared, ${report.differences} differ`
-      print(io, isDryRun && report.differences > 0 ? `${what}; nothing was changed (dry run)` : what)
+      const report = await (async () => {
+        using shown = resyncProgress(io, () => performance.now())
+        return await resyncOnce(settings, {
+          isDryRun,
+          acceptsDrop: options.acceptDrop === true,
+          log: openLog(io.stderr, false),
+          onProgress: (step) => shown.step(step),
+        })
+      })()
+      if (report.left.length > 0) io.exitCode = EXIT.tempFail
+      if (options.json === true) printJson(io, { ...report, dryRun: isDryRun })
+      else show(io, report, isDryRun)
     })
+}
+
+function show(io: CliIo, report: ResyncReport, isDryRun: boolean): void {
+  if (report.drift.length > 0) {
+    printTable(io, report.drift.slice(0, ROWS_MAX), [
+      { title: 'account', value: (drift) => drift.account, shrinks: true },
+      { title: 'serial', value: (drift) => drift.serial ?? '-' },
+      { title: 'now', value: (drift) => drift.now },
+      { title: 'should be', value: (drift) => drift.should },
+      { title: 'why', value: (drift) => drift.why },
+    ])
+  }
+  const more = report.differences - Math.min(report.drift.length, ROWS_MAX)
+  if (more > 0) note(io, `and ${more} more (--json lists up to 10,000)`)
+  for (const { directory, reason } of report.left) {
+    note(io, `lockstep: directory ${directory} was left alone: ${plain(reason)}`)
+  }
+  const what = `${report.tokens} tokens and ${report.accounts} marked accounts compared, ${report.differences} differ`
+  print(io, isDryRun && report.differences > 0 ? `${what}; nothing was changed (dry run)` : what)
 }
