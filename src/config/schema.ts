@@ -84,7 +84,10 @@ const DIRECTORY = {
     values.choice(TYPES, LATER_TYPES),
     'What locked means there. `openldap`: `pwdAccountLockedTime` of the password policy overlay. `active-directory`: the bit "disabled" of `userAccountControl`. `389ds`, `freeipa`: `nsAccountLock`. `custom`: what the key `lock` says.',
   ),
-  urls: required(list(values.directoryUrl, 1, 8, '[ldaps://ldap1.example.org]'), 'Servers, tried in this order.'),
+  urls: required(
+    list(values.directoryUrl, 1, 8, '[ldaps://ldap1.example.org]'),
+    'Servers of one directory: the first that can be used does the work, and locks are looked at on each.',
+  ),
   startTls: withDefault(
     values.choice(['required', 'off']),
     'required',

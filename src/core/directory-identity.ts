@@ -13,9 +13,9 @@ export interface DirectoryIdentity {
 
 /**
  * Contexts that replicas of one directory need not share: DNS zones of Active Directory, the certificate authority and
- * the changelog of FreeIPA and 389 Directory Server.
+ * the changelog of FreeIPA and 389 Directory Server, the access log of an OpenLDAP provider.
  */
-const OF_ONE_SERVER = /^(?:dc=(?:domain|forest)dnszones,.*|o=ipaca|cn=changelog|o=netscaperoot)$/
+const OF_ONE_SERVER = /^(?:dc=(?:domain|forest)dnszones,.*|o=ipaca|cn=changelog|cn=accesslog|o=netscaperoot)$/
 
 /** @returns how what answers now is another directory than the one on record, or null where it is not, as far as it shows */
 export function differenceOfIdentity(recorded: DirectoryIdentity, now: DirectoryIdentity): string | null {

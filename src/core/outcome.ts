@@ -1,5 +1,6 @@
 import type { ErrorCode } from './error.ts'
 import type { Effectiveness } from './state.ts'
+import type { Wanted } from './verification.ts'
 
 /**
  * Where an account stands after it was looked at; `status` and `show` print it.
@@ -35,4 +36,8 @@ export interface Outcome {
   readonly effective: Effectiveness['is'] | null
   /** Our lock was seen to stand in the directory by a fresh look. */
   readonly isLockSeen: boolean
+  /** The last lock or unlock that was written, in a directory of several servers: it has to arrive at all of them. */
+  readonly lockWrite?: { readonly wanted: Wanted; readonly server: string }
+  /** Somebody took our lock away, and policy left it at that. */
+  readonly lockRemoved?: { readonly reason: string; readonly fix: string }
 }

@@ -36,8 +36,7 @@ import {
  * | some  | as we would write it | nothing          | foreign lock: locked, not claimed                           |
  * | some  | otherwise locked     | either           | foreign lock; what we had is forgotten                      |
  *
- * Where the server that answered may lack our own last write, a lock that is missing was taken away by nobody: it is written
- * there too. Of an integer our bits alone count; where others have changed, the waiting files follow (relabel).
+ * Of an integer our bits alone count; where others have changed, the waiting files follow (relabel).
  *
  * A lock of several places is locked while all of them are, and open otherwise; what we wrote is ours place by place. A
  * place of ours that the configuration no longer names is not looked at: it neither proves an unlock by somebody else nor
@@ -92,7 +91,7 @@ function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedL
   }
   if (remaining.length < slots.length) {
     if (observed.lock.state === 'other') return { kind: 'forget', reason: 'our lock was replaced by somebody else’s' }
-    if (options.onForeignUnlock !== 'relock' && observed.isBehind !== true) {
+    if (options.onForeignUnlock !== 'relock') {
       return { kind: 'foreign-unlock', left: leftOf(owned, remaining, desired, observed) }
     }
   }

@@ -1,4 +1,5 @@
 import type { Modification } from './change.ts'
+import type { ErrorCode } from './error.ts'
 import type { AccountKey, Dn, HoldName, Serial } from './names.ts'
 
 /** One value of an attribute: text where it is valid UTF-8, else the bytes. */
@@ -61,6 +62,8 @@ export interface LockObservation {
   readonly effective: Effectiveness
   /** To be written to the account's own entry with a release of our lock, where others have shut the door as well. */
   readonly onRelease?: readonly Modification[]
+  /** When the account's password was last set, where that takes a lock away and can be read; milliseconds since 1970. */
+  readonly passwordChangedMs?: number | null
 }
 
 /**
@@ -87,8 +90,10 @@ export interface ObservedState {
   readonly lock: LockObservation
   /** Why the configuration forbids to lock this account, or null. */
   readonly protectedBy: string | null
-  /** True: the server that answered may not have our last write to this account yet; another one took it. */
-  readonly isBehind?: boolean
+  /** Why another directory could not be asked who carries the serials; left out where all were. */
+  readonly carriersUnknown?: { readonly code: ErrorCode; readonly reason: string }
+  /** The URL of the server that said so; left out where there are no several. */
+  readonly server?: string
 }
 
 /**

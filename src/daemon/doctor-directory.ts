@@ -8,6 +8,7 @@ import { probeAccount, type Place, type ProbeAccount, type Trial } from './docto
 import { checkActiveDirectory } from './doctor-active-directory.ts'
 import { checkDs389 } from './doctor-ds389.ts'
 import { checkPolicy, tellUnread } from './doctor-policy.ts'
+import { checkReplicas } from './doctor-replicas.ts'
 import { Findings } from './finding.ts'
 import { fixesOf } from './fixes.ts'
 
@@ -26,6 +27,7 @@ export async function directoryFindings(
   try {
     const urls = await checkServers(findings, settings)
     if (urls.length > 0) trial = await lookInside(findings, { ...settings, urls }, account)
+    await checkReplicas(findings, settings, urls.slice(1))
   } catch (error) {
     failWith(findings, 'directory', toAppError(error))
   }

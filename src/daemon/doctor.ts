@@ -6,6 +6,7 @@ import type { Settings } from '../core/settings.ts'
 import type { Trial } from './doctor-account.ts'
 import { directoryFindings } from './doctor-directory.ts'
 import { checkIdentity } from './doctor-identity.ts'
+import { checkLocks } from './doctor-locks.ts'
 import { machineFindings } from './doctor-machine.ts'
 import { privacyIdeaFindings, type SourceDiagnosis } from './doctor-privacyidea.ts'
 import type { Finding, Findings } from './finding.ts'
@@ -39,6 +40,7 @@ export async function diagnose(settings: Settings, options: DiagnosisOptions): P
     const account = login !== null && directory.name === probed ? { login, realm, password } : null
     const found = await directoryFindings(directory, account)
     await checkIdentity(found.findings, settings, directory)
+    await checkLocks(found.findings, settings, directory)
     if (found.trial !== null) await rememberTrial(found.findings, settings, directory.name, found.trial)
     findings.push(...found.findings.all)
   }

@@ -7,6 +7,8 @@ import { keepBounded } from './housekeeping.ts'
 import { errorFields, type Log } from './log.ts'
 import { recoverUnlocks } from './recover-folders.ts'
 import { openSystem, type System } from './system.ts'
+import { verifyFor } from './verifications.ts'
+import { noteServers } from './watch-servers.ts'
 
 /** Does what waits and ends; may run beside a daemon. */
 
@@ -26,12 +28,15 @@ export interface DrainReport {
 const REASONS_MAX = 10
 const DEADLINE_LOOK_MS = 50
 const HOUR_MS = 3_600_000
+/** What has not arrived by then is looked at by the next drain. */
+const VERIFY_MS = 3_000
 
 export async function drain(settings: Settings, options: { timeoutMs: number; log: Log }): Promise<DrainReport> {
   await using system = await openSystem(settings)
   const { drains } = system.store
   try {
     const report = await drainIn(system, options)
+    if ((await system.store.processLock.daemon()) === null) await lookAround(system, options.log)
     const reason = report.reasons[0] ?? 'it did not end in time'
     await keepHouse(system)
     await drains.ended(isAllDone(report) ? { outcome: 'done', reason: '' } : { outcome: 'waiting', reason })
@@ -40,6 +45,16 @@ export async function drain(settings: Settings, options: { timeoutMs: number; lo
     // The failure itself is what the caller has to hear of.
     await drains.ended({ outcome: 'failed', reason: toAppError(thrown).message }).catch(() => undefined)
     throw thrown
+  }
+}
+
+/** How the directories are now, and whether what was written has arrived at each of their servers. */
+async function lookAround(system: System, log: Log): Promise<void> {
+  try {
+    await noteServers(system)
+    await verifyFor(system, log, VERIFY_MS)
+  } catch (thrown) {
+    log.warn('the servers of the directories could not be looked at', errorFields(toAppError(thrown)))
   }
 }
 

@@ -44,6 +44,9 @@ function newTeller(
 ): (claim: Claim, outcome: Outcome) => void {
   const toldMs = new Map<Standing, number>()
   return (claim, outcome) => {
+    if (outcome.lockRemoved !== undefined) {
+      log.warn('our lock was taken away', { account: claim.key, ...outcome.lockRemoved })
+    }
     if (untold.has(claim.key)) return
     if (outcome.standing === 'in-step' || (outcome.standing === 'failed' && claim.attempts > 0)) return
     const nowMs = system.clock.nowMs()

@@ -11,6 +11,8 @@ import type { Store } from '../store/store.ts'
 
 const STEPS_MAX = 50
 const FILES_PER_STEP_MAX = 1_000
+/** That somebody took a lock away is shown for so long. */
+const REMOVED_SHOWN_MS = 7 * 86_400_000
 const GATHER_MS_MIN = 86_400_000
 const GATHER_MS_MAX = 30 * 86_400_000
 
@@ -19,6 +21,7 @@ export async function keepBounded(settings: Settings, store: Store, clock: Clock
   const nowMs = clock.nowMs()
   await store.upkeep.compactStreams(nowMs - retention.eventsMs)
   await repeat(() => store.upkeep.forgetEvents(nowMs - retention.eventsMs))
+  await store.verification.forget(nowMs - REMOVED_SHOWN_MS)
   await repeat(() => store.archive.archive(archiveRules(retention, nowMs)))
   await store.archive.prune(nowMs - retention.historyMs)
   await repeat(() => pruneHistory(settings.ldif.dir, nowMs - retention.historyMs, FILES_PER_STEP_MAX))

@@ -13,6 +13,8 @@ import { recoverUnlocks, recoverUnregisters, type FolderReport } from './recover
 import { notifySystemd } from './sd-notify.ts'
 import { sweep } from './sweeps.ts'
 import { openSystem, type System } from './system.ts'
+import { directoriesOfSeveral, keepVerified } from './verifications.ts'
+import { watchServers } from './watch-servers.ts'
 
 /** The daemon: opens everything, says that it is ready, serves until it is told to stop. */
 
@@ -42,6 +44,7 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
   if (isAlone) tellFolders(log, await recoverUnlocks(system))
   await processLock.prepared()
   await system.store.upkeep.markUnsettled(systemClock.nowMs())
+  await system.store.verification.markAll(directoriesOfSeveral(system), systemClock.nowMs())
 
   const engine = startEngine(system, log)
   opened.defer(() => engine.worker.stop())
@@ -63,6 +66,16 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
   opened.defer(async () => {
     swept.abort()
     await sweeps
+  })
+  const watched = new AbortController()
+  const wake = (): void => engine.worker.wake()
+  const watch = Promise.all([
+    watchServers(system, log, wake, watched.signal),
+    keepVerified(system, log, wake, watched.signal),
+  ])
+  opened.defer(async () => {
+    watched.abort()
+    await watch
   })
   await untilStopped(system, engine, options)
   log.info('stopping')
@@ -101,6 +114,7 @@ async function untilStopped(system: System, engine: Engine, { log, stop }: Serve
     }),
     every(settings.resync.fullMs, log, async () => {
       await store.upkeep.markUnsettled(systemClock.nowMs())
+      await store.verification.markAll(directoriesOfSeveral(system), systemClock.nowMs())
       engine.worker.wake()
     }),
     every(HOUSEKEEPING_MS, log, () => keepBounded(settings, store, systemClock)),

@@ -2,9 +2,12 @@ import { accessSync, constants, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { age } from '../core/age.ts'
 import type { Settings } from '../core/settings.ts'
+import { lockTrouble, serverTroubles } from './status-directories.ts'
 import type { DaemonRow } from '../store/process-lock.ts'
 import type { LastDrain } from '../store/drains.ts'
 import type { AccountReport, StoreCounts } from '../store/reports.ts'
+import type { ServersSeen } from '../store/server-states.ts'
+import type { LockFinding } from '../store/verification-reports.ts'
 import type { SweepState } from '../store/source-state.ts'
 import type { Store } from '../store/store.ts'
 import type { Pause } from '../store/switches.ts'
@@ -40,6 +43,11 @@ export interface StatusReport {
   readonly spoolFiles: number
   readonly locked: readonly AccountReport[]
   readonly waits: readonly Wait[]
+  /** How the servers of the directories were seen last. */
+  readonly servers: readonly ServersSeen[]
+  /** Locks that do not stand or do not bite everywhere, or that somebody took away; the first of `lockFindingCount`. */
+  readonly lockFindings: readonly LockFinding[]
+  readonly lockFindingCount: number
 }
 
 const LIST_MAX = 20
@@ -59,10 +67,14 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
       ? null
       : { scan: await sourceState.read('scan'), resync: await sourceState.read('resync') }
   const source = sourceTrouble(privacyidea?.scan ?? null, nowMs) ?? sourceTrouble(privacyidea?.resync ?? null, nowMs)
-  const reasons = reasonsOf(
-    { isServed, daemon, lastDrain, counts, paused, spool: spoolTrouble(settings.intake.spool), source },
-    nowMs,
-  )
+  const servers = await seenServers(settings, store)
+  const { findings: lockFindings, count: lockFindingCount } = await store.reports.lockFindings(LIST_MAX)
+  const spool = spoolTrouble(settings.intake.spool)
+  const reasons = [
+    ...reasonsOf({ isServed, daemon, lastDrain, counts, paused, spool, source }, nowMs),
+    ...(isServed ? serverTroubles(servers, nowMs) : []),
+    ...lockTrouble(lockFindings, lockFindingCount),
+  ]
   return {
     health: !isServed ? 'down' : reasons.length > 0 ? 'attention' : 'ok',
     healthReasons: reasons,
@@ -80,7 +92,19 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
         ? []
         : await store.reports.accounts({ held: true, limit: LIST_MAX }),
     waits,
+    servers,
+    lockFindings,
+    lockFindingCount,
   }
+}
+
+/** A server that the configuration no longer names is nobody's trouble. */
+async function seenServers({ directories }: Settings, store: Store): Promise<ServersSeen[]> {
+  const seen = await store.serverStates.all()
+  return directories.flatMap(({ name, urls }) => {
+    const own = seen.find(({ directory }) => directory === name)
+    return own === undefined ? [] : [{ ...own, servers: own.servers.filter(({ url }) => urls.includes(url)) }]
+  })
 }
 
 function drainedLast(last: LastDrain | null, nowMs: number): string {

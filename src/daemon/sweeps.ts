@@ -5,6 +5,7 @@ import { Scanner } from '../reconcile/scan.ts'
 import type { SweepName } from '../store/source-state.ts'
 import { errorFields, type Log } from './log.ts'
 import type { System, SystemScan } from './system.ts'
+import { until } from './until.ts'
 
 /** The two sweeps over privacyIDEA (mode `api`), each one at a time, for as long as the daemon serves. */
 
@@ -85,14 +86,4 @@ async function repeat(
     }
     await until(waitMs, stop)
   }
-}
-
-async function until(waitMs: number, stop: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, waitMs)
-  const end = (): void => resolve()
-  stop.addEventListener('abort', end, { once: true })
-  await promise
-  stop.removeEventListener('abort', end)
-  clearTimeout(timer)
 }

@@ -74,6 +74,7 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
     truth: scanPorts,
     inbox: store.inbox,
     queue: store.queue,
+    verification: store.verification,
     policy: settings.policy,
     guardSettings: settings.guards,
     newId: ids,

@@ -42,7 +42,7 @@ export async function writeChange(
     const isOwn = step.dn === change.dn || normalDn(step.dn) === ownDn
     try {
       if (isOwn) after = await writeOwn(pool, settings, reader, change, { ...step, dn: asDn(address) })
-      else await writeElsewhere(pool, settings, step)
+      else await writeElsewhere(pool, settings, change, step)
     } catch (error) {
       if (index > 0) await takeBack(pool, settings, change, index)
       throw error
@@ -70,7 +70,7 @@ async function writeOwn(
     const { url } = connection.server
     if (postRead === null) return { account: await readAgain(connection, reader, step.dn), url }
     return { account: postRead.entry === null ? null : reader.fromWire(postRead.entry, url), url }
-  })
+  }, change.key)
   const { account } = written
   if (hasAssertion || !isNamed || account === null || account.key === change.key) return written
   await undo(pool, settings, change, new Set([change.dn]))
@@ -133,9 +133,14 @@ function expectation(settings: DirectorySettings, reader: AccountReader, change:
   return new AndFilter({ filters: [isSame, ...filters] })
 }
 
-async function writeElsewhere(pool: Pool, settings: DirectorySettings, step: EntryModification): Promise<void> {
+async function writeElsewhere(
+  pool: Pool,
+  settings: DirectorySettings,
+  { key }: ChangeDraft,
+  step: EntryModification,
+): Promise<void> {
   try {
-    await pool.write((connection) => connection.modify(step.dn, step.modifications, []))
+    await pool.write((connection) => connection.modify(step.dn, step.modifications, []), key)
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'entry-not-found') throw error
     throw new AppError(
@@ -162,7 +167,7 @@ async function undo(
 ): Promise<void> {
   for (const step of change.inverse.filter((each) => written.has(each.dn)).toReversed()) {
     try {
-      await pool.write((connection) => connection.modify(step.dn, step.modifications, []))
+      await pool.write((connection) => connection.modify(step.dn, step.modifications, []), change.key)
     } catch (cause) {
       const reason = toAppError(cause).message
       throw new AppError(

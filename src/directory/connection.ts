@@ -105,6 +105,11 @@ export class Connection {
     return this.#hasPolicyAnswer
   }
 
+  /** It was closed because an operation was left without an answer. */
+  get isLate(): boolean {
+    return this.#timedOut
+  }
+
   get isOpen(): boolean {
     return this.#isOpen && !this.#socket.destroyed
   }

@@ -6,7 +6,7 @@ import type { OtherLock } from './account-inactivation.ts'
 import { normalDn } from './dn.ts'
 import type { AccountEntry } from './driver.ts'
 import { parseGeneralizedTime } from './generalized-time.ts'
-import type { Pool } from './pool.ts'
+import type { Reads } from './pool.ts'
 import { resultCodeOf } from './result-code.ts'
 import { namingContextOf, textsOf, type ServerFacts } from './server-facts.ts'
 
@@ -77,14 +77,14 @@ const UNREADABLE: ReadonlySet<string> = new Set([
 
 /** Reads the policies, once for all that wait, and again when they are a minute old. */
 export class LockoutPolicyReader {
-  readonly #pool: Pool
+  readonly #pool: Reads
   readonly #clock: Clock
   readonly #settings: Pick<DirectorySettings, 'base'>
   #policies: LockoutPolicies | null = null
   #atMs = 0
   #reading: Promise<LockoutPolicies> | null = null
 
-  constructor(pool: Pool, clock: Clock, settings: Pick<DirectorySettings, 'base'>) {
+  constructor(pool: Reads, clock: Clock, settings: Pick<DirectorySettings, 'base'>) {
     this.#pool = pool
     this.#clock = clock
     this.#settings = settings

@@ -1,4 +1,4 @@
-import { EqualityFilter, OrFilter, PresenceFilter, type Entry, type Filter } from 'ldapts'
+import { OrFilter, PresenceFilter, type Entry, type Filter } from 'ldapts'
 import type { ChangeDraft } from '../core/change.ts'
 import { AppError, toAppError } from '../core/error.ts'
 import {
@@ -13,7 +13,7 @@ import {
 } from '../core/names.ts'
 import { serialsIn } from '../core/serial-values.ts'
 import type { DirectorySettings } from '../core/settings.ts'
-import type { AttributeValue, ObservedState } from '../core/state.ts'
+import type { ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { IdentityPort } from '../ports/identity.ts'
 import type { FoundAccount } from '../ports/directory.ts'
@@ -22,13 +22,13 @@ import { writeChange, type Written } from './apply-change.ts'
 import type { SearchRequest } from './connection.ts'
 import { idFilter, markedFilter, searchProven, serialFilter } from './directory-searches.ts'
 import { normalDn } from './dn.ts'
-import type { LockDriver, PlaceElsewhere } from './driver.ts'
+import type { LockDriver } from './driver.ts'
 import { driverOf } from './drivers.ts'
-import { valuesIn } from './entry.ts'
 import { compileFilter, type FilterTemplate } from './filter.ts'
 import { identityCheck } from './identity.ts'
-import { OwnWrites } from './own-writes.ts'
-import { Pool, type PoolTimes } from './pool.ts'
+import { LockReadings } from './lock-readings.ts'
+import { allValuesAt, valuesAt } from './places-elsewhere.ts'
+import { Pool, type PoolTimes, type Reads } from './pool.ts'
 import { ReadingCache } from './reading-cache.ts'
 import { resultCodeOf } from './result-code.ts'
 import { idCodecOf } from './id-codec.ts'
@@ -51,8 +51,6 @@ const READINGS_MAX = 2048
 const PAGE_ENTRIES = 500
 /** LDAP result 12: another server answers now, which knows less than the one that was asked for its facts. */
 const UNSUPPORTED_CONTROL = 12
-/** A server that may lack our last write is asked again after this. */
-const BEHIND_LOOK_MS = 15_000
 const NO_ATTRIBUTES = ['1.1']
 
 /** One directory of the configuration: what the port promises, for the accounts in it. */
@@ -62,13 +60,13 @@ export class LdapDirectory {
   readonly driver: LockDriver
   readonly facts: FactsReader
   readonly surroundings: Surroundings
+  readonly locks: LockReadings
   readonly #clock: Clock
   readonly #attributes: readonly string[]
   readonly #userFilter: FilterTemplate
   readonly #protectFilter: Filter | null
   readonly #protectedDns: ReadonlyMap<string, string>
   readonly #readings = new ReadingCache<Account>(READINGS_MAX)
-  readonly #writes = new OwnWrites()
   #reader: AccountReader | null = null
 
   /** @param identities null: whatever directory answers is taken for the one that is meant */
@@ -85,6 +83,7 @@ export class LdapDirectory {
     this.pool = new Pool(settings, clock, times, check)
     this.facts = new FactsReader(this.pool, clock, this.#attributes)
     this.surroundings = new Surroundings(this.pool, clock, settings, this.driver.needs)
+    this.locks = new LockReadings(settings, this.driver, clock, this.#attributes, this.pool.servers)
   }
 
   async findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount> {
@@ -117,8 +116,8 @@ export class LdapDirectory {
     const id = parseAccountId(text)
     if (id === null || !idCodecOf(this.settings.idAttribute).isOwn(id)) return null
     const reader = await this.reader()
-    const filter = idFilter(this.settings, accountKey(this.settings.name, id))
-    const [account] = await this.#search(reader, filter, 1)
+    const key = accountKey(this.settings.name, id)
+    const [account] = await this.#search(reader, idFilter(this.settings, key), 1, key)
     return account === undefined ? null : reader.found(account)
   }
 
@@ -174,7 +173,6 @@ export class LdapDirectory {
       throw error
     }
     try {
-      if (written !== null) this.#writes.note(change.key, written.url, atMs)
       const told = written?.account ?? null
       const account = told?.key === change.key ? this.#keep(told, atMs) : await this.#read(reader, change.key)
       return await this.#complete(reader, account, {})
@@ -212,7 +210,7 @@ export class LdapDirectory {
       }
     }
     for (const place of this.driver.markedElsewhere()) {
-      for (const name of await this.#allValuesAt(reader, place.dn, place.attribute)) {
+      for (const name of await allValuesAt(this.pool, reader, place.dn, place.attribute)) {
         const account = await this.#accountNamed(reader, place.names, String(name))
         if (account === null || seen.has(account.key)) continue
         seen.add(account.key)
@@ -234,8 +232,10 @@ export class LdapDirectory {
     await this.pool[Symbol.asyncDispose]()
   }
 
+  /** What another server than the one that took our last write says may be older than it, and is not kept. */
   #keep(account: Account, atMs: number): Account {
-    this.#readings.put(account.key, account, atMs)
+    const writer = this.pool.writerOf(account.key)
+    if (writer === null || writer === account.url) this.#readings.put(account.key, account, atMs)
     return account
   }
 
@@ -245,11 +245,11 @@ export class LdapDirectory {
     if (last !== undefined) {
       const address = this.driver.addressOf(accountIdOf(key), last.dn)
       const request = this.#request(reader, address, 'base', new PresenceFilter({ attribute: 'objectClass' }), 1)
-      const [account] = await this.#ask(reader, request)
+      const [account] = await this.#ask(reader, request, key)
       if (account?.key === key) return account
       this.#readings.drop(key)
     }
-    const [account] = await this.#search(reader, idFilter(this.settings, key), 2)
+    const [account] = await this.#search(reader, idFilter(this.settings, key), 2, key)
     if (account === undefined) {
       throw new AppError('entry-not-found', `directory ${this.settings.name}: the account ${key} is no longer there`, {
         hint: 'It was deleted, or left base. Nothing is left to lock or unlock.',
@@ -267,7 +267,7 @@ export class LdapDirectory {
     const filters = serials.map((serial) => serialFilter(this.settings, reader, serial))
     const filter = new OrFilter({ filters: [idFilter(this.settings, key), ...filters] })
     const sizeMax = 1 + (reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX) * serials.length
-    const accounts = await this.#search(reader, filter, sizeMax)
+    const accounts = await this.#search(reader, filter, sizeMax, key)
     const own = accounts.find((account) => account.key === key) ?? (await this.#read(reader, key))
     const others = accounts.filter((account) => account.key !== key).map((account) => reader.found(account))
     const carriers = serials.map((serial) => {
@@ -279,13 +279,14 @@ export class LdapDirectory {
 
   async #complete(reader: AccountReader, account: Account, carriedElsewhere: Carriers): Promise<ObservedState> {
     const { settings, driver } = this
+    // What belongs to an account is read where its last write went.
+    const reads: Reads = { read: (call) => this.pool.read(call, account.key) }
     const places = driver.placesElsewhere(account)
-    const elsewhere = places.length === 0 ? [] : await Promise.all(places.map((place) => this.#valuesAt(reader, place)))
+    const elsewhere =
+      places.length === 0 ? [] : await Promise.all(places.map((place) => valuesAt(reads, reader, place)))
     const around = await this.surroundings.read(reader.facts)
-    const stored = await readStored(this.pool, settings, reader, account, driver.coverable)
+    const stored = await readStored(reads, settings, reader, account, driver.coverable)
     const nowMs = this.#clock.nowMs()
-    const lock = driver.readLock(account, { ...around, nowMs, facts: reader.facts, elsewhere, stored })
-    const isBehind = this.#writes.isBehind(account.key, account.url, nowMs)
     return {
       key: account.key,
       dn: account.dn,
@@ -294,9 +295,9 @@ export class LdapDirectory {
       serialFormat: settings.serialFormat,
       serialValues: account.values(settings.serialAttribute),
       carriedElsewhere,
-      lock: isBehind && lock.state !== 'open' ? { ...lock, otherUntilUs: soonerOf(lock.otherUntilUs, nowMs) } : lock,
+      lock: driver.readLock(account, { ...around, nowMs, facts: reader.facts, elsewhere, stored }),
       protectedBy: driver.protects(account) ?? (await this.#protectedBy(account.dn)),
-      ...(isBehind ? { isBehind } : {}),
+      ...(settings.urls.length > 1 ? { server: account.url } : {}),
     }
   }
 
@@ -326,40 +327,6 @@ export class LdapDirectory {
     return entries.length === 0 ? null : 'it matches guards.protect.filter'
   }
 
-  /** What stands in another entry, as far as it matters for the account. */
-  async #valuesAt(reader: AccountReader, place: PlaceElsewhere): Promise<readonly AttributeValue[]> {
-    if (place.values === null) return this.#allValuesAt(reader, place.dn, place.attribute)
-    const found = place.values.map(async (value) => {
-      const filter = new EqualityFilter({ attribute: place.attribute, value })
-      const request = {
-        base: place.dn,
-        scope: 'base' as const,
-        filter,
-        attributes: NO_ATTRIBUTES,
-        bytesOf: [],
-        sizeMax: 1,
-      }
-      return (await this.pool.read((connection) => connection.search(request))).length > 0
-    })
-    const present = await Promise.all(found)
-    return place.values.filter((_, index) => present[index])
-  }
-
-  async #allValuesAt(reader: AccountReader, dn: Dn, attribute: string): Promise<AttributeValue[]> {
-    const canonical = reader.facts.canonical(attribute)
-    const filter = new PresenceFilter({ attribute: 'objectClass' })
-    const request = {
-      base: dn,
-      scope: 'base' as const,
-      filter,
-      attributes: [attribute],
-      bytesOf: [canonical],
-      sizeMax: 1,
-    }
-    const [entry] = await this.pool.read((connection) => connection.search(request))
-    return valuesIn(entry, canonical)
-  }
-
   async #accountNamed(reader: AccountReader, kind: 'dn' | 'login', name: string): Promise<Account | null> {
     const filter =
       kind === 'login' ? this.#userFilter({ login: name, realm: '' }) : new PresenceFilter({ attribute: 'objectClass' })
@@ -384,15 +351,16 @@ export class LdapDirectory {
     }
   }
 
-  #search(reader: AccountReader, filter: Filter, sizeMax: number): Promise<Account[]> {
-    return this.#ask(reader, this.#request(reader, this.settings.base, 'sub', filter, sizeMax))
+  #search(reader: AccountReader, filter: Filter, sizeMax: number, key?: AccountKey): Promise<Account[]> {
+    return this.#ask(reader, this.#request(reader, this.settings.base, 'sub', filter, sizeMax), key)
   }
 
-  async #ask(reader: AccountReader, request: SearchRequest): Promise<Account[]> {
+  /** @param key the account that it is about: asked where its last write went */
+  async #ask(reader: AccountReader, request: SearchRequest, key?: AccountKey): Promise<Account[]> {
     const atMs = this.#clock.nowMs()
     const { entries, url } = await this.pool.read(async (connection) => {
       return { entries: await searchProven(connection, request, this.settings), url: connection.server.url }
-    })
+    }, key)
     return entries.map((entry) => this.#keep(reader.fromSearch(entry, url), atMs))
   }
 
@@ -414,12 +382,6 @@ export class LdapDirectory {
 /** A search finds values by the server's matching, and those that cover what is stored; a mark of ours is neither. */
 function isMarked({ lock, serialFormat, serialAttributeMultiValued, serialValues }: ObservedState): boolean {
   return lock.state === 'as-ours' || serialsIn(serialFormat, serialAttributeMultiValued, serialValues).length > 0
-}
-
-/** What may be gone once our last write has come round is looked at again. */
-function soonerOf(untilUs: number | null, nowMs: number): number {
-  const soonUs = (nowMs + BEHIND_LOOK_MS) * 1000
-  return untilUs === null ? soonUs : Math.min(untilUs, soonUs)
 }
 
 function protectedDns(settings: DirectorySettings): Map<string, string> {

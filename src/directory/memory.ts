@@ -1,4 +1,4 @@
-import type { Change, ChangeDraft, Modification } from '../core/change.ts'
+import type { Change, ChangeDraft } from '../core/change.ts'
 import { AppError, toAppError } from '../core/error.ts'
 import {
   accountKey,
@@ -16,7 +16,6 @@ import { serialsIn } from '../core/serial-values.ts'
 import { isLocked } from '../core/slot.ts'
 import {
   hasValue,
-  sameValues,
   type AttributeValue,
   type Effectiveness,
   type LockObservation,
@@ -24,8 +23,9 @@ import {
   type ObservedState,
 } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
+import type { DirectoryPort, FoundAccount, ServerReading, ServerState } from '../ports/directory.ts'
 import { parseGeneralizedTime } from './generalized-time.ts'
+import { controlAfter, MEMORY_CONTROL_ATTRIBUTE, modified, raced } from './memory-modify.ts'
 import { ReadingCache } from './reading-cache.ts'
 
 export const MEMORY_LOCK_ATTRIBUTE = 'pwdAccountLockedTime'
@@ -38,10 +38,10 @@ export const MEMORY_PLACES_ELSEWHERE = [
   { attribute: 'allowed', mode: 'absent', locked: 'login' },
 ] as const
 /** A lock that is a bit of an integer, as Active Directory's. */
-export const MEMORY_CONTROL_ATTRIBUTE = 'userAccountControl'
 export const MEMORY_DISABLED = 2
 const MEMORY_CONTROL = '512'
 const SERIAL_ATTRIBUTE = 'description'
+const MEMORY_URL = 'memory:'
 const READINGS_MAX = 4096
 const CARRIERS_MAX = 10
 
@@ -245,6 +245,24 @@ export class MemoryDirectory implements DirectoryPort {
     return this.#observed(this.#keep(this.#existing(change.key)), {})
   }
 
+  async observeAt(key: AccountKey): Promise<ObservedState | null> {
+    return this.faults.isDown ? null : this.#observed(this.#existing(key), {})
+  }
+
+  async readLocks(_name: DirectoryName, keys: readonly AccountKey[]): Promise<readonly ServerReading[]> {
+    const accounts = keys.flatMap((key) => this.#accounts.get(key) ?? [])
+    const locks = new Map(accounts.map((each) => [each.key, { dn: each.dn, lock: this.#lock(each) }] as const))
+    return [{ url: MEMORY_URL, error: null, locks }]
+  }
+
+  servers(): readonly ServerState[] {
+    return [{ url: MEMORY_URL, is: this.faults.isDown ? 'down' : 'up', sinceMs: 0, reason: '' }]
+  }
+
+  async lookAtServers(): Promise<readonly ServerState[]> {
+    return this.servers()
+  }
+
   names(): readonly DirectoryName[] {
     return [this.#name]
   }
@@ -362,40 +380,4 @@ export class MemoryDirectory implements DirectoryPort {
   #mustBeUp(): void {
     if (this.faults.isDown) throw new AppError('directory-unreachable', `directory ${this.#name} is down`)
   }
-}
-
-/** One modification by the rules of RFC 4511, 4.6; a step that does not fit fails, and nothing is written. */
-function modified(
-  current: readonly AttributeValue[],
-  { op, attribute, values }: Modification,
-  isMultiValued: boolean,
-): readonly AttributeValue[] {
-  if (op === 'replace') return values
-  if (op === 'delete') {
-    if (values.length === 0 && current.length > 0) return []
-    if (values.length === 0 || !values.every((value) => hasValue(current, value)))
-      throw raced(`${attribute} has changed`)
-    return current.filter((value) => !hasValue(values, value))
-  }
-  if (values.some((value) => hasValue(current, value))) throw raced(`${attribute} has the value already`)
-  const after = [...current, ...values]
-  if (after.length > 1 && !isMultiValued) throw raced(`${attribute} has another value already`)
-  return after
-}
-
-/** As Samba does it: a swap counts as done where the new value stands already, whatever the old one was. */
-function controlAfter(
-  current: readonly AttributeValue[],
-  modifications: readonly Modification[],
-): readonly AttributeValue[] {
-  const own = modifications.filter(({ attribute }) => attribute === MEMORY_CONTROL_ATTRIBUTE)
-  const added = own.find(({ op }) => op === 'add')?.values
-  if (added === undefined || sameValues(current, added)) return current
-  const removed = own.find(({ op }) => op === 'delete')?.values ?? []
-  if (!sameValues(current, removed)) throw raced(`${MEMORY_CONTROL_ATTRIBUTE} has changed`)
-  return added
-}
-
-function raced(what: string): AppError {
-  return new AppError('write-raced', `nothing was written: ${what}`)
 }

@@ -4,7 +4,7 @@ import { directoryOf, type AccountKey, type DirectoryName, type Login, type Real
 import type { Settings } from '../core/settings.ts'
 import type { ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
+import type { DirectoryPort, FoundAccount, ServerReading, ServerState } from '../ports/directory.ts'
 import type { IdentityPort } from '../ports/identity.ts'
 import { findMany } from './find-many.ts'
 import { LdapDirectory, type Carrier, type Carriers } from './ldap-directory.ts'
@@ -90,11 +90,42 @@ class Directories implements DirectoryPort {
       own.observe(key, carriersOf, maxAgeMs),
       ...others.map((directory) => carriersIn(directory, carriersOf)),
     ])
-    return { ...observed, carriedElsewhere: merged([observed.carriedElsewhere, ...elsewhere]) }
+    const unknown = elsewhere.find((each) => each instanceof AppError)
+    const known = elsewhere.flatMap((each) => (each instanceof AppError ? [] : [each]))
+    const all = { ...observed, carriedElsewhere: merged([observed.carriedElsewhere, ...known]) }
+    if (unknown === undefined) return all
+    const reason = `whether another account carries it could not be asked: ${unknown.message}`
+    return { ...all, carriersUnknown: { code: unknown.code, reason } }
   }
 
   async apply(change: Change | ChangeDraft): Promise<ObservedState> {
     return this.#named(directoryOf(change.key)).apply(change)
+  }
+
+  async observeAt(key: AccountKey, urls: readonly string[]): Promise<ObservedState | null> {
+    const directory = this.#named(directoryOf(key))
+    for (const url of urls) {
+      if (!(await directory.pool.turnTo(key, url))) continue
+      const observed = await directory.observe(key, [], 0)
+      if (observed.server === url) return observed
+    }
+    return null
+  }
+
+  async readLocks(name: DirectoryName, keys: readonly AccountKey[]): Promise<readonly ServerReading[]> {
+    const { locks, pool } = this.#named(name)
+    await pool.meet()
+    return locks.read(keys)
+  }
+
+  servers(name: DirectoryName): readonly ServerState[] {
+    return this.#named(name).pool.states()
+  }
+
+  async lookAtServers(name: DirectoryName): Promise<readonly ServerState[]> {
+    const { pool } = this.#named(name)
+    await pool.lookAtAll()
+    return pool.states()
   }
 
   names(): readonly DirectoryName[] {
@@ -124,8 +155,15 @@ class Directories implements DirectoryPort {
   }
 }
 
-async function carriersIn(directory: LdapDirectory, serials: readonly Serial[]): Promise<Carriers> {
-  const found = await Promise.all(serials.map((serial) => directory.findBySerial(serial)))
+/** @returns why it cannot be asked, where that is the directory's fault: it must not hold up the others */
+async function carriersIn(directory: LdapDirectory, serials: readonly Serial[]): Promise<Carriers | AppError> {
+  let found: FoundAccount[][]
+  try {
+    found = await Promise.all(serials.map((serial) => directory.findBySerial(serial)))
+  } catch (thrown) {
+    if (thrown instanceof AppError && thrown.code.startsWith('directory-')) return thrown
+    throw thrown
+  }
   const carriers = serials.map((serial, index) => {
     return [serial, (found[index] ?? []).map(({ key, dn }): Carrier => ({ key, dn }))] as const
   })

@@ -11,6 +11,7 @@ export const LOCKED_FOR_GOOD = '000001010000Z'
 const POLICY_OF_ENTRY = 'pwdPolicySubentry'
 const START = 'pwdStartTime'
 const END = 'pwdEndTime'
+const PASSWORD_CHANGED = 'pwdChangedTime'
 
 /**
  * OpenLDAP with the password policy overlay. The lock is `pwdAccountLockedTime: 000001010000Z`. The overlay itself writes
@@ -18,7 +19,7 @@ const END = 'pwdEndTime'
  * before and after it is open, and the stamp is put back when our lock goes. `pwdStartTime` and `pwdEndTime` lock too.
  */
 export const openldapDriver: LockDriver = {
-  attributes: [LOCK_ATTRIBUTE, POLICY_OF_ENTRY, START, END],
+  attributes: [LOCK_ATTRIBUTE, POLICY_OF_ENTRY, START, END, PASSWORD_CHANGED],
   lockAttributes: [LOCK_ATTRIBUTE],
   coverable: [],
   singleValued: [],
@@ -42,17 +43,14 @@ function readLock(account: AccountEntry, context: LockContext): LockObservation 
     locked: [LOCKED_FOR_GOOD],
   }
   const { effective, policy } = lockEffect(account, context, POLICY_OF_ENTRY)
+  const passwordChangedMs = parseGeneralizedTime(account.text(PASSWORD_CHANGED) ?? '')
+  const told = { slots: [slot], effective, passwordChangedMs }
   if (current.length === 1 && current[0] === LOCKED_FOR_GOOD) {
-    return { state: 'as-ours', otherUntilUs: null, slots: [slot], effective }
+    return { state: 'as-ours', otherUntilUs: null, ...told }
   }
   const other = validityLock(account, context.nowMs) ?? stampLock(account, policy, context.nowMs)
-  if (other === null) return { state: 'open', otherUntilUs: null, slots: [slot], effective }
-  return {
-    state: 'other',
-    otherUntilUs: other.untilMs === null ? null : other.untilMs * 1000,
-    slots: [slot],
-    effective,
-  }
+  if (other === null) return { state: 'open', otherUntilUs: null, ...told }
+  return { state: 'other', otherUntilUs: other.untilMs === null ? null : other.untilMs * 1000, ...told }
 }
 
 interface OtherLock {

@@ -3,7 +3,7 @@ import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
 import { normalDn } from './dn.ts'
-import type { Pool } from './pool.ts'
+import type { Reads } from './pool.ts'
 import { resultCodeOf } from './result-code.ts'
 import { namingContextOf, textsOf, type ServerFacts } from './server-facts.ts'
 
@@ -41,15 +41,15 @@ const NOTHING: PolicyView = { policies: new Map(), fallback: { kind: 'unknown' }
 
 /** Reads the password policies, once for all that wait, and again when they are a minute old. */
 export class PolicyReader {
-  readonly #pool: Pool
+  readonly #reads: Reads
   readonly #clock: Clock
   readonly #settings: Pick<DirectorySettings, 'base' | 'bindDn'>
   #view: PolicyView | null = null
   #atMs = 0
   #reading: Promise<PolicyView> | null = null
 
-  constructor(pool: Pool, clock: Clock, settings: Pick<DirectorySettings, 'base' | 'bindDn'>) {
-    this.#pool = pool
+  constructor(reads: Reads, clock: Clock, settings: Pick<DirectorySettings, 'base' | 'bindDn'>) {
+    this.#reads = reads
     this.#clock = clock
     this.#settings = settings
   }
@@ -89,7 +89,7 @@ export class PolicyReader {
   async #overlayByBind(context: string, facts: ServerFacts): Promise<PolicyView['overlay']> {
     const isInDatabase = namingContextOf(facts, this.#settings.bindDn) === context
     if (!isInDatabase || facts.hasPasswordPolicy !== true) return 'unknown'
-    const answered = await this.#pool.read(async (connection) => connection.hasPolicyAnswer)
+    const answered = await this.#reads.read(async (connection) => connection.hasPolicyAnswer)
     return answered ? 'active' : 'silent'
   }
 
@@ -102,7 +102,7 @@ export class PolicyReader {
   ): Promise<Entry[] | null> {
     const request = { base, scope: 'sub' as const, filter, attributes, bytesOf: [], sizeMax }
     try {
-      return await this.#pool.read((connection) => connection.search(request))
+      return await this.#reads.read((connection) => connection.search(request))
     } catch (error) {
       if (error instanceof AppError && resultCodeOf(error.cause) !== null && UNREADABLE.has(error.code)) return null
       throw error

@@ -1,63 +1,36 @@
-import { AppError, toAppError } from '../core/error.ts'
+import { PresenceFilter } from 'ldapts'
+import { AppError } from '../core/error.ts'
+import type { AccountKey } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
-import { Connection } from './connection.ts'
+import type { ServerState } from '../ports/directory.ts'
+import type { Connection } from './connection.ts'
 import type { ConnectionCheck } from './identity.ts'
-import { serverOf, type Server } from './socket.ts'
+import { RecentWriters } from './recent-writers.ts'
+import { resultCodeOf } from './result-code.ts'
+import { POOL_TIMES, ServerPool, type PoolTimes } from './server-pool.ts'
+import { serverOf } from './socket.ts'
 
-/** Times that nobody configures; tests shorten them. */
-export interface PoolTimes {
-  /** Connecting again waits at first and at most so long; in between it doubles. */
-  readonly backoffFirstMs: number
-  readonly backoffMaxMs: number
-  /** After a refused bind it waits longer, so that the account is not locked out by trying. */
-  readonly bindRefusedFirstMs: number
-  readonly bindRefusedMaxMs: number
-  /** On another server than the first, the ones before it are tried again after so long. */
-  readonly failbackMs: number
-}
+export { POOL_TIMES, type PoolTimes } from './server-pool.ts'
 
-export const POOL_TIMES: PoolTimes = {
-  backoffFirstMs: 100,
-  backoffMaxMs: 5000,
-  bindRefusedFirstMs: 5000,
-  bindRefusedMaxMs: 60_000,
-  failbackMs: 60_000,
-}
-
-/** Operations that wait for a free connection at most. */
-const WAITERS_MAX = 4096
-const DOUBLINGS_MAX = 16
-
-interface Waiter {
-  readonly resolve: (connection: Connection) => void
-  readonly reject: (error: AppError) => void
-  readonly sinceMs: number
+/** Who reads: the servers of a directory in their order, or one of them. */
+export interface Reads {
+  read<Result>(call: (connection: Connection) => Promise<Result>, key?: AccountKey): Promise<Result>
 }
 
 /**
- * The connections to one directory: opened one at a time when needed, `connectionsMax` at most, `inFlightMax`
- * operations on each. While the directory cannot be reached, calls fail at once with the reason until the next try is
- * due (back-off with jitter).
+ * The servers of one directory. The first of `urls` that is usable does the work: one that failed comes last until it
+ * was seen to answer again (looked at beside the work after `failbackMs`), one that is slow comes after those that are
+ * not, one that takes no writes after those that do, and one that holds other data is not used. An account is read from the server that took its last write, for as
+ * long as RecentWriters keeps it. No call waits for a server that failed while another one is usable.
  */
-export class Pool {
+export class Pool implements Reads {
   readonly #settings: DirectorySettings
-  readonly #clock: Clock
-  readonly #times: PoolTimes
-  readonly #check: ConnectionCheck
-  readonly #servers: readonly Server[]
-  readonly #connections: Connection[] = []
-  readonly #waiters: Waiter[] = []
-  readonly #closing = new Set<Promise<void>>()
-  #connecting: Promise<void> | null = null
-  #failure: AppError | null = null
-  #failures = 0
-  #retryAtMs = 0
-  #failbackAtMs = 0
-  #queueTimer: NodeJS.Timeout | null = null
-  #isDisposed = false
+  readonly #servers: readonly ServerPool[]
+  readonly #writers = new RecentWriters<ServerPool>()
+  #meeting: Promise<unknown> | null = null
 
-  /** @param check a server that does not pass it is passed over, like one that cannot be reached */
+  /** @param check a server that does not pass it is not used */
   constructor(
     settings: DirectorySettings,
     clock: Clock,
@@ -65,243 +38,201 @@ export class Pool {
     check: ConnectionCheck = async () => {},
   ) {
     this.#settings = settings
-    this.#clock = clock
-    this.#times = times
-    this.#check = check
-    this.#servers = settings.urls.map((url) => serverOf(url, settings))
+    const options = { settings, clock, times, check }
+    this.#servers = settings.urls.map((url) => new ServerPool(serverOf(url, settings), options))
   }
 
-  /** A read is safe to repeat: once, on another connection, when the first one broke. */
-  async read<Result>(call: (connection: Connection) => Promise<Result>): Promise<Result> {
-    const connection = await this.#acquire()
+  get servers(): readonly ServerPool[] {
+    return this.#servers
+  }
+
+  states(): readonly ServerState[] {
+    return this.#servers.map((server) => server.state)
+  }
+
+  /** Asks each server for its rootDSE, beside each other; what came of it is in `states`. */
+  async lookAtAll(): Promise<void> {
+    await this.meet()
+    await Promise.allSettled(this.#servers.map((server) => server.read(askForRoot)))
+  }
+
+  /**
+   * Before all servers are asked at once: the first of them that answers is the one that says which directory it is, where
+   * none is on record, and not the quickest.
+   */
+  async meet(): Promise<void> {
+    if (this.#servers.length === 1 || this.#servers.some(({ state }) => state.is !== 'untried')) return
+    this.#meeting ??= this.read(askForRoot).finally(() => (this.#meeting = null))
+    await this.#meeting.catch(() => undefined)
+  }
+
+  /**
+   * This server has our last write to an account: it is read and written there from now on.
+   * @returns false, and nothing changes, where it does not answer
+   */
+  async turnTo(key: AccountKey, url: string): Promise<boolean> {
+    const server = this.#servers.find((each) => each.server.url === url)
+    if (server === undefined) return false
     try {
-      return await call(connection)
-    } catch (error) {
-      if (!(error instanceof AppError) || error.code !== 'directory-unreachable') throw error
-    } finally {
-      this.#release(connection)
+      await server.read(askForRoot)
+    } catch (thrown) {
+      orThrow(thrown)
+      return false
     }
-    return this.write(call)
+    this.#writers.note(key, server)
+    return true
   }
 
-  /** Once only. */
-  async write<Result>(call: (connection: Connection) => Promise<Result>): Promise<Result> {
-    const connection = await this.#acquire()
-    try {
-      return await call(connection)
-    } finally {
-      this.#release(connection)
-    }
+  /** The server that took the last write to an account, where that is known and short ago. */
+  writerOf(key: AccountKey): string | null {
+    return this.#writers.of(key)?.server.url ?? null
   }
 
-  /** A connection for a walk of many pages. It stays open for it, and others may use it between the pages. */
+  /**
+   * A read is safe to repeat, on the same server once and then on the others.
+   * @param key the account that it is about
+   */
+  async read<Result>(call: (connection: Connection) => Promise<Result>, key?: AccountKey): Promise<Result> {
+    const [first] = this.#servers
+    if (first !== undefined && this.#servers.length === 1) return first.read(call)
+    const failures: AppError[] = []
+    for (const server of this.#inOrder(key)) {
+      try {
+        return await server.read(call)
+      } catch (thrown) {
+        failures.push(orThrow(thrown))
+      }
+    }
+    throw together(failures, this.#settings.name)
+  }
+
+  /**
+   * Once only; on the next server where one cannot be reached or says that it takes no writes, since nothing happened
+   * there.
+   */
+  async write<Result>(call: (connection: Connection) => Promise<Result>, key?: AccountKey): Promise<Result> {
+    const failures: AppError[] = []
+    const refusals: { server: ServerPool; error: AppError }[] = []
+    for (const server of this.#inOrder(key)) {
+      let connection: Connection
+      try {
+        connection = await server.acquire()
+      } catch (thrown) {
+        failures.push(orThrow(thrown))
+        continue
+      }
+      try {
+        const result = await server.run(connection, call)
+        this.#tookWrite(server, key)
+        for (const refusal of refusals) refusal.server.refusedWrite(refusal.error.message)
+        return result
+      } catch (thrown) {
+        if (key !== undefined && isOutcomeUnknown(thrown)) this.#writers.note(key, server)
+        if (!(thrown instanceof AppError) || !isRefusedAsCopy(thrown)) throw thrown
+        if (isSurelyCopy(thrown)) server.refusedWrite(thrown.message)
+        refusals.push({ server, error: thrown })
+      } finally {
+        server.release(connection)
+      }
+    }
+    throw refusals[0]?.error ?? together(failures, this.#settings.name)
+  }
+
+  /** A connection for a walk of many pages, to one server. */
   async *hold<Item>(call: (connection: Connection) => AsyncIterable<Item>): AsyncGenerator<Item> {
-    const connection = await this.#acquire()
-    connection.holders += 1
-    this.#release(connection)
+    const { connection, done } = await this.#keep()
     try {
       yield* call(connection)
     } finally {
-      connection.holders -= 1
-      this.#closeIfLeft(connection)
+      done()
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isDisposed = true
-    this.#rejectWaiters(this.#disposedError())
-    if (this.#queueTimer !== null) clearTimeout(this.#queueTimer)
-    await this.#connecting
-    const open = this.#connections.splice(0)
-    await Promise.all([...open.map((connection) => connection.close()), ...this.#closing])
+    await Promise.all(this.#servers.map((server) => server[Symbol.asyncDispose]()))
   }
 
-  #acquire(): Promise<Connection> | Connection {
-    if (this.#isDisposed) throw this.#disposedError()
-    const connection = this.#leastBusy()
-    if (connection !== undefined && connection.inFlight < this.#settings.inFlightMax) {
-      connection.inFlight += 1
-      if (connection.inFlight === this.#settings.inFlightMax) this.#growIfAllowed()
-      if (connection.server !== this.#servers[0]) this.#failBackIfDue(connection)
-      return connection
-    }
-    if (connection === undefined && this.#connecting === null) this.#connectOrFail()
-    else this.#growIfAllowed()
-    return this.#enqueue()
-  }
-
-  #leastBusy(): Connection | undefined {
-    let best: Connection | undefined
-    for (const connection of this.#connections) {
-      if (connection.isOpen && (best === undefined || connection.inFlight < best.inFlight)) best = connection
-    }
-    return best
-  }
-
-  #release(connection: Connection): void {
-    connection.inFlight -= 1
-    if (this.#waiters.length > 0) this.#dispatch()
-    this.#closeIfLeft(connection)
-  }
-
-  #enqueue(): Promise<Connection> {
-    if (this.#waiters.length >= WAITERS_MAX) throw this.#busy(`${WAITERS_MAX} operations wait already`)
-    return new Promise((resolve, reject) => {
-      this.#waiters.push({ resolve, reject, sinceMs: performance.now() })
-      if (this.#queueTimer === null) this.#watchQueue(this.#waitMaxMs())
-    })
-  }
-
-  /** Hands the connections to those who wait, in their order. */
-  #dispatch(): void {
-    while (this.#waiters.length > 0) {
-      const connection = this.#leastBusy()
-      if (connection === undefined || connection.inFlight >= this.#settings.inFlightMax) return
-      connection.inFlight += 1
-      this.#waiters.shift()?.resolve(connection)
-    }
-  }
-
-  /** Nobody waits longer than for every server to be tried and one operation. */
-  #waitMaxMs(): number {
-    return this.#servers.length * this.#settings.connectTimeoutMs * 3 + this.#settings.operationTimeoutMs
-  }
-
-  #watchQueue(afterMs: number): void {
-    this.#queueTimer = setTimeout(() => {
-      this.#queueTimer = null
-      const limitMs = performance.now() - this.#waitMaxMs()
-      while (this.#waiters[0] !== undefined && this.#waiters[0].sinceMs <= limitMs) {
-        this.#waiters.shift()?.reject(this.#busy('no connection became free in time'))
-      }
-      const first = this.#waiters[0]
-      if (first !== undefined) this.#watchQueue(first.sinceMs - limitMs)
-    }, afterMs)
-    this.#queueTimer.unref()
-  }
-
-  #rejectWaiters(error: AppError): void {
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
-  }
-
-  /** Connects, unless the last try failed only just now: then everybody is told why. */
-  #connectOrFail(): void {
-    const waitMs = this.#retryAtMs - this.#clock.nowMs()
-    const isClockSane = waitMs <= this.#times.bindRefusedMaxMs
-    if (this.#failure !== null && waitMs > 0 && isClockSane) throw again(this.#failure)
-    this.#connect(this.#servers)
-  }
-
-  #growIfAllowed(): void {
-    if (this.#connecting !== null || this.#connections.length >= this.#settings.connectionsMax) return
-    if (this.#failure !== null && this.#retryAtMs > this.#clock.nowMs()) return
-    this.#connect(this.#servers)
-  }
-
-  /** Leaves a later server for one before it, once that answers again; what is in flight is finished first. */
-  #failBackIfDue(connection: Connection): void {
-    const nowMs = performance.now()
-    const dueMs = Math.max(this.#failbackAtMs, connection.openedMs + this.#times.failbackMs)
-    if (this.#connecting !== null || nowMs < dueMs) return
-    this.#failbackAtMs = nowMs + this.#times.failbackMs
-    this.#connecting = this.#tryServers(this.#servers.slice(0, this.#servers.indexOf(connection.server)))
-      .then((fresh) => {
-        for (const old of this.#connections.splice(0)) this.#closeIfLeft(old)
-        this.#add(fresh)
-      })
-      .catch(() => undefined)
-      .finally(() => (this.#connecting = null))
-  }
-
-  #connect(servers: readonly Server[]): void {
-    this.#connecting = this.#tryServers(servers)
-      .then((connection) => {
-        this.#failure = null
-        this.#failures = 0
-        this.#add(connection)
-      })
-      .catch((thrown: unknown) => this.#failed(toAppError(thrown, 'directory-unreachable')))
-      .finally(() => {
-        this.#connecting = null
-        if (this.#waiters.length > 0 && this.#connections.length > 0) this.#growIfAllowed()
-      })
-  }
-
-  async #tryServers(servers: readonly Server[]): Promise<Connection> {
-    const errors: AppError[] = []
-    for (const server of servers) {
+  async #keep(): Promise<{ connection: Connection; done: () => void }> {
+    const failures: AppError[] = []
+    for (const server of this.#inOrder()) {
       try {
-        return await this.#open(server)
+        return await server.keep()
       } catch (thrown) {
-        const error = toAppError(thrown, 'directory-unreachable')
-        if (error.code === 'directory-bind-refused') throw error
-        errors.push(error)
+        failures.push(orThrow(thrown))
       }
     }
-    throw together(errors, this.#settings.name)
+    throw together(failures, this.#settings.name)
   }
 
-  async #open(server: Server): Promise<Connection> {
-    const connection = await Connection.open(server, this.#settings)
-    try {
-      await this.#check(connection)
-      return connection
-    } catch (thrown) {
-      await connection.close()
-      throw thrown
-    }
+  #tookWrite(server: ServerPool, key: AccountKey | undefined): void {
+    server.tookWrite()
+    if (key !== undefined && this.#servers.length > 1) this.#writers.note(key, server)
   }
 
-  #add(connection: Connection): void {
-    if (this.#isDisposed) return this.#close(connection)
-    this.#connections.push(connection)
-    void connection.closed.then(() => this.#remove(connection))
-    this.#dispatch()
-  }
-
-  #remove(connection: Connection): void {
-    const at = this.#connections.indexOf(connection)
-    if (at >= 0) this.#connections.splice(at, 1)
-    if (this.#isDisposed || this.#waiters.length === 0 || this.#connecting !== null) return
-    if (this.#connections.length === 0) this.#connect(this.#servers)
-  }
-
-  #failed(error: AppError): void {
-    this.#failure = error
-    this.#failures += 1
-    const isRefused = error.code === 'directory-bind-refused'
-    const firstMs = isRefused ? this.#times.bindRefusedFirstMs : this.#times.backoffFirstMs
-    const maxMs = isRefused ? this.#times.bindRefusedMaxMs : this.#times.backoffMaxMs
-    const fullMs = Math.min(maxMs, firstMs * 2 ** Math.min(this.#failures - 1, DOUBLINGS_MAX))
-    this.#retryAtMs = this.#clock.nowMs() + fullMs * (0.5 + 0.5 * this.#clock.random())
-    if (this.#connections.length === 0) this.#rejectWaiters(error)
-  }
-
-  /** A connection that was taken out of use is closed once nobody needs it. */
-  #closeIfLeft(connection: Connection): void {
-    const isNeeded = connection.inFlight > 0 || connection.holders > 0
-    if (!isNeeded && !this.#connections.includes(connection)) this.#close(connection)
-  }
-
-  #close(connection: Connection): void {
-    const closing = connection.close().finally(() => this.#closing.delete(closing))
-    this.#closing.add(closing)
-  }
-
-  #busy(why: string): AppError {
-    return new AppError('directory-busy', `directory ${this.#settings.name}: ${why}`, {
-      hint: 'The directory answers more slowly than work comes in; it is tried again by itself.',
-    })
-  }
-
-  #disposedError(): AppError {
-    return new AppError('directory-unreachable', `directory ${this.#settings.name}: the connections were closed`)
+  #inOrder(key?: AccountKey): readonly ServerPool[] {
+    if (this.#servers.length === 1) return this.#servers
+    const writer = key === undefined ? undefined : this.#writers.of(key)
+    const [first] = this.#servers
+    if (first?.isUsable === true && !first.isReadOnly && !first.isSlow && (writer === undefined || writer === first))
+      return this.#servers
+    for (const server of this.#servers) server.lookIfBack()
+    return this.#servers.toSorted((a, b) => rankOf(a, writer) - rankOf(b, writer))
   }
 }
 
-/** A fresh error for each caller, so that stacks and causes do not grow. */
-function again(error: AppError): AppError {
-  return new AppError(error.code, error.message, { hint: error.hint, cause: error.cause })
+const ROOT_DSE = {
+  base: '',
+  scope: 'base' as const,
+  filter: new PresenceFilter({ attribute: 'objectClass' }),
+  attributes: ['1.1'],
+  bytesOf: [],
+  sizeMax: 1,
+}
+
+function askForRoot(connection: Connection): Promise<unknown> {
+  return connection.search(ROOT_DSE)
+}
+
+/** Smaller comes first; equal ones stay in the order of the configuration. */
+function rankOf(server: ServerPool, writer: ServerPool | undefined): number {
+  return (server.isUsable ? 0 : 8) + (server.isSlow ? 3 : 0) + (server === writer ? 0 : server.isReadOnly ? 2 : 1)
+}
+
+/** Failures of a server, as against those of a question: another server may do better. */
+const OF_SERVER: ReadonlySet<string> = new Set([
+  'directory-unreachable',
+  'directory-timeout',
+  'directory-tls',
+  'directory-bind-refused',
+  'directory-identity-lost',
+  'directory-changed',
+])
+
+function isOfServer(thrown: unknown): thrown is AppError {
+  return thrown instanceof AppError && OF_SERVER.has(thrown.code)
+}
+
+function orThrow(thrown: unknown): AppError {
+  if (isOfServer(thrown)) return thrown
+  throw thrown
+}
+
+const REFERRAL = 10
+const UNWILLING_TO_PERFORM = 53
+
+/** As a read-only copy answers a write; another server may take it (RFC 4511, 4.1.9: 53 may be said for other reasons). */
+function isRefusedAsCopy(error: AppError): boolean {
+  const code = resultCodeOf(error.cause)
+  return code === REFERRAL || code === UNWILLING_TO_PERFORM
+}
+
+/** It says itself that it is a copy: a referral, or OpenLDAP's words (no other server need have taken the write). */
+function isSurelyCopy(error: AppError): boolean {
+  return resultCodeOf(error.cause) === REFERRAL || /shadow context|read-?only/i.test(error.message)
+}
+
+function isOutcomeUnknown(thrown: unknown): boolean {
+  return thrown instanceof AppError && thrown.code === 'outcome-unknown'
 }
 
 function together(errors: readonly AppError[], directory: string): AppError {

@@ -10,7 +10,7 @@ import {
   START_TLS_OID,
 } from './controls.ts'
 import { isWithin, normalDn } from './dn.ts'
-import type { Pool } from './pool.ts'
+import type { Reads } from './pool.ts'
 
 /** What a server says of itself (RFC 4512, 5.1). */
 export interface RootFacts {
@@ -47,7 +47,7 @@ const FACTS_MAX_AGE_MS = 600_000
 
 /** Reads the facts when they are first needed, once for all that wait, and again when they are old. */
 export class FactsReader {
-  readonly #pool: Pool
+  readonly #reads: Reads
   readonly #clock: Clock
   readonly #attributes: readonly string[]
   #facts: ServerFacts | null = null
@@ -55,8 +55,8 @@ export class FactsReader {
   #reading: Promise<ServerFacts> | null = null
 
   /** @param attributes those whose schema is wanted */
-  constructor(pool: Pool, clock: Clock, attributes: readonly string[]) {
-    this.#pool = pool
+  constructor(reads: Reads, clock: Clock, attributes: readonly string[]) {
+    this.#reads = reads
     this.#clock = clock
     this.#attributes = attributes
   }
@@ -96,7 +96,7 @@ export class FactsReader {
         : new PresenceFilter({ attribute: 'objectClass' })
     const request = { base, scope: 'base' as const, filter, attributes, bytesOf: [], sizeMax: 1 }
     try {
-      return (await this.#pool.read((connection) => connection.search(request)))[0] ?? null
+      return (await this.#reads.read((connection) => connection.search(request)))[0] ?? null
     } catch (error) {
       const isHidden =
         error instanceof AppError && (error.code === 'entry-not-found' || error.code === 'directory-not-permitted')

@@ -6,7 +6,7 @@ import type { Account, AccountReader } from './account.ts'
 import type { Connection } from './connection.ts'
 import { RealAttributesControl } from './controls.ts'
 import { searchProven } from './directory-searches.ts'
-import type { Pool } from './pool.ts'
+import type { Reads } from './pool.ts'
 
 /** The values that are stored in an entry, by attribute. */
 export type StoredValues = (attribute: string) => readonly AttributeValue[]
@@ -17,7 +17,7 @@ export type StoredValues = (attribute: string) => readonly AttributeValue[]
  * Fails with `write-raced` where another entry has taken the name meanwhile.
  */
 export async function readStored(
-  pool: Pool,
+  reads: Reads,
   settings: DirectorySettings,
   reader: AccountReader,
   account: Account,
@@ -25,7 +25,7 @@ export async function readStored(
 ): Promise<StoredValues> {
   const shown = coverable.filter((attribute) => account.values(attribute).length > 0)
   if (shown.length === 0 || !reader.facts.hasRealAttributes) return (attribute) => account.values(attribute)
-  const stored = await pool.read((connection) => readReal(connection, settings, reader, account.dn))
+  const stored = await reads.read((connection) => readReal(connection, settings, reader, account.dn))
   if (stored?.key === account.key) return (attribute) => stored.values(attribute)
   throw new AppError('write-raced', `directory ${settings.name}: ${account.dn} was renamed while it was read`)
 }

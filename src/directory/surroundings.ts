@@ -2,7 +2,7 @@ import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
 import { LockoutPolicyReader, type LockoutPolicies } from './kerberos-lockout.ts'
 import { PolicyReader, type PolicyView } from './password-policy.ts'
-import type { Pool } from './pool.ts'
+import type { Reads } from './pool.ts'
 import type { ServerFacts } from './server-facts.ts'
 import { DomainReader, type DomainView } from './windows-domain.ts'
 
@@ -28,10 +28,10 @@ export class Surroundings {
   readonly domain: DomainReader
   readonly #needs: ReadonlySet<Need>
 
-  constructor(pool: Pool, clock: Clock, settings: DirectorySettings, needs: readonly Need[]) {
-    this.policies = new PolicyReader(pool, clock, settings)
-    this.lockoutPolicies = new LockoutPolicyReader(pool, clock, settings)
-    this.domain = new DomainReader(pool, clock, settings)
+  constructor(reads: Reads, clock: Clock, settings: DirectorySettings, needs: readonly Need[]) {
+    this.policies = new PolicyReader(reads, clock, settings)
+    this.lockoutPolicies = new LockoutPolicyReader(reads, clock, settings)
+    this.domain = new DomainReader(reads, clock, settings)
     this.#needs = new Set(needs)
   }
 

@@ -2,7 +2,7 @@ import { PresenceFilter } from 'ldapts'
 import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { Pool } from './pool.ts'
+import type { Reads } from './pool.ts'
 import { resultCodeOf } from './result-code.ts'
 import { namingContextOf, textsOf, type ServerFacts } from './server-facts.ts'
 import { parseTimeSpan } from './windows-time.ts'
@@ -18,14 +18,14 @@ const UNKNOWN: DomainView = { lockoutDurationMs: null }
 
 /** Reads the domain's settings, once for all that wait, and again when they are a minute old. */
 export class DomainReader {
-  readonly #pool: Pool
+  readonly #pool: Reads
   readonly #clock: Clock
   readonly #settings: Pick<DirectorySettings, 'base'>
   #view: DomainView | null = null
   #atMs = 0
   #reading: Promise<DomainView> | null = null
 
-  constructor(pool: Pool, clock: Clock, settings: Pick<DirectorySettings, 'base'>) {
+  constructor(pool: Reads, clock: Clock, settings: Pick<DirectorySettings, 'base'>) {
     this.#pool = pool
     this.#clock = clock
     this.#settings = settings

@@ -1,7 +1,7 @@
 import type { Change, ChangeDraft } from '../core/change.ts'
 import type { AppError } from '../core/error.ts'
 import type { AccountKey, DirectoryName, Dn, Login, Realm, Serial } from '../core/names.ts'
-import type { ObservedState } from '../core/state.ts'
+import type { LockObservation, ObservedState } from '../core/state.ts'
 
 /** An account that was found, with what it carries, so that the first look needs no second search. */
 export interface FoundAccount {
@@ -9,6 +9,38 @@ export interface FoundAccount {
   readonly dn: Dn
   readonly login: Login | null
   readonly serials: readonly Serial[]
+}
+
+/**
+ * How one server of a directory is. `untried`: it was not needed yet. `slow`: an operation or the connecting to it got no
+ * answer in time, or several in a row took a quarter of that time. `refused`: it does not let us in. `read-only`: it takes no writes. `other-identity`: it holds other
+ * data than the directory on record.
+ */
+export type ServerCondition = 'untried' | 'up' | 'down' | 'slow' | 'refused' | 'read-only' | 'other-identity'
+
+export interface ServerState {
+  readonly url: string
+  readonly is: ServerCondition
+  /** In milliseconds since 1970. */
+  readonly sinceMs: number
+  /** '' where nothing is wrong. */
+  readonly reason: string
+}
+
+/** Accounts that `readLocks` takes at a time at most. */
+export const READ_LOCKS_MAX = 100
+
+/** How the lock of an account stands on one server. */
+export interface LockAtServer {
+  readonly dn: Dn
+  readonly lock: LockObservation
+}
+
+/** The answer of one server; where `error` is null, an account that is not among `locks` is not there. */
+export interface ServerReading {
+  readonly url: string
+  readonly error: AppError | null
+  readonly locks: ReadonlyMap<AccountKey, LockAtServer>
 }
 
 /**
@@ -43,7 +75,8 @@ export interface DirectoryPort {
   walkLocked(directory: DirectoryName): AsyncIterable<ObservedState>
   /**
    * Reads an account afresh, and who else carries the serials of `carriersOf`. `maxAgeMs` allows a reading that was
-   * made by a find or an apply at most so long ago: compare and swap makes that safe. Fails with `entry-not-found`,
+   * made by a find or an apply at most so long ago: compare and swap makes that safe. Another
+   * directory that cannot be asked about the serials is told as `carriersUnknown`. Fails with `entry-not-found`,
    * `write-raced` (it was renamed between two readings that belong together: look again).
    */
   observe(key: AccountKey, carriersOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState>
@@ -53,6 +86,20 @@ export interface DirectoryPort {
    * `outcome-unknown` (the connection broke: look again), `entry-not-found`.
    */
   apply(change: Change | ChangeDraft): Promise<ObservedState>
+  /**
+   * The account as the first of these servers that answers has it, whichever does the work otherwise. Null: none of them
+   * answers. Fails with `entry-not-found`.
+   */
+  observeAt(key: AccountKey, urls: readonly string[]): Promise<ObservedState | null>
+  /**
+   * How the locks of accounts of one directory stand on each of its servers; at most READ_LOCKS_MAX accounts. Never fails because
+   * of a server.
+   */
+  readLocks(directory: DirectoryName, keys: readonly AccountKey[]): Promise<readonly ServerReading[]>
+  /** How the servers of a directory are, by what was last seen of them. */
+  servers(directory: DirectoryName): readonly ServerState[]
+  /** Asks each server of a directory, beside each other and within the timeouts; one that failed only just now is left. */
+  lookAtServers(directory: DirectoryName): Promise<readonly ServerState[]>
   names(): readonly DirectoryName[]
   [Symbol.asyncDispose](): Promise<void>
 }

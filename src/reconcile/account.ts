@@ -1,16 +1,17 @@
 import type { Change, ChangeDraft } from '../core/change.ts'
-import { backoffMs, retryDelayMs, retryOf, toAppError, type AppError } from '../core/error.ts'
+import { AppError, backoffMs, retryDelayMs, retryOf, toAppError } from '../core/error.ts'
 import { guard, type Verdict } from '../core/guard.ts'
 import { foreignLockOf, type ForeignLock } from '../core/mirror.ts'
-import type { Serial } from '../core/names.ts'
 import type { Outcome } from '../core/outcome.ts'
-import { plan, type Planned } from '../core/plan.ts'
+import { plan, type Planned, type PlanOptions } from '../core/plan.ts'
 import { ownedAfter, recoverChange } from '../core/recover.ts'
-import { formatSerial, serialsIn } from '../core/serial-values.ts'
 import type { DesiredState, Hold, ObservedState, OurRecord } from '../core/state.ts'
 import type { Claim } from '../ports/store.ts'
+import { knownOf, missingSerials, serialsWait } from './carriers.ts'
+import { confirmGone, waitsForHolder, type Confirmed } from './confirm.ts'
 import { mirrored } from './mirror.ts'
 import type { Ports } from './ports.ts'
+import { REMOVED_FIX, whyUnlocked } from './taken-away.ts'
 import { readTruth } from './truth.ts'
 
 /**
@@ -38,10 +39,14 @@ interface Seen {
   lockSeenMs: number
   /** What the last conclusion rests on; null: it did not come to one. */
   concluded: { readonly foreign: ForeignLock | null; readonly protectedBy: string | null } | null
+  /** See Outcome. */
+  lockWrite: Outcome['lockWrite'] | null
+  lockRemoved: Outcome['lockRemoved'] | null
 }
 
 export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outcome> {
-  const seen: Seen = { holds: [], applied: 0, lockSeenMs: claim.stood.lockSeenMs, concluded: null }
+  const { lockSeenMs } = claim.stood
+  const seen: Seen = { holds: [], applied: 0, lockSeenMs, concluded: null, lockWrite: null, lockRemoved: null }
   let outcome: Outcome
   const unread = await askSource(claim, ports)
   try {
@@ -51,6 +56,8 @@ export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outc
   }
   if (unread !== null) outcome = stillUnread(claim, outcome, unread, ports)
   else if (ports.mirror !== undefined) outcome = await mirrored(claim, outcome, seen.concluded, ports.mirror)
+  if (seen.lockWrite) outcome = { ...outcome, lockWrite: seen.lockWrite }
+  if (seen.lockRemoved) outcome = { ...outcome, lockRemoved: seen.lockRemoved }
   await ports.ledger.settle(claim, outcome, seen.holds)
   return outcome
 }
@@ -85,14 +92,23 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
   if (claim.open !== null) seen.lockSeenMs = ports.clock.nowMs()
   let races = 0
   let isFresh = readingAgeMs === 0
+  // That our lock is gone is believed of a server that had it; null: not asked yet.
+  let gone: Confirmed['kind'] | null = null
   for (let round = 0, leasedMs = startedMs; round < ROUNDS_MAX; round++) {
     leasedMs = await keepLease(claim, leasedMs, ports)
-    const planned = plan(desired, observed, ours, { ...ports.policy, skipUnseen: races >= SKIP_UNSEEN_AFTER })
+    const planned = plan(knownOf(desired, observed), observed, ours, optionsOf(ports, races, gone))
     // A write is safe on an older reading, by compare and swap; to conclude anything else takes a fresh one.
     if (!isFresh && planned.kind !== 'change') {
       observed = await observe(claim, desired, ports, 0)
       isFresh = true
       continue
+    }
+    if (gone === null && (planned.kind === 'foreign-unlock' || planned.kind === 'forget')) {
+      const confirmed = await confirmGone(claim, observed, seen.lockWrite?.server ?? null, ports)
+      gone = confirmed.kind
+      if (confirmed.kind === 'behind' && planned.kind === 'forget') throw waitsForHolder(confirmed.holders)
+      if (confirmed.kind === 'elsewhere') observed = await withCarriers(claim, desired, confirmed.observed, ports)
+      if (confirmed.kind !== 'sure') continue
     }
     switch (planned.kind) {
       case 'change': {
@@ -106,6 +122,8 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
           seen.applied++
           seen.lockSeenMs = ports.clock.nowMs()
           ours = written.ours
+          seen.lockWrite = lockWriteOf(planned.change, written.observed) ?? seen.lockWrite
+          if (planned.change.kind === 'lock') seen.lockRemoved = null
         }
         observed = await withCarriers(claim, desired, written === 'raced' ? null : written.observed, ports)
         isFresh = true
@@ -124,7 +142,8 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
         ours = { lock: null }
         break
       case 'foreign-unlock':
-        await ports.ledger.note(directoryUnlock(claim, desired, seen.lockSeenMs, ports))
+        await ports.ledger.note(directoryUnlock(claim, desired, observed, seen.lockSeenMs, ports))
+        seen.lockRemoved = { reason: whyUnlocked(observed, seen.lockSeenMs), fix: REMOVED_FIX }
         await wantReset(claim, desired, ports)
         desired = await ports.desired.of(claim.key, ports.clock.nowMs())
         seen.holds = desired.holds
@@ -138,6 +157,7 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
       case 'foreign-lock':
       case 'not-effective':
         conclude(seen, observed, ours)
+        if (observed.carriersUnknown) throw new AppError(observed.carriersUnknown.code, serialsWait(desired, observed))
         return standing(planned, desired, observed, ours, ports, seen.applied)
     }
   }
@@ -146,6 +166,18 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
 
 function conclude(seen: Seen, observed: ObservedState, ours: OurRecord): void {
   seen.concluded = { foreign: foreignLockOf(observed, ours), protectedBy: observed.protectedBy }
+}
+
+/** A lock that no server in reach has, and whose server does not answer, is written again: nobody took it away. */
+function optionsOf(ports: Ports, races: number, gone: Confirmed['kind'] | null): PlanOptions {
+  const options = { ...ports.policy, skipUnseen: races >= SKIP_UNSEEN_AFTER }
+  return gone === 'behind' ? { ...options, onForeignUnlock: 'relock' } : options
+}
+
+/** Null for a serial, and in a directory of one server. */
+function lockWriteOf({ kind }: ChangeDraft, { server }: ObservedState): NonNullable<Outcome['lockWrite']> | null {
+  if (server === undefined || (kind !== 'lock' && kind !== 'unlock')) return null
+  return { wanted: kind === 'lock' ? 'locked' : 'open', server }
 }
 
 /** By policy an unlock in the directory is one in privacyIDEA as well. */
@@ -178,14 +210,6 @@ async function withCarriers(
   const missing = missingSerials(desired, now)
   if (missing.length === 0) return now
   return ports.directory.observe(claim.key, missing, READING_AGE_MAX_MS)
-}
-
-function missingSerials(desired: DesiredState, observed: ObservedState): Serial[] {
-  if (desired.serials.length === 0) return []
-  const there = serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues)
-  return desired.serials.filter(
-    (serial) => !there.includes(serial) && !observed.serialValues.includes(formatSerial(observed.serialFormat, serial)),
-  )
 }
 
 /** A change whose outcome is not on record is closed by what the directory says now. */
@@ -236,6 +260,7 @@ async function write(
 function directoryUnlock(
   claim: Claim,
   desired: DesiredState,
+  observed: ObservedState,
   lockSeenMs: number,
   ports: Ports,
 ): Parameters<Ports['ledger']['note']>[0] {
@@ -250,7 +275,7 @@ function directoryUnlock(
     actor: '',
     takenAtUs: isHeldAnew ? seenUs : Math.max(ports.clock.nowMs() * 1000, desired.heldAtUs + 1),
     source: 'directory',
-    reason: 'somebody took the lock away in the directory',
+    reason: whyUnlocked(observed, lockSeenMs),
     untilUs: null,
     accountKey: claim.key,
     attributeSerials: [],

@@ -3,7 +3,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { DirectoryPort } from '../ports/directory.ts'
 import type { LedgerPort } from '../ports/ledger.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort } from '../ports/store.ts'
-
+import type { VerificationPort } from '../ports/verification.ts'
 import type { MirrorPorts } from './mirror.ts'
 import type { TruthPorts } from './truth.ts'
 
@@ -20,6 +20,7 @@ export interface Ports {
   readonly mirror?: MirrorPorts
   readonly inbox: InboxPort
   readonly queue: QueuePort
+  readonly verification: VerificationPort
   readonly policy: Pick<PolicySettings, 'onForeignUnlock' | 'lockTtlMs'>
   readonly guardSettings: GuardSettings
   /** A new unique id; sorts by the time at which it was made. */

@@ -6,6 +6,7 @@ import { GENESIS_HASH, readHead, recordHash } from './journal.ts'
 import { mirrorTable } from './migrate-mirror.ts'
 import { ownersOfTokens } from './migrate-owners.ts'
 import type { Database, Tables } from './schema.ts'
+import { VERIFICATION_TABLES } from './verification-schema.ts'
 
 /** Forward only: a step that was released is never changed; the newest comes last. */
 const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] = [
@@ -16,6 +17,7 @@ const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] =
   ownersOfTokens,
   mirrorTable,
   resyncTables,
+  verificationTables,
 ]
 
 const VERSION_KEY = 'schema'
@@ -66,6 +68,10 @@ async function lockEffect(db: Kysely<Tables>): Promise<void> {
 /** What privacyIDEA's API said, beside what was done about it. */
 async function sourceTables(db: Kysely<Tables>): Promise<void> {
   for (const statement of SOURCE_TABLES) await sql.raw(statement).execute(db)
+}
+
+async function verificationTables(db: Kysely<Tables>): Promise<void> {
+  for (const statement of VERIFICATION_TABLES) await sql.raw(statement).execute(db)
 }
 
 const SOURCE_TABLES = [

@@ -9,6 +9,7 @@ import type { Claim, RecordPort } from '../ports/store.ts'
 import { markAccounts } from './queue.ts'
 import { changeToRow, resolvedToRow, toJson } from './rows.ts'
 import { countRecentLocks } from './switches.ts'
+import { noteVerification } from './verifications.ts'
 import type { Writer, WriteScope } from './writer.ts'
 
 /** The ledger's rows: what was planned, what became of it, what is ours, and where each account stands. */
@@ -75,6 +76,7 @@ async function settleAccount(
 ): Promise<void> {
   const { hot, on } = scope
   await writeStanding(scope, claim, outcome, holds, at.nowMs)
+  await noteVerification(scope, claim.key, outcome, at.nowMs)
   const mine = { key: claim.key, owner: at.owner }
   const { generation } = claim
   if (outcome.againAtMs === null) {

@@ -5,6 +5,13 @@ import { readLockProofs, type LockProof } from './lock-proofs.ts'
 import { changeFromRow, effectiveFromRow, ownedFromRow } from './rows.ts'
 import type { AccountRow, Database, EventRow, JournalRow } from './schema.ts'
 import { LIVE, WAITING, IN_STEP, NO_HOLDS } from './literals.ts'
+import {
+  countUnknownEffects,
+  readLockFindings,
+  readVerifications,
+  type LockFinding,
+  type VerificationReport,
+} from './verification-reports.ts'
 
 /** What the CLI shows: plain rows, times in milliseconds since 1970, everything bounded by a limit. */
 
@@ -51,6 +58,8 @@ export interface AccountReport {
   readonly standingCode: string | null
   readonly standingReason: string
   readonly holds: readonly HoldReport[]
+  /** Whether a lock of ours stands and bites on every server; null: there is none. */
+  readonly verification: VerificationReport | null
   readonly updatedMs: number
 }
 
@@ -96,6 +105,8 @@ export interface ReportPort {
   find(text: string, limit: number): Promise<AccountReport[]>
   /** Locks of ours of which nobody knows whether they keep their users out, by directory. */
   unknownEffects(): Promise<{ directory: string; locks: number }[]>
+  /** Locks with a problem, at most so many, and how many there are in all. */
+  lockFindings(limit: number): Promise<{ findings: readonly LockFinding[]; count: number }>
   /** Serials that the account carries by the events. */
   serialsOf(key: AccountKey): Promise<string[]>
   events(filter: { key?: AccountKey; state?: string; sinceMs?: number; limit: number }): Promise<EventReport[]>
@@ -117,6 +128,7 @@ export function openReports(db: Database, clock: Clock): ReportPort {
     accounts: (filter) => listAccounts(db, filter, clock.nowMs()),
     find: (text, limit) => findAccounts(db, text, limit, clock.nowMs()),
     unknownEffects: () => countUnknownEffects(db, clock.nowMs()),
+    lockFindings: (limit) => readLockFindings(db, limit),
     serialsOf: (key) => serialsOf(db, key),
     events: (filter) => listEvents(db, filter),
     changes: (filter) => listChanges(db, filter),
@@ -241,6 +253,7 @@ async function withHolds(db: Database, rows: readonly AccountRow[], nowMs: numbe
   const holds =
     held.length === 0 ? [] : await db.selectFrom('hold').selectAll().where('account_key', 'in', held).execute()
   const proofs = await readLockProofs(db, nowMs)
+  const verifications = await readVerifications(db, rows)
   return rows.map((row) => ({
     key: row.key,
     directory: row.directory,
@@ -263,22 +276,9 @@ async function withHolds(db: Database, rows: readonly AccountRow[], nowMs: numbe
         reason: hold.reason,
         actor: hold.actor,
       })),
+    verification: verifications.get(row.key) ?? null,
     updatedMs: Number(row.updated_ms),
   }))
-}
-
-async function countUnknownEffects(db: Database, nowMs: number): Promise<{ directory: string; locks: number }[]> {
-  const proofs = await readLockProofs(db, nowMs)
-  const rows = await db
-    .selectFrom('account')
-    .select((s) => ['directory', s.fn.countAll<number>().as('n')])
-    .where((w) => w.or([w('hold_count', '>', NO_HOLDS), w('owned_lock', 'is not', null)]))
-    .where('owned_lock', 'is not', null)
-    .where((w) => w.or([w('effective', '=', 'unknown'), w('effective', 'is', null)]))
-    .groupBy('directory')
-    .execute()
-  const unproven = rows.filter((row) => !proofs.has(row.directory))
-  return unproven.map(({ directory, n }) => ({ directory, locks: Number(n) }))
 }
 
 async function serialsOf(db: Database, key: AccountKey): Promise<string[]> {

@@ -15,6 +15,7 @@ export interface Tables {
   owner: OwnerTable
   mirror: MirrorTable
   resync_account: ResyncAccountTable
+  verification: VerificationTable
   journal: JournalTable
   meta: MetaTable
 }
@@ -152,6 +153,24 @@ export interface MirrorTable {
   since_ms: number
 }
 
+/** How a lock or an unlock of ours stands on each server of its directory; or that somebody took a lock away. */
+export interface VerificationTable {
+  account_key: string
+  directory: string
+  wanted: 'locked' | 'open' | 'removed'
+  /** URL of the server that took the write, where known. */
+  writer: string | null
+  written_ms: number
+  due_ms: number | null
+  tries: number
+  checked_ms: number | null
+  /** JSON of a LockVerdict; null: not looked at yet. */
+  verdict: string | null
+  /** JSON of a LockProblem that is to be told. */
+  problem: string | null
+  problem_ms: number | null
+}
+
 export type ChangeState = 'planned' | 'applied' | 'not-applied'
 
 export interface ChangeTable {
@@ -186,6 +205,7 @@ export interface MetaTable {
   value: string
 }
 
+export type VerificationRow = Selectable<VerificationTable>
 export type EventRow = Selectable<EventTable>
 export type NewEventRow = Insertable<EventTable>
 export type MirrorRow = Selectable<MirrorTable>

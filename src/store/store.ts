@@ -4,6 +4,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { MirrorPort } from '../ports/mirror.ts'
 import type { IdentityPort } from '../ports/identity.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort, TruthPort } from '../ports/store.ts'
+import type { VerificationPort } from '../ports/verification.ts'
 import { openDesired } from './desired.ts'
 import { openDrains, type DrainPort } from './drains.ts'
 import { openIdentities } from './identities.ts'
@@ -22,11 +23,13 @@ import { openRecords } from './records.ts'
 import { openRestore, type RestorePort } from './restore.ts'
 import type { Database, Tables } from './schema.ts'
 import { openGuards, openSwitches, type SwitchPort } from './switches.ts'
+import { openServerStates, type ServerStatePort } from './server-states.ts'
 import { NodeSqliteDialect, openSqliteFile, WalSync } from './sqlite-dialect.ts'
 import { prepareStatements } from './statements.ts'
 import { openUpkeep, type UpkeepPort } from './upkeep.ts'
 import { openSourceState, type SourceStatePort } from './source-state.ts'
 import { openTruth } from './truth.ts'
+import { openVerifications } from './verifications.ts'
 import { Writer } from './writer.ts'
 
 /** The store, opened: every port of it, over one connection and one group-committing writer. */
@@ -63,6 +66,8 @@ export interface Store extends AsyncDisposable {
   readonly identities: IdentityPort
   readonly sourceState: SourceStatePort
   readonly mirror: MirrorPort
+  readonly verification: VerificationPort
+  readonly serverStates: ServerStatePort
   /** Fails with `store-unavailable` once nothing more can be written: the process has to end. */
   readonly failed: Promise<never>
 }
@@ -102,6 +107,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     identities: openIdentities(db, writer, clock),
     sourceState: openSourceState(db, writer, clock),
     mirror: openMirror(db, writer, clock),
+    verification: openVerifications(db, writer, clock),
+    serverStates: openServerStates(db, writer, clock),
     failed: writer.failed,
     async [Symbol.asyncDispose]() {
       await writer.close()

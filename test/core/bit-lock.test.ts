@@ -147,12 +147,6 @@ describe('a lock that is a bit of an integer', () => {
     )
   })
 
-  test('where a server answers that may lack our last write, a missing lock is written and nobody is said to have unlocked', () => {
-    const { record } = locked(512)
-    const change = changeOf(plan(HELD, observed(512, { isBehind: true }), record, RESPECT))
-    expect(written(512, change.forward)).toBe(514)
-  })
-
   test('a change whose outcome is unknown is told by the bit alone', () => {
     fc.assert(
       fc.property(open, others, (value, flips) => {

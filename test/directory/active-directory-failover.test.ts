@@ -39,17 +39,19 @@ describe('several domain controllers', () => {
     const { key } = await port.findByLogin(loginOf('u1'), null)
     const look = (): Promise<ObservedState> => port.observe(key, [], 0)
     const change = changeFor(HELD, await look())
-    expect((await port.apply(change)).isBehind).toBeUndefined()
+    expect(await port.apply(change)).toMatchObject({ server: first.url, lock: { state: 'as-ours' } })
     const ours = { lock: { slots: change.slots, dn: change.dn, holds: change.holds } }
     expect(await first.values('u1', 'userAccountControl')).toEqual(['514'])
     expect(await second.values('u1', 'userAccountControl')).toEqual(['512'])
 
     await first.stop()
     const behind = await eventually('the second one answers', look)
-    expect(behind).toMatchObject({ isBehind: true, lock: { state: 'open' } })
-    const again = plan(HELD, behind, ours, RESPECT)
+    expect(behind).toMatchObject({ server: second.url, lock: { state: 'open' } })
+    expect(await port.observeAt(key, [first.url])).toBeNull()
+    // As the reconciling does where no server answers that had the lock.
+    const again = plan(HELD, behind, ours, { onForeignUnlock: 'relock' })
     if (again.kind !== 'change') throw new Error(again.kind)
-    expect((await port.apply(again.change)).isBehind).toBeUndefined()
+    expect(await port.apply(again.change)).toMatchObject({ server: second.url, lock: { state: 'as-ours' } })
     expect(await second.values('u1', 'userAccountControl')).toEqual(['514'])
     expect(plan(HELD, await look(), ours, RESPECT).kind).toBe('in-step')
 

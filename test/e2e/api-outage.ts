@@ -244,7 +244,7 @@ function userStoreTests(world: () => World): void {
       const states = (): Promise<string[]> => Promise.all(everybody.map(([user]) => servers.state(user)))
       await servers.carries(users[1], serials[1])
       const before = await states()
-      await (how === 'refused' ? userStore.refuse() : userStore.hang())
+      await (how === 'refused' ? userStore.refuse() : userStore.hold())
       // 3.14 does these, and its events name nobody; before, they are refused.
       for (const [path, serial] of [
         ['/token/reset', serials[0]],

@@ -38,6 +38,10 @@ const OPENLDAP_LINES = [
 export interface LockstepOptions {
   /** Further lines of the YAML, at its end. */
   readonly yaml?: string
+  /** The servers of the directory, where they are several. */
+  readonly urls?: readonly string[]
+  /** A further directory `legacy`, whose service has the same password. */
+  readonly legacy?: DirectoryServer
   /** One further line of the directory's section. */
   readonly directory?: string
   readonly realms?: string
@@ -189,6 +193,7 @@ class Instance implements Lockstep {
 
   #yaml(server: DirectoryServer): string {
     const { httpPort, realms = '{ r1: corp }', breaker = 'null', yaml = '', directory = '' } = this.#options
+    const { urls = [server.url] } = this.#options
     const { guards = `{ breaker: ${breaker} }` } = this.#options
     const http =
       httpPort === undefined
@@ -197,17 +202,33 @@ class Instance implements Lockstep {
     return `directories:
   corp:
     ${(server.directoryLines ?? OPENLDAP_LINES).join('\n    ')}
-    urls: ['${server.url}']
+    urls: [${urls.map((url) => `'${url}'`).join(', ')}]
     bindDn: '${server.serviceDn}'
     bindPasswordFile: ${join(this.dir, 'ldap-password')}
     base: '${server.peopleDn}'
-${directory === '' ? '' : `    ${directory}\n`}realms: ${realms}
+${directory === '' ? '' : `    ${directory}\n`}${this.#legacyYaml()}realms: ${realms}
 guards: ${guards}
 intake:
   spool: ${this.spoolDir}
 ${http}store: sqlite:${this.storeFile}
 ldif: { dir: ${this.ldifDir} }
 ${yaml}`
+  }
+
+  #legacyYaml(): string {
+    const { legacy } = this.#options
+    if (legacy === undefined) return ''
+    return `  legacy:
+    type: openldap
+    urls: ['${legacy.url}']
+    bindDn: '${legacy.serviceDn}'
+    bindPasswordFile: ${join(this.dir, 'ldap-password')}
+    base: '${legacy.peopleDn}'
+    userFilter: (uid={login})
+    serialAttribute: description
+    serialFormat: 'privacyIDEA:{serial}'
+    operationTimeout: 1s
+`
   }
 
   get pid(): number {

@@ -125,6 +125,7 @@ export class ApiWorld implements AsyncDisposable {
       truth: this.sweeps,
       inbox: store.inbox,
       queue: store.queue,
+      verification: store.verification,
       policy,
       guardSettings: options.guards ?? NO_GUARDS,
       newId,

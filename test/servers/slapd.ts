@@ -33,6 +33,8 @@ export interface SlapdOptions {
   readonly databaseConfig?: string
   /** Further entries, each ending with a newline, apart by an empty line. */
   readonly extraLdif?: string
+  /** Folder of another server whose data it starts with, with the same ids. */
+  readonly dataOf?: string
   /** False: the server knows no TLS. */
   readonly tls?: boolean
   readonly certificate?: 'good' | 'wrong-name' | 'expired'
@@ -117,8 +119,10 @@ async function writeFiles(dir: string, options: SlapdOptions): Promise<{ caFile:
   const conf = join(dir, 'slapd.conf')
   const ldif = join(dir, 'first.ldif')
   await writeFile(conf, files.slapdConf(dir, tls, options))
-  await writeFile(ldif, files.slapdLdif(options))
-  await runToolOk('/usr/sbin/slapadd', ['-q', '-f', conf, '-l', ldif], {
+  if (options.dataOf === undefined) await writeFile(ldif, files.slapdLdif(options))
+  else
+    await runToolOk('/usr/sbin/slapcat', ['-f', join(options.dataOf, 'slapd.conf'), '-l', ldif], { missing: MISSING })
+  await runToolOk('/usr/sbin/slapadd', ['-q', '-w', '-f', conf, '-l', ldif], {
     missing: MISSING,
     timeoutMs: FILL_TIMEOUT_MS,
   })

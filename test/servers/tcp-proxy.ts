@@ -12,14 +12,17 @@ export interface TcpProxy extends AsyncDisposable {
   readonly bytesSent: number
   /** Cuts all connections now. */
   cut(): void
+  /** From now on nothing is passed on, either way, until `letGo`; connections are still taken. */
+  hold(): void
+  letGo(): void
+  /** From now on each answer of the server is passed on so much later. */
+  delay(ms: number): void
   /** From now on the server's next answer is thrown away and its client cut, once. */
   loseNextAnswer(): void
   /** As the one before, for the answer to the next modification. */
   loseAnswerTo(what: 'modify'): void
   /** Cuts all connections, and nobody listens any more until `mend`. */
   refuse(): Promise<void>
-  /** Connections are taken and stay, and nothing goes through until `mend`. */
-  hang(): void
   /** As at first, on the same port. */
   mend(): Promise<void>
   /** Does something right before the next modification reaches the server, once. */
@@ -52,14 +55,16 @@ function listen(server: Server, port: number): Promise<void> {
   })
 }
 
-/** @param target port on 127.0.0.1 */
-export async function startTcpProxy(target: number): Promise<TcpProxy> {
+/** @param target port on 127.0.0.1, or what tells it; null while it is not known, when clients are turned away */
+export async function startTcpProxy(target: number | (() => number | null)): Promise<TcpProxy> {
+  const targetPort = typeof target === 'number' ? () => target : target
   const pairs = new Set<Pair>()
   let connections = 0
   let bytesSent = 0
   let losesNext = false
   let losesModify = false
-  let isHung = false
+  let isHeld = false
+  let delayMs = 0
   let before: (() => Promise<unknown>) | null = null
 
   const join = (pair: Pair): void => {
@@ -67,6 +72,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     server.on('data', (chunk) => {
       if (pair.server !== server) return
       losesNext ||= losesModify && isFirst(MODIFY_RESPONSE, chunk)
+      if (!losesNext && delayMs > 0) return void setTimeout(() => client.write(chunk), delayMs)
       if (!losesNext) return void client.write(chunk)
       losesModify = false
       losesNext = false
@@ -78,16 +84,30 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     })
   }
 
-  const stall = ({ client, server }: Pair): void => {
+  const holdPair = ({ client, server }: Pair): void => {
     client.pause()
     server.pause()
   }
+  const hold = (): void => {
+    isHeld = true
+    for (const pair of pairs) holdPair(pair)
+  }
+  const letGo = (): void => {
+    isHeld = false
+    for (const { client, server } of pairs) {
+      client.resume()
+      server.resume()
+    }
+  }
+
   const proxy = createServer((client) => {
     connections += 1
-    const pair: Pair = { client, server: connect(target, '127.0.0.1') }
+    const port = targetPort()
+    if (port === null) return void client.destroy()
+    const pair: Pair = { client, server: connect(port, '127.0.0.1') }
     pairs.add(pair)
     join(pair)
-    if (isHung) stall(pair)
+    if (isHeld) holdPair(pair)
     client.on('data', (chunk) => {
       bytesSent += chunk.length
       if (before === null || !isFirst(MODIFY_REQUEST, chunk)) return void pair.server.write(chunk)
@@ -131,25 +151,20 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       cut()
       await closed
     },
-    hang: () => {
-      isHung = true
-      for (const pair of pairs) stall(pair)
-    },
     mend: async () => {
-      isHung = false
-      for (const { client, server } of pairs) {
-        client.resume()
-        server.resume()
-      }
+      letGo()
       if (!proxy.listening) await listen(proxy, port)
     },
+    hold,
+    letGo,
+    delay: (ms) => void (delayMs = ms),
     loseAnswerTo: () => void (losesModify = true),
     beforeModify: (action) => void (before = action),
     loseNextAnswer: () => void (losesNext = true),
     forgetIdentities: () => {
       for (const pair of pairs) {
         const former = pair.server
-        pair.server = connect(target, '127.0.0.1')
+        pair.server = connect(targetPort() ?? 0, '127.0.0.1')
         join(pair)
         former.destroy()
       }

@@ -203,6 +203,7 @@ export class World {
       truth: null,
       inbox: this.store.inbox,
       queue: this.store.queue,
+      verification: this.store.verification,
       policy: this.#policy,
       guardSettings: { dryRun: false, breaker: null },
       newId: () => `${this.#tag}-${String(++this.#ids).padStart(6, '0')}`,

@@ -25,6 +25,7 @@ export interface TestStore extends AsyncDisposable {
 const SINCE_3 = [
   'drop table mirror',
   'drop table owner',
+  'drop table verification',
   'drop table token',
   'drop table lockout',
   'drop index account_by_user',

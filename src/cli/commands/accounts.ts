@@ -4,6 +4,7 @@ import { moment } from '../moment.ts'
 import { print, printJson, printTable } from '../output.ts'
 import { limitOption } from '../options.ts'
 import { loadForWork } from '../settings.ts'
+import { verificationText } from '../verification-text.ts'
 
 interface Options {
   readonly locked?: boolean
@@ -41,6 +42,7 @@ export function register(program: Command, io: CliIo): void {
             value: (account) => (account.holds[0] === undefined ? '-' : moment(account.holds[0].sinceMs)),
           },
           { title: 'standing', value: (account) => account.standing },
+          { title: 'verified', value: (account) => verificationText(account.verification) },
         ])
     })
 }

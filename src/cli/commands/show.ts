@@ -6,6 +6,7 @@ import { effectNote } from '../lock-effect.ts'
 import { moment } from '../moment.ts'
 import { plain, print, printJson, printTable } from '../output.ts'
 import { loadForWork } from '../settings.ts'
+import { verificationLines } from '../verification-text.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -45,6 +46,7 @@ function show(io: CliIo, { account, serials, mirrored, timeline }: AccountDetail
   print(io, `  locked    ${account.lockedByUs ? 'by us' : 'not by us'}`)
   const effect = effectNote(account)
   if (effect !== null) print(io, `  effect    ${effect}`)
+  if (account.verification !== null) for (const line of verificationLines(account.verification)) print(io, line)
   print(
     io,
     `  standing  ${account.standing}${account.standingReason === '' ? '' : `: ${plain(account.standingReason)}`}`,

@@ -8,6 +8,7 @@ import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
 import { painter, plain, print, printJson, printTable } from '../output.ts'
 import { loadForWork } from '../settings.ts'
+import { verificationText } from '../verification-text.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -67,6 +68,7 @@ function show(io: CliIo, status: StatusReport): void {
   )
   if (status.privacyidea !== null) print(io, `api       ${sweepLine(status.privacyidea, Date.now())}`)
   print(io, `journal   ${counts.journalRecords} records`)
+  for (const line of serverLines(status, Date.now())) print(io, line)
   for (const text of status.notes) print(io, `note      ${plain(text)}`)
   if (status.locked.length > 0) {
     print(io, '')
@@ -75,9 +77,20 @@ function show(io: CliIo, status: StatusReport): void {
       { title: 'holds', value: (account) => account.holds.map((hold) => hold.name).join(' '), shrinks: true },
       { title: 'since', value: (account) => (account.holds[0] === undefined ? '-' : moment(account.holds[0].sinceMs)) },
       { title: 'standing', value: (account) => account.standing },
+      { title: 'verified', value: (account) => verificationText(account.verification) },
     ])
     if (counts.accountsHeld > status.locked.length)
       print(io, `… lockstep accounts --locked shows all ${counts.accountsHeld}`)
+  }
+  if (status.lockFindings.length > 0) {
+    print(io, '')
+    printTable(io, status.lockFindings, [
+      { title: 'finding', value: (finding) => finding.kind },
+      { title: 'account', value: (finding) => finding.login ?? finding.dn, shrinks: true },
+      { title: 'since', value: (finding) => moment(finding.sinceMs) },
+      { title: 'why', value: (finding) => finding.reason, shrinks: true },
+    ])
+    for (const fix of new Set(status.lockFindings.map((finding) => finding.fix))) print(io, `Next: ${plain(fix)}`)
   }
   if (status.waits.length > 0) {
     print(io, '')
@@ -91,6 +104,19 @@ function show(io: CliIo, status: StatusReport): void {
     const steps = new Set([...codes].map(adviceFor).filter((step) => step !== ''))
     for (const step of steps) print(io, `Next: ${step}`)
   }
+}
+
+/** One line for each server; where a directory has one that is up, there is nothing to tell. */
+function serverLines({ servers: seen }: StatusReport, nowMs: number): string[] {
+  return seen.flatMap(({ directory, servers }) => {
+    const isPlain = servers.length === 1 && servers[0]?.is === 'up'
+    return isPlain
+      ? []
+      : servers.map(({ url, is, sinceMs, reason }) => {
+          const why = reason === '' ? '' : `: ${plain(reason)}`
+          return `server    ${directory} ${plain(url)} ${is} for ${age(nowMs - sinceMs)}${why}`
+        })
+  })
 }
 
 function ago({ endedMs }: LastDrain): string {

@@ -1,0 +1,29 @@
+import type { VerificationReport } from '../store/verification-reports.ts'
+import { moment } from './moment.ts'
+import { plain } from './output.ts'
+
+/** Whether a lock stands and bites on every server, in a few words. */
+export function verificationText(report: VerificationReport | null): string {
+  if (report === null) return '-'
+  const { wanted, checkedMs, effective, standing, verified, of } = report
+  if (wanted === 'removed') return 'taken away'
+  if (checkedMs === null) return 'not looked at yet'
+  if (wanted === 'open') return `open on ${standing} of ${of}`
+  if (effective === 'no') return 'does not bite'
+  if (effective === 'unknown') return `stands on ${standing} of ${of}`
+  return `${verified} of ${of}`
+}
+
+/** The lines of `show`. */
+export function verificationLines(report: VerificationReport): string[] {
+  const { wanted, written, effective, checkedMs, servers, problem } = report
+  const look = checkedMs === null ? '' : `, seen ${moment(checkedMs)}`
+  const what = wanted === 'locked' ? [`written: ${written}`, `effective: ${effective}`] : []
+  const lines = [`  proof     ${[...what, verificationText(report)].join(', ')}${look}`]
+  for (const { url, reason } of servers) if (reason !== '') lines.push(`            ${plain(url)}: ${plain(reason)}`)
+  if (problem !== null) {
+    lines.push(`  finding   ${problem.kind} since ${moment(problem.sinceMs)}: ${plain(problem.reason)}`)
+    lines.push(`  fix       ${plain(problem.fix)}`)
+  }
+  return lines
+}

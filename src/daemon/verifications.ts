@@ -1,0 +1,76 @@
+import { toAppError } from '../core/error.ts'
+import { directoryOf, type DirectoryName } from '../core/names.ts'
+import { verifyDue, type VerificationNews } from '../reconcile/verify.ts'
+import { errorFields, type Log } from './log.ts'
+import type { System } from './system.ts'
+import { unlessStopped, until } from './until.ts'
+
+/** Looks at locks on every server of their directories, for as long as the daemon serves, and tells what is wrong. */
+
+const LOOK_MS = 500
+const ERROR_PAUSE_MS = 5_000
+/** A replica that is away is one line in a while, not one for each account. */
+const TOLD_MS = 60_000
+
+type Verified = Pick<System, 'directory' | 'store' | 'ports' | 'clock'>
+
+/** Directories of one server need nothing: the answer to the write, and each look at the account, tells of it. */
+export function directoriesOfSeveral({ directory }: Pick<System, 'directory'>): readonly DirectoryName[] {
+  return directory.names().filter((name) => directory.servers(name).length > 1)
+}
+
+/**
+ * @param wake called after accounts were marked
+ * @param stop ends it, after the round in work
+ */
+export async function keepVerified(system: Verified, log: Log, wake: () => void, stop: AbortSignal): Promise<void> {
+  if (directoriesOfSeveral(system).length === 0) return
+  const teller = newTeller(system, log)
+  while (!stop.aborted) {
+    try {
+      const report = await unlessStopped(verifyDue(system.ports), stop)
+      teller(report?.news ?? [])
+      if (report !== null && report.looked > 0) wake()
+      else await until(LOOK_MS, stop)
+    } catch (thrown) {
+      log.error('locks could not be looked at', errorFields(toAppError(thrown)))
+      await until(ERROR_PAUSE_MS, stop)
+    }
+  }
+}
+
+/** For who runs no daemon: what is due, and what is just about to be, for a bounded time. */
+export async function verifyFor(system: Verified, log: Log, timeoutMs: number): Promise<void> {
+  if (directoriesOfSeveral(system).length === 0) return
+  const teller = newTeller(system, log)
+  const deadlineMs = performance.now() + timeoutMs
+  while (performance.now() < deadlineMs) {
+    const { looked, news } = await verifyDue(system.ports)
+    teller(news)
+    if (looked > 0) continue
+    const nextMs = await system.store.verification.nextDueMs()
+    const waitMs = nextMs === null ? Infinity : nextMs - system.clock.nowMs()
+    if (performance.now() + waitMs > deadlineMs) return
+    await until(Math.max(1, waitMs), AbortSignal.timeout(timeoutMs))
+  }
+}
+
+/** One line for all accounts with the same trouble, and no more than one in a while. */
+function newTeller({ clock }: Verified, log: Log): (news: readonly VerificationNews[]) => void {
+  const toldMs = new Map<string, number>()
+  return (news) => {
+    const groups = Map.groupBy(news, ({ key, problem }) => `${directoryOf(key)} ${problem?.kind ?? 'mended'}`)
+    for (const [name, some] of groups) {
+      const [first] = some
+      const nowMs = clock.nowMs()
+      if (first === undefined || nowMs - (toldMs.get(name) ?? -Infinity) < TOLD_MS) continue
+      toldMs.set(name, nowMs)
+      const fields = { directory: directoryOf(first.key), account: first.key, accounts: some.length }
+      if (first.problem === null) log.info('a lock is now as it should be on every server', fields)
+      else {
+        const { kind, reason, fix } = first.problem
+        log.warn(`a lock is ${kind}`, { ...fields, reason, fix })
+      }
+    }
+  }
+}

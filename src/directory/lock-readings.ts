@@ -1,0 +1,97 @@
+import { OrFilter } from 'ldapts'
+import { toAppError } from '../core/error.ts'
+import type { AccountKey } from '../core/names.ts'
+import type { DirectorySettings } from '../core/settings.ts'
+import type { Clock } from '../ports/clock.ts'
+import { READ_LOCKS_MAX, type LockAtServer, type ServerReading } from '../ports/directory.ts'
+import { AccountReader, type Account } from './account.ts'
+import { idFilter, searchProven } from './directory-searches.ts'
+import type { LockDriver } from './driver.ts'
+import { valuesAt } from './places-elsewhere.ts'
+import type { ServerPool } from './server-pool.ts'
+import { FactsReader } from './server-facts.ts'
+import { readStored } from './stored-values.ts'
+import { Surroundings } from './surroundings.ts'
+
+/** One server of a directory, with what it says of itself: a policy that one server has another one may lack. */
+interface View {
+  readonly server: ServerPool
+  readonly facts: FactsReader
+  readonly surroundings: Surroundings
+}
+
+/** How locks stand on each server of a directory, asked by a connection to that server and judged by its own facts. */
+export class LockReadings {
+  readonly #settings: DirectorySettings
+  readonly #driver: LockDriver
+  readonly #clock: Clock
+  readonly #attributes: readonly string[]
+  readonly #views: readonly View[]
+
+  /** @param attributes of an account that are read */
+  constructor(
+    settings: DirectorySettings,
+    driver: LockDriver,
+    clock: Clock,
+    attributes: readonly string[],
+    servers: readonly ServerPool[],
+  ) {
+    this.#settings = settings
+    this.#driver = driver
+    this.#clock = clock
+    this.#attributes = attributes
+    this.#views = servers.map((server) => {
+      return {
+        server,
+        facts: new FactsReader(server, clock, attributes),
+        surroundings: new Surroundings(server, clock, settings, driver.needs),
+      }
+    })
+  }
+
+  /** One answer a server, in the order of `urls`; a server that fails says why. At most READ_LOCKS_MAX keys. */
+  async read(keys: readonly AccountKey[]): Promise<ServerReading[]> {
+    if (keys.length > READ_LOCKS_MAX) throw new RangeError(`more than ${READ_LOCKS_MAX} accounts at once`)
+    return Promise.all(
+      this.#views.map(async (view): Promise<ServerReading> => {
+        const { url } = view.server.server
+        const { failure } = view.server
+        if (failure !== null) return { url, error: failure, locks: new Map() }
+        try {
+          return { url, error: null, locks: await this.#readAt(view, keys) }
+        } catch (thrown) {
+          return { url, error: toAppError(thrown), locks: new Map() }
+        }
+      }),
+    )
+  }
+
+  async #readAt(view: View, keys: readonly AccountKey[]): Promise<Map<AccountKey, LockAtServer>> {
+    const facts = view.facts.fresh ?? (await view.facts.read())
+    const reader = new AccountReader(this.#settings, facts, this.#attributes, this.#driver.singleValued)
+    const filters = keys.map((key) => idFilter(this.#settings, key))
+    const request = {
+      base: this.#settings.base,
+      scope: 'sub' as const,
+      filter: new OrFilter({ filters }),
+      attributes: reader.names.wanted,
+      bytesOf: reader.names.canonical,
+      sizeMax: 0,
+    }
+    const entries = await view.server.read((connection) => searchProven(connection, request, this.#settings))
+    const accounts = entries.map((entry) => reader.fromSearch(entry, view.server.server.url))
+    return new Map(
+      await Promise.all(accounts.map(async (each) => [each.key, await this.#lockOf(each, reader, view)] as const)),
+    )
+  }
+
+  async #lockOf(account: Account, reader: AccountReader, { server, surroundings }: View): Promise<LockAtServer> {
+    const places = this.#driver.placesElsewhere(account)
+    const elsewhere = await Promise.all(places.map((place) => valuesAt(server, reader, place)))
+    const around = await surroundings.read(reader.facts)
+    const stored = await readStored(server, this.#settings, reader, account, this.#driver.coverable)
+    const nowMs = this.#clock.nowMs()
+    const context = { ...around, nowMs, facts: reader.facts, elsewhere, stored }
+    return { dn: account.dn, lock: this.#driver.readLock(account, context) }
+  }
+}

@@ -1,0 +1,77 @@
+import { judgeLock, nextLook, type LockProblem, type LockVerdict } from '../core/verification.ts'
+import { directoryOf, type AccountKey, type DirectoryName } from '../core/names.ts'
+import type { Clock } from '../ports/clock.ts'
+import { READ_LOCKS_MAX, type DirectoryPort, type ServerReading } from '../ports/directory.ts'
+import type { QueuePort } from '../ports/store.ts'
+import type { DueVerification, Verification, VerificationPort } from '../ports/verification.ts'
+
+/**
+ * Looks at what was written on every server of a directory, beside the lanes: replication takes time, and no account
+ * waits for it. What is wrong is recorded and told; where somebody took a lock away, its account is marked, and policy decides.
+ */
+export interface VerifyPorts {
+  readonly directory: Pick<DirectoryPort, 'readLocks'>
+  readonly verification: VerificationPort
+  readonly queue: Pick<QueuePort, 'mark'>
+  readonly clock: Clock
+}
+
+/** What a person should hear of: a problem that is new, or null for one that was mended. */
+export interface VerificationNews {
+  readonly key: AccountKey
+  readonly problem: LockProblem | null
+}
+
+export interface VerifyReport {
+  readonly looked: number
+  readonly news: readonly VerificationNews[]
+}
+
+/** One round over what is due now; call again while it finds something. */
+export async function verifyDue(ports: VerifyPorts): Promise<VerifyReport> {
+  const due = await ports.verification.due(ports.clock.nowMs(), READ_LOCKS_MAX)
+  const looks = (await Promise.all(byDirectory(due).map(([name, some]) => lookAt(ports, name, some)))).flat()
+  const taken = looks.filter(({ due: { wanted }, found }) => wanted === 'locked' && found.verdict.isTakenAway)
+  const nowMs = ports.clock.nowMs()
+  if (taken.length > 0)
+    await ports.queue.mark(
+      taken.map((look) => look.due.key),
+      nowMs,
+    )
+  await ports.verification.record(looks)
+  return { looked: looks.length, news: looks.flatMap(newsOf) }
+}
+
+interface Look {
+  readonly due: DueVerification
+  readonly found: Verification
+}
+
+async function lookAt(ports: VerifyPorts, name: DirectoryName, due: readonly DueVerification[]): Promise<Look[]> {
+  const readings = await ports.directory.readLocks(
+    name,
+    due.map(({ key }) => key),
+  )
+  const nowMs = ports.clock.nowMs()
+  return due.map((each) => {
+    const verdict = verdictOf(each, readings)
+    const { afterMs, isTold } = nextLook(verdict, nowMs - each.writtenMs, each.tries)
+    return { due: each, found: { verdict, dueMs: afterMs === null ? null : nowMs + afterMs, isTold } }
+  })
+}
+
+function verdictOf(due: DueVerification, readings: readonly ServerReading[]): LockVerdict {
+  const seen = readings.map(({ url, error, locks }) => {
+    return { url, failure: error?.message ?? null, found: locks.get(due.key) ?? null }
+  })
+  return judgeLock(due, seen)
+}
+
+function newsOf({ due, found }: Look): VerificationNews[] {
+  if (found.isTold === due.isTold) return []
+  return [{ key: due.key, problem: found.isTold ? found.verdict.problem : null }]
+}
+
+function byDirectory(due: readonly DueVerification[]): [DirectoryName, DueVerification[]][] {
+  return [...Map.groupBy(due, ({ key }) => directoryOf(key))]
+}
