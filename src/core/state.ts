@@ -1,3 +1,4 @@
+import type { ErrorCode } from './error.ts'
 import type { AccountKey, Dn, HoldName, Serial } from './names.ts'
 
 /** One value of an attribute: text where it is valid UTF-8, else the bytes. */
@@ -83,6 +84,8 @@ export interface ObservedState {
   readonly lock: LockObservation
   /** Why the configuration forbids to lock this account, or null. */
   readonly protectedBy: string | null
+  /** Why nobody knows whether it does: what says so cannot be read. Left out where it is known. */
+  readonly protectionUnread?: { readonly code: ErrorCode; readonly reason: string }
 }
 
 /** What we wrote to an account and what stood there before, slot by slot. */

@@ -21,7 +21,7 @@ export async function openStoreOf(settings: Settings, willWrite: boolean, clock:
     file,
     clock,
     lockTtlMs: settings.policy.lockTtlMs,
-    breakerPerMs: settings.guards.breaker?.perMs ?? null,
+    breaker: settings.guards.breaker,
     willWrite,
   })
 }

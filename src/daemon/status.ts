@@ -1,13 +1,15 @@
 import { accessSync, constants, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { age } from '../core/age.ts'
+import { directoryPhrase, dryRunText, type Pause } from '../core/guard.ts'
 import type { Settings } from '../core/settings.ts'
+import type { Finding } from '../ports/finding.ts'
+import type { ReviewCounts } from '../ports/review.ts'
 import type { DaemonRow } from '../store/process-lock.ts'
 import type { LastDrain } from '../store/drains.ts'
 import type { AccountReport, StoreCounts } from '../store/reports.ts'
 import type { SweepState } from '../store/source-state.ts'
 import type { Store } from '../store/store.ts'
-import type { Pause } from '../store/switches.ts'
 
 /** How everything stands, in one look at the store; the directory is not asked. */
 
@@ -30,8 +32,17 @@ export interface StatusReport {
   readonly mode: 'events' | 'api'
   /** How privacyIDEA is seen, in mode `api`; null in mode `events`. */
   readonly privacyidea: { readonly scan: SweepState; readonly resync: SweepState } | null
+  /** Something is on dry run. */
   readonly dryRun: boolean
+  /** What is, for people; null: nothing. */
+  readonly dryRunOf: string | null
+  /** That of all changes, else the first of one directory. */
   readonly paused: Pause | null
+  readonly pauses: readonly Pause[]
+  /** Locks that the breaker holds back. */
+  readonly review: ReviewCounts
+  /** What the guards found, while it lasts. */
+  readonly findings: readonly Finding[]
   readonly daemon: DaemonRow | null
   /** For a site that runs `lockstep drain` from cron in place of a daemon. Null: never. */
   readonly lastDrain: LastDrain | null
@@ -50,7 +61,9 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
   const daemon = await store.processLock.daemon()
   const lastDrain = await store.drains.last()
   const isServed = daemon !== null || lastDrain?.isRecent === true
-  const paused = await store.switches.paused()
+  const pauses = await store.switches.pauses()
+  const review = await store.reviews.counts()
+  const dryRunOf = dryRunText(settings.guards.dryRun)
   const waits = await readWaits(store)
   const spoolFiles = countFiles(join(settings.intake.spool, 'new'))
   const { sourceState } = store
@@ -60,7 +73,7 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
       : { scan: await sourceState.read('scan'), resync: await sourceState.read('resync') }
   const source = sourceTrouble(privacyidea?.scan ?? null, nowMs) ?? sourceTrouble(privacyidea?.resync ?? null, nowMs)
   const reasons = reasonsOf(
-    { isServed, daemon, lastDrain, counts, paused, spool: spoolTrouble(settings.intake.spool), source },
+    { isServed, daemon, lastDrain, counts, pauses, review, spool: spoolTrouble(settings.intake.spool), source },
     nowMs,
   )
   return {
@@ -69,8 +82,12 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
     notes: await readNotes(store),
     mode: settings.privacyidea === null ? 'events' : 'api',
     privacyidea,
-    dryRun: settings.guards.dryRun,
-    paused,
+    dryRun: dryRunOf !== null,
+    dryRunOf,
+    paused: pauses[0] ?? null,
+    pauses,
+    review,
+    findings: await store.findings.open(),
     daemon,
     lastDrain,
     counts,
@@ -93,13 +110,15 @@ interface Signs {
   readonly daemon: DaemonRow | null
   readonly lastDrain: LastDrain | null
   readonly counts: StoreCounts
-  readonly paused: Pause | null
+  readonly pauses: readonly Pause[]
+  readonly review: ReviewCounts
   readonly spool: string | null
   readonly source: string | null
 }
 
 /** Why all is not well, the gravest first. */
-function reasonsOf({ isServed, daemon, lastDrain, counts, paused, spool, source }: Signs, nowMs: number): string[] {
+function reasonsOf(signs: Signs, nowMs: number): string[] {
+  const { isServed, daemon, lastDrain, counts, pauses, review, spool, source } = signs
   const reasons: string[] = []
   if (!isServed) reasons.push(`no daemon serves this store, ${drainedLast(lastDrain, nowMs)}`)
   if (daemon === null && lastDrain?.isRecent === true && lastDrain.outcome === 'failed') {
@@ -109,7 +128,8 @@ function reasonsOf({ isServed, daemon, lastDrain, counts, paused, spool, source 
   if (source !== null) reasons.push(source)
   if (counts.eventsWaiting > 0) reasons.push(counted(counts.eventsWaiting, 'unresolved event'))
   if (counts.accountsUnsettled > 0) reasons.push(`${counted(counts.accountsUnsettled, 'account')} not in step`)
-  if (paused !== null) reasons.push('changes are paused')
+  if (review.waiting > 0) reasons.push(`${counted(review.waiting, 'lock')} held back by the breaker (lockstep review)`)
+  for (const { directory } of pauses) reasons.push(`changes${directoryPhrase(directory)} are paused`)
   if (daemon === null && lastDrain?.isRecent === true && lastDrain.outcome === 'waiting' && reasons.length === 0) {
     reasons.push(`the last drain left something undone: ${lastDrain.reason}`)
   }

@@ -5,7 +5,7 @@ import type { DirectorySettings } from '../core/settings.ts'
 import type { AccountReader } from './account.ts'
 import { AssertionControl, PostReadControl, type WireEntry } from './controls.ts'
 import { idFilter } from './directory-searches.ts'
-import { normalDn } from './dn.ts'
+import { normalDn } from '../core/dn.ts'
 import type { Pool } from './pool.ts'
 
 /**

@@ -20,13 +20,13 @@ import type { SearchRequest } from './connection.ts'
 import type { WireEntry } from './controls.ts'
 import { customDriver } from './custom.ts'
 import { idFilter, markedFilter, searchProven, serialFilter } from './directory-searches.ts'
-import { normalDn } from './dn.ts'
 import type { LockDriver, PlaceElsewhere } from './driver.ts'
 import { valuesIn } from './entry.ts'
 import { compileFilter, type FilterTemplate } from './filter.ts'
 import { openldapDriver } from './openldap.ts'
 import { PolicyReader } from './password-policy.ts'
 import { Pool, type PoolTimes } from './pool.ts'
+import { ProtectionReader } from './protection.ts'
 import { ReadingCache } from './reading-cache.ts'
 import { resultCodeOf } from './result-code.ts'
 import { searchLine } from './search-line.ts'
@@ -60,8 +60,7 @@ export class LdapDirectory {
   readonly #clock: Clock
   readonly #attributes: readonly string[]
   readonly #userFilter: FilterTemplate
-  readonly #protectFilter: Filter | null
-  readonly #protectedDns: ReadonlyMap<string, string>
+  readonly #protection: ProtectionReader
   readonly #readings = new ReadingCache<Account>(READINGS_MAX)
   #reader: AccountReader | null = null
 
@@ -69,14 +68,13 @@ export class LdapDirectory {
     this.settings = settings
     this.#clock = clock
     this.driver = settings.type === 'openldap' ? openldapDriver : customDriver(settings.lock)
-    const { idAttribute, serialAttribute, loginAttribute, protect } = settings
+    const { idAttribute, serialAttribute, loginAttribute } = settings
     this.#attributes = [idAttribute, serialAttribute, loginAttribute, ...this.driver.attributes]
     this.#userFilter = compileFilter(settings.userFilter, `directories.${settings.name}.userFilter`)
-    this.#protectFilter = protect.filter === null ? null : compileFilter(protect.filter, 'guards.protect.filter')({})
-    this.#protectedDns = protectedDns(settings)
     this.pool = new Pool(settings, clock, times)
     this.facts = new FactsReader(this.pool, clock, this.#attributes)
     this.policies = new PolicyReader(this.pool, clock, settings)
+    this.#protection = new ProtectionReader(settings, this.pool, clock)
   }
 
   async findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount> {
@@ -252,24 +250,8 @@ export class LdapDirectory {
       serialValues: account.values(settings.serialAttribute),
       carriedElsewhere,
       lock: driver.readLock(account, { nowMs: this.#clock.nowMs(), facts: reader.facts, policies, elsewhere }),
-      protectedBy: await this.#protectedBy(account.dn),
+      ...(await this.#protection.of(account, reader.facts)),
     }
-  }
-
-  async #protectedBy(dn: Dn): Promise<string | null> {
-    const listed = this.#protectedDns.get(normalDn(dn))
-    if (listed !== undefined) return listed
-    if (this.#protectFilter === null) return null
-    const request = {
-      base: dn,
-      scope: 'base' as const,
-      filter: this.#protectFilter,
-      attributes: NO_ATTRIBUTES,
-      bytesOf: [],
-      sizeMax: 1,
-    }
-    const entries = await this.pool.read((connection) => searchProven(connection, request, this.settings))
-    return entries.length === 0 ? null : 'it matches guards.protect.filter'
   }
 
   /** What stands in another entry, as far as it matters for the account. */
@@ -348,9 +330,4 @@ export class LdapDirectory {
   #request(reader: AccountReader, base: string, scope: 'base' | 'sub', filter: Filter, sizeMax: number): SearchRequest {
     return { base, scope, filter, attributes: reader.names.wanted, bytesOf: reader.names.canonical, sizeMax }
   }
-}
-
-function protectedDns(settings: DirectorySettings): Map<string, string> {
-  const listed = settings.protect.dns.map((dn) => [normalDn(dn), 'its DN is in guards.protect.dns'] as const)
-  return new Map([...listed, [normalDn(settings.bindDn), 'it is the account that Lockstep binds as']])
 }

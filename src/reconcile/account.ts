@@ -1,13 +1,16 @@
 import type { Change, ChangeDraft } from '../core/change.ts'
-import { backoffMs, retryDelayMs, retryOf, toAppError, type AppError } from '../core/error.ts'
-import { guard, type Verdict } from '../core/guard.ts'
-import type { Serial } from '../core/names.ts'
+import { dryRun } from '../core/dry-run.ts'
+import { retryDelayMs, toAppError, type AppError } from '../core/error.ts'
+import { dryRunOf, guard, pausedText, type Verdict } from '../core/guard.ts'
+import { directoryOf, type Serial } from '../core/names.ts'
 import type { Outcome } from '../core/outcome.ts'
-import { plan, type Planned } from '../core/plan.ts'
+import { plan } from '../core/plan.ts'
+import { underProtection } from '../core/protection.ts'
 import { ownedAfter, recoverChange } from '../core/recover.ts'
 import { formatSerial, serialsIn } from '../core/serial-values.ts'
 import type { DesiredState, Hold, ObservedState, OurRecord } from '../core/state.ts'
 import type { Claim } from '../ports/store.ts'
+import { failed, heldBack, keepsChanging, onDryRun, standing, type HeldBack } from './outcomes.ts'
 import type { Ports } from './ports.ts'
 import { readTruth } from './truth.ts'
 
@@ -23,8 +26,6 @@ const RACES_MAX = 5
 const SKIP_UNSEEN_AFTER = 2
 /** A reading that was made while the account was being found is young enough: compare and swap makes that safe. */
 const READING_AGE_MAX_MS = 1_000
-const PAUSED_LOOK_MS = 60_000
-const GONE_LOOK_MS = 3_600_000
 /** A lease lasts 60 s, and no step takes longer than the directory's timeouts. */
 const RENEW_AFTER_MS = 15_000
 
@@ -82,7 +83,9 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
   let isFresh = readingAgeMs === 0
   for (let round = 0, leasedMs = startedMs; round < ROUNDS_MAX; round++) {
     leasedMs = await keepLease(claim, leasedMs, ports)
-    const planned = plan(desired, observed, ours, { ...ports.policy, skipUnseen: races >= SKIP_UNSEEN_AFTER })
+    const options = { ...ports.policy, skipUnseen: races >= SKIP_UNSEEN_AFTER }
+    const wanted = underProtection(desired, observed)
+    const planned = plan(wanted, observed, ours, options)
     // A write is safe on an older reading, by compare and swap; to conclude anything else takes a fresh one.
     if (!isFresh && planned.kind !== 'change') {
       observed = await observe(claim, desired, ports, 0)
@@ -91,10 +94,14 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
     }
     switch (planned.kind) {
       case 'change': {
-        const verdict = await askGuards(planned.change, observed, ports)
-        if (verdict.kind !== 'go') return heldBack(claim, verdict, ports, seen.applied)
-        const written = await write(planned.change, ours, ports)
-        if (written === 'breaker') break
+        const verdict = await askGuards(planned.change, claim, observed, ports)
+        if (verdict.kind !== 'go') {
+          const outcome = heldBack(claim, verdict, ports, seen.applied)
+          if (verdict.kind !== 'dry-run') return outcome
+          return onDryRun(outcome, dryRun(planned.change, wanted, observed, ours, options))
+        }
+        const written = await write(planned.change, claim, ours, ports)
+        if (written !== 'raced' && 'kind' in written) return heldBack(claim, written, ports, seen.applied)
         if (written === 'raced' && ++races > RACES_MAX) return keepsChanging(claim, ports, seen.applied)
         if (written !== 'raced') {
           seen.applied++
@@ -186,23 +193,33 @@ async function recover(claim: Claim, observed: ObservedState, ports: Ports): Pro
   return { lock: owned }
 }
 
-async function askGuards(change: ChangeDraft, observed: ObservedState, ports: Ports): Promise<Verdict> {
-  const now = await ports.guards.read(ports.clock.nowMs())
-  const { dryRun, breaker } = ports.guardSettings
-  return guard(change, { ...now, dryRun, breaker, protectedBy: observed.protectedBy })
+async function askGuards(change: ChangeDraft, claim: Claim, observed: ObservedState, ports: Ports): Promise<Verdict> {
+  const directory = directoryOf(claim.key)
+  return guard(change, {
+    pause: await ports.guards.pauseOf(directory, ports.clock.nowMs()),
+    dryRun: dryRunOf(ports.guardSettings.dryRun, directory, claim.realm),
+    unread: observed.protectionUnread ?? null,
+  })
 }
 
 /**
- * Write ahead, apply, record. `raced`: somebody else was faster, nothing was written. `breaker`: others took the last
- * places within its limit meanwhile; the guard will say so at the next look.
+ * Write ahead, apply, record. `raced`: somebody else was faster, nothing was written. Or what held it back in the last
+ * moment: the breaker, which counts with the row, or a pause that came meanwhile.
  */
 async function write(
   draft: ChangeDraft,
+  claim: Claim,
   ours: OurRecord,
   ports: Ports,
-): Promise<{ observed: ObservedState; ours: OurRecord } | 'raced' | 'breaker'> {
+): Promise<{ observed: ObservedState; ours: OurRecord } | 'raced' | HeldBack> {
   const change: Change = { ...draft, id: ports.newId(), plannedAtMs: ports.clock.nowMs() }
-  if (!(await ports.ledger.writeAhead(change, ports.guardSettings.breaker))) return 'breaker'
+  const refusal = await ports.ledger.writeAhead(change)
+  if (refusal !== null) return { kind: 'breaker', ...refusal }
+  const pause = await ports.guards.pauseOf(directoryOf(claim.key), ports.clock.nowMs())
+  if (pause !== null) {
+    await ports.ledger.close(change, 'not-applied', ours.lock)
+    return { kind: 'paused', reason: pausedText(pause) }
+  }
   try {
     const observed = await ports.directory.apply(change)
     const owned = ownedAfter(change, ours)
@@ -244,95 +261,5 @@ function directoryUnlock(
     accountKey: claim.key,
     attributeSerials: [],
     pinnedHold: null,
-  }
-}
-
-type Settled = Extract<Planned, { kind: 'in-step' | 'conflict' | 'foreign-lock' | 'not-effective' }>
-
-function standing(
-  planned: Settled,
-  desired: DesiredState,
-  observed: ObservedState,
-  ours: OurRecord,
-  ports: Ports,
-  applied: number,
-): Outcome {
-  const isLockWanted = ours.lock !== null || desired.holds.length > 0
-  const times = [desired.nextExpiryUs, planned.kind === 'foreign-lock' ? planned.untilUs : null]
-  const due = times.filter((us) => us !== null).map((us) => Math.ceil(us / 1000) + 1)
-  return {
-    standing: planned.kind,
-    reason: planned.kind === 'in-step' ? '' : planned.reason,
-    errorCode: planned.kind === 'conflict' ? 'serial-conflict' : null,
-    againAtMs: due.length === 0 ? null : Math.max(Math.min(...due), ports.clock.nowMs() + 1),
-    applied,
-    effective: isLockWanted ? observed.lock.effective.is : null,
-    isLockSeen: ours.lock !== null,
-  }
-}
-
-function heldBack(claim: Claim, verdict: Exclude<Verdict, { kind: 'go' }>, ports: Ports, applied: number): Outcome {
-  const { effective } = claim.stood
-  const againAtMs = verdict.kind === 'paused' ? ports.clock.nowMs() + PAUSED_LOOK_MS : verdict.againAtMs
-  return {
-    standing: verdict.kind,
-    reason: verdict.reason,
-    errorCode: null,
-    againAtMs,
-    applied,
-    effective,
-    isLockSeen: false,
-  }
-}
-
-function keepsChanging(claim: Claim, ports: Ports, applied: number): Outcome {
-  return {
-    standing: 'failed',
-    reason: 'something else keeps changing the account in the directory',
-    errorCode: 'write-raced',
-    againAtMs: ports.clock.nowMs() + backoffMs(claim.attempts, ports.clock.random()),
-    applied,
-    effective: claim.stood.effective,
-    isLockSeen: false,
-  }
-}
-
-function failed(claim: Claim, error: AppError, ports: Ports, seen: Seen): Outcome {
-  const nowMs = ports.clock.nowMs()
-  const { applied } = seen
-  const { effective } = claim.stood
-  if (error.code === 'entry-not-found') {
-    const reason = 'the account no longer exists in the directory'
-    const isNothing = claim.ours.lock === null && claim.open === null && seen.holds.length === 0
-    if (isNothing)
-      return {
-        standing: 'in-step',
-        reason,
-        errorCode: null,
-        againAtMs: null,
-        applied,
-        effective: null,
-        isLockSeen: false,
-      }
-    return {
-      standing: 'failed',
-      reason,
-      errorCode: error.code,
-      againAtMs: nowMs + GONE_LOOK_MS,
-      applied,
-      effective,
-      isLockSeen: false,
-    }
-  }
-  const againAtMs =
-    retryOf(error.code) === 'never' ? null : nowMs + retryDelayMs(error.code, claim.attempts, ports.clock.random())
-  return {
-    standing: 'failed',
-    reason: error.message,
-    errorCode: error.code,
-    againAtMs,
-    applied,
-    effective,
-    isLockSeen: false,
   }
 }

@@ -26,6 +26,10 @@ export type JournalKind =
   | 'rebuilt'
   | 'archived'
   | 'pruned'
+  | 'finding'
+  | 'approved'
+  | 'rejected'
+  | 'breaker-resumed'
 
 export interface JournalEntry {
   readonly atMs: number

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { AppError } from '../core/error.ts'
+import { guardTables } from './guard-migration.ts'
 import { GENESIS_HASH, readHead, recordHash } from './journal.ts'
 import type { Database, Tables } from './schema.ts'
 
@@ -10,6 +11,7 @@ const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] =
   lockEffect,
   pruningOnRecord,
   sourceTables,
+  guardTables,
 ]
 
 const VERSION_KEY = 'schema'

@@ -1,3 +1,4 @@
+import type { ApprovalTable, FindingTable, LockCountTable, ReviewTable } from './guard-schema.ts'
 import type { Generated, Insertable, Kysely, Selectable } from 'kysely'
 
 /**
@@ -12,6 +13,10 @@ export interface Tables {
   change: ChangeTable
   token: TokenTable
   lockout: LockoutTable
+  lock_count: LockCountTable
+  review: ReviewTable
+  approval: ApprovalTable
+  finding: FindingTable
   journal: JournalTable
   meta: MetaTable
 }
@@ -68,6 +73,8 @@ export interface AccountTable {
   /** When our lock was last seen to stand in the directory; 0: never. */
   seen_ms: number
   updated_ms: number
+  /** When it came on record; 0: before this was noted. */
+  known_ms: number
 }
 
 export interface HoldTable {

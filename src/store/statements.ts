@@ -1,3 +1,4 @@
+import { guardStatements } from './guard-statements.ts'
 import { prepare } from './prepared.ts'
 import type { Database } from './schema.ts'
 import { LIVE, WAITING } from './literals.ts'
@@ -12,6 +13,7 @@ export function prepareStatements(db: Database) {
     ...queueStatements(db),
     ...changeStatements(db),
     ...journalStatements(db),
+    ...guardStatements(db),
   }
 }
 
@@ -145,6 +147,7 @@ function accountStatements(db: Database) {
           effective: null,
           seen_ms: 0,
           updated_ms: place('now_ms'),
+          known_ms: place('now_ms'),
         })
         .onConflict((conflict) =>
           conflict.column('key').doUpdateSet((update) => ({
@@ -158,7 +161,9 @@ function accountStatements(db: Database) {
     claimedAccount: prepare((place) =>
       db
         .selectFrom('account')
+        .leftJoin('review', 'review.account_key', 'account.key')
         .select(['owned_lock', 'open_change', 'standing', 'standing_reason', 'hold_count', 'effective', 'seen_ms'])
+        .select(['account.realm', 'review.state as review'])
         .where('key', '=', place<string>('key')),
     ),
     openChange: prepare((place) =>

@@ -40,6 +40,8 @@ export const POLICY: PolicySettings = {
   disabledTokens: 'ignore',
   revokedTokens: 'ignore',
   lockTtlMs: null,
+  lockBackoff: null,
+  resetsTokenOnTtl: false,
 }
 
 export interface ApiWorldOptions {
@@ -108,7 +110,7 @@ export class ApiWorld implements AsyncDisposable {
       inbox: store.inbox,
       queue: store.queue,
       policy,
-      guardSettings: { dryRun: false, breaker: null },
+      guardSettings: { dryRun: { isForAll: false, directories: [], realms: [] }, breaker: null },
       newId,
     }
   }
@@ -120,7 +122,7 @@ export class ApiWorld implements AsyncDisposable {
     world.admins.set('lockstep', 'secret')
     world.policies.set('admin', { active: true, admins: ['admin', 'lockstep'], actions: ['*'], body: {} })
     const source = openPrivacyIdea(sourceSettings(simulator.url, options.source), () => 'secret', clock)
-    const store = await openStore({ file: ':memory:', clock, lockTtlMs: null, breakerPerMs: null, willWrite: true })
+    const store = await openStore({ file: ':memory:', clock, lockTtlMs: null, willWrite: true })
     const opened = new ApiWorld(simulator, source, store, clock, { ...POLICY, ...options.policy })
     // Where there is no token at all nothing can be proven.
     world.stock.addToken('PROOF')

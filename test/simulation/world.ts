@@ -204,7 +204,7 @@ export class World {
       inbox: this.store.inbox,
       queue: this.store.queue,
       policy: this.#policy,
-      guardSettings: { dryRun: false, breaker: null },
+      guardSettings: { dryRun: { isForAll: false, directories: [], realms: [] }, breaker: null },
       newId: () => `${this.#tag}-${String(++this.#ids).padStart(6, '0')}`,
     }
   }
@@ -223,7 +223,7 @@ export class VirtualClock implements Clock {
 }
 
 export async function openWorldStore(clock: Clock): Promise<Store> {
-  return openStore({ file: ':memory:', clock, lockTtlMs: null, breakerPerMs: null, willWrite: true })
+  return openStore({ file: ':memory:', clock, lockTtlMs: null, willWrite: true })
 }
 
 export function randomSeed(): number {
