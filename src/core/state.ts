@@ -27,6 +27,8 @@ export interface DesiredState {
   /** For a serial of `serials`: the accounts that carried it before, which may still carry it for a moment. */
   readonly movedFrom: Readonly<Record<string, readonly AccountKey[]>>
   readonly holds: readonly Hold[]
+  /** Tokens whose holds have ended by themselves, and nothing else was said of them since. */
+  readonly expired?: readonly Serial[]
   /** When the next hold ends by itself, or null. */
   readonly nextExpiryUs: number | null
   /** The newest word that one of the holds rests on, in microseconds since 1970; 0 without holds. */

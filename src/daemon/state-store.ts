@@ -21,6 +21,7 @@ export async function openStoreOf(settings: Settings, willWrite: boolean, clock:
     file,
     clock,
     lockTtlMs: settings.policy.lockTtlMs,
+    lockBackoff: settings.policy.lockBackoff,
     breaker: settings.guards.breaker,
     willWrite,
   })

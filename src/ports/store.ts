@@ -171,7 +171,7 @@ export interface TruthPort {
   nextRun(): Promise<number>
   /** Tokens that were on record when the run began and that it did not see, in pages. */
   unseen(run: number): AsyncIterable<readonly RecordedToken[]>
-  /** The fail counters of these tokens are to be reset when the account is next looked at, and it is marked. */
+  /** The fail counters of these tokens are to be reset when the account is next looked at; it is marked where that is new. */
   wantReset(key: AccountKey, serials: readonly Serial[]): Promise<void>
 }
 

@@ -76,6 +76,7 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
   const startedMs = ports.clock.nowMs()
   let desired = await ports.desired.of(claim.key, startedMs)
   seen.holds = desired.holds
+  await resetExpired(claim, desired, ports)
   let observed = await observe(claim, desired, ports, readingAgeMs)
   let ours = await recover(claim, observed, ports)
   if (claim.open !== null) seen.lockSeenMs = ports.clock.nowMs()
@@ -142,6 +143,18 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
     }
   }
   return keepsChanging(claim, ports, seen.applied)
+}
+
+/**
+ * By policy a hold that ended by itself is no longer one in privacyIDEA either. A turn that reads privacyIDEA has just
+ * done so: where the token is full even then, it is tried again at the next look.
+ */
+async function resetExpired(claim: Claim, { expired = [] }: DesiredState, ports: Ports): Promise<void> {
+  if (ports.truth === null || ports.policy.resetsTokenOnTtl !== true || claim.isHinted || expired.length === 0) return
+  const { truth } = ports.truth
+  const recorded = await truth.tokensOf(expired)
+  const full = expired.filter((serial) => recorded.get(serial)?.isLocked === true)
+  if (full.length > 0) await truth.wantReset(claim.key, full)
 }
 
 /** By policy an unlock in the directory is one in privacyIDEA as well. */

@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path'
 import { Kysely } from 'kysely'
 import type { Clock } from '../ports/clock.ts'
 import type { BreakerSettings } from '../core/breaker.ts'
+import type { LockBackoff } from '../core/settings.ts'
 import type { FindingPort } from '../ports/finding.ts'
 import type { ReviewPort } from '../ports/review.ts'
 import { Breaker } from './breaker.ts'
@@ -37,6 +38,7 @@ export interface StoreOptions {
   readonly file: string
   readonly clock: Clock
   readonly lockTtlMs: number | null
+  readonly lockBackoff?: LockBackoff | null
   /** Null or left out: no breaker. */
   readonly breaker?: BreakerSettings | null
   /** False for commands that only read: they skip the check of the journal's end. */
@@ -87,7 +89,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     inbox: openInbox(db, writer, clock, leases),
     queue: openQueue(db, writer, clock, leases),
     records: openRecords(writer, clock, owner, breaker),
-    desired: openDesired(db, writer, { lockTtlMs: options.lockTtlMs }),
+    desired: openDesired(db, writer, { lockTtlMs: options.lockTtlMs, lockBackoff: options.lockBackoff ?? null }),
     guards: openGuards(db),
     switches: openSwitches(db, writer, clock),
     reviews: openReviews(db, writer, clock, breaker),

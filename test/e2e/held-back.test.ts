@@ -79,7 +79,7 @@ test('a pause of one directory stops its changes over a restart, keeps taking ev
   expect(lockstep.ldif('lock')).toEqual([])
   const shown = (await lockstep.cli('status')).stdout
   expect(shown).toMatch(/PAUSED of directory corp since \S+ by \S+: moving the server/)
-  expect((await lockstep.json<object>('resume')) as object).toMatchObject({ paused: true, changed: false })
+  expect(await lockstep.json<object>('resume')).toMatchObject({ paused: true, changed: false })
   expect(await lockstep.json<object>('resume', '--directory', 'corp')).toMatchObject({ paused: false, accounts: 1 })
   await lockstep.settled()
   expect((await look(slapd, 'u1')).canBind).toBe(false)

@@ -122,8 +122,10 @@ export class ApiWorld implements AsyncDisposable {
     world.admins.set('lockstep', 'secret')
     world.policies.set('admin', { active: true, admins: ['admin', 'lockstep'], actions: ['*'], body: {} })
     const source = openPrivacyIdea(sourceSettings(simulator.url, options.source), () => 'secret', clock)
-    const store = await openStore({ file: ':memory:', clock, lockTtlMs: null, willWrite: true })
-    const opened = new ApiWorld(simulator, source, store, clock, { ...POLICY, ...options.policy })
+    const policy = { ...POLICY, ...options.policy }
+    const { lockTtlMs, lockBackoff } = policy
+    const store = await openStore({ file: ':memory:', clock, lockTtlMs, lockBackoff, willWrite: true })
+    const opened = new ApiWorld(simulator, source, store, clock, policy)
     // Where there is no token at all nothing can be proven.
     world.stock.addToken('PROOF')
     return opened
@@ -208,6 +210,12 @@ export class ApiWorld implements AsyncDisposable {
   async lookAgain(...keys: AccountKey[]): Promise<void> {
     this.clock.aheadMs += 2_000
     await this.store.queue.mark(keys, this.clock.nowMs())
+    await this.settle()
+  }
+
+  /** Time passes, and what is due by then is done. */
+  async pass(ms: number): Promise<void> {
+    this.clock.aheadMs += ms
     await this.settle()
   }
 
