@@ -60,7 +60,9 @@ function newTeller(system: System, log: Log, findings: FindingTeller): (claim: C
     if (FOUND.includes(outcome.standing)) return findings.soon()
     if (outcome.standing === 'in-step' || (outcome.standing === 'failed' && claim.attempts > 0)) return
     const nowMs = system.clock.nowMs()
-    if (GUARDS.includes(outcome.standing)) {
+    const isGone = outcome.errorCode === 'entry-not-found'
+    if (isGone) findings.soon()
+    if (isGone || GUARDS.includes(outcome.standing)) {
       if (nowMs - (toldMs.get(outcome.standing) ?? 0) < GUARD_TOLD_MS) return
       toldMs.set(outcome.standing, nowMs)
     }

@@ -81,6 +81,7 @@ export interface Claim {
   /** How the account stood when it was claimed. */
   readonly stood: {
     readonly standing: string
+    readonly code: string | null
     readonly reason: string
     readonly holdCount: number
     /** Whether a lock keeps the user out, as it was last seen. */

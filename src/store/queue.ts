@@ -66,6 +66,7 @@ export async function claimAccounts(
       open: change === undefined ? null : changeFromRow(change),
       stood: {
         standing: account?.standing ?? '',
+        code: account?.standing_code ?? null,
         reason: account?.standing_reason ?? '',
         holdCount: account?.hold_count ?? 0,
         effective: effectiveFromRow(account?.effective ?? null),

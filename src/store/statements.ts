@@ -162,8 +162,16 @@ function accountStatements(db: Database) {
       db
         .selectFrom('account')
         .leftJoin('review', 'review.account_key', 'account.key')
-        .select(['owned_lock', 'open_change', 'standing', 'standing_reason', 'hold_count', 'effective', 'seen_ms'])
-        .select(['account.realm', 'review.state as review'])
+        .select([
+          'owned_lock',
+          'open_change',
+          'standing',
+          'standing_code',
+          'standing_reason',
+          'hold_count',
+          'effective',
+        ])
+        .select(['seen_ms', 'account.realm', 'review.state as review'])
         .where('key', '=', place<string>('key')),
     ),
     openChange: prepare((place) =>
