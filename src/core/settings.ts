@@ -159,6 +159,11 @@ export interface PolicySettings {
   readonly resetsTokenOnTtl: boolean
 }
 
+/** Whether fail counters are to be reset by what the policy says. */
+export function needsReset({ onForeignUnlock, resetsTokenOnTtl }: PolicySettings): boolean {
+  return onForeignUnlock === 'reset-token' || resetsTokenOnTtl
+}
+
 /** The n-th lock of an account lasts `lockTtlMs` times factor^(n-1), and no longer than `maxMs`. */
 export interface LockBackoff {
   readonly factor: number

@@ -1,5 +1,5 @@
 import { toAppError, type AppError } from '../core/error.ts'
-import type { Settings, SourceSettings } from '../core/settings.ts'
+import { needsReset, type Settings, type SourceSettings } from '../core/settings.ts'
 import { systemClock } from '../ports/clock.ts'
 import type { SecretReader } from '../ports/secret.ts'
 import { Client } from '../privacyidea/client.ts'
@@ -36,7 +36,7 @@ const WHY_RIGHT: Readonly<Record<string, string>> = {
   auditlog: 'Without it `lockstep rehearse` cannot read the audit log.',
   user_lock_read: 'Without it user lockouts of privacyIDEA are not seen, and their accounts stay open.',
   authentication_log_read: 'Without it failed logins at /auth show a scan later.',
-  reset: 'policy.onForeignUnlock is reset-token: without it fail counters are not reset.',
+  reset: 'By policy (onForeignUnlock: reset-token, or resetTokenOnTtl) fail counters are reset, which takes it.',
 }
 const NEEDED = new Set(['tokenlist', 'userlist', 'user_lock_read', 'reset'])
 /** Rights with which whoever has the password can take privacyIDEA over. */
@@ -129,7 +129,7 @@ function checkVersion(found: Findings, version: string): void {
 
 async function checkRights(found: Findings, client: Client, settings: Settings, version: string): Promise<void> {
   const { rights, user } = await client.login()
-  const resetsTokens = settings.policy.onForeignUnlock === 'reset-token'
+  const resetsTokens = needsReset(settings.policy)
   const wanted = runTimeRights({ version, resetsTokens, mirrorsLocks: false })
   if (rights === null) return found.ok('rights', `the token does not tell its rights; it needs ${wanted.join(', ')}`)
   const missing = rights.has('*') ? [] : wanted.filter((right) => !rights.has(right))

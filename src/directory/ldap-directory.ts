@@ -60,7 +60,7 @@ export class LdapDirectory {
   readonly #clock: Clock
   readonly #attributes: readonly string[]
   readonly #userFilter: FilterTemplate
-  readonly #protection: ProtectionReader
+  readonly protection: ProtectionReader
   readonly #readings = new ReadingCache<Account>(READINGS_MAX)
   #reader: AccountReader | null = null
 
@@ -74,7 +74,7 @@ export class LdapDirectory {
     this.pool = new Pool(settings, clock, times)
     this.facts = new FactsReader(this.pool, clock, this.#attributes)
     this.policies = new PolicyReader(this.pool, clock, settings)
-    this.#protection = new ProtectionReader(settings, this.pool, clock)
+    this.protection = new ProtectionReader(settings, this.pool, clock)
   }
 
   async findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount> {
@@ -250,7 +250,7 @@ export class LdapDirectory {
       serialValues: account.values(settings.serialAttribute),
       carriedElsewhere,
       lock: driver.readLock(account, { nowMs: this.#clock.nowMs(), facts: reader.facts, policies, elsewhere }),
-      ...(await this.#protection.of(account, reader.facts)),
+      ...(await this.protection.of(account, reader.facts)),
     }
   }
 

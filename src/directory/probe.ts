@@ -58,6 +58,8 @@ export interface DirectoryProbe extends AsyncDisposable {
   /** @param password the account's own, to see a bind refused; null: that is left out */
   cycle(key: AccountKey, password: string | null): Promise<CycleProbe>
   indexes(): Promise<readonly IndexProbe[]>
+  /** How many protected groups are configured, and why one of them cannot be read. */
+  protectedGroups(): Promise<{ readonly count: number; readonly unread: AppError | null }>
 }
 
 export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryProbe {
@@ -81,6 +83,10 @@ export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryP
       return tryCycle(directory, key, bind)
     },
     indexes: () => probeIndexes(directory),
+    protectedGroups: async () => {
+      const unread = await directory.protection.unreadGroup((await directory.reader()).facts)
+      return { count: settings.protect.groups.length, unread }
+    },
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   }
 }

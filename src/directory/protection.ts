@@ -1,6 +1,6 @@
 import { EqualityFilter, ExtensibleFilter, OrFilter, type Filter } from 'ldapts'
 import { isWithin, normalDn } from '../core/dn.ts'
-import { toAppError } from '../core/error.ts'
+import type { AppError } from '../core/error.ts'
 import type { Dn } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { ObservedState } from '../core/state.ts'
@@ -54,8 +54,13 @@ export class ProtectionReader {
     const parts = [...this.#parts, ...(groups.dns.length === 0 ? [] : [membershipPart(groups, facts)])]
     const protectedBy = parts.length === 0 ? null : await this.#bySearch(account.dn, parts)
     if (protectedBy !== null || groups.unread === null) return { protectedBy }
-    const { code, message } = toAppError(groups.unread)
+    const { code, message } = groups.unread
     return { protectedBy, protectionUnread: { code, reason: message } }
+  }
+
+  /** Why a protected group cannot be read; null: all can, or there is none. */
+  async unreadGroup(facts: ServerFacts): Promise<AppError | null> {
+    return this.#groups === null ? null : (await this.#groups.read(facts)).unread
   }
 
   #byName(dn: Dn): string | null {

@@ -25,7 +25,7 @@ export function register(program: Command, io: CliIo): void {
       await using store = await openStoreOf(settings, true)
       const before = await store.switches.pause(directory, actor, reason)
       const what = directoryPhrase(directory)
-      if (options.json === true) printJson(io, { paused: true, directory, changed: before === null })
+      if (options.json === true) printJson(io, { paused: true, changed: before === null, ...named(directory) })
       else if (before === null) print(io, `paused${what}: nothing is written until lockstep resume`)
       else
         print(
@@ -48,7 +48,8 @@ export function register(program: Command, io: CliIo): void {
       const left = await store.switches.pauses()
       const isServed = (await store.processLock.daemon()) !== null
       if (options.json === true) {
-        printJson(io, { paused: left.length > 0, directory, changed: accounts !== null, accounts: accounts ?? 0 })
+        const changed = accounts !== null
+        printJson(io, { paused: left.length > 0, changed, accounts: accounts ?? 0, ...named(directory) })
         return
       }
       if (accounts === null) print(io, `nothing was paused${directoryPhrase(directory)}`)
@@ -58,6 +59,10 @@ export function register(program: Command, io: CliIo): void {
       }
       for (const each of left) print(io, `still paused${directoryPhrase(each.directory)}: ${plain(each.reason)}`)
     })
+}
+
+function named(directory: DirectoryName | null): { directory?: DirectoryName } {
+  return directory === null ? {} : { directory }
 }
 
 /** Null where none is named. Fails with `usage`. */
