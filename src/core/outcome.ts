@@ -32,6 +32,8 @@ export interface Outcome {
   readonly applied: number
   /** On dry run: all that would have been written, in this order. */
   readonly would?: readonly ChangeDraft[]
+  /** It is not locked since nobody knows whether it is protected. */
+  readonly isProtectionUnread?: true
   /** privacyIDEA was to be asked and could not be: what was done rests on what was known before. */
   readonly isUnread?: true
   /** Whether a lock keeps the user out, where the account has one of ours or a hold; null: it has none. */

@@ -55,17 +55,24 @@ const FOUND: readonly Standing[] = ['breaker', 'protected']
 
 /** Only what somebody should look at; a failure is told when it is new, not at each try. */
 function newTeller(system: System, log: Log, findings: FindingTeller): (claim: Claim, outcome: Outcome) => void {
-  const toldMs = new Map<Standing, number>()
+  const toldMs = new Map<string, number>()
   return (claim, outcome) => {
     if (FOUND.includes(outcome.standing)) return findings.soon()
     if (outcome.standing === 'in-step' || (outcome.standing === 'failed' && claim.attempts > 0)) return
     const nowMs = system.clock.nowMs()
-    const isGone = outcome.errorCode === 'entry-not-found'
-    if (isGone) findings.soon()
-    if (isGone || GUARDS.includes(outcome.standing)) {
-      if (nowMs - (toldMs.get(outcome.standing) ?? 0) < GUARD_TOLD_MS) return
-      toldMs.set(outcome.standing, nowMs)
+    const group = groupOf(outcome)
+    if (group === 'gone') findings.soon()
+    if (group !== null) {
+      if (nowMs - (toldMs.get(group) ?? 0) < GUARD_TOLD_MS) return
+      toldMs.set(group, nowMs)
     }
     log.warn(`account is ${outcome.standing}`, { account: claim.key, reason: outcome.reason })
   }
+}
+
+/** What is the same for many accounts at once; null: each is told by itself. */
+function groupOf({ standing, errorCode, isProtectionUnread }: Outcome): string | null {
+  if (errorCode === 'entry-not-found') return 'gone'
+  if (isProtectionUnread === true) return 'unread'
+  return GUARDS.includes(standing) ? standing : null
 }

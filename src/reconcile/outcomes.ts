@@ -61,7 +61,7 @@ export function heldBack(claim: Claim, verdict: HeldBack, ports: Ports, applied:
     case 'unread': {
       const { code } = verdict
       const againAtMs = nowMs + Math.max(UNREAD_LOOK_MS, retryDelayMs(code, claim.attempts, ports.clock.random()))
-      return { ...base, standing: 'failed', errorCode: code, againAtMs }
+      return { ...base, standing: 'failed', errorCode: code, againAtMs, isProtectionUnread: true }
     }
   }
 }

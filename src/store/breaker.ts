@@ -43,7 +43,7 @@ export class Breaker {
     for (const each of applied) {
       const refusal = await this.#refusalOf(scope, each, directory, change.plannedAtMs)
       if (refusal === null) continue
-      await holdBack(scope, change, each, refusal.reason)
+      await this.#holdBack(scope, change, each, { reason: refusal.reason, before: account?.limit_id ?? null })
       return refusal
     }
     for (const counted of new Set(applied.map((each) => each.counted))) {
@@ -92,6 +92,26 @@ export class Breaker {
     return accounts
   }
 
+  /** @param why `before` is the limit that held it back when it was looked at last */
+  async #holdBack(
+    scope: WriteScope,
+    change: Change,
+    { id }: AppliedLimit,
+    why: { readonly reason: string; readonly before: string | null },
+  ): Promise<void> {
+    const { reason, before } = why
+    await scope.hot.insertReview.run(scope.on, {
+      key: change.key,
+      directory: directoryOf(change.key),
+      now_ms: change.plannedAtMs,
+      limit_id: id,
+      reason,
+      change: JSON.stringify(changeToRow(change)),
+    })
+    await raiseFinding(scope, { kind: BREAKER_FINDING, subject: id, reason }, change.plannedAtMs)
+    if (before !== null && before !== id) await this.#endWhereLast(scope, before, change.plannedAtMs)
+  }
+
   /** The account's lock no longer waits. The last one that leaves ends the finding, unless a person has to. */
   async leave(scope: WriteScope, key: AccountKey, nowMs: number): Promise<void> {
     const [row] = (await scope.hot.guardedAccount.run(scope.on, { key })).rows
@@ -99,9 +119,13 @@ export class Breaker {
     if (id === null) return
     await scope.hot.dropReview.run(scope.on, { key })
     await scope.hot.dropApprovals.run(scope.on, { key })
+    await this.#endWhereLast(scope, id, nowMs)
+  }
+
+  async #endWhereLast(scope: WriteScope, limitId: string, nowMs: number): Promise<void> {
     if (this.#settings?.reset === 'manual') return
-    const others = await scope.hot.anyReview.run(scope.on, { limit_id: id })
-    if (others.rows.length === 0) await endFinding(scope, BREAKER_FINDING, id, nowMs)
+    const others = await scope.hot.anyReview.run(scope.on, { limit_id: limitId })
+    if (others.rows.length === 0) await endFinding(scope, BREAKER_FINDING, limitId, nowMs)
   }
 
   /** Counts from nothing again, and ends what is closed. */
@@ -115,19 +139,6 @@ export class Breaker {
       .execute()
     log({ atMs: nowMs, kind: 'breaker-resumed', subject: '', body: { by, reason } })
   }
-}
-
-async function holdBack(scope: WriteScope, change: Change, { id }: AppliedLimit, reason: string): Promise<void> {
-  const { body, ...row } = changeToRow(change)
-  await scope.hot.insertReview.run(scope.on, {
-    key: change.key,
-    directory: directoryOf(change.key),
-    now_ms: change.plannedAtMs,
-    limit_id: id,
-    reason,
-    change: JSON.stringify({ ...row, body }),
-  })
-  await raiseFinding(scope, { kind: BREAKER_FINDING, subject: id, reason }, change.plannedAtMs)
 }
 
 /** The lock was not written after all. */

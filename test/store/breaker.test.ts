@@ -108,3 +108,13 @@ test('an approved lock passes a limit that was reached, and takes nobody’s pla
     { counted: 'realm r1' },
   ])
 })
+
+test('when the limits changed, what waits is told under the one that holds it back now', async () => {
+  await using opened = await openTestStore()
+  await using store = await open(opened, breaker('auto', {}))
+  await note(store, 1, 2, 3, 4, 5)
+  expect(await passes(opened, store, 1, 2, 3)).toEqual([true, true, false])
+  await using changed = await open(opened, breaker('auto', { max: { locks: 1 } }))
+  expect(await passes(opened, changed, 3)).toEqual([false])
+  expect((await changed.findings.open()).map(({ subject }) => subject)).toEqual(['all 1/3600000'])
+})
