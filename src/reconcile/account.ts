@@ -97,12 +97,12 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
       case 'change': {
         const verdict = await askGuards(planned.change, claim, observed, ports)
         if (verdict.kind !== 'go') {
-          const outcome = heldBack(claim, verdict, ports, seen.applied)
+          const outcome = heldBack(claim, verdict, desired, ports, seen.applied)
           if (verdict.kind !== 'dry-run') return outcome
           return onDryRun(outcome, dryRun(planned.change, wanted, observed, ours, options))
         }
         const written = await write(planned.change, claim, ours, ports)
-        if (written !== 'raced' && 'kind' in written) return heldBack(claim, written, ports, seen.applied)
+        if (written !== 'raced' && 'kind' in written) return heldBack(claim, written, desired, ports, seen.applied)
         if (written === 'raced' && ++races > RACES_MAX) return keepsChanging(claim, ports, seen.applied)
         if (written !== 'raced') {
           seen.applied++

@@ -47,21 +47,34 @@ export function standing(
 /** A guard said no. */
 export type HeldBack = Exclude<Verdict, { kind: 'go' }> | ({ readonly kind: 'breaker' } & BreakerRefusal)
 
-export function heldBack(claim: Claim, verdict: HeldBack, ports: Ports, applied: number): Outcome {
+export function heldBack(
+  claim: Claim,
+  verdict: HeldBack,
+  { nextExpiryUs }: DesiredState,
+  ports: Ports,
+  applied: number,
+): Outcome {
+  const { reason } = verdict
   const { effective } = claim.stood
-  const base = { reason: verdict.reason, applied, effective, isLockSeen: false }
   const nowMs = ports.clock.nowMs()
+  // A hold that ends by itself is not waited for any longer.
+  const endMs = nextExpiryUs === null ? Infinity : Math.max(nowMs, Math.ceil(nextExpiryUs / 1000)) + 1
+  const held = (standing: Outcome['standing'], againAtMs: number | null): Outcome => {
+    const dueMs = Math.min(againAtMs ?? Infinity, endMs)
+    const again = dueMs === Infinity ? null : dueMs
+    return { standing, reason, errorCode: null, againAtMs: again, applied, effective, isLockSeen: false }
+  }
   switch (verdict.kind) {
     case 'paused':
-      return { ...base, standing: 'paused', errorCode: null, againAtMs: nowMs + PAUSED_LOOK_MS }
+      return held('paused', nowMs + PAUSED_LOOK_MS)
     case 'dry-run':
-      return { ...base, standing: 'dry-run', errorCode: null, againAtMs: null }
+      return held('dry-run', null)
     case 'breaker':
-      return { ...base, standing: 'breaker', errorCode: null, againAtMs: verdict.againAtMs }
+      return held('breaker', verdict.againAtMs)
     case 'unread': {
       const { code } = verdict
-      const againAtMs = nowMs + Math.max(UNREAD_LOOK_MS, retryDelayMs(code, claim.attempts, ports.clock.random()))
-      return { ...base, standing: 'failed', errorCode: code, againAtMs, isProtectionUnread: true }
+      const waitMs = Math.max(UNREAD_LOOK_MS, retryDelayMs(code, claim.attempts, ports.clock.random()))
+      return { ...held('failed', nowMs + waitMs), errorCode: code, isProtectionUnread: true }
     }
   }
 }

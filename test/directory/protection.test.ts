@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { ProtectSettings } from '../../src/core/settings.ts'
 import type { ObservedState } from '../../src/core/state.ts'
+import { openProbe } from '../../src/directory/probe.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'
 import { parseLogin } from '../../src/core/names.ts'
 import { systemClock } from '../../src/ports/clock.ts'
@@ -99,6 +100,13 @@ describe('nobody knows whether an account is protected', () => {
     const { protectedBy, protectionUnread } = await look(missing, 'u6')
     expect(protectedBy).toBeNull()
     expect(protectionUnread?.reason).toContain(`the group cn=gone,${GROUPS} of guards.protect.groups cannot be read`)
+
+    await using probe = openProbe(
+      directorySettings(slapd, { protect: protecting({ groups: [`cn=gone,${GROUPS}`, `cn=admins,${GROUPS}`] }) }),
+      systemClock,
+    )
+    const { count, unread } = await probe.protectedGroups()
+    expect([count, unread?.hint]).toEqual([2, expect.stringContaining('Correct the DN')])
 
     const hidden = open(protecting({ groups: [`cn=hidden,${GROUPS}`] }))
     expect((await look(hidden, 'u6')).protectionUnread?.reason).toContain('its members may not be read')

@@ -1,5 +1,6 @@
 import { systemClock } from '../../src/ports/clock.ts'
 import { MemoryDirectory } from '../../src/directory/memory.ts'
+import type { BreakerSettings } from '../../src/core/breaker.ts'
 import type { PolicySettings, SourceSettings } from '../../src/core/settings.ts'
 import type { Event } from '../../src/core/event.ts'
 import {
@@ -47,6 +48,7 @@ export const POLICY: PolicySettings = {
 export interface ApiWorldOptions {
   readonly policy?: Partial<PolicySettings>
   readonly version?: VersionName
+  readonly breaker?: BreakerSettings
   readonly source?: Partial<SourceSettings>
 }
 
@@ -124,7 +126,8 @@ export class ApiWorld implements AsyncDisposable {
     const source = openPrivacyIdea(sourceSettings(simulator.url, options.source), () => 'secret', clock)
     const policy = { ...POLICY, ...options.policy }
     const { lockTtlMs, lockBackoff } = policy
-    const store = await openStore({ file: ':memory:', clock, lockTtlMs, lockBackoff, willWrite: true })
+    const { breaker = null } = options
+    const store = await openStore({ file: ':memory:', clock, lockTtlMs, lockBackoff, breaker, willWrite: true })
     const opened = new ApiWorld(simulator, source, store, clock, policy)
     // Where there is no token at all nothing can be proven.
     world.stock.addToken('PROOF')

@@ -62,3 +62,17 @@ test('each further lock lasts longer, until a quiet time has passed', async () =
   await failAgain()
   await lastsFor(10)
 })
+
+test('a hold that ends by itself leaves the review queue, also where the breaker closes by hand', async () => {
+  const limit = { of: 'all', only: [], max: { locks: 1 }, perMs: 60 * MINUTE } as const
+  const breaker = { limits: [limit], reset: 'manual', approvals: 1 } as const
+  const world = await ApiWorld.open({ policy: TTL, breaker })
+  worlds.push(world)
+  for (const name of ['alice', 'bob']) {
+    world.addToken(`S-${name}`, world.addUser(name), { failcount: MAX_FAILURES })
+  }
+  await world.resync()
+  expect([world.locks(), (await world.store.reviews.counts()).waiting]).toEqual([1, 1])
+  await world.pass(11 * MINUTE)
+  expect([world.locks(), (await world.store.reviews.counts()).waiting]).toEqual([0, 0])
+})
