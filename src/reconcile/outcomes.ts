@@ -59,10 +59,10 @@ export function heldBack(
   const nowMs = ports.clock.nowMs()
   // A hold that ends by itself is not waited for any longer.
   const endMs = nextExpiryUs === null ? Infinity : Math.max(nowMs, Math.ceil(nextExpiryUs / 1000)) + 1
-  const held = (standing: Outcome['standing'], againAtMs: number | null): Outcome => {
+  const held = (stands: Outcome['standing'], againAtMs: number | null): Outcome => {
     const dueMs = Math.min(againAtMs ?? Infinity, endMs)
     const again = dueMs === Infinity ? null : dueMs
-    return { standing, reason, errorCode: null, againAtMs: again, applied, effective, isLockSeen: false }
+    return { standing: stands, reason, errorCode: null, againAtMs: again, applied, effective, isLockSeen: false }
   }
   switch (verdict.kind) {
     case 'paused':
