@@ -35,6 +35,9 @@ export async function isFindingOpen({ hot, on }: WriteScope, kind: Finding['kind
   return (await hot.openFinding.run(on, { kind, subject })).rows.length > 0
 }
 
+/** One that ended so short a time ago goes on, and is not told again: locks that come and go are one attack. */
+const GOES_ON_MS = 600_000
+
 /** Does nothing while it lasts. */
 export async function raiseFinding(
   scope: WriteScope,
@@ -42,12 +45,23 @@ export async function raiseFinding(
   nowMs: number,
 ): Promise<void> {
   if (await isFindingOpen(scope, kind, subject)) return
+  const { numUpdatedRows } = await scope.trx
+    .updateTable('finding')
+    .set({ ended_ms: null, reason })
+    .where('kind', '=', kind)
+    .where('subject', '=', subject)
+    .where('ended_ms', '>', nowMs - GOES_ON_MS)
+    .where('first_ms', '=', (from) =>
+      from
+        .selectFrom('finding')
+        .select((select) => select.fn.max('first_ms').as('newest'))
+        .where('kind', '=', kind)
+        .where('subject', '=', subject),
+    )
+    .executeTakeFirstOrThrow()
+  if (numUpdatedRows > 0n) return
   const row = { kind, subject, reason, first_ms: nowMs, told_ms: null, ended_ms: null }
-  await scope.trx
-    .insertInto('finding')
-    .values(row)
-    .onConflict((conflict) => conflict.columns(['kind', 'subject', 'first_ms']).doUpdateSet({ ended_ms: null }))
-    .execute()
+  await scope.trx.insertInto('finding').values(row).execute()
   scope.log({ atMs: nowMs, kind: 'finding', subject: '', body: { kind, subject, reason } })
 }
 

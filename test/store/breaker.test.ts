@@ -3,7 +3,7 @@ import type { BreakerLimit, BreakerSettings } from '../../src/core/breaker.ts'
 import type { Change } from '../../src/core/change.ts'
 import { asDn, parseRealm } from '../../src/core/names.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
-import { openTestStore, START_MS, testKey, type TestStore } from './test-store.ts'
+import { lockEvent, openTestStore, START_MS, testKey, type TestStore } from './test-store.ts'
 
 /** What the breaker counts, without a directory. */
 
@@ -117,4 +117,32 @@ test('when the limits changed, what waits is told under the one that holds it ba
   await using changed = await open(opened, breaker('auto', { max: { locks: 1 } }))
   expect(await passes(opened, changed, 3)).toEqual([false])
   expect((await changed.findings.open()).map(({ subject }) => subject)).toEqual(['all 1/3600000'])
+})
+
+test('a limit that is reached again and again within minutes is told once, and again when it was quiet in between', async () => {
+  await using opened = await openTestStore()
+  await using store = await open(opened, breaker('auto', { perMs: 24 * HOUR }))
+  await note(store, 1, 2, 3)
+  await passes(opened, store, 1, 2)
+  const word = { person: 'anna', reason: 'x' }
+  const reachedAndRejected = async (): Promise<number> => {
+    expect(await passes(opened, store, 3)).toEqual([false])
+    const told = await store.findings.untold()
+    await store.findings.told(told)
+    const event = {
+      ...lockEvent(++changes),
+      kind: 'release',
+      accountKey: testKey(3),
+      attributeSerials: [],
+      pinnedHold: null,
+    } as const
+    expect(await store.reviews.reject([event], word)).toEqual([testKey(3)])
+    expect(await store.findings.open()).toEqual([])
+    return told.length
+  }
+  expect(await reachedAndRejected()).toBe(1)
+  opened.clock.setMs(START_MS + 60_000)
+  expect(await reachedAndRejected()).toBe(0)
+  opened.clock.setMs(START_MS + HOUR)
+  expect(await reachedAndRejected()).toBe(1)
 })
