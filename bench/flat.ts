@@ -67,7 +67,7 @@ async function openSite(
  */
 async function writeJournal(storeFile: string, count: number): Promise<void> {
   const willWrite = true
-  const options = { file: storeFile, clock: systemClock, lockTtlMs: null, breakerPerMs: null, willWrite }
+  const options = { file: storeFile, clock: systemClock, lockTtlMs: null, willWrite }
   await (await openStore(options))[Symbol.asyncDispose]()
   const db = new DatabaseSync(storeFile)
   try {

@@ -26,6 +26,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   'serial-conflict': 'take the serial out of the account that it does not belong to, then lockstep retry',
   'disk-full': 'free some disk space; it goes on by itself',
   'file-not-permitted': 'lockstep doctor looks at the folders and prints what to change',
-  breaker: 'look at lockstep events: is it a mass lock-out? else raise guards.breaker',
+  breaker: 'lockstep review shows what waits; approve or reject it',
+  protected: 'lockstep show LOGIN says what protects it; lockstep unlock LOGIN ends its holds',
   'not-effective': 'lockstep doctor prints what to change (docs/openldap.md, docs/389ds-freeipa.md)',
 }

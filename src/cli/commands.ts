@@ -14,6 +14,7 @@ import * as privacyidea from './commands/privacyidea.ts'
 import * as rebuild from './commands/rebuild.ts'
 import * as resync from './commands/resync.ts'
 import * as rehearse from './commands/rehearse.ts'
+import * as review from './commands/review.ts'
 import * as retry from './commands/retry.ts'
 import * as serve from './commands/serve.ts'
 import * as shims from './commands/shims.ts'
@@ -41,6 +42,7 @@ export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
   journal.register,
   lock.register,
   resync.register,
+  review.register,
   retry.register,
   pause.register,
   undo.register,

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { AppError } from '../core/error.ts'
 import type { CliIo } from './io.ts'
@@ -58,5 +59,35 @@ export function actorOf(io: CliIo): string {
     return userInfo().username
   } catch {
     return `uid ${process.getuid?.() ?? '?'}`
+  }
+}
+
+/**
+ * The same person under the same name, for where two different ones are needed: the one behind sudo, else the one whom
+ * the kernel says logged in (audit's login uid, kept over su and sudo), else the user that runs it. LOGNAME and USER are
+ * whatever one writes into them, and are not asked. Whoever may write the store can say anything: it keeps people from a
+ * slip, not an intruder out.
+ */
+export function personOf(io: CliIo): string {
+  const sudoer = io.env['SUDO_USER'] ?? ''
+  if (sudoer !== '') return sudoer
+  const login = loginUid()
+  if (login !== null && login !== process.getuid?.()) return `uid ${login}`
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.() ?? '?'}`
+  }
+}
+
+/** proc_pid_loginuid(5); null where nobody logged in, or nobody can tell. */
+const NO_LOGIN = 4_294_967_295
+
+function loginUid(): number | null {
+  try {
+    const text = readFileSync('/proc/self/loginuid', 'utf8').trim()
+    return /^\d{1,10}$/.test(text) && Number(text) !== NO_LOGIN ? Number(text) : null
+  } catch {
+    return null
   }
 }

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { secretReader } from '../config/secret.ts'
 import { AppError } from '../core/error.ts'
-import type { Settings, SourceSettings } from '../core/settings.ts'
+import { needsReset, type Settings, type SourceSettings } from '../core/settings.ts'
 import { hookUrlOf } from '../daemon/hook-url.ts'
 import { openSetup, type SetupRequest } from '../daemon/privacyidea-setup.ts'
 import { callsByHand } from '../daemon/setup-by-hand.ts'
@@ -123,8 +123,8 @@ function accountsOf(options: SetupOptions, settings: Settings): Accounts {
     if (!/[*,\n]/.test(name) && !/^[-!]/.test(name)) continue
     throw new AppError('usage', `${name} is no name of one account`)
   }
-  const { mirrorDirectoryLocks, onForeignUnlock } = settings.policy
-  const resetsTokens = onForeignUnlock === 'reset-token'
+  const { mirrorDirectoryLocks } = settings.policy
+  const resetsTokens = needsReset(settings.policy)
   return { account, setUpAccount: options.setupAccount ?? null, rights: { resetsTokens, mirrorDirectoryLocks } }
 }
 

@@ -23,6 +23,7 @@ export function rehearsalJson(report: RehearsalReport): object {
     breaker: {
       maxLocks: breaker.locksMax,
       per: `${breaker.perMs / 60_000}m`,
+      limits: breaker.limits.map(({ locksMax, perMs }) => ({ maxLocks: locksMax, per: `${perMs / 60_000}m` })),
       usualMax: breaker.usualMax,
       stopped: breaker.daysStopped.map(({ dayMs, count }) => ({ day: local(dayMs).slice(0, 10), count })),
     },

@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path'
-import { asDn, parseDirectoryName, type DirectoryName, type Realm } from '../core/names.ts'
+import { asDn, type DirectoryName, type Realm } from '../core/names.ts'
 import { TYPE_DEFAULTS } from '../core/directory-type.ts'
 import { AppError } from '../core/error.ts'
 import type {
@@ -10,6 +10,8 @@ import type {
   SourceLogin,
   SourceSettings,
 } from '../core/settings.ts'
+import { buildBackoff, buildGuards, buildProtect } from './build-guards.ts'
+import { directoryName } from './directory-name.ts'
 import type { ConfigFile, DirectoryFile, PrivacyIdeaFile } from './schema.ts'
 
 /** Makes Settings of a file that passed every check. Paths become absolute, from the folder that the file lies in. */
@@ -28,11 +30,10 @@ export function buildSettings(parsed: ConfigFile, file: string): Settings {
       revokedTokens: policy.revokedTokens,
       mirrorDirectoryLocks: policy.mirrorDirectoryLocks,
       lockTtlMs: policy.lockTtl,
+      lockBackoff: buildBackoff(policy.lockBackoff),
+      resetsTokenOnTtl: policy.resetTokenOnTtl,
     },
-    guards: {
-      dryRun: guards.dryRun,
-      breaker: guards.breaker === null ? null : { locksMax: guards.breaker.maxLocks, perMs: guards.breaker.per },
-    },
+    guards: buildGuards(guards),
     intake: { spool: absolute(parsed.intake.spool), http: buildHttp(parsed, absolute) },
     resync: { scanMs: parsed.resync.scan, fullMs: parsed.resync.full, shrinkLimit: parsed.resync.shrinkLimit },
     store: { kind: 'sqlite', file: absolute(parsed.store) },
@@ -92,7 +93,7 @@ function buildDirectory(name: string, from: DirectoryFile, parsed: ConfigFile, a
     inFlightMax: from.inFlightMax,
     lock: (from.lock ?? []).flatMap(buildLockStep),
     clearLockout: parsed.policy.clearLockout,
-    protect: parsed.guards.protect,
+    protect: buildProtect(parsed, name, from),
   }
 }
 
@@ -133,10 +134,4 @@ function secret(file: string | undefined, env: string | undefined, absolute: Abs
   if (file !== undefined) return { file: absolute(file) }
   if (env !== undefined) return { env }
   throw new AppError('internal', 'a secret without a source passed the checks')
-}
-
-function directoryName(text: string): DirectoryName {
-  const name = parseDirectoryName(text)
-  if (name === null) throw new AppError('internal', 'the name of a directory passed the checks and is none')
-  return name
 }

@@ -1,13 +1,8 @@
 import { parseDirectoryName } from '../core/names.ts'
+import { guardRelations } from './guard-relations.ts'
+import type { Relation } from './relation.ts'
 import { isSection, type Json } from './value.ts'
 import type { ConfigFile, DirectoryFile } from './schema.ts'
-
-/** Something that is wrong between keys, found in the raw file, so that it shows beside the mistakes of single keys. */
-export interface Relation {
-  readonly path: readonly PropertyKey[]
-  readonly severity: 'error' | 'warning'
-  readonly message: string
-}
 
 function sectionAt(value: unknown): Json {
   return isSection(value) ? value : {}
@@ -24,6 +19,7 @@ export function relationsOf(raw: unknown): Relation[] {
     ...(http === undefined || http === null ? [] : oneSecret(['intake', 'http'], sectionAt(http), 'hookSecret')),
     ...sourceRelations(root),
     ...withoutSource(root),
+    ...guardRelations(root),
   ]
 }
 
@@ -115,7 +111,7 @@ function withoutSource(root: Json): Relation[] {
     ...needs('onForeignUnlock', 'reset-token'),
     ...needs('mirrorDirectoryLocks', 'user-lock'),
     ...needs('mirrorDirectoryLocks', 'disable-tokens'),
-    ...idle('policy', policy, ['disabledTokens', 'revokedTokens']),
+    ...idle('policy', policy, ['disabledTokens', 'revokedTokens', 'resetTokenOnTtl']),
     ...idle('resync', resync, ['scan', 'shrinkLimit']),
   ]
 }

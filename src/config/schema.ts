@@ -1,67 +1,13 @@
 import { defaultInWords, DIRECTORY_TYPES, type DirectoryType } from '../core/directory-type.ts'
+import { GUARDS, LOCK_BACKOFF, PROTECT } from './guard-keys.ts'
+import { derived, notYet, nullable, optionalSection, required, section, withDefault } from './keys.ts'
 import * as values from './values.ts'
-import {
-  BAD,
-  list,
-  mapOf,
-  orNull,
-  Reason,
-  section as sectionOf,
-  single,
-  type Key,
-  type Keys,
-  type Value,
-  type ValueOf,
-} from './value.ts'
+import { list, mapOf, Reason, section as sectionOf, single, type Keys, type ValueOf } from './value.ts'
 
 /**
  * The YAML file, key by key: what is expected, the default, and what the manual says. The checks of the file,
  * docs/configuration.md and docs/lockstep.schema.json are all made from here.
  */
-
-function required<T>(value: Value<T>, doc: string): Key<T> {
-  return { doc, value, missing: null, fallback: null, notYet: false }
-}
-
-/** A key with a default, given as it would be written in the file. */
-function withDefault<T>(value: Value<T>, fallback: unknown, doc: string): Key<T> {
-  const shown = typeof fallback === 'string' ? fallback : JSON.stringify(fallback)
-  return { doc, value, missing: whatIs(value, fallback), fallback: shown, notYet: false }
-}
-
-/** A key that may be left out or be null, and is null then. */
-function nullable<T>(value: Value<T>, doc: string): Key<T | null> {
-  return { doc, value: orNull(value), missing: { value: null }, fallback: 'null', notYet: false }
-}
-
-/** A key whose default depends on other keys; `fallback` tells it in words. */
-function derived<T>(value: Value<T>, fallback: string | null, doc: string): Key<T | undefined> {
-  return { doc, value, missing: { value: undefined }, fallback, notYet: false }
-}
-
-function section<K extends Keys>(children: K, doc: string) {
-  const value = sectionOf(children)
-  return { doc, value, missing: whatIs(value, {}), fallback: null, notYet: false }
-}
-
-/** A section that `null` switches off; `fallback` is what leaving it out means: its own defaults, or null. */
-function optionalSection<K extends Keys>(children: K, fallback: object | null, doc: string) {
-  const value = orNull(sectionOf(children))
-  const shown = fallback === null ? 'null' : null
-  return { doc, value, missing: whatIs(value, fallback), fallback: shown, notYet: false }
-}
-
-function notYet(doc: string): Key<undefined> {
-  const value = single('', {}, () => undefined)
-  return { doc: `Not in this version yet: ${doc}`, value, missing: { value: undefined }, fallback: null, notYet: true }
-}
-
-/** A default goes the way of any other value, so that it is written once, as in the file. */
-function whatIs<T>(value: Value<T>, raw: unknown): { readonly value: T } {
-  const read = value.read(raw, [], { root: {}, report: () => undefined })
-  if (read === BAD) throw new TypeError(`a default is not ${value.expected}`)
-  return { value: read }
-}
 
 function assigned(doc: string) {
   return derived(mapOf(values.texts, 'attributes and their values, as in { loginShell: /bin/false }'), null, doc)
@@ -129,6 +75,7 @@ const DIRECTORY = {
   connectionsMax: withDefault(values.integer(1, 16), 2, 'Connections at most.'),
   inFlightMax: withDefault(values.integer(1, 256), 16, 'Operations at most that wait for an answer on one connection.'),
   lock: derived(lockSteps, null, 'Type `custom` only: what makes an account locked. See "A custom lock".'),
+  protect: section(PROTECT, 'Accounts of this directory that are never locked, beside those of `guards.protect`.'),
 }
 
 const directory = sectionOf(DIRECTORY)
@@ -214,34 +161,16 @@ const ROOT = {
         'Somebody else locks or disables an account in the directory, with `privacyidea`: `user-lock` keeps its user out of privacyIDEA too (3.14), `disable-tokens` disables his tokens there. Taken back when the directory releases the account, and only what was ours.',
       ),
       lockTtl: nullable(values.duration(1000), "A token's hold ends by itself after this time."),
+      lockBackoff: optionalSection(LOCK_BACKOFF, null, 'With `lockTtl`: each further lock of an account lasts longer.'),
+      resetTokenOnTtl: withDefault(
+        values.flag,
+        false,
+        'With `lockTtl` and `privacyidea`: a hold that ends by itself resets the fail counter of its token.',
+      ),
     },
     'What to do when.',
   ),
-  guards: section(
-    {
-      dryRun: withDefault(values.flag, false, 'Plan and record, and write nothing into a directory.'),
-      protect: section(
-        {
-          filter: nullable(values.filter, 'An account that matches it is never locked.'),
-          dns: withDefault(
-            list(values.dn, 0, 1000, '["cn=admin,dc=example,dc=org"]'),
-            [],
-            'These accounts are never locked. The bind account never is.',
-          ),
-        },
-        'Accounts that are never locked, in every directory.',
-      ),
-      breaker: optionalSection(
-        {
-          maxLocks: withDefault(values.integer(1, 1_000_000), 20, 'Locks at most within `per`.'),
-          per: withDefault(values.duration(1000), '10m', 'The window of time.'),
-        },
-        null,
-        'Stops a mass lock-out: further locks wait. Without it there is no limit.',
-      ),
-    },
-    'What keeps a mistake from doing harm.',
-  ),
+  guards: section(GUARDS, 'What keeps a mistake from doing harm.'),
   intake: section(
     {
       spool: withDefault(values.path, '/var/spool/lockstep', 'Folder that the shims write into.'),

@@ -1,4 +1,5 @@
 import { compareEvents, type ResolvedEvent } from './event.ts'
+import { lockTtlAt, type BackoffHistory } from './lock-backoff.ts'
 import { holdNameOfSerial, parseHoldName, type AccountKey, type HoldName, type Serial } from './names.ts'
 import type { DesiredState, Hold } from './state.ts'
 
@@ -30,6 +31,8 @@ export interface FoldOptions {
   readonly nowUs: number
   /** A token's hold ends by itself after this; null: never. */
   readonly lockTtlUs: number | null
+  /** Left out or null: it is always the same. */
+  readonly backoff?: BackoffHistory | null
 }
 
 interface OpenHold {
@@ -230,11 +233,16 @@ function readBook(book: Book, key: AccountKey, options: FoldOptions): FoldResult
   const supportedBy: string[] = []
   const holdOf: Record<string, HoldName> = {}
   const holds: Hold[] = []
+  const expired: Serial[] = []
   let heldAtUs = 0
   let heldKnownUs = 0
   for (const open of book.holds.values()) {
-    const hold = withTtl(open, options.lockTtlUs)
-    if (open.account !== key || (hold.untilUs !== null && hold.untilUs <= options.nowUs)) continue
+    if (open.account !== key) continue
+    const hold = withTtl(open, options)
+    if (hold.untilUs !== null && hold.untilUs <= options.nowUs) {
+      if (hold.serial !== null) expired.push(hold.serial)
+      continue
+    }
     holds.push(hold)
     const { takenAtUs, receivedUs = takenAtUs } = open.newest
     heldAtUs = Math.max(heldAtUs, takenAtUs)
@@ -259,13 +267,15 @@ function readBook(book: Book, key: AccountKey, options: FoldOptions): FoldResult
     holds: holds.toSorted((a, b) => a.sinceUs - b.sinceUs || (a.name < b.name ? -1 : 1)),
     heldAtUs,
     heldKnownUs,
+    expired: expired.toSorted(),
     nextExpiryUs: expiries.length > 0 ? Math.min(...expiries) : null,
     supportedBy: [...new Set(supportedBy)],
     holdOf,
   }
 }
 
-function withTtl(open: OpenHold, lockTtlUs: number | null): Hold {
+function withTtl(open: OpenHold, { lockTtlUs, backoff = null }: FoldOptions): Hold {
   if (lockTtlUs === null || open.hold.kind === 'manual' || open.hold.kind === 'lockout') return open.hold
-  return { ...open.hold, untilUs: open.newest.takenAtUs + lockTtlUs }
+  const { takenAtUs } = open.newest
+  return { ...open.hold, untilUs: takenAtUs + lockTtlAt(lockTtlUs, backoff, takenAtUs) }
 }

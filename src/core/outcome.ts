@@ -1,3 +1,4 @@
+import type { ChangeDraft } from './change.ts'
 import type { ErrorCode } from './error.ts'
 import type { Effectiveness } from './state.ts'
 import type { Wanted } from './verification.ts'
@@ -6,7 +7,7 @@ import type { Wanted } from './verification.ts'
  * Where an account stands after it was looked at; `status` and `show` print it.
  * in-step: nothing to do. foreign-lock: it has a hold and is locked, but not by us. not-effective: we wrote the lock and
  * it would not keep the user out. conflict: nothing may be written (a serial that another account carries).
- * protected, breaker, paused, dry-run: a guard said no. failed: an error, tried again.
+ * protected: it has a hold and is never locked. breaker, paused, dry-run: a guard said no. failed: an error, tried again.
  */
 export const STANDINGS = [
   'in-step',
@@ -30,6 +31,10 @@ export interface Outcome {
   readonly againAtMs: number | null
   /** How many changes were applied on the way. */
   readonly applied: number
+  /** On dry run: all that would have been written, in this order. */
+  readonly would?: readonly ChangeDraft[]
+  /** It is not locked since nobody knows whether it is protected. */
+  readonly isProtectionUnread?: true
   /** privacyIDEA was to be asked and could not be: what was done rests on what was known before. */
   readonly isUnread?: true
   /** Whether a lock keeps the user out, where the account has one of ours or a hold; null: it has none. */

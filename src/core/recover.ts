@@ -1,4 +1,4 @@
-import type { Change } from './change.ts'
+import type { Change, ChangeDraft } from './change.ts'
 import { isSameSlot, rebased, standingOf } from './slot.ts'
 import { hasValue, type ObservedState, type OurRecord, type OwnedLock, type OwnedSlot } from './state.ts'
 import { formatSerial, serialsIn } from './serial-values.ts'
@@ -42,13 +42,13 @@ export function recoverChange(
 }
 
 /** What is ours once a change is in the directory. */
-export function ownedAfter(change: Change, ours: OurRecord): OwnedLock | null {
+export function ownedAfter(change: Change | ChangeDraft, ours: OurRecord): OwnedLock | null {
   if (change.kind === 'lock') return ownedAfterLock(change, ours)
   return change.kind === 'unlock' ? null : ours.lock
 }
 
 /** A lock that was put back in part keeps what is still ours elsewhere. */
-function ownedAfterLock(change: Change, ours: OurRecord): OwnedLock {
+function ownedAfterLock(change: Change | ChangeDraft, ours: OurRecord): OwnedLock {
   const kept = (ours.lock?.slots ?? []).filter((slot) => !change.slots.some((each) => isSameSlot(each, slot)))
   const { dn, holds, ends } = change
   return { slots: [...kept, ...change.slots], dn, holds, ...(ends === undefined ? {} : { ends }) }

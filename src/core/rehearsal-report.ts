@@ -22,12 +22,16 @@ export interface BreakerAdvice {
   readonly perMs: number
   /** The highest count within `perMs` of a usual day: 19 of 20 days with locks had no more. */
   readonly usualMax: number
+  /** Further limits, over longer windows, with the same margin. */
+  readonly limits: readonly { readonly locksMax: number; readonly perMs: number }[]
   /** Days on which this breaker would have held locks back. */
   readonly daysStopped: readonly { readonly dayMs: number; readonly count: number }[]
 }
 
 const DAY_MS = 86_400_000
 const BREAKER_PER_MS = 600_000
+/** A slow spray stays below the limit of ten minutes for hours. */
+const LONGER_PER_MS = [3_600_000, 86_400_000]
 /** Below this a breaker stops what is no mistake: a handful of people in one morning. */
 const LOCKS_MAX_LEAST = 5
 const USUAL_SHARE = 0.95
@@ -74,11 +78,30 @@ export function lockedAtOnce(locks: readonly Pick<RehearsedLock, 'fromMs' | 'toM
  * @param startsMs when locks began that Lockstep would have written, ascending
  */
 export function adviseBreaker(startsMs: readonly number[]): BreakerAdvice {
-  const days = [...byDay(startsMs)].map(([dayMs, starts]) => ({ dayMs, count: peak(starts, BREAKER_PER_MS).count }))
-  const counts = days.map((day) => day.count).toSorted((a, b) => a - b)
-  const usualMax = counts[Math.max(0, Math.ceil(counts.length * USUAL_SHARE) - 1)] ?? 0
+  const days = [...byDay(startsMs)]
+  const usualMax = usualPeak(days, BREAKER_PER_MS)
   const locksMax = Math.max(LOCKS_MAX_LEAST, usualMax * MARGIN)
-  return { locksMax, perMs: BREAKER_PER_MS, usualMax, daysStopped: days.filter((day) => day.count > locksMax) }
+  const limits = LONGER_PER_MS.map((perMs) => ({
+    perMs,
+    locksMax: Math.max(locksMax, usualPeak(days, perMs) * MARGIN),
+  }))
+  const all = [{ perMs: BREAKER_PER_MS, locksMax }, ...limits]
+  const daysStopped = days
+    .filter(([, starts]) => all.some((limit) => peak(starts, limit.perMs).count > limit.locksMax))
+    .map(([dayMs, starts]) => ({ dayMs, count: peak(starts, BREAKER_PER_MS).count }))
+  return { locksMax, perMs: BREAKER_PER_MS, usualMax, limits, daysStopped }
+}
+
+/** As it would be written in the configuration. */
+export function breakerText({ locksMax, perMs, limits }: BreakerAdvice): string {
+  const further = limits.map((limit) => `{ maxLocks: ${limit.locksMax}, per: ${limit.perMs / 60_000}m }`)
+  return `{ maxLocks: ${locksMax}, per: ${perMs / 60_000}m, limits: [${further.join(', ')}] }`
+}
+
+/** The highest count within such a window of a usual day. */
+function usualPeak(days: readonly (readonly [dayMs: number, startsMs: readonly number[]])[], perMs: number): number {
+  const counts = days.map(([, starts]) => peak(starts, perMs).count).toSorted((a, b) => a - b)
+  return counts[Math.max(0, Math.ceil(counts.length * USUAL_SHARE) - 1)] ?? 0
 }
 
 function byDay(startsMs: readonly number[]): Map<number, number[]> {

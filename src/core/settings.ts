@@ -1,4 +1,6 @@
 import type { DirectoryType } from './directory-type.ts'
+import type { BreakerSettings } from './breaker.ts'
+import type { DryRunSettings } from './guard.ts'
 import type { DirectoryName, Dn, Realm, Serial } from './names.ts'
 
 /**
@@ -111,11 +113,29 @@ export interface LockAssignment {
   readonly values: readonly string[]
 }
 
+/** Accounts that are never locked; one reason is enough. What is for all directories and for one is put together. */
 export interface ProtectSettings {
-  /** An LDAP filter; an account that matches it is never locked. Null: none. */
-  readonly filter: string | null
-  /** DNs that are never locked, themselves; compared without regard to case and spaces. The bind DN always is one. */
-  readonly dns: readonly string[]
+  /** LDAP filters. */
+  readonly filters: readonly ProtectKey<string>[]
+  /** Themselves; compared without regard to case and spaces. The bind DN always is one. */
+  readonly dns: readonly ProtectKey<string>[]
+  /** All that lies below, and the entry itself. */
+  readonly subtrees: readonly ProtectKey<string>[]
+  /** DNs of groups: their members, and those of the groups in them. */
+  readonly groups: readonly ProtectKey<string>[]
+  /** An attribute has one of these values. */
+  readonly attributes: readonly ProtectKey<ProtectedValues>[]
+}
+
+/** With the key of the configuration that it stands under, to tell why an account is protected. */
+export interface ProtectKey<Value> {
+  readonly key: string
+  readonly value: Value
+}
+
+export interface ProtectedValues {
+  readonly attribute: string
+  readonly values: readonly string[]
 }
 
 /**
@@ -144,12 +164,29 @@ export interface PolicySettings {
   readonly mirrorDirectoryLocks: MirrorPolicy
   /** A token's hold ends by itself after this; null: never. */
   readonly lockTtlMs: number | null
+  /** Null: each time after `lockTtlMs`. */
+  readonly lockBackoff: LockBackoff | null
+  /** Only with privacyIDEA's API: a hold that ends by itself resets the fail counter of its token. */
+  readonly resetsTokenOnTtl: boolean
+}
+
+/** Whether fail counters are to be reset by what the policy says. */
+export function needsReset({ onForeignUnlock, resetsTokenOnTtl }: PolicySettings): boolean {
+  return onForeignUnlock === 'reset-token' || resetsTokenOnTtl
+}
+
+/** The n-th lock of an account lasts `lockTtlMs` times factor^(n-1), and no longer than `maxMs`. */
+export interface LockBackoff {
+  readonly factor: number
+  readonly maxMs: number
+  /** So long after a lock of ours has ended it is forgotten. */
+  readonly resetAfterMs: number
 }
 
 export interface GuardSettings {
-  readonly dryRun: boolean
-  /** At most so many locks in any window of so long; null: no breaker. */
-  readonly breaker: { readonly locksMax: number; readonly perMs: number } | null
+  readonly dryRun: DryRunSettings
+  /** Null: no breaker. */
+  readonly breaker: BreakerSettings | null
 }
 
 export interface IntakeSettings {

@@ -28,6 +28,8 @@ export interface DesiredState {
   /** For a serial of `serials`: the accounts that carried it before, which may still carry it for a moment. */
   readonly movedFrom: Readonly<Record<string, readonly AccountKey[]>>
   readonly holds: readonly Hold[]
+  /** Tokens whose holds have ended by themselves, and nothing else was said of them since. */
+  readonly expired?: readonly Serial[]
   /** When the next hold ends by itself, or null. */
   readonly nextExpiryUs: number | null
   /** The newest word that one of the holds rests on, in microseconds since 1970; 0 without holds. */
@@ -94,6 +96,8 @@ export interface ObservedState {
   readonly carriersUnknown?: { readonly code: ErrorCode; readonly reason: string }
   /** The URL of the server that said so; left out where there are no several. */
   readonly server?: string
+  /** Why nobody knows whether it does: what says so cannot be read. Left out where it is known. */
+  readonly protectionUnread?: { readonly code: ErrorCode; readonly reason: string }
 }
 
 /**

@@ -125,22 +125,16 @@ async function findAccount(
 }
 
 /**
- * Waits for the daemon to do it; without one, does it here.
- * @param untold accounts whose standing the caller tells himself
+ * Waits for the daemon to do it; without one, does it here. The caller tells how the accounts stand.
  */
-export async function carryOut(
-  system: System,
-  keys: readonly AccountKey[],
-  log: Log,
-  untold: ReadonlySet<AccountKey> = new Set(),
-): Promise<void> {
+export async function carryOut(system: System, keys: readonly AccountKey[], log: Log): Promise<void> {
   const { processLock, upkeep } = system.store
   if ((await processLock.daemon()) === null) {
     await processLock.freeDeadLeases()
     await processLock.enter()
     await processLock.prepared()
     try {
-      const { worker } = startEngine(system, log, untold)
+      const { worker } = startEngine(system, log, false)
       try {
         await Promise.race([worker.whenIdle(), system.store.failed])
       } finally {

@@ -61,6 +61,7 @@ async function lookInside(
   if (policies !== null) checkPolicy(found, policies, facts, context)
   await checkFilter(found, settings, context)
   await checkIndexes(found, probe, settings, context)
+  await checkProtected(found, probe)
   let hasSeenRights = false
   if (settings.type === '389ds' || settings.type === 'freeipa') {
     hasSeenRights = await checkDs389(found, probe, settings, context)
@@ -158,6 +159,14 @@ async function checkFilter(found: Findings, settings: DirectorySettings, context
     why: 'No event could be brought to its account.',
     fix: `Correct userFilter or base of directories.${name}, or give ${bindDn} the right to read:\n${fixesOf(settings.type).readRight(settings, context)}`,
   })
+}
+
+async function checkProtected(found: Findings, probe: DirectoryProbe): Promise<void> {
+  const { count, unread } = await probe.protectedGroups()
+  if (unread !== null) {
+    const why = 'While it cannot be told who is protected, nobody of this directory is locked.'
+    found.fail('protected-groups', { what: unread.message, why, fix: unread.hint, code: unread.code })
+  } else if (count > 0) found.ok('protected-groups', `the protected groups can be read (${count})`)
 }
 
 /** Accounts are found by id, login and serial. */

@@ -1,5 +1,5 @@
 import { toAppError, type AppError } from '../core/error.ts'
-import type { Settings, SourceSettings } from '../core/settings.ts'
+import { needsReset, type Settings, type SourceSettings } from '../core/settings.ts'
 import { driverOf } from '../directory/drivers.ts'
 import { systemClock } from '../ports/clock.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
@@ -43,7 +43,7 @@ const WHY_RIGHT: Readonly<Record<string, string>> = {
   user_lock_reset: MIRROR_RIGHT,
   disable: MIRROR_RIGHT,
   enable: MIRROR_RIGHT,
-  reset: 'policy.onForeignUnlock is reset-token: without it fail counters are not reset.',
+  reset: 'By policy (onForeignUnlock: reset-token, or resetTokenOnTtl) fail counters are reset, which takes it.',
 }
 const NEEDED = new Set([
   ...['tokenlist', 'userlist', 'user_lock_read', 'reset'],
@@ -139,8 +139,8 @@ function checkVersion(found: Findings, version: string): void {
 
 async function checkRights(found: Findings, client: Client, settings: Settings, version: string): Promise<void> {
   const { rights, user } = await client.login()
-  const { mirrorDirectoryLocks, onForeignUnlock } = settings.policy
-  const resetsTokens = onForeignUnlock === 'reset-token'
+  const { mirrorDirectoryLocks } = settings.policy
+  const resetsTokens = needsReset(settings.policy)
   const wanted = runTimeRights({ version, resetsTokens, mirrorDirectoryLocks })
   if (mirrorDirectoryLocks === 'user-lock' && !isAtLeast(version, 3, 14)) {
     found.fail('mirror', {

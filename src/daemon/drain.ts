@@ -81,7 +81,7 @@ async function drainIn(system: System, options: { timeoutMs: number; log: Log })
   await processLock.prepared()
   if ((await processLock.daemon()) === null) await upkeep.markUnsettled(system.clock.nowMs())
   const engine = startEngine(system, log)
-  opened.defer(() => engine.worker.stop())
+  opened.defer(() => engine.stop())
   const onError = (thrown: unknown): void =>
     log.error('cannot take events from the spool', errorFields(toAppError(thrown)))
   const spool = opened.use(await openSpool({ dir: settings.intake.spool, intake: engine.intake, onError }))
@@ -90,7 +90,7 @@ async function drainIn(system: System, options: { timeoutMs: number; log: Log })
   await scanOnce(system, engine, log)
   const isTimedOut = !(await idleWithin(system, engine, options.timeoutMs))
   // What is still in flight ends within the directory's timeouts, and then tells its reason.
-  await engine.worker.stop()
+  await engine.stop()
   const waits = await whatWaits(system, isTimedOut)
   const reasons = [...unread, ...waits.reasons].slice(0, REASONS_MAX)
   return { ...waits, taken, filesWaiting: unread.length, reasons, isTimedOut }

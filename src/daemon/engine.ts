@@ -1,9 +1,9 @@
 import { toAppError } from '../core/error.ts'
-import type { AccountKey } from '../core/names.ts'
 import type { Outcome, Standing } from '../core/outcome.ts'
 import type { IntakePort } from '../ports/intake.ts'
 import type { Claim } from '../ports/store.ts'
 import { Worker } from '../reconcile/worker.ts'
+import { FindingTeller } from './finding-teller.ts'
 import { errorFields, type Log } from './log.ts'
 import type { System } from './system.ts'
 
@@ -11,13 +11,20 @@ import type { System } from './system.ts'
 export interface Engine {
   readonly worker: Worker
   readonly intake: IntakePort
+  /** Lets what is in work finish, and tells what was found. */
+  stop(): Promise<void>
+  /** Tells what other processes found and told nobody. */
+  tellFindings(): Promise<void>
 }
 
-/** @param untold accounts whose standing the caller tells himself */
-export function startEngine(system: System, log: Log, untold: ReadonlySet<AccountKey> = new Set()): Engine {
+/**
+ * @param tells false for a command, which tells itself how its accounts stand
+ */
+export function startEngine(system: System, log: Log, tells = true): Engine {
+  const findings = new FindingTeller(system, log)
   const worker = new Worker(system.ports, {
     giveUpAfterMs: system.settings.retention.eventsMs,
-    onOutcome: newTeller(system, log, untold),
+    onOutcome: tells ? newTeller(system, log, findings) : () => undefined,
     onError: (thrown) => log.error('work failed', errorFields(toAppError(thrown))),
   })
   const intake: IntakePort = {
@@ -29,31 +36,46 @@ export function startEngine(system: System, log: Log, untold: ReadonlySet<Accoun
     },
   }
   worker.start()
-  return { worker, intake }
+  return {
+    worker,
+    intake,
+    async stop() {
+      await worker.stop()
+      if (tells) await findings.now()
+    },
+    tellFindings: () => findings.now(),
+  }
 }
 
 /** What holds everything back is told once in a while, not for each account. */
-const GUARDS: readonly Standing[] = ['breaker', 'paused', 'dry-run']
+const GUARDS: readonly Standing[] = ['paused', 'dry-run']
 const GUARD_TOLD_MS = 60_000
+/** Told as a finding, once for all accounts. */
+const FOUND: readonly Standing[] = ['breaker', 'protected']
 
 /** Only what somebody should look at; a failure is told when it is new, not at each try. */
-function newTeller(
-  system: System,
-  log: Log,
-  untold: ReadonlySet<AccountKey>,
-): (claim: Claim, outcome: Outcome) => void {
-  const toldMs = new Map<Standing, number>()
+function newTeller(system: System, log: Log, findings: FindingTeller): (claim: Claim, outcome: Outcome) => void {
+  const toldMs = new Map<string, number>()
   return (claim, outcome) => {
     if (outcome.lockRemoved !== undefined) {
       log.warn('our lock was taken away', { account: claim.key, ...outcome.lockRemoved })
     }
-    if (untold.has(claim.key)) return
+    if (FOUND.includes(outcome.standing)) return findings.soon()
     if (outcome.standing === 'in-step' || (outcome.standing === 'failed' && claim.attempts > 0)) return
     const nowMs = system.clock.nowMs()
-    if (GUARDS.includes(outcome.standing)) {
-      if (nowMs - (toldMs.get(outcome.standing) ?? 0) < GUARD_TOLD_MS) return
-      toldMs.set(outcome.standing, nowMs)
+    const group = groupOf(outcome)
+    if (group === 'gone') findings.soon()
+    if (group !== null) {
+      if (nowMs - (toldMs.get(group) ?? 0) < GUARD_TOLD_MS) return
+      toldMs.set(group, nowMs)
     }
     log.warn(`account is ${outcome.standing}`, { account: claim.key, reason: outcome.reason })
   }
+}
+
+/** What is the same for many accounts at once; null: each is told by itself. */
+function groupOf({ standing, errorCode, isProtectionUnread }: Outcome): string | null {
+  if (errorCode === 'entry-not-found') return 'gone'
+  if (isProtectionUnread === true) return 'unread'
+  return GUARDS.includes(standing) ? standing : null
 }

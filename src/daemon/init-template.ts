@@ -59,11 +59,12 @@ policy:
 guards:
   # true: plan and record, and write nothing into the directory. A good way to begin.
   dryRun: false
-  # Accounts that are never locked: those that match the filter, and these DNs. The bind account never is.
+  # Accounts that are never locked: these DNs, members of these groups, those that match the filter. The bind account never is.
   protect:
-    filter: null
     dns: []
-  # Stops a mass lock-out: further locks wait.
+    groups: []
+    filter: null
+  # Stops a mass lock-out: further locks wait for "lockstep review".
   breaker: { maxLocks: 20, per: 10m }
 
 intake:

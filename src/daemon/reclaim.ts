@@ -8,7 +8,7 @@ import {
   type ObservedState,
   type OwnedSlot,
 } from '../core/state.ts'
-import { normalDn } from '../directory/dn.ts'
+import { normalDn } from '../core/dn.ts'
 
 /**
  * What a waiting file would take back, held against what the directory says now. A file deletes what we wrote and adds

@@ -1,4 +1,4 @@
-import { RATE_WINDOWS } from '../core/rehearsal-report.ts'
+import { breakerText, RATE_WINDOWS } from '../core/rehearsal-report.ts'
 import { rehearsalChart } from './rehearsal-chart.ts'
 import type { RehearsalReport, ReportedLock } from './rehearse.ts'
 
@@ -57,7 +57,7 @@ ${RATE_WINDOWS.map(({ name }) => {
 </table>
 <h2>The breaker</h2>
 <pre>guards:
-  breaker: { maxLocks: ${breaker.locksMax}, per: ${breaker.perMs / 60_000}m }</pre>
+  breaker: ${breakerText(breaker)}</pre>
 <p>A usual day needs ${breaker.usualMax} within ten minutes; this is twice as many, and five at least. ${stoppedText(report)}</p>
 <h2>Who and when</h2>
 ${tableOf(locks)}

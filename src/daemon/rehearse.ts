@@ -248,7 +248,8 @@ async function withFates(
 async function fateOf(directory: DirectoryPort, login: Login, realm: Realm | null): Promise<Fate> {
   try {
     const { key } = await directory.findByLogin(login, realm)
-    const { protectedBy } = await directory.observe(key, [], 1000)
+    const { protectedBy, protectionUnread } = await directory.observe(key, [], 1000)
+    if (protectionUnread !== undefined) return { fate: 'unknown', why: protectionUnread.reason }
     return protectedBy === null ? { fate: 'locked', why: '' } : { fate: 'protected', why: protectedBy }
   } catch (thrown) {
     const error = toAppError(thrown)

@@ -31,7 +31,7 @@ export async function resyncOnce(settings: Settings, options: ResyncOptions & { 
   await markForeignLocks(system.source)
   await system.store.sourceState.done('resync')
   const engine = startEngine(system, options.log)
-  opened.defer(() => engine.worker.stop())
+  opened.defer(() => engine.stop())
   await engine.worker.whenIdle()
   return report
 }

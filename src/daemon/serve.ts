@@ -1,4 +1,5 @@
 import { toAppError, type AppError } from '../core/error.ts'
+import { directoryPhrase, dryRunText } from '../core/guard.ts'
 import { secretReader } from '../config/secret.ts'
 import type { HttpSettings, Settings } from '../core/settings.ts'
 import type { HttpServer } from '../http/server.ts'
@@ -19,6 +20,8 @@ import { watchServers } from './watch-servers.ts'
 /** The daemon: opens everything, says that it is ready, serves until it is told to stop. */
 
 const HOUSEKEEPING_MS = 600_000
+/** What a command or another process found, and did not tell in this log. */
+const FINDINGS_MS = 60_000
 
 export interface ServeOptions {
   readonly log: Log
@@ -47,7 +50,7 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
   await system.store.verification.markAll(directoriesOfSeveral(system), systemClock.nowMs())
 
   const engine = startEngine(system, log)
-  opened.defer(() => engine.worker.stop())
+  opened.defer(() => engine.stop())
   const onError = (error: AppError): void => log.error('cannot take events from the spool', errorFields(error))
   const spool = opened.use(await openSpool({ dir: settings.intake.spool, intake: engine.intake, onError }))
   spool.watch()
@@ -57,7 +60,7 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
   }
   await processLock.beat()
   log.info('ready', { pid: process.pid, store: settings.store.file, spool: settings.intake.spool })
-  if (settings.guards.dryRun) log.warn('dry run: nothing is written to any directory')
+  tellGuards(log, system)
   void notifySystemd(['READY=1', 'STATUS=serving'], options.env)
   if (isAlone) inBackground(log, async () => tellFolders(log, await recoverUnregisters(system)))
   const swept = new AbortController()
@@ -80,6 +83,18 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
   await untilStopped(system, engine, options)
   log.info('stopping')
   void notifySystemd(['STOPPING=1'], options.env)
+}
+
+/** What keeps changes from being written, at the start. */
+function tellGuards(log: Log, { settings, store }: System): void {
+  const dryRun = dryRunText(settings.guards.dryRun)
+  if (dryRun !== null) log.warn(`dry run: ${dryRun}`)
+  inBackground(log, async () => {
+    for (const { directory, sinceMs, by, reason } of await store.switches.pauses()) {
+      const since = new Date(sinceMs).toISOString()
+      log.warn(`changes${directoryPhrase(directory)} are paused`, { since, by, reason })
+    }
+  })
 }
 
 /** Loaded only where it is wanted. */
@@ -117,6 +132,7 @@ async function untilStopped(system: System, engine: Engine, { log, stop }: Serve
       await store.verification.markAll(directoriesOfSeveral(system), systemClock.nowMs())
       engine.worker.wake()
     }),
+    every(FINDINGS_MS, log, () => engine.tellFindings()),
     every(HOUSEKEEPING_MS, log, () => keepBounded(settings, store, systemClock)),
   ]
   const { promise, resolve } = Promise.withResolvers<void>()

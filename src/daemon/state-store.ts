@@ -21,7 +21,8 @@ export async function openStoreOf(settings: Settings, willWrite: boolean, clock:
     file,
     clock,
     lockTtlMs: settings.policy.lockTtlMs,
-    breakerPerMs: settings.guards.breaker?.perMs ?? null,
+    lockBackoff: settings.policy.lockBackoff,
+    breaker: settings.guards.breaker,
     willWrite,
   })
 }

@@ -1,7 +1,10 @@
 import { accessSync, constants, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { age } from '../core/age.ts'
+import { directoryPhrase, dryRunText, type Pause } from '../core/guard.ts'
 import type { Settings } from '../core/settings.ts'
+import type { Finding } from '../ports/finding.ts'
+import type { ReviewCounts } from '../ports/review.ts'
 import { lockTrouble, serverTroubles } from './status-directories.ts'
 import type { DaemonRow } from '../store/process-lock.ts'
 import type { LastDrain } from '../store/drains.ts'
@@ -10,7 +13,6 @@ import type { ServersSeen } from '../store/server-states.ts'
 import type { LockFinding } from '../store/verification-reports.ts'
 import type { SweepState } from '../store/source-state.ts'
 import type { Store } from '../store/store.ts'
-import type { Pause } from '../store/switches.ts'
 
 /** How everything stands, in one look at the store; the directory is not asked. */
 
@@ -33,8 +35,17 @@ export interface StatusReport {
   readonly mode: 'events' | 'api'
   /** How privacyIDEA is seen, in mode `api`; null in mode `events`. */
   readonly privacyidea: { readonly scan: SweepState; readonly resync: SweepState } | null
+  /** Something is on dry run. */
   readonly dryRun: boolean
+  /** What is, for people; null: nothing. */
+  readonly dryRunOf: string | null
+  /** That of all changes, else the first of one directory. */
   readonly paused: Pause | null
+  readonly pauses: readonly Pause[]
+  /** Locks that the breaker holds back. */
+  readonly review: ReviewCounts
+  /** What the guards found, while it lasts. */
+  readonly findings: readonly Finding[]
   readonly daemon: DaemonRow | null
   /** For a site that runs `lockstep drain` from cron in place of a daemon. Null: never. */
   readonly lastDrain: LastDrain | null
@@ -58,7 +69,9 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
   const daemon = await store.processLock.daemon()
   const lastDrain = await store.drains.last()
   const isServed = daemon !== null || lastDrain?.isRecent === true
-  const paused = await store.switches.paused()
+  const pauses = await store.switches.pauses()
+  const review = await store.reviews.counts()
+  const dryRunOf = dryRunText(settings.guards.dryRun)
   const waits = await readWaits(store)
   const spoolFiles = countFiles(join(settings.intake.spool, 'new'))
   const { sourceState } = store
@@ -71,7 +84,7 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
   const { findings: lockFindings, count: lockFindingCount } = await store.reports.lockFindings(LIST_MAX)
   const spool = spoolTrouble(settings.intake.spool)
   const reasons = [
-    ...reasonsOf({ isServed, daemon, lastDrain, counts, paused, spool, source }, nowMs),
+    ...reasonsOf({ isServed, daemon, lastDrain, counts, pauses, review, spool, source }, nowMs),
     ...(isServed ? serverTroubles(servers, nowMs) : []),
     ...lockTrouble(lockFindings, lockFindingCount),
   ]
@@ -81,8 +94,12 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
     notes: [...(await readNotes(store)), ...sweepNotes(privacyidea), ...(await mirrorNotes(store))],
     mode: settings.privacyidea === null ? 'events' : 'api',
     privacyidea,
-    dryRun: settings.guards.dryRun,
-    paused,
+    dryRun: dryRunOf !== null,
+    dryRunOf,
+    paused: pauses[0] ?? null,
+    pauses,
+    review,
+    findings: await store.findings.open(),
     daemon,
     lastDrain,
     counts,
@@ -117,13 +134,15 @@ interface Signs {
   readonly daemon: DaemonRow | null
   readonly lastDrain: LastDrain | null
   readonly counts: StoreCounts
-  readonly paused: Pause | null
+  readonly pauses: readonly Pause[]
+  readonly review: ReviewCounts
   readonly spool: string | null
   readonly source: string | null
 }
 
 /** Why all is not well, the gravest first. */
-function reasonsOf({ isServed, daemon, lastDrain, counts, paused, spool, source }: Signs, nowMs: number): string[] {
+function reasonsOf(signs: Signs, nowMs: number): string[] {
+  const { isServed, daemon, lastDrain, counts, pauses, review, spool, source } = signs
   const reasons: string[] = []
   if (!isServed) reasons.push(`no daemon serves this store, ${drainedLast(lastDrain, nowMs)}`)
   if (daemon === null && lastDrain?.isRecent === true && lastDrain.outcome === 'failed') {
@@ -133,7 +152,8 @@ function reasonsOf({ isServed, daemon, lastDrain, counts, paused, spool, source 
   if (source !== null) reasons.push(source)
   if (counts.eventsWaiting > 0) reasons.push(counted(counts.eventsWaiting, 'unresolved event'))
   if (counts.accountsUnsettled > 0) reasons.push(`${counted(counts.accountsUnsettled, 'account')} not in step`)
-  if (paused !== null) reasons.push('changes are paused')
+  if (review.waiting > 0) reasons.push(`${counted(review.waiting, 'lock')} held back by the breaker (lockstep review)`)
+  for (const { directory } of pauses) reasons.push(`changes${directoryPhrase(directory)} are paused`)
   if (daemon === null && lastDrain?.isRecent === true && lastDrain.outcome === 'waiting' && reasons.length === 0) {
     reasons.push(`the last drain left something undone: ${lastDrain.reason}`)
   }

@@ -9,7 +9,7 @@ import { AssertionControl, PostReadControl } from './controls.ts'
 import { idFilter } from './directory-searches.ts'
 import { sameValues } from '../core/state.ts'
 import { readReal } from './stored-values.ts'
-import { normalDn } from './dn.ts'
+import { normalDn } from '../core/dn.ts'
 import type { Pool } from './pool.ts'
 
 /** What was read after a write, null where nothing was, and the server that took it, as in the configuration. */

@@ -4,7 +4,7 @@ import type { Dn } from '../core/names.ts'
 import type { LockAssignment } from '../core/settings.ts'
 import { isLocked } from '../core/slot.ts'
 import type { AttributeValue, LockObservation, LockSlot } from '../core/state.ts'
-import { normalDn } from './dn.ts'
+import { normalDn } from '../core/dn.ts'
 import type { AccountEntry, LockContext, LockDriver, MarkedElsewhere, PlaceElsewhere } from './driver.ts'
 
 const MODES = { set: 'whole', add: 'value', remove: 'absent' } as const

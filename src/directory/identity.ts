@@ -10,7 +10,7 @@ import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { IdentityPort } from '../ports/identity.ts'
 import { Connection } from './connection.ts'
-import { normalDn } from './dn.ts'
+import { normalDn } from '../core/dn.ts'
 import { textsOf } from './server-facts.ts'
 import { serverOf } from './socket.ts'
 

@@ -21,7 +21,6 @@ import { AccountReader, type Account } from './account.ts'
 import { writeChange, type Written } from './apply-change.ts'
 import type { SearchRequest } from './connection.ts'
 import { idFilter, markedFilter, searchProven, serialFilter } from './directory-searches.ts'
-import { normalDn } from './dn.ts'
 import type { LockDriver } from './driver.ts'
 import { driverOf } from './drivers.ts'
 import { compileFilter, type FilterTemplate } from './filter.ts'
@@ -29,6 +28,7 @@ import { identityCheck } from './identity.ts'
 import { LockReadings } from './lock-readings.ts'
 import { allValuesAt, valuesAt } from './places-elsewhere.ts'
 import { Pool, type PoolTimes, type Reads } from './pool.ts'
+import { ProtectionReader } from './protection.ts'
 import { ReadingCache } from './reading-cache.ts'
 import { resultCodeOf } from './result-code.ts'
 import { idCodecOf } from './id-codec.ts'
@@ -51,7 +51,6 @@ const READINGS_MAX = 2048
 const PAGE_ENTRIES = 500
 /** LDAP result 12: another server answers now, which knows less than the one that was asked for its facts. */
 const UNSUPPORTED_CONTROL = 12
-const NO_ATTRIBUTES = ['1.1']
 
 /** One directory of the configuration: what the port promises, for the accounts in it. */
 export class LdapDirectory {
@@ -64,8 +63,7 @@ export class LdapDirectory {
   readonly #clock: Clock
   readonly #attributes: readonly string[]
   readonly #userFilter: FilterTemplate
-  readonly #protectFilter: Filter | null
-  readonly #protectedDns: ReadonlyMap<string, string>
+  readonly protection: ProtectionReader
   readonly #readings = new ReadingCache<Account>(READINGS_MAX)
   #reader: AccountReader | null = null
 
@@ -74,16 +72,15 @@ export class LdapDirectory {
     this.settings = settings
     this.#clock = clock
     this.driver = driverOf(settings)
-    const { idAttribute, serialAttribute, loginAttribute, protect } = settings
+    const { idAttribute, serialAttribute, loginAttribute } = settings
     this.#attributes = [idAttribute, serialAttribute, loginAttribute, ...this.driver.attributes]
     this.#userFilter = compileFilter(settings.userFilter, `directories.${settings.name}.userFilter`)
-    this.#protectFilter = protect.filter === null ? null : compileFilter(protect.filter, 'guards.protect.filter')({})
-    this.#protectedDns = protectedDns(settings)
     const check = identities === null ? undefined : identityCheck(settings, identities)
     this.pool = new Pool(settings, clock, times, check)
     this.facts = new FactsReader(this.pool, clock, this.#attributes)
     this.surroundings = new Surroundings(this.pool, clock, settings, this.driver.needs)
     this.locks = new LockReadings(settings, this.driver, clock, this.#attributes, this.pool.servers)
+    this.protection = new ProtectionReader(settings, this.pool, clock)
   }
 
   async findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount> {
@@ -296,7 +293,7 @@ export class LdapDirectory {
       serialValues: account.values(settings.serialAttribute),
       carriedElsewhere,
       lock: driver.readLock(account, { ...around, nowMs, facts: reader.facts, elsewhere, stored }),
-      protectedBy: driver.protects(account) ?? (await this.#protectedBy(account.dn)),
+      ...(await this.#protectionOf(account, reader)),
       ...(settings.urls.length > 1 ? { server: account.url } : {}),
     }
   }
@@ -311,20 +308,13 @@ export class LdapDirectory {
     }
   }
 
-  async #protectedBy(dn: Dn): Promise<string | null> {
-    const listed = this.#protectedDns.get(normalDn(dn))
-    if (listed !== undefined) return listed
-    if (this.#protectFilter === null) return null
-    const request = {
-      base: dn,
-      scope: 'base' as const,
-      filter: this.#protectFilter,
-      attributes: NO_ATTRIBUTES,
-      bytesOf: [],
-      sizeMax: 1,
-    }
-    const entries = await this.pool.read((connection) => searchProven(connection, request, this.settings))
-    return entries.length === 0 ? null : 'it matches guards.protect.filter'
+  /** What the kind of directory protects by itself needs no look at the configuration. */
+  async #protectionOf(
+    account: Account,
+    reader: AccountReader,
+  ): Promise<Pick<ObservedState, 'protectedBy' | 'protectionUnread'>> {
+    const protectedBy = this.driver.protects(account)
+    return protectedBy === null ? this.protection.of(account, reader.facts) : { protectedBy }
   }
 
   async #accountNamed(reader: AccountReader, kind: 'dn' | 'login', name: string): Promise<Account | null> {
@@ -382,9 +372,4 @@ export class LdapDirectory {
 /** A search finds values by the server's matching, and those that cover what is stored; a mark of ours is neither. */
 function isMarked({ lock, serialFormat, serialAttributeMultiValued, serialValues }: ObservedState): boolean {
   return lock.state === 'as-ours' || serialsIn(serialFormat, serialAttributeMultiValued, serialValues).length > 0
-}
-
-function protectedDns(settings: DirectorySettings): Map<string, string> {
-  const listed = settings.protect.dns.map((dn) => [normalDn(dn), 'its DN is in guards.protect.dns'] as const)
-  return new Map([...listed, [normalDn(settings.bindDn), 'it is the account that Lockstep binds as']])
 }

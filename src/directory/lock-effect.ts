@@ -1,5 +1,5 @@
 import type { Effectiveness } from '../core/state.ts'
-import { normalDn } from './dn.ts'
+import { normalDn } from '../core/dn.ts'
 import type { AccountEntry, LockContext } from './driver.ts'
 import type { PasswordPolicy, PolicyView } from './password-policy.ts'
 

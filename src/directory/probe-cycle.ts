@@ -84,6 +84,7 @@ async function tryLock(
     return { lock: step, unlock: step, bindWhileLocked: 'not-tried', effective: before.lock.effective }
   }
   if (before.protectedBy !== null) return skipped(`the account is protected: ${before.protectedBy}`)
+  if (before.protectionUnread !== undefined) return skipped(before.protectionUnread.reason)
   if (before.lock.state !== 'open') return skipped('the account is locked already; name one that is not')
   const change = drafted({ ...NOTHING, holds: [probeHold()] }, before)
   if (change === null) return skipped('nothing would be written')

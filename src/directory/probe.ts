@@ -16,7 +16,7 @@ import type { FoundAccount } from '../ports/directory.ts'
 import { bindAs } from './anonymous.ts'
 import { Connection } from './connection.ts'
 import { idFilter, serialFilter } from './directory-searches.ts'
-import { normalDn } from './dn.ts'
+import { normalDn } from '../core/dn.ts'
 import { probeLimits, probeRights, type LimitsProbe, type RightsProbe } from './effective-rights.ts'
 import { compileFilter } from './filter.ts'
 import { LdapDirectory } from './ldap-directory.ts'
@@ -76,6 +76,8 @@ export interface DirectoryProbe extends AsyncDisposable {
   lockoutPolicies(): Promise<number | null>
   /** For Active Directory alone. @param attributes those that are written */
   windows(attributes: readonly string[]): Promise<WindowsProbe>
+  /** How many protected groups are configured, and why one of them cannot be read. */
+  protectedGroups(): Promise<{ readonly count: number; readonly unread: AppError | null }>
 }
 
 export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryProbe {
@@ -110,6 +112,10 @@ export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryP
       return (await directory.surroundings.lockoutPolicies.read((await directory.reader()).facts)).size
     },
     windows: (attributes) => probeWindows(directory, attributes),
+    protectedGroups: async () => {
+      const unread = await directory.protection.unreadGroup((await directory.reader()).facts)
+      return { count: settings.protect.groups.length, unread }
+    },
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   }
 }

@@ -9,7 +9,7 @@ import {
   REAL_ATTRIBUTES_OID,
   START_TLS_OID,
 } from './controls.ts'
-import { isWithin, normalDn } from './dn.ts'
+import { isWithin, normalDn } from '../core/dn.ts'
 import type { Reads } from './pool.ts'
 
 /** What a server says of itself (RFC 4512, 5.1). */
@@ -31,6 +31,8 @@ export interface RootFacts {
 
 /** The same, and the schema (4.2) of the attributes that we use. */
 export interface ServerFacts extends RootFacts {
+  /** Active Directory's way to ask for nested members (LDAP_MATCHING_RULE_IN_CHAIN) works. */
+  readonly hasChainRule: boolean
   /** The server's spelling of an attribute's name; the name itself where the schema cannot be read. */
   canonical(name: string): string
   isSingleValued(name: string): boolean
@@ -106,6 +108,9 @@ export class FactsReader {
   }
 }
 
+/** LDAP_CAP_ACTIVE_DIRECTORY_OID (MS-ADTS 3.1.1.3.4.3.1); Samba tells it as well. */
+const ACTIVE_DIRECTORY_OID = '1.2.840.113556.1.4.800'
+
 export const ROOT_ATTRIBUTES = [
   'vendorName',
   'vendorVersion',
@@ -113,6 +118,7 @@ export const ROOT_ATTRIBUTES = [
   'namingContexts',
   'supportedControl',
   'supportedExtension',
+  'supportedCapabilities',
   'subschemaSubentry',
 ]
 
@@ -137,6 +143,7 @@ function factsFrom(root: Entry | null, schema: Entry | null, wanted: readonly st
   const typeOf = (name: string): AttributeType | undefined => types?.get(name.toLowerCase())
   return {
     ...rootFactsFrom(root),
+    hasChainRule: textsOf(root, 'supportedCapabilities').includes(ACTIVE_DIRECTORY_OID),
     canonical: (name) => typeOf(name)?.canonical ?? name,
     isSingleValued: (name) => typeOf(name)?.isSingleValued ?? false,
     isKnown: (name) => (types === null ? null : types.has(name.toLowerCase())),

@@ -1,18 +1,17 @@
 import type { Change } from '../core/change.ts'
 import type { ResolvedEvent } from '../core/event.ts'
 import type { AccountKey } from '../core/names.ts'
-import type { GuardSettings } from '../core/settings.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Hold, OwnedLock } from '../core/state.ts'
-import type { Claim } from './store.ts'
+import type { BreakerRefusal, Claim } from './store.ts'
 
 /** The record of what was planned and done: rows in the store and files in the LDIF folders, as one. */
 export interface LedgerPort {
   /**
    * The row and the LDIF files, durable, before the directory is touched.
-   * @returns false, and nothing stays behind, where the breaker's limit is reached
+   * @returns as RecordPort.plan; no file stays behind then
    */
-  writeAhead(change: Change, breaker: GuardSettings['breaker']): Promise<boolean>
+  writeAhead(change: Change): Promise<BreakerRefusal | null>
   /** @param owned what is ours of the account's lock from now on */
   close(change: Change, result: 'applied' | 'not-applied', owned: OwnedLock | null): Promise<void>
   /** True when it is known that the change was in the directory, whatever stands there now; see LdifPort. */

@@ -1,8 +1,8 @@
 import type { Change } from '../core/change.ts'
 import type { ErrorCode } from '../core/error.ts'
 import type { Event, ResolvedEvent } from '../core/event.ts'
-import type { AccountKey, Dn, Login, Realm, ResolverName, Serial, UserId } from '../core/names.ts'
-import type { GuardSettings } from '../core/settings.ts'
+import type { AccountKey, DirectoryName, Dn, Login, Realm, ResolverName, Serial, UserId } from '../core/names.ts'
+import type { Pause } from '../core/guard.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { DesiredState, Hold, OurRecord, OwnedLock } from '../core/state.ts'
 import type { Lockout, KnownTruth, TokenTruth, Truth } from '../core/truth.ts'
@@ -74,12 +74,17 @@ export interface Claim {
   readonly attempts: number
   /** What privacyIDEA says of the owner is to be read first. */
   readonly isHinted: boolean
+  /** The owner's realm, where known. */
+  readonly realm: Realm | null
+  /** Its lock waits in the review queue, or was approved there. */
+  readonly isInReview: boolean
   readonly ours: OurRecord
   /** A change that was planned and whose outcome is not on record: the process died, or the connection did. */
   readonly open: Change | null
   /** How the account stood when it was claimed. */
   readonly stood: {
     readonly standing: string
+    readonly code: string | null
     readonly reason: string
     readonly holdCount: number
     /** Whether a lock keeps the user out, as it was last seen. */
@@ -105,13 +110,14 @@ export interface DesiredPort {
 
 /** The rows of the ledger; reconcile/ledger.ts keeps the LDIF folders in step with them. */
 export interface RecordPort {
+  /** There is a breaker: a lock may be refused. */
+  readonly isLimited: boolean
   /**
-   * The row of a change, durable, before the directory is touched; the account's `open` change from then on.
-   * @param breaker for a lock: counted and decided with the row, so that no two workers and no two processes pass it
-   * together
-   * @returns false, and nothing is written, where the breaker's limit is reached
+   * The row of a change, durable, before the directory is touched; the account's `open` change from then on. A lock is
+   * counted and decided with the row, so that no two workers and no two processes pass the breaker together.
+   * @returns why not, where one of the breaker's limits is reached: then the lock waits in the review queue instead
    */
-  plan(change: Change, breaker: GuardSettings['breaker']): Promise<boolean>
+  plan(change: Change): Promise<BreakerRefusal | null>
   /** The outcome of a change, and what is ours of the account's lock from now on. */
   close(change: Change, result: 'applied' | 'not-applied', owned: OwnedLock | null): Promise<void>
   /** What is ours changed without a write to the directory. */
@@ -170,11 +176,20 @@ export interface TruthPort {
   hint(accounts: readonly NotedAccount[]): Promise<void>
   /** As `hint`, for accounts that are on record. */
   hintKeys(keys: readonly AccountKey[]): Promise<void>
-  /** The fail counters of these tokens are to be reset when the account is next looked at, and it is marked. */
+  /** The fail counters of these tokens are to be reset when the account is next looked at; it is marked where that is new. */
   wantReset(key: AccountKey, serials: readonly Serial[]): Promise<void>
+}
+
+/** A lock that the breaker holds back. */
+export interface BreakerRefusal {
+  /** For people. */
+  readonly reason: string
+  /** When there is room again by itself, in milliseconds since 1970; null: when a person says so. */
+  readonly againAtMs: number | null
 }
 
 /** What the guards need to know. */
 export interface GuardPort {
-  read(nowMs: number): Promise<{ paused: boolean; recentLocks: number; windowEndsAtMs: number }>
+  /** The pause that is in force for this directory; seen at most 20 ms after it was written. */
+  pauseOf(directory: DirectoryName, nowMs: number): Promise<Pause | null>
 }

@@ -1,15 +1,19 @@
 import type { Change, ChangeDraft } from '../core/change.ts'
-import { AppError, backoffMs, retryDelayMs, retryOf, toAppError } from '../core/error.ts'
-import { guard, type Verdict } from '../core/guard.ts'
+import { dryRun } from '../core/dry-run.ts'
+import { AppError, retryDelayMs, toAppError } from '../core/error.ts'
+import { dryRunOf, guard, pausedText, type Verdict } from '../core/guard.ts'
 import { foreignLockOf, type ForeignLock } from '../core/mirror.ts'
+import { directoryOf } from '../core/names.ts'
 import type { Outcome } from '../core/outcome.ts'
-import { plan, type Planned, type PlanOptions } from '../core/plan.ts'
+import { plan, type PlanOptions } from '../core/plan.ts'
+import { underProtection } from '../core/protection.ts'
 import { ownedAfter, recoverChange } from '../core/recover.ts'
 import type { DesiredState, Hold, ObservedState, OurRecord } from '../core/state.ts'
 import type { Claim } from '../ports/store.ts'
 import { knownOf, missingSerials, serialsWait } from './carriers.ts'
 import { confirmGone, waitsForHolder, type Confirmed } from './confirm.ts'
 import { mirrored } from './mirror.ts'
+import { failed, heldBack, keepsChanging, onDryRun, standing, type HeldBack } from './outcomes.ts'
 import type { Ports } from './ports.ts'
 import { REMOVED_FIX, whyUnlocked } from './taken-away.ts'
 import { readTruth } from './truth.ts'
@@ -26,8 +30,6 @@ const RACES_MAX = 5
 const SKIP_UNSEEN_AFTER = 2
 /** A reading that was made while the account was being found is young enough: compare and swap makes that safe. */
 const READING_AGE_MAX_MS = 1_000
-const PAUSED_LOOK_MS = 60_000
-const GONE_LOOK_MS = 3_600_000
 /** A lease lasts 60 s, and no step takes longer than the directory's timeouts. */
 const RENEW_AFTER_MS = 15_000
 
@@ -87,6 +89,7 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
   const startedMs = ports.clock.nowMs()
   let desired = await ports.desired.of(claim.key, startedMs)
   seen.holds = desired.holds
+  await resetExpired(claim, desired, ports)
   let observed = await observe(claim, desired, ports, readingAgeMs)
   let ours = await recover(claim, observed, ports)
   if (claim.open !== null) seen.lockSeenMs = ports.clock.nowMs()
@@ -96,7 +99,9 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
   let gone: Confirmed['kind'] | null = null
   for (let round = 0, leasedMs = startedMs; round < ROUNDS_MAX; round++) {
     leasedMs = await keepLease(claim, leasedMs, ports)
-    const planned = plan(knownOf(desired, observed), observed, ours, optionsOf(ports, races, gone))
+    const options = optionsOf(ports, races, gone)
+    const wanted = underProtection(knownOf(desired, observed), observed)
+    const planned = plan(wanted, observed, ours, options)
     // A write is safe on an older reading, by compare and swap; to conclude anything else takes a fresh one.
     if (!isFresh && planned.kind !== 'change') {
       observed = await observe(claim, desired, ports, 0)
@@ -112,11 +117,15 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
     }
     switch (planned.kind) {
       case 'change': {
-        const verdict = await askGuards(planned.change, observed, ports)
-        if (verdict.kind !== 'go') conclude(seen, observed, ours)
-        if (verdict.kind !== 'go') return heldBack(claim, verdict, ports, seen.applied)
-        const written = await write(planned.change, ours, ports)
-        if (written === 'breaker') break
+        const verdict = await askGuards(planned.change, claim, observed, ports)
+        if (verdict.kind !== 'go') {
+          conclude(seen, observed, ours)
+          const outcome = heldBack(claim, verdict, desired, ports, seen.applied)
+          if (verdict.kind !== 'dry-run') return outcome
+          return onDryRun(outcome, dryRun(planned.change, wanted, observed, ours, options))
+        }
+        const written = await write(planned.change, claim, ours, ports)
+        if (written !== 'raced' && 'kind' in written) return heldBack(claim, written, desired, ports, seen.applied)
         if (written === 'raced' && ++races > RACES_MAX) return keepsChanging(claim, ports, seen.applied)
         if (written !== 'raced') {
           seen.applied++
@@ -180,6 +189,18 @@ function lockWriteOf({ kind }: ChangeDraft, { server }: ObservedState): NonNulla
   return { wanted: kind === 'lock' ? 'locked' : 'open', server }
 }
 
+/**
+ * By policy a hold that ended by itself is no longer one in privacyIDEA either. A turn that reads privacyIDEA has just
+ * done so: where the token is full even then, it is tried again at the next look.
+ */
+async function resetExpired(claim: Claim, { expired = [] }: DesiredState, ports: Ports): Promise<void> {
+  if (ports.truth === null || ports.policy.resetsTokenOnTtl !== true || claim.isHinted || expired.length === 0) return
+  const { truth } = ports.truth
+  const recorded = await truth.tokensOf(expired)
+  const full = expired.filter((serial) => recorded.get(serial)?.isLocked === true)
+  if (full.length > 0) await truth.wantReset(claim.key, full)
+}
+
 /** By policy an unlock in the directory is one in privacyIDEA as well. */
 async function wantReset(claim: Claim, desired: DesiredState, ports: Ports): Promise<void> {
   if (ports.truth === null || ports.policy.onForeignUnlock !== 'reset-token') return
@@ -221,23 +242,33 @@ async function recover(claim: Claim, observed: ObservedState, ports: Ports): Pro
   return { lock: owned }
 }
 
-async function askGuards(change: ChangeDraft, observed: ObservedState, ports: Ports): Promise<Verdict> {
-  const now = await ports.guards.read(ports.clock.nowMs())
-  const { dryRun, breaker } = ports.guardSettings
-  return guard(change, { ...now, dryRun, breaker, protectedBy: observed.protectedBy })
+async function askGuards(change: ChangeDraft, claim: Claim, observed: ObservedState, ports: Ports): Promise<Verdict> {
+  const directory = directoryOf(claim.key)
+  return guard(change, {
+    pause: await ports.guards.pauseOf(directory, ports.clock.nowMs()),
+    dryRun: dryRunOf(ports.guardSettings.dryRun, directory, claim.realm),
+    unread: observed.protectionUnread ?? null,
+  })
 }
 
 /**
- * Write ahead, apply, record. `raced`: somebody else was faster, nothing was written. `breaker`: others took the last
- * places within its limit meanwhile; the guard will say so at the next look.
+ * Write ahead, apply, record. `raced`: somebody else was faster, nothing was written. Or what held it back in the last
+ * moment: the breaker, which counts with the row, or a pause that came meanwhile.
  */
 async function write(
   draft: ChangeDraft,
+  claim: Claim,
   ours: OurRecord,
   ports: Ports,
-): Promise<{ observed: ObservedState; ours: OurRecord } | 'raced' | 'breaker'> {
+): Promise<{ observed: ObservedState; ours: OurRecord } | 'raced' | HeldBack> {
   const change: Change = { ...draft, id: ports.newId(), plannedAtMs: ports.clock.nowMs() }
-  if (!(await ports.ledger.writeAhead(change, ports.guardSettings.breaker))) return 'breaker'
+  const refusal = await ports.ledger.writeAhead(change)
+  if (refusal !== null) return { kind: 'breaker', ...refusal }
+  const pause = await ports.guards.pauseOf(directoryOf(claim.key), ports.clock.nowMs())
+  if (pause !== null) {
+    await ports.ledger.close(change, 'not-applied', ours.lock)
+    return { kind: 'paused', reason: pausedText(pause) }
+  }
   try {
     const observed = await ports.directory.apply(change)
     const owned = ownedAfter(change, ours)
@@ -280,95 +311,5 @@ function directoryUnlock(
     accountKey: claim.key,
     attributeSerials: [],
     pinnedHold: null,
-  }
-}
-
-type Settled = Extract<Planned, { kind: 'in-step' | 'conflict' | 'foreign-lock' | 'not-effective' }>
-
-function standing(
-  planned: Settled,
-  desired: DesiredState,
-  observed: ObservedState,
-  ours: OurRecord,
-  ports: Ports,
-  applied: number,
-): Outcome {
-  const isLockWanted = ours.lock !== null || desired.holds.length > 0
-  const times = [desired.nextExpiryUs, planned.kind === 'foreign-lock' ? planned.untilUs : null]
-  const due = times.filter((us) => us !== null).map((us) => Math.ceil(us / 1000) + 1)
-  return {
-    standing: planned.kind,
-    reason: planned.kind === 'in-step' ? '' : planned.reason,
-    errorCode: planned.kind === 'conflict' ? 'serial-conflict' : null,
-    againAtMs: due.length === 0 ? null : Math.max(Math.min(...due), ports.clock.nowMs() + 1),
-    applied,
-    effective: isLockWanted ? observed.lock.effective.is : null,
-    isLockSeen: ours.lock !== null,
-  }
-}
-
-function heldBack(claim: Claim, verdict: Exclude<Verdict, { kind: 'go' }>, ports: Ports, applied: number): Outcome {
-  const { effective } = claim.stood
-  const againAtMs = verdict.kind === 'paused' ? ports.clock.nowMs() + PAUSED_LOOK_MS : verdict.againAtMs
-  return {
-    standing: verdict.kind,
-    reason: verdict.reason,
-    errorCode: null,
-    againAtMs,
-    applied,
-    effective,
-    isLockSeen: false,
-  }
-}
-
-function keepsChanging(claim: Claim, ports: Ports, applied: number): Outcome {
-  return {
-    standing: 'failed',
-    reason: 'something else keeps changing the account in the directory',
-    errorCode: 'write-raced',
-    againAtMs: ports.clock.nowMs() + backoffMs(claim.attempts, ports.clock.random()),
-    applied,
-    effective: claim.stood.effective,
-    isLockSeen: false,
-  }
-}
-
-function failed(claim: Claim, error: AppError, ports: Ports, seen: Seen): Outcome {
-  const nowMs = ports.clock.nowMs()
-  const { applied } = seen
-  const { effective } = claim.stood
-  if (error.code === 'entry-not-found') {
-    const reason = 'the account no longer exists in the directory'
-    const isNothing = claim.ours.lock === null && claim.open === null && seen.holds.length === 0
-    if (isNothing)
-      return {
-        standing: 'in-step',
-        reason,
-        errorCode: null,
-        againAtMs: null,
-        applied,
-        effective: null,
-        isLockSeen: false,
-      }
-    return {
-      standing: 'failed',
-      reason,
-      errorCode: error.code,
-      againAtMs: nowMs + GONE_LOOK_MS,
-      applied,
-      effective,
-      isLockSeen: false,
-    }
-  }
-  const againAtMs =
-    retryOf(error.code) === 'never' ? null : nowMs + retryDelayMs(error.code, claim.attempts, ports.clock.random())
-  return {
-    standing: 'failed',
-    reason: error.message,
-    errorCode: error.code,
-    againAtMs,
-    applied,
-    effective,
-    isLockSeen: false,
   }
 }

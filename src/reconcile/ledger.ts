@@ -15,11 +15,12 @@ import type { RecordPort } from '../ports/store.ts'
  */
 export function openLedger(records: RecordPort, ldif: LdifPort, clock: Clock): LedgerPort {
   return {
-    async writeAhead(change, breaker) {
-      if (change.kind === 'lock' && breaker !== null && !(await records.plan(change, breaker))) return false
-      const row = change.kind === 'lock' && breaker !== null ? null : records.plan(change, null)
-      await Promise.all([row, ldif.prepare(change)])
-      return true
+    async writeAhead(change) {
+      const mayBeRefused = change.kind === 'lock' && records.isLimited
+      const refusal = mayBeRefused ? await records.plan(change) : null
+      if (refusal !== null) return refusal
+      await Promise.all([mayBeRefused ? null : records.plan(change), ldif.prepare(change)])
+      return null
     },
     close: (change, result, owned) => close(records, ldif, clock, change, result, owned),
     wasApplied: (change) => ldif.wasApplied(change),

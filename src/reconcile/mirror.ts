@@ -1,4 +1,5 @@
 import { retryDelayMs, toAppError } from '../core/error.ts'
+import { dryRunOf } from '../core/guard.ts'
 import {
   isOurLockout,
   lockoutDurationS,
@@ -9,7 +10,7 @@ import {
   type MirroredLockout,
   type MirroredToken,
 } from '../core/mirror.ts'
-import type { AccountKey, Serial } from '../core/names.ts'
+import { directoryOf, type AccountKey, type Serial } from '../core/names.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { GuardSettings, MirrorPolicy } from '../core/settings.ts'
 import { isSameUser, type Token, type UserOfSource } from '../core/token.ts'
@@ -60,7 +61,7 @@ export async function mirrored(
     if (seen === null) return soonAgain(outcome, nowMs + LOOK_AGAIN_MS)
     const foreign = seen.protectedBy === null ? seen.foreign : null
     if (isSettled(foreign, recorded, claim, ports)) return soonAgain(outcome, nextLookMs(foreign, nowMs))
-    if (ports.guardSettings.dryRun || (await ports.guards.read(nowMs)).paused) {
+    if (await isHeldBack(claim, ports, nowMs)) {
       return soonAgain(outcome, nowMs + HELD_BACK_LOOK_MS)
     }
     const isAll = await follow(claim.key, foreign, recorded, ports)
@@ -70,6 +71,12 @@ export async function mirrored(
   } catch (thrown) {
     return notTold(claim, outcome, thrown, ports)
   }
+}
+
+async function isHeldBack(claim: Claim, { guards, guardSettings }: MirrorPorts, nowMs: number): Promise<boolean> {
+  const directory = directoryOf(claim.key)
+  if (dryRunOf(guardSettings.dryRun, directory, claim.realm) !== null) return true
+  return (await guards.pauseOf(directory, nowMs)) !== null
 }
 
 /** Between two readings of privacyIDEA only the directory is looked at: it decides when this ends. */

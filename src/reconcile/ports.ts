@@ -21,7 +21,7 @@ export interface Ports {
   readonly inbox: InboxPort
   readonly queue: QueuePort
   readonly verification: VerificationPort
-  readonly policy: Pick<PolicySettings, 'onForeignUnlock' | 'lockTtlMs'>
+  readonly policy: Pick<PolicySettings, 'onForeignUnlock' | 'lockTtlMs'> & { readonly resetsTokenOnTtl?: boolean }
   readonly guardSettings: GuardSettings
   /** A new unique id; sorts by the time at which it was made. */
   newId(): string

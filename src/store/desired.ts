@@ -1,4 +1,6 @@
 import { foldEvents } from '../core/fold.ts'
+import type { BackoffHistory } from '../core/lock-backoff.ts'
+import type { LockBackoff } from '../core/settings.ts'
 import type { AccountKey } from '../core/names.ts'
 import { compactStream, redundantLocks, STREAM_EVENTS_MAX } from '../core/stream.ts'
 import type { DesiredPort } from '../ports/store.ts'
@@ -15,7 +17,11 @@ const STREAM_HORIZON_US = 24 * 3_600_000_000
 
 export interface DesiredOptions {
   readonly lockTtlMs: number | null
+  readonly lockBackoff: LockBackoff | null
 }
+
+/** Locks that have ended and that the next one is measured by; more would not make it longer than its most. */
+const ENDED_MAX = 64
 
 export function openDesired(db: Database, writer: Writer, options: DesiredOptions): DesiredPort {
   return {
@@ -25,9 +31,34 @@ export function openDesired(db: Database, writer: Writer, options: DesiredOption
       if (redundant.length > 0) await retire(writer, redundant)
       if (events.length > STREAM_EVENTS_MAX) await compact(writer, key, events, nowMs * 1000 - STREAM_HORIZON_US)
       const lockTtlUs = options.lockTtlMs === null ? null : options.lockTtlMs * 1000
-      return foldEvents(key, events, { nowUs: nowMs * 1000, lockTtlUs })
+      const backoff = lockTtlUs === null ? null : await historyOf(db, key, events, options.lockBackoff)
+      return foldEvents(key, events, { nowUs: nowMs * 1000, lockTtlUs, backoff })
     },
   }
+}
+
+/** The locks that we took back; those before a person's unlock are forgiven. Null where each lock lasts as long. */
+async function historyOf(
+  db: Database,
+  key: AccountKey,
+  events: readonly ResolvedEvent[],
+  settings: LockBackoff | null,
+): Promise<BackoffHistory | null> {
+  if (settings === null || !events.some(({ kind }) => kind === 'lock')) return null
+  const releases = events.filter(({ kind, accountKey }) => kind === 'release' && accountKey === key)
+  const sinceUs = Math.max(0, ...releases.map(({ takenAtUs }) => takenAtUs))
+  const rows = await db
+    .selectFrom('change')
+    .select('planned_ms')
+    .where('account_key', '=', key)
+    .where('kind', '=', 'unlock')
+    .where('state', '=', 'applied')
+    .orderBy('planned_ms', 'desc')
+    .limit(ENDED_MAX)
+    .execute()
+  const endedUs = rows.map((row) => Number(row.planned_ms) * 1000).filter((us) => us > sinceUs)
+  const { factor, maxMs, resetAfterMs } = settings
+  return { factor, maxUs: maxMs * 1000, resetAfterUs: resetAfterMs * 1000, endedUs }
 }
 
 /** The account's own events and all those of the serials that were ever its own. */

@@ -29,6 +29,10 @@ export type JournalKind =
   | 'directory-identity'
   | 'archived'
   | 'pruned'
+  | 'finding'
+  | 'approved'
+  | 'rejected'
+  | 'breaker-resumed'
 
 export interface JournalEntry {
   readonly atMs: number

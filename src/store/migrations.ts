@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { AppError } from '../core/error.ts'
 import { resyncTables } from './migrations-resync.ts'
+import { guardTables } from './guard-migration.ts'
 import { GENESIS_HASH, readHead, recordHash } from './journal.ts'
 import { mirrorTable } from './migrate-mirror.ts'
 import { ownersOfTokens } from './migrate-owners.ts'
@@ -18,6 +19,7 @@ const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] =
   mirrorTable,
   resyncTables,
   verificationTables,
+  guardTables,
 ]
 
 const VERSION_KEY = 'schema'

@@ -49,12 +49,10 @@ async function begin(
 ): Promise<boolean> {
   const { trx } = scope
   if (breaker !== null && !(await isMirrored(scope, key))) {
-    const row = await trx
-      .selectFrom('mirror')
-      .select((select) => select.fn.count<number>('account_key').distinct().as('accounts'))
-      .where('since_ms', '>', nowMs - breaker.perMs)
-      .executeTakeFirstOrThrow()
-    if (Number(row.accounts) >= breaker.locksMax) return false
+    for (const { max, perMs } of breaker.limits.filter(({ of }) => of === 'all')) {
+      // A share is one of a directory's own locks.
+      if ('locks' in max && (await countSince(scope, nowMs - perMs)) >= max.locks) return false
+    }
   }
   const user = mirrored.kind === 'lockout' ? mirrored.user : null
   const values = {
@@ -74,6 +72,16 @@ async function begin(
     .execute()
   scope.log({ atMs: nowMs, kind: 'mirroring', subject: key, body: told(mirrored) })
   return true
+}
+
+/** Accounts whose mirroring began since then. */
+async function countSince({ trx }: WriteScope, sinceMs: number): Promise<number> {
+  const row = await trx
+    .selectFrom('mirror')
+    .select((select) => select.fn.count<number>('account_key').distinct().as('accounts'))
+    .where('since_ms', '>', sinceMs)
+    .executeTakeFirstOrThrow()
+  return Number(row.accounts)
 }
 
 async function isMirrored({ trx }: WriteScope, key: AccountKey): Promise<boolean> {

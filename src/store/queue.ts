@@ -2,7 +2,7 @@ import { AppError } from '../core/error.ts'
 import type { AccountKey } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Claim, QueuePort } from '../ports/store.ts'
-import { changeFromRow, effectiveFromRow, keyFromRow, ownedFromRow } from './rows.ts'
+import { changeFromRow, effectiveFromRow, keyFromRow, ownedFromRow, realmFromRow } from './rows.ts'
 import type { Database } from './schema.ts'
 import type { Statements } from './statements.ts'
 import type { Writer, WriteScope } from './writer.ts'
@@ -60,10 +60,13 @@ export async function claimAccounts(
       generation: Number(row.generation),
       attempts: row.attempts,
       isHinted: row.hinted === 1,
+      realm: realmFromRow(account?.realm ?? null),
+      isInReview: (account?.review ?? null) !== null,
       ours: { lock: account === undefined ? null : ownedFromRow({ ...account, key }) },
       open: change === undefined ? null : changeFromRow(change),
       stood: {
         standing: account?.standing ?? '',
+        code: account?.standing_code ?? null,
         reason: account?.standing_reason ?? '',
         holdCount: account?.hold_count ?? 0,
         effective: effectiveFromRow(account?.effective ?? null),

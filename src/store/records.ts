@@ -1,42 +1,42 @@
-import type { Change } from '../core/change.ts'
+import type { Change, ChangeDraft } from '../core/change.ts'
+import { headerOf, writeChangeLdif } from '../core/ldif.ts'
 import type { ResolvedEvent } from '../core/event.ts'
 import type { AccountKey } from '../core/names.ts'
-import type { GuardSettings } from '../core/settings.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Hold, OwnedLock } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { Claim, RecordPort } from '../ports/store.ts'
+import type { BreakerRefusal, Claim, RecordPort } from '../ports/store.ts'
 import { markAccounts } from './queue.ts'
 import { changeToRow, resolvedToRow, toJson } from './rows.ts'
-import { countRecentLocks } from './switches.ts'
 import { noteVerification } from './verifications.ts'
+import { uncountLock, type Breaker } from './breaker.ts'
+import { settleGuards } from './settle-guards.ts'
 import type { Writer, WriteScope } from './writer.ts'
 
 /** The ledger's rows: what was planned, what became of it, what is ours, and where each account stands. */
 
-export function openRecords(writer: Writer, clock: Clock, owner: string): RecordPort {
+export function openRecords(writer: Writer, clock: Clock, owner: string, breaker: Breaker): RecordPort {
   return {
-    plan: (change, breaker) => writer.run((scope) => planChange(scope, change, breaker)),
+    isLimited: breaker.isOn,
+    plan: (change) => writer.run((scope) => planChange(scope, change, breaker)),
     close: (change, result, owned) =>
       writer.runSoon((scope) => closeChange(scope, change, result, owned, clock.nowMs())),
     own: (key, owned, why) => writer.runSoon((scope) => ownLock(scope, key, owned, why, clock.nowMs())),
     settle: (claim, outcome, holds) =>
-      writer.runSoon((scope) => settleAccount(scope, claim, outcome, holds, { nowMs: clock.nowMs(), owner })),
+      writer.runSoon((scope) => settleAccount(scope, claim, outcome, holds, { nowMs: clock.nowMs(), owner, breaker })),
     note: (event) => writer.run((scope) => noteEvent(scope, event, clock.nowMs())),
   }
 }
 
-async function planChange(scope: WriteScope, change: Change, breaker: GuardSettings['breaker']): Promise<boolean> {
-  if (breaker !== null && change.kind === 'lock') {
-    const { locks } = await countRecentLocks(scope.trx, change.plannedAtMs - breaker.perMs)
-    if (locks >= breaker.locksMax) return false
-  }
+async function planChange(scope: WriteScope, change: Change, breaker: Breaker): Promise<BreakerRefusal | null> {
+  const refusal = change.kind === 'lock' ? await breaker.pass(scope, change) : null
+  if (refusal !== null) return refusal
   await scope.hot.insertChange.run(scope.on, { ...changeToRow(change) })
   await scope.hot.openChange.run(scope.on, { key: change.key, change: change.id, dn: change.dn })
   const { id, kind, dn, serial, holds, reason, actor } = change
   const body = { change: id, kind, dn, ...(serial === null ? { holds } : { serial }), reason, actor }
   scope.log({ atMs: change.plannedAtMs, kind: 'planned', subject: change.key, body })
-  return true
+  return null
 }
 
 async function closeChange(
@@ -47,6 +47,7 @@ async function closeChange(
   nowMs: number,
 ): Promise<void> {
   await scope.hot.closeChange.run(scope.on, { id: change.id, state: result, now_ms: nowMs })
+  if (result === 'not-applied' && change.kind === 'lock') await uncountLock(scope, change.id)
   const lock = owned === null ? null : toJson(owned)
   await scope.hot.ownLock.run(scope.on, { key: change.key, owned_lock: lock, now_ms: nowMs })
   scope.log({ atMs: nowMs, kind: result, subject: change.key, body: { change: change.id, kind: change.kind } })
@@ -72,11 +73,12 @@ async function settleAccount(
   claim: Claim,
   outcome: Outcome,
   holds: readonly Hold[],
-  at: { nowMs: number; owner: string },
+  at: { nowMs: number; owner: string; breaker: Breaker },
 ): Promise<void> {
   const { hot, on } = scope
   await writeStanding(scope, claim, outcome, holds, at.nowMs)
   await noteVerification(scope, claim.key, outcome, at.nowMs)
+  await settleGuards(scope, claim, outcome, at)
   const mine = { key: claim.key, owner: at.owner }
   const { generation } = claim
   if (outcome.againAtMs === null) {
@@ -100,7 +102,9 @@ async function writeStanding(
   const { standing, reason } = outcome
   if (outcome.isLockSeen) await hot.seeLock.run(on, { key, now_ms: nowMs })
   const isNew = stood.standing !== standing || stood.reason !== reason
-  if (isNew) log({ atMs: nowMs, kind: 'standing', subject: key, body: { is: standing, reason } })
+  const would = outcome.would?.map((change) => wouldBody(change, nowMs))
+  const body = { is: standing, reason, ...(would === undefined ? {} : { would }) }
+  if (isNew) log({ atMs: nowMs, kind: 'standing', subject: key, body })
   if (isNew || stood.holdCount !== holds.length || stood.effective !== outcome.effective) {
     await hot.standAccount.run(on, {
       key,
@@ -115,6 +119,19 @@ async function writeStanding(
   if (stood.holdCount > 0) await hot.dropHolds.run(on, { key })
   for (const { name, kind, serial, sinceUs, untilUs, reason: why, actor } of holds) {
     await hot.insertHold.run(on, { key, name, kind, serial, since_us: sinceUs, until_us: untilUs, reason: why, actor })
+  }
+}
+
+/** What a dry run did not write. */
+function wouldBody(change: ChangeDraft, atMs: number): object {
+  const { kind, dn, serial, holds, reason, actor, key } = change
+  const header = headerOf({ atMs, event: kind, actor, account: key, change: '', reason })
+  return {
+    kind,
+    dn,
+    ...(serial === null ? { holds } : { serial }),
+    reason,
+    ldif: writeChangeLdif(change.forward, header),
   }
 }
 

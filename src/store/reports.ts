@@ -373,7 +373,7 @@ async function listJournal(
   return forward ? rows : rows.toReversed()
 }
 
-const WAITING_STANDINGS = ['failed', 'breaker', 'paused']
+const WAITING_STANDINGS = ['failed', 'paused']
 
 async function countWaits(db: Database, dueMs: number): Promise<{ events: number; accounts: number }> {
   const events = await count(
@@ -390,5 +390,6 @@ async function countWaits(db: Database, dueMs: number): Promise<{ events: number
       .where((w) => w.or([w('queue.due_ms', '<=', dueMs), w('account.standing', 'in', WAITING_STANDINGS)]))
       .select((s) => s.fn.countAll<number>().as('n')),
   )
-  return { events, accounts }
+  const reviews = await count(db.selectFrom('review').select((s) => s.fn.countAll<number>().as('n')))
+  return { events, accounts: accounts + reviews }
 }

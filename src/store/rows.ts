@@ -11,6 +11,7 @@ import {
   parseUserId,
   splitAccountKey,
   type AccountKey,
+  type Realm,
   type Serial,
 } from '../core/names.ts'
 import type { Outcome } from '../core/outcome.ts'
@@ -52,6 +53,10 @@ export function keyFromRow(text: string): AccountKey {
 
 export function serialFromRow(text: string): Serial {
   return must(parseSerial(text), 'a serial')
+}
+
+export function realmFromRow(text: string | null): Realm | null {
+  return text === null ? null : must(parseRealm(text), 'a realm')
 }
 
 export function ownerFromRow(

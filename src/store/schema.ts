@@ -1,3 +1,4 @@
+import type { ApprovalTable, FindingTable, LockCountTable, ReviewTable } from './guard-schema.ts'
 import type { Generated, Insertable, Kysely, Selectable } from 'kysely'
 
 /**
@@ -16,6 +17,10 @@ export interface Tables {
   mirror: MirrorTable
   resync_account: ResyncAccountTable
   verification: VerificationTable
+  lock_count: LockCountTable
+  review: ReviewTable
+  approval: ApprovalTable
+  finding: FindingTable
   journal: JournalTable
   meta: MetaTable
 }
@@ -72,6 +77,8 @@ export interface AccountTable {
   /** When our lock was last seen to stand in the directory; 0: never. */
   seen_ms: number
   updated_ms: number
+  /** When it came on record; 0: before this was noted. */
+  known_ms: number
 }
 
 export interface HoldTable {

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { guardStatements } from './guard-statements.ts'
 import { prepare } from './prepared.ts'
 import type { Database } from './schema.ts'
 import { LIVE, WAITING } from './literals.ts'
@@ -13,6 +14,7 @@ export function prepareStatements(db: Database) {
     ...queueStatements(db),
     ...changeStatements(db),
     ...journalStatements(db),
+    ...guardStatements(db),
   }
 }
 
@@ -154,6 +156,7 @@ function accountStatements(db: Database) {
           effective: null,
           seen_ms: 0,
           updated_ms: place('now_ms'),
+          known_ms: place('now_ms'),
         })
         .onConflict((conflict) =>
           conflict.column('key').doUpdateSet((update) => ({
@@ -167,7 +170,17 @@ function accountStatements(db: Database) {
     claimedAccount: prepare((place) =>
       db
         .selectFrom('account')
-        .select(['owned_lock', 'open_change', 'standing', 'standing_reason', 'hold_count', 'effective', 'seen_ms'])
+        .leftJoin('review', 'review.account_key', 'account.key')
+        .select([
+          'owned_lock',
+          'open_change',
+          'standing',
+          'standing_code',
+          'standing_reason',
+          'hold_count',
+          'effective',
+        ])
+        .select(['seen_ms', 'account.realm', 'review.state as review'])
         .where('key', '=', place<string>('key')),
     ),
     openChange: prepare((place) =>

@@ -3,6 +3,11 @@ import { Kysely } from 'kysely'
 import type { Clock } from '../ports/clock.ts'
 import type { MirrorPort } from '../ports/mirror.ts'
 import type { IdentityPort } from '../ports/identity.ts'
+import type { BreakerSettings } from '../core/breaker.ts'
+import type { LockBackoff } from '../core/settings.ts'
+import type { FindingPort } from '../ports/finding.ts'
+import type { ReviewPort } from '../ports/review.ts'
+import { Breaker } from './breaker.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort, TruthPort } from '../ports/store.ts'
 import type { VerificationPort } from '../ports/verification.ts'
 import { openDesired } from './desired.ts'
@@ -22,6 +27,8 @@ import { openReports, type ReportPort } from './reports.ts'
 import { openRecords } from './records.ts'
 import { openRestore, type RestorePort } from './restore.ts'
 import type { Database, Tables } from './schema.ts'
+import { openFindings } from './findings.ts'
+import { openReviews } from './reviews.ts'
 import { openGuards, openSwitches, type SwitchPort } from './switches.ts'
 import { openServerStates, type ServerStatePort } from './server-states.ts'
 import { NodeSqliteDialect, openSqliteFile, WalSync } from './sqlite-dialect.ts'
@@ -40,8 +47,9 @@ export interface StoreOptions {
   readonly file: string
   readonly clock: Clock
   readonly lockTtlMs: number | null
-  /** The breaker's window, for the count of recent locks; null: no breaker. */
-  readonly breakerPerMs: number | null
+  readonly lockBackoff?: LockBackoff | null
+  /** Null or left out: no breaker. */
+  readonly breaker?: BreakerSettings | null
   /** False for commands that only read: they skip the check of the journal's end. */
   readonly willWrite: boolean
 }
@@ -54,6 +62,8 @@ export interface Store extends AsyncDisposable {
   readonly desired: DesiredPort
   readonly guards: GuardPort
   readonly switches: SwitchPort
+  readonly reviews: ReviewPort
+  readonly findings: FindingPort
   readonly reports: ReportPort
   readonly upkeep: UpkeepPort
   readonly processLock: ProcessLock
@@ -86,15 +96,18 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const log = new WalSync(file)
   const writer = new Writer(db, prepareStatements(db), () => log.sync())
   const owner = ownerOfThisProcess()
+  const breaker = new Breaker(options.breaker ?? null)
   const leases = { owner, leaseMs: LEASE_MS }
   return {
     db,
     inbox: openInbox(db, writer, clock, leases),
     queue: openQueue(db, writer, clock, leases),
-    records: openRecords(writer, clock, owner),
-    desired: openDesired(db, writer, { lockTtlMs: options.lockTtlMs }),
-    guards: openGuards(db, options.breakerPerMs),
+    records: openRecords(writer, clock, owner, breaker),
+    desired: openDesired(db, writer, { lockTtlMs: options.lockTtlMs, lockBackoff: options.lockBackoff ?? null }),
+    guards: openGuards(db),
     switches: openSwitches(db, writer, clock),
+    reviews: openReviews(db, writer, clock, breaker),
+    findings: openFindings(db, writer, clock),
     reports: openReports(db, clock),
     upkeep: openUpkeep(db, writer, clock),
     processLock: new ProcessLock(db, writer, clock, owner),

@@ -1,3 +1,5 @@
+import type { Pause } from '../core/guard.ts'
+import { parseDirectoryName, type DirectoryName } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { GuardPort } from '../ports/store.ts'
 import { markAccounts } from './queue.ts'
@@ -5,84 +7,79 @@ import { keyFromRow } from './rows.ts'
 import type { Database } from './schema.ts'
 import type { Writer } from './writer.ts'
 
-/** What a person switched, and the count that the breaker needs. */
+/** What a person switched: the pause of everything, and that of single directories. */
 
 const PAUSE_KEY = 'paused'
 /** A pause is seen by the next change after so long at most. */
 const LOOK_MS = 20
 
-export interface Pause {
-  readonly sinceMs: number
-  readonly by: string
-  readonly reason: string
-}
-
 export interface SwitchPort {
-  /** @returns the pause that was in force already, which stays as it is; null: this one is */
-  pause(by: string, reason: string): Promise<Pause | null>
+  /**
+   * @param directory null: the changes of all
+   * @returns the pause that was in force already, which stays as it is; null: this one is
+   */
+  pause(directory: DirectoryName | null, by: string, reason: string): Promise<Pause | null>
   /** Marks what waited for it. @returns how many accounts; null: nothing was paused */
-  resume(by: string): Promise<number | null>
-  paused(): Promise<Pause | null>
+  resume(directory: DirectoryName | null, by: string): Promise<number | null>
+  /** That of everything first. */
+  pauses(): Promise<readonly Pause[]>
 }
 
 export function openSwitches(db: Database, writer: Writer, clock: Clock): SwitchPort {
   return {
-    pause: (by, reason) =>
+    pause: (directory, by, reason) =>
       writer.run(async (scope) => {
-        const before = await readPause(scope.trx)
-        if (before !== null) return before
-        const value = JSON.stringify({ sinceMs: clock.nowMs(), by, reason } satisfies Pause)
-        await scope.hot.writeMeta.run(scope.trx, { key: PAUSE_KEY, value })
-        scope.log({ atMs: clock.nowMs(), kind: 'paused', subject: '', body: { by, reason } })
+        const before = (await readPauses(scope.trx)).find((each) => each.directory === directory)
+        if (before !== undefined) return before
+        const value = JSON.stringify({ sinceMs: clock.nowMs(), by, reason })
+        await scope.hot.writeMeta.run(scope.trx, { key: keyOf(directory), value })
+        scope.log({ atMs: clock.nowMs(), kind: 'paused', subject: directory ?? '', body: { by, reason } })
         return null
       }),
-    resume: (by) =>
+    resume: (directory, by) =>
       writer.run(async (scope) => {
-        if ((await readPause(scope.trx)) === null) return null
-        await scope.trx.deleteFrom('meta').where('key', '=', PAUSE_KEY).execute()
-        scope.log({ atMs: clock.nowMs(), kind: 'resumed', subject: '', body: { by } })
-        const rows = await scope.trx.selectFrom('account').select('key').where('standing', '=', 'paused').execute()
-        const keys = rows.map((row) => keyFromRow(row.key))
+        const isPaused = (await readPauses(scope.trx)).some((each) => each.directory === directory)
+        if (!isPaused) return null
+        await scope.trx.deleteFrom('meta').where('key', '=', keyOf(directory)).execute()
+        scope.log({ atMs: clock.nowMs(), kind: 'resumed', subject: directory ?? '', body: { by } })
+        let waiting = scope.trx.selectFrom('account').select('key').where('standing', '=', 'paused')
+        if (directory !== null) waiting = waiting.where('directory', '=', directory)
+        const keys = (await waiting.execute()).map((row) => keyFromRow(row.key))
         await markAccounts(scope, keys, clock.nowMs())
         return keys.length
       }),
-    paused: () => readPause(db),
+    pauses: () => readPauses(db),
   }
 }
 
-async function readPause(db: Pick<Database, 'selectFrom'>): Promise<Pause | null> {
-  const row = await db.selectFrom('meta').select('value').where('key', '=', PAUSE_KEY).executeTakeFirst()
-  return row === undefined ? null : (JSON.parse(row.value) as Pause)
+/** As an older version wrote it, for all; a directory's name follows a colon. */
+function keyOf(directory: DirectoryName | null): string {
+  return directory === null ? PAUSE_KEY : `${PAUSE_KEY}:${directory}`
 }
 
-/** @param breakerPerMs the breaker's window; null: no breaker, nothing is counted */
-export function openGuards(db: Database, breakerPerMs: number | null): GuardPort {
+async function readPauses(db: Pick<Database, 'selectFrom'>): Promise<Pause[]> {
+  const rows = await db
+    .selectFrom('meta')
+    .selectAll()
+    .where((where) => where.or([where('key', '=', PAUSE_KEY), where('key', 'like', `${PAUSE_KEY}:%`)]))
+    .orderBy('key')
+    .execute()
+  return rows.map(({ key, value }) => {
+    const pause = JSON.parse(value) as Omit<Pause, 'directory'>
+    return { ...pause, directory: parseDirectoryName(key.slice(PAUSE_KEY.length + 1)) }
+  })
+}
+
+export function openGuards(db: Database): GuardPort {
   let lastLookMs = 0
-  let paused = false
+  let pauses: readonly Pause[] = []
   return {
-    async read(nowMs) {
+    async pauseOf(directory, nowMs) {
       if (nowMs - lastLookMs >= LOOK_MS || nowMs < lastLookMs) {
-        paused = (await readPause(db)) !== null
+        pauses = await readPauses(db)
         lastLookMs = nowMs
       }
-      if (breakerPerMs === null) return { paused, recentLocks: 0, windowEndsAtMs: nowMs }
-      const { locks, oldestMs } = await countRecentLocks(db, nowMs - breakerPerMs)
-      return { paused, recentLocks: locks, windowEndsAtMs: oldestMs === null ? nowMs : oldestMs + breakerPerMs }
+      return pauses.find((each) => each.directory === null || each.directory === directory) ?? null
     },
   }
-}
-
-/** Locks that were planned since then, and when the oldest of them was. */
-export async function countRecentLocks(
-  db: Pick<Database, 'selectFrom'>,
-  sinceMs: number,
-): Promise<{ locks: number; oldestMs: number | null }> {
-  const row = await db
-    .selectFrom('change')
-    .select((select) => [select.fn.countAll<number>().as('locks'), select.fn.min('planned_ms').as('oldest')])
-    .where('planned_ms', '>', sinceMs)
-    .where('kind', '=', 'lock')
-    .where('state', '<>', 'not-applied')
-    .executeTakeFirstOrThrow()
-  return { locks: Number(row.locks), oldestMs: row.oldest === null ? null : Number(row.oldest) }
 }

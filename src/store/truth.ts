@@ -199,11 +199,12 @@ async function hint(scope: WriteScope, accounts: readonly NotedAccount[], nowMs:
 
 async function wantReset(scope: WriteScope, key: AccountKey, serials: readonly Serial[], nowMs: number): Promise<void> {
   if (serials.length === 0) return
-  await scope.trx
+  const { numUpdatedRows } = await scope.trx
     .updateTable('token')
     .set({ reset_due: 1 })
     .where('account_key', '=', key)
     .where('serial', 'in', serials)
-    .execute()
-  await markAccounts(scope, [key], nowMs, true)
+    .where('reset_due', '=', 0)
+    .executeTakeFirstOrThrow()
+  if (numUpdatedRows > 0n) await markAccounts(scope, [key], nowMs, true)
 }

@@ -252,6 +252,8 @@ async function forgetEvents(writer: Writer, beforeMs: number): Promise<number> {
           .limit(DELETE_ROWS_MAX),
       )
       .executeTakeFirst()
+    await trx.deleteFrom('lock_count').where('at_ms', '<', beforeMs).execute()
+    await trx.deleteFrom('finding').where('ended_ms', '<', beforeMs).execute()
     return Number(events.numDeletedRows) + Number(changes.numDeletedRows)
   })
 }

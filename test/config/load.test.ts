@@ -16,6 +16,8 @@ const DIRECTORY = `directories:
     base: ou=people,dc=example,dc=org
 `
 const FILE = '/etc/lockstep/lockstep.yaml'
+const NOT_DRY = { isForAll: false, directories: [], realms: [] }
+const BREAKER = { limits: [{ of: 'all', only: [], max: { locks: 20 }, perMs: 600_000 }], reset: 'auto', approvals: 1 }
 
 let dir: string
 beforeEach(() => {
@@ -83,7 +85,7 @@ describe('a good file', () => {
           inFlightMax: 16,
           lock: [],
           clearLockout: true,
-          protect: { filter: null, dns: [] },
+          protect: { filters: [], dns: [], subtrees: [], groups: [], attributes: [] },
         },
       ],
       realms: {},
@@ -94,8 +96,10 @@ describe('a good file', () => {
         revokedTokens: 'ignore',
         mirrorDirectoryLocks: 'off',
         lockTtlMs: null,
+        lockBackoff: null,
+        resetsTokenOnTtl: false,
       },
-      guards: { dryRun: false, breaker: null },
+      guards: { dryRun: NOT_DRY, breaker: BREAKER },
       intake: { spool: '/var/spool/lockstep', http: null },
       resync: { scanMs: 5000, fullMs: 900_000, shrinkLimit: 0.1 },
       store: { kind: 'sqlite', file: '/var/lib/lockstep/lockstep.db' },
@@ -155,6 +159,8 @@ resync: { scan: 2s, shrinkLimit: 2.5% }
       revokedTokens: 'count',
       mirrorDirectoryLocks: 'user-lock',
       lockTtlMs: null,
+      lockBackoff: null,
+      resetsTokenOnTtl: false,
     })
     expect(settings.resync).toEqual({ scanMs: 2000, fullMs: 900_000, shrinkLimit: 0.025 })
   })
@@ -199,11 +205,14 @@ retention: { events: 1d, journal: 2d, journalRecords: 1000, history: 3d }
       loginAttribute: 'sAMAccountName',
       startTls: 'off',
       connectTimeoutMs: 250,
-      protect: { filter: '(memberOf=cn=admins,dc=example,dc=org)', dns: ['cn=admin,dc=example,dc=org'] },
+      protect: {
+        filters: [{ key: 'guards.protect.filter', value: '(memberOf=cn=admins,dc=example,dc=org)' }],
+        dns: [{ key: 'guards.protect.dns', value: 'cn=admin,dc=example,dc=org' }],
+      },
     })
     expect(settings.realms).toEqual({ example: 'corp', other: 'corp' })
     expect(settings.policy).toMatchObject({ onForeignUnlock: 'relock', lockTtlMs: 7_200_000 })
-    expect(settings.guards).toEqual({ dryRun: true, breaker: null })
+    expect(settings.guards).toEqual({ dryRun: { ...NOT_DRY, isForAll: true }, breaker: null })
     expect(settings.intake).toEqual({
       spool: '/etc/spool',
       http: {
@@ -379,7 +388,7 @@ describe('a mistake in one key is told with its line, column, path and what is e
     [
       'a text for true or false',
       `${DIRECTORY}guards: { dryRun: "yes" }\n`,
-      /8:19 guards.dryRun: expected true or false; got "yes"/,
+      /8:19 guards.dryRun: expected true, false, or directories and realms, .*; got "yes"/,
     ],
     [
       'a realm without its directory',

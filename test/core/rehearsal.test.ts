@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseLogin, parseRealm, parseSerial, type Serial } from '../../src/core/names.ts'
 import { newRehearsal, type AuditRow, type KnownToken, type RehearsedLock } from '../../src/core/rehearsal.ts'
-import { adviseBreaker, histogram, lockedAtOnce, peak, peaks } from '../../src/core/rehearsal-report.ts'
+import { adviseBreaker, breakerText, histogram, lockedAtOnce, peak, peaks } from '../../src/core/rehearsal-report.ts'
 import { serialOf } from './arbitrary.ts'
 
 const OPTIONS = {
@@ -323,6 +323,11 @@ describe('rates', () => {
     const advice = adviseBreaker([...usual, ...attack].toSorted((a, b) => a - b))
     expect(advice).toMatchObject({ locksMax: 8, usualMax: 4, perMs: 600_000 })
     expect(advice.daysStopped).toEqual([{ dayMs: 30 * day, count: 200 }])
+    expect(advice.limits.map(({ perMs }) => perMs)).toEqual([60 * 60_000, day])
+    const limits = breakerText(advice)
+    expect(limits).toMatch(
+      /^\{ maxLocks: 8, per: 10m, limits: \[\{ maxLocks: \d+, per: 60m \}, \{ maxLocks: \d+, per: 1440m \}\] \}$/,
+    )
     expect(adviseBreaker([])).toMatchObject({ locksMax: 5, daysStopped: [] })
   })
 

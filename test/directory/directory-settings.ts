@@ -1,5 +1,5 @@
 import { asDn, parseDirectoryName, type DirectoryName } from '../../src/core/names.ts'
-import type { DirectorySettings } from '../../src/core/settings.ts'
+import type { DirectorySettings, ProtectSettings } from '../../src/core/settings.ts'
 import type { Slapd } from '../servers/slapd.ts'
 
 /** Where tests put the service's password; the settings name it. */
@@ -38,7 +38,22 @@ export function directorySettings(
     inFlightMax: 16,
     lock: [],
     clearLockout: true,
-    protect: { filter: null, dns: [] },
+    protect: protecting({}),
     ...change,
+  }
+}
+
+type Protected = { readonly [Key in keyof ProtectSettings]: readonly ProtectSettings[Key][number]['value'][] }
+
+/** As if it stood under `guards.protect`. */
+export function protecting(what: Partial<Protected>): ProtectSettings {
+  const under = <Value>(key: string, values: readonly Value[] = []) =>
+    values.map((value) => ({ key: `guards.protect.${key}`, value }))
+  return {
+    filters: under('filter', what.filters),
+    dns: under('dns', what.dns),
+    subtrees: under('subtrees', what.subtrees),
+    groups: under('groups', what.groups),
+    attributes: under('attributes', what.attributes),
   }
 }

@@ -3,7 +3,7 @@ import { BerReader, BerWriter, Client, type EqualityFilter, FilterParser, type F
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { AppError } from '../../src/core/error.ts'
 import type { Login } from '../../src/core/names.ts'
-import { isWithin, normalDn } from '../../src/directory/dn.ts'
+import { isWithin, normalDn } from '../../src/core/dn.ts'
 import { compileFilter, escapeFilterValue } from '../../src/directory/filter.ts'
 import { parseGeneralizedTime } from '../../src/directory/generalized-time.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'

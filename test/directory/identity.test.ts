@@ -28,7 +28,7 @@ afterAll(async () => {
 })
 
 function newStore(): Promise<Store> {
-  return openStore({ file: ':memory:', clock: systemClock, lockTtlMs: null, breakerPerMs: null, willWrite: true })
+  return openStore({ file: ':memory:', clock: systemClock, lockTtlMs: null, willWrite: true })
 }
 
 async function walk(port: DirectoryPort): Promise<void> {

@@ -9,7 +9,7 @@ import type { DirectoryPort } from '../../src/ports/directory.ts'
 import { runTool } from '../servers/run-tool.ts'
 import { startSlapd, type Slapd, type SlapdOptions } from '../servers/slapd.ts'
 import { changeFor, codeOf, codesOf, desired, errorOf, heldBy, loginOf, serialOf } from './contract.ts'
-import { directorySettings, nameOfDirectory } from './directory-settings.ts'
+import { directorySettings, nameOfDirectory, protecting } from './directory-settings.ts'
 import { slapdWorld, valuesAt } from './slapd-world.ts'
 
 const T1 = serialOf('T1')
@@ -190,7 +190,7 @@ function reasonOf({ lock }: ObservedState): string {
 describe('an account that must not be locked', () => {
   it('is told by its DN, in any spelling, by a filter, and for the bind account itself', async () => {
     await using slapd = await startSlapd()
-    const protect = { filter: '(uidNumber=10002)', dns: ['UID=u1 , OU=People,dc=example,dc=org'] }
+    const protect = protecting({ filters: ['(uidNumber=10002)'], dns: ['UID=u1 , OU=People,dc=example,dc=org'] })
     await using port = open(slapd, { protect })
     expect((await look(port, 'u1')).protectedBy).toContain('guards.protect.dns')
     expect((await look(port, 'u2')).protectedBy).toContain('guards.protect.filter')
@@ -251,7 +251,7 @@ describe('the serial attribute', () => {
 
 it('walks on one connection that takes one operation at a time', async () => {
   await using slapd = await startSlapd({ pwdLockout: false })
-  await using port = open(slapd, { connectionsMax: 1, inFlightMax: 1, protect: { filter: '(uid=u1)', dns: [] } })
+  await using port = open(slapd, { connectionsMax: 1, inFlightMax: 1, protect: protecting({ filters: ['(uid=u1)'] }) })
   await slapd.ldapmodify(
     `dn: ${slapd.userDn('u1')}\nchangetype: modify\nadd: description\ndescription: privacyIDEA:T1\n`,
   )

@@ -8,7 +8,7 @@ import { freePort } from '../servers/free-port.ts'
 import { startSlapd, type Slapd } from '../servers/slapd.ts'
 import { startTcpProxy } from '../servers/tcp-proxy.ts'
 import { codeOf, loginOf } from './contract.ts'
-import { directorySettings } from './directory-settings.ts'
+import { directorySettings, protecting } from './directory-settings.ts'
 
 const U1 = loginOf('u1')
 
@@ -158,7 +158,7 @@ describe('trying a lock and a serial on a test account', () => {
 
   it('leaves alone an account that is locked, or protected', async () => {
     await using slapd = await startSlapd()
-    await using probe = open(slapd, { protect: { filter: null, dns: [slapd.userDn('u2')] } })
+    await using probe = open(slapd, { protect: protecting({ dns: [slapd.userDn('u2')] }) })
     await slapd.ldapmodify(
       `dn: ${slapd.userDn('u1')}\nchangetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n`,
     )

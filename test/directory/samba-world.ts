@@ -1,3 +1,4 @@
+import { protecting } from './directory-settings.ts'
 import { asDn } from '../../src/core/names.ts'
 import type { DirectorySettings } from '../../src/core/settings.ts'
 import { TYPE_DEFAULTS } from '../../src/core/directory-type.ts'
@@ -29,7 +30,7 @@ export function sambaSettings(samba: Samba, change: Partial<DirectorySettings> =
     inFlightMax: 16,
     lock: [],
     clearLockout: true,
-    protect: { filter: null, dns: [] },
+    protect: protecting({}),
     ...change,
   }
 }

@@ -1,9 +1,17 @@
+import type { BreakerSettings } from '../../src/core/breaker.ts'
 import { afterEach, describe, expect, test } from 'vitest'
 import { MEMORY_LOCKED } from '../../src/directory/memory.ts'
 import type { AccountKey } from '../../src/core/names.ts'
 import type { PrivacyIdeaPort } from '../../src/ports/privacyidea.ts'
 import { must } from '../simulation/world.ts'
 import { ApiWorld, idOf, MAX_FAILURES, serial, type ApiWorldOptions } from './api-world.ts'
+
+const NOT_DRY = { isForAll: false, directories: [], realms: [] }
+const ONE_A_MINUTE: BreakerSettings = {
+  limits: [{ of: 'all', only: [], max: { locks: 1 }, perMs: 60_000 }],
+  reset: 'auto',
+  approvals: 1,
+}
 
 /** What somebody else's lock in the directory does in privacyIDEA, and what it never does. */
 
@@ -172,7 +180,7 @@ describe.each(['user-lock', 'disable-tokens'] as const)('by %s', (mode) => {
 
   test('protected accounts, dry runs, pauses and the breaker hold it back', async () => {
     const { world, alice } = await withAlice(mode, {
-      guards: { dryRun: false, breaker: { locksMax: 1, perMs: 60_000 } },
+      guards: { dryRun: NOT_DRY, breaker: ONE_A_MINUTE },
     })
     const bob = world.addUser('bob')
     world.addToken('B1', bob)
@@ -181,10 +189,10 @@ describe.each(['user-lock', 'disable-tokens'] as const)('by %s', (mode) => {
     for (const key of [alice, bob]) world.directory.setLock(key, FOREIGN)
     await look(world, alice)
     expect(inPrivacyIdea(world, mode, alice)).toBe('in')
-    await world.store.switches.pause('a person', 'maintenance')
+    await world.store.switches.pause(null, 'a person', 'maintenance')
     await look(world, bob)
     expect(inPrivacyIdea(world, mode, bob)).toBe('in')
-    await world.store.switches.resume('a person')
+    await world.store.switches.resume(null, 'a person')
     await look(world, bob)
     expect(inPrivacyIdea(world, mode, bob)).toBe('out')
     world.directory.protect(alice, null)

@@ -1,5 +1,6 @@
 import { systemClock } from '../../src/ports/clock.ts'
 import { MemoryDirectory } from '../../src/directory/memory.ts'
+import type { BreakerSettings } from '../../src/core/breaker.ts'
 import type { GuardSettings, PolicySettings, SourceSettings } from '../../src/core/settings.ts'
 import type { Event } from '../../src/core/event.ts'
 import {
@@ -46,16 +47,19 @@ export const POLICY: PolicySettings = {
   revokedTokens: 'ignore',
   mirrorDirectoryLocks: 'off',
   lockTtlMs: null,
+  lockBackoff: null,
+  resetsTokenOnTtl: false,
 }
 
 export interface ApiWorldOptions {
   readonly policy?: Partial<PolicySettings>
   readonly version?: VersionName
+  readonly breaker?: BreakerSettings
   readonly source?: Partial<SourceSettings>
   readonly guards?: GuardSettings
 }
 
-const NO_GUARDS: GuardSettings = { dryRun: false, breaker: null }
+const NO_GUARDS: GuardSettings = { dryRun: { isForAll: false, directories: [], realms: [] }, breaker: null }
 
 /** The true time, and what a test adds to it. */
 class MovedClock implements Clock {
@@ -148,8 +152,11 @@ export class ApiWorld implements AsyncDisposable {
     world.admins.set('lockstep', 'secret')
     world.policies.set('admin', { active: true, admins: ['admin', 'lockstep'], actions: ['*'], body: {} })
     const source = openPrivacyIdea(sourceSettings(simulator.url, options.source), () => 'secret', clock)
-    const store = await openStore({ file: ':memory:', clock, lockTtlMs: null, breakerPerMs: null, willWrite: true })
-    const opened = new ApiWorld(simulator, source, store, clock, { ...POLICY, ...options.policy }, options)
+    const policy = { ...POLICY, ...options.policy }
+    const { lockTtlMs, lockBackoff } = policy
+    const { breaker = null } = options
+    const store = await openStore({ file: ':memory:', clock, lockTtlMs, lockBackoff, breaker, willWrite: true })
+    const opened = new ApiWorld(simulator, source, store, clock, policy, options)
     // Where there is no token at all nothing can be proven.
     world.stock.addToken('PROOF')
     return opened
@@ -242,6 +249,12 @@ export class ApiWorld implements AsyncDisposable {
   async lookAgain(...keys: AccountKey[]): Promise<void> {
     this.clock.aheadMs += 2_000
     await this.store.queue.mark(keys, this.clock.nowMs())
+    await this.settle()
+  }
+
+  /** Time passes, and what is due by then is done. */
+  async pass(ms: number): Promise<void> {
+    this.clock.aheadMs += ms
     await this.settle()
   }
 

@@ -32,11 +32,11 @@ test('a release that was refused leaves a file of what it found standing', async
   const ledger = openLedger(opened.store.records, ldif, opened.clock)
   const owned = { slots: [MAIL, VPN], dn: DN, holds: [HOLD] }
   const first = changeOf('lock', '1', [MAIL, VPN])
-  await ledger.writeAhead(first, null)
+  await ledger.writeAhead(first)
   await ledger.close(first, 'applied', owned)
 
   const release = changeOf('unlock', '2', [MAIL])
-  await ledger.writeAhead(release, null)
+  await ledger.writeAhead(release)
   await ledger.close(release, 'not-applied', owned)
 
   const text = (await ldif.readPending('unlock', HOLD)) ?? ''
@@ -52,11 +52,11 @@ test.each([
   const ldif = new MemoryLdif(() => undefined)
   const ledger = openLedger(opened.store.records, ldif, opened.clock)
   const first = changeOf('lock', '1', [MAIL, VPN])
-  await ledger.writeAhead(first, null)
+  await ledger.writeAhead(first)
   await ledger.close(first, 'applied', { slots: [MAIL, VPN], dn: DN, holds: [HOLD] })
 
   const change = changeOf(kind, '2', places)
-  await ledger.writeAhead(change, null)
+  await ledger.writeAhead(change)
   await ledger.recover(change, result, { slots: left, dn: DN, holds: [HOLD] })
 
   const text = await ldif.readPending('unlock', HOLD)

@@ -205,7 +205,7 @@ export class World {
       queue: this.store.queue,
       verification: this.store.verification,
       policy: this.#policy,
-      guardSettings: { dryRun: false, breaker: null },
+      guardSettings: { dryRun: { isForAll: false, directories: [], realms: [] }, breaker: null },
       newId: () => `${this.#tag}-${String(++this.#ids).padStart(6, '0')}`,
     }
   }
@@ -224,7 +224,7 @@ export class VirtualClock implements Clock {
 }
 
 export async function openWorldStore(clock: Clock): Promise<Store> {
-  return openStore({ file: ':memory:', clock, lockTtlMs: null, breakerPerMs: null, willWrite: true })
+  return openStore({ file: ':memory:', clock, lockTtlMs: null, willWrite: true })
 }
 
 export function randomSeed(): number {

@@ -165,7 +165,6 @@ test('whatever is tampered with in archives and database is found', async () => 
         file,
         clock: systemClock,
         lockTtlMs: null,
-        breakerPerMs: null,
         willWrite: false,
       })
       expect((await store.archive.verify()).faults).not.toEqual([])

@@ -23,7 +23,6 @@ test('several that create the same new store at once all get it', async () => {
     file: `${temp.path}/lockstep.db`,
     clock: systemClock,
     lockTtlMs: null,
-    breakerPerMs: null,
     willWrite: true,
   }
   const stores = await Promise.all(Array.from({ length: 5 }, () => openStore(options)))
@@ -47,9 +46,10 @@ test('a file that is no database is named, with what to do', async () => {
   await using temp = await makeTempDir('no-store')
   const file = `${temp.path}/lockstep.db`
   writeFileSync(file, 'this is a letter to my landlord, and not a database at all\n'.repeat(100))
-  await expect(
-    openStore({ file, clock: systemClock, lockTtlMs: null, breakerPerMs: null, willWrite: true }),
-  ).rejects.toMatchObject({ code: 'store-corrupt', message: expect.stringContaining(file) })
+  await expect(openStore({ file, clock: systemClock, lockTtlMs: null, willWrite: true })).rejects.toMatchObject({
+    code: 'store-corrupt',
+    message: expect.stringContaining(file),
+  })
 })
 
 test('a store of version 0.1.0 is brought up to date, and a lock of which it did not know the effect is told as unknown', async () => {

@@ -66,7 +66,7 @@ async function aDay(opened: TestStore, day: number): Promise<void> {
       actor: '',
       plannedAtMs: opened.clock.nowMs(),
     } as const
-    await opened.store.records.plan(change, null)
+    await opened.store.records.plan(change)
     await opened.store.records.close(change, 'applied', null)
   }
 }

@@ -53,7 +53,7 @@ async function hold(store: Store): Promise<void> {
 }
 
 const [mode, file = '', ...rest] = process.argv.slice(2)
-const options = { file, clock: systemClock, lockTtlMs: null, breakerPerMs: null, willWrite: true }
+const options = { file, clock: systemClock, lockTtlMs: null, willWrite: true }
 await using opened = await openStore(options)
 if (mode === 'append') await append(opened, Number(rest[0]), Number(rest[1]))
 else if (mode === 'work') await work(opened, rest[0] ?? '')

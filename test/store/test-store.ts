@@ -26,6 +26,12 @@ const SINCE_3 = [
   'drop table mirror',
   'drop table owner',
   'drop table verification',
+  'drop table lock_count',
+  'drop table review',
+  'drop table approval',
+  'drop table finding',
+  'drop index account_known',
+  'alter table account drop column known_ms',
   'drop table token',
   'drop table lockout',
   'drop index account_by_user',
@@ -43,8 +49,7 @@ export async function openTestStore(): Promise<TestStore> {
   const file = join(temp.path, 'lockstep.db')
   let nowMs = START_MS
   const clock = { nowMs: () => nowMs, random: () => 0.5, setMs: (ms: number) => void (nowMs = ms) }
-  const open = (willWrite: boolean): Promise<Store> =>
-    openStore({ file, clock, lockTtlMs: null, breakerPerMs: null, willWrite })
+  const open = (willWrite: boolean): Promise<Store> => openStore({ file, clock, lockTtlMs: null, willWrite })
   const store = await open(true)
   const run = (sql: string, ...values: (string | number)[]): Record<string, unknown>[] => {
     const database = new DatabaseSync(file, { timeout: 1_000 })

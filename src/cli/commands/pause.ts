@@ -1,4 +1,8 @@
 import type { Command } from 'commander'
+import { AppError } from '../../core/error.ts'
+import { directoryPhrase } from '../../core/guard.ts'
+import type { DirectoryName } from '../../core/names.ts'
+import type { Settings } from '../../core/settings.ts'
 import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
 import { counted, plain, print, printJson } from '../output.ts'
@@ -8,33 +12,64 @@ import { loadForWork } from '../settings.ts'
 export function register(program: Command, io: CliIo): void {
   program
     .command('pause')
-    .description('stop all changes at once; events are still taken in')
+    .description('stop all changes at once, or those of one directory; events are still taken in')
     .requiredOption('--reason <text>', 'why, for the record; needed')
+    .option('--directory <name>', 'only the changes of this directory')
     .option('--json', 'print the result as JSON')
-    .action(async (options: { reason: string; json?: boolean }, command: Command) => {
+    .action(async (options: { reason: string; directory?: string; json?: boolean }, command: Command) => {
       const reason = reasonOption(options.reason)
+      const actor = actorOf(io)
+      const settings = await loadForWork(command, io)
+      const directory = directoryOption(settings, options.directory)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io), true)
-      const before = await store.switches.pause(actorOf(io), reason)
-      if (options.json === true) printJson(io, { paused: true, changed: before === null })
-      else if (before === null) print(io, 'paused: nothing is written until lockstep resume')
-      else print(io, `paused already, since ${moment(before.sinceMs)} by ${plain(before.by)}: ${plain(before.reason)}`)
+      await using store = await openStoreOf(settings, true)
+      const before = await store.switches.pause(directory, actor, reason)
+      const what = directoryPhrase(directory)
+      if (options.json === true) printJson(io, { paused: true, changed: before === null, ...named(directory) })
+      else if (before === null) print(io, `paused${what}: nothing is written until lockstep resume`)
+      else
+        print(
+          io,
+          `paused${what} already, since ${moment(before.sinceMs)} by ${plain(before.by)}: ${plain(before.reason)}`,
+        )
     })
   program
     .command('resume')
     .description('let changes go on after a pause')
+    .option('--directory <name>', 'after the pause of this directory')
     .option('--json', 'print the result as JSON')
-    .action(async (options: { json?: boolean }, command: Command) => {
+    .action(async (options: { directory?: string; json?: boolean }, command: Command) => {
+      const actor = actorOf(io)
+      const settings = await loadForWork(command, io)
+      const directory = directoryOption(settings, options.directory)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io), true)
-      const accounts = await store.switches.resume(actorOf(io))
+      await using store = await openStoreOf(settings, true)
+      const accounts = await store.switches.resume(directory, actor)
+      const left = await store.switches.pauses()
       const isServed = (await store.processLock.daemon()) !== null
-      if (options.json === true) printJson(io, { paused: false, changed: accounts !== null, accounts: accounts ?? 0 })
-      else if (accounts === null) print(io, 'nothing was paused')
-      else
-        print(
-          io,
-          `resumed: ${counted(accounts, 'account')} had waited${isServed || accounts === 0 ? '' : '; run lockstep drain'}`,
-        )
+      if (options.json === true) {
+        const changed = accounts !== null
+        printJson(io, { paused: left.length > 0, changed, accounts: accounts ?? 0, ...named(directory) })
+        return
+      }
+      if (accounts === null) print(io, `nothing was paused${directoryPhrase(directory)}`)
+      else {
+        const next = isServed || accounts === 0 ? '' : '; run lockstep drain'
+        print(io, `resumed${directoryPhrase(directory)}: ${counted(accounts, 'account')} had waited${next}`)
+      }
+      for (const each of left) print(io, `still paused${directoryPhrase(each.directory)}: ${plain(each.reason)}`)
     })
+}
+
+function named(directory: DirectoryName | null): { directory?: DirectoryName } {
+  return directory === null ? {} : { directory }
+}
+
+/** Null where none is named. Fails with `usage`. */
+function directoryOption({ directories }: Settings, text: string | undefined): DirectoryName | null {
+  if (text === undefined) return null
+  const found = directories.find(({ name }) => name === text)
+  if (found !== undefined) return found.name
+  const known = directories.map(({ name }) => name).join(', ')
+  throw new AppError('usage', `--directory ${plain(text)}: there is no such directory; there are: ${known}`)
 }

@@ -53,7 +53,7 @@ async function writePage(io: CliIo, out: string, report: RehearsalReport): Promi
 async function printReport(io: CliIo, report: RehearsalReport): Promise<void> {
   const { durationText, endText, fateText, isWritten, localTime, WINDOW_NAMES, zoneText } =
     await import('../../daemon/rehearsal-page.ts')
-  const { RATE_WINDOWS } = await import('../../core/rehearsal-report.ts')
+  const { RATE_WINDOWS, breakerText } = await import('../../core/rehearsal-report.ts')
   const { locks, rates, breaker } = report
   const rows = locks.slice(0, SHOWN_MAX)
   if (rows.length > 0) {
@@ -78,7 +78,7 @@ async function printReport(io: CliIo, report: RehearsalReport): Promise<void> {
     const { count, fromMs } = rates[name]
     print(io, `  ${count} within ${WINDOW_NAMES[name]}${fromMs === null ? '' : `, from ${localTime(fromMs)}`}`)
   }
-  print(io, `guards.breaker: { maxLocks: ${breaker.locksMax}, per: ${breaker.perMs / 60_000}m }`)
+  print(io, `guards.breaker: ${breakerText(breaker)}`)
   for (const { dayMs, count } of breaker.daysStopped.slice(0, SHOWN_MAX)) {
     print(io, `  it would have stopped ${localTime(dayMs).slice(0, 10)}: ${count} within ten minutes`)
   }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { age } from '../../core/age.ts'
+import { directoryPhrase } from '../../core/guard.ts'
 import type { StatusReport } from '../../daemon/status.ts'
 import type { LastDrain } from '../../store/drains.ts'
 import { adviceFor } from '../advice.ts'
@@ -35,15 +36,13 @@ function show(io: CliIo, status: StatusReport): void {
   const how = status.daemon === null && status.lastDrain?.isRecent === true ? ` (drain, ${ago(status.lastDrain)})` : ''
   const why = status.healthReasons.length === 0 ? '' : `: ${status.healthReasons.map(plain).join('; ')}`
   print(io, `${paint(colour, status.health)}${how}${why}`)
-  if (status.dryRun) print(io, paint(['bold', 'yellow'], 'DRY RUN: nothing is written to any directory'))
-  if (status.paused !== null) {
-    print(
-      io,
-      paint(
-        'yellow',
-        `PAUSED since ${moment(status.paused.sinceMs)} by ${plain(status.paused.by)}: ${plain(status.paused.reason)}`,
-      ),
-    )
+  if (status.dryRunOf !== null) print(io, paint(['bold', 'yellow'], `DRY RUN: ${status.dryRunOf}`))
+  for (const { directory, sinceMs, by, reason } of status.pauses) {
+    const what = `PAUSED${directoryPhrase(directory)} since ${moment(sinceMs)} by ${plain(by)}: ${plain(reason)}`
+    print(io, paint('yellow', what))
+  }
+  for (const { kind, firstMs, reason } of status.findings) {
+    print(io, paint('yellow', `${kind.toUpperCase()} since ${moment(firstMs)}: ${plain(reason)}`))
   }
   const { daemon, counts } = status
   print(
@@ -67,6 +66,11 @@ function show(io: CliIo, status: StatusReport): void {
     `events    ${status.spoolFiles} in the spool, ${counts.eventsWaiting} unresolved, ${counts.eventsRefused} refused${counts.eventsNewestMs === null ? '' : `, newest ${moment(counts.eventsNewestMs)}`}`,
   )
   if (status.privacyidea !== null) print(io, `api       ${sweepLine(status.privacyidea, Date.now())}`)
+  if (status.review.waiting + status.review.approved > 0) {
+    const { waiting, approved, oldestMs } = status.review
+    const since = oldestMs === null ? '' : ` since ${moment(oldestMs)}`
+    print(io, `review    ${waiting} locks wait${since}, ${approved} approved`)
+  }
   print(io, `journal   ${counts.journalRecords} records`)
   for (const line of serverLines(status, Date.now())) print(io, line)
   for (const text of status.notes) print(io, `note      ${plain(text)}`)

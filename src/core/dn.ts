@@ -36,3 +36,8 @@ function hexOfEscape(escaped: string): string {
   const code = escaped.length === 2 ? escaped : (escaped.codePointAt(0) ?? 0).toString(16).padStart(2, '0')
   return `\\${code}`
 }
+
+/** What a DN lies directly in, in normal form; '' for a DN of one part. */
+export function parentDn(dn: string): string {
+  return splitDn(normalDn(dn)).slice(1).join(',')
+}

@@ -1,0 +1,152 @@
+import { AppError } from '../core/error.ts'
+import type { ResolvedEvent } from '../core/event.ts'
+import { headerOf, writeChangeLdif } from '../core/ldif.ts'
+import { parseRealm, type AccountKey } from '../core/names.ts'
+import type { Review, ReviewFilter, ReviewWord } from '../ports/review.ts'
+import type { Store } from '../store/store.ts'
+import { carryOut } from './act.ts'
+import type { Log } from './log.ts'
+import { newId, type System } from './system.ts'
+import { wordTimeUs } from './word.ts'
+
+/** What a person says of the locks that the breaker holds back. */
+
+/** Whose locks are meant, as it was written. */
+export interface ReviewSelection {
+  /** Logins, serials, account keys or DNs; empty: all, as far as the others go. */
+  readonly names: readonly string[]
+  readonly realm: string | null
+  readonly directory: string | null
+}
+
+export interface ReviewResult {
+  readonly approved: number
+  readonly rejected: number
+  /** Approved by this person, and another one is needed. */
+  readonly short: number
+  /** This person approved them before. */
+  readonly again: number
+  /** Told, and not carried out yet. */
+  readonly pending: number
+}
+
+const PAGE = 200
+/** So many accounts a name may stand for. */
+const NAMED_MAX = 10
+/** A person waits for so few; more go on in the background where a daemon runs. */
+const AWAITED_MAX = 200
+
+/** Page by page, in the order of the keys. Fails with `usage` and `unknown-user`. */
+export async function* reviewsOf(store: Store, selection: ReviewSelection): AsyncGenerator<readonly Review[]> {
+  const filter = await filterOf(store, selection)
+  if (filter.keys !== undefined && filter.keys.length === 0) return
+  for (let after: AccountKey | undefined; ;) {
+    const page = await store.reviews.list({ ...filter, ...(after === undefined ? {} : { after }), limit: PAGE })
+    if (page.length > 0) yield page
+    after = page.at(-1)?.key
+    if (after === undefined || page.length < PAGE) return
+  }
+}
+
+async function filterOf(
+  store: Store,
+  { names, realm, directory }: ReviewSelection,
+): Promise<Omit<ReviewFilter, 'limit'>> {
+  const parsed = realm === null ? undefined : parseRealm(realm)
+  if (parsed === null) throw new AppError('usage', '--realm: is no name of a realm')
+  const found = await Promise.all(names.map((name) => store.reports.find(name, NAMED_MAX)))
+  for (const [index, accounts] of found.entries()) {
+    if (accounts.length > 0) continue
+    throw new AppError('unknown-user', `nothing is on record about ${names[index] ?? ''}`, {
+      hint: 'lockstep review lists what waits.',
+    })
+  }
+  return {
+    ...(parsed === undefined ? {} : { realm: parsed }),
+    ...(directory === null ? {} : { directory: directory as Review['directory'] }),
+    ...(names.length === 0 ? {} : { keys: found.flat().map((account) => account.key as AccountKey) }),
+  }
+}
+
+/** What would be written, and what would take it back. */
+export function previewOf({ change, key, reason }: Review): { forward: string; inverse: string } {
+  const header = (event: 'lock' | 'unlock') =>
+    headerOf({ atMs: change.plannedAtMs, event, actor: change.actor, account: key, change: '', reason })
+  return {
+    forward: writeChangeLdif(change.forward, header('lock')),
+    inverse: writeChangeLdif(change.inverse, header('unlock')),
+  }
+}
+
+/** Says it of all that wait now, and sees it carried out. */
+export async function decide(
+  system: System,
+  kind: 'approve' | 'reject',
+  selection: ReviewSelection,
+  word: ReviewWord,
+  log: Log,
+): Promise<ReviewResult> {
+  const told: AccountKey[] = []
+  let [approved, rejected, short, again] = [0, 0, 0, 0]
+  for await (const page of reviewsOf(system.store, selection)) {
+    const waiting = page.filter(({ state }) => state === 'waiting')
+    if (waiting.length === 0) continue
+    if (kind === 'reject') {
+      const words = await Promise.all(waiting.map((review) => releaseOf(system, review, word)))
+      const keys = await system.store.reviews.reject(words, word)
+      rejected += keys.length
+      told.push(...keys)
+      continue
+    }
+    const result = await system.store.reviews.approve(
+      waiting.map(({ key }) => key),
+      word,
+    )
+    approved += result.approved.length
+    short += result.short.length
+    again += result.again.length
+    told.push(...result.approved)
+  }
+  const pending = await carriedOut(system, told, log)
+  return { approved, rejected, short, again, pending }
+}
+
+/** @returns how many are not carried out yet */
+async function carriedOut(system: System, keys: readonly AccountKey[], log: Log): Promise<number> {
+  if (keys.length === 0) return 0
+  const isServed = (await system.store.processLock.daemon()) !== null
+  if (isServed && keys.length > AWAITED_MAX) return keys.length
+  await carryOut(system, keys, log)
+  let pending = 0
+  for (let at = 0; at < keys.length; at += PAGE) {
+    const page = await system.store.reviews.list({ keys: keys.slice(at, at + PAGE), limit: PAGE })
+    pending += page.filter(({ state }) => state === 'approved').length
+  }
+  return pending
+}
+
+/** The same word as that of `lockstep unlock`: it ends the holds, and what did so before does not bring them back. */
+async function releaseOf(system: System, { key, login, realm }: Review, word: ReviewWord): Promise<ResolvedEvent> {
+  return {
+    id: `cli:${newId(system.clock)}`,
+    kind: 'release',
+    serial: null,
+    login,
+    realm,
+    actor: word.person,
+    takenAtUs: await wordTimeUs(system, key, login),
+    source: 'cli',
+    reason: word.reason,
+    untilUs: null,
+    accountKey: key,
+    attributeSerials: [],
+    pinnedHold: null,
+  }
+}
+
+/** Counts locks from nothing again; what waits is tried. @returns how many waited */
+export async function resumeBreaker(system: System, word: ReviewWord, log: Log): Promise<number> {
+  const waiting = await system.store.reviews.resume(word)
+  if ((await system.store.processLock.daemon()) === null) await carryOut(system, [], log)
+  return waiting
+}

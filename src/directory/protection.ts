@@ -1,0 +1,107 @@
+import { EqualityFilter, ExtensibleFilter, OrFilter, type Filter } from 'ldapts'
+import { isWithin, normalDn } from '../core/dn.ts'
+import type { AppError } from '../core/error.ts'
+import type { Dn } from '../core/names.ts'
+import type { DirectorySettings } from '../core/settings.ts'
+import type { ObservedState } from '../core/state.ts'
+import type { Clock } from '../ports/clock.ts'
+import { searchProven } from './directory-searches.ts'
+import { compileFilter } from './filter.ts'
+import type { Pool } from './pool.ts'
+import { GroupReader, type Groups } from './protected-groups.ts'
+import type { ServerFacts } from './server-facts.ts'
+
+/**
+ * Whether the configuration forbids to lock an account. DNs and subtrees are compared here; filters, attributes and
+ * `memberOf` are asked of the server in one search of the account's entry; members of groups are read
+ * (protected-groups.ts). A group that cannot be read leaves it open: nobody is locked on a guess.
+ */
+export class ProtectionReader {
+  readonly #settings: DirectorySettings
+  readonly #pool: Pool
+  readonly #dns: ReadonlyMap<string, string>
+  readonly #subtrees: readonly (readonly [base: string, why: string])[]
+  readonly #parts: readonly Part[]
+  readonly #groups: GroupReader | null
+
+  constructor(settings: DirectorySettings, pool: Pool, clock: Clock) {
+    const { protect, bindDn } = settings
+    this.#settings = settings
+    this.#pool = pool
+    const listed = protect.dns.map(({ key, value }) => [normalDn(value), `its DN is in ${key}`] as const)
+    this.#dns = new Map([...listed, [normalDn(bindDn), 'it is the account that Lockstep binds as']])
+    this.#subtrees = protect.subtrees.map(({ key, value }) => [normalDn(value), `it lies below ${value} of ${key}`])
+    this.#parts = [
+      ...protect.filters.map(({ key, value }) => ({ filter: compileFilter(value, key)({}), why: `it matches ${key}` })),
+      ...protect.attributes.map(({ key, value: { attribute, values } }) => ({
+        filter: anyOf(values.map((value) => new EqualityFilter({ attribute, value }))),
+        why: `its ${attribute} has a value of ${key}`,
+      })),
+    ]
+    this.#groups = protect.groups.length === 0 ? null : new GroupReader(settings, pool, clock)
+  }
+
+  /** Fails with `directory-*` as any search does. */
+  async of(
+    account: { readonly dn: Dn; readonly login: string | null },
+    facts: ServerFacts,
+  ): Promise<Pick<ObservedState, 'protectedBy' | 'protectionUnread'>> {
+    const here = this.#byName(account.dn)
+    if (here !== null) return { protectedBy: here }
+    const groups = this.#groups === null ? NO_GROUPS : await this.#groups.read(facts)
+    const member = groups.memberOf(account)
+    if (member !== null) return { protectedBy: member }
+    const parts = [...this.#parts, ...(groups.dns.length === 0 ? [] : [membershipPart(groups, facts)])]
+    const protectedBy = parts.length === 0 ? null : await this.#bySearch(account.dn, parts)
+    if (protectedBy !== null || groups.unread === null) return { protectedBy }
+    const { code, message } = groups.unread
+    return { protectedBy, protectionUnread: { code, reason: message } }
+  }
+
+  /** Why a protected group cannot be read; null: all can, or there is none. */
+  async unreadGroup(facts: ServerFacts): Promise<AppError | null> {
+    return this.#groups === null ? null : (await this.#groups.read(facts)).unread
+  }
+
+  #byName(dn: Dn): string | null {
+    const normal = normalDn(dn)
+    return this.#dns.get(normal) ?? this.#subtrees.find(([base]) => isWithin(normal, base))?.[1] ?? null
+  }
+
+  async #bySearch(dn: Dn, parts: readonly Part[]): Promise<string | null> {
+    if (!(await this.#matches(dn, anyOf(parts.map(({ filter }) => filter))))) return null
+    for (const { filter, why } of parts) if (await this.#matches(dn, filter)) return why
+    return parts[0]?.why ?? null
+  }
+
+  async #matches(dn: Dn, filter: Filter): Promise<boolean> {
+    const request = { base: dn, scope: 'base' as const, filter, attributes: ['1.1'], bytesOf: [], sizeMax: 1 }
+    return (await this.#pool.read((connection) => searchProven(connection, request, this.#settings))).length > 0
+  }
+}
+
+interface Part {
+  readonly filter: Filter
+  readonly why: string
+}
+
+const NO_GROUPS: Groups = { dns: [], primaryGroupIds: [], unread: null, memberOf: () => null }
+/** LDAP_MATCHING_RULE_IN_CHAIN (MS-ADTS 3.1.1.3.4.4.3): nested memberships, told by the server. */
+const IN_CHAIN = '1.2.840.113556.1.4.1941'
+
+/** What the account's own entry says of its groups, where the server keeps that. */
+function membershipPart({ dns, primaryGroupIds }: Groups, { hasChainRule }: ServerFacts): Part {
+  const named = dns.map((value) =>
+    hasChainRule
+      ? new ExtensibleFilter({ matchType: 'memberOf', rule: IN_CHAIN, value })
+      : new EqualityFilter({ attribute: 'memberOf', value }),
+  )
+  // Active Directory does not list a user's primary group among those that he is a member of.
+  const primary = primaryGroupIds.map((value) => new EqualityFilter({ attribute: 'primaryGroupID', value }))
+  return { filter: anyOf([...named, ...primary]), why: 'it is a member of a protected group' }
+}
+
+function anyOf(filters: readonly Filter[]): Filter {
+  const [only] = filters
+  return filters.length === 1 && only !== undefined ? only : new OrFilter({ filters: [...filters] })
+}

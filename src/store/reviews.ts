@@ -1,0 +1,160 @@
+import { sql } from 'kysely'
+import type { ResolvedEvent } from '../core/event.ts'
+import { parseDirectoryName, parseLogin, type AccountKey } from '../core/names.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Approval, Review, ReviewFilter, ReviewPort, ReviewWord } from '../ports/review.ts'
+import type { Breaker } from './breaker.ts'
+import { markAccounts } from './queue.ts'
+import { insertResolved } from './records.ts'
+import { changeFromRow, keyFromRow, realmFromRow } from './rows.ts'
+import type { ChangeRow, Database } from './schema.ts'
+import type { Writer, WriteScope } from './writer.ts'
+
+/** The review queue: locks that the breaker held back, and what persons say of them. */
+
+const MARK_PAGE = 1_000
+
+export function openReviews(db: Database, writer: Writer, clock: Clock, breaker: Breaker): ReviewPort {
+  return {
+    approvalsNeeded: breaker.approvals,
+    counts: () => readCounts(db),
+    list: (filter) => listReviews(db, filter),
+    approve: (keys, word) => writer.run((scope) => approve(scope, keys, word, breaker.approvals, clock.nowMs())),
+    reject: (words, word) => writer.run((scope) => reject(scope, words, word, breaker, clock.nowMs())),
+    resume: (word) => resume(db, writer, word, breaker, clock),
+  }
+}
+
+async function readCounts(db: Database): ReturnType<ReviewPort['counts']> {
+  const rows = await db
+    .selectFrom('review')
+    .select((s) => ['state', s.fn.countAll<number>().as('n'), s.fn.min('since_ms').as('oldest')])
+    .groupBy('state')
+    .execute()
+  const waiting = rows.find((row) => row.state === 'waiting')
+  return {
+    waiting: Number(waiting?.n ?? 0),
+    approved: Number(rows.find((row) => row.state === 'approved')?.n ?? 0),
+    oldestMs: waiting === undefined ? null : Number(waiting.oldest),
+  }
+}
+
+async function listReviews(db: Database, filter: ReviewFilter): Promise<readonly Review[]> {
+  let query = db
+    .selectFrom('review')
+    .leftJoin('account', 'account.key', 'review.account_key')
+    .selectAll('review')
+    .select(['account.login', 'account.realm'])
+    .where('review.account_key', '>', filter.after ?? '')
+    .orderBy('review.account_key')
+    .limit(filter.limit)
+  if (filter.directory !== undefined) query = query.where('review.directory', '=', filter.directory)
+  if (filter.realm !== undefined) query = query.where('account.realm', '=', filter.realm)
+  if (filter.keys !== undefined) query = query.where('review.account_key', 'in', filter.keys)
+  const rows = await query.execute()
+  const keys = rows.map((row) => row.account_key)
+  const approvals =
+    keys.length === 0
+      ? []
+      : await db.selectFrom('approval').select(['account_key', 'person']).where('account_key', 'in', keys).execute()
+  return rows.map((row) => {
+    const key = keyFromRow(row.account_key)
+    const directory = parseDirectoryName(row.directory)
+    if (directory === null) throw new TypeError(`a review of no directory: ${key}`)
+    return {
+      key,
+      directory,
+      login: row.login === null ? null : parseLogin(row.login),
+      realm: realmFromRow(row.realm),
+      sinceMs: Number(row.since_ms),
+      reason: row.reason,
+      change: changeFromRow(JSON.parse(row.change) as ChangeRow),
+      state: row.state,
+      approvedBy: approvals.filter((each) => each.account_key === key).map((each) => each.person),
+    }
+  })
+}
+
+async function approve(
+  scope: WriteScope,
+  keys: readonly AccountKey[],
+  { person, reason }: ReviewWord,
+  needed: number,
+  nowMs: number,
+): Promise<Approval> {
+  const { trx } = scope
+  const approved: AccountKey[] = []
+  const short: AccountKey[] = []
+  const again: AccountKey[] = []
+  for (const key of await waitingOf(scope, keys)) {
+    const before = await trx.selectFrom('approval').select('person').where('account_key', '=', key).execute()
+    if (before.some((row) => row.person === person)) {
+      again.push(key)
+      continue
+    }
+    await trx.insertInto('approval').values({ account_key: key, person, at_ms: nowMs, reason }).execute()
+    const isEnough = before.length + 1 >= needed
+    ;(isEnough ? approved : short).push(key)
+    if (isEnough) await trx.updateTable('review').set({ state: 'approved' }).where('account_key', '=', key).execute()
+    scope.log({ atMs: nowMs, kind: 'approved', subject: key, body: { by: person, reason, isEnough } })
+  }
+  await markAccounts(scope, approved, nowMs)
+  return { approved, short, again }
+}
+
+async function reject(
+  scope: WriteScope,
+  words: readonly ResolvedEvent[],
+  { person, reason }: ReviewWord,
+  breaker: Breaker,
+  nowMs: number,
+): Promise<readonly AccountKey[]> {
+  const keys = words.map((word) => word.accountKey)
+  const waiting = new Set(await waitingOf(scope, keys))
+  for (const word of words) {
+    if (!waiting.has(word.accountKey)) continue
+    await insertResolved(scope, word, nowMs)
+    await breaker.leave(scope, word.accountKey, nowMs)
+    scope.log({ atMs: nowMs, kind: 'rejected', subject: word.accountKey, body: { by: person, reason } })
+  }
+  await markAccounts(scope, [...waiting], nowMs)
+  return [...waiting]
+}
+
+async function waitingOf({ trx }: WriteScope, keys: readonly AccountKey[]): Promise<AccountKey[]> {
+  if (keys.length === 0) return []
+  const rows = await trx
+    .selectFrom('review')
+    .select('account_key')
+    .where('account_key', 'in', keys)
+    .where('state', '=', 'waiting')
+    .execute()
+  return rows.map((row) => keyFromRow(row.account_key))
+}
+
+async function resume(
+  db: Database,
+  writer: Writer,
+  { person, reason }: ReviewWord,
+  breaker: Breaker,
+  clock: Clock,
+): Promise<number> {
+  await writer.run((scope) => breaker.reset(scope, person, reason, clock.nowMs()))
+  let marked = 0
+  for (let after = ''; ;) {
+    const rows = await db
+      .selectFrom('review')
+      .select('account_key')
+      .where('account_key', '>', after)
+      .where('state', '=', sql.lit('waiting' as const))
+      .orderBy('account_key')
+      .limit(MARK_PAGE)
+      .execute()
+    const keys = rows.map((row) => keyFromRow(row.account_key))
+    if (keys.length > 0) await writer.run((scope) => markAccounts(scope, keys, clock.nowMs()))
+    marked += keys.length
+    const last = keys.at(-1)
+    if (last === undefined || keys.length < MARK_PAGE) return marked
+    after = last
+  }
+}

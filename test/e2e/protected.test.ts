@@ -1,0 +1,91 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { eventually } from '../servers/eventually.ts'
+import { startSlapd, type Slapd } from '../servers/slapd.ts'
+import { look, resetPeople } from './account-view.ts'
+import { startLockstep } from './lockstep.ts'
+import { asNobody } from './privacyidea-arguments.ts'
+
+/** Accounts that are never locked, as the list of them changes. */
+
+const ADMINS = 'cn=admins,ou=groups,dc=example,dc=org'
+const PEOPLE = ['u1', 'u2', 'u3', 'u4']
+
+let stack: AsyncDisposableStack
+let slapd: Slapd
+
+beforeAll(async () => {
+  stack = new AsyncDisposableStack()
+  const extraLdif = `dn: ${ADMINS}\nobjectClass: groupOfNames\ncn: admins\nmember: uid=u1,ou=people,dc=example,dc=org\n`
+  slapd = stack.use(await startSlapd({ users: 4, dbNoSync: true, extraLdif }))
+})
+afterAll(() => stack.disposeAsync())
+let opened: AsyncDisposableStack
+beforeEach(() => {
+  opened = new AsyncDisposableStack()
+})
+afterEach(async () => {
+  await opened.disposeAsync()
+  await resetPeople(slapd, PEOPLE)
+})
+
+interface Shown {
+  readonly account: {
+    readonly standing: string
+    readonly standingReason: string
+    readonly lockedByUs: boolean
+    readonly holds: unknown[]
+  }
+}
+
+test('whoever is put on the list is unlocked, keeps his hold on record, and is locked when taken off again', async () => {
+  const lockstep = opened.use(await startLockstep(slapd, { guards: '{ breaker: null, protect: { groups: [] } }' }))
+  for (const user of ['u1', 'u2']) await lockstep.shim('lock', asNobody(null, user))
+  await lockstep.settled()
+  expect((await look(slapd, 'u1')).canBind).toBe(false)
+
+  lockstep.editConfig((yaml) => yaml.replace('groups: []', `groups: ['${ADMINS}']`))
+  await lockstep.restart()
+  await lockstep.settled()
+  expect([(await look(slapd, 'u1')).canBind, (await look(slapd, 'u2')).canBind]).toEqual([true, false])
+  const [shown] = await lockstep.json<Shown[]>('show', 'u1')
+  expect(shown?.account).toMatchObject({ standing: 'protected', lockedByUs: false, holds: [{}] })
+  expect(shown?.account.standingReason).toContain(ADMINS)
+  await eventually('the log tells it', () => /^warn protected .*uid=u1,/m.test(lockstep.log()))
+  expect(await lockstep.json<object>('status')).toMatchObject({ findings: [{ kind: 'protected', subject: 'corp' }] })
+
+  lockstep.editConfig((yaml) => yaml.replace(`groups: ['${ADMINS}']`, 'groups: []'))
+  await lockstep.restart()
+  await lockstep.settled()
+  expect((await look(slapd, 'u1')).canBind).toBe(false)
+  expect(await lockstep.json<object>('status')).toMatchObject({ findings: [], health: 'ok' })
+})
+
+test('many refusals are one finding and one line of the log, and a person’s lock is refused as well', async () => {
+  const guards = `{ breaker: null, protect: { subtrees: ['${slapd.peopleDn}'] } }`
+  const lockstep = opened.use(await startLockstep(slapd, { guards }))
+  for (const user of PEOPLE) await lockstep.shim('lock', asNobody(null, user))
+  await lockstep.settled()
+  expect((await lockstep.cli('lock', 'u4', '--reason', 'x')).code).toBe(77)
+  const { findings } = await lockstep.json<{ findings: unknown[] }>('status')
+  expect(findings).toHaveLength(1)
+  await lockstep.stop()
+  expect(lockstep.log().match(/^warn protected /gm)).toHaveLength(1)
+  expect(lockstep.log()).not.toContain('account is protected')
+})
+
+test('while a protected group cannot be read nobody is locked, and who is stays so', async () => {
+  const lockstep = opened.use(await startLockstep(slapd, { guards: '{ breaker: null, protect: { groups: [] } }' }))
+  await lockstep.shim('lock', asNobody(null, 'u2'))
+  await lockstep.settled()
+  lockstep.editConfig((yaml) => yaml.replace('groups: []', "groups: ['cn=gone,ou=groups,dc=example,dc=org']"))
+  await lockstep.restart()
+  await lockstep.shim('lock', asNobody(null, 'u3'))
+  await lockstep.settled()
+  expect([(await look(slapd, 'u2')).canBind, (await look(slapd, 'u3')).canBind]).toEqual([false, true])
+  const [shown] = await lockstep.json<Shown[]>('show', 'u3')
+  expect(shown?.account).toMatchObject({ standing: 'failed', holds: [{}] })
+  expect(shown?.account.standingReason).toMatch(/cannot be told whether the account is protected: .*cn=gone/)
+  const group = 'dn: cn=gone,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: gone\nmember: cn=nobody\n'
+  expect((await slapd.ldapmodify(group, slapd.admin, ['-a'])).code).toBe(0)
+  await eventually('u3 is locked', async () => !(await look(slapd, 'u3')).canBind)
+})

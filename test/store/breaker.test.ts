@@ -1,0 +1,148 @@
+import { expect, test } from 'vitest'
+import type { BreakerLimit, BreakerSettings } from '../../src/core/breaker.ts'
+import type { Change } from '../../src/core/change.ts'
+import { asDn, parseRealm } from '../../src/core/names.ts'
+import { openStore, type Store } from '../../src/store/store.ts'
+import { lockEvent, openTestStore, START_MS, testKey, type TestStore } from './test-store.ts'
+
+/** What the breaker counts, without a directory. */
+
+const HOUR = 3_600_000
+
+function breaker(reset: BreakerSettings['reset'], ...limits: readonly Partial<BreakerLimit>[]): BreakerSettings {
+  const all = limits.map((limit) => ({ of: 'all', only: [], max: { locks: 2 }, perMs: HOUR, ...limit }) as const)
+  return { limits: all, reset, approvals: 1 }
+}
+
+async function open(opened: TestStore, settings: BreakerSettings): Promise<Store> {
+  return openStore({ file: opened.file, clock: opened.clock, lockTtlMs: null, breaker: settings, willWrite: true })
+}
+
+async function note(store: Store, ...numbers: readonly number[]): Promise<void> {
+  const accounts = numbers.map((number) => ({
+    key: testKey(number),
+    dn: asDn(`uid=u${number},ou=people,dc=example`),
+    login: null,
+    realm: parseRealm('r1'),
+  }))
+  await store.truth.hint(accounts)
+}
+
+let changes = 0
+function lockOf(opened: TestStore, number: number): Change {
+  const key = testKey(number)
+  const dn = asDn(`uid=u${number},ou=people,dc=example`)
+  const nothing = { serial: null, holds: [], forward: [], inverse: [], slots: [], reason: '', actor: '' }
+  return { id: `change-${++changes}`, kind: 'lock', key, dn, ...nothing, plannedAtMs: opened.clock.nowMs() }
+}
+
+/** Whether each of the locks may be written, one after the other. */
+async function passes(opened: TestStore, store: Store, ...numbers: readonly number[]): Promise<boolean[]> {
+  const passed = []
+  for (const number of numbers) passed.push((await store.records.plan(lockOf(opened, number))) === null)
+  return passed
+}
+
+test('a lock that was not written after all leaves its place to another, and so does one that is an hour old', async () => {
+  await using opened = await openTestStore()
+  await using store = await open(opened, breaker('auto', {}))
+  await note(store, 1, 2, 3, 4)
+  const change = lockOf(opened, 1)
+  expect(await store.records.plan(change)).toBeNull()
+  expect(await passes(opened, store, 2)).toEqual([true])
+  expect(await store.records.plan(lockOf(opened, 3))).toMatchObject({ againAtMs: START_MS + HOUR + 1 })
+  await store.records.close(change, 'not-applied', null)
+  expect(await passes(opened, store, 3, 4)).toEqual([true, false])
+  opened.clock.setMs(START_MS + HOUR + 1)
+  expect(await passes(opened, store, 4)).toEqual([true])
+})
+
+test('two that are opened beside each other, and one that is opened later, count together', async () => {
+  await using opened = await openTestStore()
+  await using first = await open(opened, breaker('auto', {}))
+  await using second = await open(opened, breaker('auto', {}))
+  await note(first, 1, 2, 3)
+  expect([await passes(opened, first, 1), await passes(opened, second, 2)]).toEqual([[true], [true]])
+  expect(await passes(opened, first, 3)).toEqual([false])
+  await using later = await open(opened, breaker('auto', {}))
+  expect(await passes(opened, later, 3)).toEqual([false])
+})
+
+test('a share is measured by the accounts that were known before the window, not by those that an attack names', async () => {
+  await using opened = await openTestStore()
+  await using store = await open(opened, breaker('auto', { of: 'directory', max: { share: 0.1 } }))
+  const known = Array.from({ length: 60 }, (_, at) => at)
+  await note(store, ...known)
+  opened.clock.setMs(START_MS + 2 * HOUR)
+  const named = Array.from({ length: 200 }, (_, at) => 100 + at)
+  await note(store, ...named)
+  const passed = await passes(opened, store, ...named)
+  expect(passed.filter((each) => each)).toHaveLength(6)
+  expect((await store.findings.open()).map(({ kind, subject }) => [kind, subject])).toEqual([
+    ['breaker', 'directory corp 10 %/3600000'],
+  ])
+})
+
+test('closed by hand it lets nothing pass when its window is over, and counts from nothing when it is resumed', async () => {
+  await using opened = await openTestStore()
+  await using store = await open(opened, breaker('manual', {}))
+  await note(store, 1, 2, 3, 4)
+  expect(await passes(opened, store, 1, 2, 3)).toEqual([true, true, false])
+  opened.clock.setMs(START_MS + 5 * HOUR)
+  expect(await store.records.plan(lockOf(opened, 4))).toMatchObject({ againAtMs: null })
+  expect(await store.reviews.resume({ person: 'anna', reason: 'x' })).toBe(2)
+  expect(await passes(opened, store, 3, 4)).toEqual([true, true])
+  expect(await store.findings.open()).toEqual([])
+})
+
+test('an approved lock passes a limit that was reached, and takes nobody’s place', async () => {
+  await using opened = await openTestStore()
+  await using store = await open(opened, breaker('auto', { perMs: HOUR }, { of: 'realm', max: { locks: 1 } }))
+  await note(store, 1, 2)
+  expect(await passes(opened, store, 1, 2)).toEqual([true, false])
+  const word = { person: 'anna', reason: 'x' }
+  expect(await store.reviews.approve([testKey(2)], word)).toMatchObject({ approved: [testKey(2)] })
+  expect(await passes(opened, store, 2)).toEqual([true])
+  expect(opened.raw('select counted from lock_count order by counted')).toEqual([
+    { counted: 'all' },
+    { counted: 'realm r1' },
+  ])
+})
+
+test('when the limits changed, what waits is told under the one that holds it back now', async () => {
+  await using opened = await openTestStore()
+  await using store = await open(opened, breaker('auto', {}))
+  await note(store, 1, 2, 3, 4, 5)
+  expect(await passes(opened, store, 1, 2, 3)).toEqual([true, true, false])
+  await using changed = await open(opened, breaker('auto', { max: { locks: 1 } }))
+  expect(await passes(opened, changed, 3)).toEqual([false])
+  expect((await changed.findings.open()).map(({ subject }) => subject)).toEqual(['all 1/3600000'])
+})
+
+test('a limit that is reached again and again within minutes is told once, and again when it was quiet in between', async () => {
+  await using opened = await openTestStore()
+  await using store = await open(opened, breaker('auto', { perMs: 24 * HOUR }))
+  await note(store, 1, 2, 3)
+  await passes(opened, store, 1, 2)
+  const word = { person: 'anna', reason: 'x' }
+  const reachedAndRejected = async (): Promise<number> => {
+    expect(await passes(opened, store, 3)).toEqual([false])
+    const told = await store.findings.untold()
+    await store.findings.told(told)
+    const event = {
+      ...lockEvent(++changes),
+      kind: 'release',
+      accountKey: testKey(3),
+      attributeSerials: [],
+      pinnedHold: null,
+    } as const
+    expect(await store.reviews.reject([event], word)).toEqual([testKey(3)])
+    expect(await store.findings.open()).toEqual([])
+    return told.length
+  }
+  expect(await reachedAndRejected()).toBe(1)
+  opened.clock.setMs(START_MS + 60_000)
+  expect(await reachedAndRejected()).toBe(0)
+  opened.clock.setMs(START_MS + HOUR)
+  expect(await reachedAndRejected()).toBe(1)
+})
