@@ -37,7 +37,7 @@ import {
  * | some  | otherwise locked     | either           | foreign lock; what we had is forgotten                      |
  *
  * Where the server that answered may lack our own last write, a lock that is missing was taken away by nobody: it is written
- * there too. Of an integer our bits alone count; where others have changed, the waiting files follow (relabel).
+ * there too, and one that is to be given back is waited for. Of an integer our bits alone count; where others have changed, the waiting files follow (relabel).
  *
  * A lock of several places is locked while all of them are, and open otherwise; what we wrote is ours place by place. A
  * place of ours that the configuration no longer names is not looked at: it neither proves an unlock by somebody else nor
@@ -88,6 +88,7 @@ function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedL
     const skipped = options.skipUnseen === true ? remaining.filter(isUnseenIn(observed)) : []
     const left = remaining.filter((slot) => !skipped.includes(slot))
     if (left.length > 0) return { kind: 'change', change: unlockChange(observed, { ...owned, slots: left }, skipped) }
+    if (observed.isBehind === true && skipped.length === 0) return waitForOurs(observed)
     return { kind: 'forget', reason: `our lock no longer stands in the directory${notGivenBack(skipped)}` }
   }
   if (remaining.length < slots.length) {
@@ -106,6 +107,12 @@ function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedL
   // Open again in part, by policy, or since a crash left the lock half written.
   if (observed.lock.state === 'open') return { kind: 'change', change: lockChange(desired, observed) }
   return effective(observed.lock.effective)
+}
+
+/** A lock of ours that is still to come there would be nobody's, were it forgotten now. */
+function waitForOurs(observed: ObservedState): Planned {
+  const reason = 'the server that answers may not have our lock yet; it is given back once it has'
+  return { kind: 'foreign-lock', reason, untilUs: observed.lock.otherUntilUs }
 }
 
 /** What others left of our lock, with the files of the holds that are still this account's. */

@@ -256,7 +256,7 @@ export class LdapDirectory {
       serialFormat: settings.serialFormat,
       serialValues: account.values(settings.serialAttribute),
       carriedElsewhere,
-      lock: isBehind && lock.state !== 'open' ? { ...lock, otherUntilUs: soonerOf(lock.otherUntilUs, nowMs) } : lock,
+      lock: isBehind ? { ...lock, otherUntilUs: soonerOf(lock.otherUntilUs, nowMs) } : lock,
       protectedBy: driver.protects(account) ?? (await this.#protectedBy(account.dn)),
       ...(isBehind ? { isBehind } : {}),
     }

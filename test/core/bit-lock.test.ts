@@ -151,6 +151,8 @@ describe('a lock that is a bit of an integer', () => {
     const { record } = locked(512)
     const change = changeOf(plan(HELD, observed(512, { isBehind: true }), record, RESPECT))
     expect(written(512, change.forward)).toBe(514)
+    expect(plan(NOTHING, observed(512, { isBehind: true }), record, RESPECT).kind).toBe('foreign-lock')
+    expect(plan(NOTHING, observed(512), record, RESPECT).kind).toBe('forget')
   })
 
   test('a change whose outcome is unknown is told by the bit alone', () => {
