@@ -12,6 +12,7 @@ import * as pause from './commands/pause.ts'
 import * as privacyidea from './commands/privacyidea.ts'
 import * as rebuild from './commands/rebuild.ts'
 import * as resync from './commands/resync.ts'
+import * as recipes from './commands/recipes.ts'
 import * as rehearse from './commands/rehearse.ts'
 import * as retry from './commands/retry.ts'
 import * as serve from './commands/serve.ts'
@@ -28,6 +29,7 @@ export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
   doctor.register,
   shims.register,
   privacyidea.register,
+  recipes.register,
   rehearse.register,
   serve.register,
   drain.register,

@@ -35,6 +35,7 @@ export function buildSettings(parsed: ConfigFile, file: string): Settings {
     resync: { scanMs: parsed.resync.scan, fullMs: parsed.resync.full, shrinkLimit: parsed.resync.shrinkLimit },
     store: { kind: 'sqlite', file: absolute(parsed.store) },
     ldif: { dir: absolute(parsed.ldif.dir) },
+    recipes: { dir: absolute(parsed.recipes.dir) },
     retention: {
       eventsMs: retention.events,
       journalMs: retention.journal,

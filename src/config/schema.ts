@@ -279,6 +279,16 @@ const ROOT = {
     { dir: withDefault(values.path, '/var/lib/lockstep/ldif', 'Where the LDIF folders lie.') },
     'The LDIF folders.',
   ),
+  recipes: section(
+    {
+      dir: withDefault(
+        values.path,
+        '/etc/lockstep/recipes',
+        'Where recipes of your own lie, beside those of Lockstep.',
+      ),
+    },
+    'Recipes of event handlers (`lockstep recipes`).',
+  ),
   retention: section(
     {
       events: withDefault(

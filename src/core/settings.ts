@@ -19,6 +19,8 @@ export interface Settings {
   readonly resync: ResyncSettings
   readonly store: StoreSettings
   readonly ldif: { readonly dir: string }
+  /** Where an administrator's own recipes lie. */
+  readonly recipes: { readonly dir: string }
   readonly retention: RetentionSettings
 }
 

@@ -98,6 +98,7 @@ describe('a good file', () => {
       resync: { scanMs: 5000, fullMs: 900_000, shrinkLimit: 0.1 },
       store: { kind: 'sqlite', file: '/var/lib/lockstep/lockstep.db' },
       ldif: { dir: '/var/lib/lockstep/ldif' },
+      recipes: { dir: '/etc/lockstep/recipes' },
       retention: {
         eventsMs: 30 * 86_400_000,
         journalMs: 90 * 86_400_000,

@@ -1,0 +1,4 @@
+import { onRelease } from './privacyidea-world.ts'
+import { recipeTests } from './recipes.ts'
+
+onRelease('3.13', recipeTests)
