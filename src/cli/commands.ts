@@ -8,6 +8,7 @@ import * as healthcheck from './commands/healthcheck.ts'
 import * as init from './commands/init.ts'
 import * as journal from './commands/journal.ts'
 import * as lock from './commands/lock.ts'
+import * as mail from './commands/mail.ts'
 import * as pause from './commands/pause.ts'
 import * as privacyidea from './commands/privacyidea.ts'
 import * as rebuild from './commands/rebuild.ts'
@@ -38,6 +39,7 @@ export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
   events.register,
   journal.register,
   lock.register,
+  mail.register,
   resync.register,
   retry.register,
   pause.register,

@@ -45,3 +45,12 @@ export interface DirectoryPort {
   names(): readonly DirectoryName[]
   [Symbol.asyncDispose](): Promise<void>
 }
+
+/** Other attributes of an account, for those who write to its owner. */
+export interface AttributePort {
+  /**
+   * The first value of each of these attributes, under the name that was asked for; what is not there is not in it.
+   * Fails with `entry-not-found`, `realm-unmapped` and `directory-*`.
+   */
+  attributesOf(key: AccountKey, names: readonly string[]): Promise<ReadonlyMap<string, string>>
+}

@@ -21,6 +21,7 @@ export type JournalKind =
   | 'not-applied'
   | 'relabelled'
   | 'standing'
+  | 'drift'
   | 'paused'
   | 'resumed'
   | 'rebuilt'
