@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes sure that what the tests and the demo use is there: slapd with its modules, ldapmodify, openssl, and Python with
-# venv, which privacyIDEA is installed with.
+# Makes sure that what the tests and the demo use is there: slapd with its modules, ldapmodify, openssl, Python with
+# venv, which privacyIDEA is installed with, an SMTP server, and a browser that shows mails.
 # As root it installs what is missing; else it says the line and exits 69. Never starts a system service.
 set -u
 packages=
@@ -9,6 +9,9 @@ have slapd && [ -e /usr/lib/ldap/ppolicy.so ] || packages="$packages slapd"
 have ldapmodify && have ldapwhoami || packages="$packages ldap-utils"
 have openssl || packages="$packages openssl"
 python3 -c 'import venv, ensurepip' 2>/dev/null || packages="$packages python3 python3-venv"
+# Debian's Python, which test/servers/mail-sink.py runs under.
+/usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || packages="$packages python3-aiosmtpd"
+have chromium || packages="$packages chromium"
 have flock || packages="$packages util-linux"
 [ -n "$packages" ] || exit 0
 

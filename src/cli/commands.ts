@@ -3,11 +3,13 @@ import * as accounts from './commands/accounts.ts'
 import * as check from './commands/check.ts'
 import * as doctor from './commands/doctor.ts'
 import * as drain from './commands/drain.ts'
+import * as enroll from './commands/enroll.ts'
 import * as events from './commands/events.ts'
 import * as healthcheck from './commands/healthcheck.ts'
 import * as init from './commands/init.ts'
 import * as journal from './commands/journal.ts'
 import * as lock from './commands/lock.ts'
+import * as mail from './commands/mail.ts'
 import * as pause from './commands/pause.ts'
 import * as privacyidea from './commands/privacyidea.ts'
 import * as rebuild from './commands/rebuild.ts'
@@ -30,6 +32,7 @@ export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
   shims.register,
   privacyidea.register,
   recipes.register,
+  enroll.register,
   rehearse.register,
   serve.register,
   drain.register,
@@ -40,6 +43,7 @@ export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
   events.register,
   journal.register,
   lock.register,
+  mail.register,
   resync.register,
   retry.register,
   pause.register,

@@ -1,66 +1,12 @@
+import { derived, nullable, optionalSection, required, section, withDefault } from './keys.ts'
+import { mailKey } from './mail.ts'
 import * as values from './values.ts'
-import {
-  BAD,
-  list,
-  mapOf,
-  orNull,
-  Reason,
-  section as sectionOf,
-  single,
-  type Key,
-  type Keys,
-  type Value,
-  type ValueOf,
-} from './value.ts'
+import { list, mapOf, Reason, section as sectionOf, single, type Keys, type ValueOf } from './value.ts'
 
 /**
  * The YAML file, key by key: what is expected, the default, and what the manual says. The checks of the file,
  * docs/configuration.md and docs/lockstep.schema.json are all made from here.
  */
-
-function required<T>(value: Value<T>, doc: string): Key<T> {
-  return { doc, value, missing: null, fallback: null, notYet: false }
-}
-
-/** A key with a default, given as it would be written in the file. */
-function withDefault<T>(value: Value<T>, fallback: unknown, doc: string): Key<T> {
-  const shown = typeof fallback === 'string' ? fallback : JSON.stringify(fallback)
-  return { doc, value, missing: whatIs(value, fallback), fallback: shown, notYet: false }
-}
-
-/** A key that may be left out or be null, and is null then. */
-function nullable<T>(value: Value<T>, doc: string): Key<T | null> {
-  return { doc, value: orNull(value), missing: { value: null }, fallback: 'null', notYet: false }
-}
-
-/** A key whose default depends on other keys; `fallback` tells it in words. */
-function derived<T>(value: Value<T>, fallback: string | null, doc: string): Key<T | undefined> {
-  return { doc, value, missing: { value: undefined }, fallback, notYet: false }
-}
-
-function section<K extends Keys>(children: K, doc: string) {
-  const value = sectionOf(children)
-  return { doc, value, missing: whatIs(value, {}), fallback: null, notYet: false }
-}
-
-/** A section that `null` switches off; `fallback` is what leaving it out means: its own defaults, or null. */
-function optionalSection<K extends Keys>(children: K, fallback: object | null, doc: string) {
-  const value = orNull(sectionOf(children))
-  const shown = fallback === null ? 'null' : null
-  return { doc, value, missing: whatIs(value, fallback), fallback: shown, notYet: false }
-}
-
-function notYet(doc: string): Key<undefined> {
-  const value = single('', {}, () => undefined)
-  return { doc: `Not in this version yet: ${doc}`, value, missing: { value: undefined }, fallback: null, notYet: true }
-}
-
-/** A default goes the way of any other value, so that it is written once, as in the file. */
-function whatIs<T>(value: Value<T>, raw: unknown): { readonly value: T } {
-  const read = value.read(raw, [], { root: {}, report: () => undefined })
-  if (read === BAD) throw new TypeError(`a default is not ${value.expected}`)
-  return { value: read }
-}
 
 function assigned(doc: string) {
   return derived(mapOf(values.texts, 'attributes and their values, as in { loginShell: /bin/false }'), null, doc)
@@ -314,7 +260,7 @@ const ROOT = {
     },
     'What is kept, and how long.',
   ),
-  mail: notYet('mail to users and administrators.'),
+  mail: mailKey,
 }
 
 /** The keys of the top level. */
@@ -324,4 +270,5 @@ export const configFile = sectionOf(ROOT)
 /** The file after its values were read: durations in milliseconds, sizes in bytes. */
 export type ConfigFile = ValueOf<typeof configFile>
 export type PrivacyIdeaFile = NonNullable<ConfigFile['privacyidea']>
+export type MailFile = NonNullable<ConfigFile['mail']>
 export type DirectoryFile = ValueOf<typeof directory>

@@ -30,9 +30,6 @@ export interface Enrolment {
   readonly why: string
 }
 
-/** `totp`: the authenticator apps of today take it, and it needs no counter that runs away. */
-export const ENROL_TYPE_USUAL: EnrolType = 'totp'
-
 export const ROLLOUT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
 /** `8/s`, `120/m`, `1000/h`, in milliseconds between two; null where it is none. */
@@ -45,7 +42,10 @@ export function parseRate(text: string): number | null {
 }
 
 /** One user once, whatever case he was written in. @returns the enrollees and how many were named again */
-export function distinct(all: readonly Enrollee[]): { readonly enrollees: readonly Enrollee[]; readonly again: number } {
+export function distinct(all: readonly Enrollee[]): {
+  readonly enrollees: readonly Enrollee[]
+  readonly again: number
+} {
   const found = new Map<string, Enrollee>()
   for (const each of all) {
     const key = enrolleeKey(each)

@@ -1,3 +1,4 @@
+import type { MailSettings } from './mail-settings.ts'
 import type { DirectoryName, Dn, Realm, Serial } from './names.ts'
 
 /**
@@ -22,6 +23,8 @@ export interface Settings {
   /** Where an administrator's own recipes lie. */
   readonly recipes: { readonly dir: string }
   readonly retention: RetentionSettings
+  /** Null: no mail. */
+  readonly mail: MailSettings | null
 }
 
 /** Where a secret comes from; exactly one of the two. */

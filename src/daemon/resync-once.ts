@@ -1,6 +1,7 @@
 import { AppError } from '../core/error.ts'
 import type { Settings } from '../core/settings.ts'
 import { resync, type ResyncOptions, type ResyncReport } from '../reconcile/resync.ts'
+import { recordDrift } from './drift-record.ts'
 import { startEngine } from './engine.ts'
 import type { Log } from './log.ts'
 import { recoverUnlocks } from './recover-folders.ts'
@@ -27,6 +28,7 @@ export async function resyncOnce(settings: Settings, options: ResyncOptions & { 
   await processLock.prepared()
   const report = await resync(system.source, options)
   await system.store.sourceState.done('resync')
+  await recordDrift(system.store, report)
   const engine = startEngine(system, options.log)
   opened.defer(() => engine.worker.stop())
   await engine.worker.whenIdle()

@@ -34,7 +34,9 @@ async function textOf(file: string): Promise<string> {
     if (error instanceof TypeError) throw invalid(file, ['1: this is not UTF-8 text'], 'Save it as UTF-8.')
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
     const isForbidden = code === 'EACCES' || code === 'EPERM'
-    throw new AppError(isForbidden ? 'file-not-permitted' : 'file-io', `${file} cannot be read (${code})`, { cause: error })
+    throw new AppError(isForbidden ? 'file-not-permitted' : 'file-io', `${file} cannot be read (${code})`, {
+      cause: error,
+    })
   }
 }
 
@@ -89,7 +91,11 @@ function checkedColumns(names: readonly string[], file: string): string[] {
   const twice = columns.find((name, index) => known.includes(name) && columns.indexOf(name) !== index)
   if (twice !== undefined) throw invalid(file, [`1: the column ${twice} stands there twice`], 'Keep one of the two.')
   if (columns.includes('login')) return columns
-  throw invalid(file, ['1: no column is called login'], 'The first line names the columns: login, and perhaps realm, type.')
+  throw invalid(
+    file,
+    ['1: no column is called login'],
+    'The first line names the columns: login, and perhaps realm, type.',
+  )
 }
 
 /** @returns what is wrong, or whom the line names */
@@ -98,7 +104,8 @@ function enrolleeOf(record: Readonly<Record<string, string>>, defaults: RolloutD
   if (login === null) return 'login: a user name is expected'
   const realmText = record['realm'] ?? ''
   const realm = realmText === '' ? defaults.realm : parseRealm(realmText)
-  if (realm === null) return realmText === '' ? 'realm: is missing; name it here or with --realm' : 'realm: this is none'
+  if (realm === null)
+    return realmText === '' ? 'realm: is missing; name it here or with --realm' : 'realm: this is none'
   const typeText = (record['type'] ?? '').toLowerCase()
   const type = typeText === '' ? defaults.type : ENROL_TYPES.find((each) => each === typeText)
   return type === undefined ? `type: expected one of ${ENROL_TYPES.join(', ')}` : { login, realm, type }

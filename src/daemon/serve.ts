@@ -9,6 +9,7 @@ import { HEARTBEAT_MS } from '../store/process-lock.ts'
 import { startEngine, type Engine } from './engine.ts'
 import { keepBounded } from './housekeeping.ts'
 import { errorFields, type Log } from './log.ts'
+import { sendMail } from './mail.ts'
 import { recoverUnlocks, recoverUnregisters, type FolderReport } from './recover-folders.ts'
 import { notifySystemd } from './sd-notify.ts'
 import { sweep } from './sweeps.ts'
@@ -64,6 +65,7 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
     swept.abort()
     await sweeps
   })
+  opened.use(await sendMail(system, log, options.env))
   await untilStopped(system, engine, options)
   log.info('stopping')
   void notifySystemd(['STOPPING=1'], options.env)

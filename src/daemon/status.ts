@@ -4,6 +4,7 @@ import { age } from '../core/age.ts'
 import type { Settings } from '../core/settings.ts'
 import type { DaemonRow } from '../store/process-lock.ts'
 import type { LastDrain } from '../store/drains.ts'
+import type { MailCounts } from '../store/mail-reports.ts'
 import type { AccountReport, StoreCounts } from '../store/reports.ts'
 import type { SweepState } from '../store/source-state.ts'
 import type { Store } from '../store/store.ts'
@@ -40,6 +41,8 @@ export interface StatusReport {
   readonly spoolFiles: number
   readonly locked: readonly AccountReport[]
   readonly waits: readonly Wait[]
+  /** The outbox; null: no mail is configured. */
+  readonly mail: MailCounts | null
 }
 
 const LIST_MAX = 20
@@ -59,14 +62,15 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
       ? null
       : { scan: await sourceState.read('scan'), resync: await sourceState.read('resync') }
   const source = sourceTrouble(privacyidea?.scan ?? null, nowMs) ?? sourceTrouble(privacyidea?.resync ?? null, nowMs)
+  const mail = settings.mail === null ? null : await store.mails.counts()
   const reasons = reasonsOf(
-    { isServed, daemon, lastDrain, counts, paused, spool: spoolTrouble(settings.intake.spool), source },
+    { isServed, daemon, lastDrain, counts, paused, spool: spoolTrouble(settings.intake.spool), source, mail },
     nowMs,
   )
   return {
     health: !isServed ? 'down' : reasons.length > 0 ? 'attention' : 'ok',
     healthReasons: reasons,
-    notes: await readNotes(store),
+    notes: [...(await readNotes(store)), ...mailNotes(mail)],
     mode: settings.privacyidea === null ? 'events' : 'api',
     privacyidea,
     dryRun: settings.guards.dryRun,
@@ -80,6 +84,7 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
         ? []
         : await store.reports.accounts({ held: true, limit: LIST_MAX }),
     waits,
+    mail,
   }
 }
 
@@ -96,10 +101,14 @@ interface Signs {
   readonly paused: Pause | null
   readonly spool: string | null
   readonly source: string | null
+  readonly mail: MailCounts | null
 }
 
 /** Why all is not well, the gravest first. */
-function reasonsOf({ isServed, daemon, lastDrain, counts, paused, spool, source }: Signs, nowMs: number): string[] {
+function reasonsOf(
+  { isServed, daemon, lastDrain, counts, paused, spool, source, mail }: Signs,
+  nowMs: number,
+): string[] {
   const reasons: string[] = []
   if (!isServed) reasons.push(`no daemon serves this store, ${drainedLast(lastDrain, nowMs)}`)
   if (daemon === null && lastDrain?.isRecent === true && lastDrain.outcome === 'failed') {
@@ -107,6 +116,9 @@ function reasonsOf({ isServed, daemon, lastDrain, counts, paused, spool, source 
   }
   if (spool !== null) reasons.push(spool)
   if (source !== null) reasons.push(source)
+  if (mail !== null && mail.failing !== null) {
+    reasons.push(`mail could not be sent for ${age(nowMs - mail.failing.sinceMs)}: ${mail.failing.reason}`)
+  }
   if (counts.eventsWaiting > 0) reasons.push(counted(counts.eventsWaiting, 'unresolved event'))
   if (counts.accountsUnsettled > 0) reasons.push(`${counted(counts.accountsUnsettled, 'account')} not in step`)
   if (paused !== null) reasons.push('changes are paused')
@@ -120,6 +132,14 @@ function reasonsOf({ isServed, daemon, lastDrain, counts, paused, spool, source 
 function sourceTrouble(sweep: SweepState | null, nowMs: number): string | null {
   if (sweep === null || sweep.failing === null) return null
   return `privacyIDEA could not be read for ${age(nowMs - sweep.failing.sinceMs)}: ${sweep.failing.reason}`
+}
+
+/** Mails that nobody will get are told for a day. */
+function mailNotes(mail: MailCounts | null): string[] {
+  if (mail === null || mail.lostLately === 0) return []
+  return [
+    `${counted(mail.lostLately, 'mail')} could not be delivered in the last day (lockstep mail list --state lost)`,
+  ]
 }
 
 function counted(count: number, noun: string): string {

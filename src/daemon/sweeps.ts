@@ -2,6 +2,7 @@ import { backoffMs, toAppError, type AppError } from '../core/error.ts'
 import { resync } from '../reconcile/resync.ts'
 import { Scanner } from '../reconcile/scan.ts'
 import type { SweepName } from '../store/source-state.ts'
+import { recordDrift } from './drift-record.ts'
 import { errorFields, type Log } from './log.ts'
 import type { System, SystemScan } from './system.ts'
 
@@ -35,7 +36,9 @@ export async function sweep(
     }),
     repeat('resync', system, log, stop, async () => {
       scanner.forgetStrangers()
-      const { tokens, accounts, differences } = await resync(source, { isDryRun: false })
+      const report = await resync(source, { isDryRun: false })
+      const { tokens, accounts, differences } = report
+      await recordDrift(system.store, report)
       log.info('full resync is done', { tokens, accounts, differences })
       wake()
       return fullMs

@@ -4,7 +4,7 @@ import type { Settings, SourceSettings } from '../core/settings.ts'
 import { openDirectories } from '../directory/open-directories.ts'
 import { openLdifFolders } from '../ldif/folders.ts'
 import { systemClock, type Clock } from '../ports/clock.ts'
-import type { DirectoryPort } from '../ports/directory.ts'
+import type { AttributePort, DirectoryPort } from '../ports/directory.ts'
 import type { LdifPort } from '../ports/ldif.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import { openLockouts } from '../reconcile/lockouts.ts'
@@ -20,7 +20,7 @@ export interface System extends AsyncDisposable {
   readonly settings: Settings
   readonly clock: Clock
   readonly store: Store
-  readonly directory: DirectoryPort
+  readonly directory: DirectoryPort & AttributePort
   readonly ldif: LdifPort
   readonly ports: Ports
   /** What the sweeps over privacyIDEA need; null in mode `events`. */

@@ -4,7 +4,9 @@ import { directoryOf, type AccountKey, type DirectoryName, type Login, type Real
 import type { Settings } from '../core/settings.ts'
 import type { ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
+import type { AttributePort, DirectoryPort, FoundAccount, GroupPort } from '../ports/directory.ts'
+import { readAttributes } from './attributes.ts'
+import { loginsOfGroup } from './group-members.ts'
 import { LdapDirectory, type Carrier, type Carriers } from './ldap-directory.ts'
 import type { PoolTimes } from './pool.ts'
 
@@ -16,13 +18,13 @@ export function openDirectories(
   settings: Pick<Settings, 'directories' | 'realms'>,
   clock: Clock,
   times?: PoolTimes,
-): DirectoryPort {
+): DirectoryPort & AttributePort & GroupPort {
   const directories = new Map<DirectoryName, LdapDirectory>()
   for (const each of settings.directories) directories.set(each.name, new LdapDirectory(each, clock, times))
   return new Directories(directories, settings.realms)
 }
 
-class Directories implements DirectoryPort {
+class Directories implements DirectoryPort, AttributePort, GroupPort {
   readonly #directories: ReadonlyMap<DirectoryName, LdapDirectory>
   readonly #realms: Settings['realms']
 
@@ -63,6 +65,16 @@ class Directories implements DirectoryPort {
 
   async apply(change: Change | ChangeDraft): Promise<ObservedState> {
     return this.#named(directoryOf(change.key)).apply(change)
+  }
+
+  attributesOf(key: AccountKey, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const { pool, settings } = this.#named(directoryOf(key))
+    return readAttributes(pool, settings, key, names)
+  }
+
+  loginsOfGroup(name: DirectoryName, groupDn: string): Promise<readonly Login[]> {
+    const { pool, settings } = this.#named(name)
+    return loginsOfGroup(pool, settings, groupDn)
   }
 
   names(): readonly DirectoryName[] {

@@ -7,8 +7,12 @@ import type { UserOfSource } from '../core/token.ts'
  * and `userlist`.
  */
 export interface EnrolPort {
-  /** Null where there is no such user, or where the user store does not answer. */
+  /** Null where there is no such user, or where the user store does not answer: see proveUnknown. */
   findUser(login: Login, realm: Realm): Promise<UserOfSource | null>
+  /** Fails with `source-resolver` where it is the user store that does not answer. */
+  proveUnknown(login: Login, realm: Realm): Promise<void>
+  /** His address and name as privacyIDEA knows them; null as findUser. */
+  userDetails(login: Login, realm: Realm): Promise<{ readonly mail: string; readonly name: string } | null>
   /** Serials of the user's tokens that can be used. Fails with `source-resolver`, `unknown-user`. */
   usableTokens(user: UserOfSource): Promise<readonly Serial[]>
   /**

@@ -12,7 +12,7 @@ import { releaseUserLockout, setUserLockout, userLockouts } from './lockouts.ts'
 import { tokensOfOwner } from './owner-tokens.ts'
 import { TokenListProof } from './proof.ts'
 import { fullestTokens, tokensBySerial } from './tokens.ts'
-import { findUser } from './users.ts'
+import { findUser, userDetails } from './users.ts'
 import { walkTokens } from './walk.ts'
 
 /** privacyIDEA's number for something that is not there. */
@@ -26,6 +26,7 @@ export function openPrivacyIdea(settings: SourceSettings, readSecret: SecretRead
     version: () => client.version(),
     proveTokenList: () => proof.prove(),
     findUser: (login, realm) => findUser(client, login, realm),
+    userDetails: (login, realm) => userDetails(client, login, realm),
     tokensOfOwner: (owner) => tokensOfOwner(client, proof, owner),
     tokensBySerial: (serials) => tokensBySerial(client, proof, serials),
     fullestTokens: (failCountMin) => fullestTokens(client, failCountMin),

@@ -1,12 +1,11 @@
-import { AppError, toAppError } from '../core/error.ts'
+import { toAppError, type AppError, type ErrorCode } from '../core/error.ts'
 import type { Enrollee, Enrolment } from '../core/enrolment.ts'
 import type { MailAddress } from '../core/mail-address.ts'
-import type { MailLanguage } from '../core/mail-language.ts'
 import type { Serial } from '../core/names.ts'
 import type { UserOfSource } from '../core/token.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { EnrolPort, EnrolStep, RolloutPort } from '../ports/enrolment.ts'
-import type { Contact, MailMessage, MailTransport } from '../ports/mail.ts'
+import type { Contact, MailMessage, MailTransport, NewTokenMail } from '../ports/mail.ts'
 
 /**
  * A new token for one user, and its mail. The secret lives in this function alone: it is neither on record nor on disk, so
@@ -37,18 +36,6 @@ export interface EnrolMail {
   write(mail: NewTokenMail): Promise<MailMessage>
 }
 
-export interface NewTokenMail {
-  readonly id: string
-  readonly to: MailAddress
-  readonly name: string
-  readonly language: MailLanguage | null
-  readonly login: string
-  readonly serial: Serial
-  readonly type: Enrollee['type']
-  /** Holds the secret. */
-  readonly otpauth: string
-}
-
 export interface EnrolOptions {
   /** '' for a user by himself: a token more, whatever is on record of older ones. */
   readonly rollout: string
@@ -62,12 +49,12 @@ export type EnrolOutcome =
   | { readonly kind: 'made'; readonly serial: Serial; readonly otpauth: string }
   | { readonly kind: 'would-make' }
   | { readonly kind: 'done-before'; readonly serial: Serial | null }
-  | { readonly kind: 'skipped' | 'failed'; readonly why: string }
+  | { readonly kind: 'skipped' | 'failed'; readonly code: ErrorCode; readonly why: string }
 
 /** One mail is tried so often; then its token is taken back. */
 const MAIL_TRIES_MAX = 3
 /** What says nothing about this user: all others would meet it as well. */
-const OF_ALL = /^(?:source-(?!resolver)|mail-(?!refused)|directory-|store-|disk-|file-|config-|limit-|internal)/
+const OF_ALL = /^(?:source-|mail-(?!refused)|directory-|store-|disk-|file-|config-|limit-|internal)/
 
 /** True for a failure that ends a roll-out: it goes on when it is started again. */
 export function isOfAll(error: AppError): boolean {
@@ -94,21 +81,21 @@ export async function enrol(
     if (typeof reason === 'string') {
       // What was begun stays on record until it is cleaned up.
       if (!options.isDryRun && open === null) await step({ state: 'skipped', serial: null, mailId: null, why: reason })
-      return { kind: 'skipped', why: reason }
+      return { kind: 'skipped', code: 'unknown-user', why: reason }
     }
     if (options.isDryRun) return { kind: 'would-make' }
     if (!(await rollouts.claim(options.rollout, enrollee))) {
-      return { kind: 'skipped', why: 'another process is at work on this user' }
+      return { kind: 'skipped', code: 'store-busy', why: 'another process is at work on this user' }
     }
     const serial = open?.serial ?? ports.newSerial(enrollee.type)
     const mailId = open?.mailId ?? ports.newId()
-    if (open?.serial != null) await ports.source.deleteToken(open.serial)
+    if (open !== null && open.serial !== null) await ports.source.deleteToken(open.serial)
     await step({ state: 'making', serial, mailId, why: '' })
     return await make({ enrollee, serial, mailId, ...reason }, ports, step)
   } catch (thrown) {
     const error = toAppError(thrown)
     if (isOfAll(error)) throw error
-    return { kind: 'failed', why: error.message }
+    return { kind: 'failed', code: error.code, why: error.message }
   }
 }
 
@@ -125,7 +112,10 @@ async function reasonToSkip(
   { onlyWithout }: EnrolOptions,
 ): Promise<string | Ready> {
   const user = await source.findUser(login, realm)
-  if (user === null) return `privacyIDEA does not know this user in realm ${realm}, or his user store does not answer`
+  if (user === null) {
+    await source.proveUnknown(login, realm)
+    return `privacyIDEA does not know this user in realm ${realm}`
+  }
   if (onlyWithout) {
     const [has] = (await source.usableTokens(user)).filter((serial) => serial !== open?.serial)
     if (has !== undefined) return `has the token ${has} already`

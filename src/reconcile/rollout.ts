@@ -1,4 +1,4 @@
-import { AppError, toAppError } from '../core/error.ts'
+import { toAppError, type AppError, type ErrorCode } from '../core/error.ts'
 import { enrolleeKey, type Enrollee, type Enrolment } from '../core/enrolment.ts'
 import type { Serial } from '../core/names.ts'
 import { enrol, type EnrolOptions, type EnrolOutcome, type EnrolPorts } from './enrol.ts'
@@ -38,7 +38,7 @@ export interface RolloutReport {
   /** Not looked at, since it was stopped. */
   readonly left: number
   /** What stopped it; null: it came to its end. */
-  readonly stopped: { readonly code: string; readonly message: string; readonly hint: string } | null
+  readonly stopped: { readonly code: ErrorCode | 'broken-off'; readonly message: string; readonly hint: string } | null
 }
 
 /** privacyIDEA makes about four tokens a second; the mail server has its own pace. */
@@ -102,7 +102,11 @@ class Tally {
 
   report(isBrokenOff: boolean): RolloutReport {
     const error = this.stopped
-    const brokenOff = { code: 'usage', message: 'it was broken off', hint: 'Start it again the same way: it goes on.' }
+    const brokenOff = {
+      code: 'broken-off' as const,
+      message: 'it was broken off',
+      hint: 'Start it again the same way: it goes on.',
+    }
     return {
       rollout: this.#options.rollout,
       dryRun: this.#options.isDryRun,

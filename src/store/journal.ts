@@ -21,11 +21,13 @@ export type JournalKind =
   | 'not-applied'
   | 'relabelled'
   | 'standing'
+  | 'drift'
   | 'paused'
   | 'resumed'
   | 'rebuilt'
   | 'archived'
   | 'pruned'
+  | 'enrolment'
 
 export interface JournalEntry {
   readonly atMs: number

@@ -1,7 +1,9 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { AppError } from '../core/error.ts'
+import { enrolmentTable } from './enrolment-table.ts'
 import { GENESIS_HASH, readHead, recordHash } from './journal.ts'
+import { mailTable } from './mail-table.ts'
 import type { Database, Tables } from './schema.ts'
 
 /** Forward only: a step that was released is never changed; the newest comes last. */
@@ -10,6 +12,8 @@ const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] =
   lockEffect,
   pruningOnRecord,
   sourceTables,
+  mailTable,
+  enrolmentTable,
 ]
 
 const VERSION_KEY = 'schema'

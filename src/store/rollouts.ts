@@ -1,40 +1,14 @@
-import { sql, type Kysely } from 'kysely'
-import { ENROL_STATES, enrolleeKey, type Enrollee, type Enrolment } from '../core/enrolment.ts'
+import { ENROL_STATES, enrolleeKey, type Enrolment } from '../core/enrolment.ts'
 import { AppError } from '../core/error.ts'
 import { parseLogin, parseRealm, parseSerial } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { RolloutPort } from '../ports/enrolment.ts'
 import { isOwnerDead } from './process-lock.ts'
-import type { Database, Tables } from './schema.ts'
+import type { EnrolmentTable } from './enrolment-table.ts'
+import type { Database } from './schema.ts'
 import type { Writer } from './writer.ts'
 
 /** Roll-outs: which user has his new token and his mail. Never the token's secret. */
-
-export interface EnrolmentTable {
-  rollout: string
-  /** See enrolleeKey. */
-  enrollee: string
-  login: string
-  realm: string
-  state: string
-  serial: string | null
-  mail_id: string | null
-  why: string
-  /** Who works on it, or did last. */
-  owner: string
-  changed_ms: number
-}
-
-export async function enrolmentTable(db: Kysely<Tables>): Promise<void> {
-  await sql
-    .raw(
-      `create table enrolment (
-        rollout text not null, enrollee text not null, login text not null, realm text not null, state text not null,
-        serial text, mail_id text, why text not null, owner text not null, changed_ms bigint not null,
-        primary key (rollout, enrollee))`,
-    )
-    .execute(db)
-}
 
 const KEYS_AT_ONCE = 500
 
@@ -90,7 +64,9 @@ export function openRollouts(db: Database, writer: Writer, clock: Clock, owner: 
   }
 }
 
-function enrolmentFromRow(row: Pick<EnrolmentTable, 'login' | 'realm' | 'state' | 'serial' | 'mail_id' | 'why'>): Enrolment {
+function enrolmentFromRow(
+  row: Pick<EnrolmentTable, 'login' | 'realm' | 'state' | 'serial' | 'mail_id' | 'why'>,
+): Enrolment {
   const [login, realm] = [parseLogin(row.login), parseRealm(row.realm)]
   const state = ENROL_STATES.find((each) => each === row.state)
   if (login === null || realm === null || state === undefined) {

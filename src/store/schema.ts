@@ -1,4 +1,6 @@
 import type { Generated, Insertable, Kysely, Selectable } from 'kysely'
+import type { EnrolmentTable } from './enrolment-table.ts'
+import type { MailTable } from './mail-table.ts'
 
 /**
  * The tables. Times end in `_ms` or `_us` (since 1970); JSON is text; flags are 0 or 1. Plain SQL types only, so that
@@ -14,6 +16,8 @@ export interface Tables {
   lockout: LockoutTable
   journal: JournalTable
   meta: MetaTable
+  mail: MailTable
+  enrolment: EnrolmentTable
 }
 
 export type Database = Kysely<Tables>

@@ -1,6 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { Kysely } from 'kysely'
 import type { Clock } from '../ports/clock.ts'
+import type { RolloutPort } from '../ports/enrolment.ts'
+import type { NewsPort, OutboxPort } from '../ports/mail.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort, TruthPort } from '../ports/store.ts'
 import { openDesired } from './desired.ts'
 import { openDrains, type DrainPort } from './drains.ts'
@@ -9,6 +12,9 @@ import { JournalArchive } from './journal-archive.ts'
 import { checkHead } from './journal.ts'
 import { openLockProofs, type LockProofPort } from './lock-proofs.ts'
 import { migrate } from './migrations.ts'
+import { openMailReports, type MailReportPort } from './mail-reports.ts'
+import { openNews } from './news.ts'
+import { openOutbox } from './outbox.ts'
 import { ownerOfThisProcess, ProcessLock } from './process-lock.ts'
 import { openQueue } from './queue.ts'
 import { openReports, type ReportPort } from './reports.ts'
@@ -19,6 +25,7 @@ import { openGuards, openSwitches, type SwitchPort } from './switches.ts'
 import { NodeSqliteDialect, openSqliteFile, WalSync } from './sqlite-dialect.ts'
 import { prepareStatements } from './statements.ts'
 import { openUpkeep, type UpkeepPort } from './upkeep.ts'
+import { openRollouts } from './rollouts.ts'
 import { openSourceState, type SourceStatePort } from './source-state.ts'
 import { openTruth } from './truth.ts'
 import { Writer } from './writer.ts'
@@ -26,6 +33,8 @@ import { Writer } from './writer.ts'
 /** The store, opened: every port of it, over one connection and one group-committing writer. */
 
 export const LEASE_MS = 60_000
+/** Longer than a mail server may take to answer (mail.timeout is at most 20 min). */
+const MAIL_LEASE_MS = 1_500_000
 
 export interface StoreOptions {
   readonly file: string
@@ -54,6 +63,10 @@ export interface Store extends AsyncDisposable {
   readonly restore: RestorePort
   readonly truth: TruthPort
   readonly sourceState: SourceStatePort
+  readonly news: NewsPort
+  readonly outbox: OutboxPort
+  readonly mails: MailReportPort
+  readonly rollouts: RolloutPort
   /** Fails with `store-unavailable` once nothing more can be written: the process has to end. */
   readonly failed: Promise<never>
 }
@@ -90,6 +103,10 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     restore: openRestore(db, writer, clock),
     truth: openTruth(db, writer, clock),
     sourceState: openSourceState(db, writer, clock),
+    news: openNews(db, writer, clock, randomUUID),
+    outbox: openOutbox(db, writer, clock, { owner, leaseMs: MAIL_LEASE_MS }),
+    mails: openMailReports(db, writer, clock),
+    rollouts: openRollouts(db, writer, clock, owner),
     failed: writer.failed,
     async [Symbol.asyncDispose]() {
       await writer.close()

@@ -23,6 +23,7 @@ export interface TestStore extends AsyncDisposable {
 
 /** What the steps after the second, and the second, made; pruning on record made no table. */
 const SINCE_3 = [
+  'drop table mail',
   'drop table token',
   'drop table lockout',
   'drop index account_by_user',
