@@ -63,13 +63,14 @@ function numbers(first: number, count: number): number[] {
 
 async function begun(): Promise<TestStore> {
   const opened = await openTestStore()
-  await opened.store.news.gather(RULES)
+  await opened.store.news.begin()
   return opened
 }
 
 test('what happened before mail was configured is told to nobody', async () => {
   await using opened = await openTestStore()
   await change(opened, 1, 'lock', 'a')
+  await opened.store.news.begin()
   await gatherAll(opened.store)
   expect((await opened.store.mails.counts()).states).toEqual({})
   await change(opened, 1, 'unlock', 'b')
