@@ -25,6 +25,8 @@ export interface MailWord {
 }
 
 const ENTRY = import.meta.url.endsWith('.ts') ? './mail-process.ts' : './mail-process.js'
+/** It reads a file now and then: threads for many syncs at once are the daemon's. */
+const THREADS = '4'
 const HEAP_OPTIONS = ['--max-old-space-size=96', '--max-semi-space-size=4', '--disable-warning=ExperimentalWarning']
 /** How long a stop waits for a server that has a mail and does not answer; longer than the process itself does. */
 const STOP_MS = 6_000
@@ -97,6 +99,7 @@ function start(order: MailOrder, log: Log): ChildProcess {
     execArgv: HEAP_OPTIONS,
     stdio: [...stdio],
     detached: true,
+    env: { ...process.env, UV_THREADPOOL_SIZE: THREADS },
   })
   child.on('message', (word: MailWord) => log[word.level](word.message, word.fields))
   child.on('error', (error) => log.error('the process that sends mail could not be started', { reason: error.message }))

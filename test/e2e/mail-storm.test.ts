@@ -14,6 +14,14 @@ const ACCOUNTS = Number(process.env['LOCKSTEP_MAIL_STORM'] ?? '120')
 const SECONDS = Math.max(2, Math.min(60, ACCOUNTS / 170))
 const RSS_MIB_MAX = 256
 
+/** The most memory that the daemon and the process that sends its mail had so far, in MiB. */
+function peaks(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
+  return [String(pid), ...children].map((each) => {
+    return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${each}/status`, 'utf8'))?.[1]) / 1024
+  })
+}
+
 let stack: AsyncDisposableStack
 let slapd: Slapd
 
@@ -43,6 +51,7 @@ test(
     )
     await lockstep.settled(180_000)
     const lockedS = (performance.now() - startedMs) / 1_000
+    const peaksMib = [...peaks(lockstep.pid)]
     await lockstep.restart()
     await eventually('every owner was told', () => sink.count() >= ACCOUNTS, 500_000)
     const isAllSent = async (): Promise<boolean> => {
@@ -53,11 +62,11 @@ test(
     const told = new Map<string, number>()
     const mails = sink.mails()
     for (const { to } of mails) told.set(to, (told.get(to) ?? 0) + 1)
-    const peakMib = Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${lockstep.pid}/status`, 'utf8'))?.[1]) / 1024
+    peaksMib.push(...peaks(lockstep.pid))
     const desk = mails.filter(({ to }) => to === HELP_DESK)
     console.log(
       `${ACCOUNTS} locks in ${lockedS.toFixed(0)} s, ${desk.length} mails to the help desk, ` +
-        `all sent after ${((performance.now() - startedMs) / 1_000).toFixed(0)} s, peak ${peakMib.toFixed(0)} MiB`,
+        `all sent after ${((performance.now() - startedMs) / 1_000).toFixed(0)} s, peaks ${peaksMib.map((mib) => mib.toFixed(0)).join(', ')} MiB`,
     )
     expect(desk.length).toBeLessThanOrEqual(2)
     const counted = desk.map(({ subject }) => Number(/([\d,]+) accounts? locked/.exec(subject)?.[1]?.replace(',', '')))
@@ -65,7 +74,7 @@ test(
     told.delete(HELP_DESK)
     expect(told.size).toBe(ACCOUNTS)
     expect(Math.max(...told.values())).toBe(1)
-    expect(peakMib).toBeLessThan(RSS_MIB_MAX)
+    expect(Math.max(...peaksMib)).toBeLessThan(RSS_MIB_MAX)
   },
   Math.max(60_000, ACCOUNTS * 120),
 )

@@ -217,3 +217,27 @@ test('an event that waits is told once, when it has waited long enough, however 
     { numRuns: 8 },
   )
 })
+
+test('what a full resync found, and a privacyIDEA that stays away, are told once', async () => {
+  await using opened = await begun()
+  const { store, clock } = opened
+  await store.sourceState.differed({ tokens: 9, accounts: 3, differences: 4, first: 'corp/a S1: locked there' })
+  await store.sourceState.failed('scan', 'the connection was refused')
+  await store.sourceState.failed('resync', 'the connection was refused')
+  const told: object[] = []
+  for (let minute = 0; minute <= 60; minute++) {
+    clock.setMs(START_MS + minute * MINUTE_MS)
+    await store.sourceState.failed('scan', 'the connection was refused')
+    await gatherAll(store)
+    told.push(...(await sendAll(opened)).map(({ counts }) => counts))
+  }
+  expect(told).toEqual([{ drift: 4 }, { source: 1 }])
+  await store.sourceState.done('scan')
+  await store.sourceState.done('resync')
+  clock.setMs(START_MS + 90 * MINUTE_MS)
+  await store.sourceState.failed('scan', 'again')
+  clock.setMs(START_MS + 96 * MINUTE_MS)
+  await gatherAll(store)
+  clock.setMs(START_MS + 97 * MINUTE_MS)
+  expect((await sendAll(opened)).map(({ counts }) => counts)).toEqual([{ source: 1 }])
+})
