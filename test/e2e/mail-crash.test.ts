@@ -8,7 +8,7 @@ import { asNobody } from './privacyidea-arguments.ts'
 
 /** Mail and SIGKILL: nothing is lost, and what comes twice is the same mail. */
 
-const KILLS = Number(process.env['LOCKSTEP_MAIL_KILLS'] ?? '8')
+const KILLS = Number(process.env['LOCKSTEP_MAIL_KILLS'] ?? '5')
 const MAILS_PER_KILL = 4
 const PER_SECOND = 10
 const PEOPLE = Array.from({ length: KILLS * MAILS_PER_KILL }, (_, at) => `u${at + 1}`)
