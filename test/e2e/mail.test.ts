@@ -191,3 +191,17 @@ test('a drain tells what it did, and so does the next one what a command did mea
   expect((await lockstep.drain()).code).toBe(0)
   expect(sink.count()).toBe(2)
 })
+
+test('a lock that the directory does not enforce is told to the help desk', async () => {
+  await using other = await startSlapd({ users: 1, dbNoSync: true, pwdLockout: false })
+  await using lockstep = await startLockstep(other, { yaml: mailYaml(sink, ['owner: { kinds: [] }']) })
+  await lockstep.shim('lock', asNobody('OATH0001', 'u1'))
+  const desk = (): string =>
+    sink
+      .mails()
+      .map(({ text }) => text)
+      .join('')
+  await eventually('it was told', () => desk().includes('1 lock without effect'))
+  expect(desk()).toMatch(/pwdLockout/)
+  expect(sink.mails().map(({ to: address }) => address)).not.toContain('u1@example.org')
+})
