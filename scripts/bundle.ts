@@ -16,7 +16,11 @@ const OLD_AFTER_MS = 86_400_000
 
 const { outputFiles } = await build({
   absWorkingDir: ROOT,
-  entryPoints: { lockstep: 'src/cli/lockstep.ts', 'ldif-worker': 'src/ldif/folder-worker.ts' },
+  entryPoints: {
+    lockstep: 'src/cli/lockstep.ts',
+    'ldif-worker': 'src/ldif/folder-worker.ts',
+    'mail-process': 'src/daemon/mail-process.ts',
+  },
   outdir: DIST,
   write: false,
   bundle: true,

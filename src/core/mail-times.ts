@@ -7,6 +7,7 @@ const SPACING_MS_MIN = 20
 /**
  * The time between two mails: `1 / perSecond`, and less where so many wait that it would take too long. Mails that go one
  * by one are easy on the server, and a crash finds fewer of them between sent and recorded.
+ * @param waiting how many waited when most did
  */
 export function spacingMs(waiting: number, perSecond: number): number {
   return Math.max(SPACING_MS_MIN, Math.min(1000 / perSecond, BACKLOG_MS / Math.max(1, waiting)))

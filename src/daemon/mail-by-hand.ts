@@ -9,7 +9,6 @@ import type { Settings } from '../core/settings.ts'
 import { systemClock } from '../ports/clock.ts'
 import type { Rendered } from '../notify/templates.ts'
 import type { Log } from './log.ts'
-import { openWriter } from './mail.ts'
 
 /** What a person does with mail: a test, a look at the words. */
 
@@ -31,7 +30,8 @@ export async function sendTestMail(
   if (to === null) throw new AppError('usage', `"${address.slice(0, 100)}" is no mail address, as in you@example.org`)
   const { openSmtp, smtpName } = await import('../notify/smtp.ts')
   await using transport = openSmtp(mail.smtp, secretReader(env))
-  const message = (await openWriter(mail, systemClock, log)).test(randomUUID(), to)
+  const { openWriter } = await import('./post.ts')
+  const message = openWriter(mail, systemClock, log).test(randomUUID(), to)
   await transport.send(message)
   return { to, messageId: message.messageId, server: smtpName(mail.smtp).replace('mail server ', '') }
 }
@@ -44,7 +44,8 @@ export async function previewMail(
 ): Promise<Rendered> {
   const mail = mailOf(settings)
   const { sampleDigest } = await import('../notify/mail-samples.ts')
-  const writer = await openWriter(mail, systemClock, log)
+  const { openWriter } = await import('./post.ts')
+  const writer = openWriter(mail, systemClock, log)
   const usual = what.recipient === 'help-desk' ? mail.helpDesk.language : mail.language
   return writer.words({
     recipient: what.recipient,

@@ -1,121 +1,115 @@
-import { hostname } from 'node:os'
-import { secretReader } from '../config/secret.ts'
-import { toAppError } from '../core/error.ts'
-import type { MailSettings } from '../core/mail-settings.ts'
-import type { Clock } from '../ports/clock.ts'
-import type { GatherRules, MailTransport } from '../ports/mail.ts'
-import type { Writer, WriterSettings } from '../notify/mail-writer.ts'
-import type { MailPorts, Postman } from '../reconcile/mail.ts'
-import { openContacts } from './contacts.ts'
-import { errorFields, type Log } from './log.ts'
+import { fork, type ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { troubleMs } from '../core/mail-times.ts'
+import type { Settings } from '../core/settings.ts'
+import type { Fields, Log } from './log.ts'
 import type { System } from './system.ts'
 
-/** Mail, wired: what is told is on record, so that `serve`, `drain` and commands need not know of it. */
+/**
+ * Mail is sent by a process of its own. It costs the locks nothing; and where the daemon is killed, it brings what it has
+ * in its hands to its end and puts that on record before it ends as well, so that hardly a mail comes twice.
+ */
 
-type Env = Readonly<Record<string, string | undefined>>
+/** What the process is told, once, by its parent. */
+export interface MailOrder {
+  readonly settings: Settings
+  /** `once`: what is on record and due now, then it ends. */
+  readonly mode: 'serve' | 'once'
+}
 
-/** How long a stop waits for a server that has a mail and does not answer; the mail is then sent again. */
-const STOP_MS = 5_000
+/** What it says: a line for the log. */
+export interface MailWord {
+  readonly level: 'info' | 'warn' | 'error'
+  readonly message: string
+  readonly fields: Fields
+}
+
+const ENTRY = import.meta.url.endsWith('.ts') ? './mail-process.ts' : './mail-process.js'
+/** It reads a file now and then: threads for many syncs at once are the daemon's. */
+const THREADS = '4'
+const HEAP_OPTIONS = ['--max-old-space-size=96', '--max-semi-space-size=4', '--disable-warning=ExperimentalWarning']
+/** How long a stop waits for a server that has a mail and does not answer; longer than the process itself does. */
+const STOP_MS = 6_000
 const NOTHING: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.resolve() }
 
-/** Sends mail until it is disposed. In a dry run nothing is told: nothing happens. */
-export async function sendMail(system: System, log: Log, env: Env): Promise<AsyncDisposable> {
-  const opened = await openMail(system, log, env)
-  if (opened === null) return NOTHING
-  const { postman, transport } = opened
-  const running = postman.run((thrown) => log.error('mail failed', errorFields(toAppError(thrown))))
-  return {
-    async [Symbol.asyncDispose]() {
-      const { promise, resolve } = Promise.withResolvers<void>()
-      const timer = setTimeout(resolve, STOP_MS)
-      const ended = Promise.all([postman.stop(), running]).then(() => undefined)
-      await Promise.race([ended, promise])
-      clearTimeout(timer)
-      await transport[Symbol.asyncDispose]()
-      await ended
-    },
+/** Before anything is done: from here on what happens is told. In a dry run nothing is: nothing happens. */
+export async function beginMail({ settings, store }: System): Promise<void> {
+  if (settings.mail === null) return
+  if (settings.guards.dryRun) await store.news.skip()
+  else await store.news.begin()
+}
+
+/** Sends mail until it is disposed. */
+export async function sendMail(system: System, log: Log): Promise<AsyncDisposable> {
+  const { settings } = system
+  await beginMail(system)
+  return settings.mail === null || settings.guards.dryRun ? NOTHING : new MailKeeper(settings, log)
+}
+
+/** For a drain: makes mails of what was done, and sends what is due. A daemon beside it does that itself. */
+export async function sendMailOnce({ settings, store }: System, log: Log): Promise<void> {
+  if (settings.mail === null || settings.guards.dryRun) return
+  if ((await store.processLock.daemon()) !== null) return
+  const child = start({ settings, mode: 'once' }, log)
+  await ended(child)
+}
+
+/** Keeps one such process running. */
+class MailKeeper implements AsyncDisposable {
+  readonly #settings: Settings
+  readonly #log: Log
+  #child: ChildProcess
+  #failures = 0
+  #isStopping = false
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(settings: Settings, log: Log) {
+    this.#settings = settings
+    this.#log = log
+    this.#child = this.#start()
+  }
+
+  #start(): ChildProcess {
+    const child = start({ settings: this.#settings, mode: 'serve' }, this.#log)
+    child.once('exit', (code, signal) => {
+      if (this.#isStopping) return
+      const waitMs = troubleMs(this.#failures++)
+      this.#log.error('the process that sends mail ended; another one is started', { code, signal, waitMs })
+      this.#timer = setTimeout(() => (this.#child = this.#start()), waitMs)
+    })
+    return child
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopping = true
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    const child = this.#child
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+    if (child.connected) child.disconnect()
+    await ended(child)
+    clearTimeout(timer)
   }
 }
 
-/** For a drain: makes mails of what was done, at once, and sends what is due. A daemon beside it does that itself. */
-export async function sendMailOnce(system: System, log: Log, env: Env): Promise<void> {
-  if (system.settings.mail === null || (await system.store.processLock.daemon()) !== null) return
-  const opened = await openMail(system, log, env, { gatherMs: 0 })
-  if (opened === null) return
-  const { postman, transport } = opened
-  try {
-    await postman.gather()
-    await postman.deliver()
-  } finally {
-    await transport[Symbol.asyncDispose]()
-  }
+function start(order: MailOrder, log: Log): ChildProcess {
+  const stdio = ['ignore', 'ignore', 'ignore', 'ipc'] as const
+  // A terminal's Ctrl-C is the parent's business, and so is its end.
+  const child = fork(fileURLToPath(new URL(ENTRY, import.meta.url)), [], {
+    execArgv: HEAP_OPTIONS,
+    stdio: [...stdio],
+    detached: true,
+    env: { ...process.env, UV_THREADPOOL_SIZE: THREADS },
+  })
+  child.on('message', (word: MailWord) => log[word.level](word.message, word.fields))
+  child.on('error', (error) => log.error('the process that sends mail could not be started', { reason: error.message }))
+  child.send(order, () => undefined)
+  return child
 }
 
-interface OpenMail {
-  readonly postman: Postman
-  readonly transport: MailTransport
-}
-
-async function openMail(
-  system: System,
-  log: Log,
-  env: Env,
-  rules: Partial<GatherRules> = {},
-): Promise<OpenMail | null> {
-  const { settings, store, clock } = system
-  const { mail } = settings
-  if (mail === null) return null
-  if (settings.guards.dryRun) {
-    await store.news.skip()
-    return null
-  }
-  await store.outbox.freeDeadLeases()
-  const { Postman } = await import('../reconcile/mail.ts')
-  const { openSmtp } = await import('../notify/smtp.ts')
-  const transport = openSmtp(mail.smtp, secretReader(env))
-  const ports: MailPorts = {
-    clock,
-    news: store.news,
-    outbox: store.outbox,
-    contacts: openContacts(mail.owner, system.directory, system.source),
-    transport,
-    writer: await openWriter(mail, clock, log),
-    rules: { ...rulesOf(mail), ...rules },
-    perSecond: mail.limits.perSecond,
-    onTrouble(error) {
-      if (error === null) log.info('mail is sent again')
-      else log.warn('mail cannot be sent; it waits', errorFields(error))
-    },
-  }
-  return { postman: new Postman(ports), transport }
-}
-
-function rulesOf({ owner, helpDesk, limits }: MailSettings): GatherRules {
-  return {
-    ownerKinds: owner.kinds,
-    helpDesk: helpDesk.addresses,
-    helpDeskKinds: helpDesk.kinds,
-    gatherMs: limits.gatherMs,
-    intervalMs: limits.intervalMs,
-    maxAgeMs: limits.maxAgeMs,
-    unresolvedAfterMs: limits.unresolvedAfterMs,
-  }
-}
-
-/** Loaded only where mail is written. */
-export async function openWriter(mail: MailSettings, clock: Clock, log: Log): Promise<Writer> {
-  const { Writer } = await import('../notify/mail-writer.ts')
-  const settings: WriterSettings = {
-    from: mail.from,
-    replyTo: mail.replyTo,
-    contact: mail.contact,
-    timeZone: mail.timeZone,
-    language: mail.language,
-    helpDeskLanguage: mail.helpDesk.language,
-    templates: mail.templates,
-    host: hostname(),
-  }
-  return new Writer(settings, clock, (error) => {
-    log.warn('a template of mail failed; the built-in one is used', errorFields(error))
+function ended(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) resolve()
+    else child.once('exit', () => resolve())
   })
 }

@@ -44,6 +44,7 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
   await processLock.prepared()
   await system.store.upkeep.markUnsettled(systemClock.nowMs())
 
+  opened.use(await sendMail(system, log))
   const engine = startEngine(system, log)
   opened.defer(() => engine.worker.stop())
   const onError = (error: AppError): void => log.error('cannot take events from the spool', errorFields(error))
@@ -65,7 +66,6 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
     swept.abort()
     await sweeps
   })
-  opened.use(await sendMail(system, log, options.env))
   await untilStopped(system, engine, options)
   log.info('stopping')
   void notifySystemd(['STOPPING=1'], options.env)

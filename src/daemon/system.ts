@@ -76,7 +76,7 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
 }
 
 /** Loaded only where it is configured. */
-async function openSource(settings: SourceSettings, clock: Clock): Promise<PrivacyIdeaPort> {
+export async function openSource(settings: SourceSettings, clock: Clock): Promise<PrivacyIdeaPort> {
   const { openPrivacyIdea } = await import('../privacyidea/open-privacyidea.ts')
   return openPrivacyIdea(settings, secretReader(process.env), clock)
 }

@@ -65,16 +65,9 @@ function unanswered(failure: NodemailerError): string {
   return `${REACH_REASONS[code] ?? plain(failure.message)}${/^[A-Z_]+$/.test(code) ? ` (${code})` : ''}`
 }
 
-/** The code of the system or of OpenSSL, below the library's own. */
+/** The code of the system or of OpenSSL, where the library put its own in its place. */
 function deepCode(failure: NodemailerError): string {
-  const cause = failure.cause as NodemailerError | undefined
-  const own = failure
-  if (typeof cause?.code === 'string') return cause.code
-  if (own.code === 'ESOCKET' || own.code === 'ECONNECTION' || own.code === 'EDNS') {
-    const named = /\b(E[A-Z_]{4,}|[A-Z]+(?:_[A-Z]+){2,})\b/.exec(own.message)?.[1]
-    return named ?? own.code
-  }
-  return own.code ?? ''
+  return failure.originalCode ?? failure.code ?? ''
 }
 
 function said(answer: string): string {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
 import nodemailer, { type SMTPPoolOptions, type Transporter } from 'nodemailer'
 import { AppError } from '../core/error.ts'
 import type { SmtpSettings } from '../core/mail-settings.ts'
@@ -23,7 +24,10 @@ export function openSmtp(settings: SmtpSettings, readSecret: SecretReader): Mail
   }
   return {
     async send(message) {
-      open ??= nodemailer.createTransport(smtpOptions(settings, readSecret))
+      open ??= nodemailer.createTransport({
+        ...smtpOptions(settings, readSecret),
+        getSocket: (_options: unknown, done: SocketDone) => openSocket(settings, done),
+      })
       const used = open
       try {
         await used.sendMail(asNodemailer(message))
@@ -77,6 +81,30 @@ export function smtpOptions(settings: SmtpSettings, readSecret: SecretReader): S
     disableUrlAccess: true,
     logger: false,
   }
+}
+
+type SocketDone = (error: Error | null, options?: { connection: Socket }) => void
+
+/**
+ * A socket that sends at once: what ends a mail would else wait for the answer to what came before it (Nagle), and a
+ * process that dies meanwhile would leave a mail that was sent and is not known to be.
+ */
+function openSocket({ host, port, connectTimeoutMs }: SmtpSettings, done: SocketDone): void {
+  const socket = connect({ host, port, noDelay: true })
+  const fail = (error: Error): void => {
+    clearTimeout(timer)
+    socket.destroy()
+    done(error)
+  }
+  const timer = setTimeout(() => {
+    fail(Object.assign(new Error('no connection in time'), { code: 'ETIMEDOUT' }))
+  }, connectTimeoutMs)
+  socket.once('error', fail)
+  socket.once('connect', () => {
+    clearTimeout(timer)
+    socket.removeListener('error', fail)
+    done(null, { connection: socket })
+  })
 }
 
 /** Without TLS only where somebody wrote so, and to this machine itself, unless a CA was configured for it. */

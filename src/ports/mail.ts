@@ -44,7 +44,9 @@ export interface GatherRules {
  * as the mails are written. So nothing is told twice and nothing is left out, whoever did it and whoever dies meanwhile.
  */
 export interface NewsPort {
-  /** Reads on. @returns true where there is more to read */
+  /** From here on what happens is told; nothing changes where that was so before. */
+  begin(): Promise<void>
+  /** Reads on; nothing before `begin`. @returns true where there is more to read */
   gather(rules: GatherRules): Promise<boolean>
   /** Passes over everything up to now, for what was done in a dry run. */
   skip(): Promise<void>

@@ -33,6 +33,7 @@ export interface MailPorts {
 
 const IN_FLIGHT_MAX = 3
 const LOOK_MS = 500
+const LOOKS_PER_FREEING = 10
 const PAGES_MAX = 10_000
 /** Failures of these are the server's, not the mail's. */
 const SERVER_CODES: readonly ErrorCode[] = [
@@ -52,6 +53,7 @@ export class Postman {
   /** What the store said to the record of a sending. */
   #failure: { readonly thrown: unknown } | null = null
   #failures = 0
+  #looks = 0
   #trouble: ErrorCode | null = null
 
   constructor(ports: MailPorts) {
@@ -63,6 +65,8 @@ export class Postman {
     await Promise.all([
       this.#repeat(onError, async () => {
         await this.gather()
+        // What a process that was killed had in its hands goes on here.
+        if (this.#looks++ % LOOKS_PER_FREEING === 0) await this.#ports.outbox.freeDeadLeases()
         return LOOK_MS
       }),
       this.#repeat(onError, () => this.deliver()),
@@ -87,17 +91,21 @@ export class Postman {
    */
   async deliver(): Promise<number> {
     const { outbox, clock, perSecond, transport } = this.#ports
-    while (!this.#isStopping) {
+    if (this.#looks === 0) await outbox.freeDeadLeases()
+    // By the most that waited in this run: by what is left, the last ones would take ever longer.
+    let most = 0
+    for (let isFirst = true; !this.#isStopping; isFirst = false) {
+      if (!isFirst && (this.#failures > 0 || this.#failure !== null)) break
       const waiting = await outbox.countDue(clock.nowMs())
+      most = Math.max(most, waiting)
       const mail = waiting === 0 ? null : await outbox.claim(clock.nowMs())
       if (mail === null) break
       const startedMs = performance.now()
       this.#begin(mail)
       if (this.#inFlight.size >= IN_FLIGHT_MAX) await Promise.race(this.#inFlight)
-      // Where the server is away, one mail is enough to find that out.
+      // Where the server is away, one mail is enough to find out that it is back.
       if (this.#failures > 0) await Promise.all(this.#inFlight)
-      if (this.#failures > 0 || this.#failure !== null) break
-      await this.#pause(spacingMs(waiting, perSecond) - (performance.now() - startedMs))
+      await this.#pause(spacingMs(most, perSecond) - (performance.now() - startedMs))
     }
     await Promise.all(this.#inFlight)
     transport.rest()

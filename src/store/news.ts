@@ -20,10 +20,7 @@ export function openNews(db: Database, writer: Writer, clock: Clock, newId: () =
     async gather(rules) {
       const nowMs = clock.nowMs()
       const cursor = await readCursor(db)
-      if (cursor === null) {
-        await writer.runSoon((scope) => begin(scope))
-        return false
-      }
+      if (cursor === null) return false
       const rows = await db
         .selectFrom('journal')
         .select(['seq', 'at_ms', 'kind', 'subject', 'body'])
@@ -43,12 +40,16 @@ export function openNews(db: Database, writer: Writer, clock: Clock, newId: () =
       await writer.runSoon((scope) => tell(scope, { cursor, to, news, others: found }, rules, { nowMs, newId }))
       return hasMore
     },
-    skip: () => writer.runSoon((scope) => begin(scope)),
+    begin: () =>
+      writer.runSoon(async (scope) => {
+        if ((await readCursor(scope.trx)) === null) await skip(scope)
+      }),
+    skip: () => writer.runSoon((scope) => skip(scope)),
   }
 }
 
 /** Everything up to now is told to nobody. */
-async function begin(scope: WriteScope): Promise<void> {
+async function skip(scope: WriteScope): Promise<void> {
   const { seq } = await readHead(scope.trx)
   await scope.hot.writeMeta.run(scope.on, { key: CURSOR_KEY, value: String(seq) })
 }

@@ -17,8 +17,9 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 
 class Sink:
-    def __init__(self, folder):
+    def __init__(self, folder, tls):
         self.folder = folder
+        self.tls = tls
         self.box = mailbox.Maildir(os.path.join(folder, "maildir"), create=True)
 
     def faults(self):
@@ -52,7 +53,7 @@ class Sink:
         message = mailbox.MaildirMessage(envelope.content)
         message["X-RcptTo"] = ", ".join(envelope.rcpt_tos)
         message["X-MailFrom"] = envelope.mail_from
-        message["X-Tls"] = "yes" if session.ssl else "no"
+        message["X-Tls"] = "yes" if self.tls or session.ssl else "no"
         self.box.add(message)
         return "250 OK, kept"
 
@@ -61,7 +62,7 @@ def protocol(sink, options, context):
     def check(server, session, envelope, mechanism, data):
         user, password = options.auth
         good = isinstance(data, LoginPassword) and data.login == user.encode() and data.password == password.encode()
-        return AuthResult(success=good)
+        return AuthResult(success=good, handled=False)
 
     start_tls = None if options.tls else context
     auth = {}
@@ -83,7 +84,7 @@ async def serve(options):
     if options.cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(options.cert, options.key)
-    sink = Sink(options.dir)
+    sink = Sink(options.dir, options.tls)
     loop = asyncio.get_running_loop()
     await loop.create_server(
         lambda: protocol(sink, options, context),

@@ -151,8 +151,8 @@ function registerPreview(mail: Command, io: CliIo): void {
     .option('--json', 'print subject, text and HTML as JSON')
     .addHelpText('after', `\nKinds: ${NOTICE_KINDS.join(', ')}, and digest, which tells many things.`)
     .action(async (kind: string, options: PreviewOptions, command: Command) => {
-      const what = previewOf(kind, options)
       const settings = await loadSettings(command, io)
+      const what = previewOf(kind, options)
       const { previewMail } = await import('../../daemon/mail-by-hand.ts')
       const { openLog } = await import('../../daemon/log.ts')
       const words = await previewMail(settings, what, openLog(io.stderr, false))
