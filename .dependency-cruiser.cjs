@@ -4,7 +4,7 @@
  * core → nothing · ports → core · reconcile → core, ports · adapters → core, ports and themselves ·
  * config → core, ports · daemon → everything but cli · cli → daemon, config, core, ports
  */
-const ADAPTERS = ['directory', 'http', 'intake', 'ldif', 'privacyidea', 'store']
+const ADAPTERS = ['directory', 'http', 'intake', 'ldif', 'notify', 'privacyidea', 'store']
 
 /** Everything in src/ but these folders. */
 const allBut = (...folders) => `^src/(?!(?:${folders.join('|')})/)`

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -16,7 +16,11 @@ const OLD_AFTER_MS = 86_400_000
 
 const { outputFiles } = await build({
   absWorkingDir: ROOT,
-  entryPoints: { lockstep: 'src/cli/lockstep.ts', 'ldif-worker': 'src/ldif/folder-worker.ts' },
+  entryPoints: {
+    lockstep: 'src/cli/lockstep.ts',
+    'ldif-worker': 'src/ldif/folder-worker.ts',
+    'mail-process': 'src/daemon/mail-process.ts',
+  },
   outdir: DIST,
   write: false,
   bundle: true,
@@ -37,6 +41,8 @@ const { outputFiles } = await build({
 })
 
 await mkdir(DIST, { recursive: true })
+// What mails are made of goes with the program; a mail that is written meanwhile finds one or the other.
+await cp(join(ROOT, 'templates'), join(DIST, 'templates'), { recursive: true })
 await writeFile(join(DIST, 'package.json'), '{ "type": "module" }\n')
 const entryLast = outputFiles.toSorted(
   (a, b) => Number(basename(a.path) === ENTRY) - Number(basename(b.path) === ENTRY),
@@ -47,7 +53,7 @@ for (const file of entryLast) {
   await rename(temporary, file.path)
 }
 await rm(join(DIST, '.cache'), { recursive: true, force: true })
-const current = new Set([...outputFiles.map((file) => basename(file.path)), 'package.json', '.cache'])
+const current = new Set([...outputFiles.map((file) => basename(file.path)), 'package.json', '.cache', 'templates'])
 for (const name of await readdir(DIST)) {
   const path = join(DIST, name)
   const info = await stat(path).catch(() => null)

@@ -26,7 +26,7 @@ sh scripts/ensure-packages.sh openldap
 stale=
 if [ ! -f dist/lockstep.js ]; then
   stale=yes
-elif [ -n "$(find src shims scripts/build.sh package-lock.json -newer dist/lockstep.js -type f | head -n 1)" ]; then
+elif [ -n "$(find src shims templates scripts/build.sh package-lock.json -newer dist/lockstep.js -type f | head -n 1)" ]; then
   stale=yes
 fi
 if [ -n "$stale" ]; then

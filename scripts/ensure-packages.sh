@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure that what the tests and the demo use is there: slapd with its modules, ldapmodify, 389-DS, Samba's domain controller,
-# openssl, and Python with venv, which privacyIDEA is installed with. `ensure-packages.sh openldap` leaves the other directory servers out: the
-# demo needs one.
+# openssl, Python with venv, which privacyIDEA is installed with, an SMTP server, and a browser that shows mails.
+# `ensure-packages.sh openldap` leaves all but OpenLDAP out: the demo needs no more.
 # As root it installs what is missing; else it says the line and exits 69. Never starts a system service.
 set -u
 packages=
@@ -17,6 +17,9 @@ if [ "${1:-all}" != openldap ]; then
   have samba && have samba-tool && have ldbadd || packages="$packages samba samba-ad-dc samba-ad-provision \
 samba-dsdb-modules samba-vfs-modules winbind ldb-tools python3-samba python3-markdown python3-dnspython \
 python3-cryptography python3-gpg attr acl"
+  # Debian's Python, which test/servers/mail-sink.py runs under.
+  /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || packages="$packages python3-aiosmtpd"
+  have chromium || packages="$packages chromium"
 fi
 have flock || packages="$packages util-linux"
 [ -n "$packages" ] || exit 0

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 export function setup(): void {
   const root = fileURLToPath(new URL('..', import.meta.url))
   const built = statSync(`${root}/dist/lockstep.js`, { throwIfNoEntry: false })
-  if (built !== undefined && built.mtimeMs > newestMs(`${root}/src`)) return
+  if (built !== undefined && built.mtimeMs > Math.max(newestMs(`${root}/src`), newestMs(`${root}/templates`))) return
   execFileSync('sh', [`${root}/scripts/build.sh`], { stdio: 'inherit' })
 }
 

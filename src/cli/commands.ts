@@ -4,15 +4,18 @@ import * as check from './commands/check.ts'
 import * as directory from './commands/directory.ts'
 import * as doctor from './commands/doctor.ts'
 import * as drain from './commands/drain.ts'
+import * as enroll from './commands/enroll.ts'
 import * as events from './commands/events.ts'
 import * as healthcheck from './commands/healthcheck.ts'
 import * as init from './commands/init.ts'
 import * as journal from './commands/journal.ts'
 import * as lock from './commands/lock.ts'
+import * as mail from './commands/mail.ts'
 import * as pause from './commands/pause.ts'
 import * as privacyidea from './commands/privacyidea.ts'
 import * as rebuild from './commands/rebuild.ts'
 import * as resync from './commands/resync.ts'
+import * as recipes from './commands/recipes.ts'
 import * as rehearse from './commands/rehearse.ts'
 import * as review from './commands/review.ts'
 import * as retry from './commands/retry.ts'
@@ -31,6 +34,8 @@ export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
   directory.register,
   shims.register,
   privacyidea.register,
+  recipes.register,
+  enroll.register,
   rehearse.register,
   serve.register,
   drain.register,
@@ -41,6 +46,7 @@ export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
   events.register,
   journal.register,
   lock.register,
+  mail.register,
   resync.register,
   review.register,
   retry.register,

@@ -2,11 +2,12 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { secretReader } from '../config/secret.ts'
 import { AppError } from '../core/error.ts'
-import { needsReset, type Settings, type SourceSettings } from '../core/settings.ts'
+import { needsReset, type Settings } from '../core/settings.ts'
 import { hookUrlOf } from '../daemon/hook-url.ts'
 import { openSetup, type SetupRequest } from '../daemon/privacyidea-setup.ts'
 import { callsByHand } from '../daemon/setup-by-hand.ts'
-import { ADMIN_PASSWORD, adminPassword } from './admin-login.ts'
+import { adminAccess, confirmChange } from './admin-login.ts'
+import type { AdminOptions } from './admin-options.ts'
 import type { CliIo } from './io.ts'
 import { note, printJson } from './output.ts'
 import { openPrompt, type Prompt } from './prompt.ts'
@@ -14,15 +15,10 @@ import { loadSettings } from './settings.ts'
 import { printDone, printPlan, setupJson } from './setup-output.ts'
 
 /** `lockstep privacyidea setup`: from flags and answers to a plan, a look at it, and the change. */
-export interface SetupOptions {
+export interface SetupOptions extends AdminOptions {
   readonly via: string
   readonly dryRun?: boolean
   readonly yes?: boolean
-  readonly user?: string
-  readonly passwordFile?: string
-  readonly adminRealm?: string
-  readonly url?: string
-  readonly ca?: string
   readonly scriptsDir?: string
   readonly group?: string
   readonly hookUrl?: string
@@ -37,10 +33,6 @@ export interface SetupOptions {
 }
 
 const USUAL_ACCOUNT = 'lockstep'
-/** For a server that the configuration does not name: the defaults of the section `privacyidea`. */
-const CONNECT_TIMEOUT_MS = 5_000
-const TIMEOUT_MS = 30_000
-
 export async function runSetup(options: SetupOptions, command: Command, io: CliIo): Promise<void> {
   const via = viaOf(options)
   const settings = await loadSettings(command, io)
@@ -52,7 +44,7 @@ export async function runSetup(options: SetupOptions, command: Command, io: CliI
   const isJson = options.json === true
   if (!isJson) printPlan(io, request, plan)
   const goesOn = options.dryRun !== true && (!plan.isInStep || request.shims !== null)
-  if (goesOn && options.yes !== true) await confirm(prompt)
+  if (goesOn && options.yes !== true) await confirmChange(prompt)
   const done = goesOn ? await setup.apply(plan) : { shims: null }
   if (isJson) printJson(io, setupJson(request, plan, { isMade: goesOn, shims: done.shims }))
   else printDone(io, request, plan, { isMade: goesOn, shims: done.shims })
@@ -78,19 +70,7 @@ async function requestFrom(
 ): Promise<SetupRequest> {
   const to = options.remove === true ? 'nothing' : via
   const hookUrl = to === 'webhook' ? hookUrlOf(settings.intake.http, options.hookUrl ?? null, secretReader(io.env)) : ''
-  const { url, caFile } = serverFrom(options, settings, io)
-  const user = options.user ?? (await needed(prompt, '--user', 'Administrator of privacyIDEA, for this one time'))
-  const password = await adminPassword(options.passwordFile, prompt, io)
-  const source: SourceSettings = {
-    url,
-    login: { kind: 'password', user, realm: options.adminRealm ?? null, password: { env: ADMIN_PASSWORD } },
-    caFile,
-    connectTimeoutMs: settings.privacyidea?.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
-    timeoutMs: Math.max(settings.privacyidea?.timeoutMs ?? 0, TIMEOUT_MS),
-    connectionsMax: 1,
-    pageSize: settings.privacyidea?.pageSize ?? 100,
-    knownToken: null,
-  }
+  const { source, user, password } = await adminAccess(options, settings, prompt, io)
   const { scriptsDir, group = null } = options
   const { account, setUpAccount, rights } = accountsOf(options, settings)
   return {
@@ -126,38 +106,6 @@ function accountsOf(options: SetupOptions, settings: Settings): Accounts {
   const { mirrorDirectoryLocks } = settings.policy
   const resetsTokens = needsReset(settings.policy)
   return { account, setUpAccount: options.setupAccount ?? null, rights: { resetsTokens, mirrorDirectoryLocks } }
-}
-
-function serverFrom(options: SetupOptions, settings: Settings, io: CliIo): { url: string; caFile: string | null } {
-  const caFile = options.ca === undefined ? (settings.privacyidea?.caFile ?? null) : resolve(io.cwd, options.ca)
-  if (options.url === undefined) {
-    if (settings.privacyidea !== null) return { url: settings.privacyidea.url, caFile }
-    throw new AppError('usage', 'which privacyIDEA? The configuration has no section privacyidea', {
-      hint: 'Give --url https://pi.example.org.',
-    })
-  }
-  const url = URL.canParse(options.url) ? new URL(options.url) : null
-  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.search !== '') {
-    throw new AppError('usage', '--url is no address such as https://pi.example.org')
-  }
-  return { url: options.url.replace(/\/+$/, ''), caFile }
-}
-
-async function needed(prompt: Prompt | null, flag: string, question: string): Promise<string> {
-  if (prompt !== null) return prompt.ask(question, 'admin')
-  throw new AppError('usage', `${flag} is missing, and there is no terminal to ask at`, {
-    hint: `Give --user, and --password-file or ${ADMIN_PASSWORD}.`,
-  })
-}
-
-async function confirm(prompt: Prompt | null): Promise<void> {
-  if (prompt === null) {
-    throw new AppError('usage', 'nothing was changed: there is no terminal to ask at', {
-      hint: 'Give --yes to make these changes, or --dry-run to see them only.',
-    })
-  }
-  const answer = await prompt.ask('Make these changes? yes or no', 'no')
-  if (!/^y(es)?$/i.test(answer)) throw new AppError('usage', 'nothing was changed')
 }
 
 function printCalls(options: SetupOptions, via: 'script' | 'webhook', settings: Settings, io: CliIo): void {

@@ -21,6 +21,13 @@ export async function loadSettings(command: Command, io: CliIo): Promise<Setting
   return settings
 }
 
+/** As loadSettings, for commands that also work where nothing is configured; null there. */
+export async function loadSettingsIfAny(command: Command, io: CliIo): Promise<Settings | null> {
+  const { lookForConfig } = await import('../config/load.ts')
+  const isThere = lookForConfig({ flag: configFlag(command), env: io.env, cwd: io.cwd }) !== null
+  return isThere ? loadSettings(command, io) : null
+}
+
 /** As loadSettings, for commands that work on the store and the folders: see becomeOwnerOf. */
 export async function loadForWork(command: Command, io: CliIo): Promise<Settings> {
   const settings = await loadSettings(command, io)

@@ -27,12 +27,7 @@ export function printPlan(io: CliIo, request: SetupRequest, plan: SetupPlan): vo
   const line = (kind: keyof typeof MARK, text: string): void =>
     print(io, paint(STYLE[kind], `  ${MARK[kind]} ${plain(text)}`))
   print(io, paint('bold', `privacyIDEA ${plain(plan.version)} at ${plain(request.source.url)}`))
-  for (const change of plan.bindings) {
-    line(change.kind, bindingText(change))
-    for (const { what, stands, wanted } of 'differences' in change ? change.differences : []) {
-      print(io, plain(`      ${what}: ${stands} → ${wanted}`))
-    }
-  }
+  printBindings(io, plan.bindings)
   if (plan.bindings.length === 0) print(io, '  no event handler of Lockstep')
   for (const change of plan.policies) {
     line(change.kind, policyText(change))
@@ -55,11 +50,32 @@ export function printPlan(io: CliIo, request: SetupRequest, plan: SetupPlan): vo
   }
 }
 
+/** A line for each handler, and what differs below it. */
+export function printBindings(io: CliIo, changes: readonly BindingChange[]): void {
+  const paint = painter(io)
+  for (const change of changes) {
+    print(io, paint(STYLE[change.kind], `  ${MARK[change.kind]} ${plain(bindingText(change))}`))
+    for (const { what, stands, wanted } of 'differences' in change ? change.differences : []) {
+      print(io, plain(`      ${what}: ${stands} → ${wanted}`))
+    }
+  }
+}
+
+/** The same as data, with no secret in it. */
+export function bindingsJson(changes: readonly BindingChange[]): readonly object[] {
+  return changes.map((change) => ({
+    change: change.kind,
+    name: change.kind === 'remove' ? change.standing.name : change.wanted.name,
+    id: 'id' in change ? change.id : null,
+    differences: 'differences' in change ? change.differences : [],
+  }))
+}
+
 function bindingText(change: BindingChange): string {
   if (change.kind === 'remove') return `${change.standing.name} (${change.id}) ${WHY[change.why]}`.trimEnd()
   const { name, events, conditions, module, action } = change.wanted
   const when = Object.entries(conditions).map(([key, value]) => `, if ${key}=${value}`)
-  return `${name}: ${events.join(', ')}${when.join('')} → ${module === 'Script' ? action : 'webhook'}`
+  return `${name}: ${events.join(', ')}${when.join('')} → ${module === 'WebHook' ? 'webhook' : action}`
 }
 
 function policyText(change: PolicyChange): string {
@@ -93,12 +109,7 @@ export function setupJson(request: SetupRequest, plan: SetupPlan, outcome: Setup
     url: request.source.url,
     made: outcome.isMade,
     changes: changesOf(plan),
-    handlers: plan.bindings.map((change) => ({
-      change: change.kind,
-      name: change.kind === 'remove' ? change.standing.name : change.wanted.name,
-      id: 'id' in change ? change.id : null,
-      differences: 'differences' in change ? change.differences : [],
-    })),
+    handlers: bindingsJson(plan.bindings),
     policies: plan.policies.map((change) => ({
       change: change.kind,
       ...(change.kind === 'remove' ? { name: change.name } : change.wanted),

@@ -12,7 +12,8 @@ import type {
 } from '../core/settings.ts'
 import { buildBackoff, buildGuards, buildProtect } from './build-guards.ts'
 import { directoryName } from './directory-name.ts'
-import type { ConfigFile, DirectoryFile, PrivacyIdeaFile } from './schema.ts'
+import type { ConfigFile, DirectoryFile, MailFile, PrivacyIdeaFile } from './schema.ts'
+import type { MailSettings } from '../core/mail-settings.ts'
 
 /** Makes Settings of a file that passed every check. Paths become absolute, from the folder that the file lies in. */
 export function buildSettings(parsed: ConfigFile, file: string): Settings {
@@ -38,12 +39,14 @@ export function buildSettings(parsed: ConfigFile, file: string): Settings {
     resync: { scanMs: parsed.resync.scan, fullMs: parsed.resync.full, shrinkLimit: parsed.resync.shrinkLimit },
     store: { kind: 'sqlite', file: absolute(parsed.store) },
     ldif: { dir: absolute(parsed.ldif.dir) },
+    recipes: { dir: absolute(parsed.recipes.dir) },
     retention: {
       eventsMs: retention.events,
       journalMs: retention.journal,
       journalRecordsMax: retention.journalRecords,
       historyMs: retention.history,
     },
+    mail: parsed.mail === null ? null : buildMail(parsed.mail, absolute),
   }
 }
 
@@ -127,6 +130,36 @@ function buildHttp(parsed: ConfigFile, absolute: Absolute): Settings['intake']['
     allow: http.allow,
     bodyBytesMax: http.bodyLimit,
     requestsPerSecondMax: http.rateLimit,
+  }
+}
+
+function buildMail(from: MailFile, absolute: Absolute): MailSettings {
+  const { owner, helpDesk, limits, user } = from
+  return {
+    smtp: {
+      ...from.smtp,
+      startTls: from.startTls,
+      caFile: from.ca === null ? null : absolute(from.ca),
+      tlsServerName: from.tlsServerName,
+      login: user === undefined ? null : { user, password: secret(from.passwordFile, from.passwordEnv, absolute) },
+      connectTimeoutMs: from.connectTimeout,
+      timeoutMs: from.timeout,
+    },
+    from: from.from,
+    replyTo: from.replyTo,
+    owner,
+    helpDesk: { ...helpDesk, language: helpDesk.language ?? from.language },
+    language: from.language,
+    timeZone: from.timeZone,
+    contact: from.contact ?? '',
+    templates: from.templates === null ? null : absolute(from.templates),
+    limits: {
+      gatherMs: limits.gather,
+      intervalMs: limits.interval,
+      maxAgeMs: limits.maxAge,
+      unresolvedAfterMs: limits.unresolvedAfter,
+      perSecond: limits.perSecond,
+    },
   }
 }
 

@@ -68,7 +68,17 @@ export function fileTroubles(settings: Settings, env: ConfigLookup['env']): File
   }
   const http = settings.intake.http
   if (http !== null) found.push(...secretTroubles('intake.http.hookSecret', http.hookSecret, env))
+  found.push(...mailTroubles(settings, env))
   return found
+}
+
+function mailTroubles({ mail }: Settings, env: ConfigLookup['env']): FileTrouble[] {
+  if (mail === null) return []
+  const { login, caFile } = mail.smtp
+  return [
+    ...(login === null ? [] : secretTroubles('mail.password', login.password, env)),
+    ...(caFile === null ? [] : certificateTroubles('mail.ca', caFile)),
+  ]
 }
 
 /** @param stem the key without `File` or `Env` */

@@ -1,6 +1,6 @@
-import { BAD, orNull, section as sectionOf, single, type Key, type Keys, type Value } from './value.ts'
+import { BAD, orNull, section as sectionOf, type Key, type Keys, type Value } from './value.ts'
 
-/** The kinds of keys that a section of the YAML file has: needed, with a default, or empty where left out. */
+/** How keys of the YAML file are written down: what they take, and what leaving them out means. */
 
 export function required<T>(value: Value<T>, doc: string): Key<T> {
   return { doc, value, missing: null, fallback: null, notYet: false }
@@ -32,11 +32,6 @@ export function optionalSection<K extends Keys>(children: K, fallback: object | 
   const value = orNull(sectionOf(children))
   const shown = fallback === null ? 'null' : null
   return { doc, value, missing: whatIs(value, fallback), fallback: shown, notYet: false }
-}
-
-export function notYet(doc: string): Key<undefined> {
-  const value = single('', {}, () => undefined)
-  return { doc: `Not in this version yet: ${doc}`, value, missing: { value: undefined }, fallback: null, notYet: true }
 }
 
 /** A default goes the way of any other value, so that it is written once, as in the file. */

@@ -39,15 +39,21 @@ export function loadConfig(lookup: ConfigLookup): LoadedConfig {
 }
 
 /** The file that counts, as an absolute path. Fails with `config-invalid` where there is none. */
-export function findConfig({ flag, env, cwd }: ConfigLookup): string {
-  const named = flag ?? env['LOCKSTEP_CONFIG']
-  if (named !== undefined && named !== '') return resolve(cwd, named)
-  const candidates = [resolve(cwd, LOCAL_FILE), SYSTEM_FILE]
-  const found = candidates.find((file) => statSync(file, { throwIfNoEntry: false }) !== undefined)
-  if (found !== undefined) return found
+export function findConfig(lookup: ConfigLookup): string {
+  const found = lookForConfig(lookup)
+  if (found !== null) return found
+  const candidates = [resolve(lookup.cwd, LOCAL_FILE), SYSTEM_FILE]
   throw new AppError('config-invalid', `no configuration found: neither ${candidates.join(' nor ')} is there`, {
     hint: 'Write one with "lockstep init", or name it with --config FILE or LOCKSTEP_CONFIG.',
   })
+}
+
+/** As findConfig; null where none is named and none lies in the usual places. */
+export function lookForConfig({ flag, env, cwd }: ConfigLookup): string | null {
+  const named = flag ?? env['LOCKSTEP_CONFIG']
+  if (named !== undefined && named !== '') return resolve(cwd, named)
+  const candidates = [resolve(cwd, LOCAL_FILE), SYSTEM_FILE]
+  return candidates.find((file) => statSync(file, { throwIfNoEntry: false }) !== undefined) ?? null
 }
 
 function readConfig(file: string): string {

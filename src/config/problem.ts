@@ -19,12 +19,16 @@ const SHOWN_MAX = 20
 export class ConfigError extends AppError {
   readonly problems: readonly Problem[]
 
-  constructor(file: string, problems: readonly Problem[]) {
+  /** @param what the problems are about */
+  constructor(file: string, problems: readonly Problem[], what = 'the configuration') {
     const count = problems.length === 1 ? 'a mistake' : `${problems.length} mistakes`
     const lines = problems.slice(0, SHOWN_MAX).map((problem) => `  ${showProblem(file, problem)}`)
     const more = problems.length > SHOWN_MAX ? [`  … and ${problems.length - SHOWN_MAX} more`] : []
-    super('config-invalid', [`the configuration has ${count}:`, ...lines, ...more].join('\n'), {
-      hint: 'Correct this and try again; "lockstep check" looks at the file alone.',
+    super('config-invalid', [`${what} has ${count}:`, ...lines, ...more].join('\n'), {
+      hint:
+        what === 'the configuration'
+          ? 'Correct this and try again; "lockstep check" looks at the file alone.'
+          : 'Correct this and try again.',
     })
     this.name = 'ConfigError'
     this.problems = problems

@@ -2,7 +2,7 @@ import { parseDirectoryName } from '../core/names.ts'
 import { guardRelations } from './guard-relations.ts'
 import type { Relation } from './relation.ts'
 import { isSection, type Json } from './value.ts'
-import type { ConfigFile, DirectoryFile } from './schema.ts'
+import type { ConfigFile, DirectoryFile, MailFile } from './schema.ts'
 
 function sectionAt(value: unknown): Json {
   return isSection(value) ? value : {}
@@ -20,6 +20,7 @@ export function relationsOf(raw: unknown): Relation[] {
     ...sourceRelations(root),
     ...withoutSource(root),
     ...guardRelations(root),
+    ...mailRelations(root),
   ]
 }
 
@@ -116,12 +117,28 @@ function withoutSource(root: Json): Relation[] {
   ]
 }
 
+/** A password where somebody logs in, and none without him. */
+function mailRelations(root: Json): Relation[] {
+  if (!isSection(root['mail'])) return []
+  const mail = root['mail']
+  const written = ['passwordFile', 'passwordEnv'].filter((key) => mail[key] !== undefined)
+  const found: Relation[] = []
+  if (mail['user'] !== undefined) found.push(...oneSecret(['mail'], mail, 'password'))
+  else if (written.length > 0) found.push(error(['mail'], 'the key user is missing: whose password is it?'))
+  if (sectionAt(mail['owner'])['from'] === 'privacyidea' && !isSection(root['privacyidea'])) {
+    const message = "privacyidea needs privacyIDEA's API: write the section privacyidea"
+    found.push(error(['mail', 'owner', 'from'], message))
+  }
+  return found
+}
+
 /** What only shows once every value is understood. */
 export function settledRelations(file: ConfigFile): Relation[] {
   const directories = Object.entries(file.directories)
   return [
     ...directories.flatMap(([name, directory]) => urlRelations(name, directory)),
     ...(file.privacyidea === null ? [] : sourceUrlRelations(file.privacyidea.url)),
+    ...(file.mail === null ? [] : smtpRelations(file.mail)),
   ]
 }
 
@@ -148,8 +165,15 @@ function sourceUrlRelations(url: string): Relation[] {
   return [{ path: ['privacyidea', 'url'], severity: 'warning', message }]
 }
 
+function smtpRelations({ smtp, startTls, user }: MailFile): Relation[] {
+  if (smtp.isSecure || startTls !== 'off' || isLoopback(smtp.host)) return []
+  const what = user === undefined ? 'mails cross' : 'the password and the mails cross'
+  const message = `with startTls: off ${what} the network in the clear; use smtps:// or startTls: required`
+  return [{ path: ['mail', 'smtp'], severity: 'warning', message }]
+}
+
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host)
+  return host === 'localhost' || host === '[::1]' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
 }
 
 function error(path: readonly PropertyKey[], message: string): Relation {

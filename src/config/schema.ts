@@ -1,6 +1,7 @@
 import { defaultInWords, DIRECTORY_TYPES, type DirectoryType } from '../core/directory-type.ts'
 import { GUARDS, LOCK_BACKOFF, PROTECT } from './guard-keys.ts'
-import { derived, notYet, nullable, optionalSection, required, section, withDefault } from './keys.ts'
+import { derived, nullable, optionalSection, required, section, withDefault } from './keys.ts'
+import { mailKey } from './mail.ts'
 import * as values from './values.ts'
 import { list, mapOf, Reason, section as sectionOf, single, type Keys, type ValueOf } from './value.ts'
 
@@ -226,6 +227,16 @@ const ROOT = {
     { dir: withDefault(values.path, '/var/lib/lockstep/ldif', 'Where the LDIF folders lie.') },
     'The LDIF folders.',
   ),
+  recipes: section(
+    {
+      dir: withDefault(
+        values.path,
+        '/etc/lockstep/recipes',
+        'Where recipes of your own lie, beside those of Lockstep.',
+      ),
+    },
+    'Recipes of event handlers (`lockstep recipes`).',
+  ),
   retention: section(
     {
       events: withDefault(
@@ -251,7 +262,7 @@ const ROOT = {
     },
     'What is kept, and how long.',
   ),
-  mail: notYet('mail to users and administrators.'),
+  mail: mailKey,
 }
 
 /** The keys of the top level. */
@@ -261,4 +272,5 @@ export const configFile = sectionOf(ROOT)
 /** The file after its values were read: durations in milliseconds, sizes in bytes. */
 export type ConfigFile = ValueOf<typeof configFile>
 export type PrivacyIdeaFile = NonNullable<ConfigFile['privacyidea']>
+export type MailFile = NonNullable<ConfigFile['mail']>
 export type DirectoryFile = ValueOf<typeof directory>

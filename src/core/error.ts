@@ -36,6 +36,13 @@ export type ErrorCode =
   | 'source-answer'
   | 'source-unproven'
   | 'source-shrunk'
+  // the mail server
+  | 'mail-unreachable'
+  | 'mail-timeout'
+  | 'mail-tls'
+  | 'mail-login-refused'
+  | 'mail-deferred'
+  | 'mail-refused'
   // this machine
   | 'store-busy'
   | 'store-unavailable'
@@ -106,6 +113,12 @@ const RETRY: Readonly<Record<ErrorCode, Retry>> = {
   'source-answer': 'wait',
   'source-unproven': 'wait',
   'source-shrunk': 'wait',
+  'mail-unreachable': 'wait',
+  'mail-timeout': 'wait',
+  'mail-tls': 'wait',
+  'mail-login-refused': 'wait',
+  'mail-deferred': 'wait',
+  'mail-refused': 'never',
   'store-busy': 'wait',
   'store-unavailable': 'wait',
   'store-corrupt': 'never',

@@ -1,6 +1,7 @@
 import type { DirectoryType } from './directory-type.ts'
 import type { BreakerSettings } from './breaker.ts'
 import type { DryRunSettings } from './guard.ts'
+import type { MailSettings } from './mail-settings.ts'
 import type { DirectoryName, Dn, Realm, Serial } from './names.ts'
 
 /**
@@ -22,7 +23,11 @@ export interface Settings {
   readonly resync: ResyncSettings
   readonly store: StoreSettings
   readonly ldif: { readonly dir: string }
+  /** Where an administrator's own recipes lie. */
+  readonly recipes: { readonly dir: string }
   readonly retention: RetentionSettings
+  /** Null: no mail. */
+  readonly mail: MailSettings | null
 }
 
 /** Where a secret comes from; exactly one of the two. */

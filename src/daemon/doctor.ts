@@ -33,6 +33,11 @@ export async function diagnose(settings: Settings, options: DiagnosisOptions): P
   options.onStep('looking at privacyIDEA')
   const how = { admin: null, scriptsDir: null, ...options.source, readSecret: secretReader(options.env) }
   findings.push(...(await privacyIdeaFindings(settings, how)))
+  if (settings.mail !== null) {
+    options.onStep('looking at mail')
+    const { mailFindings } = await import('./doctor-mail.ts')
+    findings.push(...(await mailFindings(settings.mail, secretReader(options.env))))
+  }
   const { probeLogin: login, probeRealm: realm, probePassword: password } = options
   const probed = login === null ? null : probedDirectory(settings, realm)
   for (const directory of settings.directories) {

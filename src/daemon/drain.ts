@@ -5,6 +5,7 @@ import { Scanner } from '../reconcile/scan.ts'
 import { startEngine, type Engine } from './engine.ts'
 import { keepBounded } from './housekeeping.ts'
 import { errorFields, type Log } from './log.ts'
+import { beginMail, sendMailOnce } from './mail.ts'
 import { recoverUnlocks } from './recover-folders.ts'
 import { openSystem, type System } from './system.ts'
 import { verifyFor } from './verifications.ts'
@@ -35,8 +36,10 @@ export async function drain(settings: Settings, options: { timeoutMs: number; lo
   await using system = await openSystem(settings)
   const { drains } = system.store
   try {
+    await beginMail(system)
     const report = await drainIn(system, options)
     if ((await system.store.processLock.daemon()) === null) await lookAround(system, options.log)
+    await sendMailOnce(system, options.log)
     const reason = report.reasons[0] ?? 'it did not end in time'
     await keepHouse(system)
     await drains.ended(isAllDone(report) ? { outcome: 'done', reason: '' } : { outcome: 'waiting', reason })

@@ -23,6 +23,7 @@ export async function keepBounded(settings: Settings, store: Store, clock: Clock
   await repeat(() => store.upkeep.forgetEvents(nowMs - retention.eventsMs))
   await store.verification.forget(nowMs - REMOVED_SHOWN_MS)
   await repeat(() => store.archive.archive(archiveRules(retention, nowMs)))
+  await repeat(() => store.outbox.forget(nowMs - retention.eventsMs))
   await store.archive.prune(nowMs - retention.historyMs)
   await repeat(() => pruneHistory(settings.ldif.dir, nowMs - retention.historyMs, FILES_PER_STEP_MAX))
 }

@@ -3,6 +3,7 @@ import type { Settings } from '../core/settings.ts'
 import { markForeignLocks } from '../reconcile/foreign-locks.ts'
 import type { ResyncOptions, ResyncReport } from '../reconcile/resync-ports.ts'
 import { resync } from '../reconcile/resync.ts'
+import { recordDrift } from './drift-record.ts'
 import { startEngine } from './engine.ts'
 import type { Log } from './log.ts'
 import { recoverUnlocks } from './recover-folders.ts'
@@ -30,6 +31,7 @@ export async function resyncOnce(settings: Settings, options: ResyncOptions & { 
   const report = await resync(system.source, options)
   await markForeignLocks(system.source)
   await system.store.sourceState.done('resync')
+  await recordDrift(system.store, report)
   const engine = startEngine(system, options.log)
   opened.defer(() => engine.stop())
   await engine.worker.whenIdle()

@@ -10,6 +10,7 @@ import { HEARTBEAT_MS } from '../store/process-lock.ts'
 import { startEngine, type Engine } from './engine.ts'
 import { keepBounded } from './housekeeping.ts'
 import { errorFields, type Log } from './log.ts'
+import { sendMail } from './mail.ts'
 import { recoverUnlocks, recoverUnregisters, type FolderReport } from './recover-folders.ts'
 import { notifySystemd } from './sd-notify.ts'
 import { sweep } from './sweeps.ts'
@@ -49,6 +50,7 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
   await system.store.upkeep.markUnsettled(systemClock.nowMs())
   await system.store.verification.markAll(directoriesOfSeveral(system), systemClock.nowMs())
 
+  opened.use(await sendMail(system, log))
   const engine = startEngine(system, log)
   opened.defer(() => engine.stop())
   const onError = (error: AppError): void => log.error('cannot take events from the spool', errorFields(error))

@@ -8,6 +8,7 @@ import type { ReviewCounts } from '../ports/review.ts'
 import { lockTrouble, serverTroubles } from './status-directories.ts'
 import type { DaemonRow } from '../store/process-lock.ts'
 import type { LastDrain } from '../store/drains.ts'
+import type { MailCounts } from '../store/mail-reports.ts'
 import type { AccountReport, StoreCounts } from '../store/reports.ts'
 import type { ServersSeen } from '../store/server-states.ts'
 import type { LockFinding } from '../store/verification-reports.ts'
@@ -59,6 +60,8 @@ export interface StatusReport {
   /** Locks that do not stand or do not bite everywhere, or that somebody took away; the first of `lockFindingCount`. */
   readonly lockFindings: readonly LockFinding[]
   readonly lockFindingCount: number
+  /** The outbox; null: no mail is configured. */
+  readonly mail: MailCounts | null
 }
 
 const LIST_MAX = 20
@@ -80,18 +83,19 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
       ? null
       : { scan: await sourceState.read('scan'), resync: await sourceState.read('resync') }
   const source = sourceTrouble(privacyidea?.scan ?? null, nowMs) ?? sourceTrouble(privacyidea?.resync ?? null, nowMs)
+  const mail = settings.mail === null ? null : await store.mails.counts()
   const servers = await seenServers(settings, store)
   const { findings: lockFindings, count: lockFindingCount } = await store.reports.lockFindings(LIST_MAX)
   const spool = spoolTrouble(settings.intake.spool)
   const reasons = [
-    ...reasonsOf({ isServed, daemon, lastDrain, counts, pauses, review, spool, source }, nowMs),
+    ...reasonsOf({ isServed, daemon, lastDrain, counts, pauses, review, spool, source, mail }, nowMs),
     ...(isServed ? serverTroubles(servers, nowMs) : []),
     ...lockTrouble(lockFindings, lockFindingCount),
   ]
   return {
     health: !isServed ? 'down' : reasons.length > 0 ? 'attention' : 'ok',
     healthReasons: reasons,
-    notes: [...(await readNotes(store)), ...sweepNotes(privacyidea), ...(await mirrorNotes(store))],
+    notes: [...(await readNotes(store)), ...sweepNotes(privacyidea), ...(await mirrorNotes(store)), ...mailNotes(mail)],
     mode: settings.privacyidea === null ? 'events' : 'api',
     privacyidea,
     dryRun: dryRunOf !== null,
@@ -112,6 +116,7 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
     servers,
     lockFindings,
     lockFindingCount,
+    mail,
   }
 }
 
@@ -138,11 +143,12 @@ interface Signs {
   readonly review: ReviewCounts
   readonly spool: string | null
   readonly source: string | null
+  readonly mail: MailCounts | null
 }
 
 /** Why all is not well, the gravest first. */
 function reasonsOf(signs: Signs, nowMs: number): string[] {
-  const { isServed, daemon, lastDrain, counts, pauses, review, spool, source } = signs
+  const { isServed, daemon, lastDrain, counts, pauses, review, spool, source, mail } = signs
   const reasons: string[] = []
   if (!isServed) reasons.push(`no daemon serves this store, ${drainedLast(lastDrain, nowMs)}`)
   if (daemon === null && lastDrain?.isRecent === true && lastDrain.outcome === 'failed') {
@@ -150,6 +156,9 @@ function reasonsOf(signs: Signs, nowMs: number): string[] {
   }
   if (spool !== null) reasons.push(spool)
   if (source !== null) reasons.push(source)
+  if (mail !== null && mail.failing !== null) {
+    reasons.push(`mail could not be sent for ${age(nowMs - mail.failing.sinceMs)}: ${mail.failing.reason}`)
+  }
   if (counts.eventsWaiting > 0) reasons.push(counted(counts.eventsWaiting, 'unresolved event'))
   if (counts.accountsUnsettled > 0) reasons.push(`${counted(counts.accountsUnsettled, 'account')} not in step`)
   if (review.waiting > 0) reasons.push(`${counted(review.waiting, 'lock')} held back by the breaker (lockstep review)`)
@@ -164,6 +173,14 @@ function reasonsOf(signs: Signs, nowMs: number): string[] {
 function sourceTrouble(sweep: SweepState | null, nowMs: number): string | null {
   if (sweep === null || sweep.failing === null) return null
   return `privacyIDEA could not be read for ${age(nowMs - sweep.failing.sinceMs)}: ${sweep.failing.reason}`
+}
+
+/** Mails that nobody will get are told for a day. */
+function mailNotes(mail: MailCounts | null): string[] {
+  if (mail === null || mail.lostLately === 0) return []
+  return [
+    `${counted(mail.lostLately, 'mail')} could not be delivered in the last day (lockstep mail list --state lost)`,
+  ]
 }
 
 function counted(count: number, noun: string): string {

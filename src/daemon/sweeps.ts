@@ -3,6 +3,7 @@ import { markForeignLocks } from '../reconcile/foreign-locks.ts'
 import { resync } from '../reconcile/resync.ts'
 import { Scanner } from '../reconcile/scan.ts'
 import type { SweepName } from '../store/source-state.ts'
+import { recordDrift } from './drift-record.ts'
 import { errorFields, type Log } from './log.ts'
 import type { System, SystemScan } from './system.ts'
 import { until } from './until.ts'
@@ -37,7 +38,9 @@ export async function sweep(
     }),
     repeat('resync', system, log, stop, async () => {
       scanner.forgetStrangers()
-      const { tokens, accounts, differences, left } = await resync(source, { isDryRun: false })
+      const report = await resync(source, { isDryRun: false })
+      const { tokens, accounts, differences, left } = report
+      await recordDrift(system.store, report)
       const foreignLocks = await markForeignLocks(source)
       log.info('full resync is done', { tokens, accounts, differences, ...(foreignLocks > 0 ? { foreignLocks } : {}) })
       for (const { directory, reason } of left)

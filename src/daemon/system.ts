@@ -4,7 +4,7 @@ import type { Settings, SourceSettings } from '../core/settings.ts'
 import { openDirectories } from '../directory/open-directories.ts'
 import { openLdifFolders } from '../ldif/folders.ts'
 import { systemClock, type Clock } from '../ports/clock.ts'
-import type { DirectoryPort } from '../ports/directory.ts'
+import type { AttributePort, DirectoryPort } from '../ports/directory.ts'
 import type { LdifPort } from '../ports/ldif.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import { withClearTimeout } from '../reconcile/clear-timeout.ts'
@@ -26,7 +26,7 @@ export interface System extends AsyncDisposable {
   readonly settings: Settings
   readonly clock: Clock
   readonly store: Store
-  readonly directory: DirectoryPort
+  readonly directory: DirectoryPort & AttributePort
   readonly ldif: LdifPort
   readonly ports: Ports
   /** What the sweeps over privacyIDEA need; null in mode `events`. */
@@ -100,7 +100,7 @@ function mirrorPorts(source: PrivacyIdeaPort, store: Store, settings: Settings, 
 }
 
 /** Loaded only where it is configured. */
-async function openSource(settings: SourceSettings, clock: Clock): Promise<PrivacyIdeaPort> {
+export async function openSource(settings: SourceSettings, clock: Clock): Promise<PrivacyIdeaPort> {
   const { openPrivacyIdea } = await import('../privacyidea/open-privacyidea.ts')
   return openPrivacyIdea(settings, secretReader(process.env), clock)
 }

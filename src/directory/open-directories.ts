@@ -4,9 +4,18 @@ import { directoryOf, type AccountKey, type DirectoryName, type Login, type Real
 import type { Settings } from '../core/settings.ts'
 import type { ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { DirectoryPort, FoundAccount, ServerReading, ServerState } from '../ports/directory.ts'
+import type {
+  AttributePort,
+  DirectoryPort,
+  FoundAccount,
+  GroupPort,
+  ServerReading,
+  ServerState,
+} from '../ports/directory.ts'
 import type { IdentityPort } from '../ports/identity.ts'
+import { readAttributes } from './attributes.ts'
 import { findMany } from './find-many.ts'
+import { loginsOfGroup } from './group-members.ts'
 import { LdapDirectory, type Carrier, type Carriers } from './ldap-directory.ts'
 import type { PoolTimes } from './pool.ts'
 
@@ -20,7 +29,7 @@ export function openDirectories(
   clock: Clock,
   identities: IdentityPort | null = null,
   times?: PoolTimes,
-): DirectoryPort {
+): DirectoryPort & AttributePort & GroupPort {
   const directories = new Map<DirectoryName, LdapDirectory>()
   for (const each of settings.directories) {
     directories.set(each.name, new LdapDirectory(each, clock, times, identities))
@@ -28,7 +37,7 @@ export function openDirectories(
   return new Directories(directories, settings.realms)
 }
 
-class Directories implements DirectoryPort {
+class Directories implements DirectoryPort, AttributePort, GroupPort {
   readonly #directories: ReadonlyMap<DirectoryName, LdapDirectory>
   readonly #realms: Settings['realms']
 
@@ -126,6 +135,16 @@ class Directories implements DirectoryPort {
     const { pool } = this.#named(name)
     await pool.lookAtAll()
     return pool.states()
+  }
+
+  attributesOf(key: AccountKey, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const { pool, settings } = this.#named(directoryOf(key))
+    return readAttributes(pool, settings, key, names)
+  }
+
+  loginsOfGroup(name: DirectoryName, groupDn: string): Promise<readonly Login[]> {
+    const { pool, settings } = this.#named(name)
+    return loginsOfGroup(pool, settings, groupDn)
   }
 
   names(): readonly DirectoryName[] {

@@ -103,3 +103,21 @@ export interface DirectoryPort {
   names(): readonly DirectoryName[]
   [Symbol.asyncDispose](): Promise<void>
 }
+
+/** Other attributes of an account, for those who write to its owner. */
+export interface AttributePort {
+  /**
+   * The first value of each of these attributes, under the name that was asked for; what is not there is not in it.
+   * Fails with `entry-not-found`, `realm-unmapped` and `directory-*`.
+   */
+  attributesOf(key: AccountKey, names: readonly string[]): Promise<ReadonlyMap<string, string>>
+}
+
+/** Who is in a group, for those who roll out tokens to it. */
+export interface GroupPort {
+  /**
+   * The logins of all who are in it, directly or by groups in groups.
+   * Fails with `entry-not-found`, `limit-exceeded`, `realm-unmapped` and `directory-*`.
+   */
+  loginsOfGroup(directory: DirectoryName, groupDn: string): Promise<readonly Login[]>
+}

@@ -21,6 +21,8 @@ export interface PrivacyIdeaPort extends AsyncDisposable {
   showsNoToken(): Promise<boolean>
   /** Null where there is no such user, or where the user store does not answer: both look the same there. */
   findUser(login: Login, realm: Realm): Promise<UserOfSource | null>
+  /** Where mail to a user goes and how he is called, each '' where it is not known. Null as for `findUser`. */
+  userDetails(login: Login, realm: Realm): Promise<{ readonly mail: string; readonly name: string } | null>
   /**
    * All tokens of a user. An empty answer is proven first (as `proveTokenList`) or fails with `source-unproven`. Fails with
    * `unknown-user` (the user store answers, and knows no such login), `source-resolver`, `limit-exceeded` (over 1,000).

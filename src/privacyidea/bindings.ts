@@ -128,12 +128,16 @@ export function contentTypeOf(offered: readonly string[]): string | null {
   return known.find((name) => offered.includes(name)) ?? null
 }
 
-/** Removals come last, so that there is no moment without a handler. An empty `wanted` takes exactly ours away. */
+/**
+ * Removals come last, so that there is no moment without a handler. An empty `wanted` takes exactly ours away.
+ * @param owns whether a handler is ours, by its name
+ */
 export function diffBindings(
   standing: readonly StandingBinding[],
   wanted: readonly Binding[],
+  owns: (name: string) => boolean = isOurs,
 ): readonly BindingChange[] {
-  const ours = standing.filter((each) => isOurs(each.name)).toSorted((a, b) => a.id - b.id)
+  const ours = standing.filter((each) => owns(each.name)).toSorted((a, b) => a.id - b.id)
   const changes: BindingChange[] = []
   const kept = new Set<number>()
   for (const binding of wanted) {

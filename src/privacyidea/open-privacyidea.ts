@@ -13,7 +13,7 @@ import { releaseUserLockout, setUserLockout, userLockout, userLockouts } from '.
 import { tokensOfOwner } from './owner-tokens.ts'
 import { TokenListProof } from './proof.ts'
 import { fullestTokens, tokensBySerial } from './tokens.ts'
-import { findUser } from './users.ts'
+import { findUser, userDetails } from './users.ts'
 import { walkTokens } from './walk.ts'
 
 /** privacyIDEA's number for something that is not there. */
@@ -31,6 +31,7 @@ export function openPrivacyIdea(settings: SourceSettings, readSecret: SecretRead
     proveTokenList: () => proof.prove(),
     showsNoToken: () => proof.showsNone(),
     findUser: (login, realm) => findUser(client, login, realm),
+    userDetails: (login, realm) => userDetails(client, login, realm),
     tokensOfOwner: (owner) => tokensOfOwner(client, proof, owner),
     tokensBySerial: (serials) => tokensBySerial(client, proof, serials),
     fullestTokens: (failCountMin) => fullestTokens(client, failCountMin),

@@ -5,21 +5,43 @@ import { Fields, unexpected } from './fields.ts'
 
 /** @returns null where there is none, or where the user store does not answer: both look the same here */
 export async function findUser(client: Client, login: Login, realm: Realm): Promise<UserOfSource | null> {
+  return (await findRow(client, login, realm))?.user ?? null
+}
+
+/** See PrivacyIdeaPort.userDetails. */
+export async function userDetails(
+  client: Client,
+  login: Login,
+  realm: Realm,
+): Promise<{ mail: string; name: string } | null> {
+  const found = await findRow(client, login, realm)
+  if (found === null) return null
+  const [given, surname] = [found.fields.textOr('givenname', ''), found.fields.textOr('surname', '')]
+  return { mail: found.fields.textOr('email', ''), name: `${given} ${surname}`.trim() }
+}
+
+interface Row {
+  readonly user: UserOfSource
+  readonly fields: Fields
+}
+
+async function findRow(client: Client, login: Login, realm: Realm): Promise<Row | null> {
   const path = '/user/'
   const where = client.where('GET', path)
   const { value } = await client.call({ method: 'GET', path, query: { realm, username: login } })
   if (!Array.isArray(value)) throw unexpected(where, 'a list of users was expected')
-  const users = value.flatMap((row) => {
-    const fields = new Fields(row, where)
+  const rows = value.flatMap((each): Row[] => {
+    const fields = new Fields(each, where)
     const [name, resolver, userId] = [
       parseLogin(fields.textOr('username', '')),
       parseResolverName(fields.textOr('resolver', '')),
       parseUserId(fields.textOr('userid', '')),
     ]
-    return name === null || resolver === null || userId === null ? [] : [{ login: name, realm, resolver, userId }]
+    if (name === null || resolver === null || userId === null) return []
+    return [{ user: { login: name, realm, resolver, userId }, fields }]
   })
   // A star in a login is a wildcard there.
-  return users.find((user) => user.login === login) ?? users.find((user) => isSame(user.login, login)) ?? null
+  return rows.find(({ user }) => user.login === login) ?? rows.find(({ user }) => isSame(user.login, login)) ?? null
 }
 
 function isSame(a: string, b: string): boolean {

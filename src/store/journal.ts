@@ -21,6 +21,7 @@ export type JournalKind =
   | 'not-applied'
   | 'relabelled'
   | 'standing'
+  | 'drift'
   | 'paused'
   | 'resumed'
   | 'rebuilt'
@@ -33,6 +34,7 @@ export type JournalKind =
   | 'approved'
   | 'rejected'
   | 'breaker-resumed'
+  | 'enrolment'
 
 export interface JournalEntry {
   readonly atMs: number

@@ -6,6 +6,8 @@ import { guardTables } from './guard-migration.ts'
 import { GENESIS_HASH, readHead, recordHash } from './journal.ts'
 import { mirrorTable } from './migrate-mirror.ts'
 import { ownersOfTokens } from './migrate-owners.ts'
+import { enrolmentTable } from './enrolment-table.ts'
+import { mailTable } from './mail-table.ts'
 import type { Database, Tables } from './schema.ts'
 import { VERIFICATION_TABLES } from './verification-schema.ts'
 
@@ -20,6 +22,8 @@ const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] =
   resyncTables,
   verificationTables,
   guardTables,
+  mailTable,
+  enrolmentTable,
 ]
 
 const VERSION_KEY = 'schema'

@@ -1,5 +1,7 @@
 import type { ApprovalTable, FindingTable, LockCountTable, ReviewTable } from './guard-schema.ts'
 import type { Generated, Insertable, Kysely, Selectable } from 'kysely'
+import type { EnrolmentTable } from './enrolment-table.ts'
+import type { MailTable } from './mail-table.ts'
 
 /**
  * The tables. Times end in `_ms` or `_us` (since 1970); JSON is text; flags are 0 or 1. Plain SQL types only, so that
@@ -23,6 +25,8 @@ export interface Tables {
   finding: FindingTable
   journal: JournalTable
   meta: MetaTable
+  mail: MailTable
+  enrolment: EnrolmentTable
 }
 
 export type Database = Kysely<Tables>

@@ -19,6 +19,17 @@ export interface SourceStatePort {
   done(sweep: SweepName, note?: string): Promise<void>
   failed(sweep: SweepName, reason: string): Promise<void>
   read(sweep: SweepName): Promise<SweepState>
+  /** Puts on record that a full resync found differences. */
+  differed(found: Differences): Promise<void>
+}
+
+export interface Differences {
+  readonly tokens: number
+  readonly accounts: number
+  /** One or more. */
+  readonly differences: number
+  /** The first few, in words; ''. */
+  readonly first: string
 }
 
 const NEVER: SweepState = { doneMs: null, failing: null }
@@ -42,5 +53,10 @@ export function openSourceState(db: Database, writer: Writer, clock: Clock): Sou
         failing: { sinceMs: failing?.sinceMs ?? nowMs, reason },
       })),
     read: (sweep) => read(db, sweep),
+    differed: (found) =>
+      writer.runSoon(({ log }) => {
+        log({ atMs: clock.nowMs(), kind: 'drift', subject: '', body: found })
+        return Promise.resolve()
+      }),
   }
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { Kysely } from 'kysely'
 import type { Clock } from '../ports/clock.ts'
@@ -8,6 +9,8 @@ import type { LockBackoff } from '../core/settings.ts'
 import type { FindingPort } from '../ports/finding.ts'
 import type { ReviewPort } from '../ports/review.ts'
 import { Breaker } from './breaker.ts'
+import type { RolloutPort } from '../ports/enrolment.ts'
+import type { NewsPort, OutboxPort } from '../ports/mail.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort, TruthPort } from '../ports/store.ts'
 import type { VerificationPort } from '../ports/verification.ts'
 import { openDesired } from './desired.ts'
@@ -19,6 +22,9 @@ import { checkHead } from './journal.ts'
 import { openMirror } from './mirror.ts'
 import { openLockProofs, type LockProofPort } from './lock-proofs.ts'
 import { migrate } from './migrations.ts'
+import { openMailReports, type MailReportPort } from './mail-reports.ts'
+import { openNews } from './news.ts'
+import { openOutbox } from './outbox.ts'
 import { ownerOfThisProcess, ProcessLock } from './process-lock.ts'
 import { openQueue } from './queue.ts'
 import type { ResyncRecordPort } from '../ports/resync.ts'
@@ -34,6 +40,7 @@ import { openServerStates, type ServerStatePort } from './server-states.ts'
 import { NodeSqliteDialect, openSqliteFile, WalSync } from './sqlite-dialect.ts'
 import { prepareStatements } from './statements.ts'
 import { openUpkeep, type UpkeepPort } from './upkeep.ts'
+import { openRollouts } from './rollouts.ts'
 import { openSourceState, type SourceStatePort } from './source-state.ts'
 import { openTruth } from './truth.ts'
 import { openVerifications } from './verifications.ts'
@@ -42,6 +49,8 @@ import { Writer } from './writer.ts'
 /** The store, opened: every port of it, over one connection and one group-committing writer. */
 
 export const LEASE_MS = 60_000
+/** Longer than a mail server may take to answer (mail.timeout is at most 20 min). */
+const MAIL_LEASE_MS = 1_500_000
 
 export interface StoreOptions {
   readonly file: string
@@ -78,6 +87,10 @@ export interface Store extends AsyncDisposable {
   readonly mirror: MirrorPort
   readonly verification: VerificationPort
   readonly serverStates: ServerStatePort
+  readonly news: NewsPort
+  readonly outbox: OutboxPort
+  readonly mails: MailReportPort
+  readonly rollouts: RolloutPort
   /** Fails with `store-unavailable` once nothing more can be written: the process has to end. */
   readonly failed: Promise<never>
 }
@@ -122,6 +135,10 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     mirror: openMirror(db, writer, clock),
     verification: openVerifications(db, writer, clock),
     serverStates: openServerStates(db, writer, clock),
+    news: openNews(db, writer, clock, randomUUID),
+    outbox: openOutbox(db, writer, clock, { owner, leaseMs: MAIL_LEASE_MS }),
+    mails: openMailReports(db, writer, clock),
+    rollouts: openRollouts(db, writer, clock, owner),
     failed: writer.failed,
     async [Symbol.asyncDispose]() {
       await writer.close()

@@ -104,12 +104,14 @@ describe('a good file', () => {
       resync: { scanMs: 5000, fullMs: 900_000, shrinkLimit: 0.1 },
       store: { kind: 'sqlite', file: '/var/lib/lockstep/lockstep.db' },
       ldif: { dir: '/var/lib/lockstep/ldif' },
+      recipes: { dir: '/etc/lockstep/recipes' },
       retention: {
         eventsMs: 30 * 86_400_000,
         journalMs: 90 * 86_400_000,
         journalRecordsMax: 1_000_000,
         historyMs: 365 * 86_400_000,
       },
+      mail: null,
     })
   })
 
@@ -477,7 +479,51 @@ describe('a mistake in one key is told with its line, column, path and what is e
       `${DIRECTORY}resync: { shrinkLimit: 110% }\n`,
       /resync.shrinkLimit: expected a percentage from 0% to 100%/,
     ],
-    ['mail', `${DIRECTORY}mail: { smtp: smtp://x }\n`, /mail: not in this version yet: .*; leave it out/],
+    [
+      'mail without a sender',
+      `${DIRECTORY}mail: { smtp: smtp://x }\n`,
+      /8:1 mail.from: this key is missing; expected a mail address/,
+    ],
+    [
+      'a mail server with credentials in its URL',
+      `${DIRECTORY}mail: { smtp: 'smtp://u:hunter2@x', from: a@b.c }\n`,
+      /mail.smtp: it holds credentials; they belong into user and passwordFile/,
+    ],
+    [
+      'a sender that would be two',
+      `${DIRECTORY}mail: { smtp: smtp://x, from: "a@b.c, d@e.f" }\n`,
+      /mail.from: expected a mail address/,
+    ],
+    [
+      'a sender with a line end',
+      `${DIRECTORY}mail: { smtp: smtp://x, from: "A\\r\\nBcc: d@e.f <a@b.c>" }\n`,
+      /mail.from: expected a mail address/,
+    ],
+    [
+      'an address of the help desk that is none',
+      `${DIRECTORY}mail: { smtp: smtp://x, from: a@b.c, helpDesk: { addresses: ["x y@z"] } }\n`,
+      /mail.helpDesk.addresses\[0\]: expected a mail address/,
+    ],
+    [
+      'a kind that owners are not told',
+      `${DIRECTORY}mail: { smtp: smtp://x, from: a@b.c, owner: { kinds: [breaker] } }\n`,
+      /mail.owner.kinds\[0\]: expected one of not-effective, refused, locked, unlocked/,
+    ],
+    [
+      'a time zone that there is not',
+      `${DIRECTORY}mail: { smtp: smtp://x, from: a@b.c, timeZone: Europe/Bonn }\n`,
+      /mail.timeZone: expected the name of a time zone/,
+    ],
+    [
+      'a user of the mail server without a password',
+      `${DIRECTORY}mail: { smtp: smtp://x, from: a@b.c, user: me }\n`,
+      /mail: the secret is missing: write one of passwordFile and passwordEnv/,
+    ],
+    [
+      'addresses from a privacyIDEA that is not configured',
+      `${DIRECTORY}mail: { smtp: smtp://x, from: a@b.c, owner: { from: privacyidea } }\n`,
+      /mail.owner.from: privacyidea needs privacyIDEA's API/,
+    ],
     [
       'PostgreSQL',
       `${DIRECTORY}store: postgres://u:hunter2@db/x\n`,

@@ -154,6 +154,15 @@ function tokenContract(world: () => PrivacyIdeaWorld): void {
     expect(realm && (await world().port.findUser(loginOf('nobody-at-all'), realm))).toBeNull()
   })
 
+  it('come with where mail to their owner goes, and with nothing for a login that nobody has', async () => {
+    const login = await world().newLogin()
+    const realm = parseRealm('r1')
+    if (realm === null) throw new Error('no realm')
+    const found = await world().port.userDetails(loginOf(login), realm)
+    expect(found).toEqual({ mail: `${login}@example.org`, name: expect.stringContaining('User') })
+    expect(await world().port.userDetails(loginOf('nobody-at-all'), realm)).toBeNull()
+  })
+
   it('stay those of a user who was renamed', async () => {
     const { newToken, userOf } = actsOf(world())
     const login = await world().newLogin()

@@ -71,6 +71,7 @@ const ACTIONS = [
     'resolverread',
   ],
   ...['policywrite', 'policyread', 'policydelete', 'configwrite', 'configread'],
+  ...['enrollEMAIL', 'setpin', 'losttoken', 'smtpserver_write', 'smtpserver_read'],
 ]
 const ACTIONS_3_14 = [
   ...['user_lock_read', 'user_lock_set', 'user_lock_reset', 'authentication_log_read', 'token_rollover'],

@@ -32,6 +32,8 @@ const SINCE_3 = [
   'drop table finding',
   'drop index account_known',
   'alter table account drop column known_ms',
+  'drop table mail',
+  'drop table enrolment',
   'drop table token',
   'drop table lockout',
   'drop index account_by_user',

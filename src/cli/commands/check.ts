@@ -8,12 +8,16 @@ import { configFlag } from '../settings.ts'
 export function register(program: Command, io: CliIo): void {
   program
     .command('check')
-    .description('check the configuration file and the files of secrets that it names')
+    .description('check the configuration file, and the files of secrets and templates that it names')
     .option('--json', 'print the result as JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
       const { checkConfig } = await import('../../config/check.ts')
       const { showProblem } = await import('../../config/problem.ts')
-      const { file, problems } = checkConfig({ flag: configFlag(command), env: io.env, cwd: io.cwd })
+      const lookup = { flag: configFlag(command), env: io.env, cwd: io.cwd }
+      const checked = checkConfig(lookup)
+      const { checkTemplates } = await import('../../daemon/check-templates.ts')
+      const { file } = checked
+      const problems = [...checked.problems, ...(await checkTemplates(checked, lookup))]
       const errors = problems.filter((problem) => problem.severity === 'error').length
       io.exitCode = errors > 0 ? EXIT.config : EXIT.ok
       if (options.json === true) {

@@ -1,20 +1,17 @@
 import type { Command } from 'commander'
+import { withAdminOptions } from '../admin-options.ts'
 import type { CliIo } from '../io.ts'
 import type { SetupOptions } from '../privacyidea-setup.ts'
 
 export function register(program: Command, io: CliIo): void {
   const group = program.command('privacyidea').description('set up privacyIDEA, so that its events reach Lockstep')
-  group
+  const setup = group
     .command('setup')
     .description('create or update the event handlers of Lockstep in privacyIDEA, after showing what would change')
     .option('--via <way>', 'script (the shims, on its own machine) or webhook', 'script')
     .option('--dry-run', 'show what would change, and change nothing')
     .option('--yes', 'do not ask')
-    .option('--user <admin>', 'administrator for this one time (else asked for); kept nowhere')
-    .option('--password-file <file>', 'file that holds the password (else LOCKSTEP_SETUP_PASSWORD, else asked for)')
-    .option('--admin-realm <realm>', 'the realm of that administrator, where it is no local one')
-    .option('--url <url>', 'privacyIDEA (else privacyidea.url of the configuration)')
-    .option('--ca <file>', 'PEM file of the certification authorities to trust (else privacyidea.ca)')
+  withAdminOptions(setup)
     .option('--scripts-dir <dir>', "privacyIDEA's script directory: the shims are installed there first")
     .option('--group <group>', "privacyIDEA's group, for the shims")
     .option(

@@ -73,6 +73,7 @@ function show(io: CliIo, status: StatusReport): void {
   }
   print(io, `journal   ${counts.journalRecords} records`)
   for (const line of serverLines(status, Date.now())) print(io, line)
+  if (status.mail !== null) print(io, `mail      ${mailLine(status.mail, Date.now())}`)
   for (const text of status.notes) print(io, `note      ${plain(text)}`)
   if (status.locked.length > 0) {
     print(io, '')
@@ -125,6 +126,12 @@ function serverLines({ servers: seen }: StatusReport, nowMs: number): string[] {
 
 function ago({ endedMs }: LastDrain): string {
   return `${age(Date.now() - endedMs)} ago`
+}
+
+function mailLine({ states, oldestMs, sentMs }: NonNullable<StatusReport['mail']>, nowMs: number): string {
+  const oldest = oldestMs === null ? '' : `, the oldest for ${age(nowMs - oldestMs)}`
+  const sent = sentMs === null ? 'none sent yet' : `the last one sent ${age(nowMs - sentMs)} ago`
+  return `${states.waiting ?? 0} waiting, ${states.gathering ?? 0} gathering${oldest}; ${sent}`
 }
 
 function sweepLine({ scan, resync }: NonNullable<StatusReport['privacyidea']>, nowMs: number): string {

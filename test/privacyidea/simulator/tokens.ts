@@ -1,6 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { no, notAllowed, RESOLVER_DOWN, UNKNOWN_USER, yes, type SimAnswer, type SimRequest } from './answer.ts'
 import { REALM, RESOLVER, type SimToken } from './stock.ts'
 import type { World } from './world.ts'
+
+const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
 
 /** `/token/`: the list, and what is done to tokens. */
 
@@ -129,9 +132,20 @@ export function initToken(world: World, { params, admin }: SimRequest): SimAnswe
   const user = params['user'] === undefined ? null : world.stock.userOf(params['user'])
   if (params['user'] !== undefined && user === null) return UNKNOWN_USER
   const serial = params['serial'] ?? `${type.toUpperCase()}${world.stock.tokens.length}`
-  const key = params['otpkey'] ?? '00'
+  if (world.stock.token(serial) !== null) return no(400, 301, `ERR301: Token with serial ${serial} already exists.`)
+  const key = params['otpkey'] ?? randomBytes(20).toString('hex')
   world.stock.addToken(serial, { type, key, pin: params['pin'] ?? '', userId: user?.userId ?? null })
-  return yes(true, { serial, rollout_state: world.version.enrolledState })
+  const value = otpauthOf(type, serial, key)
+  return yes(true, { serial, rollout_state: world.version.enrolledState, googleurl: { value, img: '' } })
+}
+
+/** What an authenticator app scans; the secret in base32 (RFC 4648). */
+export function otpauthOf(type: string, serial: string, key: string): string {
+  let bits = ''
+  for (const byte of Buffer.from(key, 'hex')) bits += byte.toString(2).padStart(8, '0')
+  const digits = bits.match(/.{1,5}/g) ?? []
+  const secret = digits.map((each) => BASE32[Number.parseInt(each.padEnd(5, '0'), 2)]).join('')
+  return `otpauth://${type}/${serial}?secret=${secret}&digits=6&issuer=privacyIDEA`
 }
 
 /** What is done to one token, named by its serial. */

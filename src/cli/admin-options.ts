@@ -1,0 +1,19 @@
+import type { Command } from 'commander'
+
+/** The flags of commands that change privacyIDEA: which server, and as whom. */
+export interface AdminOptions {
+  readonly user?: string
+  readonly passwordFile?: string
+  readonly adminRealm?: string
+  readonly url?: string
+  readonly ca?: string
+}
+
+export function withAdminOptions(command: Command): Command {
+  return command
+    .option('--user <admin>', 'administrator for this one time (else asked for); kept nowhere')
+    .option('--password-file <file>', 'file that holds the password (else LOCKSTEP_SETUP_PASSWORD, else asked for)')
+    .option('--admin-realm <realm>', 'the realm of that administrator, where it is no local one')
+    .option('--url <url>', 'privacyIDEA (else privacyidea.url of the configuration)')
+    .option('--ca <file>', 'PEM file of the certification authorities to trust (else privacyidea.ca)')
+}

@@ -1,0 +1,179 @@
+import type { Command } from 'commander'
+import { AppError } from '../../core/error.ts'
+import { MAIL_LANGUAGES, type MailLanguage } from '../../core/mail-language.ts'
+import { NOTICE_KINDS, OWNER_KINDS, type NoticeKind } from '../../core/notice.ts'
+import { MAIL_STATES, type MailState } from '../../ports/mail.ts'
+import type { MailReport } from '../../store/mail-reports.ts'
+import type { CliIo } from '../io.ts'
+import { moment } from '../moment.ts'
+import { actorOf, limitOption } from '../options.ts'
+import { counted, note, plain, print, printJson, printTable } from '../output.ts'
+import { loadForWork, loadSettings } from '../settings.ts'
+
+/** States of mails that nobody got. */
+const LOST: readonly MailState[] = ['refused', 'expired', 'no-address']
+const UNSENT: readonly MailState[] = ['gathering', 'waiting']
+
+export function register(program: Command, io: CliIo): void {
+  const mail = program.command('mail').description('mails to owners and the help desk: what waits, what was sent')
+  registerList(mail, io)
+  registerRetry(mail, io)
+  registerDrop(mail, io)
+  registerTest(mail, io)
+  registerPreview(mail, io)
+}
+
+interface ListOptions {
+  readonly state?: string
+  readonly limit: string
+  readonly json?: boolean
+}
+
+function registerList(mail: Command, io: CliIo): void {
+  mail
+    .command('list', { isDefault: true })
+    .description('the newest mails, and what became of them')
+    .option('--state <state>', `${MAIL_STATES.join(', ')}; or unsent, or lost`)
+    .option('--limit <number>', 'the newest so many', '50')
+    .option('--json', 'print the result as JSON')
+    .action(async (options: ListOptions, command: Command) => {
+      const states = statesOf(options.state)
+      const limit = limitOption('--limit', options.limit)
+      const { openStoreOf } = await import('../../daemon/state-store.ts')
+      await using store = await openStoreOf(await loadForWork(command, io), false)
+      const mails = await store.mails.list({ states, limit })
+      if (options.json === true) return printJson(io, { mails, ...(await store.mails.counts()) })
+      if (mails.length === 0) return note(io, 'no such mail')
+      printTable(io, mails, [
+        { title: 'id', value: (each) => each.id },
+        { title: 'since', value: (each) => moment(each.createdMs) },
+        { title: 'state', value: (each) => each.state },
+        {
+          title: 'for',
+          value: (each) => (each.audience === 'owner' ? `owner of ${each.recipient}` : each.recipient),
+          shrinks: true,
+        },
+        { title: 'tells', value: tells },
+        { title: 'next', value: (each) => (each.dueMs === null ? '-' : moment(each.dueMs)) },
+        { title: 'why', value: (each) => each.why || '-', shrinks: true },
+      ])
+    })
+}
+
+function tells({ counts }: MailReport): string {
+  return Object.entries(counts)
+    .map(([kind, count]) => `${count} ${kind}`)
+    .join(', ')
+}
+
+function statesOf(text: string | undefined): readonly MailState[] | undefined {
+  if (text === undefined) return undefined
+  if (text === 'lost') return LOST
+  if (text === 'unsent') return UNSENT
+  const state = MAIL_STATES.find((each) => each === text)
+  if (state !== undefined) return [state]
+  throw new AppError('usage', `--state ${text}: expected one of ${MAIL_STATES.join(', ')}, unsent, lost`)
+}
+
+interface ChosenOptions {
+  readonly all?: boolean
+  readonly json?: boolean
+}
+
+function chosen(ids: readonly string[], { all }: ChosenOptions): readonly string[] | null {
+  if ((all === true) === ids.length > 0)
+    throw new AppError('usage', 'name the ids of mails (lockstep mail list), or --all')
+  return all === true ? null : ids
+}
+
+function registerRetry(mail: Command, io: CliIo): void {
+  mail
+    .command('retry [ids...]')
+    .description('try again now, also such as were given up')
+    .option('--all', 'all that wait')
+    .option('--json', 'print the result as JSON')
+    .action(async (ids: string[], options: ChosenOptions, command: Command) => {
+      const which = chosen(ids, options)
+      const { openStoreOf } = await import('../../daemon/state-store.ts')
+      await using store = await openStoreOf(await loadForWork(command, io), true)
+      const mails = await store.mails.retry(which)
+      const daemon = await store.processLock.daemon()
+      if (options.json === true) printJson(io, { mails, daemon: daemon !== null })
+      else print(io, `due again: ${counted(mails, 'mail')}${daemon === null ? '; run lockstep drain' : ''}`)
+    })
+}
+
+function registerDrop(mail: Command, io: CliIo): void {
+  mail
+    .command('drop [ids...]')
+    .description('never send these')
+    .option('--all', 'all that wait')
+    .option('--json', 'print the result as JSON')
+    .action(async (ids: string[], options: ChosenOptions, command: Command) => {
+      const which = chosen(ids, options)
+      const { openStoreOf } = await import('../../daemon/state-store.ts')
+      await using store = await openStoreOf(await loadForWork(command, io), true)
+      const mails = await store.mails.drop(which, actorOf(io))
+      if (options.json === true) printJson(io, { mails })
+      else print(io, `dropped: ${counted(mails, 'mail')}`)
+    })
+}
+
+function registerTest(mail: Command, io: CliIo): void {
+  mail
+    .command('test <address>')
+    .description('send a test mail now')
+    .option('--json', 'print the result as JSON')
+    .action(async (address: string, options: { json?: boolean }, command: Command) => {
+      const settings = await loadSettings(command, io)
+      const { sendTestMail } = await import('../../daemon/mail-by-hand.ts')
+      const { openLog } = await import('../../daemon/log.ts')
+      const sent = await sendTestMail(settings, address, io.env, openLog(io.stderr, false))
+      if (options.json === true) printJson(io, sent)
+      else print(io, `${sent.server} took ${sent.messageId} for ${sent.to}`)
+    })
+}
+
+interface PreviewOptions {
+  readonly lang?: string
+  readonly to: string
+  readonly html?: boolean
+  readonly json?: boolean
+}
+
+function registerPreview(mail: Command, io: CliIo): void {
+  mail
+    .command('preview <kind>')
+    .description('print a mail as it would be, about made-up news; nothing is sent')
+    .option('--to <whom>', 'owner or help-desk', 'owner')
+    .option('--lang <language>', MAIL_LANGUAGES.join(' or '))
+    .option('--html', 'the HTML in place of the plain text')
+    .option('--json', 'print subject, text and HTML as JSON')
+    .addHelpText('after', `\nKinds: ${NOTICE_KINDS.join(', ')}, and digest, which tells many things.`)
+    .action(async (kind: string, options: PreviewOptions, command: Command) => {
+      const settings = await loadSettings(command, io)
+      const what = previewOf(kind, options)
+      const { previewMail } = await import('../../daemon/mail-by-hand.ts')
+      const { openLog } = await import('../../daemon/log.ts')
+      const words = await previewMail(settings, what, openLog(io.stderr, false))
+      if (options.json === true) printJson(io, words)
+      else if (options.html === true) print(io, words.html)
+      else print(io, `Subject: ${plain(words.subject)}\n\n${words.text}`)
+    })
+}
+
+function previewOf(
+  text: string,
+  options: PreviewOptions,
+): { kind: NoticeKind | 'digest'; recipient: 'owner' | 'help-desk'; language: MailLanguage | null } {
+  const kind = [...NOTICE_KINDS, 'digest' as const].find((each) => each === text)
+  if (kind === undefined) throw new AppError('usage', `${text}: expected one of ${NOTICE_KINDS.join(', ')}, digest`)
+  const recipient = (['owner', 'help-desk'] as const).find((each) => each === options.to)
+  if (recipient === undefined) throw new AppError('usage', `--to ${options.to}: expected owner or help-desk`)
+  const language = MAIL_LANGUAGES.find((each) => each === options.lang) ?? null
+  if (options.lang !== undefined && language === null) {
+    throw new AppError('usage', `--lang ${options.lang}: expected ${MAIL_LANGUAGES.join(' or ')}`)
+  }
+  const isOwners = kind === 'digest' || OWNER_KINDS.some((each) => each === kind)
+  return { kind, recipient: isOwners ? recipient : 'help-desk', language }
+}

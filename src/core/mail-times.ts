@@ -1,0 +1,36 @@
+/** When a mail goes, and when again. Everything in milliseconds. */
+
+/** What waits is to be gone within about so long, even after a mass lock-out. */
+const BACKLOG_MS = 300_000
+const SPACING_MS_MIN = 20
+
+/**
+ * The time between two mails: `1 / perSecond`, and less where so many wait that it would take too long. Mails that go one
+ * by one are easy on the server, and a crash finds fewer of them between sent and recorded.
+ * @param waiting how many waited when most did
+ */
+export function spacingMs(waiting: number, perSecond: number): number {
+  return Math.max(SPACING_MS_MIN, Math.min(1000 / perSecond, BACKLOG_MS / Math.max(1, waiting)))
+}
+
+const DEFERRED_FIRST_MS = 60_000
+const DEFERRED_MAX_MS = 3_600_000
+
+/** After "not now" (4xx, greylisting) for one mail: 1, 2, 4 … 60 minutes, less up to a quarter. @param random in [0, 1) */
+export function deferredMs(attempts: number, random: number): number {
+  const full = Math.min(DEFERRED_MAX_MS, DEFERRED_FIRST_MS * 2 ** Math.min(attempts, 10))
+  return Math.round(full * (1 - random / 4))
+}
+
+const TROUBLE_FIRST_MS = 1_000
+const TROUBLE_MAX_MS = 30_000
+
+/** After the server could not be reached or let nobody in: all mails wait 1, 2, 4 … 30 seconds. */
+export function troubleMs(failures: number): number {
+  return Math.min(TROUBLE_MAX_MS, TROUBLE_FIRST_MS * 2 ** Math.min(failures, 10))
+}
+
+/** When the next mail to somebody may go: once what comes together is there, and not too soon after the last one. */
+export function dueMs(nowMs: number, lastMs: number | null, limits: { gatherMs: number; intervalMs: number }): number {
+  return Math.max(nowMs + limits.gatherMs, lastMs === null ? 0 : lastMs + limits.intervalMs)
+}

@@ -1,0 +1,124 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { secretReader } from '../config/secret.ts'
+import type { Enrollee, EnrolType } from '../core/enrolment.ts'
+import { AppError } from '../core/error.ts'
+import { parseMailAddress } from '../core/mail-address.ts'
+import { parseSerial, type DirectoryName, type Realm, type Serial } from '../core/names.ts'
+import type { Settings, SourceSettings } from '../core/settings.ts'
+import type { UserOfSource } from '../core/token.ts'
+import { openDirectories } from '../directory/open-directories.ts'
+import { systemClock } from '../ports/clock.ts'
+import type { GroupPort } from '../ports/directory.ts'
+import type { Contact } from '../ports/mail.ts'
+import type { SecretReader } from '../ports/secret.ts'
+import { openEnrolment } from '../privacyidea/enrolment.ts'
+import { enrol, type EnrolMail, type EnrolOptions, type EnrolOutcome, type EnrolPorts } from '../reconcile/enrol.ts'
+import { rollOut, type RolloutOptions, type RolloutReport } from '../reconcile/rollout.ts'
+import type { Log } from './log.ts'
+import { addressInDirectory } from './contacts.ts'
+import { mailOf } from './mail-by-hand.ts'
+import { openStoreOf } from './state-store.ts'
+
+/** `lockstep enroll`: everything it needs, opened. Dispose it. */
+export interface Enrolments extends AsyncDisposable {
+  /** A token more for one user, whatever he has. Fails as `enrol` does. */
+  one(enrollee: Enrollee, options: Pick<EnrolOptions, 'actor' | 'isDryRun'>): Promise<EnrolOutcome>
+  all(enrollees: readonly Enrollee[], options: RolloutOptions): Promise<RolloutReport>
+  /** Everybody in a group of a directory. Fails as GroupPort does. */
+  ofGroup(group: EnrolleeGroup): Promise<readonly Enrollee[]>
+}
+
+export interface EnrolleeGroup {
+  readonly directory: DirectoryName
+  readonly dn: string
+  readonly realm: Realm
+  readonly type: EnrolType
+}
+
+export interface EnrolAccess {
+  /** privacyIDEA, and as whom: the account of the configuration, or a person for this one time. */
+  readonly source: SourceSettings
+  readonly readSecret: SecretReader
+}
+
+const SERIAL_BYTES = 5
+
+/** Fails with `config-invalid` where mail is asked for and not configured, and as opening the store does. */
+export async function openEnrolments(
+  settings: Settings,
+  access: EnrolAccess,
+  options: {
+    readonly withMail: boolean
+    readonly env: Readonly<Record<string, string | undefined>>
+    readonly log: Log
+  },
+): Promise<Enrolments> {
+  const mailSettings = options.withMail ? mailOf(settings) : null
+  await using opened = new AsyncDisposableStack()
+  const store = opened.use(await openStoreOf(settings, true))
+  const directory = opened.use(openDirectories(settings, systemClock))
+  const enrolment = opened.use(openEnrolment(access.source, access.readSecret, systemClock))
+  let mail: EnrolMail | null = null
+  if (mailSettings !== null) {
+    const { openSmtp } = await import('../notify/smtp.ts')
+    const transport = opened.use(openSmtp(mailSettings.smtp, secretReader(options.env)))
+    const { openWriter } = await import('./post.ts')
+    const writer = openWriter(mailSettings, systemClock, options.log)
+    const { owner } = mailSettings
+    mail = {
+      transport,
+      contactOf: async (user) =>
+        owner.from === 'directory'
+          ? addressInDirectory(owner, directory, (await directory.findByUser(user)).key)
+          : contactInSource(user, await enrolment.userDetails(user.login, user.realm)),
+      write: (message) => writer.newToken(message),
+    }
+  }
+  const ports: EnrolPorts = {
+    clock: systemClock,
+    source: enrolment,
+    rollouts: store.rollouts,
+    mail,
+    newSerial,
+    newId: randomUUID,
+  }
+  const all = opened.move()
+  return {
+    one: (enrollee, { actor, isDryRun }) => enrolOne(enrollee, ports, { actor, isDryRun }),
+    all: (enrollees, rollout) => rollOut(enrollees, ports, rollout),
+    ofGroup: (group) => enrolleesOfGroup(directory, group),
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  }
+}
+
+async function enrolOne(
+  enrollee: Enrollee,
+  ports: EnrolPorts,
+  options: Pick<EnrolOptions, 'actor' | 'isDryRun'>,
+): Promise<EnrolOutcome> {
+  const [before = null] = await ports.rollouts.read('', [enrollee])
+  return enrol(enrollee, before, ports, { ...options, rollout: '', onlyWithout: false })
+}
+
+async function enrolleesOfGroup(directory: GroupPort, group: EnrolleeGroup): Promise<readonly Enrollee[]> {
+  const logins = await directory.loginsOfGroup(group.directory, group.dn)
+  return logins.map((login) => ({ login, realm: group.realm, type: group.type }))
+}
+
+/** For a terminal: it holds the secret. */
+export async function shownQrCode(otpauth: string): Promise<string> {
+  const { terminalQrCode } = await import('../notify/qr-code.ts')
+  return terminalQrCode(otpauth)
+}
+
+function contactInSource(user: UserOfSource, found: { mail: string; name: string } | null): Contact {
+  if (found === null) return { address: null, language: null, name: user.login }
+  return { address: parseMailAddress(found.mail.trim()), language: null, name: found.name }
+}
+
+/** As privacyIDEA's own look: the kind, then what nobody can guess or meet again. */
+function newSerial(type: EnrolType): Serial {
+  const serial = parseSerial(`${type.toUpperCase()}${randomBytes(SERIAL_BYTES).toString('hex').toUpperCase()}`)
+  if (serial === null) throw new AppError('internal', 'a serial of our own making is none')
+  return serial
+}

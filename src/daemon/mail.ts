@@ -1,0 +1,115 @@
+import { fork, type ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { troubleMs } from '../core/mail-times.ts'
+import type { Settings } from '../core/settings.ts'
+import type { Fields, Log } from './log.ts'
+import type { System } from './system.ts'
+
+/**
+ * Mail is sent by a process of its own. It costs the locks nothing; and where the daemon is killed, it brings what it has
+ * in its hands to its end and puts that on record before it ends as well, so that hardly a mail comes twice.
+ */
+
+/** What the process is told, once, by its parent. */
+export interface MailOrder {
+  readonly settings: Settings
+  /** `once`: what is on record and due now, then it ends. */
+  readonly mode: 'serve' | 'once'
+}
+
+/** What it says: a line for the log. */
+export interface MailWord {
+  readonly level: 'info' | 'warn' | 'error'
+  readonly message: string
+  readonly fields: Fields
+}
+
+const ENTRY = import.meta.url.endsWith('.ts') ? './mail-process.ts' : './mail-process.js'
+/** It reads a file now and then: threads for many syncs at once are the daemon's. */
+const THREADS = '4'
+const HEAP_OPTIONS = ['--max-old-space-size=96', '--max-semi-space-size=4', '--disable-warning=ExperimentalWarning']
+/** How long a stop waits for a server that has a mail and does not answer; longer than the process itself does. */
+const STOP_MS = 6_000
+const NOTHING: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.resolve() }
+
+/** Before anything is done: from here on what happens is told. In a dry run nothing is: nothing happens. */
+export async function beginMail({ settings, store }: System): Promise<void> {
+  if (settings.mail === null) return
+  if (settings.guards.dryRun.isForAll) await store.news.skip()
+  else await store.news.begin()
+}
+
+/** Sends mail until it is disposed. */
+export async function sendMail(system: System, log: Log): Promise<AsyncDisposable> {
+  const { settings } = system
+  await beginMail(system)
+  return settings.mail === null || settings.guards.dryRun.isForAll ? NOTHING : new MailKeeper(settings, log)
+}
+
+/** For a drain: makes mails of what was done, and sends what is due. A daemon beside it does that itself. */
+export async function sendMailOnce({ settings, store }: System, log: Log): Promise<void> {
+  if (settings.mail === null || settings.guards.dryRun.isForAll) return
+  if ((await store.processLock.daemon()) !== null) return
+  const child = start({ settings, mode: 'once' }, log)
+  await ended(child)
+}
+
+/** Keeps one such process running. */
+class MailKeeper implements AsyncDisposable {
+  readonly #settings: Settings
+  readonly #log: Log
+  #child: ChildProcess
+  #failures = 0
+  #isStopping = false
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(settings: Settings, log: Log) {
+    this.#settings = settings
+    this.#log = log
+    this.#child = this.#start()
+  }
+
+  #start(): ChildProcess {
+    const child = start({ settings: this.#settings, mode: 'serve' }, this.#log)
+    child.once('exit', (code, signal) => {
+      if (this.#isStopping) return
+      const waitMs = troubleMs(this.#failures++)
+      this.#log.error('the process that sends mail ended; another one is started', { code, signal, waitMs })
+      this.#timer = setTimeout(() => (this.#child = this.#start()), waitMs)
+    })
+    return child
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopping = true
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    const child = this.#child
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+    if (child.connected) child.disconnect()
+    await ended(child)
+    clearTimeout(timer)
+  }
+}
+
+function start(order: MailOrder, log: Log): ChildProcess {
+  const stdio = ['ignore', 'ignore', 'ignore', 'ipc'] as const
+  // A terminal's Ctrl-C is the parent's business, and so is its end.
+  const child = fork(fileURLToPath(new URL(ENTRY, import.meta.url)), [], {
+    execArgv: HEAP_OPTIONS,
+    stdio: [...stdio],
+    detached: true,
+    env: { ...process.env, UV_THREADPOOL_SIZE: THREADS },
+  })
+  child.on('message', (word: MailWord) => log[word.level](word.message, word.fields))
+  child.on('error', (error) => log.error('the process that sends mail could not be started', { reason: error.message }))
+  child.send(order, () => undefined)
+  return child
+}
+
+function ended(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) resolve()
+    else child.once('exit', () => resolve())
+  })
+}

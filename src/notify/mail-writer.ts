@@ -1,0 +1,124 @@
+import { AppError } from '../core/error.ts'
+import type { MailAddress, Mailbox } from '../core/mail-address.ts'
+import type { MailLanguage } from '../core/mail-language.ts'
+import { countOf, type Digest } from '../core/notice.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { ClaimedMail, MailMessage, MailWriter, NewTokenMail, Recipient } from '../ports/mail.ts'
+import {
+  helpDeskData,
+  IMAGE_ID,
+  newTokenData,
+  ownerData,
+  testData,
+  type Formats,
+  type MailSurroundings,
+} from './mail-data.ts'
+import { qrCodePng } from './qr-code.ts'
+import type { TemplateName } from './template-files.ts'
+import { Templates, type Rendered, type TemplateData } from './templates.ts'
+
+/** The words of a mail. */
+
+export interface WriterSettings {
+  readonly from: Mailbox
+  readonly replyTo: MailAddress | null
+  readonly contact: string
+  readonly timeZone: string | null
+  /** For owners whose language is not known, and for the help desk. */
+  readonly language: MailLanguage
+  readonly helpDeskLanguage: MailLanguage
+  readonly templates: string | null
+  readonly host: string
+}
+
+const LATE_MS = 3_600_000
+
+export interface WordsOf {
+  readonly recipient: Recipient['kind']
+  readonly digest: Digest
+  /** '' where it is not known. */
+  readonly name: string
+  readonly language: MailLanguage
+  readonly isLate: boolean
+}
+
+export class Writer implements MailWriter {
+  readonly #settings: WriterSettings
+  readonly #clock: Clock
+  readonly #templates: Templates
+  readonly #builtIn = new Templates(null)
+  readonly #onProblem: (error: AppError) => void
+  readonly #told = new Set<string>()
+
+  /** @param onProblem a template of somebody's own failed, told once: the built-in one is used, since mail has to go */
+  constructor(settings: WriterSettings, clock: Clock, onProblem: (error: AppError) => void) {
+    this.#settings = settings
+    this.#clock = clock
+    this.#templates = new Templates(settings.templates)
+    this.#onProblem = onProblem
+  }
+
+  write(mail: ClaimedMail, contact: Parameters<MailWriter['write']>[1]): MailMessage {
+    const { language: usual, helpDeskLanguage } = this.#settings
+    const recipient = mail.recipient.kind
+    const language = recipient === 'help-desk' ? helpDeskLanguage : (contact.language ?? usual)
+    const isLate = this.#clock.nowMs() - mail.digest.lastMs > LATE_MS
+    const words = this.words({ recipient, digest: mail.digest, name: contact.name, language, isLate })
+    return this.#message(mail.id, mail.sealedMs, contact.address, words)
+  }
+
+  /** The mail of `lockstep mail test`. */
+  test(id: string, to: MailAddress): MailMessage {
+    const nowMs = this.#clock.nowMs()
+    const language = this.#settings.helpDeskLanguage
+    const formats = this.#formats(language)
+    return this.#message(id, nowMs, to, this.#render('test', language, testData(this.#around(false), nowMs, formats)))
+  }
+
+  /** The mail of a new token, its QR code in it. */
+  async newToken(mail: NewTokenMail): Promise<MailMessage> {
+    const language = mail.language ?? this.#settings.language
+    const words = this.#render('new-token', language, newTokenData(mail, this.#around(false), this.#formats(language)))
+    const message = this.#message(mail.id, this.#clock.nowMs(), mail.to, words)
+    const bytes = await qrCodePng(mail.otpauth)
+    return { ...message, inline: [{ id: IMAGE_ID, name: `${mail.serial}.png`, type: 'image/png', bytes }] }
+  }
+
+  words({ recipient, digest, name, language, isLate }: WordsOf): Rendered {
+    const [formats, around] = [this.#formats(language), this.#around(isLate)]
+    if (recipient === 'help-desk') return this.#render('help-desk', language, helpDeskData(digest, around, formats))
+    return this.#render(ownerTemplate(digest), language, ownerData(digest, name, around, formats))
+  }
+
+  #message(id: string, dateMs: number, to: MailAddress, words: Rendered): MailMessage {
+    const { from, replyTo } = this.#settings
+    const domain = from.address.slice(from.address.lastIndexOf('@') + 1)
+    return { messageId: `<${id}@${domain}>`, dateMs, from, replyTo, to, ...words }
+  }
+
+  #render(name: TemplateName, language: MailLanguage, data: TemplateData): Rendered {
+    try {
+      return this.#templates.render(name, language, data)
+    } catch (thrown) {
+      if (!(thrown instanceof AppError) || this.#settings.templates === null) throw thrown
+      if (!this.#told.has(thrown.message)) this.#onProblem(thrown)
+      this.#told.add(thrown.message)
+      return this.#builtIn.render(name, language, data)
+    }
+  }
+
+  #formats(language: MailLanguage): Formats {
+    return { language, timeZone: this.#settings.timeZone ?? undefined }
+  }
+
+  #around(isLate: boolean): MailSurroundings {
+    const { contact, host } = this.#settings
+    return { contact, host, isLate }
+  }
+}
+
+/** One thing has words of its own; several are listed. */
+function ownerTemplate(digest: Digest): TemplateName {
+  const only = countOf(digest) === 1 ? digest.items[0]?.kind : undefined
+  return only === 'locked' || only === 'unlocked' ? only : 'news'
+}

@@ -1,0 +1,77 @@
+import { ENROL_STATES, enrolleeKey, type Enrolment } from '../core/enrolment.ts'
+import { AppError } from '../core/error.ts'
+import { parseLogin, parseRealm, parseSerial } from '../core/names.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { RolloutPort } from '../ports/enrolment.ts'
+import { isOwnerDead } from './process-lock.ts'
+import type { EnrolmentTable } from './enrolment-table.ts'
+import type { Database } from './schema.ts'
+import type { Writer } from './writer.ts'
+
+/** Roll-outs: which user has his new token and his mail. Never the token's secret. */
+
+const KEYS_AT_ONCE = 500
+
+export function openRollouts(db: Database, writer: Writer, clock: Clock, owner: string): RolloutPort {
+  return {
+    async read(rollout, enrollees) {
+      const found: Enrolment[] = []
+      for (let at = 0; at < enrollees.length; at += KEYS_AT_ONCE) {
+        const keys = enrollees.slice(at, at + KEYS_AT_ONCE).map(enrolleeKey)
+        const rows = await db
+          .selectFrom('enrolment')
+          .selectAll()
+          .where('rollout', '=', rollout)
+          .where('enrollee', 'in', keys)
+          .execute()
+        found.push(...rows.map(enrolmentFromRow))
+      }
+      return found
+    },
+    claim: (rollout, enrollee) =>
+      writer.run(async ({ trx }) => {
+        const key = enrolleeKey(enrollee)
+        const row = await trx
+          .selectFrom('enrolment')
+          .select(['state', 'owner'])
+          .where('rollout', '=', rollout)
+          .where('enrollee', '=', key)
+          .executeTakeFirst()
+        const isOpen = row?.state === 'making' || row?.state === 'mailing'
+        if (row !== undefined && isOpen && row.owner !== owner && !isOwnerDead(row.owner)) return false
+        await trx
+          .updateTable('enrolment')
+          .set({ owner })
+          .where('rollout', '=', rollout)
+          .where('enrollee', '=', key)
+          .execute()
+        return true
+      }),
+    async step(rollout, enrollee, { state, serial, mailId, why, actor }) {
+      const nowMs = clock.nowMs()
+      const { login, realm } = enrollee
+      const changed = { state, serial, mail_id: mailId, why, owner, changed_ms: nowMs }
+      await writer.run(async ({ trx, log }) => {
+        await trx
+          .insertInto('enrolment')
+          .values({ rollout, enrollee: enrolleeKey(enrollee), login, realm, ...changed })
+          .onConflict((conflict) => conflict.columns(['rollout', 'enrollee']).doUpdateSet(changed))
+          .execute()
+        if (state === 'skipped') return
+        log({ atMs: nowMs, kind: 'enrolment', subject: login, body: { rollout, realm, state, serial, why, actor } })
+      })
+    },
+  }
+}
+
+function enrolmentFromRow(
+  row: Pick<EnrolmentTable, 'login' | 'realm' | 'state' | 'serial' | 'mail_id' | 'why'>,
+): Enrolment {
+  const [login, realm] = [parseLogin(row.login), parseRealm(row.realm)]
+  const state = ENROL_STATES.find((each) => each === row.state)
+  if (login === null || realm === null || state === undefined) {
+    throw new AppError('store-corrupt', 'a row of the table enrolment cannot be read')
+  }
+  const serial = row.serial === null ? null : parseSerial(row.serial)
+  return { login, realm, state, serial, mailId: row.mail_id, why: row.why }
+}
