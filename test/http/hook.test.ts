@@ -31,9 +31,9 @@ describe('the webhook', () => {
 
   test('takes JSON, a list of serials, and no content type at all', async () => {
     await using at = await newFixture()
-    expect((await post(at, HOOK, '{"user":"carol","realm":"r1","serial":"A, B"}', 'application/json')).body).toEqual({
-      accepted: 2,
-    })
+    const unregister = HOOK.replace(/lock$/, 'unregister')
+    const body = '{"user":"carol","realm":"r1","serial":"A, B"}'
+    expect((await post(at, unregister, body, 'application/json')).body).toEqual({ accepted: 2 })
     expect((await post(at, HOOK, 'serial=C', null)).body).toEqual({ accepted: 1 })
     expect(at.intake.events.map((event) => event.serial)).toEqual(['A', 'B', 'C'])
   })
