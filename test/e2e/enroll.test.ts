@@ -14,7 +14,9 @@ import { describePeople, mailYaml } from './mail-fixture.ts'
 
 /** New tokens by `lockstep enroll`, on a simulated privacyIDEA with real slapd and a real mail server. */
 
-const USERS = 60
+/** Users of the roll-out that is killed; a full-sized one takes some minutes. */
+const USERS = Number(process.env['LOCKSTEP_ROLLOUT_USERS'] ?? 60)
+const ROLLOUT_TIMEOUT_MS = 120_000 + USERS * 200
 const GROUP = 'cn=staff,dc=example,dc=org'
 const SEARCHED_BYTES_MAX = 100_000_000
 
@@ -24,6 +26,7 @@ let simulator: Simulator
 let sink: MailSink
 let lockstep: Lockstep
 let mailsBefore = 0
+let ids: ReadonlyMap<string, string>
 
 interface Report {
   readonly users: number
@@ -41,6 +44,7 @@ beforeAll(async () => {
   const inner = `dn: cn=night,dc=example,dc=org\nobjectClass: groupOfNames\ncn: night\nmember: uid=u4,ou=people,dc=example,dc=org\n`
   const outer = `dn: ${GROUP}\nobjectClass: groupOfNames\ncn: staff\n${members.join('\n')}\nmember: cn=night,dc=example,dc=org\n`
   slapd = stack.use(await startSlapd({ users: USERS, dbNoSync: true, extraLdif: `${outer}\n${inner}` }))
+  ids = await entryUuids()
   simulator = stack.use(await startSimulator())
   sink = stack.use(await startMailSink())
   const source = `privacyidea: { url: '${simulator.url}', user: admin, passwordEnv: PI_PASSWORD }\n`
@@ -61,7 +65,7 @@ beforeEach(async () => {
   const { stock } = simulator.world
   for (const token of [...stock.tokens]) stock.removeToken(token)
   for (const login of [...stock.users.values()].map((user) => user.login)) stock.removeUser(login)
-  for (let number = 1; number <= USERS; number += 1) stock.addUser(`u${number}`, await entryUuid(`u${number}`))
+  for (const [login, id] of ids) stock.addUser(login, id)
   // There is a token that has nothing to do with it.
   stock.addUser('other', 'id-of-other')
   stock.addToken('OTHER1', { userId: 'id-of-other' })
@@ -69,9 +73,13 @@ beforeEach(async () => {
   mailsBefore = sink.count()
 })
 
-async function entryUuid(login: string): Promise<string> {
-  const entry = await slapd.ldapsearch('-b', slapd.userDn(login), '-s', 'base', 'entryUUID')
-  return /entryUUID: (\S+)/.exec(entry)?.[1] ?? ''
+/** By login, as the directory knows them. */
+async function entryUuids(): Promise<ReadonlyMap<string, string>> {
+  const text = await slapd.ldapsearch('-b', slapd.peopleDn, '-s', 'one', 'uid', 'entryUUID')
+  const entries = text
+    .split('\n\n')
+    .map((entry) => [/^uid: (.+)/m.exec(entry)?.[1], /^entryUUID: (.+)/m.exec(entry)?.[1]])
+  return new Map(entries.flatMap(([login, id]) => (login === undefined || id === undefined ? [] : [[login, id]])))
 }
 
 function tokensOf(login: string): readonly SimToken[] {
@@ -117,7 +125,7 @@ test('without mail the QR code is not written into a pipe', async () => {
 })
 
 test('a dry run names for whom, and makes nothing', async () => {
-  simulator.world.stock.addToken('HAS1', { userId: await entryUuid('u2') })
+  simulator.world.stock.addToken('HAS1', { userId: ids.get('u2') ?? '' })
   const file = csv('dry.csv', ['login', 'u1', 'u2', 'nobody'])
   const report = (await enroll('--csv', file, '--mail', '--dry-run', '--json')).json<Report>()
   expect(report.made.map(({ login }) => login)).toEqual(['u1'])
@@ -129,46 +137,50 @@ test('a dry run names for whom, and makes nothing', async () => {
   expect(sink.count()).toBe(mailsBefore)
 })
 
-test('a roll-out that is killed twice goes on: one token and one mail for each, and no secret on disk', async () => {
-  const all = logins(USERS)
-  const file = csv('killed.csv', ['Login;Type', ...all.map((login) => `${login};totp`), 'u7;totp'])
-  const args = ['enroll', '--csv', file, '--mail', '--rate', '200/s']
-  const secrets = new Set<string>()
-  const remember = (): void => {
-    for (const { key, serial, type } of simulator.world.stock.tokens) {
-      const secret = /secret=(\w+)/.exec(otpauthOf(type, serial, key))?.[1]
-      if (secret !== undefined) secrets.add(secret).add(key)
+test(
+  'a roll-out that is killed twice goes on: one token and one mail for each, and no secret on disk',
+  async () => {
+    const all = logins(USERS)
+    const file = csv('killed.csv', ['Login;Type', ...all.map((login) => `${login};totp`), 'u7;totp'])
+    const args = ['enroll', '--csv', file, '--mail', '--rate', '200/s']
+    const secrets = new Set<string>()
+    const remember = (): void => {
+      for (const { key, serial, type } of simulator.world.stock.tokens) {
+        const secret = /secret=(\w+)/.exec(otpauthOf(type, serial, key))?.[1]
+        if (secret !== undefined) secrets.add(secret).add(key)
+      }
     }
-  }
-  for (const share of [0.2, 0.6]) {
-    const child = lockstep.startBeside(...args)
-    await eventually('some mails', () => sink.count() - mailsBefore >= USERS * share)
-    child.kill('SIGKILL')
-    await new Promise((resolve) => child.once('close', resolve))
+    for (const share of [0.2, 0.6]) {
+      const child = lockstep.startBeside(...args)
+      await eventually('some mails', () => sink.count() - mailsBefore >= USERS * share, ROLLOUT_TIMEOUT_MS)
+      child.kill('SIGKILL')
+      await new Promise((resolve) => child.once('close', resolve))
+      remember()
+    }
+    const report = (await enroll('--csv', file, '--mail', '--rate', '200/s', '--json')).json<Report>()
     remember()
-  }
-  const report = (await enroll('--csv', file, '--mail', '--rate', '200/s', '--json')).json<Report>()
-  remember()
-  expect(report).toMatchObject({ users: USERS, skipped: [], failed: [], left: 0, stopped: null })
-  expect(report.made.length + report.doneBefore).toBe(USERS)
-  for (const login of all) expect(tokensOf(login), login).toHaveLength(1)
+    expect(report).toMatchObject({ users: USERS, skipped: [], failed: [], left: 0, stopped: null })
+    expect(report.made.length + report.doneBefore).toBe(USERS)
+    for (const login of all) expect(tokensOf(login), login).toHaveLength(1)
 
-  // A mail whose way was cut off by the kill may come twice, under one Message-ID; the newest holds the token that is there.
-  const mails = sink.mails().slice(mailsBefore)
-  const ids = new Map(mails.map((mail) => [mail.headers.get('message-id'), mail]))
-  expect(ids.size).toBe(USERS)
-  expect(mails.length - USERS).toBeLessThanOrEqual(2 * 4)
-  for (const mail of ids.values()) {
-    const [token] = tokensOf(mail.to.split('@')[0] ?? '')
-    if (token === undefined) throw new Error(`a mail to ${mail.to} without a token`)
-    expect((await qrCodeOfMail(mail.raw)).says).toBe(otpauthOf('totp', token.serial, token.key))
-  }
-  const again = (await enroll('--csv', file, '--mail', '--json')).json<Report>()
-  expect(again).toMatchObject({ made: [], doneBefore: USERS })
-  expect(secrets.size).toBeGreaterThanOrEqual(2 * USERS)
-  expect(filesWith(lockstep.dir, [...secrets])).toEqual([])
-  expect([...secrets].filter((secret) => lockstep.log().includes(secret))).toEqual([])
-}, 120_000)
+    // A mail whose way was cut off by the kill may come twice, under one Message-ID; the newest holds the token that is there.
+    const mails = sink.mails().slice(mailsBefore)
+    const ids = new Map(mails.map((mail) => [mail.headers.get('message-id'), mail]))
+    expect(ids.size).toBe(USERS)
+    expect(mails.length - USERS).toBeLessThanOrEqual(2 * 4)
+    for (const mail of ids.values()) {
+      const [token] = tokensOf(mail.to.split('@')[0] ?? '')
+      if (token === undefined) throw new Error(`a mail to ${mail.to} without a token`)
+      expect((await qrCodeOfMail(mail.raw)).says).toBe(otpauthOf('totp', token.serial, token.key))
+    }
+    const again = (await enroll('--csv', file, '--mail', '--json')).json<Report>()
+    expect(again).toMatchObject({ made: [], doneBefore: USERS })
+    expect(secrets.size).toBeGreaterThanOrEqual(2 * USERS)
+    expect(filesWith(lockstep.dir, [...secrets])).toEqual([])
+    expect([...secrets].filter((secret) => lockstep.log().includes(secret))).toEqual([])
+  },
+  ROLLOUT_TIMEOUT_MS,
+)
 
 test('everybody in a group gets one, also those in a group within it', async () => {
   const report = (await enroll('--group', GROUP, '--mail', '--rate', '100/s', '--json')).json<Report>()
