@@ -31,6 +31,7 @@ const ATTRIBUTES = [
   'pwdPolicySubentry',
   'pwdStartTime',
   'pwdEndTime',
+  'pwdChangedTime',
 ]
 
 const PAGING_TIMEOUT_MS = 300_000

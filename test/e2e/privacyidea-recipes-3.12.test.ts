@@ -1,8 +1,12 @@
 import { enrollTests } from './enroll-real.ts'
-import { onRelease } from './privacyidea-world.ts'
+import { isChosenByName, onRelease } from './privacyidea-world.ts'
 import { recipeTests } from './recipes.ts'
 
-onRelease('3.12', (world) => {
-  recipeTests(world)
-  enrollTests(world)
-})
+onRelease(
+  '3.12',
+  (world) => {
+    recipeTests(world)
+    enrollTests(world)
+  },
+  isChosenByName,
+)
