@@ -9,9 +9,10 @@ export interface AdminOptions {
   readonly ca?: string
 }
 
-export function withAdminOptions(command: Command): Command {
+/** @param otherwise whose rights are used where nobody is named */
+export function withAdminOptions(command: Command, otherwise = 'asked for'): Command {
   return command
-    .option('--user <admin>', 'administrator for this one time (else asked for); kept nowhere')
+    .option('--user <admin>', `administrator for this one time (else ${otherwise}); kept nowhere`)
     .option('--password-file <file>', 'file that holds the password (else LOCKSTEP_SETUP_PASSWORD, else asked for)')
     .option('--admin-realm <realm>', 'the realm of that administrator, where it is no local one')
     .option('--url <url>', 'privacyIDEA (else privacyidea.url of the configuration)')

@@ -59,7 +59,7 @@ async function standingOf(
 ): Promise<ReadonlyMap<string, number>> {
   using prompt = openPrompt(io)
   await using server = await openServer(options, settings, prompt, io)
-  return server.standing(found.map(({ recipe }) => recipe))
+  return await server.standing(found.map(({ recipe }) => recipe))
 }
 
 export async function showRecipe(

@@ -90,7 +90,7 @@ export const GUARDS = {
   breaker: optionalSection(
     BREAKER,
     {},
-    'Stops a mass lock-out: past a limit locks wait in the review queue (`lockstep review`). `null` switches it off.',
+    'Stops a mass lock-out: past a limit locks wait in the review queue (`lockstep review`). Left out it is on, with the defaults; `null` switches it off.',
   ),
 }
 

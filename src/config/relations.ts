@@ -1,6 +1,7 @@
 import { parseDirectoryName } from '../core/names.ts'
 import { guardRelations } from './guard-relations.ts'
 import type { Relation } from './relation.ts'
+import { splitDnRelations } from './split-dns.ts'
 import { isSection, type Json } from './value.ts'
 import type { ConfigFile, DirectoryFile, MailFile } from './schema.ts'
 
@@ -20,6 +21,7 @@ export function relationsOf(raw: unknown): Relation[] {
     ...sourceRelations(root),
     ...withoutSource(root),
     ...guardRelations(root),
+    ...splitDnRelations(root),
     ...mailRelations(root),
   ]
 }

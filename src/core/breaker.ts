@@ -85,7 +85,7 @@ export function locksAllowed({ max }: BreakerLimit, known: number): number {
 export function limitReached({ limit, counted }: AppliedLimit, allowed: number): string {
   const where = counted === 'all' ? '' : ` of ${counted}`
   const share = 'share' in limit.max ? ` (${percentOf(limit.max.share)} of its accounts)` : ''
-  return `breaker: at most ${allowed} ${allowed === 1 ? 'lock' : 'locks'}${where} within ${span(limit.perMs)}${share}`
+  return `at most ${allowed} ${allowed === 1 ? 'lock' : 'locks'}${where} within ${span(limit.perMs)}${share}`
 }
 
 function percentOf(share: number): string {

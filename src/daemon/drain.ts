@@ -7,6 +7,7 @@ import { keepBounded } from './housekeeping.ts'
 import { errorFields, type Log } from './log.ts'
 import { beginMail, sendMailOnce } from './mail.ts'
 import { recoverUnlocks } from './recover-folders.ts'
+import { scanNote } from './sweeps.ts'
 import { openSystem, type System } from './system.ts'
 import { verifyFor } from './verifications.ts'
 import { noteServers } from './watch-servers.ts'
@@ -100,13 +101,16 @@ async function drainIn(system: System, options: { timeoutMs: number; log: Log })
 }
 
 /** Mode `api`: what no event told is looked for as well. Without an answer what waits is done all the same. */
-async function scanOnce({ source }: System, engine: Engine, log: Log): Promise<void> {
+async function scanOnce({ source, store }: System, engine: Engine, log: Log): Promise<void> {
   if (source === null) return
   try {
-    await new Scanner(source).scan()
+    const report = await new Scanner(source).scan()
+    await store.sourceState.done('scan', scanNote(report))
     engine.worker.wake()
   } catch (thrown) {
-    log.warn('the scan could not be done; nothing was changed', errorFields(toAppError(thrown)))
+    const error = toAppError(thrown)
+    log.warn('the scan could not be done; nothing was changed', errorFields(error))
+    await store.sourceState.failed('scan', error.message).catch(() => undefined)
   }
 }
 

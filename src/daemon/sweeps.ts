@@ -1,7 +1,7 @@
 import { backoffMs, retryDelayMs, toAppError, type AppError } from '../core/error.ts'
 import { markForeignLocks } from '../reconcile/foreign-locks.ts'
 import { resync } from '../reconcile/resync.ts'
-import { Scanner } from '../reconcile/scan.ts'
+import { Scanner, type ScanReport } from '../reconcile/scan.ts'
 import type { SweepName } from '../store/source-state.ts'
 import { recordDrift } from './drift-record.ts'
 import { errorFields, type Log } from './log.ts'
@@ -31,10 +31,10 @@ export async function sweep(
   await Promise.all([
     repeat('scan', system, log, stop, async () => {
       const startedMs = performance.now()
-      const { marked, tokens, isComplete } = await scanner.scan()
-      if (marked > 0) wake()
+      const report = await scanner.scan()
+      if (report.marked > 0) wake()
       const waitMs = Math.min(SCAN_WAIT_MAX_MS, Math.max(scanMs, SCAN_SHARE * (performance.now() - startedMs)))
-      return isComplete ? { waitMs } : { waitMs, note: boundedScan(tokens) }
+      return { waitMs, note: scanNote(report) }
     }),
     repeat('resync', system, log, stop, async () => {
       scanner.forgetStrangers()
@@ -51,7 +51,9 @@ export async function sweep(
   ])
 }
 
-function boundedScan(tokens: number): string {
+/** What somebody should know of a scan that worked; undefined: nothing. */
+export function scanNote({ tokens, isComplete }: ScanReport): string | undefined {
+  if (isComplete) return undefined
   return `so many tokens have failed that a scan ends after ${tokens} of them: a full one below these is found by its event or by the full resync`
 }
 
@@ -61,7 +63,7 @@ async function repeat(
   { store }: System,
   log: Log,
   stop: AbortSignal,
-  work: () => Promise<{ readonly waitMs: number; readonly note?: string }>,
+  work: () => Promise<{ readonly waitMs: number; readonly note?: string | undefined }>,
 ): Promise<void> {
   let failures = 0
   let told: AppError['code'] | null = null

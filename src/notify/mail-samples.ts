@@ -11,7 +11,7 @@ const SAMPLE_TOKEN = { login: 'alice', serial: 'TOTP0001A2B3', type: 'totp' } as
 const MINUTE_MS = 60_000
 
 const REASONS: Readonly<Record<NoticeKind, string>> = {
-  breaker: '20 locks within 10 min: guards.breaker holds back further ones',
+  breaker: 'at most 20 locks within 10 min; waits for lockstep review, or for room',
   source: 'https://pi.example.org: the connection was refused (ECONNREFUSED)',
   'not-effective': 'no password policy with pwdLockout: TRUE applies to the account',
   refused: 'the account is protected: its DN is in guards.protect.dns',

@@ -66,8 +66,8 @@ export async function offeredContentTypes(client: Client): Promise<readonly stri
 /** Makes one change; what is equal already is left alone. A replaced handler is made anew before the old one goes. */
 export async function makeChange(client: Client, change: BindingChange): Promise<void> {
   if (change.kind === 'same') return
-  if (change.kind === 'remove') return await remove(client, change.id)
-  await write(client, change.wanted, change.kind === 'update' ? change.id : null)
+  if (change.kind === 'remove') await remove(client, change.id)
+  else await write(client, change.wanted, change.kind === 'update' ? change.id : null)
   if (change.kind === 'replace') await remove(client, change.id)
 }
 

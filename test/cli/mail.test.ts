@@ -53,6 +53,10 @@ test('what is asked for wrongly is told with what it takes', async () => {
   const away = await run('test', 'you@example.org', '--json')
   expect([away.code, JSON.parse(away.stdout)]).toMatchObject([75, { error: { code: 'mail-unreachable' } }])
   expect((await run('list', '--json')).stdout).toContain('"mails":[]')
+  for (const order of ['retry', 'drop']) {
+    expect((await run(order, 'x')).code).toBe(67)
+    expect((await run(order, '--all')).code).toBe(0)
+  }
   writeFileSync(config, YAML.replace(/^mail:.*$/m, ''))
   expect((await run('test', 'you@example.org')).stderr).toContain('no mail is configured: the section mail is missing')
 })

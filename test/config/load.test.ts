@@ -353,6 +353,16 @@ describe('a mistake in one key is told with its line, column, path and what is e
       /guards.protect.filter: there is nothing after "&"/,
     ],
     [
+      'DNs that came apart at their commas',
+      `${DIRECTORY}guards: { protect: { dns: [cn=admin, dc=example, dc=org] } }\n`,
+      /guards.protect.dns.*: cn=admin lies in none of the directories. Within \[ \] a DN stands in quotes/,
+    ],
+    [
+      'the DN of a limit that came apart',
+      `${DIRECTORY}guards: { breaker: { limits: [{ of: ou, maxLocks: 1, only: [ou=board, dc=example, dc=org] }] } }\n`,
+      /guards.breaker.limits.*only.*: ou=board lies in none of the directories/,
+    ],
+    [
       'a serial format without {serial}',
       directoryWith('serialFormat', 'serialFormat: token'),
       /it holds \{serial\} 0 times/,

@@ -46,5 +46,5 @@ test('a share is one of the directory’s accounts, and never less than a handfu
   if (applied === undefined) throw new RangeError('no limit')
   expect(applied.counted).toBe('directory corp')
   expect([0, 99, 1000].map((known) => locksAllowed(applied.limit, known))).toEqual([5, 5, 50])
-  expect(limitReached(applied, 50)).toBe('breaker: at most 50 locks of directory corp within 1 h (5 % of its accounts)')
+  expect(limitReached(applied, 50)).toBe('at most 50 locks of directory corp within 1 h (5 % of its accounts)')
 })

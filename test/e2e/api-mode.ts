@@ -26,6 +26,11 @@ function lockoutPolicy(action: object): Record<string, unknown> {
   }
 }
 
+interface SourceStatus {
+  readonly healthReasons: readonly string[]
+  readonly privacyidea: { readonly scan: { readonly doneMs: number | null; readonly failing: object | null } }
+}
+
 /** Two scans, each of which may take a while on a busy machine. */
 const WITHIN_MS = 15_000
 const KEY = Buffer.from('12345678901234567890').toString('hex')
@@ -330,6 +335,26 @@ export function apiModeTests(release: ReleaseName): void {
       await events.serve()
       for (const each of [user, other, third]) await lockedIs(each, false)
       await events.stop()
+    })
+
+    test('drained from cron, status says when privacyIDEA was looked at, and since when it cannot be', async () => {
+      await using cron = await createLockstep(slapd)
+      const secret = join(cron.dir, 'pi-password')
+      writeFileSync(secret, 'lockstep-secret\n', { mode: 0o600 })
+      cron.editConfig((yaml) => `privacyidea: { url: '${pi.url}', user: lockstep, passwordFile: ${secret} }\n${yaml}`)
+      const status = (): Promise<SourceStatus> => cron.json<SourceStatus>('status')
+      expect((await status()).privacyidea.scan).toEqual({ doneMs: null, failing: null })
+      await cron.drain()
+      const seen = await status()
+      expect(seen.privacyidea.scan).toEqual({ doneMs: expect.any(Number), failing: null })
+      cron.editConfig((yaml) => yaml.replace(pi.url, 'http://127.0.0.1:1'))
+      await cron.drain()
+      const away = await status()
+      expect(away.privacyidea.scan).toMatchObject({ failing: { reason: expect.stringContaining('127.0.0.1:1') } })
+      expect(away.healthReasons.join()).toContain('privacyIDEA could not be read')
+      cron.editConfig((yaml) => yaml.replace('http://127.0.0.1:1', pi.url))
+      await cron.drain()
+      expect((await status()).privacyidea.scan.failing).toBeNull()
     })
 
     test('after all of that the record is whole and nothing differs', async () => {

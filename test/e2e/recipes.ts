@@ -114,10 +114,13 @@ export function recipeTests(world: () => SetUpWorld): void {
     const cli = (...args: readonly string[]): Promise<Ran> =>
       recipeCli(world(), { use: async () => {} }, config)(...args)
     expect((await cli('apply', 'mine', '--yes')).json<Applied>()).toMatchObject({ made: true, changes: 1 })
-    const list = (await lockstep.cli('--config', config, 'recipes', 'list', '--json')).json<
-      { name: string; own: boolean }[]
-    >()
-    expect(list.find((each) => each.name === 'mine')).toMatchObject({ own: true })
+    const list = async (...as: readonly string[]) => {
+      const listed = await lockstep.cli('--config', config, 'recipes', 'list', '--json', ...as)
+      return listed.json<{ name: string }[]>().find((each) => each.name === 'mine')
+    }
+    expect(await list()).toMatchObject({ own: true, handlersInPrivacyIdea: null })
+    const admin = ['--url', world().pi.url, '--user', 'admin', '--password-file', join(lockstep.dir, 'admin-password')]
+    expect(await list(...admin)).toMatchObject({ own: true, handlersInPrivacyIdea: 1 })
     expect((await cli('remove', 'mine', '--yes')).json<Applied>()).toMatchObject({ made: true, changes: 1 })
 
     writeFileSync(join(dir, 'mine.yaml'), own('token_inti', 'Loging'))

@@ -23,6 +23,7 @@ export function register(program: Command, io: CliIo): void {
       .option('--rate <rate>', 'new tokens at most, as in 4/s, 120/m, 1000/h', '4/s')
       .option('--dry-run', 'show for whom, and make nothing')
       .option('--json', 'print the result as JSON'),
+    'the one of the configuration',
   ).action(async (login: string | undefined, options: EnrollOptions, command: Command) => {
     const { runEnroll } = await import('../enroll.ts')
     await runEnroll(login, options, command, io)

@@ -4,6 +4,7 @@ import { MAIL_LANGUAGES, type MailLanguage } from '../../core/mail-language.ts'
 import { NOTICE_KINDS, OWNER_KINDS, type NoticeKind } from '../../core/notice.ts'
 import { MAIL_STATES, type MailState } from '../../ports/mail.ts'
 import type { MailReport } from '../../store/mail-reports.ts'
+import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
 import { actorOf, limitOption } from '../options.ts'
@@ -86,6 +87,11 @@ function chosen(ids: readonly string[], { all }: ChosenOptions): readonly string
   return all === true ? null : ids
 }
 
+/** Somebody named mails, and none of them is there to be retried or dropped. */
+function exitOf(mails: number, named: readonly string[] | null): number {
+  return mails === 0 && named !== null ? EXIT.noUser : EXIT.ok
+}
+
 function registerRetry(mail: Command, io: CliIo): void {
   mail
     .command('retry [ids...]')
@@ -98,6 +104,7 @@ function registerRetry(mail: Command, io: CliIo): void {
       await using store = await openStoreOf(await loadForWork(command, io), true)
       const mails = await store.mails.retry(which)
       const daemon = await store.processLock.daemon()
+      io.exitCode = exitOf(mails, which)
       if (options.json === true) printJson(io, { mails, daemon: daemon !== null })
       else print(io, `due again: ${counted(mails, 'mail')}${daemon === null ? '; run lockstep drain' : ''}`)
     })
@@ -114,6 +121,7 @@ function registerDrop(mail: Command, io: CliIo): void {
       const { openStoreOf } = await import('../../daemon/state-store.ts')
       await using store = await openStoreOf(await loadForWork(command, io), true)
       const mails = await store.mails.drop(which, actorOf(io))
+      io.exitCode = exitOf(mails, which)
       if (options.json === true) printJson(io, { mails })
       else print(io, `dropped: ${counted(mails, 'mail')}`)
     })

@@ -12,6 +12,7 @@ export function register(program: Command, io: CliIo): void {
       .command('list', { isDefault: true })
       .description('list the recipes; with --user also what of them stands in privacyIDEA')
       .option('--json', 'print the result as JSON'),
+    'nobody: privacyIDEA is not asked',
   ).action(async (options: RecipeOptions, command: Command) => {
     const { listRecipes } = await import('../recipes.ts')
     await listRecipes(options, command, io)

@@ -18,7 +18,7 @@ interface Options {
 export function register(program: Command, io: CliIo): void {
   program
     .command('resync')
-    .description('compare all of privacyIDEA’s tokens and all marked accounts with the record, and repair what differs')
+    .description("compare all of privacyIDEA's tokens and all marked accounts with the record, and repair what differs")
     .option('--dry-run', 'show what differs, and change nothing')
     .option('--accept-drop', 'this once, believe that privacyIDEA has fewer tokens than resync.shrinkLimit allows')
     .option('--json', 'print the result as JSON')

@@ -98,7 +98,8 @@ function registerShow(review: Command, io: CliIo): void {
         print(io, `${plain(each.change.dn)}\n  account   ${each.key}`)
         print(io, `  waits     since ${moment(each.sinceMs)}: ${plain(each.reason)}`)
         print(io, `  holds     ${each.change.holds.join(' ')}: ${plain(each.change.reason)}`)
-        print(io, `  state     ${stateText(each, store.reviews.approvalsNeeded)} ${plain(each.approvedBy.join(' '))}`)
+        const by = each.approvedBy.length === 0 ? '' : ` by ${plain(each.approvedBy.join(' '))}`
+        print(io, `  state     ${stateText(each, store.reviews.approvalsNeeded)}${by}`)
         print(io, `\n${forward}\n${inverse}`)
       }
     })

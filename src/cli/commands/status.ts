@@ -78,7 +78,7 @@ function show(io: CliIo, status: StatusReport): void {
   if (status.locked.length > 0) {
     print(io, '')
     printTable(io, status.locked, [
-      { title: 'locked', value: (account) => account.login ?? account.dn },
+      { title: 'held', value: (account) => account.login ?? account.dn },
       { title: 'holds', value: (account) => account.holds.map((hold) => hold.name).join(' '), shrinks: true },
       { title: 'since', value: (account) => (account.holds[0] === undefined ? '-' : moment(account.holds[0].sinceMs)) },
       { title: 'standing', value: (account) => account.standing },
