@@ -126,9 +126,12 @@ describe('finding an account', () => {
     const walked: string[] = []
     for await (const each of port.walkMarked(sambaSettings(samba).name)) walked.push(each.key)
     expect(walked).toContain(key)
-    expect(await codeOf(port.findByLogin(hidden, null).then((found) => look(port, found.key)))).toBe(
-      'directory-not-permitted',
-    )
+    const unreadable = await keyOf(port, hidden)
+    expect(await codeOf(look(port, unreadable))).toBe('directory-not-permitted')
+    const [reading] = await port.readLocks(sambaSettings(samba).name, [unreadable, key])
+    expect(reading?.error).toBeNull()
+    expect(reading?.locks.get(key)?.lock.state).toBe('as-ours')
+    expect(reading?.unread?.get(unreadable)?.code).toBe('directory-not-permitted')
   })
 })
 
