@@ -1,4 +1,4 @@
-import { EqualityFilter } from 'ldapts'
+import { EqualityFilter, PresenceFilter, type Filter } from 'ldapts'
 import type { AttributeValue, LockObservation, LockSlot } from '../core/state.ts'
 import type { AccountEntry, LockContext, LockDriver } from './driver.ts'
 import { parseGeneralizedTime } from './generalized-time.ts'
@@ -32,11 +32,14 @@ export interface InactivationKind {
   /** Attributes that `otherLock` looks at besides those of a password lockout. */
   readonly attributes: readonly string[]
   readonly needs: readonly Need[]
+  /** Filters of accounts that `otherLock` may find a lock at. */
+  readonly otherMarks: readonly Filter[]
   /** Locks of this kind of server besides nsAccountLock and the password lockout of 389-DS; null: none. */
   otherLock(account: AccountEntry, context: LockContext): OtherLock | null
 }
 
 export function inactivationDriver(kind: InactivationKind): LockDriver {
+  const isLocked = new EqualityFilter({ attribute: LOCK_ATTRIBUTE, value: kind.locked })
   return {
     attributes: [LOCK_ATTRIBUTE, UNLOCK_TIME, RETRY_COUNT, ...kind.attributes],
     lockAttributes: [LOCK_ATTRIBUTE],
@@ -48,7 +51,8 @@ export function inactivationDriver(kind: InactivationKind): LockDriver {
     placesElsewhere: () => [],
     readLock: (account, context) => readLock(kind, account, context),
     // The server compares without regard to case and finds what roles give too: what is found is read again.
-    marks: () => [new EqualityFilter({ attribute: LOCK_ATTRIBUTE, value: kind.locked })],
+    marks: () => [isLocked],
+    lockedMarks: () => [isLocked, new PresenceFilter({ attribute: UNLOCK_TIME }), ...kind.otherMarks],
     markedElsewhere: () => [],
   }
 }
@@ -58,6 +62,7 @@ export const ds389Driver: LockDriver = inactivationDriver({
   locked: 'true',
   attributes: [],
   needs: [],
+  otherMarks: [],
   otherLock: () => null,
 })
 

@@ -1,11 +1,11 @@
-import { ExtensibleFilter } from 'ldapts'
+import { AndFilter, ExtensibleFilter, GreaterThanEqualsFilter, LessThanEqualsFilter, type Filter } from 'ldapts'
 import { integerOf, withBits } from '../core/bit.ts'
 import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { LockObservation, LockSlot } from '../core/state.ts'
 import type { AccountEntry, LockContext, LockDriver } from './driver.ts'
 import { PRINCIPAL_ATTRIBUTES, protectedPrincipal } from './windows-principal.ts'
-import { parseFileTime } from './windows-time.ts'
+import { fileTimeOf, parseFileTime } from './windows-time.ts'
 
 const CONTROL = 'userAccountControl'
 /** MS-ADTS, 2.2.16: UF_ACCOUNT_DISABLE. */
@@ -39,9 +39,19 @@ export function activeDirectoryDriver(settings: Pick<DirectorySettings, 'clearLo
     protects: protectedPrincipal,
     placesElsewhere: () => [],
     readLock: (account, context) => readLock(account, context, settings.clearLockout),
-    marks: () => [new ExtensibleFilter({ matchType: CONTROL, rule: BIT_AND, value: String(DISABLED) })],
+    marks: () => [IS_DISABLED],
+    lockedMarks,
     markedElsewhere: () => [],
   }
+}
+
+const IS_DISABLED = new ExtensibleFilter({ matchType: CONTROL, rule: BIT_AND, value: String(DISABLED) })
+
+/** Both times are 0 where there is none; that of a lockout stays behind after it ended. */
+function lockedMarks(nowMs: number): readonly Filter[] {
+  const from = (attribute: string) => new GreaterThanEqualsFilter({ attribute, value: '1' })
+  const hasExpired = new LessThanEqualsFilter({ attribute: EXPIRES, value: fileTimeOf(nowMs) })
+  return [IS_DISABLED, from(LOCKOUT_TIME), new AndFilter({ filters: [from(EXPIRES), hasExpired] })]
 }
 
 function readLock(account: AccountEntry, context: LockContext, clearLockout: boolean): LockObservation {

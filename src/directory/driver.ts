@@ -54,8 +54,11 @@ export interface LockDriver {
   readLock(account: AccountEntry, context: LockContext): LockObservation
   /** Filters of accounts that a lock of ours may stand at; several are alternatives. */
   marks(): readonly Filter[]
-  /** Filters of accounts that any lock may stand at, whoever's; left out: those of `marks` are all that there are. */
-  lockedMarks?(): readonly Filter[]
+  /**
+   * Filters of accounts that any lock may stand at now, whoever's, and of some at which none does; left out: those of
+   * `marks` are all that there are.
+   */
+  lockedMarks?(nowMs: number): readonly Filter[]
   /** Places in other entries whose values name accounts that a lock of ours may stand at. */
   markedElsewhere(): readonly MarkedElsewhere[]
 }

@@ -1,6 +1,6 @@
 import { inactivationDriver } from './account-inactivation.ts'
 import type { LockDriver } from './driver.ts'
-import { KERBEROS_ATTRIBUTES, kerberosLockout, principalExpired } from './kerberos-lockout.ts'
+import { KERBEROS_ATTRIBUTES, KERBEROS_MARKS, kerberosLockout, principalExpired } from './kerberos-lockout.ts'
 
 /**
  * FreeIPA: the lock is what `ipa user-disable` writes, so that its own tools show the account as disabled. Its lockout
@@ -10,6 +10,7 @@ export const freeipaDriver: LockDriver = inactivationDriver({
   locked: 'TRUE',
   attributes: KERBEROS_ATTRIBUTES,
   needs: ['lockout-policies'],
+  otherMarks: KERBEROS_MARKS,
   otherLock: (account, context) =>
     principalExpired(account, context.nowMs) ??
     kerberosLockout(account, context.lockoutPolicies ?? new Map(), context.nowMs),

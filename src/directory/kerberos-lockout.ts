@@ -1,4 +1,4 @@
-import { EqualityFilter, type Entry } from 'ldapts'
+import { AndFilter, EqualityFilter, NotFilter, PresenceFilter, type Entry, type Filter } from 'ldapts'
 import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -23,6 +23,18 @@ export const KERBEROS_ATTRIBUTES = [
   'krbLastAdminUnlock',
   'krbPwdPolicyReference',
   'krbPrincipalExpiration',
+]
+
+const FAILURES = 'krbLoginFailedCount'
+/** Who failed since the last good login, and whose principal is to expire. */
+export const KERBEROS_MARKS: readonly Filter[] = [
+  new AndFilter({
+    filters: [
+      new PresenceFilter({ attribute: FAILURES }),
+      new NotFilter({ filter: new EqualityFilter({ attribute: FAILURES, value: '0' }) }),
+    ],
+  }),
+  new PresenceFilter({ attribute: 'krbPrincipalExpiration' }),
 ]
 
 export interface LockoutPolicy {

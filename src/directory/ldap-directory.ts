@@ -188,7 +188,7 @@ export class LdapDirectory {
 
   async *walkLocked(): AsyncGenerator<ObservedState> {
     const reader = await this.reader()
-    const marks = this.driver.lockedMarks?.() ?? this.driver.marks()
+    const marks = this.driver.lockedMarks?.(this.#clock.nowMs()) ?? this.driver.marks()
     const filter = marks.length === 0 ? null : new OrFilter({ filters: [...marks] })
     for await (const observed of this.#walk(reader, filter)) if (observed.lock.state !== 'open') yield observed
   }

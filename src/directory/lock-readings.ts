@@ -1,5 +1,5 @@
 import { OrFilter } from 'ldapts'
-import { toAppError } from '../core/error.ts'
+import { AppError, toAppError } from '../core/error.ts'
 import type { AccountKey } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -58,7 +58,7 @@ export class LockReadings {
         const { failure } = view.server
         if (failure !== null) return { url, error: failure, locks: new Map() }
         try {
-          return { url, error: null, locks: await this.#readAt(view, keys) }
+          return { url, error: null, ...(await this.#readAt(view, keys)) }
         } catch (thrown) {
           return { url, error: toAppError(thrown), locks: new Map() }
         }
@@ -66,7 +66,8 @@ export class LockReadings {
     )
   }
 
-  async #readAt(view: View, keys: readonly AccountKey[]): Promise<Map<AccountKey, LockAtServer>> {
+  /** An account whose lock may not be read (one that became an administrator's) says nothing of the others. */
+  async #readAt(view: View, keys: readonly AccountKey[]): Promise<Pick<ServerReading, 'locks' | 'unread'>> {
     const facts = view.facts.fresh ?? (await view.facts.read())
     const reader = new AccountReader(this.#settings, facts, this.#attributes, this.#driver.singleValued)
     const filters = keys.map((key) => idFilter(this.#settings, key))
@@ -80,9 +81,18 @@ export class LockReadings {
     }
     const entries = await view.server.read((connection) => searchProven(connection, request, this.#settings))
     const accounts = entries.map((entry) => reader.fromSearch(entry, view.server.server.url))
-    return new Map(
-      await Promise.all(accounts.map(async (each) => [each.key, await this.#lockOf(each, reader, view)] as const)),
-    )
+    const locks = new Map<AccountKey, LockAtServer>()
+    const unread = new Map<AccountKey, AppError>()
+    const look = async (account: Account): Promise<void> => {
+      try {
+        locks.set(account.key, await this.#lockOf(account, reader, view))
+      } catch (thrown) {
+        if (!(thrown instanceof AppError) || thrown.code !== 'directory-not-permitted') throw thrown
+        unread.set(account.key, thrown)
+      }
+    }
+    await Promise.all(accounts.map(look))
+    return { locks, unread }
   }
 
   async #lockOf(account: Account, reader: AccountReader, { server, surroundings }: View): Promise<LockAtServer> {

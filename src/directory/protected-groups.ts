@@ -5,14 +5,25 @@ import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
 import { searchProven } from './directory-searches.ts'
 import { valuesIn } from './entry.ts'
+import {
+  allValuesOf,
+  classesOf,
+  isGroup,
+  MEMBER_ATTRIBUTES,
+  MEMBER_LOGIN_ATTRIBUTE,
+  NEVER_EMPTY,
+  SID_ATTRIBUTE,
+  withoutUid,
+} from './group-entry.ts'
 import type { Pool } from './pool.ts'
 import { textsOf, type ServerFacts } from './server-facts.ts'
+import { relativeIdOf } from './windows-principal.ts'
 
 /** The protected groups as they were read: who is in them, directly or by groups in groups. */
 export interface Groups {
-  /** Of the groups themselves and of those in them. */
+  /** Of the groups themselves and of those in them; with the chain rule, of the former alone. */
   readonly dns: readonly string[]
-  /** Active Directory: the last part of the groups' SIDs. */
+  /** Active Directory: the last part of the SIDs of all of them. */
   readonly primaryGroupIds: readonly string[]
   /** Why one of them could not be read; null: all were. */
   readonly unread: AppError | null
@@ -20,13 +31,7 @@ export interface Groups {
   memberOf(account: { readonly dn: string; readonly login: string | null }): string | null
 }
 
-/** RFC 4519, 2307 and Active Directory. */
-const MEMBER_ATTRIBUTES = ['member', 'uniqueMember']
-const LOGIN_ATTRIBUTE = 'memberUid'
-const SID_ATTRIBUTE = 'objectSid'
-const GROUP_ATTRIBUTES = ['objectClass', ...MEMBER_ATTRIBUTES, LOGIN_ATTRIBUTE, SID_ATTRIBUTE]
-/** Classes whose schema (RFC 4519) asks for a member at least: where none shows, it is hidden. */
-const NEVER_EMPTY = ['groupofnames', 'groupofuniquenames']
+const GROUP_ATTRIBUTES = ['objectClass', ...MEMBER_ATTRIBUTES, MEMBER_LOGIN_ATTRIBUTE, SID_ATTRIBUTE]
 
 /** Members, and groups, at most: whoever protects more uses a filter. Each member is looked at once, for it may be a group. */
 const MEMBERS_MAX = 10_000
@@ -62,7 +67,8 @@ export class GroupReader {
 
   async #load(facts: ServerFacts): Promise<Groups> {
     const startedMs = this.#clock.nowMs()
-    const walk = new GroupWalk(this.#settings, (dn) => this.#entryAt(dn, facts), facts)
+    const entryAt: EntryAt = (dn, attributes) => this.#entryAt(dn, attributes, facts)
+    const walk = new GroupWalk(this.#settings, entryAt, facts)
     this.#last = await walk.all()
     const nowMs = this.#clock.nowMs()
     this.#untilMs = nowMs + Math.min(AGE_MAX_MS, Math.max(AGE_MIN_MS, AGE_SHARE * (nowMs - startedMs)))
@@ -70,12 +76,12 @@ export class GroupReader {
   }
 
   /** Null where nothing is there, or nothing may be seen of it. */
-  async #entryAt(dn: string, facts: ServerFacts): Promise<Entry | null> {
+  async #entryAt(dn: string, attributes: readonly string[], facts: ServerFacts): Promise<Entry | null> {
     const request = {
       base: dn,
       scope: 'base' as const,
       filter: new PresenceFilter({ attribute: 'objectClass' }),
-      attributes: GROUP_ATTRIBUTES,
+      attributes,
       bytesOf: [facts.canonical(SID_ATTRIBUTE)],
       sizeMax: 1,
     }
@@ -84,7 +90,7 @@ export class GroupReader {
   }
 }
 
-type EntryAt = (dn: string) => Promise<Entry | null>
+type EntryAt = (dn: string, attributes: readonly string[]) => Promise<Entry | null>
 
 /** One reading of all groups, breadth first. */
 class GroupWalk {
@@ -92,7 +98,7 @@ class GroupWalk {
   readonly #entryAt: EntryAt
   readonly #facts: ServerFacts
   readonly #groups: string[] = []
-  readonly #sids: string[] = []
+  readonly #sids = new Set<string>()
   /** By DN in normal form, or login in lower case: the configured group that it is in. */
   readonly #members = new Map<string, string>()
   readonly #logins = new Map<string, string>()
@@ -117,7 +123,7 @@ class GroupWalk {
     const [members, logins] = [this.#members, this.#logins]
     return {
       dns: this.#groups,
-      primaryGroupIds: this.#sids,
+      primaryGroupIds: [...this.#sids],
       unread,
       memberOf: ({ dn, login }) => {
         const group = members.get(normalDn(dn)) ?? (login === null ? undefined : logins.get(login.toLowerCase()))
@@ -127,18 +133,14 @@ class GroupWalk {
   }
 
   async #readTop(dn: string, key: string): Promise<void> {
-    const entry = await this.#entryAt(dn)
+    const entry = await this.#entryAt(dn, GROUP_ATTRIBUTES)
     if (entry === null) throw this.#unread(dn, key, 'it is not there, or may not be seen')
     const top = `${dn} of ${key}`
     this.#groups.push(dn)
-    const sid = valuesIn(entry, SID_ATTRIBUTE)[0]
-    if (sid instanceof Uint8Array && sid.length >= 12) this.#sids.push(String(lastPartOf(sid)))
-    // There the server itself follows groups in groups.
-    if (this.#facts.hasChainRule) return
-    let next = this.#take(entry, dn, key, top)
+    let next = await this.#take(entry, dn, key, top)
     while (next.length > 0) {
       const found = await inBatches(next, LOOKUPS_AT_ONCE, async (member) => {
-        const group = await this.#entryAt(member)
+        const group = await this.#entryAt(member, GROUP_ATTRIBUTES)
         return group === null || !isGroup(group) ? [] : this.#take(group, member, key, top)
       })
       next = found.flat()
@@ -146,26 +148,39 @@ class GroupWalk {
   }
 
   /** Notes the members of a group. @returns those that were not known yet */
-  #take(entry: Entry, dn: string, key: string, top: string): string[] {
-    const members = MEMBER_ATTRIBUTES.flatMap((name) => textsOf(entry, name)).map(withoutUid)
-    const logins = textsOf(entry, LOGIN_ATTRIBUTE)
+  async #take(entry: Entry, dn: string, key: string, top: string): Promise<string[]> {
+    const more = (name: string): Promise<Entry | null> => this.#entryAt(dn, [name])
+    const listed = await Promise.all(MEMBER_ATTRIBUTES.map((name) => allValuesOf(entry, name, more, MEMBERS_MAX)))
+    const members = listed.flat().map(withoutUid)
+    const logins = textsOf(entry, MEMBER_LOGIN_ATTRIBUTE)
     if (members.length + logins.length === 0 && this.#mustHaveMembers(entry)) {
       throw this.#unread(dn, key, 'its members may not be read')
     }
-    if (normalDn(dn) !== normalDn(this.#groups.at(-1) ?? '')) this.#groups.push(dn)
+    this.#noteSid(entry, dn, key)
+    // With the chain rule the server itself goes on from a group to those in it.
+    const isAsked = this.#facts.hasChainRule || normalDn(dn) === normalDn(this.#groups.at(-1) ?? '')
+    if (!isAsked) this.#groups.push(dn)
     for (const login of logins) this.#logins.set(login.toLowerCase(), top)
     const fresh = members.filter((member) => !this.#members.has(normalDn(member)))
     for (const member of fresh) this.#members.set(normalDn(member), top)
-    if (this.#members.size + this.#logins.size > MEMBERS_MAX || this.#groups.length > GROUPS_MAX) {
+    const groups = Math.max(this.#groups.length, this.#sids.size)
+    if (this.#members.size + this.#logins.size > MEMBERS_MAX || groups > GROUPS_MAX) {
       throw this.#unread(dn, key, `it has more than ${MEMBERS_MAX} members or ${GROUPS_MAX} groups; use a filter`)
     }
     return fresh
   }
 
+  /** For those whose primary group it is. Whoever may not see that of a group does not see its members either. */
+  #noteSid(entry: Entry, dn: string, key: string): void {
+    const sid = valuesIn(entry, SID_ATTRIBUTE)[0]
+    if (sid === undefined && this.#facts.hasChainRule) throw this.#unread(dn, key, 'it may not be read')
+    const relativeId = relativeIdOf(sid)
+    if (relativeId !== null) this.#sids.add(String(relativeId))
+  }
+
   /** 389 Directory Server allows a group of nobody. */
   #mustHaveMembers(entry: Entry): boolean {
-    const classes = textsOf(entry, 'objectClass').map((name) => name.toLowerCase())
-    return this.#facts.vendor === 'OpenLDAP' && classes.some((name) => NEVER_EMPTY.includes(name))
+    return this.#facts.vendor === 'OpenLDAP' && classesOf(entry).some((name) => NEVER_EMPTY.includes(name))
   }
 
   #unread(dn: string, key: string, why: string): AppError {
@@ -178,22 +193,6 @@ class GroupWalk {
 
 /** Failures of one group; all others are the directory's. */
 const UNREAD_CODES = ['directory-not-permitted', 'directory-refused', 'entry-not-found', 'limit-exceeded']
-
-function isGroup(entry: Entry): boolean {
-  if ([...MEMBER_ATTRIBUTES, LOGIN_ATTRIBUTE].some((name) => textsOf(entry, name).length > 0)) return true
-  const classes = textsOf(entry, 'objectClass').map((name) => name.toLowerCase())
-  return classes.some((name) => NEVER_EMPTY.includes(name))
-}
-
-/** RFC 4517, 3.3.21: a name may carry a bit string that tells apart who had it before. */
-function withoutUid(value: string): string {
-  return value.replace(/#'[01]*'B$/, '')
-}
-
-/** MS-DTYP 2.4.2.2: the last 32 bits, little endian. */
-function lastPartOf(sid: Uint8Array): number {
-  return new DataView(sid.buffer, sid.byteOffset, sid.byteLength).getUint32(sid.length - 4, true)
-}
 
 async function inBatches<Item, Result>(
   items: readonly Item[],

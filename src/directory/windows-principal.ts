@@ -39,7 +39,7 @@ export function protectedPrincipal(account: AccountEntry): string | null {
 }
 
 /** `S-1-5-21-…-500` in the form in which it is read (MS-DTYP, 2.4.2.2). @returns null for what is no SID of a domain */
-function relativeIdOf(value: AttributeValue | undefined): number | null {
+export function relativeIdOf(value: AttributeValue | undefined): number | null {
   const bytes = sidBytes(value)
   return bytes === null || bytes.readUInt32LE(8) !== 21 ? null : bytes.readUInt32LE(bytes.length - 4)
 }

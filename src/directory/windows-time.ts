@@ -12,6 +12,11 @@ export function parseFileTime(text: string | null): number | null {
   return value <= 0n || value >= NEVER ? null : Number(value / NS100_PER_MS - UNIX_EPOCH_MS)
 }
 
+/** @param ms since 1970 */
+export function fileTimeOf(ms: number): string {
+  return String((BigInt(Math.floor(ms)) + UNIX_EPOCH_MS) * NS100_PER_MS)
+}
+
 /** A duration is written as a negative number. @returns milliseconds; Infinity for for ever; null for what is none */
 export function parseTimeSpan(text: string | null): number | null {
   if (text === null || !INTEGER.test(text)) return null

@@ -36,11 +36,13 @@ export interface LockAtServer {
   readonly lock: LockObservation
 }
 
-/** The answer of one server; where `error` is null, an account that is not among `locks` is not there. */
+/** The answer of one server; where `error` is null, an account that is neither among `locks` nor `unread` is not there. */
 export interface ServerReading {
   readonly url: string
   readonly error: AppError | null
   readonly locks: ReadonlyMap<AccountKey, LockAtServer>
+  /** Accounts that are there, and whose lock may not be read. */
+  readonly unread?: ReadonlyMap<AccountKey, AppError>
 }
 
 /**

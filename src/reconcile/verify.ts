@@ -61,8 +61,9 @@ async function lookAt(ports: VerifyPorts, name: DirectoryName, due: readonly Due
 }
 
 function verdictOf(due: DueVerification, readings: readonly ServerReading[]): LockVerdict {
-  const seen = readings.map(({ url, error, locks }) => {
-    return { url, failure: error?.message ?? null, found: locks.get(due.key) ?? null }
+  const seen = readings.map(({ url, error, locks, unread }) => {
+    const failure = error ?? unread?.get(due.key) ?? null
+    return { url, failure: failure?.message ?? null, found: locks.get(due.key) ?? null }
   })
   return judgeLock(due, seen)
 }

@@ -6,7 +6,7 @@ import { openProbe } from '../../src/directory/probe.ts'
 import { systemClock } from '../../src/ports/clock.ts'
 import { startDs389, type Ds389 } from '../servers/ds389.ts'
 import { startTcpProxy } from '../servers/tcp-proxy.ts'
-import { changeFor, desired, heldBy, loginOf, serialOf, type World } from './contract.ts'
+import { changeFor, desired, heldBy, lockedIn, loginOf, serialOf, type World } from './contract.ts'
 import { addDisabledRole, disabledRoleDn, ds389Settings, ds389World, valuesAt } from './ds389-world.ts'
 
 /** The foreign locks of 389-DS, and what the lock does, judged by the server's own answers to binds. */
@@ -151,6 +151,7 @@ describe('account inactivation of 389-DS', () => {
       const observed = await look(login)
       const leftMs = (observed.lock.otherUntilUs ?? 0) / 1000 - Date.now()
       expect(observed.lock.state).toBe('other')
+      expect(await lockedIn(world.port)).toContain(observed.key)
       expect(leftMs).toBeGreaterThan(3_500_000)
       expect(leftMs).toBeLessThanOrEqual(3_601_000)
       expect(plan(heldBy(S1), observed, NOTHING_OF_OURS, RESPECT)).toMatchObject({
@@ -161,7 +162,9 @@ describe('account inactivation of 389-DS', () => {
       await lockOut(forGood)
       expect((await look(forGood)).lock).toMatchObject({ state: 'other', otherUntilUs: null })
       await modify(login, 'replace: passwordRetryCount\npasswordRetryCount: 0\n-\nreplace: accountUnlockTime')
-      expect((await look(login)).lock.state).toBe('open')
+      const ended = await look(login)
+      expect(ended.lock.state).toBe('open')
+      expect(await lockedIn(world.port)).not.toContain(ended.key)
       expect((await bind(login)).code).toBe(0)
     } finally {
       await policy(set('passwordLockout', 'off'))

@@ -60,10 +60,16 @@ describe('several domain controllers', () => {
     expect(plan(HELD, await look(), ours, RESPECT).kind).toBe('foreign-unlock')
 
     await first.start()
-    const back = await eventually('the first one is asked again', async () => {
-      const observed = await look()
-      return observed.lock.state === 'as-ours' && observed
+    // Whoever was written there is read there for a while, whichever controller is back; everybody else is not.
+    const other = await port.findByLogin(loginOf('u2'), null)
+    await eventually('the first one is asked again', async () => {
+      return (await port.observe(other.key, [], 0)).server === first.url
     })
+    expect(await look()).toMatchObject({ server: second.url, lock: { state: 'open' } })
+    const states = (await port.readLocks(settings.name, [key])).map(({ locks }) => locks.get(key)?.lock.state)
+    expect(states).toEqual(['as-ours', 'open'])
+    const back = await port.observeAt(key, [first.url])
+    if (back === null) throw new Error('the first one does not answer')
     expect(plan(desired(), back, ours, RESPECT).kind).toBe('change')
   })
 })

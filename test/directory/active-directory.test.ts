@@ -10,7 +10,7 @@ import { systemClock } from '../../src/ports/clock.ts'
 import type { DirectoryPort } from '../../src/ports/directory.ts'
 import { eventually } from '../servers/eventually.ts'
 import { SAMBA_TIMEOUT_MS, startSamba, type Samba } from '../servers/samba.ts'
-import { changeFor, codeOf, desired, errorOf, heldBy, loginOf, serialOf } from './contract.ts'
+import { changeFor, codeOf, desired, errorOf, heldBy, lockedIn, loginOf, serialOf } from './contract.ts'
 import { sambaSettings } from './samba-world.ts'
 
 /** What is Active Directory's own, on a real Samba, as the service with the rights of the manual. */
@@ -126,9 +126,12 @@ describe('finding an account', () => {
     const walked: string[] = []
     for await (const each of port.walkMarked(sambaSettings(samba).name)) walked.push(each.key)
     expect(walked).toContain(key)
-    expect(await codeOf(port.findByLogin(hidden, null).then((found) => look(port, found.key)))).toBe(
-      'directory-not-permitted',
-    )
+    const unreadable = await keyOf(port, hidden)
+    expect(await codeOf(look(port, unreadable))).toBe('directory-not-permitted')
+    const [reading] = await port.readLocks(sambaSettings(samba).name, [unreadable, key])
+    expect(reading?.error).toBeNull()
+    expect(reading?.locks.get(key)?.lock.state).toBe('as-ours')
+    expect(reading?.unread?.get(unreadable)?.code).toBe('directory-not-permitted')
   })
 })
 
@@ -192,6 +195,7 @@ describe('what keeps a user out besides our lock', () => {
     await lockOut(login)
     const { lock: seen } = await look(port, key)
     expect(seen.state).toBe('other')
+    expect(await lockedIn(port)).toContain(key)
     expect(Math.abs((seen.otherUntilUs ?? 0) / 1000 - Date.now())).toBeLessThan(4000)
     expect(plan(heldBy(S1), await look(port, key), NOTHING_OF_OURS, RESPECT).kind).toBe('foreign-lock')
     await eventually('the lockout is over', async () => (await look(port, key)).lock.state === 'open')
@@ -244,6 +248,10 @@ describe('what keeps a user out besides our lock', () => {
     await edit(samba.userDn(login), replace('accountExpires', '116444736010000000'))
     expect(await canBind(login)).toContain('data 701')
     expect((await look(port, key)).lock.state).toBe('other')
+    expect(await lockedIn(port)).toContain(key)
+    const later = 11_644_473_600_000 + Date.now() + 86_400_000
+    await edit(samba.userDn(login), replace('accountExpires', `${later}0000`))
+    expect(await lockedIn(port)).not.toContain(key)
     await edit(samba.userDn(login), `${replace('accountExpires', '0')}\n-\n${replace('pwdLastSet', '0')}`)
     expect(await canBind(login)).toContain('data 773')
     expect((await look(port, key)).lock.state).toBe('open')

@@ -69,6 +69,13 @@ export const PPOLICY_LOCK: LockExamples = {
 export const PPOLICY_STAMP = PAST
 const STALE_MAX_MS = 60_000
 
+/** The accounts that a lock of anybody stands at, in the directory `corp`. */
+export async function lockedIn(port: DirectoryPort): Promise<AccountKey[]> {
+  const keys: AccountKey[] = []
+  for await (const { key } of port.walkLocked(nameOfDirectory('corp'))) keys.push(key)
+  return keys
+}
+
 export function loginOf(text: string): Login {
   const login = parseLogin(text)
   if (login === null) throw new RangeError(`"${text}" is no login`)
@@ -349,8 +356,8 @@ export function directoryContract(world: () => World): void {
     const [carrier, locked, foreign] = await Promise.all([1, 2, 3].map(() => world().newLogin()))
     if (!carrier || !locked || !foreign) throw new Error('logins')
     await world().addSerialValue(carrier, `privacyIDEA:${S1}`)
-    await world().setLock(locked, LOCKED)
-    await world().setLock(foreign, PAST)
+    await world().setLock(locked, world().lock.ours)
+    await world().lockOtherwise(foreign)
     const keys = await Promise.all([carrier, locked, foreign].map(find))
     const walked = new Map<AccountKey, string>()
     for await (const { key, lock } of world().port.walkLocked(nameOfDirectory('corp'))) walked.set(key, lock.state)

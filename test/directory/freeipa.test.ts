@@ -5,7 +5,7 @@ import { openDirectories } from '../../src/directory/open-directories.ts'
 import { systemClock } from '../../src/ports/clock.ts'
 import { IPA_POLICY_DN } from '../servers/ds389-files.ts'
 import { startDs389, type Ds389 } from '../servers/ds389.ts'
-import { heldBy, loginOf, serialOf, type World } from './contract.ts'
+import { heldBy, lockedIn, loginOf, serialOf, type World } from './contract.ts'
 import { ds389Settings, ds389World } from './ds389-world.ts'
 
 /** On a 389-DS with FreeIPA's layout and attributes; FreeIPA's own plugins are not there. */
@@ -49,6 +49,7 @@ describe('accounts of FreeIPA', () => {
     const atMs = Math.floor(Date.now() / 1000) * 1000 - MINUTE_MS
     await failed(login, 6, atMs)
     const observed = await look(login)
+    expect(await lockedIn(world.port)).toContain(observed.key)
     expect(observed.lock).toMatchObject({ state: 'other', otherUntilUs: (atMs + 10 * MINUTE_MS) * 1000 })
     expect(plan(heldBy(S1), observed, NOTHING_OF_OURS, RESPECT).kind).toBe('foreign-lock')
   })
@@ -88,7 +89,9 @@ describe('accounts of FreeIPA', () => {
   it('are locked by somebody else once their principal expired', async () => {
     const login = await world.newLogin()
     await modify(login, `add: krbPrincipalExpiration\nkrbPrincipalExpiration: ${time(Date.now() - MINUTE_MS)}`)
-    expect((await look(login)).lock).toMatchObject({ state: 'other', otherUntilUs: null })
+    const { key, lock } = await look(login)
+    expect(lock).toMatchObject({ state: 'other', otherUntilUs: null })
+    expect(await lockedIn(world.port)).toContain(key)
   })
 
   it('are gone once they were preserved, and the same ones when they come back', async () => {
