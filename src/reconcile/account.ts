@@ -56,8 +56,10 @@ export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outc
   } catch (thrown) {
     outcome = failed(claim, toAppError(thrown), ports, seen)
   }
+  const isDirectoryInStep = outcome.standing === 'in-step'
   if (unread !== null) outcome = stillUnread(claim, outcome, unread, ports)
   else if (ports.mirror !== undefined) outcome = await mirrored(claim, outcome, seen.concluded, ports.mirror)
+  if (isDirectoryInStep) outcome = { ...outcome, isDirectoryInStep }
   if (seen.lockWrite) outcome = { ...outcome, lockWrite: seen.lockWrite }
   if (seen.lockRemoved) outcome = { ...outcome, lockRemoved: seen.lockRemoved }
   await ports.ledger.settle(claim, outcome, seen.holds)
@@ -125,7 +127,10 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
           return onDryRun(outcome, dryRun(planned.change, wanted, observed, ours, options))
         }
         const written = await write(planned.change, claim, ours, ports)
-        if (written !== 'raced' && 'kind' in written) return heldBack(claim, written, desired, ports, seen.applied)
+        if (written !== 'raced' && 'kind' in written) {
+          conclude(seen, observed, ours)
+          return heldBack(claim, written, desired, ports, seen.applied)
+        }
         if (written === 'raced' && ++races > RACES_MAX) return keepsChanging(claim, ports, seen.applied)
         if (written !== 'raced') {
           seen.applied++

@@ -11,7 +11,8 @@ import type { Ports } from './ports.ts'
 /** Where an account stands after it was looked at, and when it is looked at again. */
 
 const PAUSED_LOOK_MS = 60_000
-const GONE_LOOK_MS = 3_600_000
+/** An account that the directory no longer has. */
+export const GONE_LOOK_MS = 3_600_000
 /** A group that cannot be read is a person's affair: there is no hurry. */
 const UNREAD_LOOK_MS = 5_000
 
@@ -117,6 +118,7 @@ export function failed(
         applied,
         effective: null,
         isLockSeen: false,
+        isGone: true,
       }
     return {
       standing: 'failed',
@@ -126,6 +128,7 @@ export function failed(
       applied,
       effective,
       isLockSeen: false,
+      isGone: true,
     }
   }
   const againAtMs =
