@@ -85,6 +85,12 @@ export function onDryRun(outcome: Outcome, would: readonly ChangeDraft[]): Outco
   return { ...outcome, reason: `${outcome.reason}, not written: ${changesText(would)}`, would }
 }
 
+/** A token's fail counter is to be reset in privacyIDEA, and changes are paused: the hint stays. */
+export function resetWaiting(outcome: Outcome, { clock }: Pick<Ports, 'clock'>): Outcome {
+  const againAtMs = Math.min(outcome.againAtMs ?? Infinity, clock.nowMs() + PAUSED_LOOK_MS)
+  return { ...outcome, againAtMs, isUnread: true }
+}
+
 export function keepsChanging(claim: Claim, ports: Ports, applied: number): Outcome {
   return {
     standing: 'failed',

@@ -147,3 +147,45 @@ describe('somebody else’s lock in the directory', () => {
     expect(nextMs - world.clock.nowMs()).toBeGreaterThan(600_000)
   })
 })
+
+describe('a fail counter that policy resets', () => {
+  const policy = { onForeignUnlock: 'reset-token' } as const
+
+  async function lockedAlice(options: ApiWorldOptions) {
+    const world = await opened(options)
+    const alice = world.addUser('alice')
+    const token = world.addToken('A1', alice, { failcount: MAX_FAILURES })
+    await world.resync()
+    expect(world.state(alice)).toBe('locked A1')
+    return { world, alice, token }
+  }
+
+  test('stays while changes are paused, and is reset after the resume', async () => {
+    const { world, alice, token } = await lockedAlice({ policy })
+    await world.store.switches.pause(null, 'a person', 'maintenance')
+    world.directory.setLock(alice, null)
+    await world.lookAgain(alice)
+    await world.pass(61_000)
+    expect(token.failcount).toBe(MAX_FAILURES)
+    await world.store.switches.resume(null, 'a person')
+    await world.pass(61_000)
+    expect(token.failcount).toBe(0)
+    await world.scan()
+    expect(world.state(alice)).toBe('open A1')
+  })
+
+  test('is not reset on a dry run, and not for it afterwards', async () => {
+    const { world, alice, token } = await lockedAlice({ policy })
+    const { ports } = world
+    const dryRun = { isForAll: true, directories: [], realms: [] }
+    world.ports = { ...ports, guardSettings: { dryRun, breaker: null } }
+    world.directory.setLock(alice, null)
+    await world.lookAgain(alice)
+    await world.pass(61_000)
+    expect(token.failcount).toBe(MAX_FAILURES)
+    world.ports = ports
+    await world.lookAgain(alice)
+    await world.pass(61_000)
+    expect(token.failcount).toBe(MAX_FAILURES)
+  })
+})
