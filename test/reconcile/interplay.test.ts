@@ -2,6 +2,9 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { BreakerSettings } from '../../src/core/breaker.ts'
 import type { ResolvedEvent } from '../../src/core/event.ts'
 import type { AccountKey } from '../../src/core/names.ts'
+import { startEngine } from '../../src/daemon/engine.ts'
+import type { System } from '../../src/daemon/system.ts'
+import { eventually } from '../servers/eventually.ts'
 import { must } from '../simulation/world.ts'
 import { ApiWorld, MAX_FAILURES, type ApiWorldOptions } from './api-world.ts'
 
@@ -134,6 +137,25 @@ describe('somebody else’s lock in the directory', () => {
     await world.scan()
     expect([await standing(world, bob), token.active]).toEqual(['breaker', true])
     expect((await world.store.reviews.counts()).waiting).toBe(0)
+  })
+
+  test('that the breaker keeps out of privacyIDEA is told in the log', async () => {
+    const breaker = { ...ONE_A_DAY, limits: ONE_A_DAY.limits.map((limit) => ({ ...limit, max: { locks: 0 } })) }
+    const guards = { dryRun: { isForAll: false, directories: [], realms: [] }, breaker }
+    const { world, bob } = await withBobAtBreaker({ policy, guards })
+    world.directory.setLock(bob, FOREIGN)
+    await world.store.queue.mark([bob], world.clock.nowMs())
+    const told: string[] = []
+    const say = (message: string): void => void told.push(message)
+    const system = {
+      ports: world.ports,
+      store: world.store,
+      clock: world.clock,
+      settings: { retention: { eventsMs: 1 } },
+    }
+    const engine = startEngine(system as unknown as System, { info: say, warn: say, error: say })
+    await eventually('it is told', () => told.includes('account is breaker'))
+    await engine.stop()
   })
 
   test('of an account that is deleted later is not looked at every half minute for ever', async () => {
