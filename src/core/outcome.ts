@@ -22,6 +22,9 @@ export const STANDINGS = [
 ] as const
 export type Standing = (typeof STANDINGS)[number]
 
+/** A guard said no for now: the lock is known to be wanted, and nothing repairs that until the guard lets it pass. */
+export const HELD_BACK: readonly Standing[] = ['breaker', 'paused', 'dry-run']
+
 export interface Outcome {
   readonly standing: Standing
   /** One sentence for people; '' when in step. */
@@ -35,6 +38,10 @@ export interface Outcome {
   readonly would?: readonly ChangeDraft[]
   /** It is not locked since nobody knows whether it is protected. */
   readonly isProtectionUnread?: true
+  /** The directory is as it should be; a standing that says otherwise is about privacyIDEA. */
+  readonly isDirectoryInStep?: true
+  /** The directory no longer has the account. */
+  readonly isGone?: true
   /** privacyIDEA was to be asked and could not be: what was done rests on what was known before. */
   readonly isUnread?: true
   /** Whether a lock keeps the user out, where the account has one of ours or a hold; null: it has none. */

@@ -48,7 +48,7 @@ export function startEngine(system: System, log: Log, tells = true): Engine {
 }
 
 /** What holds everything back is told once in a while, not for each account. */
-const GUARDS: readonly Standing[] = ['paused', 'dry-run']
+const GUARDS: readonly Standing[] = ['breaker', 'paused', 'dry-run']
 const GUARD_TOLD_MS = 60_000
 /** Told as a finding, once for all accounts. */
 const FOUND: readonly Standing[] = ['breaker', 'protected']
@@ -60,7 +60,8 @@ function newTeller(system: System, log: Log, findings: FindingTeller): (claim: C
     if (outcome.lockRemoved !== undefined) {
       log.warn('our lock was taken away', { account: claim.key, ...outcome.lockRemoved })
     }
-    if (FOUND.includes(outcome.standing)) return findings.soon()
+    // What the breaker keeps out of privacyIDEA is in no review, and no finding.
+    if (FOUND.includes(outcome.standing) && outcome.isDirectoryInStep !== true) return findings.soon()
     if (outcome.standing === 'in-step' || (outcome.standing === 'failed' && claim.attempts > 0)) return
     const nowMs = system.clock.nowMs()
     const group = groupOf(outcome)

@@ -56,7 +56,7 @@ export async function openEnrolments(
   const mailSettings = options.withMail ? mailOf(settings) : null
   await using opened = new AsyncDisposableStack()
   const store = opened.use(await openStoreOf(settings, true))
-  const directory = opened.use(openDirectories(settings, systemClock))
+  const directory = opened.use(openDirectories(settings, systemClock, store.identities))
   const enrolment = opened.use(openEnrolment(access.source, access.readSecret, systemClock))
   let mail: EnrolMail | null = null
   if (mailSettings !== null) {

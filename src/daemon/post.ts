@@ -34,7 +34,7 @@ export async function openPost(
   if (mail === null) throw new AppError('internal', 'mail is to be sent and is not configured')
   await using opened = new AsyncDisposableStack()
   const store = opened.use(await openStoreOf(settings, true, clock))
-  const directory = opened.use(openDirectories(settings, clock))
+  const directory = opened.use(openDirectories(settings, clock, store.identities))
   const isAsked = mail.owner.from === 'privacyidea' && settings.privacyidea !== null
   const source = isAsked ? opened.use(await openSource(settings.privacyidea, clock)) : null
   const transport = opened.use(openSmtp(mail.smtp, secretReader(env)))

@@ -15,7 +15,7 @@ import { recoverUnlocks, recoverUnregisters, type FolderReport } from './recover
 import { notifySystemd } from './sd-notify.ts'
 import { sweep } from './sweeps.ts'
 import { openSystem, type System } from './system.ts'
-import { directoriesOfSeveral, keepVerified } from './verifications.ts'
+import { keepVerified, lookAtAll } from './verifications.ts'
 import { watchServers } from './watch-servers.ts'
 
 /** The daemon: opens everything, says that it is ready, serves until it is told to stop. */
@@ -48,7 +48,7 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
   if (isAlone) tellFolders(log, await recoverUnlocks(system))
   await processLock.prepared()
   await system.store.upkeep.markUnsettled(systemClock.nowMs())
-  await system.store.verification.markAll(directoriesOfSeveral(system), systemClock.nowMs())
+  await lookAtAll(system)
 
   opened.use(await sendMail(system, log))
   const engine = startEngine(system, log)
@@ -131,7 +131,7 @@ async function untilStopped(system: System, engine: Engine, { log, stop }: Serve
     }),
     every(settings.resync.fullMs, log, async () => {
       await store.upkeep.markUnsettled(systemClock.nowMs())
-      await store.verification.markAll(directoriesOfSeveral(system), systemClock.nowMs())
+      await lookAtAll(system)
       engine.worker.wake()
     }),
     every(FINDINGS_MS, log, () => engine.tellFindings()),

@@ -1,6 +1,7 @@
 import { toAppError } from '../core/error.ts'
 import { directoryOf, type DirectoryName } from '../core/names.ts'
 import { verifyDue, type VerificationNews } from '../reconcile/verify.ts'
+import type { DirectoryPort } from '../ports/directory.ts'
 import { errorFields, type Log } from './log.ts'
 import type { System } from './system.ts'
 import { unlessStopped, until } from './until.ts'
@@ -12,11 +13,21 @@ const ERROR_PAUSE_MS = 5_000
 /** A replica that is away is one line in a while, not one for each account. */
 const TOLD_MS = 60_000
 
-type Verified = Pick<System, 'directory' | 'store' | 'ports' | 'clock'>
+interface Verified extends Pick<System, 'store' | 'ports' | 'clock'> {
+  readonly directory: Pick<DirectoryPort, 'names' | 'servers'>
+}
 
 /** Directories of one server need nothing: the answer to the write, and each look at the account, tells of it. */
-export function directoriesOfSeveral({ directory }: Pick<System, 'directory'>): readonly DirectoryName[] {
+function directoriesOfSeveral({ directory }: Pick<Verified, 'directory'>): readonly DirectoryName[] {
   return directory.names().filter((name) => directory.servers(name).length > 1)
+}
+
+/** Every lock of ours is looked at, and nothing is left of servers that the configuration no longer names. */
+export async function lookAtAll(system: Pick<Verified, 'directory' | 'store' | 'clock'>): Promise<void> {
+  const { verification } = system.store
+  const several = directoriesOfSeveral(system)
+  await verification.keepOnly(several)
+  await verification.markAll(several, system.clock.nowMs())
 }
 
 /**
@@ -41,7 +52,9 @@ export async function keepVerified(system: Verified, log: Log, wake: () => void,
 
 /** For who runs no daemon: what is due, and what is just about to be, for a bounded time. */
 export async function verifyFor(system: Verified, log: Log, timeoutMs: number): Promise<void> {
-  if (directoriesOfSeveral(system).length === 0) return
+  const several = directoriesOfSeveral(system)
+  await system.store.verification.keepOnly(several)
+  if (several.length === 0) return
   const teller = newTeller(system, log)
   const deadlineMs = performance.now() + timeoutMs
   while (performance.now() < deadlineMs) {

@@ -40,6 +40,8 @@ export interface VerificationPort {
   record(looks: readonly { due: DueVerification; found: Verification }[]): Promise<void>
   /** Makes every lock of ours in the directories due, whether it was looked at before or not. @returns how many */
   markAll(directories: readonly DirectoryName[], nowMs: number): Promise<number>
+  /** Forgets how locks stand on servers of other directories than these: they have one by now, or none that is configured. */
+  keepOnly(directories: readonly DirectoryName[]): Promise<void>
   /** Forgets locks that were taken away, by us or by others, and are old news. */
   forget(beforeMs: number): Promise<void>
 }

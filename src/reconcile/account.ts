@@ -13,10 +13,10 @@ import type { Claim } from '../ports/store.ts'
 import { knownOf, missingSerials, serialsWait } from './carriers.ts'
 import { confirmGone, waitsForHolder, type Confirmed } from './confirm.ts'
 import { mirrored } from './mirror.ts'
-import { failed, heldBack, keepsChanging, onDryRun, standing, type HeldBack } from './outcomes.ts'
+import { failed, heldBack, keepsChanging, onDryRun, resetWaiting, standing, type HeldBack } from './outcomes.ts'
 import type { Ports } from './ports.ts'
 import { REMOVED_FIX, whyUnlocked } from './taken-away.ts'
-import { readTruth } from './truth.ts'
+import { readTruth, type Resets } from './truth.ts'
 
 /**
  * One account, from observe to record: read what it should look like and what it does, and drive one to the other,
@@ -50,29 +50,38 @@ export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outc
   const { lockSeenMs } = claim.stood
   const seen: Seen = { holds: [], applied: 0, lockSeenMs, concluded: null, lockWrite: null, lockRemoved: null }
   let outcome: Outcome
-  const unread = await askSource(claim, ports)
+  const { unread, resetWaits } = await askSource(claim, ports)
   try {
     outcome = await drive(claim, ports, seen)
   } catch (thrown) {
     outcome = failed(claim, toAppError(thrown), ports, seen)
   }
+  const isDirectoryInStep = outcome.standing === 'in-step'
   if (unread !== null) outcome = stillUnread(claim, outcome, unread, ports)
   else if (ports.mirror !== undefined) outcome = await mirrored(claim, outcome, seen.concluded, ports.mirror)
+  if (resetWaits) outcome = resetWaiting(outcome, ports)
+  if (isDirectoryInStep) outcome = { ...outcome, isDirectoryInStep }
   if (seen.lockWrite) outcome = { ...outcome, lockWrite: seen.lockWrite }
   if (seen.lockRemoved) outcome = { ...outcome, lockRemoved: seen.lockRemoved }
   await ports.ledger.settle(claim, outcome, seen.holds)
   return outcome
 }
 
-/** @returns why privacyIDEA could not be read; the account is then driven to what was known before */
-async function askSource(claim: Claim, ports: Ports): Promise<AppError | null> {
-  if (!claim.isHinted || ports.truth === null) return null
+/** Where privacyIDEA could not be read (`unread`), the account is driven to what was known before. */
+async function askSource(claim: Claim, ports: Ports): Promise<{ unread: AppError | null; resetWaits: boolean }> {
+  if (!claim.isHinted || ports.truth === null) return { unread: null, resetWaits: false }
   try {
-    await readTruth(claim.key, ports.truth)
-    return null
+    return { unread: null, resetWaits: await readTruth(claim.key, ports.truth, await resetsOf(claim, ports)) }
   } catch (thrown) {
-    return toAppError(thrown)
+    return { unread: toAppError(thrown), resetWaits: false }
   }
+}
+
+/** What the guards say of a write to privacyIDEA. */
+async function resetsOf(claim: Claim, ports: Ports): Promise<Resets> {
+  const directory = directoryOf(claim.key)
+  if (dryRunOf(ports.guardSettings.dryRun, directory, claim.realm) !== null) return 'dropped'
+  return (await ports.guards.pauseOf(directory, ports.clock.nowMs())) === null ? 'made' : 'wait'
 }
 
 /** A hint stays until it was followed; how the account stands otherwise is told first. */
@@ -125,7 +134,10 @@ async function drive(claim: Claim, ports: Ports, seen: Seen): Promise<Outcome> {
           return onDryRun(outcome, dryRun(planned.change, wanted, observed, ours, options))
         }
         const written = await write(planned.change, claim, ours, ports)
-        if (written !== 'raced' && 'kind' in written) return heldBack(claim, written, desired, ports, seen.applied)
+        if (written !== 'raced' && 'kind' in written) {
+          conclude(seen, observed, ours)
+          return heldBack(claim, written, desired, ports, seen.applied)
+        }
         if (written === 'raced' && ++races > RACES_MAX) return keepsChanging(claim, ports, seen.applied)
         if (written !== 'raced') {
           seen.applied++

@@ -18,6 +18,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { MirrorPort } from '../ports/mirror.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import type { Claim, GuardPort, KnownOwner, TruthPort } from '../ports/store.ts'
+import { GONE_LOOK_MS } from './outcomes.ts'
 
 /**
  * Brings privacyIDEA in step with somebody else's lock in the directory, for one account, after that was looked at. Each
@@ -58,7 +59,8 @@ export async function mirrored(
     const recorded = await ports.record.of(claim.key)
     const isAnyLock = ports.mode !== 'off' && seen !== null && seen.foreign !== null
     if (recorded.length === 0 && !isAnyLock) return outcome
-    if (seen === null) return soonAgain(outcome, nowMs + LOOK_AGAIN_MS)
+    // Of those who were deleted while they were locked there are ever more.
+    if (seen === null) return soonAgain(outcome, nowMs + (outcome.isGone === true ? GONE_LOOK_MS : LOOK_AGAIN_MS))
     const foreign = seen.protectedBy === null ? seen.foreign : null
     if (isSettled(foreign, recorded, claim, ports)) return soonAgain(outcome, nextLookMs(foreign, nowMs))
     if (await isHeldBack(claim, ports, nowMs)) {

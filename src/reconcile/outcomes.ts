@@ -11,7 +11,8 @@ import type { Ports } from './ports.ts'
 /** Where an account stands after it was looked at, and when it is looked at again. */
 
 const PAUSED_LOOK_MS = 60_000
-const GONE_LOOK_MS = 3_600_000
+/** An account that the directory no longer has. */
+export const GONE_LOOK_MS = 3_600_000
 /** A group that cannot be read is a person's affair: there is no hurry. */
 const UNREAD_LOOK_MS = 5_000
 
@@ -84,6 +85,12 @@ export function onDryRun(outcome: Outcome, would: readonly ChangeDraft[]): Outco
   return { ...outcome, reason: `${outcome.reason}, not written: ${changesText(would)}`, would }
 }
 
+/** A token's fail counter is to be reset in privacyIDEA, and changes are paused: the hint stays. */
+export function resetWaiting(outcome: Outcome, { clock }: Pick<Ports, 'clock'>): Outcome {
+  const againAtMs = Math.min(outcome.againAtMs ?? Infinity, clock.nowMs() + PAUSED_LOOK_MS)
+  return { ...outcome, againAtMs, isUnread: true }
+}
+
 export function keepsChanging(claim: Claim, ports: Ports, applied: number): Outcome {
   return {
     standing: 'failed',
@@ -117,6 +124,7 @@ export function failed(
         applied,
         effective: null,
         isLockSeen: false,
+        isGone: true,
       }
     return {
       standing: 'failed',
@@ -126,6 +134,7 @@ export function failed(
       applied,
       effective,
       isLockSeen: false,
+      isGone: true,
     }
   }
   const againAtMs =

@@ -1,13 +1,16 @@
 import { inGroups, mapAtOnce, oneAhead } from '../core/ahead.ts'
 import { toAppError } from '../core/error.ts'
 import type { AccountKey, DirectoryName, Serial } from '../core/names.ts'
-import { plan } from '../core/plan.ts'
+import { HELD_BACK } from '../core/outcome.ts'
+import { plan, type Planned } from '../core/plan.ts'
+import { underProtection } from '../core/protection.ts'
 import { serialsIn } from '../core/serial-values.ts'
 import { standingOf } from '../core/slot.ts'
 import { NOTHING_OF_OURS, type ObservedState } from '../core/state.ts'
 import { deriveEvents } from '../core/truth.ts'
 import type { RecordedAccount } from '../ports/resync.ts'
 import { nameOf, Owners } from './resync-tokens.ts'
+import { knownOf } from './carriers.ts'
 import type { Drift, ResyncPorts, ResyncRun } from './resync-ports.ts'
 
 /**
@@ -61,7 +64,11 @@ function isSuspect(observed: ObservedState, recorded: RecordedAccount): boolean 
     if (recorded.serials.some((serial) => !carried.includes(serial))) return true
   }
   if (ours.lock === null) return holdCount > 0 && standing === 'in-step' && observed.lock.state === 'open'
-  return holdCount === 0 || ours.lock.slots.some((slot) => standingOf(slot, observed) !== 'standing')
+  return (
+    holdCount === 0 ||
+    observed.protectedBy !== null ||
+    ours.lock.slots.some((slot) => standingOf(slot, observed) !== 'standing')
+  )
 }
 
 async function lookAgain(run: ResyncRun, keys: readonly AccountKey[]): Promise<void> {
@@ -90,8 +97,10 @@ async function driftOf(key: AccountKey, ports: ResyncPorts): Promise<Drift[]> {
   const carried = carriedBy(observed)
   const missing = desired.serials.filter((serial) => !carried.includes(serial))
   if (missing.length > 0) observed = await ports.directory.observe(key, missing, 0)
-  const planned = plan(desired, observed, recorded.ours, ports.policy)
+  const wanted = underProtection(knownOf(desired, observed), observed)
+  const planned = plan(wanted, observed, recorded.ours, ports.policy)
   if (planned.kind !== 'change' && planned.kind !== 'foreign-unlock') return []
+  if (isHeldBack(planned, recorded)) return []
   const account = observed.dn
   const drift: Drift[] = []
   const isLifted = planned.kind === 'foreign-unlock' || (planned.change.kind === 'lock' && recorded.ours.lock !== null)
@@ -103,7 +112,7 @@ async function driftOf(key: AccountKey, ports: ResyncPorts): Promise<Drift[]> {
   } else if (planned.kind === 'change' && planned.change.kind === 'lock') {
     drift.push({ account, serial, now: 'open', should: 'locked', why: desired.holds[0]?.reason ?? '' })
   } else if (planned.kind === 'change' && planned.change.kind === 'unlock') {
-    drift.push({ account, serial: null, now: 'locked by us', should: 'open', why: 'no hold is left' })
+    drift.push({ account, serial: null, now: 'locked by us', should: 'open', why: whyOpen(observed) })
   }
   for (const each of missing) {
     if ((observed.carriedElsewhere[each] ?? []).length > 0) continue
@@ -116,6 +125,16 @@ async function driftOf(key: AccountKey, ports: ResyncPorts): Promise<Drift[]> {
     })
   }
   return drift
+}
+
+/** A guard keeps the lock from being written: the account says so itself, and a repair would meet the same guard. */
+function isHeldBack(planned: Planned, { ours, standing }: RecordedAccount): boolean {
+  if (planned.kind !== 'change' || planned.change.kind !== 'lock' || ours.lock !== null) return false
+  return HELD_BACK.some((each) => each === standing)
+}
+
+function whyOpen({ protectedBy }: ObservedState): string {
+  return protectedBy === null ? 'no hold is left' : `it is protected: ${protectedBy}`
 }
 
 interface Stray {

@@ -31,16 +31,20 @@ export interface LockoutReader {
   userCalled(login: Login, realm: Realm): Promise<UserOfSource | null>
 }
 
+/** What becomes of fail counters that are to be reset. `wait`: at a later reading. `dropped`: nothing, as on a dry run. */
+export type Resets = 'made' | 'wait' | 'dropped'
+
 /**
  * Asks privacyIDEA about the account's owner and records the answer. Fails with `source-*`: nothing is recorded then.
+ * @returns whether a reset waits
  */
-export async function readTruth(key: AccountKey, ports: TruthPorts): Promise<void> {
+export async function readTruth(key: AccountKey, ports: TruthPorts, resets: Resets): Promise<boolean> {
   const { truth, clock, policy } = ports
   const nowUs = clock.nowMs() * 1000
   const known = await truth.knownOf(key)
   // A word of another machine may carry a time that has not come yet: what is read after it was known is newer.
   const atUs = Math.max(nowUs, known.newestUs + 1)
-  await resetTokens(known.resetDue, ports)
+  if (resets === 'made') await resetTokens(known.resetDue, ports)
   ports.lockouts.begin()
   const owned = [...(await ownTokens(key, known, ports)), ...(await tokensOfOthers(key, known, ports))]
   const listed = new Set(owned.map((token) => token.serial))
@@ -52,7 +56,9 @@ export async function readTruth(key: AccountKey, ports: TruthPorts): Promise<voi
   const { lockout, others } = await lockoutOfAll(user, [...owners.values(), ...known.others], owners, ports)
   const reading: Truth = { tokens: tokenTruths(tokens, policy), gone, lockout }
   const events = deriveEvents(key, known, reading, atUs, () => ports.newId())
-  await truth.record(key, { user, others, owners, truth: reading, reset: known.resetDue, events })
+  const reset = resets === 'wait' ? [] : known.resetDue
+  await truth.record(key, { user, others, owners, truth: reading, reset, events })
+  return known.resetDue.length > reset.length
 }
 
 function ownersOf(tokens: readonly Token[]): Map<Serial, UserOfSource> {

@@ -22,7 +22,8 @@ export async function settleGuards(
   outcome: Outcome,
   at: { nowMs: number; breaker: Breaker },
 ): Promise<void> {
-  if (claim.isInReview && !WAITS.includes(outcome.standing)) await at.breaker.leave(scope, claim.key, at.nowMs)
+  const isWanted = outcome.isDirectoryInStep !== true && WAITS.includes(outcome.standing)
+  if (claim.isInReview && !isWanted) await at.breaker.leave(scope, claim.key, at.nowMs)
   const isProtected = outcome.standing === 'protected'
   if (isProtected !== (claim.stood.standing === 'protected')) {
     if (isProtected) await raiseProtected(scope, claim.key, at.nowMs)

@@ -44,6 +44,8 @@ export interface UpkeepPort {
   openChanges(): Promise<readonly Change[]>
   /** Removes events and closed changes that decide nothing any more and are older. @returns how many rows went */
   forgetEvents(beforeMs: number): Promise<number>
+  /** Removes locks that no window of the breaker counts any more. */
+  forgetCounts(beforeMs: number): Promise<void>
   /** Compacts the streams of accounts whose newest events are older. */
   compactStreams(beforeMs: number): Promise<number>
   /** The events that an account's state is folded from. */
@@ -81,6 +83,10 @@ export function openUpkeep(db: Database, writer: Writer, clock: Clock): UpkeepPo
     pendingNamesOf: (key) => pendingNamesOf(db, key),
     openChanges: () => openChanges(db),
     forgetEvents: (beforeMs) => forgetEvents(writer, beforeMs),
+    forgetCounts: (beforeMs) =>
+      writer.run(async ({ trx }) => {
+        await trx.deleteFrom('lock_count').where('at_ms', '<', beforeMs).execute()
+      }),
     compactStreams: (beforeMs) => compactStreams(db, writer, beforeMs, clock),
     streamOf: (key) => readStream(db, writer.hot, key),
     newestWordUs: (key, login) => newestWordUs(db, writer, key, login),
@@ -252,7 +258,6 @@ async function forgetEvents(writer: Writer, beforeMs: number): Promise<number> {
           .limit(DELETE_ROWS_MAX),
       )
       .executeTakeFirst()
-    await trx.deleteFrom('lock_count').where('at_ms', '<', beforeMs).execute()
     await trx.deleteFrom('finding').where('ended_ms', '<', beforeMs).execute()
     return Number(events.numDeletedRows) + Number(changes.numDeletedRows)
   })

@@ -29,6 +29,7 @@ export function openVerifications(db: Database, writer: Writer, clock: Clock): V
         for (const { due: each, found } of looks) await recordLook(scope, each, found, clock.nowMs())
       }),
     markAll: (directories, nowMs) => markAll(db, writer, directories, nowMs),
+    keepOnly: (directories) => writer.runSoon((scope) => keepOnly(scope, directories)),
     forget: (beforeMs) =>
       writer.runSoon(async ({ trx }) => {
         await trx
@@ -139,6 +140,11 @@ async function recordLook(scope: WriteScope, each: DueVerification, found: Verif
     .where('account_key', '=', each.key)
     .where('written_ms', '=', each.writtenMs)
     .execute()
+}
+
+async function keepOnly({ trx }: WriteScope, directories: readonly DirectoryName[]): Promise<void> {
+  const others = trx.deleteFrom('verification').where('wanted', '<>', 'removed')
+  await (directories.length === 0 ? others : others.where('directory', 'not in', directories)).execute()
 }
 
 async function markAll(

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { otpauthOf } from '../privacyidea/simulator/tokens.ts'
 import { startSimulator, type Simulator } from '../privacyidea/simulator/simulator.ts'
@@ -115,6 +116,24 @@ test('a user gets a new token, and a mail in his language whose QR code is the t
     says: otpauthOf('totp', serial, token?.key ?? ''),
   })
   expect(ran.stdout).not.toContain('secret')
+})
+
+test('no token is made, and nothing mailed, by what another directory than the one on record says', async () => {
+  expect((await enroll('u1', '--mail', '--json')).code).toBe(0)
+  await eventually('the mail', () => sink.count() === mailsBefore + 1)
+  const database = new DatabaseSync(lockstep.storeFile, { timeout: 5_000 })
+  const key = 'directory-identity corp'
+  const before = database.prepare('select value from meta where key = ?').get(key)?.['value']
+  expect(before).toBeTypeOf('string')
+  const write = database.prepare('update meta set value = ? where key = ?')
+  write.run(JSON.stringify({ ...JSON.parse(String(before)), baseId: '00000000-0000-0000-0000-000000000000' }), key)
+  const ran = await enroll('u1', '--mail', '--json')
+  write.run(String(before), key)
+  database.close()
+  expect(ran.code).toBe(78)
+  expect(ran.stderr + ran.stdout).toContain('directory-changed')
+  expect(tokensOf('u1')).toHaveLength(1)
+  expect(sink.count()).toBe(mailsBefore + 1)
 })
 
 test('without mail the QR code is not written into a pipe', async () => {

@@ -1,3 +1,4 @@
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { eventually } from '../servers/eventually.ts'
 import { startMailSink, type MailSink, type ReceivedMail } from '../servers/mail-sink.ts'
@@ -204,4 +205,25 @@ test('a lock that the directory does not enforce is told to the help desk', asyn
   await eventually('it was told', () => desk().includes('1 lock without effect'))
   expect(desk()).toMatch(/pwdLockout/)
   expect(sink.mails().map(({ to: address }) => address)).not.toContain('u1@example.org')
+})
+
+test('an owner’s mail waits while another directory than the one on record answers', async () => {
+  const lockstep = await start()
+  await lockstep.stop()
+  await lockstep.json('lock', 'u1', '--reason', 'x')
+  const database = new DatabaseSync(lockstep.storeFile, { timeout: 5_000 })
+  const key = 'directory-identity corp'
+  const before = String(database.prepare('select value from meta where key = ?').get(key)?.['value'])
+  const write = database.prepare('update meta set value = ? where key = ?')
+  write.run(JSON.stringify({ ...JSON.parse(before), baseId: '00000000-0000-0000-0000-000000000000' }), key)
+  await lockstep.drain()
+  const owners = (): unknown[] =>
+    database.prepare("select state, why_code from mail where recipient like 'account %'").all()
+  expect(owners()).toEqual([{ state: 'waiting', why_code: 'directory-changed' }])
+  write.run(before, key)
+  await eventually('the owner is told', async () => {
+    await lockstep.drain()
+    return sink.mails().some((mail) => mail.to === 'u1@example.org')
+  })
+  database.close()
 })

@@ -71,10 +71,10 @@ async function aDay(opened: TestStore, day: number): Promise<void> {
   }
 }
 
-function settingsOf(dir: string, retention: string): Settings {
+function settingsOf(dir: string, retention: string, more = ''): Settings {
   const file = join(dir, 'lockstep.yaml')
   const paths = CONFIG.replace('SPOOL', join(dir, 'spool')).replace('LDIF', join(dir, 'ldif'))
-  writeFileSync(file, paths.replace('RETENTION', retention))
+  writeFileSync(file, `${paths.replace('RETENTION', retention)}${more}\n`)
   makeFolders(join(dir, 'ldif'))
   return loadConfig({ flag: file, env: {}, cwd: dir }).settings
 }
@@ -137,3 +137,16 @@ test('a site with an event a day gets an archive file a month, and a year of the
 function count(opened: TestStore, table: string): number {
   return Number(opened.raw(`select count(*) as n from ${table}`)[0]?.['n'])
 }
+
+test('the breaker counts as far back as its limits say, however short events are kept, and no further', async () => {
+  await using opened = await openTestStore()
+  const settings = settingsOf(opened.dir, 'events: 1h', 'guards: { breaker: { maxLocks: 1, per: 1d } }')
+  const counted = (): number => count(opened, 'lock_count')
+  opened.raw('insert into lock_count (counted, at_ms, change_id) values (?, ?, ?)', 'all', START_MS, 'c1')
+  opened.clock.setMs(START_MS + DAY_MS - 1)
+  await keepBounded(settings, opened.store, opened.clock)
+  expect(counted()).toBe(1)
+  opened.clock.setMs(START_MS + DAY_MS + 1)
+  await keepBounded(settings, opened.store, opened.clock)
+  expect(counted()).toBe(0)
+})
