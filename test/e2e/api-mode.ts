@@ -246,6 +246,15 @@ export function apiModeTests(release: ReleaseName): void {
       await lockedIs(user, false)
     })
 
+    const isKeptOut = async (user: string, serial: string): Promise<boolean> => {
+      if (mirror === 'user-lock') {
+        const lock = await pi.ask('GET', '/conditionalaccess/lock/user', { user, realm: 'r1' })
+        return lock !== null
+      }
+      const { tokens } = (await pi.ask('GET', '/token/', { serial })) as { tokens: { active: boolean }[] }
+      return tokens[0]?.active === false
+    }
+
     test('a lock of others in the directory keeps him out of privacyIDEA, until it goes', async () => {
       const user = newUser()
       await newToken('P1', user)
@@ -267,7 +276,10 @@ export function apiModeTests(release: ReleaseName): void {
       expect(await lockstep.cli('show', user)).toMatchObject({ stdout: expect.stringMatching(/mirrored .* because/) })
       await slapd.ldapmodify(`dn: ${dn}\nchangetype: modify\ndelete: pwdAccountLockedTime\n`)
       await lockstep.cli('retry')
-      await eventually('he is let in again', isLetIn, WITHIN_MS)
+      // Up to 3.11 a one-time password is used up by an attempt with a token that is disabled: no attempt before its time.
+      await eventually('nothing keeps him out any more', async () => !(await isKeptOut(user, 'P1')), WITHIN_MS)
+      counter++
+      expect(await isLetIn()).toBe(true)
       await lockstep.settled()
       expect((await look(slapd, user)).canBind).toBe(true)
     })
