@@ -2,7 +2,7 @@
  * The import rules (docs/architecture.md): what may know what. `npm run imports` checks them.
  *
  * core → nothing · ports → core · reconcile → core, ports · adapters → core, ports and themselves ·
- * config → core, ports · daemon → everything but cli · cli → daemon, config, core, ports
+ * config → core, ports · contract → core · daemon → everything but cli · cli → daemon, config, contract, core, ports
  */
 const ADAPTERS = ['directory', 'http', 'intake', 'ldif', 'notify', 'privacyidea', 'store']
 
@@ -48,6 +48,13 @@ module.exports = {
       to: { path: allBut('core', 'ports', 'config') },
     },
     {
+      name: 'contract-knows-the-core',
+      comment: 'What is printed for programs: its schemas need zod, and nothing of what makes it.',
+      severity: 'error',
+      from: { path: '^src/contract/' },
+      to: { path: allBut('contract', 'core') },
+    },
+    {
       name: 'daemon-does-not-know-the-cli',
       severity: 'error',
       from: { path: '^src/daemon/' },
@@ -59,7 +66,7 @@ module.exports = {
         'Commands use what src/daemon/ offers; they may name the types of others, which cost nothing at run time.',
       severity: 'error',
       from: { path: '^src/cli/' },
-      to: { path: allBut('cli', 'daemon', 'config', 'core', 'ports'), dependencyTypesNot: ['type-only'] },
+      to: { path: allBut('cli', 'contract', 'daemon', 'config', 'core', 'ports'), dependencyTypesNot: ['type-only'] },
     },
     {
       name: 'source-knows-no-tests',

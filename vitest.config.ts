@@ -7,8 +7,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/build-once.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     // Two cores: real servers run beside the tests.
     maxWorkers: 2,
     reporters: report === '' ? ['default'] : ['default', ['json', { outputFile: report }]],

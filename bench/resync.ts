@@ -163,9 +163,9 @@ async function barePaging(site: Site): Promise<BarePagingResult> {
 async function resyncOf(instance: Instance, count: number, differences: number): ReturnType<typeof runWatched> {
   const args = ['resync', '--dry-run', '--json', '--config', instance.configFile]
   const run = await runWatched(LOCKSTEP, args, {})
-  const report = JSON.parse(run.stdout) as { tokens: number; accounts: number; differences: number }
-  if (report.tokens !== count || report.accounts !== count || report.differences !== differences) {
-    const { tokens, accounts, differences: found } = report
+  const { data } = JSON.parse(run.stdout) as { data: { tokens: number; accounts: number; differences: number } }
+  const { tokens, accounts, differences: found } = data
+  if (tokens !== count || accounts !== count || found !== differences) {
     throw new Error(`resync compared ${tokens} tokens and ${accounts} accounts and found ${found} differences`)
   }
   return run

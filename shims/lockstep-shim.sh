@@ -28,6 +28,12 @@ register | lock | unlock | unregister) ;;
 *) fail 'the script must be named lockstep-register, lockstep-lock, lockstep-unlock or lockstep-unregister' ;;
 esac
 
+# Past its limit of file sizes (ulimit -f) or of processor time a process is killed, without a word: the write is to fail instead.
+# A trap of an unknown name ends a shell, unless it stands behind `command`.
+for signal in XFSZ XCPU; do
+  command trap '' "$signal" 2>/dev/null || :
+done
+
 umask 022
 set -C # O_EXCL: never write through a link or into a file that is there
 { read -r id </proc/sys/kernel/random/uuid; } 2>/dev/null || id=$(date +%s-%N)
@@ -40,6 +46,8 @@ spooled=$spool/new/$pid-$#-$id
   full="cannot write into $spool/tmp: is the disk full?"
   [ ! -e "$temporary" ] || {
     rm -f "$temporary" 2>/dev/null
+    limit=$(ulimit -f 2>/dev/null) || limit=unlimited
+    [ "$limit" = unlimited ] || fail "cannot write into $spool/tmp: the file size limit of this process (ulimit -f) is $limit"
     fail "$full"
   }
   # Once more, for what the system says about it.

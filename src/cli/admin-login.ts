@@ -44,8 +44,8 @@ export async function adminAccess(
 
 /** @param file from a flag; else the environment variable, else it is asked for. Fails with `usage`, and as secrets do. */
 export async function adminPassword(file: string | undefined, prompt: Prompt | null, io: CliIo): Promise<string> {
-  if (file !== undefined) return readSecret({ file: resolve(io.cwd, file) }, io.env)
-  if ((io.env[ADMIN_PASSWORD] ?? '') !== '') return readSecret({ env: ADMIN_PASSWORD }, io.env)
+  if (file !== undefined) return readSecret({ file: resolve(io.cwd, file) }, io.env, 'person')
+  if ((io.env[ADMIN_PASSWORD] ?? '') !== '') return readSecret({ env: ADMIN_PASSWORD }, io.env, 'person')
   if (prompt !== null) return prompt.askSecret("The administrator's password (not shown)")
   throw new AppError('usage', 'the password is missing, and there is no terminal to ask at', {
     hint: `Give --password-file, or set ${ADMIN_PASSWORD}. It is never taken from the command line.`,

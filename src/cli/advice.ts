@@ -19,10 +19,13 @@ const ADVICE: Readonly<Record<string, string>> = {
   'directory-changed': 'correct its URL; if it is meant: lockstep directory accept NAME',
   'directory-not-permitted': DOCTOR,
   'directory-refused': DOCTOR,
+  'directory-cut': 'raise the limit of searches; lockstep doctor prints the lines',
   'unknown-user':
     'check that the user exists, and userFilter and base; lockstep doctor --probe LOGIN shows what is found',
   'ambiguous-match': 'narrow userFilter or base so that it finds one account',
   'realm-unmapped': 'name the realm under realms in the configuration, then lockstep retry',
+  'value-too-long':
+    'shorten the attribute that holds the serials, or choose another serialAttribute; then lockstep retry',
   'serial-conflict': 'take the serial out of the account that it does not belong to, then lockstep retry',
   'disk-full': 'free some disk space; it goes on by itself',
   'file-not-permitted': 'lockstep doctor looks at the folders and prints what to change',

@@ -11,9 +11,12 @@ import * as init from './commands/init.ts'
 import * as journal from './commands/journal.ts'
 import * as lock from './commands/lock.ts'
 import * as mail from './commands/mail.ts'
+import * as owners from './commands/owners.ts'
 import * as pause from './commands/pause.ts'
 import * as privacyidea from './commands/privacyidea.ts'
 import * as rebuild from './commands/rebuild.ts'
+import * as reload from './commands/reload.ts'
+import * as retire from './commands/retire.ts'
 import * as resync from './commands/resync.ts'
 import * as recipes from './commands/recipes.ts'
 import * as rehearse from './commands/rehearse.ts'
@@ -38,10 +41,12 @@ export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
   enroll.register,
   rehearse.register,
   serve.register,
+  reload.register,
   drain.register,
   healthcheck.register,
   status.register,
   accounts.register,
+  owners.register,
   show.register,
   events.register,
   journal.register,
@@ -53,4 +58,5 @@ export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
   resync.register,
   undo.register,
   rebuild.register,
+  retire.register,
 ]

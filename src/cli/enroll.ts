@@ -1,22 +1,25 @@
+import { counted } from '../core/counted.ts'
 import { basename, resolve } from 'node:path'
 import type { Command } from 'commander'
+import type { Trouble } from '../contract/verdict.ts'
 import { secretReader } from '../config/secret.ts'
 import { distinct, ENROL_TYPES, parseRate, ROLLOUT_NAME, type Enrollee, type EnrolType } from '../core/enrolment.ts'
-import { AppError } from '../core/error.ts'
+import { AppError, isErrorCode } from '../core/error.ts'
 import { parseLogin, parseRealm, type DirectoryName, type Realm } from '../core/names.ts'
 import type { Settings } from '../core/settings.ts'
 import { openEnrolments, shownQrCode, type EnrolAccess, type Enrolments } from '../daemon/enrol.ts'
 import { openLog } from '../daemon/log.ts'
+import { enrollmentRights, refuseWithoutRights } from '../daemon/needed-rights.ts'
 import { readRolloutFile } from '../daemon/rollout-file.ts'
 import type { RolloutReport, RolloutRow } from '../reconcile/rollout.ts'
 import { adminAccess } from './admin-login.ts'
 import type { AdminOptions } from './admin-options.ts'
 import { EXIT, exitOf } from './exit.ts'
 import type { CliIo } from './io.ts'
-import { actorOf } from './options.ts'
-import { counted, note, print, printJson, printTable, progress } from './output.ts'
+import { personOf } from './person.ts'
+import { note, print, printData, printTable, progress } from './output.ts'
 import { openPrompt } from './prompt.ts'
-import { loadForWork } from './settings.ts'
+import { loadBeside, loadConfigFor } from './settings.ts'
 
 /** `lockstep enroll`: one user at the terminal or by mail, or a roll-out that can be broken off and goes on. */
 export interface EnrollOptions extends AdminOptions {
@@ -43,11 +46,31 @@ export async function runEnroll(
   io: CliIo,
 ): Promise<void> {
   checkWays(login, options)
-  const settings = await loadForWork(command, io)
-  const access = await accessOf(options, settings, io)
+  // What a person names is read with their own rights; the rest is done as the owner of the store.
+  const { settings: named } = await loadConfigFor(command, io)
+  const access = await accessOf(options, named, io)
+  const listed = options.csv === undefined ? null : await readListed(options.csv, options, named, io)
+  if (options.dryRun !== true)
+    await refuseWithoutRights(access.source, access.readSecret, rightsFor(options, listed), 'enroll')
+  const settings = await settingsBeside(command, io)
   const log = openLog(io.stderr, false)
-  if (login === undefined) await rollOutTo(options, settings, access, io, log)
+  if (login === undefined) await rollOutTo(options, settings, access, listed, io, log)
   else await enrollOne(login, options, settings, access, io, log)
+}
+
+/** Tokens and mails are this command's own: they go by the file; accounts are found as the daemon finds them. */
+async function settingsBeside(command: Command, io: CliIo): Promise<Settings> {
+  const { settings, file, difference } = await loadBeside(command, io)
+  if (difference !== null) {
+    const { differenceText } = await import('../daemon/running-beside.ts')
+    note(io, `lockstep: ${file.file}: ${differenceText(difference, Date.now())}`)
+    note(io, '  Tokens are made and mails are sent as this file says; accounts are found as the daemon finds them.')
+  }
+  return { ...settings, privacyidea: file.privacyidea, mail: file.mail }
+}
+
+function rightsFor(options: EnrollOptions, listed: readonly Enrollee[] | null): string[] {
+  return enrollmentRights(listed === null ? [typeOf(options)] : listed.map(({ type }) => type))
 }
 
 /** What cannot go together is told before anything is read. */
@@ -101,13 +124,16 @@ async function enrollOne(
   if (realm === null) throw new AppError('usage', 'which realm? Give --realm', { hint: realmHint(settings) })
   const enrollee: Enrollee = { login: parsed, realm, type: typeOf(options) }
   await using opened = await openEnrolments(settings, access, { withMail, env: io.env, log })
-  const outcome = await opened.one(enrollee, { actor: actorOf(io), isDryRun })
+  const outcome = await opened.one(enrollee, { actor: personOf(io), isDryRun })
   if (outcome.kind === 'skipped' || outcome.kind === 'failed') {
-    throw new AppError(outcome.code, `${login}: ${outcome.why}`, { hint: 'No token was made.' })
+    throw new AppError(isErrorCode(outcome.code) ? outcome.code : 'unknown-user', `${login}: ${outcome.why}`, {
+      hint: 'No token was made.',
+    })
   }
   const serial = outcome.kind === 'made' ? outcome.serial : null
   if (options.json === true) {
-    return printJson(io, { login, realm, type: enrollee.type, serial, mailed: withMail && !isDryRun, dryRun: isDryRun })
+    const mailed = withMail && !isDryRun
+    return printData(io, { login, realm, type: enrollee.type, serial, mailed, dryRun: isDryRun })
   }
   if (outcome.kind !== 'made')
     return print(io, `${login} would get a new ${enrollee.type} token; nothing was made (dry run)`)
@@ -121,12 +147,13 @@ async function rollOutTo(
   options: EnrollOptions,
   settings: Settings,
   access: EnrolAccess,
+  listed: readonly Enrollee[] | null,
   io: CliIo,
   log: ReturnType<typeof openLog>,
 ): Promise<void> {
   const name = rolloutName(options)
   await using opened = await openEnrolments(settings, access, { withMail: options.mail === true, env: io.env, log })
-  const { enrollees, again } = distinct(await enrolleesOf(options, settings, opened, io))
+  const { enrollees, again } = distinct(listed ?? (await enrolleesOfGroup(options, settings, opened)))
   if (again > 0) note(io, `${counted(again, 'line')} named a user again; each gets one token`)
   const abort = new AbortController()
   const stop = (): void => abort.abort()
@@ -138,7 +165,7 @@ async function rollOutTo(
     using line = progress(io)
     report = await opened.all(enrollees, {
       rollout: name,
-      actor: actorOf(io),
+      actor: personOf(io),
       isDryRun: options.dryRun === true,
       onlyWithout: options.evenWithToken !== true,
       everyMs: rateOf(options),
@@ -146,16 +173,29 @@ async function rollOutTo(
       onProgress: ({ seen, of, made }) => {
         const perSecond = (seen * 1000) / (performance.now() - startedMs)
         const leftS = perSecond > 0 ? Math.ceil((of - seen) / perSecond) : 0
-        line.step(`${seen} of ${of} users, ${made} new tokens, ${perSecond.toFixed(1)}/s, ${leftS} s left`)
+        line.step(
+          `${seen} of ${counted(of, 'user')}, ${counted(made, 'new token')}, ${perSecond.toFixed(1)}/s, ${leftS} s left`,
+        )
       },
     })
   }
   process.removeListener('SIGINT', stop)
   process.removeListener('SIGTERM', stop)
-  if (options.json === true) printJson(io, { ...report, namedAgain: again })
-  else printReport(io, report)
   if (report.stopped !== null) io.exitCode = exitOfStop(report)
   else if (report.failed.length > 0) io.exitCode = EXIT.tempFail
+  if (options.json === true) printData(io, { ...report, namedAgain: again }, troubleOf(report))
+  else printReport(io, report)
+}
+
+function troubleOf({ stopped, failed }: RolloutReport): Trouble | null {
+  const hint = 'The same command goes on where this ended.'
+  if (stopped !== null) {
+    const code = stopped.code === 'broken-off' ? 'not-done-yet' : stopped.code
+    return { code, message: stopped.message, hint: stopped.hint === '' ? hint : `${stopped.hint} ${hint}` }
+  }
+  return failed.length === 0
+    ? null
+    : { code: 'not-done-yet', message: `${counted(failed.length, 'user')} failed`, hint }
 }
 
 function exitOfStop({ stopped }: RolloutReport): number {
@@ -179,22 +219,24 @@ function printReport(io: CliIo, report: RolloutReport): void {
   const verb = report.dryRun ? 'would get' : 'got'
   print(
     io,
-    `roll-out ${report.rollout}: ${made.length} of ${report.users} users ${verb} a new token and its mail, ${doneBefore} had it before, ${skipped.length} skipped, ${failed.length} failed`,
+    `roll-out ${report.rollout}: ${made.length} of ${counted(report.users, 'user')} ${verb} a new token and its mail, ${doneBefore} had it before, ${skipped.length} skipped, ${failed.length} failed`,
   )
   if (stopped === null) return
   note(io, `lockstep: ${stopped.message}\n  ${left} were not looked at. The same command goes on where this ended.`)
   if (stopped.hint !== '') note(io, `  ${stopped.hint}`)
 }
 
-async function enrolleesOf(
+function readListed(csv: string, options: EnrollOptions, settings: Settings, io: CliIo): Promise<readonly Enrollee[]> {
+  return readRolloutFile(resolve(io.cwd, csv), { realm: realmOf(options, settings), type: typeOf(options) })
+}
+
+async function enrolleesOfGroup(
   options: EnrollOptions,
   settings: Settings,
   opened: Enrolments,
-  io: CliIo,
 ): Promise<readonly Enrollee[]> {
   const type = typeOf(options)
   const realm = realmOf(options, settings)
-  if (options.csv !== undefined) return readRolloutFile(resolve(io.cwd, options.csv), { realm, type })
   const directory = directoryOf(options, settings)
   const ofDirectory = realm ?? onlyRealmOf(settings, directory)
   if (ofDirectory === null) throw new AppError('usage', 'which realm? Give --realm', { hint: realmHint(settings) })
@@ -211,7 +253,7 @@ function directoryOf({ directory }: EnrollOptions, { directories }: Settings): D
 }
 
 function onlyRealmOf({ realms }: Settings, directory: DirectoryName): Realm | null {
-  const found = Object.entries(realms).filter(([, name]) => name === directory)
+  const found = Object.entries(realms).filter(([, names]) => names.includes(directory))
   const [realm] = found.length === 1 ? (found[0] ?? []) : []
   return realm === undefined ? null : parseRealm(realm)
 }

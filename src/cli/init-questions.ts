@@ -1,5 +1,6 @@
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
+import { isWindowsName } from '../core/bind-name.ts'
 import { TYPE_DEFAULTS, type DirectoryType } from '../core/directory-type.ts'
 import { AppError } from '../core/error.ts'
 import {
@@ -13,7 +14,7 @@ import {
 import { answerProblems, refuseBadAnswers } from '../daemon/init-check.ts'
 import { askServer, tryBind, type FirstFacts } from '../daemon/init-server.ts'
 import type { CliIo } from './io.ts'
-import { note, painter, print, printJson } from './output.ts'
+import { note, painter, print, printData } from './output.ts'
 import { openPrompt, type Prompt } from './prompt.ts'
 import { configFlag } from './settings.ts'
 
@@ -56,7 +57,7 @@ export async function runInit(options: InitOptions, command: Command, io: CliIo)
     await tryBind(settingsOf(request), passwordOf(request))
   }
   const result = await writeConfig(request)
-  if (options.json === true) printJson(io, result)
+  if (options.json === true) printData(io, result)
   else printResult(io, result)
 }
 
@@ -81,7 +82,8 @@ function refuseMissing(options: InitOptions, io: CliIo): void {
 
 /** The answers that were given as options; in place of those still to come stand harmless ones. */
 function draftFrom(options: InitOptions, file: string, io: CliIo): InitRequest {
-  const { type = 'openldap', serialFormat, name, startTls } = options
+  const { serialFormat, name, startTls } = options
+  const type = options.type ?? (isWindowsName(options.bindDn ?? '') ? 'active-directory' : 'openldap')
   const fromEnvironment = io.env[PASSWORD_VARIABLE] || 'to be asked'
   return {
     ...flagsOf(options, file, io),
@@ -146,7 +148,8 @@ async function requestFrom(
     await ask('Base that the accounts lie below', usual, (answer) => ({ base: answer }))
   }
   if (options.bindDn === undefined) {
-    await ask('Account that Lockstep binds as (DN)', null, (answer) => ({ bindDn: answer }))
+    const names = request.type === 'active-directory' ? 'DN, user@domain or DOMAIN\\user' : 'DN'
+    await ask(`Account that Lockstep binds as (${names})`, null, (answer) => ({ bindDn: answer }))
   }
   if (prompt !== null && options.bindPasswordFile === undefined && (io.env[PASSWORD_VARIABLE] ?? '') === '') {
     request = { ...request, bindPassword: { text: await prompt.askSecret('Its password (not shown)') } }

@@ -1,16 +1,20 @@
 import { Command, CommanderError } from 'commander'
+import type { Trouble } from '../contract/verdict.ts'
 import { AppError, toAppError } from '../core/error.ts'
 import { COMMANDS } from './commands.ts'
 import { EXIT, exitOf } from './exit.ts'
 import type { CliIo } from './io.ts'
-import { painter, printJson } from './output.ts'
+import { painter, printError } from './output.ts'
 import { VERSION } from './version.ts'
+import { whoMay } from './who-may.ts'
 
 /**
  * Runs the command line and gives its exit code. `argv` is without the program's name. A command is a file of
  * `commands/`: `register(program, io)` describes it, cheaply; its action imports what it needs when it runs.
  */
 export async function main(argv: readonly string[], io: CliIo): Promise<number> {
+  // Some commands go on as the owner of the store.
+  const startedAsRoot = process.getuid?.() === 0
   surviveClosedPipe(io)
   try {
     const program = buildProgram(io)
@@ -18,12 +22,19 @@ export async function main(argv: readonly string[], io: CliIo): Promise<number> 
     return io.exitCode
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok
-    const known = error instanceof CommanderError ? slipOf(error) : toAppError(error)
+    const known = error instanceof CommanderError ? slipOf(error) : withWhoMay(toAppError(error), startedAsRoot, argv)
     // The command line's slips were told by the parser, with the command that they belong to.
     if (!(error instanceof CommanderError)) reportError(io, known, error)
-    if (wantsJson(argv)) printJson(io, errorDocument(known))
+    if (wantsJson(argv)) printError(io, troubleOf(known))
     return exitOf(known.code)
   }
+}
+
+/** This user may not: whose the file is, and how to come in, in place of what can be said of any file. */
+function withWhoMay(error: AppError, startedAsRoot: boolean, argv: readonly string[]): AppError {
+  if (error.code !== 'file-not-permitted') return error
+  const hint = whoMay(error, startedAsRoot, argv)
+  return hint === null ? error : new AppError(error.code, error.message, { hint, cause: error })
 }
 
 function slipOf(error: CommanderError): AppError {
@@ -38,9 +49,8 @@ function wantsJson(argv: readonly string[]): boolean {
   return argv.slice(0, end === -1 ? undefined : end).includes('--json')
 }
 
-/** What a command with `--json` prints when it fails: one document, as when it succeeds. */
-function errorDocument(error: AppError): { ok: false; error: { code: string; message: string; hint: string } } {
-  return { ok: false, error: { code: error.code, message: error.message, hint: hintOf(error) } }
+function troubleOf(error: AppError): Trouble {
+  return { code: error.code, message: error.message, hint: hintOf(error) }
 }
 
 function hintOf(error: AppError): string {

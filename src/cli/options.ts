@@ -1,7 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { userInfo } from 'node:os'
 import { AppError } from '../core/error.ts'
-import type { CliIo } from './io.ts'
 
 /** The values of options, parsed; each failure names the option and what it takes. All fail with `usage`. */
 
@@ -49,45 +46,4 @@ export function limitOption(name: string, text: string): number {
   if (value < 1 || value > LIMIT_MAX)
     throw new AppError('usage', `${name} ${text}: expected a number from 1 to ${LIMIT_MAX}`)
   return value
-}
-
-/** Who acts, for the record: the person behind sudo, else the one who logged in, else the user. */
-export function actorOf(io: CliIo): string {
-  const person = io.env['SUDO_USER'] ?? io.env['LOGNAME'] ?? ''
-  if (person !== '') return person
-  try {
-    return userInfo().username
-  } catch {
-    return `uid ${process.getuid?.() ?? '?'}`
-  }
-}
-
-/**
- * The same person under the same name, for where two different ones are needed: the one behind sudo, else the one whom
- * the kernel says logged in (audit's login uid, kept over su and sudo), else the user that runs it. LOGNAME and USER are
- * whatever one writes into them, and are not asked. Whoever may write the store can say anything: it keeps people from a
- * slip, not an intruder out.
- */
-export function personOf(io: CliIo): string {
-  const sudoer = io.env['SUDO_USER'] ?? ''
-  if (sudoer !== '') return sudoer
-  const login = loginUid()
-  if (login !== null && login !== process.getuid?.()) return `uid ${login}`
-  try {
-    return userInfo().username
-  } catch {
-    return `uid ${process.getuid?.() ?? '?'}`
-  }
-}
-
-/** proc_pid_loginuid(5); null where nobody logged in, or nobody can tell. */
-const NO_LOGIN = 4_294_967_295
-
-function loginUid(): number | null {
-  try {
-    const text = readFileSync('/proc/self/loginuid', 'utf8').trim()
-    return /^\d{1,10}$/.test(text) && Number(text) !== NO_LOGIN ? Number(text) : null
-  } catch {
-    return null
-  }
 }

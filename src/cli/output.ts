@@ -1,4 +1,6 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
+import type { Trouble } from '../contract/verdict.ts'
+import { toWire } from '../contract/wire.ts'
 import type { CliIo } from './io.ts'
 
 /** Widest table where the terminal does not say; a pipe gets every column in full. */
@@ -23,9 +25,23 @@ export function note(io: CliIo, text: string): void {
   io.stderr.write(`${text}\n`)
 }
 
-/** One JSON document, for `--json`. */
-export function printJson(io: CliIo, value: unknown): void {
-  print(io, JSON.stringify(value, null, io.stdout.isTTY ? 2 : undefined))
+/**
+ * `--json`: one document (docs/json.md). `ok` says whether the exit code is 0.
+ * @param data what the program knows; it is shown as the contract has it
+ * @param trouble why the exit code is another one
+ */
+export function printData(io: CliIo, data: object, trouble: Trouble | null = null): void {
+  const shown = toWire(data)
+  printDocument(io, trouble === null ? { ok: true, data: shown } : { ok: false, error: trouble, data: shown })
+}
+
+/** `--json` of a command that failed. */
+export function printError(io: CliIo, error: Trouble): void {
+  printDocument(io, { ok: false, error })
+}
+
+function printDocument(io: CliIo, document: object): void {
+  print(io, JSON.stringify(document, null, io.stdout.isTTY ? 2 : undefined))
 }
 
 export interface Column<Row> {
@@ -128,7 +144,11 @@ export function progress(io: CliIo): Progress {
   }
 }
 
-/** `1 account`, `2 accounts`. */
-export function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`
+/** The first of a list, and whether there are more. @param read gives at most so many */
+export async function firstOf<Item>(
+  limit: number,
+  read: (max: number) => Promise<readonly Item[]>,
+): Promise<{ readonly items: readonly Item[]; readonly isCut: boolean }> {
+  const items = await read(limit + 1)
+  return { items: items.slice(0, limit), isCut: items.length > limit }
 }

@@ -9,7 +9,7 @@ import { callsByHand } from '../daemon/setup-by-hand.ts'
 import { adminAccess, confirmChange } from './admin-login.ts'
 import type { AdminOptions } from './admin-options.ts'
 import type { CliIo } from './io.ts'
-import { note, printJson } from './output.ts'
+import { note, print, printData } from './output.ts'
 import { openPrompt, type Prompt } from './prompt.ts'
 import { loadSettings } from './settings.ts'
 import { printDone, printPlan, setupJson } from './setup-output.ts'
@@ -23,6 +23,9 @@ export interface SetupOptions extends AdminOptions {
   readonly group?: string
   readonly hookUrl?: string
   readonly policies?: boolean
+  /** False with --no-reset. */
+  readonly reset?: boolean
+  readonly enroll?: boolean
   readonly account?: string
   readonly setupAccount?: string
   readonly keepAdmins?: boolean
@@ -46,7 +49,7 @@ export async function runSetup(options: SetupOptions, command: Command, io: CliI
   const goesOn = options.dryRun !== true && (!plan.isInStep || request.shims !== null)
   if (goesOn && options.yes !== true) await confirmChange(prompt)
   const done = goesOn ? await setup.apply(plan) : { shims: null }
-  if (isJson) printJson(io, setupJson(request, plan, { isMade: goesOn, shims: done.shims }))
+  if (isJson) printData(io, setupJson(request, plan, { isMade: goesOn, shims: done.shims }))
   else printDone(io, request, plan, { isMade: goesOn, shims: done.shims })
 }
 
@@ -104,8 +107,13 @@ function accountsOf(options: SetupOptions, settings: Settings): Accounts {
     throw new AppError('usage', `${name} is no name of one account`)
   }
   const { mirrorDirectoryLocks } = settings.policy
-  const resetsTokens = needsReset(settings.policy)
-  return { account, setUpAccount: options.setupAccount ?? null, rights: { resetsTokens, mirrorDirectoryLocks } }
+  if (options.reset === false && needsReset(settings.policy)) {
+    throw new AppError('usage', '--no-reset: the configuration resets fail counters, which takes the right reset', {
+      hint: 'Leave it out, or set policy.onForeignUnlock and policy.resetTokenOnTtl otherwise.',
+    })
+  }
+  const rights = { resetsTokens: options.reset !== false, enrolls: options.enroll === true, mirrorDirectoryLocks }
+  return { account, setUpAccount: options.setupAccount ?? null, rights }
 }
 
 function printCalls(options: SetupOptions, via: 'script' | 'webhook', settings: Settings, io: CliIo): void {
@@ -114,7 +122,9 @@ function printCalls(options: SetupOptions, via: 'script' | 'webhook', settings: 
   const { account, setUpAccount, rights } = accountsOf(options, settings)
   const version = options.for
   if (!/^\d+\.\d+/.test(version)) throw new AppError('usage', `--for ${version}: expected a version such as 3.12`)
-  printJson(io, callsByHand(via, hookUrl, { runTimeAccount: account, setUpAccount, version, ...rights }))
+  const calls = callsByHand(via, hookUrl, { runTimeAccount: account, setUpAccount, version, ...rights })
+  if (options.json === true) printData(io, { calls })
+  else print(io, JSON.stringify(calls, null, 2))
   if (via === 'webhook') note(io, "… in option.URL is the webhook's secret: intake.http.hookSecretFile holds it.")
   note(io, 'The first admin policy of a server takes every right from all administrators that it does not name.')
 }

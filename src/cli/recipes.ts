@@ -1,3 +1,4 @@
+import { counted } from '../core/counted.ts'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { readSecret, secretReader } from '../config/secret.ts'
@@ -10,7 +11,7 @@ import { openRecipeServer, type RecipePlan, type RecipeServer } from '../daemon/
 import { adminAccess, confirmChange } from './admin-login.ts'
 import type { AdminOptions } from './admin-options.ts'
 import type { CliIo } from './io.ts'
-import { counted, painter, plain, print, printJson, printTable } from './output.ts'
+import { painter, plain, print, printData, printTable } from './output.ts'
 import { openPrompt, type Prompt } from './prompt.ts'
 import { loadSettingsIfAny } from './settings.ts'
 import { bindingsJson, printBindings } from './setup-output.ts'
@@ -34,10 +35,8 @@ export async function listRecipes(options: RecipeOptions, command: Command, io: 
   const standing = options.user === undefined ? null : await standingOf(found, options, settings, io)
   const countOf = ({ recipe }: FoundRecipe): number | null => standing?.get(recipe.name) ?? null
   if (options.json === true) {
-    return printJson(
-      io,
-      found.map((each) => ({ ...summary(each), handlersInPrivacyIdea: countOf(each) })),
-    )
+    const recipes = found.map((each) => ({ ...summary(each), handlersInPrivacyIdea: countOf(each) }))
+    return printData(io, { recipes })
   }
   printTable(io, found, [
     { title: 'recipe', value: ({ recipe }) => recipe.name },
@@ -71,7 +70,7 @@ export async function showRecipe(
   const found = recipeNamed(await recipesOf(await loadSettingsIfAny(command, io)), name)
   if (options.yaml === true) return print(io, await recipeText(found.file))
   const { recipe } = found
-  if (options.json === true) return printJson(io, { ...summary(found), ...recipe })
+  if (options.json === true) return printData(io, { ...summary(found), ...recipe })
   const paint = painter(io)
   print(io, `${paint('bold', plain(recipe.title))}\n${plain(recipe.purpose.trim())}`)
   print(io, `\n${paint('bold', 'Risk')}\n${plain(recipe.risk.trim())}`)
@@ -129,7 +128,7 @@ async function change(
   if (goesOn && options.yes !== true) await confirmChange(prompt)
   if (goesOn) await server.make(plan)
   if (isJson) {
-    return printJson(io, {
+    return printData(io, {
       recipe: plan.recipe.name,
       version: plan.version,
       url: server.url,

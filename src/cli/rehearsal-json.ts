@@ -1,9 +1,16 @@
 import { RATE_WINDOWS, type Peak } from '../core/rehearsal-report.ts'
 import type { RehearsalReport } from '../daemon/rehearse.ts'
 
-/** The report for scripts. Times are privacyIDEA's local time without a zone, as its audit log has them. */
+/**
+ * The report for programs. The audit log has privacyIDEA's local time without a zone: where the zone is known, times are
+ * instants in UTC; else they are local times without a zone.
+ */
 export function rehearsalJson(report: RehearsalReport): object {
   const { locks, rates, breaker, zoneMs } = report
+  const local = (ms: number): string => {
+    const text = new Date(ms - (zoneMs ?? 0)).toISOString()
+    return zoneMs === null ? text.replace(/Z$/, '') : text
+  }
   const peak = ({ count, fromMs }: Peak): object => ({ count, from: fromMs === null ? null : local(fromMs) })
   return {
     version: report.version,
@@ -25,12 +32,11 @@ export function rehearsalJson(report: RehearsalReport): object {
       per: `${breaker.perMs / 60_000}m`,
       limits: breaker.limits.map(({ locksMax, perMs }) => ({ maxLocks: locksMax, per: `${perMs / 60_000}m` })),
       usualMax: breaker.usualMax,
-      stopped: breaker.daysStopped.map(({ dayMs, count }) => ({ day: local(dayMs).slice(0, 10), count })),
+      stopped: breaker.daysStopped.map(({ dayMs, count }) => ({
+        day: new Date(dayMs).toISOString().slice(0, 10),
+        count,
+      })),
     },
     cannotTell: report.caveats,
   }
-}
-
-function local(ms: number): string {
-  return new Date(ms).toISOString().replace(/Z$/, '')
 }

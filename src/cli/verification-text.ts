@@ -20,7 +20,9 @@ export function verificationLines(report: VerificationReport): string[] {
   const look = checkedMs === null ? '' : `, seen ${moment(checkedMs)}`
   const what = wanted === 'locked' ? [`written: ${written}`, `effective: ${effective}`] : []
   const lines = [`  proof     ${[...what, verificationText(report)].join(', ')}${look}`]
-  for (const { url, reason } of servers) if (reason !== '') lines.push(`            ${plain(url)}: ${plain(reason)}`)
+  for (const { url, reason, otherLock = '' } of servers) {
+    for (const text of [reason, otherLock]) if (text !== '') lines.push(`            ${plain(url)}: ${plain(text)}`)
+  }
   if (problem !== null) {
     lines.push(`  finding   ${problem.kind} since ${moment(problem.sinceMs)}: ${plain(problem.reason)}`)
     lines.push(`  fix       ${plain(problem.fix)}`)

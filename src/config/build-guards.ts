@@ -2,13 +2,14 @@ import type { BreakerLimit, BreakerSettings } from '../core/breaker.ts'
 import { isWithin, normalDn } from '../core/dn.ts'
 import { AppError } from '../core/error.ts'
 import { parseRealm, type Realm } from '../core/names.ts'
+import type { LossBreakerSettings } from '../core/loss-breaker.ts'
 import type { GuardSettings, LockBackoff, ProtectKey, ProtectSettings } from '../core/settings.ts'
 import { directoryName } from './directory-name.ts'
 import { suffixOf } from './group-scope.ts'
 import type { ConfigFile, DirectoryFile } from './schema.ts'
 
 /** Makes of the section `guards` what the guards work with. */
-export function buildGuards({ dryRun, breaker }: ConfigFile['guards']): GuardSettings {
+export function buildGuards({ dryRun, breaker, lossBreaker }: ConfigFile['guards']): GuardSettings {
   return {
     dryRun: {
       isForAll: dryRun.isForAll,
@@ -16,6 +17,7 @@ export function buildGuards({ dryRun, breaker }: ConfigFile['guards']): GuardSet
       realms: dryRun.realms.map(realmName),
     },
     breaker: breaker === null ? null : buildBreaker(breaker),
+    lossBreaker: lossBreaker === null ? null : buildLossBreaker(lossBreaker),
   }
 }
 
@@ -28,6 +30,11 @@ function buildBreaker(from: NonNullable<ConfigFile['guards']['breaker']>): Break
     perMs: per,
   }))
   return { limits: [first, ...others], reset: from.reset, approvals: from.approvals }
+}
+
+function buildLossBreaker(from: NonNullable<ConfigFile['guards']['lossBreaker']>): LossBreakerSettings {
+  const { maxLosses, share, per: perMs, reset } = from
+  return { maxLosses, share, perMs, reset }
 }
 
 export function buildBackoff(from: ConfigFile['policy']['lockBackoff']): LockBackoff | null {

@@ -1,5 +1,6 @@
-import { dirname, resolve } from 'node:path'
-import { asDn, type DirectoryName, type Realm } from '../core/names.ts'
+import { dirname, join, resolve } from 'node:path'
+import { asBindName } from '../core/bind-name.ts'
+import { asDn, type DirectoryName } from '../core/names.ts'
 import { TYPE_DEFAULTS } from '../core/directory-type.ts'
 import { AppError } from '../core/error.ts'
 import type {
@@ -12,6 +13,7 @@ import type {
 } from '../core/settings.ts'
 import { buildBackoff, buildGuards, buildProtect } from './build-guards.ts'
 import { directoryName } from './directory-name.ts'
+import { flatKeys } from './flat-keys.ts'
 import type { ConfigFile, DirectoryFile, MailFile, PrivacyIdeaFile } from './schema.ts'
 import type { MailSettings } from '../core/mail-settings.ts'
 
@@ -21,6 +23,7 @@ export function buildSettings(parsed: ConfigFile, file: string): Settings {
   const { policy, guards, retention } = parsed
   return {
     file,
+    keys: flatKeys(parsed),
     privacyidea: parsed.privacyidea === null ? null : buildSource(parsed.privacyidea, absolute),
     directories: Object.entries(parsed.directories).map(([name, each]) => buildDirectory(name, each, parsed, absolute)),
     realms: buildRealms(parsed.realms),
@@ -39,6 +42,10 @@ export function buildSettings(parsed: ConfigFile, file: string): Settings {
     resync: { scanMs: parsed.resync.scan, fullMs: parsed.resync.full, shrinkLimit: parsed.resync.shrinkLimit },
     store: { kind: 'sqlite', file: absolute(parsed.store) },
     ldif: { dir: absolute(parsed.ldif.dir) },
+    log: parsed.log,
+    health: {
+      file: parsed.health.file === undefined ? usualHealthFile(absolute(parsed.store)) : absolute(parsed.health.file),
+    },
     recipes: { dir: absolute(parsed.recipes.dir) },
     retention: {
       eventsMs: retention.events,
@@ -48,6 +55,15 @@ export function buildSettings(parsed: ConfigFile, file: string): Settings {
     },
     mail: parsed.mail === null ? null : buildMail(parsed.mail, absolute),
   }
+}
+
+const SYSTEM_STATE = '/var/lib/lockstep'
+/** RuntimeDirectory of the unit. */
+export const systemHealthFile = '/run/lockstep/health'
+
+/** @param store the database, as an absolute path */
+export function usualHealthFile(store: string): string {
+  return dirname(store) === SYSTEM_STATE ? systemHealthFile : join(dirname(store), 'health')
 }
 
 type Absolute = (path: string) => string
@@ -80,7 +96,7 @@ function buildDirectory(name: string, from: DirectoryFile, parsed: ConfigFile, a
     type: from.type,
     urls: from.urls,
     startTls: from.startTls,
-    bindDn: asDn(from.bindDn),
+    bindDn: asBindName(from.bindDn),
     bindPassword: secret(from.bindPasswordFile, from.bindPasswordEnv, absolute),
     caFile: from.ca === null ? null : absolute(from.ca),
     tlsServerName: from.tlsServerName,
@@ -114,9 +130,9 @@ function buildLockStep(step: LockStep): LockAssignment[] {
   )
 }
 
-function buildRealms(realms: ConfigFile['realms']): Readonly<Record<Realm, DirectoryName>> {
-  const result: Record<string, DirectoryName> = {}
-  for (const [realm, directory] of Object.entries(realms)) result[realm.toLowerCase()] = directoryName(directory)
+function buildRealms(realms: ConfigFile['realms']): Settings['realms'] {
+  const result: Record<string, readonly DirectoryName[]> = {}
+  for (const [realm, names] of Object.entries(realms)) result[realm.toLowerCase()] = names.map(directoryName)
   return result
 }
 

@@ -1,6 +1,17 @@
 import { CONFIG_KEYS, configFile } from './schema.ts'
 import type { Key, Keys } from './value.ts'
 
+type Change = Key<unknown>['change']
+
+const CHANGES: Readonly<Record<Change, string>> = {
+  reload: 'reloads',
+  restart: '**needs a restart**',
+  serials: 'reloads; refused while serials of ours stand there',
+  locks: 'reloads; refused while locks of ours stand there',
+  both: 'reloads; refused while locks or serials of ours stand there',
+  realms: 'reloads; refused where a realm loses a directory in which its accounts hold locks or serials of ours',
+}
+
 /** What docs/configuration.md and docs/lockstep.schema.json are made of; scripts/generate-docs.ts writes them. */
 
 const HEAD = `# Configuration
@@ -19,6 +30,11 @@ This page and [lockstep.schema.json](lockstep.schema.json) are generated from th
 Durations are written \`250ms\`, \`5s\`, \`10m\`, \`2h\`, \`30d\`; sizes \`512B\`, \`64KiB\`, \`1MiB\`. Paths are absolute, or relative
 to the folder of the file. A key that is not listed here is refused. Secrets never stand in the file: a key that ends in
 \`File\` names a file of mode 0600 that holds the secret alone, one that ends in \`Env\` an environment variable.
+
+## What a change takes
+
+\`lockstep reload\`, \`systemctl reload lockstep\` and SIGHUP load the file while the daemon works ([operations.md](operations.md#changing-the-configuration)).
+The last column says of each key whether that is enough. Before locks or serials of ours would be lost by a change it is refused, with their number.
 
 ## The smallest file
 
@@ -55,27 +71,39 @@ lock:
 
 /** The whole of docs/configuration.md. */
 export function configurationPage(): string {
-  return `${HEAD}${sections(CONFIG_KEYS, '', [])}${TAIL}`
+  return `${HEAD}${sections(CONFIG_KEYS, '', [], null)}${TAIL}`
 }
 
 /** A part for every section, and a table in it. */
-function sections(keys: Keys, doc: string, path: readonly string[]): string {
+function sections(keys: Keys, doc: string, path: readonly string[], within: Change | null): string {
   const title = path.length === 0 ? 'The top level' : `\`${path.join('.')}\``
-  const rows = Object.entries(keys).map(([name, key]) => row(name, key))
+  const rows = Object.entries(keys).map(([name, key]) => row(name, key, within ?? key.change))
   const intro = doc === '' ? '' : `${doc}\n\n`
-  const table = ['| key | what it is | expected | default |', '| --- | --- | --- | --- |', ...rows].join('\n')
+  const table = [
+    '| key | what it is | expected | default | a change |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n')
   const below = Object.entries(keys).map(([name, key]) => {
     const { children, named } = key.value
     const inner = children ?? named?.children ?? null
-    return inner === null ? '' : sections(inner, key.doc, [...path, name, ...(named === null ? [] : ['<name>'])])
+    // What stands in a list is a part of it, and changes with it.
+    const isList = key.value.each !== ''
+    const at = [...path, name, ...(named === null ? [] : ['<name>'])]
+    return inner === null ? '' : sections(inner, key.doc, at, isList ? key.change : within)
   })
   return `\n### ${title}\n\n${intro}${table}\n${below.join('')}`
 }
 
-function row(name: string, { doc, value, missing, fallback }: Key<unknown>): string {
+function row(name: string, { doc, value, missing, fallback }: Key<unknown>, change: Change): string {
   const expected = value.each === '' ? value.expected : `${value.expected}; each: ${value.each}`
   const later = value.later.length === 0 ? '' : ` (not in this version yet: ${value.later.join(', ')})`
-  return `| \`${name}\` | ${cell(doc)} | ${cell(expected + later)} | ${cell(missing === null ? '**required**' : showFallback(fallback))} |`
+  return `| \`${name}\` | ${cell(doc)} | ${cell(expected + later)} | ${cell(missing === null ? '**required**' : showFallback(fallback))} | ${change === 'reload' && isPlainSection(value) ? 'see below' : CHANGES[change]} |`
+}
+
+/** It is nothing but its keys. */
+function isPlainSection({ children, each, expected }: Key<unknown>['value']): boolean {
+  return children !== null && each === '' && expected.startsWith('a section') && !expected.endsWith('or null')
 }
 
 function showFallback(fallback: string | null): string {

@@ -66,6 +66,21 @@ const BREAKER = {
   approvals: withDefault(values.integer(1, 2), 1, 'How many different persons must approve a lock that waits.'),
 }
 
+const LOSS_BREAKER = {
+  maxLosses: withDefault(values.integer(1, 1_000_000), 20, 'Losses at most within `per`.'),
+  share: withDefault(
+    values.percent,
+    '10%',
+    'Part of the tokens on record, at least 5 tokens. The smaller of this and `maxLosses` counts.',
+  ),
+  per: withDefault(values.duration(1000, 30 * 86_400_000), '10m', 'The window of time.'),
+  reset: withDefault(
+    values.choice(['auto', 'manual']),
+    'manual',
+    '`manual`: once the limit was reached, nothing more passes until all that waits was decided about (`lockstep review`), or is listed again. `auto`: what waits passes by itself as far as the limit leaves room again.',
+  ),
+}
+
 const dryRunScope = sectionOf({
   directories: withDefault(list(values.text, 0, 64, '[corp]'), [], 'Only these directories.'),
   realms: withDefault(list(values.text, 0, 1000, '[example]'), [], 'Only users of these realms.'),
@@ -91,6 +106,11 @@ export const GUARDS = {
     BREAKER,
     {},
     'Stops a mass lock-out: past a limit locks wait in the review queue (`lockstep review`). Left out it is on, with the defaults; `null` switches it off.',
+  ),
+  lossBreaker: optionalSection(
+    LOSS_BREAKER,
+    {},
+    'Stops a mass loss, with `privacyidea` only: where more tokens than this vanish without a reason, or lose their owner, serials and locks stay, and the loss waits in the review queue (`lockstep review`). Left out it is on, with the defaults; `null` switches it off.',
   ),
 }
 

@@ -16,6 +16,7 @@ export function guardRelations(root: Json): Relation[] {
     ...breakerRelations(sectionAt(guards['breaker']), known),
     ...groupRelations(listAt(sectionAt(guards['protect'])['groups']), directories),
     ...backoffRelations(sectionAt(root['policy'])),
+    ...lossRelations(guards, root['privacyidea']),
   ]
 }
 
@@ -90,6 +91,13 @@ function backoffRelations(policy: Json): Relation[] {
   return ['lockBackoff', 'resetTokenOnTtl']
     .filter((key) => isSection(policy[key]) || policy[key] === true)
     .map((key) => ({ path: ['policy', key], severity: 'warning', message: 'has no effect without policy.lockTtl' }))
+}
+
+/** Without privacyIDEA's API an event says each loss: none is found by looking. */
+function lossRelations(guards: Json, privacyidea: unknown): Relation[] {
+  if (!isSection(guards['lossBreaker']) || isSection(privacyidea)) return []
+  const message = 'has no effect without the section privacyidea'
+  return [{ path: ['guards', 'lossBreaker'], severity: 'warning', message }]
 }
 
 function sectionAt(value: unknown): Json {

@@ -1,8 +1,10 @@
+import { isUtf8 } from 'node:buffer'
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { AppError } from '../core/error.ts'
+import { isDenied, systemRefusal } from '../core/system-error.ts'
 import type { Settings } from '../core/settings.ts'
-import { buildSettings } from './build.ts'
+import { buildSettings, usualHealthFile } from './build.ts'
 import { ConfigError, showPath, type Problem } from './problem.ts'
 import type { Relation } from './relation.ts'
 import { relationsOf, settledRelations } from './relations.ts'
@@ -53,10 +55,66 @@ export function lookForConfig({ flag, env, cwd }: ConfigLookup): string | null {
   const named = flag ?? env['LOCKSTEP_CONFIG']
   if (named !== undefined && named !== '') return resolve(cwd, named)
   const candidates = [resolve(cwd, LOCAL_FILE), SYSTEM_FILE]
-  return candidates.find((file) => statSync(file, { throwIfNoEntry: false }) !== undefined) ?? null
+  return candidates.find((file) => isThere(file)) ?? null
 }
 
+/** What may not be looked at counts as there: reading it says who may. */
+function isThere(file: string): boolean {
+  try {
+    return statSync(file, { throwIfNoEntry: false }) !== undefined
+  } catch (error) {
+    throw unreadable(file, error)
+  }
+}
+
+/** Places that a file names which may have mistakes elsewhere, as absolute paths; null: not known. */
+export interface NamedPlaces {
+  readonly store: string | null
+  /** Where the file says it, else where it is by default beside the store. */
+  readonly healthFile: string | null
+}
+
+/** Never fails. */
+export function placesOf(file: string): NamedPlaces {
+  try {
+    // A byte that is no UTF-8 is a mistake elsewhere.
+    const text = new TextDecoder('utf-8').decode(readBytes(file))
+    const { value } = parseYaml(text)
+    const health = isSection(value) ? value['health'] : undefined
+    const [storeText, healthText] = isSection(value)
+      ? [value['store'], isSection(health) ? health['file'] : undefined]
+      : [STORE_LINE.exec(text)?.[1], HEALTH_LINE.exec(text)?.[1]]
+    const store = pathOf(file, CONFIG_KEYS['store'], storeText)
+    const named = typeof healthText === 'string' && healthText !== '' ? resolve(dirname(file), healthText) : null
+    return { store, healthFile: named ?? (store === null ? null : usualHealthFile(store)) }
+  } catch {
+    return { store: null, healthFile: null }
+  }
+}
+
+function pathOf(file: string, key: (typeof CONFIG_KEYS)[string] | undefined, written: unknown): string | null {
+  const read = (text: string): unknown => key?.value?.read(text, [], { root: {}, report: () => undefined })
+  const found = typeof written === 'string' ? read(written) : key?.missing?.value
+  return typeof found === 'string' ? resolve(dirname(file), found) : null
+}
+
+/** Where the rest cannot be read as YAML. */
+const STORE_LINE = /^store: *['"]?(sqlite:[^'"#\n]*[^'"#\s])/m
+const HEALTH_LINE = /^health:(?: *\{| *(?:#.*)?\n +) *file: *['"]?([^'"#,}\n]*[^'"#,}\s])/m
+
+/** Fails with a ConfigError that names the line of a byte that is no UTF-8, and as readBytes does. */
 function readConfig(file: string): string {
+  const bytes = readBytes(file)
+  if (isUtf8(bytes)) return new TextDecoder('utf-8').decode(bytes)
+  const lines = bytes.toString('latin1').split('\n')
+  const line = lines.findIndex((text) => !isUtf8(Buffer.from(text, 'latin1')))
+  const before = Buffer.from(lines[line] ?? '', 'latin1').toString('utf8')
+  const message = 'this byte is not UTF-8; save the file as UTF-8'
+  const column = before.indexOf('\uFFFD') + 1
+  throw new ConfigError(file, [{ severity: 'error', line: line + 1, column, key: '', message }])
+}
+
+function readBytes(file: string): Buffer {
   let descriptor: number
   try {
     descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
@@ -76,30 +134,26 @@ function readConfig(file: string): string {
         hint: 'Is it the right file?',
       })
     }
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, length))
-  } catch (error) {
-    throw error instanceof TypeError
-      ? new AppError('config-invalid', `${file} is not UTF-8 text`, { hint: 'Save it as UTF-8.' })
-      : error
+    return bytes.subarray(0, length)
   } finally {
     closeSync(descriptor)
   }
 }
 
 function unreadable(file: string, error: unknown): AppError {
-  const code = error instanceof Error && 'code' in error ? error.code : ''
-  if (code === 'ENOENT' || code === 'ENOTDIR') {
+  const { errno, code, why } = systemRefusal(error)
+  if (errno === 'ENOENT' || errno === 'ENOTDIR') {
     const hint = 'Check the path, or write the file with "lockstep init".'
     return new AppError('config-invalid', `the configuration file ${file} does not exist`, { hint, cause: error })
   }
-  if (code === 'EACCES' || code === 'EPERM') {
+  if (isDenied(error)) {
     const hint = 'Run this as the user that Lockstep runs as, or as root.'
-    return new AppError('file-not-permitted', `the configuration file ${file} may not be read by this user`, {
+    return new AppError(code, `the configuration file ${file} may not be read by this user`, {
       hint,
       cause: error,
     })
   }
-  return new AppError('file-io', `the configuration file ${file} cannot be read (${String(code)})`, { cause: error })
+  return new AppError(code, `the configuration file ${file} cannot be read: ${why}`, { cause: error })
 }
 
 /** Checks a configuration text. @param file absolute; relative paths in the text are relative to its folder */

@@ -69,15 +69,15 @@ const OWNER = {
   from: withDefault(
     values.choice(['directory', 'privacyidea']),
     'directory',
-    'Where his address and his name come from: attributes of the account, or the user as privacyIDEA knows him (with `privacyidea` only).',
+    'Where address and name come from: attributes of the account, or the user as privacyIDEA has them (with `privacyidea` only).',
   ),
   addressAttribute: withDefault(values.attribute, 'mail', 'The attribute that holds the address.'),
   languageAttribute: withDefault(
     values.attribute,
     'preferredLanguage',
-    'The attribute that holds his language, as in `de` or `de-AT, en;q=0.5`.',
+    'The attribute that holds the language, as in `de` or `de-AT, en;q=0.5`.',
   ),
-  nameAttribute: withDefault(values.attribute, 'displayName', 'The attribute that holds the name to greet him with.'),
+  nameAttribute: withDefault(values.attribute, 'displayName', 'The attribute that holds the name for the greeting.'),
 }
 
 const HELP_DESK = {
@@ -127,8 +127,8 @@ const MAIL = {
   ca: nullable(values.path, 'PEM file of the certification authorities to trust. Without it those that Node.js ships.'),
   tlsServerName: nullable(values.text, "The name that the certificate must carry, where it is not the URL's host."),
   user: derived(values.text, null, 'The user to log in as. Left out: no login.'),
-  passwordFile: derived(values.path, null, 'File that holds his password, mode 0600. This or `passwordEnv`.'),
-  passwordEnv: derived(values.environmentName, null, 'Environment variable that holds his password.'),
+  passwordFile: derived(values.path, null, 'File that holds the password, mode 0600. This or `passwordEnv`.'),
+  passwordEnv: derived(values.environmentName, null, 'Environment variable that holds the password.'),
   connectTimeout: withDefault(values.duration(100, 120_000), '10s', 'To connect, and to be greeted.'),
   timeout: withDefault(
     values.duration(1000, 1_200_000),
@@ -139,7 +139,7 @@ const MAIL = {
   replyTo: nullable(address, 'Where answers go, where that is not the sender.'),
   owner: section(OWNER, 'Mail to the owner of an account.'),
   helpDesk: section(HELP_DESK, 'Mail to those who look after it.'),
-  language: withDefault(values.choice(MAIL_LANGUAGES), 'en', 'For whom no language of his own is known.'),
+  language: withDefault(values.choice(MAIL_LANGUAGES), 'en', 'For people whose language is not known.'),
   timeZone: nullable(timeZone, "The time zone of the times in mails. Without it this machine's."),
   contact: nullable(
     contact,

@@ -1,3 +1,5 @@
+import { isWindowsName } from '../core/bind-name.ts'
+import { isLoopback } from '../core/loopback.ts'
 import { parseDirectoryName } from '../core/names.ts'
 import { guardRelations } from './guard-relations.ts'
 import type { Relation } from './relation.ts'
@@ -32,7 +34,11 @@ function directoryRelations(name: string, directory: Json): Relation[] {
   if (parseDirectoryName(name) === null) {
     found.push(error(path, 'the name of a directory is 1 to 64 lower-case letters, digits, _ and -'))
   }
-  const { type, lock } = directory
+  const { type, lock, bindDn } = directory
+  if (typeof type === 'string' && type !== 'active-directory' && typeof bindDn === 'string' && isWindowsName(bindDn)) {
+    const message = `only type active-directory takes user@domain or DOMAIN\\user; type ${type} needs the DN of the account, as in cn=lockstep,dc=example,dc=org`
+    found.push(error([...path, 'bindDn'], message))
+  }
   if (type === 'custom' && lock === undefined) {
     found.push(error(path, 'type custom needs the key lock, which says what locked means'))
   }
@@ -58,11 +64,15 @@ function realmRelations(root: Json, directories: Json): Relation[] {
   const names = Object.keys(directories)
   const realms = sectionAt(root['realms'])
   const found: Relation[] = []
-  for (const [realm, directory] of Object.entries(realms)) {
-    if (typeof directory !== 'string' || names.includes(directory)) continue
-    found.push(
-      error(['realms', realm], `there is no directory of this name; directories are: ${names.join(', ') || 'none'}`),
+  for (const [realm, target] of Object.entries(realms)) {
+    const missing = (Array.isArray(target) ? target : [target]).filter(
+      (name) => typeof name === 'string' && !names.includes(name),
     )
+    if (missing.length === 0) continue
+    const what = Array.isArray(target)
+      ? `there is no directory ${missing.join(', ')}`
+      : 'there is no directory of this name'
+    found.push(error(['realms', realm], `${what}; directories are: ${names.join(', ') || 'none'}`))
   }
   if ('directories' in root && names.length === 0)
     found.push(error(['directories'], 'at least one directory is needed, as in corp:'))
@@ -172,10 +182,6 @@ function smtpRelations({ smtp, startTls, user }: MailFile): Relation[] {
   const what = user === undefined ? 'mails cross' : 'the password and the mails cross'
   const message = `with startTls: off ${what} the network in the clear; use smtps:// or startTls: required`
   return [{ path: ['mail', 'smtp'], severity: 'warning', message }]
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
 }
 
 function error(path: readonly PropertyKey[], message: string): Relation {

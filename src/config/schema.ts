@@ -1,6 +1,6 @@
 import { defaultInWords, DIRECTORY_TYPES, type DirectoryType } from '../core/directory-type.ts'
 import { GUARDS, LOCK_BACKOFF, PROTECT } from './guard-keys.ts'
-import { derived, nullable, optionalSection, required, section, withDefault } from './keys.ts'
+import { changing, derived, nullable, optionalSection, required, section, withDefault } from './keys.ts'
 import { mailKey } from './mail.ts'
 import * as values from './values.ts'
 import { list, mapOf, Reason, section as sectionOf, single, type Keys, type ValueOf } from './value.ts'
@@ -27,9 +27,12 @@ const TYPES = ['openldap', 'active-directory', '389ds', 'freeipa', 'custom'] as 
 const LATER_TYPES = DIRECTORY_TYPES.filter((type) => !TYPES.some((each) => each === type))
 
 const DIRECTORY = {
-  type: required(
-    values.choice(TYPES, LATER_TYPES),
-    'What locked means there. `openldap`: `pwdAccountLockedTime` of the password policy overlay. `active-directory`: the bit "disabled" of `userAccountControl`. `389ds`, `freeipa`: `nsAccountLock`. `custom`: what the key `lock` says.',
+  type: changing(
+    'locks',
+    required(
+      values.choice(TYPES, LATER_TYPES),
+      'What locked means there. `openldap`: `pwdAccountLockedTime` of the password policy overlay. `active-directory`: the bit "disabled" of `userAccountControl`. `389ds`, `freeipa`: `nsAccountLock`. `custom`: what the key `lock` says.',
+    ),
   ),
   urls: required(
     list(values.directoryUrl, 1, 8, '[ldaps://ldap1.example.org]'),
@@ -42,7 +45,10 @@ const DIRECTORY = {
   ),
   ca: nullable(values.path, 'PEM file of the certification authorities to trust. Without it those that Node.js ships.'),
   tlsServerName: nullable(values.text, "The name that the certificate must carry, where it is not the URL's host."),
-  bindDn: required(values.dn, 'The account that Lockstep binds as.'),
+  bindDn: required(
+    values.bindName,
+    'The account that Lockstep binds as. It is never locked; where it is named by a login, nobody is locked until its entry was found.',
+  ),
   bindPasswordFile: derived(values.path, null, 'File that holds its password, mode 0600. This or `bindPasswordEnv`.'),
   bindPasswordEnv: derived(values.environmentName, null, 'Environment variable that holds its password.'),
   base: required(values.dn, 'Accounts are searched for below this entry.'),
@@ -56,26 +62,38 @@ const DIRECTORY = {
     'the attribute that userFilter compares with {login}',
     'The attribute that holds the login, to show it.',
   ),
-  idAttribute: derived(
-    values.attribute,
-    defaultInWords('idAttribute', TYPES),
-    'The attribute that identifies an account for good, also when it is renamed.',
+  idAttribute: changing(
+    'both',
+    derived(
+      values.attribute,
+      defaultInWords('idAttribute', TYPES),
+      'The attribute that identifies an account for good, also when it is renamed.',
+    ),
   ),
-  serialAttribute: derived(
-    values.attribute,
-    defaultInWords('serialAttribute', TYPES),
-    "The attribute that carries the serials of the account's tokens.",
+  serialAttribute: changing(
+    'serials',
+    derived(
+      values.attribute,
+      defaultInWords('serialAttribute', TYPES),
+      "The attribute that carries the serials of the account's tokens.",
+    ),
   ),
-  serialFormat: withDefault(
-    values.serialFormat,
-    'privacyIDEA:{serial}',
-    'How a serial is written there; other values are left alone.',
+  serialFormat: changing(
+    'serials',
+    withDefault(
+      values.serialFormat,
+      'privacyIDEA:{serial}',
+      'How a serial is written there; other values are left alone.',
+    ),
   ),
   connectTimeout: withDefault(values.duration(100, 120_000), '5s', 'To connect, secure and bind, each.'),
   operationTimeout: withDefault(values.duration(100, 300_000), '10s', 'For one search or modification.'),
   connectionsMax: withDefault(values.integer(1, 16), 2, 'Connections at most.'),
   inFlightMax: withDefault(values.integer(1, 256), 16, 'Operations at most that wait for an answer on one connection.'),
-  lock: derived(lockSteps, null, 'Type `custom` only: what makes an account locked. See "A custom lock".'),
+  lock: changing(
+    'locks',
+    derived(lockSteps, null, 'Type `custom` only: what makes an account locked. See "A custom lock".'),
+  ),
   protect: section(PROTECT, 'Accounts of this directory that are never locked, beside those of `guards.protect`.'),
 }
 
@@ -84,13 +102,17 @@ const directory = sectionOf(DIRECTORY)
 const PRIVACYIDEA = {
   url: required(values.sourceUrl, "privacyIDEA's address, with the path it lies under, if any."),
   user: derived(values.text, null, 'The administrator that Lockstep logs in as, with the password below.'),
-  realm: derived(values.text, null, 'His realm, where he is an administrator of a realm and none of the local ones.'),
+  realm: derived(
+    values.text,
+    null,
+    'The realm of this user, for an administrator of a realm; left out for a local administrator.',
+  ),
   passwordFile: derived(
     values.path,
     null,
-    'File that holds his password, mode 0600. Or `passwordEnv`, or one of the keys of a token.',
+    'File that holds the password, mode 0600. Or `passwordEnv`, or one of the keys of a token.',
   ),
-  passwordEnv: derived(values.environmentName, null, 'Environment variable that holds his password.'),
+  passwordEnv: derived(values.environmentName, null, 'Environment variable that holds the password.'),
   tokenFile: derived(
     values.path,
     null,
@@ -114,8 +136,26 @@ const PRIVACYIDEA = {
   ),
 }
 
-const realmTarget = single('the name of one of the directories', { type: 'string' }, (raw) =>
-  typeof raw === 'string' ? raw : new Reason(''),
+const REALM_TARGETS_MAX = 16
+
+/** One directory, several in their order, or null: none on purpose. */
+const realmTarget = single(
+  'the name of one of the directories, a list of some as in [corp, corp2], or null for none on purpose',
+  {
+    anyOf: [
+      { type: 'string' },
+      { type: 'array', minItems: 1, maxItems: REALM_TARGETS_MAX, uniqueItems: true, items: { type: 'string' } },
+      { type: 'null' },
+    ],
+  },
+  (raw): readonly string[] | Reason => {
+    const names: readonly unknown[] = raw === null ? [] : Array.isArray(raw) ? raw : [raw]
+    const isList = Array.isArray(raw)
+    if (isList && (names.length === 0 || names.length > REALM_TARGETS_MAX)) return new Reason('')
+    if (isList && new Set(names).size < names.length) return new Reason('a directory stands there twice')
+    const texts = names.filter((name) => typeof name === 'string')
+    return texts.length === names.length ? texts : new Reason('')
+  },
 )
 
 const ROOT = {
@@ -124,14 +164,20 @@ const ROOT = {
     null,
     "How to read tokens from privacyIDEA's API. Left out: tokens are known by events alone.",
   ),
-  directories: required(
-    mapOf(directory, 'at least one directory under a name of lower-case letters, digits, _ and -, as in corp:'),
-    'The directories, each under a name of your own (lower-case letters, digits, `_`, `-`).',
+  directories: changing(
+    'both',
+    required(
+      mapOf(directory, 'at least one directory under a name of lower-case letters, digits, _ and -, as in corp:'),
+      'The directories, each under a name of your own (lower-case letters, digits, `_`, `-`).',
+    ),
   ),
-  realms: withDefault(
-    mapOf(realmTarget, 'realms and their directories, as in { example: corp }'),
-    {},
-    'Which directory a realm of privacyIDEA belongs to. May be left out where there is one directory: it then takes every realm.',
+  realms: changing(
+    'realms',
+    withDefault(
+      mapOf(realmTarget, 'realms and their directories, as in { example: corp }'),
+      {},
+      'Which directory a realm of privacyIDEA belongs to. May be left out where there is one directory: it then takes every realm. A list as in `{ example: [corp, corp2] }`: a user is looked for by the id that the resolver gave, in each; else by login, in the first that has it. `null`: the realm has no directory on purpose.',
+    ),
   ),
   policy: section(
     {
@@ -159,7 +205,7 @@ const ROOT = {
       mirrorDirectoryLocks: withDefault(
         values.choice(['off', 'user-lock', 'disable-tokens']),
         'off',
-        'Somebody else locks or disables an account in the directory, with `privacyidea`: `user-lock` keeps its user out of privacyIDEA too (3.14), `disable-tokens` disables his tokens there. Taken back when the directory releases the account, and only what was ours.',
+        'Somebody else locks or disables an account in the directory, with `privacyidea`: `user-lock` keeps its user out of privacyIDEA too (3.14), `disable-tokens` disables the tokens of that user there. Taken back when the directory releases the account, and only what was ours.',
       ),
       lockTtl: nullable(values.duration(1000), "A token's hold ends by itself after this time."),
       lockBackoff: optionalSection(LOCK_BACKOFF, null, 'With `lockTtl`: each further lock of an account lasts longer.'),
@@ -174,30 +220,36 @@ const ROOT = {
   guards: section(GUARDS, 'What keeps a mistake from doing harm.'),
   intake: section(
     {
-      spool: withDefault(values.path, '/var/spool/lockstep', 'Folder that the shims write into.'),
-      http: optionalSection(
-        {
-          listen: withDefault(values.listen, '127.0.0.1:8640', 'Address and port of the webhook.'),
-          hookSecretFile: derived(
-            values.path,
-            null,
-            'File that holds the secret part of the URL, mode 0600. This or `hookSecretEnv`.',
-          ),
-          hookSecretEnv: derived(values.environmentName, null, 'Environment variable that holds it.'),
-          allow: withDefault(
-            list(values.cidr, 0, 256, '[192.0.2.0/24]'),
-            [],
-            'Networks that may call. Empty: this machine only.',
-          ),
-          bodyLimit: withDefault(values.size(256, 1024 * 1024), '64KiB', 'A larger request is refused.'),
-          rateLimit: withDefault(
-            values.integer(1, 100_000),
-            100,
-            'Requests with the right secret at most in a second; and as many without it from each address.',
-          ),
-        },
-        null,
-        'The webhook. Left out: it is off.',
+      spool: changing('restart', withDefault(values.path, '/var/spool/lockstep', 'Folder that the shims write into.')),
+      http: changing(
+        'restart',
+        optionalSection(
+          {
+            listen: changing(
+              'restart',
+              withDefault(values.listen, '127.0.0.1:8640', 'Address and port of the webhook.'),
+            ),
+            hookSecretFile: derived(
+              values.path,
+              null,
+              'File that holds the secret part of the URL, mode 0600. This or `hookSecretEnv`.',
+            ),
+            hookSecretEnv: derived(values.environmentName, null, 'Environment variable that holds it.'),
+            allow: withDefault(
+              list(values.cidr, 0, 256, '[192.0.2.0/24]'),
+              [],
+              'Networks that may call. Empty: this machine only.',
+            ),
+            bodyLimit: withDefault(values.size(256, 1024 * 1024), '64KiB', 'A larger request is refused.'),
+            rateLimit: withDefault(
+              values.integer(1, 100_000),
+              100,
+              'Requests with the right secret at most in a second; and as many without it from each address.',
+            ),
+          },
+          null,
+          'The webhook. Left out: it is off.',
+        ),
       ),
     },
     'How events come in.',
@@ -217,15 +269,48 @@ const ROOT = {
       shrinkLimit: withDefault(
         values.percent,
         '10%',
-        'With `privacyidea`: a full resync that finds fewer tokens than the last one by more than this changes nothing.',
+        'With `privacyidea`: a full resync that finds fewer tokens than the last one by more than this changes nothing, nor one that would take a larger part of the serials off a directory.',
       ),
     },
     'How often to look by itself.',
   ),
-  store: withDefault(values.store, 'sqlite:/var/lib/lockstep/lockstep.db', 'The database.'),
+  store: changing('restart', withDefault(values.store, 'sqlite:/var/lib/lockstep/lockstep.db', 'The database.')),
   ldif: section(
-    { dir: withDefault(values.path, '/var/lib/lockstep/ldif', 'Where the LDIF folders lie.') },
+    { dir: changing('restart', withDefault(values.path, '/var/lib/lockstep/ldif', 'Where the LDIF folders lie.')) },
     'The LDIF folders.',
+  ),
+  log: section(
+    {
+      format: withDefault(
+        values.choice(['logfmt', 'json']),
+        'logfmt',
+        'A line an entry: `level message key=value …`, or one JSON object.',
+      ),
+      level: withDefault(
+        values.choice(['info', 'warn', 'error']),
+        'info',
+        'What is less important is left out. Locks, unlocks and serials are `info`, refusals by a guard `warn`.',
+      ),
+      persons: withDefault(
+        values.choice(['login', 'account-id']),
+        'login',
+        '`account-id`: no line names a person by login or DN: accounts are named by their ids, and reasons by their codes.',
+      ),
+    },
+    "The log of `serve` and `drain`, on standard error: systemd's journal. See operations.md.",
+  ),
+  health: section(
+    {
+      file: changing(
+        'restart',
+        derived(
+          values.path,
+          '`/run/lockstep/health` where the store lies in `/var/lib/lockstep`, else `health` beside the store',
+          'Where the daemon, or a drain without one, writes how Lockstep is, in numbers and codes: for `lockstep status --check`. Everybody may read it.',
+        ),
+      ),
+    },
+    'What monitoring reads.',
   ),
   recipes: section(
     {

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { AppError } from '../core/error.ts'
+import { isDenied, systemRefusal } from '../core/system-error.ts'
 import type { SecretSource } from '../core/settings.ts'
 import type { SecretReader } from '../ports/secret.ts'
 
@@ -11,8 +12,15 @@ export function secretReader(env: Readonly<Record<string, string | undefined>>):
   return (source) => readSecret(source, env)
 }
 
-export function readSecret(source: SecretSource, env: Readonly<Record<string, string | undefined>>): string {
-  if ('file' in source) return secretFrom(readSecretFile(source.file), `the file ${source.file}`)
+/** Whose a secret is: the running service's, or that of a person for one command. */
+export type SecretOwner = 'service' | 'person'
+
+export function readSecret(
+  source: SecretSource,
+  env: Readonly<Record<string, string | undefined>>,
+  owner: SecretOwner = 'service',
+): string {
+  if ('file' in source) return secretFrom(readSecretFile(source.file, owner), `the file ${source.file}`)
   const value = env[source.env]
   if (value === undefined) {
     const hint = 'Set it for the process that runs Lockstep, or keep the secret in a file.'
@@ -38,12 +46,12 @@ export function secretFrom(text: string, where: string): string {
   return secret
 }
 
-function readSecretFile(file: string): string {
+function readSecretFile(file: string, owner: SecretOwner): string {
   let descriptor: number
   try {
     descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
-    throw secretFileError(file, error)
+    throw secretFileError(file, error, owner)
   }
   try {
     if (!fstatSync(descriptor).isFile()) throw new AppError('config-invalid', `the secret file ${file} is no file`)
@@ -55,18 +63,19 @@ function readSecretFile(file: string): string {
   }
 }
 
-function secretFileError(file: string, error: unknown): AppError {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  if (code === 'ENOENT' || code === 'ENOTDIR') {
-    const hint = 'Write the secret into it, mode 0600, owned by the user that Lockstep runs as.'
+function secretFileError(file: string, error: unknown, owner: SecretOwner): AppError {
+  const { errno, code, why } = systemRefusal(error)
+  if (errno === 'ENOENT' || errno === 'ENOTDIR') {
+    const whose = owner === 'service' ? ', owned by the user that Lockstep runs as' : ''
+    const hint = `Write the secret into it, mode 0600${whose}.`
     return new AppError('config-invalid', `the secret file ${file} does not exist`, { hint, cause: error })
   }
-  if (code === 'EACCES' || code === 'EPERM') {
-    const hint = 'Give it to the user that Lockstep runs as (chown), mode 0600.'
-    return new AppError('file-not-permitted', `the secret file ${file} may not be read by this user`, {
-      hint,
-      cause: error,
-    })
+  if (isDenied(error)) {
+    const hint =
+      owner === 'service'
+        ? 'Give it to the user that Lockstep runs as (chown), mode 0600; a mounted secret: mode 0440, with the group of the service.'
+        : 'Run this as root, or as the owner of that file; the service never needs it.'
+    return new AppError(code, `the secret file ${file} may not be read by this user`, { hint, cause: error })
   }
-  return new AppError('file-io', `the secret file ${file} cannot be read (${code})`, { cause: error })
+  return new AppError(code, `the secret file ${file} cannot be read: ${why}`, { cause: error })
 }

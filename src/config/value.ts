@@ -32,6 +32,12 @@ export interface Key<T> {
   readonly fallback: string | null
   /** True: the key is known and this version cannot act on it. */
   readonly notYet: boolean
+  /**
+   * What it takes that a change is in effect. `restart`: the store or the ways in are opened once. `serials`, `locks`, `both`:
+   * it reloads, and is refused while such things of ours stand in the directory, which would no longer be found. `realms`: the
+   * same, for those of a realm's accounts in a directory that the realm loses.
+   */
+  readonly change: 'reload' | 'restart' | 'serials' | 'locks' | 'both' | 'realms'
 }
 
 export type Keys = Readonly<Record<string, Key<unknown>>>

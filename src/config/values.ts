@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { parseSerial, type Serial } from '../core/names.ts'
+import { isWindowsName } from '../core/bind-name.ts'
 import { dnProblem } from './dn-syntax.ts'
 import { filterProblem } from './filter-syntax.ts'
 import { Reason, single, type Json, type Value } from './value.ts'
@@ -103,6 +104,11 @@ export const path = checkedText('the path of a file or folder, absolute or relat
 )
 
 export const dn = checkedText('a distinguished name, as in cn=lockstep,dc=example,dc=org', dnProblem)
+
+export const bindName = checkedText(
+  'a distinguished name, as in cn=lockstep,dc=example,dc=org; for type active-directory also user@example.org or EXAMPLE\\user',
+  (written) => (isWindowsName(written) ? null : dnProblem(written)),
+)
 
 export const filter = checkedText('an LDAP filter, as in (uid=alice)', filterProblem)
 

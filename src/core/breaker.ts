@@ -50,9 +50,29 @@ export function appliedLimits(breaker: BreakerSettings, subject: LockSubject): A
   return breaker.limits.flatMap((limit) => {
     const counted = countedUnder(limit, subject)
     if (counted === null) return []
-    const size = 'locks' in limit.max ? `${limit.max.locks}` : percentOf(limit.max.share)
-    return [{ limit, counted, id: `${counted} ${size}/${limit.perMs}` }]
+    return [{ limit, counted, id: `${counted} ${sizeOf(limit)}` }]
   })
+}
+
+/** Whether this is the id (AppliedLimit.id) of a limit that is set. */
+export function isLimitSet(breaker: BreakerSettings | null, id: string): boolean {
+  return breaker?.limits.some((limit) => isIdOf(limit, id)) ?? false
+}
+
+function isIdOf(limit: BreakerLimit, id: string): boolean {
+  const end = ` ${sizeOf(limit)}`
+  if (!id.endsWith(end)) return false
+  const counted = id.slice(0, -end.length)
+  const { of, only, max } = limit
+  if (of === 'all' && 'locks' in max) return counted === 'all'
+  const kind = of === 'all' ? 'directory' : of
+  if (!counted.startsWith(`${kind} `)) return false
+  const name = counted.slice(kind.length + 1)
+  return of === 'all' || only.length === 0 || (of === 'ou' ? only.map(normalDn) : only).includes(name)
+}
+
+function sizeOf({ max, perMs }: BreakerLimit): string {
+  return `${'locks' in max ? max.locks : percentOf(max.share)}/${perMs}`
 }
 
 /** Null where the limit is not for this account. */
@@ -81,18 +101,35 @@ export function locksAllowed({ max }: BreakerLimit, known: number): number {
   return 'locks' in max ? max.locks : Math.max(SHARE_LOCKS_LEAST, Math.floor(known * max.share))
 }
 
-/** For people: why a lock waits. */
-export function limitReached({ limit, counted }: AppliedLimit, allowed: number): string {
-  const where = counted === 'all' ? '' : ` of ${counted}`
-  const share = 'share' in limit.max ? ` (${percentOf(limit.max.share)} of its accounts)` : ''
-  return `at most ${allowed} ${allowed === 1 ? 'lock' : 'locks'}${where} within ${span(limit.perMs)}${share}`
+/** Why a lock waits; the parameters of the reason `breaker-limit`. */
+export interface LimitReached {
+  readonly counted: string
+  readonly allowed: number
+  readonly perMs: number
+  /** Where the limit is a part of the accounts: 0 to 1. */
+  readonly share: number | null
+  /** `review`: a person decides. `review-or-room`: it is written as soon as the limit leaves room as well. */
+  readonly until: 'review' | 'review-or-room'
 }
 
-function percentOf(share: number): string {
+export function limitReached(
+  { limit, counted }: AppliedLimit,
+  allowed: number,
+  reset: BreakerSettings['reset'],
+): LimitReached {
+  const share = 'share' in limit.max ? limit.max.share : null
+  return { counted, allowed, perMs: limit.perMs, share, until: untilOf(reset) }
+}
+
+export function untilOf(reset: BreakerSettings['reset']): LimitReached['until'] {
+  return reset === 'manual' ? 'review' : 'review-or-room'
+}
+
+export function percentOf(share: number): string {
   return `${Number((share * 100).toFixed(3))} %`
 }
 
-function span(ms: number): string {
+export function span(ms: number): string {
   const [name, unitMs] =
     ms % 86_400_000 === 0 ? ['d', 86_400_000] : ms % 3_600_000 === 0 ? ['h', 3_600_000] : ['min', 60_000]
   return ms % unitMs === 0 ? `${ms / unitMs} ${name}` : `${ms / 1000} s`

@@ -1,5 +1,6 @@
 import type { AccountKey, Dn, HoldName, Serial } from './names.ts'
-import type { AttributeValue, HoldEnds, OwnedSlot } from './state.ts'
+import type { Reason } from './reason.ts'
+import type { AttributeValue, EntryVersion, HoldEnds, OwnedSlot } from './state.ts'
 
 /** One LDAP modification (RFC 4511, 4.6). `replace` without values clears the attribute, present or not. */
 export interface Modification {
@@ -31,9 +32,8 @@ export interface ChangeDraft {
   readonly inverse: readonly EntryModification[]
   /** lock: what is ours once it is applied; unlock: what is given back. Empty for the other kinds. */
   readonly slots: readonly OwnedSlot[]
-  /** For people: why, in one line. */
-  readonly reason: string
-  /** Who caused it, as the event told. */
+  readonly reason: Reason
+  /** Who caused it: whom the event named, or the person at the CLI; '' where nobody is known. */
   readonly actor: string
 }
 
@@ -41,4 +41,6 @@ export interface ChangeDraft {
 export interface Change extends ChangeDraft {
   readonly id: string
   readonly plannedAtMs: number
+  /** The entry as it was read before; left out: its server shows no number of changes, or older versions planned it. */
+  readonly asRead?: EntryVersion
 }

@@ -26,9 +26,13 @@ export function dryRun(
   return changes
 }
 
-/** `lock, register TOTP0001`. */
-export function changesText(changes: readonly ChangeDraft[]): string {
-  return changes.map(({ kind, serial }) => (serial === null ? kind : `${kind} ${serial}`)).join(', ')
+/** `lock`, `register TOTP0001`. */
+export function changesNamed(changes: readonly ChangeDraft[]): string[] {
+  return changes.map(changeName)
+}
+
+export function changeName({ kind, serial }: { readonly kind: string; readonly serial: string | null }): string {
+  return serial === null ? kind : `${kind} ${serial}`
 }
 
 function recordAfter(change: ChangeDraft, ours: OurRecord): OurRecord {

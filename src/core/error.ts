@@ -1,3 +1,6 @@
+import { systemSentence } from './system-error.ts'
+import { rendersBareCodes } from './wording.ts'
+
 /**
  * Every failure that Lockstep names. One closed union, so that retry (here), the HTTP status (http/) and the exit code
  * (cli/) are each decided in one place.
@@ -7,6 +10,7 @@ export type ErrorCode =
   | 'usage'
   | 'config-invalid'
   | 'event-invalid'
+  | 'input-invalid'
   // the directory
   | 'directory-unreachable'
   | 'directory-timeout'
@@ -17,14 +21,17 @@ export type ErrorCode =
   | 'directory-busy'
   | 'directory-not-permitted'
   | 'directory-refused'
+  | 'directory-cut'
   | 'entry-not-found'
   | 'write-raced'
+  | 'value-too-long'
   | 'outcome-unknown'
   // correlation
   | 'unknown-user'
   | 'unknown-serial'
   | 'ambiguous-match'
   | 'realm-unmapped'
+  | 'realm-excluded'
   | 'serial-conflict'
   // privacyIDEA
   | 'source-unreachable'
@@ -33,6 +40,7 @@ export type ErrorCode =
   | 'source-login-refused'
   | 'source-not-permitted'
   | 'source-resolver'
+  | 'source-resolver-gone'
   | 'source-answer'
   | 'source-unproven'
   | 'source-shrunk'
@@ -47,6 +55,7 @@ export type ErrorCode =
   | 'store-busy'
   | 'store-unavailable'
   | 'store-corrupt'
+  | 'store-gone'
   | 'disk-full'
   | 'file-not-permitted'
   | 'file-io'
@@ -55,6 +64,7 @@ export type ErrorCode =
   | 'lease-lost'
   | 'limit-exceeded'
   | 'not-ready'
+  | 'not-serving'
   | 'internal'
 
 /** The one error type of Lockstep. `message` says what happened, `hint` what to do; neither ever holds a secret. */
@@ -64,18 +74,23 @@ export class AppError extends Error {
   readonly hint: string
 
   constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    super(rendersBareCodes() ? code : message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'AppError'
     this.code = code
-    this.hint = options.hint ?? ''
+    this.hint = rendersBareCodes() ? '' : (options.hint ?? '')
   }
 }
 
-/** Wraps whatever was thrown; an AppError passes through unchanged. */
+/** Wraps whatever was thrown; an AppError passes through unchanged. What the system refused is no fault of ours. */
 export function toAppError(thrown: unknown, code: ErrorCode = 'internal'): AppError {
   if (thrown instanceof AppError) return thrown
   // What failed first counts, not what failed while things were put away after it.
   if (thrown instanceof SuppressedError) return toAppError(thrown.suppressed, code)
+  const refused = systemSentence(thrown)
+  if (refused !== null) {
+    const { message, refusal } = refused
+    return new AppError(refusal.code, message, { hint: refusal.hint, cause: thrown })
+  }
   const message = thrown instanceof Error ? thrown.message : String(thrown)
   return new AppError(code, message, { cause: thrown })
 }
@@ -87,6 +102,7 @@ const RETRY: Readonly<Record<ErrorCode, Retry>> = {
   usage: 'never',
   'config-invalid': 'never',
   'event-invalid': 'never',
+  'input-invalid': 'never',
   'directory-unreachable': 'wait',
   'directory-timeout': 'wait',
   'directory-tls': 'wait',
@@ -96,13 +112,16 @@ const RETRY: Readonly<Record<ErrorCode, Retry>> = {
   'directory-busy': 'wait',
   'directory-not-permitted': 'wait',
   'directory-refused': 'wait',
+  'directory-cut': 'wait',
   'entry-not-found': 'wait',
   'write-raced': 'at-once',
+  'value-too-long': 'wait',
   'outcome-unknown': 'wait',
   'unknown-user': 'wait',
   'unknown-serial': 'wait',
   'ambiguous-match': 'wait',
   'realm-unmapped': 'wait',
+  'realm-excluded': 'never',
   'serial-conflict': 'wait',
   'source-unreachable': 'wait',
   'source-timeout': 'wait',
@@ -110,6 +129,7 @@ const RETRY: Readonly<Record<ErrorCode, Retry>> = {
   'source-login-refused': 'wait',
   'source-not-permitted': 'wait',
   'source-resolver': 'wait',
+  'source-resolver-gone': 'wait',
   'source-answer': 'wait',
   'source-unproven': 'wait',
   'source-shrunk': 'wait',
@@ -122,6 +142,7 @@ const RETRY: Readonly<Record<ErrorCode, Retry>> = {
   'store-busy': 'wait',
   'store-unavailable': 'wait',
   'store-corrupt': 'never',
+  'store-gone': 'never',
   'disk-full': 'wait',
   'file-not-permitted': 'wait',
   'file-io': 'wait',
@@ -130,7 +151,12 @@ const RETRY: Readonly<Record<ErrorCode, Retry>> = {
   'lease-lost': 'never',
   'limit-exceeded': 'wait',
   'not-ready': 'wait',
+  'not-serving': 'wait',
   internal: 'wait',
+}
+
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(RETRY, text)
 }
 
 /** The one place that decides about retrying. */
@@ -151,18 +177,29 @@ export function backoffMs(attempts: number, random: number, maxMs: number = BACK
 }
 
 const CORRELATION_CODES: readonly ErrorCode[] = ['unknown-user', 'unknown-serial', 'ambiguous-match', 'realm-unmapped']
-const CORRELATION_MAX_MS = 900_000
+/** The longest wait between two tries to find whose an event is. */
+export const CORRELATION_MAX_MS = 900_000
 const DIRECTORY_MAX_MS = 5_000
+/** The server answers, and says no: mostly until a person changes something; each try is two journal records. */
+const REFUSALS: readonly ErrorCode[] = ['directory-refused', 'directory-not-permitted']
+/** A value that is too long stays so until somebody shortens it; each try is two journal records. */
+const TOO_LONG_MS = 3_600_000
 const SOURCE_MAX_MS = 10_000
+
+/** Everything could be asked, and does not fit together: only a person changes that. */
+export function isCorrelationCode(code: string): boolean {
+  return CORRELATION_CODES.some((each) => each === code)
+}
 
 /**
  * Milliseconds until something that failed is tried again: a directory that comes back is noticed within 5 s, a
- * privacyIDEA that does within 10 s; who cannot be found is looked for ever less often, up to every 15 min; all else up
- * to every minute.
+ * privacyIDEA that does within 10 s; who cannot be found is looked for ever less often, up to every 15 min; a value that
+ * is too long is tried again after an hour; what a directory refused, and all else, up to every minute.
  */
 export function retryDelayMs(code: ErrorCode, attempts: number, random: number): number {
   if (CORRELATION_CODES.includes(code)) return backoffMs(attempts, random, CORRELATION_MAX_MS)
-  if (code.startsWith('directory-')) return backoffMs(attempts, random, DIRECTORY_MAX_MS)
+  if (code === 'value-too-long') return Math.round(TOO_LONG_MS * (1 + random / 2))
+  if (code.startsWith('directory-') && !REFUSALS.includes(code)) return backoffMs(attempts, random, DIRECTORY_MAX_MS)
   if (code.startsWith('source-')) return backoffMs(attempts, random, SOURCE_MAX_MS)
   return backoffMs(attempts, random)
 }

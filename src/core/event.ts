@@ -1,4 +1,5 @@
 import type { AccountKey, HoldName, Login, Realm, Serial } from './names.ts'
+import type { Reason } from './reason.ts'
 
 /** What privacyIDEA can tell. */
 export const TOKEN_EVENT_KINDS = ['register', 'lock', 'unlock', 'unregister'] as const
@@ -47,10 +48,12 @@ export interface Event {
   readonly actor: string
   readonly takenAtUs: number
   readonly source: EventSource
-  /** A person's reason; '' for privacyIDEA's events. */
-  readonly reason: string
+  /** Null for what privacyIDEA reported without one: the kind says it. */
+  readonly reason: Reason | null
   /** `hold` and `lockout` only: when the hold ends by itself, in microseconds since 1970. */
   readonly untilUs: number | null
+  /** A registration that names this serial alone; left out: it named others as well, or nobody knows. */
+  readonly isSoleSerial?: boolean
 }
 
 /** An event that belongs to an account: what the desired state is folded from. */
@@ -71,10 +74,10 @@ export function compareEvents(a: Event, b: Event): number {
 }
 
 /** Why an event ends without any account: it is on record and needs nothing. Null when it has to be resolved. */
-export function nothingToDo(event: Event): string | null {
-  if (event.serial === null && event.login === null) return 'names neither a user nor a serial'
-  if (event.kind === 'register' && event.login === null) return 'the token has no owner'
-  if (event.kind === 'register' && event.serial === null) return 'a registration without a serial'
-  if (event.kind === 'unregister' && event.serial === null) return 'an unregistration without a serial'
+export function nothingToDo(event: Event): Reason | null {
+  if (event.serial === null && event.login === null) return { code: 'names-nobody', params: {} }
+  if (event.kind === 'register' && event.login === null) return { code: 'token-without-owner', params: {} }
+  if (event.kind === 'register' && event.serial === null) return { code: 'registration-without-serial', params: {} }
+  if (event.kind === 'unregister' && event.serial === null) return { code: 'unregistration-without-serial', params: {} }
   return null
 }

@@ -1,7 +1,9 @@
 import { compareEvents, type ResolvedEvent } from './event.ts'
 import { lockTtlAt, type BackoffHistory } from './lock-backoff.ts'
+import { endedBecause, goneBecause, holdBecause, assignedBecause } from './fold-reasons.ts'
 import { holdNameOfSerial, parseHoldName, type AccountKey, type HoldName, type Serial } from './names.ts'
-import type { DesiredState, Hold } from './state.ts'
+import { oneSpelling } from './serial-spelling.ts'
+import type { Because, DesiredState, Hold } from './state.ts'
 
 /**
  * What the events say an account should look like (mode `events`): a pure function of the set of events, whatever the
@@ -10,6 +12,7 @@ import type { DesiredState, Hold } from './state.ts'
  * | event | what it does, in the order of the times at which the events were taken |
  * | --- | --- |
  * | register S to A | A owns S; another owner loses it, and a hold of S anywhere else ends |
+ * | register S to A, which owns S already | enrolled anew, with its fail counter at 0: its hold ends, where S alone is named |
  * | lock S | S's hold on the event's account, else on S's owner; a hold of S elsewhere ends |
  * | lock, no serial | with exactly one serial on A (by record, else by the attribute): that one's hold; else A's own |
  * | unlock S | S's hold ends, and the owner's hold without a serial |
@@ -21,10 +24,15 @@ import type { DesiredState, Hold } from './state.ts'
  * | directory-unlock | the end of every hold, since somebody took the lock away in the directory |
  */
 export interface FoldResult extends DesiredState {
+  /** Those of `gone` that a reading of privacyIDEA found to have left, and no event named. */
+  readonly derivedGone: readonly Serial[]
   /** Ids of the events that the result rests on: all others could be dropped without changing it. */
   readonly supportedBy: readonly string[]
   /** For a lock event that the result rests on: the hold that it was read as. */
   readonly holdOf: Readonly<Record<string, HoldName>>
+  readonly twins: readonly Serial[]
+  /** A serial occurs in several spellings, whether of one token or of two. */
+  readonly isMixed: boolean
 }
 
 export interface FoldOptions {
@@ -50,15 +58,29 @@ interface Book {
   readonly gone: Map<Serial, { from: Set<AccountKey>; by: ResolvedEvent }>
   /** By account and hold name. */
   readonly holds: Map<string, OpenHold>
+  /** By account: what ended one of its holds last. */
+  readonly ended: Map<AccountKey, ResolvedEvent>
   /** All registrations and unregistrations, whatever their time. */
   readonly assignments: readonly ResolvedEvent[]
 }
 
 export function foldEvents(key: AccountKey, events: readonly ResolvedEvent[], options: FoldOptions): FoldResult {
-  const assignments = events.filter((event) => event.kind === 'register' || event.kind === 'unregister')
-  const book: Book = { owners: new Map(), gone: new Map(), holds: new Map(), assignments }
-  for (const event of events.toSorted(compareEvents)) applyEvent(book, event)
-  return readBook(book, key, options)
+  // From here on a token has one spelling, and two that differ by case only have two.
+  const sorted = events.toSorted(compareEvents)
+  const spelled = oneSpelling(sorted)
+  const assignments = spelled.events.filter((event) => event.kind === 'register' || event.kind === 'unregister')
+  const bookOf = (some: readonly ResolvedEvent[]): Book => {
+    const book: Book = { owners: new Map(), gone: new Map(), holds: new Map(), ended: new Map(), assignments }
+    for (const event of some) applyEvent(book, event)
+    return book
+  }
+  const state = readBook(bookOf(spelled.events), key, options)
+  const removal = spelled.events.findLast(({ kind, accountKey }) => kind === 'directory-unlock' && accountKey === key)
+  const isOver =
+    removal !== undefined &&
+    readBook(bookOf(spelled.events.filter((event) => event !== removal)), key, options).holds.length === 0
+  const over = isOver ? ({ isRemovalOver: true } as const) : {}
+  return { ...state, ...over, twins: spelled.twins, isMixed: spelled.events !== sorted }
 }
 
 function applyEvent(book: Book, event: ResolvedEvent): void {
@@ -75,10 +97,10 @@ function applyEvent(book: Book, event: ResolvedEvent): void {
     case 'lockout':
       return openHold(book, event)
     case 'lockout-end':
-      return closeHolds(book, (open) => open.account === event.accountKey && open.hold.kind === 'lockout')
+      return closeHolds(book, event, (open) => open.account === event.accountKey && open.hold.kind === 'lockout')
     case 'release':
     case 'directory-unlock':
-      return closeHolds(book, (open) => open.account === event.accountKey)
+      return closeHolds(book, event, (open) => open.account === event.accountKey)
   }
 }
 
@@ -93,8 +115,19 @@ function register(book: Book, event: ResolvedEvent): void {
     book.gone.set(serial, { from, by: event })
   }
   book.gone.get(serial)?.from.delete(event.accountKey)
+  if (isRollover(before, event)) closeHolds(book, event, (open) => open.hold.serial === serial)
   book.owners.set(serial, event)
-  keepHoldsAt(book, serial, event.accountKey)
+  keepHoldsAt(book, event, serial, event.accountKey)
+}
+
+/**
+ * privacyIDEA sets the fail counter of a token that is enrolled anew to 0. Where several serials are named (3.14's webhook
+ * names all tokens of the owner when a further one is enrolled), nobody knows which it was.
+ */
+function isRollover(before: ResolvedEvent | undefined, event: ResolvedEvent): boolean {
+  if (event.isSoleSerial !== true || event.serial === null) return false
+  // Carried before anybody registered it here: it is older than the record.
+  return before === undefined ? event.attributeSerials.includes(event.serial) : before.accountKey === event.accountKey
 }
 
 function openHold(book: Book, event: ResolvedEvent): void {
@@ -107,7 +140,7 @@ function openHold(book: Book, event: ResolvedEvent): void {
     return
   }
   const hold = holdFrom(event, name)
-  if (hold.serial !== null) keepHoldsAt(book, hold.serial, account)
+  if (hold.serial !== null) keepHoldsAt(book, event, hold.serial, account)
   book.holds.set(id, { hold, account, first: event, newest: event })
 }
 
@@ -135,7 +168,7 @@ function holdFrom(event: ResolvedEvent, name: HoldName): Hold {
     serial: kind === 'token' ? (name as string as Serial) : null,
     sinceUs: event.takenAtUs,
     untilUs: event.untilUs,
-    reason: event.reason || REASONS[kind](name),
+    reason: holdBecause(event, kind, name),
     actor: event.actor,
   }
 }
@@ -146,22 +179,16 @@ function holdKind(event: ResolvedEvent, name: HoldName): Hold['kind'] {
   return name.startsWith('account.') ? 'account' : 'token'
 }
 
-const REASONS: Readonly<Record<Hold['kind'], (name: HoldName) => string>> = {
-  token: (name) => `token ${name} reached its max fail count`,
-  account: () => 'a token of the user reached its max fail count',
-  lockout: () => 'privacyIDEA keeps the user out',
-  manual: () => 'held by a person',
-}
-
 function unlock(book: Book, event: ResolvedEvent): void {
   if (event.serial === null) {
     const ends: readonly Hold['kind'][] = ['token', 'account']
-    closeHolds(book, (open) => open.account === event.accountKey && ends.includes(open.hold.kind))
+    closeHolds(book, event, (open) => open.account === event.accountKey && ends.includes(open.hold.kind))
     return
   }
   const accounts = new Set([event.accountKey, ownerOf(book, event)])
   closeHolds(
     book,
+    event,
     (open) => open.hold.serial === event.serial || (open.hold.kind === 'account' && accounts.has(open.account)),
   )
 }
@@ -176,16 +203,16 @@ function unregister(book: Book, event: ResolvedEvent): void {
   from.add(owner).add(event.accountKey)
   book.gone.set(serial, { from, by: event })
   book.owners.delete(serial)
-  closeHolds(book, (open) => open.hold.serial === serial)
+  closeHolds(book, event, (open) => open.hold.serial === serial)
   if (serialsOf(book, owner).length > 0 || standing(book, event, owner).length > 0) return
-  closeHolds(book, (open) => open.account === owner && open.hold.kind === 'account')
+  closeHolds(book, event, (open) => open.account === owner && open.hold.kind === 'account')
 }
 
 /** The serial leaves the event's account, and stays with its owner. */
 function leaveOnly(book: Book, event: ResolvedEvent, serial: Serial): void {
   const from = book.gone.get(serial)?.from ?? new Set<AccountKey>()
   book.gone.set(serial, { from: from.add(event.accountKey), by: event })
-  closeHolds(book, (open) => open.hold.serial === serial && open.account === event.accountKey)
+  closeHolds(book, event, (open) => open.hold.serial === serial && open.account === event.accountKey)
 }
 
 function serialsOf(book: Book, account: AccountKey): Serial[] {
@@ -210,12 +237,16 @@ function standing(book: Book, event: ResolvedEvent, account: AccountKey): Serial
 }
 
 /** A token is one user's: where the newest word puts it, only there can it hold an account. */
-function keepHoldsAt(book: Book, serial: Serial, account: AccountKey): void {
-  closeHolds(book, (open) => open.hold.serial === serial && open.account !== account)
+function keepHoldsAt(book: Book, event: ResolvedEvent, serial: Serial, account: AccountKey): void {
+  closeHolds(book, event, (open) => open.hold.serial === serial && open.account !== account)
 }
 
-function closeHolds(book: Book, ends: (open: OpenHold) => boolean): void {
-  for (const [id, open] of book.holds) if (ends(open)) book.holds.delete(id)
+function closeHolds(book: Book, by: ResolvedEvent, ends: (open: OpenHold) => boolean): void {
+  for (const [id, open] of book.holds) {
+    if (!ends(open)) continue
+    book.holds.delete(id)
+    book.ended.set(open.account, by)
+  }
 }
 
 /** A stable name from any text: 64 bits of FNV-1a, in hex. Not for security, only for a short file name. */
@@ -229,18 +260,20 @@ export function holdName(kind: 'account' | 'manual' | 'lockout', text: string): 
   return name
 }
 
-function readBook(book: Book, key: AccountKey, options: FoldOptions): FoldResult {
+function readBook(book: Book, key: AccountKey, options: FoldOptions): Omit<FoldResult, 'twins' | 'isMixed'> {
   const supportedBy: string[] = []
   const holdOf: Record<string, HoldName> = {}
   const holds: Hold[] = []
   const expired: Serial[] = []
   let heldAtUs = 0
   let heldKnownUs = 0
+  let expiredUs = 0
   for (const open of book.holds.values()) {
     if (open.account !== key) continue
-    const hold = withTtl(open, options)
+    const hold = withTtl(withNewestReason(open), options)
     if (hold.untilUs !== null && hold.untilUs <= options.nowUs) {
       if (hold.serial !== null) expired.push(hold.serial)
+      expiredUs = Math.max(expiredUs, hold.untilUs)
       continue
     }
     holds.push(hold)
@@ -251,19 +284,30 @@ function readBook(book: Book, key: AccountKey, options: FoldOptions): FoldResult
     if (open.first.kind === 'lock') holdOf[open.first.id] = holdOf[open.newest.id] = hold.name
   }
   const movedFrom: Record<string, readonly AccountKey[]> = {}
+  const because: Record<string, Because> = {}
   for (const serial of serialsOf(book, key)) {
     const event = book.owners.get(serial)
-    if (event) supportedBy.push(event.id)
+    if (event) {
+      supportedBy.push(event.id)
+      because[serial] = assignedBecause(event, serial)
+    }
     const from = book.gone.get(serial)?.from
     if (from && from.size > 0) movedFrom[serial] = [...from]
   }
   const gone = [...book.gone].filter(([, each]) => each.from.has(key))
-  supportedBy.push(...gone.map(([, each]) => each.by.id))
+  for (const [serial, { by }] of gone) {
+    supportedBy.push(by.id)
+    because[serial] = goneBecause(by, serial)
+  }
+  const ended = endedBecause(book.ended.get(key), expiredUs, key)
   const expiries = holds.flatMap((hold) => (hold.untilUs === null ? [] : [hold.untilUs]))
   return {
     serials: serialsOf(book, key).toSorted(),
     gone: gone.map(([serial]) => serial).toSorted(),
+    derivedGone: gone.filter(([, { by }]) => by.source === 'privacyidea').map(([serial]) => serial),
     movedFrom,
+    because,
+    ...(ended === null ? {} : { ended }),
     holds: holds.toSorted((a, b) => a.sinceUs - b.sinceUs || (a.name < b.name ? -1 : 1)),
     heldAtUs,
     heldKnownUs,
@@ -272,6 +316,13 @@ function readBook(book: Book, key: AccountKey, options: FoldOptions): FoldResult
     supportedBy: [...new Set(supportedBy)],
     holdOf,
   }
+}
+
+/** A token that was disabled may be full by now: what holds is what the newest event says. */
+function withNewestReason(open: OpenHold): OpenHold {
+  const { hold, first, newest } = open
+  if (newest === first) return open
+  return { ...open, hold: { ...hold, reason: holdBecause(newest, hold.kind, hold.name) } }
 }
 
 function withTtl(open: OpenHold, { lockTtlUs, backoff = null }: FoldOptions): Hold {

@@ -1,6 +1,7 @@
 import type { ChangeDraft } from './change.ts'
 import type { ErrorCode } from './error.ts'
 import type { DirectoryName, Realm } from './names.ts'
+import type { Reason, ReasonParams } from './reason.ts'
 
 /** Somebody stopped the changes of one directory, or of all. */
 export interface Pause {
@@ -22,17 +23,20 @@ export interface DryRunSettings {
 /** What the guards look at, read when a change is about to be written. */
 export interface GuardInput {
   readonly pause: Pause | null
-  /** What is on dry run, for people; null: this account is not. */
-  readonly dryRun: string | null
+  /** What is on dry run; null: this account is not. */
+  readonly dryRun: DryRunOf | null
   /** Why nobody knows whether the account is protected; null: it is known. */
   readonly unread: { readonly code: ErrorCode; readonly reason: string } | null
 }
 
+export type DryRunOf = Pick<ReasonParams['dry-run'], 'of' | 'name'>
+
 export type Verdict =
   | { readonly kind: 'go' }
-  | { readonly kind: 'paused' | 'dry-run'; readonly reason: string }
+  | { readonly kind: 'paused'; readonly reason: Reason }
+  | { readonly kind: 'dry-run'; readonly of: DryRunOf; readonly reason: Reason }
   /** Nothing is locked on a guess. */
-  | { readonly kind: 'unread'; readonly code: ErrorCode; readonly reason: string }
+  | { readonly kind: 'unread'; readonly code: ErrorCode; readonly reason: Reason }
 
 /**
  * May this change be written? A pause and a dry run stop everything; an account of which nobody knows whether it is
@@ -40,18 +44,22 @@ export type Verdict =
  * of the change (core/breaker.ts).
  */
 export function guard(change: Pick<ChangeDraft, 'kind'>, { pause, dryRun, unread }: GuardInput): Verdict {
-  if (pause !== null) return { kind: 'paused', reason: pausedText(pause) }
+  if (pause !== null) return { kind: 'paused', reason: pausedReason(pause) }
   if (change.kind === 'lock' && unread !== null) {
-    const reason = `not locked while it cannot be told whether the account is protected: ${unread.reason}`
-    return { kind: 'unread', code: unread.code, reason }
+    const { code, reason: said } = unread
+    return { kind: 'unread', code, reason: { code: 'protection-unread', params: { error: code, said } } }
   }
-  if (dryRun !== null) return { kind: 'dry-run', reason: `dry run of ${dryRun}` }
+  if (dryRun !== null) return { kind: 'dry-run', of: dryRun, reason: dryRunReason(dryRun, []) }
   return { kind: 'go' }
 }
 
-export function pausedText({ directory }: Pause): string {
-  const how = directory === null ? '' : ` --directory ${directory}`
-  return `changes${directoryPhrase(directory)} are paused (lockstep resume${how} lets them go on)`
+export function pausedReason({ directory }: Pause): Reason {
+  return { code: 'changes-paused', params: { directory } }
+}
+
+/** @param would what would have been written */
+export function dryRunReason({ of, name }: DryRunOf, would: readonly string[]): Reason {
+  return { code: 'dry-run', params: { of, name, would } }
 }
 
 /** ` of directory corp`, or '' for all. */
@@ -59,11 +67,18 @@ export function directoryPhrase(directory: DirectoryName | null): string {
   return directory === null ? '' : ` of directory ${directory}`
 }
 
-/** What of the settings puts an account on dry run, for people; null: nothing does. */
-export function dryRunOf(settings: DryRunSettings, directory: DirectoryName, realm: Realm | null): string | null {
-  if (settings.isForAll) return 'everything'
-  if (settings.directories.includes(directory)) return `directory ${directory}`
-  return realm !== null && settings.realms.includes(realm) ? `realm ${realm}` : null
+/** What of the settings puts an account on dry run; null: nothing does. */
+export function dryRunOf(settings: DryRunSettings, directory: DirectoryName, realm: Realm | null): DryRunOf | null {
+  if (settings.isForAll) return { of: 'everything', name: '' }
+  if (settings.directories.includes(directory)) return { of: 'directory', name: directory }
+  return realm !== null && settings.realms.includes(realm) ? { of: 'realm', name: realm } : null
+}
+
+/** All that is on dry run. */
+export function dryRunsOf({ isForAll, directories, realms }: DryRunSettings): DryRunOf[] {
+  if (isForAll) return [{ of: 'everything', name: '' }]
+  const named = (of: 'directory' | 'realm') => (name: string) => ({ of, name })
+  return [...directories.map(named('directory')), ...realms.map(named('realm'))]
 }
 
 /** All of it, for people; null: nothing is on dry run. */

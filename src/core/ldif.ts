@@ -1,6 +1,7 @@
 import type { ChangeKind, EntryModification, Modification } from './change.ts'
 import { AppError } from './error.ts'
 import { asDn } from './names.ts'
+import { reasonText, type Reason } from './reason.ts'
 import type { AttributeValue } from './state.ts'
 
 /**
@@ -13,6 +14,7 @@ import type { AttributeValue } from './state.ts'
  *   # change: 01j…
  *   # until: 2026-11-24T12:15:30.123Z      only where the hold ends by itself
  *   # reason: token T1 reached its max fail count
+ *   # code: token-max-fail {"serial":"T1"}
  *   version: 1
  *   dn: uid=alice,ou=people,dc=example,dc=org
  *   changetype: modify
@@ -36,7 +38,10 @@ export interface LdifHeader {
   readonly change: string
   /** When the hold of the file ends by itself: ISO 8601 in UTC, or ''. */
   readonly until: string
+  /** In English; older versions wrote nothing else. */
   readonly reason: string
+  /** What the reason is made from: its code, and its parameters as JSON where it has any; ''. */
+  readonly code: string
 }
 
 export interface ChangeLdif {
@@ -55,7 +60,7 @@ const LAST_INSTANT_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 
 const TITLE = '# Lockstep change record (RFC 2849): apply it with ldapmodify -f'
 const VERSION_LINE = 'version: 1'
-const HEADER_FIELDS = ['at', 'event', 'actor', 'account', 'change', 'until', 'reason'] as const
+const HEADER_FIELDS = ['at', 'event', 'actor', 'account', 'change', 'until', 'reason', 'code'] as const
 const HEADER_LABELS: Readonly<Record<(typeof HEADER_FIELDS)[number], string>> = {
   at: 'time',
   event: 'event',
@@ -64,6 +69,7 @@ const HEADER_LABELS: Readonly<Record<(typeof HEADER_FIELDS)[number], string>> = 
   change: 'change',
   until: 'until',
   reason: 'reason',
+  code: 'code',
 }
 
 /** RFC 2849's SAFE-STRING, less the control characters that it allows, and without a space at the end. */
@@ -82,11 +88,17 @@ export function headerOf(facts: {
   readonly change: string
   /** When the hold of the file ends by itself, in microseconds since 1970. */
   readonly untilUs?: number | undefined
-  readonly reason: string
+  readonly reason: Reason
 }): LdifHeader {
   const { atMs, event, actor, account, change, untilUs, reason } = facts
   const until = untilUs === undefined ? '' : isoTime(Math.ceil(untilUs / 1000))
-  return { at: isoTime(atMs), event, actor, account, change, until, reason }
+  return { at: isoTime(atMs), event, actor, account, change, until, reason: reasonText(reason), code: codeOf(reason) }
+}
+
+/** A person's words are in the sentence already; what an older version wrote as a sentence has no code. */
+function codeOf({ code, params }: Reason): string {
+  if (code === 'plain-text') return ''
+  return code === 'manual' || Object.keys(params).length === 0 ? code : `${code} ${JSON.stringify(params)}`
 }
 
 function isoTime(ms: number): string {
@@ -261,6 +273,7 @@ function readHeader(comments: readonly Line[]): LdifHeader {
     change: field('change'),
     until: field('until'),
     reason: field('reason'),
+    code: field('code'),
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Serial } from './names.ts'
-import type { ObservedState, OurRecord } from './state.ts'
+import type { Reason } from './reason.ts'
+import type { LockObservation, ObservedState, OtherLock } from './state.ts'
 import type { Token, UserOfSource } from './token.ts'
 
 /**
@@ -16,11 +17,28 @@ export interface ForeignLock {
   readonly untilUs: number | null
 }
 
-/** A lock of our own form that we have no record of is somebody else's too, where it has an effect. */
-export function foreignLockOf({ lock }: Pick<ObservedState, 'lock'>, ours: OurRecord): ForeignLock | null {
-  if (lock.state === 'other') return { untilUs: lock.otherUntilUs }
-  const isTheirs = lock.state === 'as-ours' && ours.lock === null && lock.effective.is !== 'no'
-  return isTheirs ? { untilUs: null } : null
+/**
+ * Also while ours stands beside it: ours keeps the user out of the directory alone. A lock of our own form that we have
+ * no record of is somebody else's too, where it has an effect.
+ */
+export function foreignLockOf({ lock }: Pick<ObservedState, 'lock'>, isOurs: boolean): ForeignLock | null {
+  const other = otherLockOf(lock, isOurs)
+  return other?.is === 'locked' ? { untilUs: other.untilUs } : null
+}
+
+/** Somebody else's lock, or what may be one. One without an end comes before one that ends. */
+export function otherLockOf(lock: LockObservation, isOurs: boolean): OtherLock | null {
+  const { state, other, effective, slots } = lock
+  if (state !== 'as-ours' || isOurs || effective.is === 'no') return other
+  if (other?.is === 'locked' && other.untilUs === null) return other
+  return { is: 'locked', cause: 'own-value', attribute: slots[0]?.attribute ?? '', untilUs: null }
+}
+
+/** Why somebody else's lock is reported. */
+export function otherLockReason({ is, cause, attribute }: OtherLock, isOurs: boolean): Reason {
+  return is === 'unknown'
+    ? { code: 'other-lock-unclear', params: { attribute } }
+    : { code: 'locked-by-others', params: { cause, attribute, besides: isOurs } }
 }
 
 export type MirrorState = 'open' | 'set' | 'left'

@@ -1,4 +1,6 @@
+import type { EventKind } from './event.ts'
 import type { AccountKey } from './names.ts'
+import type { Reason } from './reason.ts'
 import type { HoldKind } from './state.ts'
 
 /** What people are told, and how what is told to one person is gathered into one mail. */
@@ -32,12 +34,14 @@ export interface Notice {
   readonly account: AccountKey | null
   readonly login: string | null
   readonly realm: string | null
-  /** The account's DN, or what else it is about; ''. */
+  /** The account's DN; ''. */
   readonly subject: string
+  /** What else it is about; left out: an account, or nothing more. `name`: a serial, an event's id; ''. */
+  readonly about?: { readonly what: 'scan' | 'resync' | 'event' | EventKind; readonly name: string }
   /** `locked`: why. Empty for the other kinds. */
   readonly causes: readonly Cause[]
-  /** For people who look after it, as `status` says it; ''. Never a secret. */
-  readonly reason: string
+  /** For people who look after it; null: nothing more is to be told. Never a secret. */
+  readonly reason: Reason | null
   /** `drift`: how many differences; else 1. */
   readonly count: number
 }
@@ -49,8 +53,7 @@ export interface Cause {
   readonly sinceMs: number | null
   /** When it ends by itself; null: not, or not known. */
   readonly untilMs: number | null
-  /** A person's words, for `manual`; ''. */
-  readonly reason: string
+  readonly because: Reason
   readonly actor: string
 }
 

@@ -1,6 +1,9 @@
 import type { Change, ChangeDraft } from './change.ts'
+import type { LastWriter } from './late.ts'
+import type { Dn } from './names.ts'
 import { isSameSlot, rebased, standingOf } from './slot.ts'
 import { hasValue, type ObservedState, type OurRecord, type OwnedLock, type OwnedSlot } from './state.ts'
+import { spelledAmong } from './serial-key.ts'
 import { formatSerial, serialsIn } from './serial-values.ts'
 
 /**
@@ -10,6 +13,34 @@ import { formatSerial, serialsIn } from './serial-values.ts'
 export interface Recovered {
   readonly result: 'applied' | 'not-applied'
   readonly owned: OwnedLock | null
+}
+
+/**
+ * Whether what stands there after a change without an outcome may be somebody else's, by who wrote to the entries last. Our
+ * lock's value is often a constant, so that it does not tell.
+ *
+ * A lock: it was written, and not by us. An unlock: our lock, or one that was set after it was released; where the entry has
+ * not changed since it was read for the unlock, nothing happened at all, and where that is not known it is taken for ours.
+ */
+export function mayBeOthers(
+  change: Change,
+  { result }: Pick<Recovered, 'result'>,
+  observed: ObservedState,
+  writers: readonly LastWriter[],
+): boolean {
+  if (!writers.includes('others') && !writers.includes('policy')) return false
+  if (change.kind === 'lock') return result === 'applied'
+  return change.kind === 'unlock' && result === 'not-applied' && hasChangedSince(change, observed)
+}
+
+function hasChangedSince({ asRead }: Change, { version }: ObservedState): boolean {
+  return asRead !== undefined && version !== undefined && asRead.url === version.url && asRead.value !== version.value
+}
+
+/** The entries in which a change may have left, or not have taken away, our lock. */
+export function placesLeft(change: Change, observed: ObservedState): Dn[] {
+  if (change.kind !== 'lock' && change.kind !== 'unlock') return []
+  return [...new Set(rebased(leftOf(change, observed), change.dn, observed).map((slot) => slot.dn))]
 }
 
 export function recoverChange(
@@ -68,5 +99,6 @@ function leftOf(change: Change, observed: ObservedState): OwnedSlot[] {
 
 function carries(observed: ObservedState, serial: NonNullable<Change['serial']>): boolean {
   if (hasValue(observed.serialValues, formatSerial(observed.serialFormat, serial))) return true
-  return serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues).includes(serial)
+  const there = serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues)
+  return spelledAmong(there, serial) !== null
 }

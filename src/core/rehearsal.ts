@@ -1,5 +1,6 @@
 import { AppError } from './error.ts'
 import type { Login, Realm, Serial } from './names.ts'
+import { serialKey, type SerialKey } from './serial-key.ts'
 
 /**
  * Replays privacyIDEA's audit log: which accounts would have been locked, from when to when. Rows are taken one by one
@@ -14,7 +15,7 @@ import type { Login, Realm, Serial } from './names.ts'
  * | `wrong otp value`, `wrong otp pin` | one more on the serial, without one on every token of the user |
  * | the same on a serial that is full | from 3.12.1: it was not; its clear timeout had emptied it (it counts 1), or its limit is higher |
  * | `Failcounter exceeded` | full |
- * | an accepted attempt with a serial; `/token/reset`, `/token/assign`, `/token/init` | 0 |
+ * | an accepted attempt with a serial; `/token/reset`; `/token/assign`, `/token/init` of one serial | 0 |
  * | `/token/set` with `max_failcount=N` | N is the limit from here on |
  * | `/token/unassign`, `DELETE /token/` | the token is gone from its owner |
  */
@@ -254,6 +255,8 @@ function move(
   named: Owner | null,
   row: AuditRow,
 ) {
+  // Of several it is not known which was enrolled.
+  if (step === 'enrol' && tokens.length !== 1) return
   const touched = tokens.length > 0 ? tokens : [...(named?.tokens ?? [])]
   for (const token of touched) {
     const { owner } = token
@@ -299,7 +302,9 @@ interface Book {
 /** The users and tokens met so far. */
 function newBook(options: RehearsalOptions): Book {
   const owners = new Map<string, Owner>()
-  const tokens = new Map<Serial, Token>()
+  const tokens = new Map<SerialKey, Token>()
+  /** Of tokens that privacyIDEA lists although another differs by case only: by their very spelling. */
+  const twins = new Map<string, Token>()
 
   function checkRoom(): void {
     if (owners.size + tokens.size < options.trackedMax) return
@@ -309,7 +314,8 @@ function newBook(options: RehearsalOptions): Book {
   }
 
   function owner(login: Login, realm: Realm | null): Owner {
-    const key = `${realm ?? ''}\n${login}`
+    // The log has the login as the request spelled it, and LDAP resolvers find it in any case.
+    const key = `${realm ?? ''}\n${login.toLowerCase()}`
     const found = owners.get(key)
     if (found !== undefined) return found
     checkRoom()
@@ -319,12 +325,25 @@ function newBook(options: RehearsalOptions): Book {
   }
 
   function token(serial: Serial): Token {
-    const found = tokens.get(serial)
+    const found = twins.get(serial) ?? tokens.get(serialKey(serial))
     if (found !== undefined) return found
+    const made = newToken(serial)
+    tokens.set(serialKey(serial), made)
+    return made
+  }
+
+  function newToken(serial: Serial): Token {
     checkRoom()
     const failuresMax = options.failuresMaxDefault
-    const made: Token = { serial, owner: null, failures: 0, failuresMax, isMaxKnown: false, isFullNow: null }
-    tokens.set(serial, made)
+    return { serial, owner: null, failures: 0, failuresMax, isMaxKnown: false, isFullNow: null }
+  }
+
+  /** privacyIDEA lists it: in another case it is another one. */
+  function listed(serial: Serial): Token {
+    const found = token(serial)
+    if (found.serial === serial) return found
+    const made = newToken(serial)
+    twins.set(serial, made)
     return made
   }
 
@@ -333,7 +352,7 @@ function newBook(options: RehearsalOptions): Book {
     token,
     owners: () => owners.values(),
     learn(known) {
-      const made = token(known.serial)
+      const made = listed(known.serial)
       made.failuresMax = known.failuresMax
       made.isMaxKnown = true
       made.isFullNow = known.isFull

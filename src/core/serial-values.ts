@@ -1,6 +1,7 @@
-import { parseSerial, type Serial } from './names.ts'
+import { parseSerial, type AccountKey, type Dn, type Serial } from './names.ts'
 import type { Modification } from './change.ts'
-import type { AttributeValue } from './state.ts'
+import { isSameSerial, spelledAmong } from './serial-key.ts'
+import type { AttributeValue, Carrier } from './state.ts'
 
 /** The place of the serial in a `serialFormat`. */
 export const SERIAL_PLACEHOLDER = '{serial}'
@@ -40,6 +41,26 @@ export interface SerialPlace {
   readonly multiValued: boolean
   readonly format: string
   readonly values: readonly AttributeValue[]
+  /** Serials that are known to be another token than the one that differs from them by case only; usually none. */
+  readonly twins?: readonly Serial[]
+}
+
+/** The spelling in which a serial stands there; null: it does not. */
+export function spelledAt(place: SerialPlace, serial: Serial): Serial | null {
+  const there = serialsIn(place.format, place.multiValued, place.values)
+  if (place.twins?.includes(serial) !== true) return spelledAmong(there, serial)
+  return there.includes(serial) ? serial : null
+}
+
+/** Those of the accounts that carry the serial, in whatever spelling. */
+export function carriersAmong(
+  accounts: readonly { readonly key: AccountKey; readonly dn: Dn; readonly serials: readonly Serial[] }[],
+  serial: Serial,
+): Carrier[] {
+  return accounts.flatMap(({ key, dn, serials }) => {
+    const spelled = spelledAmong(serials, serial)
+    return spelled === null ? [] : [{ key, dn, spelled }]
+  })
 }
 
 /** The modifications that put a serial in and take it out again, or null when there is nothing to do. */
@@ -48,10 +69,15 @@ export interface SerialEdit {
   readonly inverse: readonly Modification[]
 }
 
-/** Adds a serial beside what stands there: as a value of its own, or as a word where one value is allowed. */
+/**
+ * Adds a serial beside what stands there: as a value of its own, or as a word where one value is allowed. In whatever
+ * spelling it stands, it is there: most servers hold values equal that differ by case only, and refuse the second.
+ */
 export function addSerial(place: SerialPlace, serial: Serial): SerialEdit | null {
-  if (serialsIn(place.format, place.multiValued, place.values).includes(serial)) return null
+  const there = serialsIn(place.format, place.multiValued, place.values)
+  if (there.some((each) => isSameSerial(each, serial))) return null
   const word = formatSerial(place.format, serial)
+  if (place.multiValued && place.values.some((value) => isEqualOnServer(value, word))) return null
   if (place.multiValued) {
     return {
       forward: [{ op: 'add', attribute: place.attribute, values: [word] }],
@@ -63,11 +89,12 @@ export function addSerial(place: SerialPlace, serial: Serial): SerialEdit | null
   return swap(place.attribute, before, before === undefined || before === '' ? word : `${before} ${word}`)
 }
 
-/** Takes exactly this serial out and leaves the rest as it is. */
+/** Takes exactly this serial out, in the spelling in which it stands there, and leaves the rest as it is. */
 export function removeSerial(place: SerialPlace, serial: Serial): SerialEdit | null {
-  const word = formatSerial(place.format, serial)
+  const spelled = spelledAt(place, serial)
+  if (spelled === null) return null
+  const word = formatSerial(place.format, spelled)
   if (place.multiValued) {
-    if (!place.values.includes(word)) return null
     return {
       forward: [{ op: 'delete', attribute: place.attribute, values: [word] }],
       inverse: [{ op: 'add', attribute: place.attribute, values: [word] }],
@@ -79,14 +106,28 @@ export function removeSerial(place: SerialPlace, serial: Serial): SerialEdit | n
   return after === null ? null : swap(place.attribute, before, after === '' ? undefined : after)
 }
 
-/** Removes one word and the white space before it (after it, at the start); null when the word is not there. */
+/** As caseIgnoreMatch compares (RFC 4517, 4.2.11): a second value that is equal so is refused with result 20. */
+function isEqualOnServer(value: AttributeValue, word: string): boolean {
+  return typeof value === 'string' && normalized(value) === normalized(word)
+}
+
+function normalized(text: string): string {
+  return text.normalize('NFKC').toLowerCase().trim().replace(/\s+/g, ' ')
+}
+
+/**
+ * Removes one word and the one blank that was put before it, else, at the start, the one after it: all other white space
+ * was there before, and stays. Null when the word is not there.
+ */
 function withoutWord(text: string, word: string): string | null {
   const parts = text.split(/(\s+)/)
   const at = parts.indexOf(word)
   if (at < 0) return null
-  if (at === 0) parts.splice(0, 2)
-  else parts.splice(at - 1, 2)
-  return parts.join('')
+  const before = parts.slice(0, at).join('')
+  const after = parts.slice(at + 1).join('')
+  if (before.endsWith(' ')) return before.slice(0, -1) + after
+  if (before === '' && after.startsWith(' ')) return after.slice(1)
+  return before + after
 }
 
 /** Compare and swap of a single value: the old one is deleted by name, so that a changed one makes the write fail. */

@@ -1,8 +1,10 @@
+import type { ConfigKeys } from './config-keys.ts'
 import type { DirectoryType } from './directory-type.ts'
 import type { BreakerSettings } from './breaker.ts'
 import type { DryRunSettings } from './guard.ts'
+import type { LossBreakerSettings } from './loss-breaker.ts'
 import type { MailSettings } from './mail-settings.ts'
-import type { DirectoryName, Dn, Realm, Serial } from './names.ts'
+import type { DirectoryName, Dn, Realm, Serial, WindowsName } from './names.ts'
 
 /**
  * The configuration after parsing: what config.ts makes of the YAML file. Every duration is in milliseconds. Files of
@@ -12,18 +14,26 @@ import type { DirectoryName, Dn, Realm, Serial } from './names.ts'
 export interface Settings {
   /** Where the file lies; error texts name it. */
   readonly file: string
+  /** What its keys are set to, to compare two configurations. */
+  readonly keys: ConfigKeys
   /** Null: mode `events`; tokens are known by events alone. */
   readonly privacyidea: SourceSettings | null
   readonly directories: readonly DirectorySettings[]
-  /** Realm to directory. A realm that is missing here has no directory, unless `realms` is empty and there is one only. */
-  readonly realms: Readonly<Record<Realm, DirectoryName>>
+  /**
+   * Realm to its directories, the first one first; none: it has no directory on purpose. A realm that is missing here has
+   * none either, unless `realms` is empty and there is one directory only.
+   */
+  readonly realms: Readonly<Record<Realm, readonly DirectoryName[]>>
   readonly policy: PolicySettings
   readonly guards: GuardSettings
   readonly intake: IntakeSettings
   readonly resync: ResyncSettings
   readonly store: StoreSettings
   readonly ldif: { readonly dir: string }
+  readonly log: LogSettings
   /** Where an administrator's own recipes lie. */
+  /** `file`: where the daemon writes how it is, for everybody to read. */
+  readonly health: { readonly file: string }
   readonly recipes: { readonly dir: string }
   readonly retention: RetentionSettings
   /** Null: no mail. */
@@ -78,7 +88,8 @@ export interface DirectorySettings {
   readonly urls: readonly string[]
   /** `required` (the default) on an `ldap://` URL that is not loopback; `off` only when written so. */
   readonly startTls: 'required' | 'off'
-  readonly bindDn: Dn
+  /** Another name than a DN for Active Directory alone. */
+  readonly bindDn: Dn | WindowsName
   readonly bindPassword: SecretSource
   /** PEM file of the certification authorities to trust; null: those of Node. */
   readonly caFile: string | null
@@ -122,7 +133,7 @@ export interface LockAssignment {
 export interface ProtectSettings {
   /** LDAP filters. */
   readonly filters: readonly ProtectKey<string>[]
-  /** Themselves; compared without regard to case and spaces. The bind DN always is one. */
+  /** Themselves; compared without regard to case and spaces. The bind account always is one. */
   readonly dns: readonly ProtectKey<string>[]
   /** All that lies below, and the entry itself. */
   readonly subtrees: readonly ProtectKey<string>[]
@@ -192,6 +203,8 @@ export interface GuardSettings {
   readonly dryRun: DryRunSettings
   /** Null: no breaker. */
   readonly breaker: BreakerSettings | null
+  /** Null: losses are not counted. Only with privacyIDEA's API. */
+  readonly lossBreaker: LossBreakerSettings | null
 }
 
 export interface IntakeSettings {
@@ -214,6 +227,14 @@ export interface HttpSettings {
 export interface StoreSettings {
   readonly kind: 'sqlite'
   readonly file: string
+}
+
+export interface LogSettings {
+  readonly format: 'logfmt' | 'json'
+  /** What is less is left out. */
+  readonly level: 'info' | 'warn' | 'error'
+  /** `account-id`: lines of accounts name no login. */
+  readonly persons: 'login' | 'account-id'
 }
 
 export interface RetentionSettings {

@@ -112,6 +112,13 @@ export function ownedOf(slot: LockSlot): OwnedSlot {
   return { dn, attribute, mode, before: isAlone(mode) ? current : [], after: locked }
 }
 
+/** A place that holds the lock already, as if we had written it; null where nobody knows what stood there before. */
+export function adoptedOf(slot: LockSlot): OwnedSlot | null {
+  const { dn, attribute, mode, locked, unlocked } = slot
+  if (!isAlone(mode)) return { dn, attribute, mode, before: [], after: locked }
+  return unlocked === undefined ? null : { dn, attribute, mode, before: unlocked, after: locked }
+}
+
 /** Writes our lock into these places. */
 export function lockOf(slots: readonly OwnedSlot[]): EntryModification[] {
   return entries(slots, (slot) => {

@@ -1,6 +1,8 @@
 import type { Modification } from './change.ts'
 import type { ErrorCode } from './error.ts'
-import type { AccountKey, Dn, HoldName, Serial } from './names.ts'
+import type { AccountKey, DirectoryName, Dn, HoldName, Serial } from './names.ts'
+import type { OtherLockCause } from './other-lock-cause.ts'
+import type { Reason } from './reason.ts'
 
 /** One value of an attribute: text where it is valid UTF-8, else the bytes. */
 export type AttributeValue = string | Uint8Array
@@ -16,7 +18,13 @@ export interface Hold {
   readonly sinceUs: number
   /** When it ends by itself, or null. */
   readonly untilUs: number | null
-  readonly reason: string
+  readonly reason: Reason
+  readonly actor: string
+}
+
+/** Why something is so, and who caused it; '' where nobody is known. */
+export interface Because {
+  readonly reason: Reason
   readonly actor: string
 }
 
@@ -30,6 +38,14 @@ export interface DesiredState {
   readonly holds: readonly Hold[]
   /** Tokens whose holds have ended by themselves, and nothing else was said of them since. */
   readonly expired?: readonly Serial[]
+  /** Serials of the account, or once its own, that differ by case only and are known to be two tokens: they compare exactly. */
+  readonly twins?: readonly Serial[]
+  /** Why a serial of `serials` or `gone` is there, or is not any more; left out: not known. */
+  readonly because?: Readonly<Record<string, Because>>
+  /** What ended the last hold; left out: not known. */
+  readonly ended?: Because
+  /** Somebody took a lock away in the directory; nothing would hold the account any more if they had not. */
+  readonly isRemovalOver?: true
   /** When the next hold ends by itself, or null. */
   readonly nextExpiryUs: number | null
   /** The newest word that one of the holds rests on, in microseconds since 1970; 0 without holds. */
@@ -50,16 +66,31 @@ export interface LockSlot {
   readonly mode: 'whole' | 'value' | 'absent' | 'bit'
   readonly current: readonly AttributeValue[]
   readonly locked: readonly AttributeValue[]
+  /** What stands there while nobody's lock does, where the kind of directory says so; for a mode that takes the whole. */
+  readonly unlocked?: readonly AttributeValue[]
 }
 
 /**
- * The lock as the driver reads it.
- * `open`: nobody's lock is in effect. `as-ours`: every slot holds exactly what we would write. `other`: locked, but by
- * a value that we would not write (until `otherUntilUs`, when it ends by itself, if it does).
+ * Somebody else's lock, by something that we would not write. `unknown`: what stands there may be a lock, and what decides
+ * about it cannot be read.
+ */
+export interface OtherLock {
+  readonly is: 'locked' | 'unknown'
+  readonly cause: OtherLockCause
+  /** The attribute that says so. */
+  readonly attribute: string
+  /** When it ends by itself, in microseconds since 1970; null: not by itself, or not known. */
+  readonly untilUs: number | null
+}
+
+/**
+ * The lock as the driver reads it: two answers, of which neither hides the other. `state` is about our places: `as-ours`
+ * where every slot holds exactly what we would write, else `open`. `other` is about everybody else.
  */
 export interface LockObservation {
-  readonly state: 'open' | 'as-ours' | 'other'
-  readonly otherUntilUs: number | null
+  readonly state: 'open' | 'as-ours'
+  /** Null: no lock of somebody else's is in effect. */
+  readonly other: OtherLock | null
   readonly slots: readonly LockSlot[]
   readonly effective: Effectiveness
   /** To be written to the account's own entry with a release of our lock, where others have shut the door as well. */
@@ -77,6 +108,31 @@ export type Effectiveness =
   | { readonly is: 'no'; readonly reason: string }
   | { readonly is: 'unknown'; readonly reason: string }
 
+/** Nobody's lock keeps the user out, as far as is known. */
+export function isOpen({ state, other }: Pick<LockObservation, 'state' | 'other'>): boolean {
+  return state === 'open' && other?.is !== 'locked'
+}
+
+/** Nothing stands there that is a lock, or may be one. */
+export function isOpenForSure({ state, other }: Pick<LockObservation, 'state' | 'other'>): boolean {
+  return state === 'open' && other === null
+}
+
+/** Another account that carries a serial, in this case or another; `spelled`: as it stands there. */
+export interface Carrier {
+  readonly key: AccountKey
+  readonly dn: Dn
+  readonly spelled?: Serial
+}
+
+/** The state of an entry on one server, for a write that is to fail where the entry was changed since. */
+export interface EntryVersion {
+  /** The server that it was read on, as in the configuration. */
+  readonly url: string
+  /** As the server gives it (entryCSN of OpenLDAP). */
+  readonly value: string
+}
+
 /** What the directory says of one account now. */
 export interface ObservedState {
   readonly key: AccountKey
@@ -84,18 +140,30 @@ export interface ObservedState {
   readonly serialAttribute: string
   /** False where the schema allows one value only: the serials are then merged into it. */
   readonly serialAttributeMultiValued: boolean
+  /** So many UTF-16 units the server takes in one value; left out where it is not known. */
+  readonly serialLengthMax?: number
   /** With exactly one `{serial}`. */
   readonly serialFormat: string
   readonly serialValues: readonly AttributeValue[]
   /** For serials that were asked about: other accounts that carry them. */
-  readonly carriedElsewhere: Readonly<Record<string, readonly { key: AccountKey; dn: Dn }[]>>
+  readonly carriedElsewhere: Readonly<Record<string, readonly Carrier[]>>
   readonly lock: LockObservation
   /** Why the configuration forbids to lock this account, or null. */
   readonly protectedBy: string | null
-  /** Why another directory could not be asked who carries the serials; left out where all were. */
-  readonly carriersUnknown?: { readonly code: ErrorCode; readonly reason: string }
+  /**
+   * Why other directories could not be asked who carries the serials; left out where all were. Once that is settled,
+   * `serials` are those that wait for it; left out: all that the account lacks.
+   */
+  readonly carriersUnknown?: {
+    readonly code: ErrorCode
+    readonly reason: string
+    readonly directories: readonly DirectoryName[]
+    readonly serials?: readonly Serial[]
+  }
   /** The URL of the server that said so; left out where there are no several. */
   readonly server?: string
+  /** Left out where the server has none that can be asserted. */
+  readonly version?: EntryVersion
   /** Why nobody knows whether it does: what says so cannot be read. Left out where it is known. */
   readonly protectionUnread?: { readonly code: ErrorCode; readonly reason: string }
 }

@@ -1,6 +1,7 @@
 import { compareEvents, type ResolvedEvent } from './event.ts'
 import { foldEvents } from './fold.ts'
 import type { AccountKey, HoldName } from './names.ts'
+import { serialKey, type SerialKey } from './serial-key.ts'
 
 /**
  * Keeps the events that an account is folded from few, without changing what they say, now or after a late event.
@@ -9,29 +10,56 @@ import type { AccountKey, HoldName } from './names.ts'
 /** A stream longer than this is compacted whatever its age. */
 export const STREAM_EVENTS_MAX = 256
 
+/** Ways to write a lock of which a run keeps one each; more are no people's spellings. */
+const WRITINGS_MAX = 8
+
+/** Locks that say the same, in their order. */
+interface Run {
+  readonly writings: Set<string>
+  newest: ResolvedEvent | null
+}
+
 /**
  * privacyIDEA repeats `lock` on every attempt while a token is locked. Of a run of equal locks with nothing but locks
  * of the same account between them only the first (since when) and the newest (newest wins) matter. A lock without a
- * serial is read by the serials that stood there, so only those with the same ones are equal.
+ * serial is read by the serials that stood there, so only those with the same ones are equal. One of each way to write it stays:
+ * which token a spelling means is read from that, and from whether the user was named.
  * @returns the ids of the others
  */
 export function redundantLocks(events: readonly ResolvedEvent[]): string[] {
   const redundant: string[] = []
-  const runs = new Map<string, { repeated: string | null }>()
+  const runs = new Map<string, Run>()
   let account: AccountKey | null = null
   for (const event of events.toSorted(compareEvents)) {
     if (event.kind !== 'lock' || event.accountKey !== account) runs.clear()
     account = event.accountKey
     if (event.kind !== 'lock') continue
-    const id = event.serial ?? ` ${event.attributeSerials.join(' ')} ${event.pinnedHold ?? ''}`
+    const id = runOf(event)
     const run = runs.get(id)
-    if (run === undefined) runs.set(id, { repeated: null })
+    if (run === undefined) runs.set(id, { writings: new Set([writingOf(event)]), newest: null })
     else {
-      if (run.repeated !== null) redundant.push(run.repeated)
-      run.repeated = event.id
+      if (run.newest !== null && !isKept(run, run.newest)) redundant.push(run.newest.id)
+      run.newest = event
     }
   }
   return redundant
+}
+
+function isKept({ writings }: Run, event: ResolvedEvent): boolean {
+  const writing = writingOf(event)
+  if (writings.has(writing) || writings.size >= WRITINGS_MAX) return false
+  writings.add(writing)
+  return true
+}
+
+function writingOf({ serial, login }: ResolvedEvent): string {
+  return `${serial ?? ''} ${login === null ? '' : 'named'}`
+}
+
+/** privacyIDEA's API gives each serial as it is stored; all others spell it as the request did. */
+function runOf({ serial, source, attributeSerials, pinnedHold }: ResolvedEvent): string {
+  if (serial === null) return ` ${attributeSerials.join(' ')} ${pinnedHold ?? ''}`
+  return source === 'privacyidea' ? serial : ` ${serialKey(serial)}`
 }
 
 export interface Compaction {
@@ -53,15 +81,19 @@ export function compactStream(key: AccountKey, events: readonly ResolvedEvent[],
   const supporting = new Set(states.flatMap((state) => state.supportedBy))
   const tombstones = old.filter((event) => event.kind === 'unregister').map((event) => event.id)
   for (const id of tombstones) supporting.delete(id)
-  const shared = new Set(events.filter((event) => event.accountKey !== key).map((event) => event.serial))
+  const shared = new Set(events.filter((event) => event.accountKey !== key).map(keyOf))
   const all = old.filter((event) => event.accountKey === key && !supporting.has(event.id))
-  const own = all.filter((event) => event.serial !== null && !shared.has(event.serial))
+  const own = all.filter((event) => event.serial !== null && !shared.has(keyOf(event)))
   const pin = Object.entries(states[0]?.holdOf ?? {}).map(([id, hold]) => ({ id, hold }))
   for (const candidate of [all, own]) {
     const drop = candidate.map((event) => event.id)
     if (drop.length > 0 && saysTheSame(accounts, events, { drop, pin }, horizonUs)) return { drop, pin }
   }
   return { drop: [], pin: [] }
+}
+
+function keyOf({ serial }: ResolvedEvent): SerialKey | null {
+  return serial === null ? null : serialKey(serial)
 }
 
 function saysTheSame(

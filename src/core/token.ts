@@ -5,6 +5,8 @@ export interface Token {
   /** The number of its row: rises with each new token, and is never used again. */
   readonly id: number
   readonly serial: Serial
+  /** When it was made, as the server says it; null: it does not. Versions before 3.9 did not note it. */
+  readonly madeAt: string | null
   /** `hotp`, `totp`, `push`, …; in lower case. */
   readonly type: string
   /** False: it was disabled. */
@@ -25,7 +27,8 @@ export interface Token {
 
 /**
  * Whose token it is. `orphan`: its user store answers, and knows the user no more. `resolver-error`: the user store did
- * not answer, or belongs to no realm, so that nothing is known about the owner. `unreadable`: a name that can be none.
+ * not answer, or belongs to no realm, so that nothing is known about the owner. `unreadable`: a name that can be none, or
+ * a token of which too little can be read. `isHomeless`: it is in no realm, so that no user store needs to answer.
  */
 export type TokenOwner =
   | ({ readonly kind: 'user' } & UserOfSource)
@@ -34,6 +37,7 @@ export type TokenOwner =
       readonly kind: 'orphan' | 'resolver-error' | 'unreadable'
       readonly resolver: ResolverName | null
       readonly userId: UserId | null
+      readonly isHomeless: boolean
     }
 
 /** A user as privacyIDEA knows him. */

@@ -1,6 +1,15 @@
 import { compareEvents, type ResolvedEvent } from './event.ts'
 import { foldEvents } from './fold.ts'
-import { parseHoldName, parseSerial, type AccountKey, type HoldName, type Login, type Serial } from './names.ts'
+import {
+  parseHoldName,
+  parseSerial,
+  type AccountKey,
+  type DirectoryName,
+  type HoldName,
+  type Login,
+  type Serial,
+} from './names.ts'
+import { holdKey, isSameSerial, spelledAmong } from './serial-key.ts'
 import type { HoldEnds } from './state.ts'
 
 /**
@@ -20,7 +29,7 @@ export interface Undoing {
   /** The holds that it ends; for `lock`, those that it brings back. */
   readonly holds: readonly HoldName[]
   /** Why it is left as it is; null: it will be taken back. */
-  readonly skipped: string | null
+  readonly skipped: Skipped | null
 }
 
 /** A change as the ledger has it. */
@@ -36,6 +45,8 @@ export interface DoneChange {
 export interface UndoView {
   readonly key: AccountKey
   readonly lockedByUs: boolean
+  /** Its directory, where that is given up; else null. */
+  readonly retired: DirectoryName | null
   readonly login: Login | null
   /** Its stream; what is undone first is in it already. */
   readonly events: readonly ResolvedEvent[]
@@ -67,48 +78,100 @@ export function undoOrder(a: Pick<Undoing, 'action'>, b: Pick<Undoing, 'action'>
 }
 
 export function undoing(change: DoneChange, view: UndoView): Undoing {
+  const { retired: directory } = view
+  if (directory !== null) {
+    return { ...roughUndoing(change), holds: [], skipped: { code: 'directory-retired', params: { directory } } }
+  }
   const serial = change.serial === null ? null : parseSerial(change.serial)
   if (serial !== null) return change.kind === 'register' ? removing(serial, view) : adding(serial, view)
   return change.kind === 'lock' ? unlocking(view) : locking(change, view)
 }
 
+/** What takes a change of that kind back, before the account is looked at. */
+export function roughUndoing({ kind, serial }: Pick<DoneChange, 'kind' | 'serial'>): Pick<Undoing, 'action'> {
+  if (serial === null) return { action: kind === 'lock' ? 'unlock' : 'lock' }
+  return { action: kind === 'register' ? 'remove serial' : 'add serial' }
+}
+
+const SKIPPED_TEXTS = {
+  'account-unknown': () => 'account not on record',
+  'changed-again': () => 'changed again after that time',
+  'not-locked-by-us': () => 'not locked by us any more',
+  'lock-unrecorded': ({ login }: SkippedParams) =>
+    `not locked by us any more; a lock as Lockstep writes it stands there: if nobody else set it, lockstep unlock ${login ?? 'LOGIN'} --adopt --reason TEXT releases it`,
+  'released-already': () => 'released already, and not carried out yet',
+  'locked-again': () => 'locked by us again',
+  'held-again': () => 'held again already',
+  'no-hold': () => 'no hold is on record for it',
+  'hold-ended': () => 'the hold has ended by itself since',
+  'token-moved': ({ serial = '' }: SkippedParams) => `token ${serial} belongs to another account now`,
+  'token-gone': ({ serial = '' }: SkippedParams) =>
+    `token ${serial} is no longer there, so that nothing would end its hold`,
+  'directory-retired': ({ directory = '' }: SkippedParams) =>
+    `directory ${directory} is retired: nothing of ours is to stand there (lockstep retire ${directory} --cancel ends that)`,
+  'serial-gone': () => 'the serial is gone already',
+  'serial-there': () => 'the serial is there again',
+}
+
+interface SkippedParams {
+  readonly serial?: string
+  readonly login?: string
+  readonly directory?: string
+}
+
+/** Why a change is left as it is. */
+export interface Skipped {
+  readonly code: keyof typeof SKIPPED_TEXTS
+  readonly params: SkippedParams
+}
+
+function skip(code: Skipped['code'], serial?: Serial): Skipped {
+  return { code, params: serial === undefined ? {} : { serial } }
+}
+
+export function skippedText({ code, params }: Skipped): string {
+  return SKIPPED_TEXTS[code](params)
+}
+
 function unlocking(view: UndoView): Undoing {
   const holds = holdsOf(view, view.events)
-  const skipped = !view.lockedByUs
-    ? 'not locked by us any more'
-    : holds.length === 0
-      ? 'released already, and not carried out yet'
-      : null
+  const skipped = !view.lockedByUs ? skip('not-locked-by-us') : holds.length === 0 ? skip('released-already') : null
   return { action: 'unlock', holds, skipped }
 }
 
 function locking(change: DoneChange, view: UndoView): Undoing {
   const names = change.holds.flatMap((text) => parseHoldName(text) ?? [])
   const there = holdsOf(view, view.events)
-  const whyNot = names.map((name) => (there.includes(name) ? 'held again already' : cannotHold(name, change, view)))
+  const thereKeys = new Set(there.map(holdKey))
+  const whyNot = names.map((name) =>
+    thereKeys.has(holdKey(name)) ? skip('held-again') : cannotHold(name, change, view),
+  )
   const holds = names.filter((_, at) => whyNot[at] === null)
-  if (view.lockedByUs) return { action: 'lock', holds: [], skipped: 'locked by us again' }
-  const skipped = holds.length > 0 ? null : (whyNot[0] ?? 'no hold is on record for it')
+  if (view.lockedByUs) return { action: 'lock', holds: [], skipped: skip('locked-again') }
+  const skipped = holds.length > 0 ? null : (whyNot[0] ?? skip('no-hold'))
   return { action: 'lock', holds, skipped }
 }
 
 /** Why a hold that was there cannot be again. */
-function cannotHold(name: HoldName, change: DoneChange, view: UndoView): string | null {
+function cannotHold(name: HoldName, change: DoneChange, view: UndoView): Skipped | null {
   const until = change.ends[name]
-  if (until !== undefined && until <= view.nowUs) return 'the hold has ended by itself since'
+  if (until !== undefined && until <= view.nowUs) return skip('hold-ended')
   const serial = parseSerial(name)
   if (serial === null) return null
-  if (view.ownerElsewhere(serial) !== null) return `token ${serial} belongs to another account now`
+  if (view.ownerElsewhere(serial) !== null) return skip('token-moved', serial)
   const assignments = view.events.filter(
-    (event) => event.serial === serial && (event.kind === 'register' || event.kind === 'unregister'),
+    (event) =>
+      event.serial !== null &&
+      isSameSerial(event.serial, serial) &&
+      (event.kind === 'register' || event.kind === 'unregister'),
   )
   const isGone = assignments.toSorted(compareEvents).at(-1)?.kind === 'unregister'
-  return isGone ? `token ${serial} is no longer there, so that nothing would end its hold` : null
+  return isGone ? skip('token-gone', serial) : null
 }
 
 function removing(serial: Serial, view: UndoView): Undoing {
-  if (!fold(view, view.events).serials.includes(serial)) {
-    return { action: 'remove serial', holds: [], skipped: 'the serial is gone already' }
+  if (spelledAmong(fold(view, view.events).serials, serial) === null) {
+    return { action: 'remove serial', holds: [], skipped: skip('serial-gone') }
   }
   const before = holdsOf(view, view.events)
   const said = sayings({ action: 'remove serial', holds: [], skipped: null }, serial, null, view, newest(view))
@@ -124,13 +187,9 @@ function removing(serial: Serial, view: UndoView): Undoing {
 }
 
 function adding(serial: Serial, view: UndoView): Undoing {
-  const isThere = fold(view, view.events).serials.includes(serial)
+  const isThere = spelledAmong(fold(view, view.events).serials, serial) !== null
   const isElsewhere = view.ownerElsewhere(serial) !== null
-  const skipped = isThere
-    ? 'the serial is there again'
-    : isElsewhere
-      ? `token ${serial} belongs to another account now`
-      : null
+  const skipped = isThere ? skip('serial-there') : isElsewhere ? skip('token-moved', serial) : null
   return { action: 'add serial', holds: [], skipped }
 }
 
@@ -154,7 +213,7 @@ function sayings(
     actor: saying.actor,
     takenAtUs: saying.takenAtUs,
     source: 'cli',
-    reason: change === null ? '' : `undo of ${change.kind} ${change.id}`,
+    reason: change === null ? null : { code: 'undo', params: { kind: change.kind, change: change.id } },
     untilUs: null,
     accountKey: view.key,
     attributeSerials: [],

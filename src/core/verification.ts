@@ -1,3 +1,5 @@
+import { otherLockReason } from './mirror.ts'
+import { reasonText } from './reason.ts'
 import { rebased, standingOf } from './slot.ts'
 import type { Effectiveness, LockObservation, OwnedLock } from './state.ts'
 import type { Dn } from './names.ts'
@@ -27,6 +29,8 @@ export interface ServerVerdict {
   readonly effective: Effectiveness['is']
   /** It took what was written, or was seen with it since. */
   readonly hadIt: boolean
+  /** Somebody else's lock there, in one sentence; left out where none stands. */
+  readonly otherLock?: string
   /** Why not, where it does not stand or does not bite, or was not seen; else ''. */
   readonly reason: string
 }
@@ -85,12 +89,14 @@ function verdictOf({ wanted, owned, writer, holders }: Expected, { url, failure,
     if (wanted === 'open') return { url, stands: 'yes', effective: 'yes', hadIt: had, reason: '' }
     return { url, stands: 'no', effective: 'unknown', hadIt: had, reason: 'the account is not there' }
   }
+  const { other } = found.lock
+  const also = other === null ? {} : { otherLock: reasonText(otherLockReason(other, wanted === 'locked')) }
   const stands = wanted === 'open' ? found.lock.state !== 'as-ours' : owned !== null && standsAll(owned, found)
   if (!stands) {
     const reason = wanted === 'open' ? 'the lock still stands there' : 'the lock does not stand there'
-    return { url, stands: 'no', effective: 'unknown', hadIt: had, reason }
+    return { url, stands: 'no', effective: 'unknown', hadIt: had, reason, ...also }
   }
-  if (wanted === 'open') return { url, stands: 'yes', effective: 'yes', hadIt: true, reason: '' }
+  if (wanted === 'open') return { url, stands: 'yes', effective: 'yes', hadIt: true, reason: '', ...also }
   const { effective } = found.lock
   return {
     url,
@@ -98,6 +104,7 @@ function verdictOf({ wanted, owned, writer, holders }: Expected, { url, failure,
     effective: effective.is,
     hadIt: true,
     reason: effective.is === 'yes' ? '' : effective.reason,
+    ...also,
   }
 }
 

@@ -1,7 +1,9 @@
+import { secretReader } from '../config/secret.ts'
 import { AppError, toAppError } from '../core/error.ts'
 import type { Event } from '../core/event.ts'
 import {
   asDn,
+  directoryOf,
   parseLogin,
   parseRealm,
   parseSerial,
@@ -10,10 +12,14 @@ import {
   type Login,
   type Realm,
 } from '../core/names.ts'
+import { isOpen } from '../core/state.ts'
 import type { FoundAccount } from '../ports/directory.ts'
 import type { AccountReport } from '../store/reports.ts'
 import { startEngine } from './engine.ts'
+import { recoverOnce } from './evidence.ts'
+import { refuseWhereFileForbids } from './file-forbids.ts'
 import type { Log } from './log.ts'
+import { refuseWithoutRights } from './needed-rights.ts'
 import { newId, type System } from './system.ts'
 import { wordTimeUs } from './word.ts'
 
@@ -29,6 +35,8 @@ export interface Act {
   readonly forMs: number | null
   /** `release` only, mode `api`: the fail counters of the tokens that hold the account are reset as well. */
   readonly resetsTokens: boolean
+  /** `release` only: a lock that stands there as we would write it is ours, whatever the record says. */
+  readonly adopts: boolean
 }
 
 export interface ActResult {
@@ -37,6 +45,12 @@ export interface ActResult {
   readonly lock: 'open' | 'ours' | 'others' | 'unknown'
   /** It had a hold or a lock of ours before. */
   readonly wasHeld: boolean
+  /** Holds of persons that stood before. */
+  readonly manualBefore: AccountReport['holds']
+  /** A lock that is not on record as ours, and equals what we would write: it stands there, or was adopted by this order. */
+  readonly unrecorded: 'stands' | 'adopted' | 'none'
+  /** The fail counters that were to be reset were not: privacyIDEA refuses it. */
+  readonly isResetRefused: boolean
   /** False when it is on record but could not be carried out yet; the account's standing says why. */
   readonly isDone: boolean
 }
@@ -59,9 +73,20 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
       hint: 'Configure the section privacyidea, or reset the token in privacyIDEA.',
     })
   }
+  const { privacyidea } = system.settings
+  if (order.resetsTokens && privacyidea !== null) {
+    await refuseWithoutRights(privacyidea, secretReader(process.env), ['reset'], 'unlock --reset-token')
+  }
+  await recoverFirst(system, log)
   const found = await findAccount(system, login, realm, order.kind)
   const [before] = await system.store.reports.find(found.key, 1)
+  if (order.kind === 'hold') {
+    await refuseWhereRetired(system, found.key)
+    const ofRecord = parseRealm(before?.realm ?? '')
+    await refuseWhereFileForbids(system, [{ key: found.key, realm: ofRecord ?? realm, isLocked: true }])
+  }
   const wasHeld = before !== undefined && (before.lockedByUs || before.holds.length > 0)
+  const manualBefore = (before?.holds ?? []).filter((hold) => hold.kind === 'manual')
   const nowMs = system.clock.nowMs()
   const event: Event = {
     id: `cli:${newId(system.clock)}`,
@@ -72,32 +97,77 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
     actor: order.actor,
     takenAtUs: await wordTimeUs(system, found.key, login),
     source: 'cli',
-    reason: order.reason,
+    reason: { code: 'manual', params: { text: order.reason } },
     untilUs: order.forMs === null ? null : (nowMs + order.forMs) * 1000,
   }
   await system.store.inbox.take([event], [])
   const { key, dn, serials } = found
   await system.store.inbox.settle([{ kind: 'resolved', event, key, dn, login, realm, attributeSerials: serials }], 0)
+  if (order.adopts) {
+    const { actor, reason } = order
+    await system.store.records.orderAdoption(key, { actor, reason })
+  }
   if (order.resetsTokens) {
     const named = (before?.holds ?? []).map((hold) => (hold.serial === null ? null : parseSerial(hold.serial)))
     const holding = named.filter((serial) => serial !== null)
     await system.store.truth.wantReset(key, holding)
   }
-  await carryOut(system, [found.key], log)
-  const result = await resultFor(system, found.key)
-  return { ...result, wasHeld, lock: await lockOf(system, found.key, result.account) }
+  // Whatever could not be done of it so far must not hold up the unlock.
+  if (order.kind === 'release' && !order.resetsTokens) await system.store.truth.dropResets(key)
+  const isUnrecorded = before?.lockedByUs !== true && order.adopts && (await lockAt(system, key)) === 'as-ours'
+  await carryOut(system, [found.key], log, false)
+  const reported = await resultFor(system, found.key)
+  const state = await lockAt(system, found.key)
+  const isCarried = reported.isSettled && state !== 'unknown' && isCarriedOut(order, reported.account)
+  const result = { account: reported.account, isDone: reported.isDone || isCarried }
+  const lock = state === 'open' || state === 'unknown' ? state : result.account.lockedByUs ? 'ours' : 'others'
+  const stands = lock === 'others' && state === 'as-ours'
+  const open = await system.store.findings.open()
+  const isResetRefused = open.some(({ kind, subject }) => kind === 'reset-refused' && subject === key)
+  return {
+    ...result,
+    wasHeld,
+    manualBefore,
+    lock,
+    isResetRefused,
+    unrecorded: stands ? 'stands' : isUnrecorded ? 'adopted' : 'none',
+  }
 }
 
-/** A lock of somebody else's is none of the record's business where nothing is held: only a look tells of it. */
-async function lockOf(system: System, key: AccountKey, account: AccountReport): Promise<ActResult['lock']> {
+/** The account may wait for something else than what was ordered; a reset and an adoption are not seen at the account itself. */
+function isCarriedOut({ kind, resetsTokens, adopts }: Act, { lockedByUs, holds }: AccountReport): boolean {
+  if (kind === 'hold') return lockedByUs && holds.some((hold) => hold.kind === 'manual')
+  return !resetsTokens && !adopts && !lockedByUs && holds.length === 0
+}
+
+/**
+ * A lock of somebody else's is none of the record's business where nothing is held: only a look tells of it. What was
+ * ordered is on record, whatever can be seen now.
+ */
+export async function lockAt(
+  { directory }: Pick<System, 'directory'>,
+  key: AccountKey,
+): Promise<'open' | 'as-ours' | 'other' | 'unknown'> {
   try {
-    const { lock } = await system.directory.observe(key, [], 0)
-    if (lock.state === 'open') return 'open'
-    return account.lockedByUs ? 'ours' : 'others'
+    const { lock } = await directory.observe(key, [], 0)
+    return lock.state === 'as-ours' ? 'as-ours' : isOpen(lock) ? 'open' : 'other'
   } catch {
-    // What was told is on record whatever can be seen now.
     return 'unknown'
   }
+}
+
+/** Nobody is locked in a directory that is given up. Fails with `not-ready`. */
+async function refuseWhereRetired({ store, clock }: System, key: AccountKey): Promise<void> {
+  const directory = directoryOf(key)
+  const order = await store.guards.retirementOf(directory, clock.nowMs())
+  if (order === null) return
+  throw new AppError(
+    'not-ready',
+    `nothing is on record: directory ${directory} is retired, and nobody is locked there`,
+    {
+      hint: `lockstep retire ${directory} --cancel takes that order of ${order.by} back; then give the command again.`,
+    },
+  )
 }
 
 /** A release must be possible while the directory is away: then our own record tells the account. */
@@ -117,23 +187,38 @@ async function findAccount(
       const hint = error.hint === '' ? nothing : `${nothing} ${error.hint}`
       throw new AppError(error.code, error.message, { cause: error, hint })
     }
-    const known = (await system.store.reports.find(login, 2)).filter((each) => each.login === login)
+    const known = (await system.store.reports.find(login, 2)).filter(
+      (each) => each.login?.toLowerCase() === login.toLowerCase(),
+    )
     const key = splitAccountKey(known[0]?.key ?? '')
     if (known.length !== 1 || key === null) throw error
     return { key: key.key, dn: asDn(known[0]?.dn ?? ''), serials: [] }
   }
 }
 
+/** Where nobody is at work, what the LDIF folders prove comes on record before the new word, which may be about just that. */
+async function recoverFirst(system: System, log: Log): Promise<void> {
+  const { processLock } = system.store
+  if ((await processLock.daemon()) !== null) return
+  await processLock.freeDeadLeases()
+  try {
+    if (await processLock.enter()) await recoverOnce(system, log)
+  } finally {
+    await processLock.leave()
+  }
+}
+
 /**
  * Waits for the daemon to do it; without one, does it here. The caller tells how the accounts stand.
+ * @param recovers false: the LDIF folders were held against the record just now
  */
-export async function carryOut(system: System, keys: readonly AccountKey[], log: Log): Promise<void> {
+export async function carryOut(system: System, keys: readonly AccountKey[], log: Log, recovers = true): Promise<void> {
   const { processLock, upkeep } = system.store
   if ((await processLock.daemon()) === null) {
     await processLock.freeDeadLeases()
-    await processLock.enter()
-    await processLock.prepared()
     try {
+      if ((await processLock.enter()) && recovers) await recoverOnce(system, log)
+      await processLock.prepared()
       const { worker } = startEngine(system, log, false)
       try {
         await Promise.race([worker.whenIdle(), system.store.failed])
@@ -153,11 +238,18 @@ export async function carryOut(system: System, keys: readonly AccountKey[], log:
   }
 }
 
-/** Fails with `internal` for an account that is not on record. */
-export async function resultFor(system: System, key: AccountKey): Promise<Pick<ActResult, 'account' | 'isDone'>> {
+/**
+ * Fails with `internal` for an account that is not on record.
+ * @returns isSettled: it was looked at since it was marked last
+ */
+export async function resultFor(
+  system: System,
+  key: AccountKey,
+): Promise<Pick<ActResult, 'account' | 'isDone'> & { readonly isSettled: boolean }> {
   const [account] = await system.store.reports.find(key, 1)
   if (account === undefined) throw new AppError('internal', `account ${key} is not on record`)
   // A conflict is about a serial; the lock comes before it.
   const isDone = ['in-step', 'foreign-lock', 'not-effective', 'conflict'].includes(account.standing)
-  return { account, isDone: isDone && !(await system.store.upkeep.isAnyDue([key], system.clock.nowMs())) }
+  const isSettled = !(await system.store.upkeep.isAnyDue([key], system.clock.nowMs()))
+  return { account, isDone: isDone && isSettled, isSettled }
 }

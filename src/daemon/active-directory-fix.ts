@@ -67,6 +67,14 @@ export function readRightFix(settings: DirectorySettings): string {
 }
 
 /** 1: equality, 32: words within the text (MS-ADTS, 2.2.10). */
+/** The limit holds for the whole forest; its default is 1000. */
+export function searchLimitFix(): string {
+  return [
+    '# on a domain controller, as a member of Enterprise Admins:',
+    'ntdsutil "ldap policies" connections "connect to server localhost" quit "Set MaxPageSize to 1000" "Commit Changes" quit quit',
+  ].join('\n')
+}
+
 export function indexFix(attribute: string): string {
   return [
     `# as a schema administrator, in the entry of CN=Schema,CN=Configuration whose lDAPDisplayName is ${attribute}:`,

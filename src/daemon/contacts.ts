@@ -45,7 +45,7 @@ async function byPrivacyIdea(
 ): Promise<Contact> {
   const { owner } = await truth.knownOf(account)
   const { login, realm } = owner
-  const found = login === null || realm === null ? null : await source.userDetails(login, realm)
+  const found = login === null || realm === null ? null : await source.userDetails({ ...owner, login, realm })
   if (found === null) return { address: null, language: null, name: '' }
   return { address: parseMailAddress(found.mail.trim()), language: null, name: found.name }
 }

@@ -1,5 +1,10 @@
+import type { Settings } from '../core/settings.ts'
+import { furtherAccountsOf, type FurtherAccount } from './further-accounts.ts'
 import type { Mirrored } from '../core/mirror.ts'
-import { splitAccountKey } from '../core/names.ts'
+import { directoryOf, splitAccountKey } from '../core/names.ts'
+import { shownReason, type ReasonCode } from '../core/reason.ts'
+import type { Retirement } from '../core/retirement.ts'
+import type { Decision, LossReview } from '../ports/review.ts'
 import type { AccountReport } from '../store/reports.ts'
 import type { Store } from '../store/store.ts'
 
@@ -11,13 +16,22 @@ export interface TimelineEntry {
   readonly serial: string | null
   readonly actor: string
   readonly details: string
+  readonly reason: string
+  readonly reasonCode: ReasonCode | null
+  readonly reasonParams: object
 }
 
 export interface AccountDetails {
   readonly account: AccountReport
   readonly serials: readonly string[]
+  /** The account's directory is given up: whatever the events say, nothing of ours is to stand there. Null: it is not. */
+  readonly retired: Retirement | null
   /** What was done in privacyIDEA because somebody else locked the account in the directory. */
   readonly mirrored: readonly MirroredReport[]
+  /** Accounts of the same login in the other directories of the realm. */
+  readonly further: readonly FurtherAccount[]
+  /** Tokens that privacyIDEA no longer shows as the account's, while their loss is held back. */
+  readonly losses: readonly LossReview[]
   /** Events and changes, oldest first. */
   readonly timeline: readonly TimelineEntry[]
 }
@@ -35,37 +49,55 @@ const ACCOUNTS_MAX = 10
 const ENTRIES_MAX = 200
 
 /** @param name a login, a serial, an account key or id, or a DN */
-export async function detailsOf(store: Store, name: string): Promise<AccountDetails[]> {
+export async function detailsOf(settings: Settings, store: Store, name: string): Promise<AccountDetails[]> {
   const found: AccountDetails[] = []
+  const retirements = await store.retirements.all()
   for (const account of await store.reports.find(name, ACCOUNTS_MAX)) {
     const key = splitAccountKey(account.key)?.key
     if (key === undefined) continue
     const events = await store.reports.events({ key, limit: ENTRIES_MAX })
     const changes = await store.reports.changes({ key, limit: ENTRIES_MAX })
+    const decided = (await store.reviews.decisionsOf(key, ENTRIES_MAX)).map(decisionEntry)
     const timeline = [
-      ...events.map((event) => ({
+      ...events.toReversed().map((event) => ({
         atMs: event.takenMs,
         what: `event ${event.kind}`,
         serial: event.serial,
         actor: event.actor,
         details: [`via ${event.source}`, event.reason].filter((text) => text !== '').join(': '),
+        reason: event.reason,
+        reasonCode: event.reasonCode,
+        reasonParams: event.reasonParams,
       })),
-      ...changes.map((change) => ({
+      ...decided.toReversed(),
+      ...changes.toReversed().map((change) => ({
         atMs: change.closedMs ?? change.plannedMs,
         what: `${change.kind} ${change.state}`,
         serial: change.serial,
         actor: change.actor,
         details: change.reason,
+        reason: change.reason,
+        reasonCode: change.reasonCode,
+        reasonParams: change.reasonParams,
       })),
     ]
     found.push({
       account,
-      serials: await store.reports.serialsOf(key),
+      serials: await store.forms.standingSerialsOf(key),
+      retired: retirements.find(({ directory }) => directory === directoryOf(key)) ?? null,
+      further: await furtherAccountsOf(settings, account),
+      losses: await store.losses.list({ keys: [key], limit: ENTRIES_MAX }),
       mirrored: (await store.mirror.of(key)).map(reportOf),
       timeline: timeline.toSorted((a, b) => a.atMs - b.atMs),
     })
   }
   return found
+}
+
+/** Who let pass what a breaker held back, or adopted what stood there; the event of a rejected lock has both already. */
+function decisionEntry({ atMs, what, serial, by, text }: Decision): TimelineEntry {
+  const { reason, reasonCode, reasonParams } = shownReason({ code: 'manual', params: { text } })
+  return { atMs, what, serial, actor: by, details: reason, reason, reasonCode, reasonParams }
 }
 
 function reportOf(mirrored: Mirrored): MirroredReport {

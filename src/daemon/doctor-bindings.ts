@@ -1,3 +1,4 @@
+import { counted } from '../core/counted.ts'
 import { toAppError } from '../core/error.ts'
 import { TOKEN_EVENT_KINDS } from '../core/event.ts'
 import type { Settings } from '../core/settings.ts'
@@ -14,6 +15,7 @@ import {
 } from '../privacyidea/bindings.ts'
 import type { Client } from '../privacyidea/client.ts'
 import { offeredContentTypes, offeredScripts, readHandlers } from '../privacyidea/event-handlers.ts'
+import { WHY_UNTRIED, type ShimsState } from './doctor-shims.ts'
 import type { Findings } from './finding.ts'
 import { hookUrlOf } from './hook-url.ts'
 
@@ -21,27 +23,35 @@ import { hookUrlOf } from './hook-url.ts'
 
 const WHY_NONE = 'Locks and unlocks come with the scan, and serials with the full resync only.'
 
-/** @param isService asked as the running service, which needs no right to see them */
+interface BindingsLook {
+  readonly readSecret: SecretReader
+  /** Asked as the running service, which needs no right to see them. */
+  readonly isService: boolean
+  /** The scripts that they may call. */
+  readonly shims: ShimsState
+}
+
+/** @returns how they call Lockstep; `unknown`: they may not be seen */
 export async function checkBindings(
   found: Findings,
   client: Client,
   settings: Settings,
-  readSecret: SecretReader,
-  isService: boolean,
-): Promise<void> {
+  { readSecret, isService, shims }: BindingsLook,
+): Promise<'script' | 'webhook' | 'none' | 'unknown'> {
   let standing: readonly StandingBinding[]
   try {
     standing = await readHandlers(client)
   } catch (thrown) {
     if (!isService || toAppError(thrown).code !== 'source-not-permitted') throw thrown
     const how = 'lockstep doctor --privacyidea-admin NAME'
-    return found.ok('bindings', `event handlers: not looked at, since the service may not see them; ${how} does`)
+    found.ok('bindings', `event handlers: not looked at, since the service may not see them; ${how} does`)
+    return 'unknown'
   }
   const ours = standing.filter((each) => isOurs(each.name))
   const [first] = ours
   if (first === undefined) {
     found.warn('bindings', { what: 'no event handler of Lockstep', why: WHY_NONE, fix: 'lockstep privacyidea setup' })
-  } else if (first.module === 'Script') await checkScripts(found, client, standing)
+  } else if (first.module === 'Script') await checkScripts(found, client, standing, shims)
   else await checkHooks(found, client, settings, readSecret, standing)
   for (const { id, name } of alsoOurs(standing)) {
     found.warn('bindings-doubled', {
@@ -53,9 +63,16 @@ export async function checkBindings(
       fix: 'lockstep privacyidea setup, and delete it in privacyIDEA (Config, Events).',
     })
   }
+  if (first === undefined) return 'none'
+  return first.module === 'Script' ? 'script' : 'webhook'
 }
 
-async function checkScripts(found: Findings, client: Client, standing: readonly StandingBinding[]): Promise<void> {
+async function checkScripts(
+  found: Findings,
+  client: Client,
+  standing: readonly StandingBinding[],
+  shims: ShimsState,
+): Promise<void> {
   const offered = await offeredScripts(client)
   const missing = SHIM_NAMES.filter((name) => !offered.includes(name))
   if (missing.length > 0) {
@@ -65,7 +82,12 @@ async function checkScripts(found: Findings, client: Client, standing: readonly 
       fix: "lockstep shims install DIR, on privacyIDEA's machine (DIR is PI_SCRIPT_HANDLER_DIRECTORY of its pi.cfg)",
     })
   }
-  tell(found, diffBindings(standing, wantedBindings({ via: 'script' })), 'script')
+  tell(
+    found,
+    diffBindings(standing, wantedBindings({ via: 'script' })),
+    'script',
+    missing.length > 0 ? { is: 'fail' } : shims,
+  )
 }
 
 /** The address that privacyIDEA calls is known there alone: it is taken from what stands, and the secret is compared. */
@@ -100,7 +122,12 @@ function addressOf(standing: readonly StandingBinding[]): string {
   return 'http://127.0.0.1:8640'
 }
 
-function tell(found: Findings, changes: readonly BindingChange[], via: 'script' | 'webhook'): void {
+function tell(
+  found: Findings,
+  changes: readonly BindingChange[],
+  via: 'script' | 'webhook',
+  called: ShimsState = { is: 'good' },
+): void {
   const open = changes.filter((change) => change.kind !== 'same')
   for (const change of open) {
     const { name, what } = changeText(change)
@@ -110,7 +137,16 @@ function tell(found: Findings, changes: readonly BindingChange[], via: 'script' 
       fix: `lockstep privacyidea setup --via ${via}`,
     })
   }
-  if (open.length === 0) found.ok('bindings', `${changes.length} event handlers, as they should be, by ${via}`)
+  if (open.length > 0) return
+  const bound = `${counted(changes.length, 'event handler')}, bound as they should be, by ${via}`
+  if (called.is === 'good') return found.ok('bindings', bound)
+  if (called.is === 'untried') {
+    return found.warn('bindings', { what: `${bound}; ${called.what}`, why: WHY_UNTRIED, fix: called.fix })
+  }
+  const why = 'Events are lost; the scan finds most of it later.'
+  const fix = 'Mend what the findings about the scripts say.'
+  if (called.is === 'fail') found.fail('bindings', { what: `${bound}, but what they call does not work`, why, fix })
+  else found.warn('bindings', { what: `${bound}, but what they call may not work`, why, fix })
 }
 
 function changeText(change: BindingChange): { name: string; what: string } {

@@ -1,8 +1,10 @@
+import { counted } from '../core/counted.ts'
 import { toAppError, type AppError } from '../core/error.ts'
 import { parseLogin } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import { openProbe, type DirectoryProbe } from '../directory/probe.ts'
 import { namingContextOf, type ServerFacts } from '../directory/server-facts.ts'
+import { namedSwap } from '../directory/swapped-port.ts'
 import { systemClock } from '../ports/clock.ts'
 import { probeAccount, type Place, type ProbeAccount, type Trial } from './doctor-account.ts'
 import { checkActiveDirectory } from './doctor-active-directory.ts'
@@ -41,7 +43,7 @@ async function checkServers(found: Findings, settings: DirectorySettings): Promi
   for (const { url, security, error } of servers) {
     const how = { tls: 'TLS', 'start-tls': 'StartTLS', plain: 'not encrypted' }[security]
     if (error === null) found.ok('bind', `${url}: bound as ${settings.bindDn} (${how})`)
-    else failWith(found, 'bind', error)
+    else failWith(found, 'bind', await namedSwap(error, url, settings))
   }
   return servers.filter((server) => server.error === null).map((server) => server.url)
 }
@@ -61,10 +63,12 @@ async function lookInside(
   if (policies !== null) checkPolicy(found, policies, facts, context)
   await checkFilter(found, settings, context)
   await checkIndexes(found, probe, settings, context)
+  const isCut = await checkSearchLimit(found, probe, settings, context)
+  await checkOwnAccount(found, probe, settings)
   await checkProtected(found, probe)
   let hasSeenRights = false
   if (settings.type === '389ds' || settings.type === 'freeipa') {
-    hasSeenRights = await checkDs389(found, probe, settings, context)
+    hasSeenRights = await checkDs389(found, probe, { settings, context, isCut })
   } else if (settings.type === 'active-directory') {
     const { trustee, isTold } = await checkActiveDirectory(found, probe, settings)
     place = { ...place, trustee }
@@ -161,12 +165,53 @@ async function checkFilter(found: Findings, settings: DirectorySettings, context
   })
 }
 
+/** @returns whether the server cuts searches short */
+async function checkSearchLimit(
+  found: Findings,
+  probe: DirectoryProbe,
+  settings: DirectorySettings,
+  context: string,
+): Promise<boolean> {
+  const { asked, returned, cut } = await probe.searchLimit()
+  if (cut === null) {
+    const all =
+      returned < asked
+        ? `all ${counted(returned, 'entry of a search', 'entries of a search')} came`
+        : `a search returned ${counted(returned, 'entry', 'entries')}`
+    found.ok('search-limit', `${all}: it was not cut short`)
+    return false
+  }
+  found.fail('search-limit', {
+    what: `the server cut a search for ${counted(asked, 'entry', 'entries')} short after ${returned}: ${cut.message}`,
+    why: 'Nothing is concluded from a part: the full resync and rebuild go over all accounts with a serial or a lock, search in parts then, and leave the directory out where a part is too large.',
+    fix: fixesOf(settings.type).searchLimit(settings, context),
+    code: cut.code,
+  })
+  return true
+}
+
 async function checkProtected(found: Findings, probe: DirectoryProbe): Promise<void> {
   const { count, unread } = await probe.protectedGroups()
   if (unread !== null) {
     const why = 'While it cannot be told who is protected, nobody of this directory is locked.'
     found.fail('protected-groups', { what: unread.message, why, fix: unread.hint, code: unread.code })
   } else if (count > 0) found.ok('protected-groups', `the protected groups can be read (${count})`)
+}
+
+/** It is never locked, so its entry has to be known. */
+async function checkOwnAccount(found: Findings, probe: DirectoryProbe, { bindDn }: DirectorySettings): Promise<void> {
+  const own = await probe.ownAccount()
+  if (own === null) return
+  if (own.unread === null) {
+    found.ok('bind-account', `${bindDn} is ${own.dns.join(' and ')}, which is never locked`)
+    return
+  }
+  found.fail('bind-account', {
+    what: own.unread.message,
+    why: 'Until its entry is found, nobody of this directory is locked: the account could lock itself out.',
+    fix: own.unread.hint,
+    code: own.unread.code,
+  })
 }
 
 /** Accounts are found by id, login and serial. */

@@ -1,3 +1,4 @@
+import { counted } from '../core/counted.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import { rightsOn, type RightsProbe } from '../directory/effective-rights.ts'
 import type { DirectoryProbe } from '../directory/probe.ts'
@@ -10,11 +11,11 @@ import type { Findings } from './finding.ts'
 export async function checkDs389(
   found: Findings,
   probe: DirectoryProbe,
-  settings: DirectorySettings,
-  context: string,
+  { settings, context, isCut }: { settings: DirectorySettings; context: string; isCut: boolean },
 ): Promise<boolean> {
   if (settings.type === 'freeipa') await checkLockoutPolicies(found, probe, settings, context)
-  await checkLimits(found, probe, settings)
+  // What was seen to be cut short is reported, with the same fix.
+  if (!isCut) await checkLimits(found, probe, settings)
   const rights = await probe.rights([...readAttributes(settings), ...writeAttributes(settings)])
   if (rights === null) return false
   checkRights(found, rights, settings)
@@ -59,7 +60,7 @@ async function checkLimits(found: Findings, probe: DirectoryProbe, settings: Dir
   }
   found.warn('limits', {
     what: `${settings.bindDn} has no ${limited.join(', ')} of -1 that can be seen, so the limits for everybody hold (by default 2000 entries returned, 5000 looked at)`,
-    why: 'Beyond them resync and rebuild fail: they go over all accounts with a serial.',
+    why: 'Beyond them resync and rebuild search in parts, or fail: they go over all accounts with a serial.',
     fix: limitsFix(settings),
   })
 }
@@ -73,7 +74,7 @@ async function checkLockoutPolicies(
   const count = await probe.lockoutPolicies()
   if (count === null) return
   if (count > 0) {
-    found.ok('lockout-policies', `${count} password ${count === 1 ? 'policy' : 'policies'} of FreeIPA can be read`)
+    found.ok('lockout-policies', `${counted(count, 'password policy', 'password policies')} of FreeIPA can be read`)
     return
   }
   found.warn('lockout-policies', {

@@ -1,13 +1,12 @@
-import { existsSync } from 'node:fs'
 import { toAppError } from '../core/error.ts'
 import type { DirectorySettings, Settings } from '../core/settings.ts'
 import { askServers } from './directory-servers.ts'
 import type { Findings } from './finding.ts'
-import { openStoreOf } from './state-store.ts'
+import { isStoreUsable, openStoreOf } from './state-store.ts'
 
 /** Whether the servers of a directory are the one on record. A command that only looks makes no store. */
 export async function checkIdentity(found: Findings, settings: Settings, directory: DirectorySettings): Promise<void> {
-  if (!existsSync(settings.store.file)) return
+  if (!isStoreUsable(settings)) return
   try {
     await using store = await openStoreOf(settings, false)
     const { recorded, servers } = await askServers(directory, store.identities)

@@ -1,18 +1,23 @@
-import { accessSync, constants, statfsSync, statSync, type Stats } from 'node:fs'
+import { accessSync, constants, statSync, type Stats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { fileTroubles } from '../config/check.ts'
+import { toAppError } from '../core/error.ts'
+import { errnoOf, isThere } from '../core/system-error.ts'
+import { systemHealthFile } from '../config/build.ts'
+import { fileTroubles } from '../config/named-files.ts'
 import type { Settings } from '../core/settings.ts'
+import { spaceOf, type DiskSpace } from '../core/health.ts'
+import type { DiagnosisOptions } from './doctor.ts'
 import { Findings, type Finding } from './finding.ts'
+import { machineSigns } from './machine-signs.ts'
 
 /** What `lockstep doctor` looks at on this machine, without a server. */
 
 const NODE_MAJOR_MIN = 24
 const MIB = 1024 * 1024
-const FREE_FAIL_BYTES = 64 * MIB
-const FREE_WARN_BYTES = 1024 * MIB
 /** A clock this far before the time at which this program was installed is wrong. */
 const CLOCK_BEHIND_MS = 60_000
+const OTHERS_PASS = 0o001
 const SPOOL_MODE = 0o710
 const INBOX_MODE = 0o1730
 
@@ -20,6 +25,8 @@ export interface MachineFacts {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly nowMs: number
   readonly nodeVersion: string
+  /** See DiagnosisOptions. */
+  readonly whoMay?: DiagnosisOptions['whoMay']
 }
 
 export function machineFindings(settings: Settings, facts: MachineFacts): readonly Finding[] {
@@ -27,18 +34,29 @@ export function machineFindings(settings: Settings, facts: MachineFacts): readon
   checkNode(found, facts.nodeVersion)
   checkClock(found, facts.nowMs)
   checkSecrets(found, settings, facts.env)
-  checkFolder(
-    found,
-    'store',
-    dirname(settings.store.file),
-    'the database cannot be written, so no event can be taken',
-    0o750,
-  )
-  checkStoreFile(found, settings.store.file)
-  checkFolder(found, 'ldif', settings.ldif.dir, 'no change is made before its LDIF files are on disk', 0o750)
-  checkSpool(found, settings.intake.spool)
-  checkSpace(found, [dirname(settings.store.file), settings.ldif.dir, settings.intake.spool])
+  const { store, ldif, intake } = settings
+  unlessDenied(found, 'store', facts, () => {
+    checkFolder(found, 'store', dirname(store.file), 'the database cannot be written, so no event can be taken', 0o750)
+    checkStoreFile(found, store.file)
+  })
+  unlessDenied(found, 'ldif', facts, () => {
+    checkFolder(found, 'ldif', ldif.dir, 'no change is made before its LDIF files are on disk', 0o750)
+  })
+  unlessDenied(found, 'spool', facts, () => checkSpool(found, intake.spool))
+  checkHealthFile(found, settings.health.file)
+  checkSpace(found, machineSigns(settings).disks)
   return found.all
+}
+
+/** What this user may not look at may well be there, and as it should be. */
+function unlessDenied(found: Findings, check: string, { whoMay }: MachineFacts, run: () => void): void {
+  try {
+    run()
+  } catch (thrown) {
+    const { message, hint, code } = toAppError(thrown)
+    const why = 'Whether it is there, and as it should be, is not known.'
+    found.fail(check, { what: message, why, fix: whoMay?.(thrown) ?? hint, code })
+  }
 }
 
 function checkNode(found: Findings, version: string): void {
@@ -140,7 +158,7 @@ function checkSpool(found: Findings, spool: string): void {
     if (!mayWrite(path)) {
       const trouble = notWritable(path, info, `chown lockstep ${path}`)
       found.fail('spool', { ...trouble, why: 'Events that were taken could not be removed.' })
-      if (isReadOnly(path)) return
+      return
     } else if ((now & 0o007) !== 0) {
       const what = `${path} is open to everybody (mode ${octal(now)})`
       found.warn('spool', {
@@ -168,30 +186,48 @@ function checkSpool(found: Findings, spool: string): void {
     found.ok('spool', `${spool} takes events and shows none (group ${look(spool)?.gid ?? '?'})`)
 }
 
-function checkSpace(found: Findings, folders: readonly string[]): void {
-  const seen = new Set<number>()
-  for (const folder of folders) {
-    const there = nearestParent(folder)
-    const device = look(there)?.dev
-    if (device === undefined || seen.has(device)) continue
-    seen.add(device)
-    const { bavail, bsize, ffree, files } = statfsSync(there)
-    const free = bavail * bsize
-    const what = `${Math.floor(free / MIB)} MiB are free at ${there}${files > 0 && ffree === 0 ? ', and no inodes' : ''}`
+/** `status --check` is for any user: each folder on the way to its file must let everybody pass. */
+function checkHealthFile(found: Findings, file: string): void {
+  const barrier = closedFolder(file)
+  if (barrier === null) return
+  found.warn('health-file', {
+    what: `${barrier.path} (mode ${octal(barrier.mode)}) keeps others from ${file}`,
+    why: 'For monitoring under a user of its own, lockstep status --check reports UNKNOWN.',
+    fix: `Write health: { file: FILE } with a place that every user reaches, as ${systemHealthFile} (the unit makes that folder); or run the check as root or as the user that Lockstep runs as.`,
+  })
+}
+
+/** The outermost folder on the way that not everybody may pass; null: all may, or it is not known. */
+function closedFolder(file: string): { path: string; mode: number } | null {
+  const folders: string[] = []
+  for (let at = dirname(file); dirname(at) !== at; at = dirname(at)) folders.unshift(at)
+  try {
+    for (const path of folders) {
+      const mode = (look(path)?.mode ?? OTHERS_PASS) & 0o7777
+      if ((mode & OTHERS_PASS) === 0) return { path, mode }
+    }
+  } catch {
+    // What stands above a folder that may not be passed was looked at before it.
+  }
+  return null
+}
+
+function checkSpace(found: Findings, disks: readonly DiskSpace[]): void {
+  for (const disk of disks) {
+    const { place, freeBytes, hasInodes } = disk
+    const what = `${Math.floor(freeBytes / MIB)} MiB are free at ${place}${hasInodes ? '' : ', and no inodes'}`
     const why = 'On a full disk no event is taken and no change is made.'
     const fix = 'Make room, or move store, ldif.dir and intake.spool.'
-    if (free < FREE_FAIL_BYTES || (files > 0 && ffree === 0)) found.fail('disk-space', { what, why, fix })
-    else if (free < FREE_WARN_BYTES) found.warn('disk-space', { what, why, fix })
+    const space = spaceOf(disk)
+    if (space === 'full') found.fail('disk-space', { what, why, fix })
+    else if (space === 'low') found.warn('disk-space', { what, why, fix })
     else found.ok('disk-space', what)
   }
 }
 
+/** Null: it is not there. Throws what the system says where this user may not look. */
 function look(path: string): Stats | null {
-  try {
-    return statSync(path, { throwIfNoEntry: false }) ?? null
-  } catch {
-    return null
-  }
+  return isThere(path, statSync) ? statSync(path) : null
 }
 
 function mayWrite(path: string): boolean {
@@ -208,7 +244,7 @@ function whyClosed(path: string): string | null {
     accessSync(path, constants.W_OK)
     return null
   } catch (thrown) {
-    return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
+    return errnoOf(thrown)
   }
 }
 

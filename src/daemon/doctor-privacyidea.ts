@@ -1,4 +1,5 @@
 import { toAppError, type AppError } from '../core/error.ts'
+import { isLoopback } from '../core/loopback.ts'
 import { needsReset, type Settings, type SourceSettings } from '../core/settings.ts'
 import { driverOf } from '../directory/drivers.ts'
 import { systemClock } from '../ports/clock.ts'
@@ -6,10 +7,11 @@ import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import type { SecretReader } from '../ports/secret.ts'
 import { Client } from '../privacyidea/client.ts'
 import { openPrivacyIdea } from '../privacyidea/open-privacyidea.ts'
-import { isAtLeast, runTimeRights } from '../privacyidea/policies.ts'
+import { isAtLeast, policyLine, runTimeRights } from '../privacyidea/policies.ts'
 import { lockAttributesIn, readLdapResolvers, readRealms } from '../privacyidea/surroundings.ts'
 import { checkBindings } from './doctor-bindings.ts'
-import { checkShims } from './doctor-shims.ts'
+import { checkShims, WHY_UNTRIED, type ShimsState } from './doctor-shims.ts'
+import type { ShimsTrial } from './shims-trial.ts'
 import { Findings, type Finding } from './finding.ts'
 
 /** What `lockstep doctor` looks at in privacyIDEA. Nothing is written there. */
@@ -20,6 +22,8 @@ export interface SourceDiagnosis {
   readonly admin: { readonly user: string; readonly password: string } | null
   /** privacyIDEA's script directory, when it is on this machine; null: where the packages put it. */
   readonly scriptsDir: string | null
+  /** What came of running the scripts there; null or left out: they were not run. */
+  readonly shims?: ShimsTrial | null
 }
 
 /** Measured on these; the ones before were only read. */
@@ -54,21 +58,34 @@ const DANGEROUS = ['*', 'eventhandling_write', 'policywrite', 'resolverwrite', '
 
 export async function privacyIdeaFindings(settings: Settings, how: SourceDiagnosis): Promise<readonly Finding[]> {
   const found = new Findings('privacyIDEA')
-  if (settings.privacyidea !== null) await checkServer(found, settings, settings.privacyidea, how)
-  await checkShims(found, how.scriptsDir, settings.intake.spool)
-  return found.all
+  const shims = new Findings('privacyIDEA')
+  const state = await checkShims(shims, { dir: how.scriptsDir, trial: how.shims ?? null }, settings)
+  const { privacyidea } = settings
+  const via = privacyidea === null ? 'unknown' : await checkServer(found, settings, privacyidea, how, state)
+  if (state.is === 'untried' && via === 'unknown' && areShimsExpected(settings, how)) {
+    shims.warn('shims', { what: state.what, why: WHY_UNTRIED, fix: state.fix })
+  }
+  return [...found.all, ...shims.all]
 }
 
+/** Where it is not known how privacyIDEA calls Lockstep. */
+function areShimsExpected({ intake }: Settings, { scriptsDir, shims = null }: SourceDiagnosis): boolean {
+  return scriptsDir !== null || (shims !== null && (intake.http === null || !shims.hasNone))
+}
+
+/** @returns how the event handlers call Lockstep */
 async function checkServer(
   found: Findings,
   settings: Settings,
   source: SourceSettings,
   how: SourceDiagnosis,
-): Promise<void> {
+  shims: ShimsState,
+): Promise<Awaited<ReturnType<typeof checkBindings>>> {
+  let via: Awaited<ReturnType<typeof checkBindings>> = 'unknown'
   checkAddress(found, source)
   await using client = new Client(source, how.readSecret, systemClock)
   try {
-    if (!(await checkLogin(found, client, source))) return
+    if (!(await checkLogin(found, client, source))) return via
     const { text: version } = await client.version()
     checkVersion(found, version)
     await checkRights(found, client, settings, version)
@@ -76,12 +93,13 @@ async function checkServer(
     await checkClock(found, client)
     await checkRealms(found, client, settings)
     await withAdmin(source, how, client, async (admin, isService) => {
-      await checkBindings(found, admin, settings, how.readSecret, isService)
+      via = await checkBindings(found, admin, settings, { ...how, isService, shims })
       await checkResolvers(found, admin, settings, isService)
     })
   } catch (thrown) {
     report(found, 'reach', toAppError(thrown), 'Nothing more could be found out.')
   }
+  return via
 }
 
 function report(found: Findings, check: string, error: AppError, why: string): void {
@@ -95,8 +113,7 @@ function report(found: Findings, check: string, error: AppError, why: string): v
 
 function checkAddress(found: Findings, { url }: SourceSettings): void {
   const { protocol, hostname } = new URL(url)
-  const isLoopback = hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.')
-  if (protocol === 'https:' || isLoopback) return
+  if (protocol === 'https:' || isLoopback(hostname)) return
   found.warn('tls', {
     what: `${url} is not secured by TLS`,
     why: 'The password and the token cross the network in the clear, and anybody on the way may answer in its place.',
@@ -153,9 +170,17 @@ async function checkRights(found: Findings, client: Client, settings: Settings, 
   const missing = rights.has('*') ? [] : wanted.filter((right) => !rights.has(right))
   const fix = `lockstep privacyidea setup --policies --account ${user}`
   for (const right of missing) {
-    const trouble = { what: `${user} has no right ${right}`, why: WHY_RIGHT[right] ?? '', fix }
+    const byHand = `${fix}\nBy hand, in Config, Policies: ${policyLine(user, [right])}`
+    const trouble = { what: `${user} has no right ${right}`, why: WHY_RIGHT[right] ?? '', fix: byHand }
     if (NEEDED.has(right)) found.fail('rights', trouble)
     else found.warn('rights', trouble)
+  }
+  if (!wanted.includes('reset') && !rights.has('*') && !rights.has('reset')) {
+    found.warn('rights', {
+      what: `${user} has no right reset`,
+      why: 'Without it `lockstep unlock --reset-token` refuses.',
+      fix: `${fix}\nBy hand, in Config, Policies: ${policyLine(user, ['reset'])}`,
+    })
   }
   const dangerous = DANGEROUS.filter((right) => rights.has(right))
   if (dangerous.length > 0) {
@@ -219,7 +244,7 @@ async function checkRealms(found: Findings, client: Client, settings: Settings):
   const unknown = mapped.filter((realm) => !there.includes(realm))
   const open = there.filter((realm) => !mapped.includes(realm))
   for (const realm of unknown) {
-    found.warn('realms', {
+    found.fail('realms', {
       what: `privacyIDEA has no realm ${realm}`,
       why: 'It is mapped to a directory and nothing will ever come from it: perhaps it is misspelt.',
       fix: `Correct realms in ${settings.file}: privacyIDEA has ${there.join(', ') || 'none'}.`,

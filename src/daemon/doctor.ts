@@ -1,19 +1,30 @@
 import { secretReader } from '../config/secret.ts'
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { toAppError } from '../core/error.ts'
 import type { Settings } from '../core/settings.ts'
+import { isThere } from '../core/system-error.ts'
 import type { Trial } from './doctor-account.ts'
+import { clockFindings } from './doctor-clock.ts'
 import { directoryFindings } from './doctor-directory.ts'
+import { healthFindings } from './doctor-health.ts'
 import { checkIdentity } from './doctor-identity.ts'
 import { checkLocks } from './doctor-locks.ts'
+import { lossFindings } from './doctor-losses.ts'
 import { machineFindings } from './doctor-machine.ts'
+import { runningFindings } from './doctor-running.ts'
+import { portFindings } from './doctor-port.ts'
 import { privacyIdeaFindings, type SourceDiagnosis } from './doctor-privacyidea.ts'
+import type { RunningConfig } from '../store/running-config.ts'
 import type { Finding, Findings } from './finding.ts'
 import { openStoreOf } from './state-store.ts'
 
 export interface DiagnosisOptions {
   readonly env: Readonly<Record<string, string | undefined>>
+  /** What the daemon works with; null or left out: none runs, or it does not say. */
+  readonly running?: RunningConfig | null
+  /** Why the file cannot be read, where the daemon’s configuration stands in for it; null: it can. */
+  readonly mistake?: string | null
   /** A test account whose lock and serial may be set and taken back; null: nothing is written. */
   readonly probeLogin: string | null
   readonly probeRealm: string | null
@@ -21,6 +32,8 @@ export interface DiagnosisOptions {
   readonly probePassword: string | null
   /** How to look at privacyIDEA, where the configuration has it. */
   readonly source?: Omit<SourceDiagnosis, 'readSecret'> | undefined
+  /** Of an error that says that this user may not: whose it is and how to come in; null: nothing more is known. */
+  readonly whoMay?: (thrown: unknown) => string | null
   /** For people: what is looked at now. */
   readonly onStep: (text: string) => void
 }
@@ -28,11 +41,18 @@ export interface DiagnosisOptions {
 /** Everything that a lock will need, tried now. Never fails for what it finds. */
 export async function diagnose(settings: Settings, options: DiagnosisOptions): Promise<readonly Finding[]> {
   options.onStep('looking at this machine')
-  const facts = { env: options.env, nowMs: Date.now(), nodeVersion: process.version }
-  const findings: Finding[] = [...machineFindings(settings, facts)]
+  const facts = { env: options.env, nowMs: Date.now(), nodeVersion: process.version, whoMay: options.whoMay }
+  const findings: Finding[] = [
+    ...machineFindings(settings, facts),
+    ...(await clockFindings(settings, facts.nowMs)),
+    ...runningFindings(settings, options.running ?? null, options.mistake ?? null),
+  ]
+  findings.push(...(await portFindings(settings, options.running?.settings ?? null)))
+  findings.push(...(await healthFindings(settings)))
   options.onStep('looking at privacyIDEA')
   const how = { admin: null, scriptsDir: null, ...options.source, readSecret: secretReader(options.env) }
   findings.push(...(await privacyIdeaFindings(settings, how)))
+  findings.push(...(await lossFindings(settings)))
   if (settings.mail !== null) {
     options.onStep('looking at mail')
     const { mailFindings } = await import('./doctor-mail.ts')
@@ -52,10 +72,10 @@ export async function diagnose(settings: Settings, options: DiagnosisOptions): P
   return findings
 }
 
-/** The directory that the test account is in: its realm's, else the only one, else the first. */
+/** The directory that the test account is in: its realm's first one, else the only one, else the first. */
 function probedDirectory(settings: Settings, realm: string | null): string | undefined {
   const mapped = Object.entries(settings.realms).find(([name]) => name === realm?.toLowerCase())?.[1]
-  return mapped ?? settings.directories[0]?.name
+  return mapped?.[0] ?? settings.directories[0]?.name
 }
 
 /**
@@ -66,8 +86,8 @@ async function rememberTrial(found: Findings, settings: Settings, directory: str
   const { bites, effective, url } = trial
   if (bites === null || effective !== 'unknown') return
   const { file } = settings.store
-  if (bites ? !existsSync(dirname(file)) && process.getuid?.() === 0 : !existsSync(file)) return
   try {
+    if (bites ? process.getuid?.() === 0 && !isThere(dirname(file), statSync) : !isThere(file, statSync)) return
     await using store = await openStoreOf(settings, true)
     await store.lockProofs.note(directory, bites ? url : null)
     if (bites) found.ok('lock-proof', 'the trial is on record for 90 days, and vouches for the locks that are written')

@@ -1,13 +1,19 @@
-import { toAppError } from '../core/error.ts'
+import { toAppError, type AppError } from '../core/error.ts'
 import type { Settings } from '../core/settings.ts'
 import { openSpool } from '../intake/spool.ts'
 import { Scanner } from '../reconcile/scan.ts'
+import { takeAuthorshipOfFiles } from './authorship-of-files.ts'
+import { writeAccountLines } from './account-lines.ts'
 import { startEngine, type Engine } from './engine.ts'
+import { lookAtEvidence, recoverOnce } from './evidence.ts'
+import { reportDrain } from './health-monitor.ts'
 import { keepBounded } from './housekeeping.ts'
-import { errorFields, type Log } from './log.ts'
+import { noteClock } from './keep-clock.ts'
+import { errorFields, type Log, type ServiceLog } from './log.ts'
 import { beginMail, sendMailOnce } from './mail.ts'
-import { recoverUnlocks } from './recover-folders.ts'
+import { storeRulesOf } from './state-store.ts'
 import { scanNote } from './sweeps.ts'
+import { noteStore } from './store-mark.ts'
 import { openSystem, type System } from './system.ts'
 import { verifyFor } from './verifications.ts'
 import { noteServers } from './watch-servers.ts'
@@ -23,8 +29,17 @@ export interface DrainReport {
   readonly eventsWaiting: number
   readonly accountsWaiting: number
   /** The first few reasons. */
-  readonly reasons: readonly string[]
+  readonly reasons: readonly { readonly code: string | null; readonly text: string }[]
   readonly isTimedOut: boolean
+  /** Mode `api`: why privacyIDEA could not be read; null: it was read, or there is none to read. */
+  readonly sourceUnread: string | null
+}
+
+export interface DrainOptions {
+  readonly timeoutMs: number
+  readonly log: ServiceLog
+  /** A line for each change; cron would send it as mail. */
+  readonly logsAccounts: boolean
 }
 
 const REASONS_MAX = 10
@@ -33,17 +48,25 @@ const HOUR_MS = 3_600_000
 /** What has not arrived by then is looked at by the next drain. */
 const VERIFY_MS = 3_000
 
-export async function drain(settings: Settings, options: { timeoutMs: number; log: Log }): Promise<DrainReport> {
+export async function drain(settings: Settings, options: DrainOptions): Promise<DrainReport> {
   await using system = await openSystem(settings)
   const { drains } = system.store
   try {
     await beginMail(system)
+    const isAlone = async (): Promise<boolean> => (await system.store.processLock.daemon()) === null
+    // Where a daemon runs, the lines are in its log.
+    const lines = async (): Promise<void> => {
+      if (options.logsAccounts && (await isAlone())) await writeAccountLines(system, options.log)
+    }
+    await lines()
     const report = await drainIn(system, options)
-    if ((await system.store.processLock.daemon()) === null) await lookAround(system, options.log)
+    await lines()
+    if (await isAlone()) await lookAround(system, options.log)
     await sendMailOnce(system, options.log)
-    const reason = report.reasons[0] ?? 'it did not end in time'
+    const reason = report.reasons[0]?.text ?? 'it did not end in time'
     await keepHouse(system)
     await drains.ended(isAllDone(report) ? { outcome: 'done', reason: '' } : { outcome: 'waiting', reason })
+    await reportDrain(settings, system.store, options.log)
     return report
   } catch (thrown) {
     // The failure itself is what the caller has to hear of.
@@ -70,47 +93,72 @@ async function keepHouse({ settings, store, clock }: System): Promise<void> {
   if ((await store.processLock.daemon()) === null) await keepBounded(settings, store, clock)
 }
 
-export function isAllDone({ eventsWaiting, accountsWaiting, filesWaiting, isTimedOut }: DrainReport): boolean {
-  return eventsWaiting + accountsWaiting + filesWaiting === 0 && !isTimedOut
+/** What happened in privacyIDEA without an event is not known while it cannot be read, so that nothing is done for sure. */
+export function isAllDone(report: DrainReport): boolean {
+  const { eventsWaiting, accountsWaiting, filesWaiting, isTimedOut, sourceUnread } = report
+  return eventsWaiting + accountsWaiting + filesWaiting === 0 && !isTimedOut && sourceUnread === null
 }
 
-async function drainIn(system: System, options: { timeoutMs: number; log: Log }): Promise<DrainReport> {
+async function drainIn(system: System, options: DrainOptions): Promise<DrainReport> {
   const { log } = options
   await using opened = new AsyncDisposableStack()
   const { settings } = system
   const { processLock, upkeep } = system.store
   await processLock.freeDeadLeases()
   opened.defer(() => processLock.leave())
-  if (await processLock.enter()) await recoverUnlocks(system)
+  if (await processLock.enter()) await recoverOnce(system, log)
+  await takeAuthorshipOfFiles(system)
   await processLock.prepared()
-  if ((await processLock.daemon()) === null) await upkeep.markUnsettled(system.clock.nowMs())
+  if ((await processLock.daemon()) === null) {
+    await system.store.use(storeRulesOf(settings))
+    await upkeep.markUnsettled(system.clock.nowMs())
+  }
   const engine = startEngine(system, log)
   opened.defer(() => engine.stop())
   const onError = (thrown: unknown): void =>
     log.error('cannot take events from the spool', errorFields(toAppError(thrown)))
-  const spool = opened.use(await openSpool({ dir: settings.intake.spool, intake: engine.intake, onError }))
+  const onWarning = (warning: AppError): void => log.warn('spool', errorFields(warning))
+  const dir = settings.intake.spool
+  const spool = opened.use(await openSpool({ dir, intake: engine.intake, onError, onWarning }))
+  noteStore(settings, log)
   await upkeep.retryWaiting(system.clock.nowMs())
+  await noteClock(system)
   const { taken, unread } = await spool.drainOnce()
-  await scanOnce(system, engine, log)
-  const isTimedOut = !(await idleWithin(system, engine, options.timeoutMs))
+  const sourceUnread = await scanOnce(system, engine, log)
+  let isTimedOut = !(await idleWithin(system, engine, options.timeoutMs))
+  // Files of accounts that were in work before: what they prove is done in this run as well.
+  if (!isTimedOut && (await lookAtEvidence(system, log)).accounts > 0) {
+    engine.worker.wake()
+    isTimedOut = !(await idleWithin(system, engine, options.timeoutMs))
+  }
   // What is still in flight ends within the directory's timeouts, and then tells its reason.
   await engine.stop()
   const waits = await whatWaits(system, isTimedOut)
-  const reasons = [...unread, ...waits.reasons].slice(0, REASONS_MAX)
-  return { ...waits, taken, filesWaiting: unread.length, reasons, isTimedOut }
+  const unreadSource =
+    sourceUnread === null ? [] : [{ code: 'source-unread', text: `privacyIDEA could not be read: ${sourceUnread}` }]
+  const reasons = [...unreadSource, ...unread.map((text) => ({ code: 'file-unread', text })), ...waits.reasons].slice(
+    0,
+    REASONS_MAX,
+  )
+  return { ...waits, taken, filesWaiting: unread.length, reasons, isTimedOut, sourceUnread }
 }
 
-/** Mode `api`: what no event told is looked for as well. Without an answer what waits is done all the same. */
-async function scanOnce({ source, store }: System, engine: Engine, log: Log): Promise<void> {
-  if (source === null) return
+/**
+ * Mode `api`: what no event told is looked for as well. Without an answer what waits is done all the same.
+ * @returns why it could not be read; null: it was
+ */
+async function scanOnce({ source, store }: System, engine: Engine, log: Log): Promise<string | null> {
+  if (source === null) return null
   try {
     const report = await new Scanner(source).scan()
     await store.sourceState.done('scan', scanNote(report))
     engine.worker.wake()
+    return null
   } catch (thrown) {
     const error = toAppError(thrown)
     log.warn('the scan could not be done; nothing was changed', errorFields(error))
-    await store.sourceState.failed('scan', error.message).catch(() => undefined)
+    await store.sourceState.failed('scan', error).catch(() => undefined)
+    return error.message
   }
 }
 
@@ -148,10 +196,12 @@ async function whatWaits(
   const waiting = await reports.events({ state: 'waiting', limit: REASONS_MAX })
   const unsettled = await reports.accounts({ unsettled: true, limit: REASONS_MAX })
   const reasons = [
-    ...waiting.map(
-      (event) => `${event.kind} ${event.serial ?? event.login ?? ''}: ${event.why || 'not looked at in time'}`,
-    ),
-    ...unsettled.map((account) => `${account.login ?? account.key}: ${account.standingReason}`),
+    ...waiting.map(({ kind, serial, login, why, whyCode }) => {
+      return { code: whyCode, text: `${kind} ${serial ?? login ?? ''}: ${why || 'not looked at in time'}` }
+    }),
+    ...unsettled.map(({ login, key, standingCode, standing, standingReason }) => {
+      return { code: standingCode ?? standing, text: `${login ?? key}: ${standingReason}` }
+    }),
   ]
   return { eventsWaiting: events, accountsWaiting: accounts, reasons }
 }

@@ -1,5 +1,6 @@
 import { toAppError } from '../core/error.ts'
 import type { Outcome, Standing } from '../core/outcome.ts'
+import { reasonText } from '../core/reason.ts'
 import type { IntakePort } from '../ports/intake.ts'
 import type { Claim } from '../ports/store.ts'
 import { Worker } from '../reconcile/worker.ts'
@@ -25,6 +26,7 @@ export function startEngine(system: System, log: Log, tells = true): Engine {
   const worker = new Worker(system.ports, {
     giveUpAfterMs: system.settings.retention.eventsMs,
     onOutcome: tells ? newTeller(system, log, findings) : () => undefined,
+    onLeaseLost: ({ key }) => log.warn('another worker took over the account', { account: key, code: 'lease-lost' }),
     onError: (thrown) => log.error('work failed', errorFields(toAppError(thrown))),
   })
   const intake: IntakePort = {
@@ -58,7 +60,8 @@ function newTeller(system: System, log: Log, findings: FindingTeller): (claim: C
   const toldMs = new Map<string, number>()
   return (claim, outcome) => {
     if (outcome.lockRemoved !== undefined) {
-      log.warn('our lock was taken away', { account: claim.key, ...outcome.lockRemoved })
+      const { reason, fix } = outcome.lockRemoved
+      log.warn('our lock was taken away', { account: claim.key, code: reason.code, reason: reasonText(reason), fix })
     }
     // What the breaker keeps out of privacyIDEA is in no review, and no finding.
     if (FOUND.includes(outcome.standing) && outcome.isDirectoryInStep !== true) return findings.soon()
@@ -70,7 +73,8 @@ function newTeller(system: System, log: Log, findings: FindingTeller): (claim: C
       if (nowMs - (toldMs.get(group) ?? 0) < GUARD_TOLD_MS) return
       toldMs.set(group, nowMs)
     }
-    log.warn(`account is ${outcome.standing}`, { account: claim.key, reason: outcome.reason })
+    const code = outcome.errorCode ?? outcome.reason?.code ?? null
+    log.warn(`account is ${outcome.standing}`, { account: claim.key, code, reason: reasonText(outcome.reason) })
   }
 }
 

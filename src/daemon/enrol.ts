@@ -70,13 +70,19 @@ export async function openEnrolments(
       contactOf: async (user) =>
         owner.from === 'directory'
           ? addressInDirectory(owner, directory, (await directory.findByUser(user)).key)
-          : contactInSource(user, await enrolment.userDetails(user.login, user.realm)),
+          : contactInSource(user, await enrolment.userDetails(user)),
       write: (message) => writer.newToken(message),
     }
   }
   const ports: EnrolPorts = {
     clock: systemClock,
-    source: enrolment,
+    source: {
+      ...enrolment,
+      deleteToken: async (serial) => {
+        await store.truth.allowLosses([serial])
+        return enrolment.deleteToken(serial)
+      },
+    },
     rollouts: store.rollouts,
     mail,
     newSerial,

@@ -27,10 +27,18 @@ export class FindingTeller {
     this.#timer = null
     try {
       const findings = await this.#store.findings.untold()
-      for (const { kind, reason } of findings) this.#log.warn(kind, { reason })
+      for (const { kind, params, reason, fix } of findings) {
+        this.#log.warn(kind, { ...directoryIn(params), reason, ...(fix === '' ? {} : { fix }) })
+      }
       if (findings.length > 0) await this.#store.findings.told(findings)
     } catch (thrown) {
       this.#log.error('a finding could not be told', errorFields(toAppError(thrown)))
     }
   }
+}
+
+/** Of a finding that is about one directory. */
+function directoryIn(params: object | null): { directory?: string } {
+  const directory = params !== null && 'directory' in params ? params.directory : undefined
+  return typeof directory === 'string' ? { directory } : {}
 }

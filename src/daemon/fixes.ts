@@ -16,6 +16,8 @@ export interface Fixes {
   /** The right to find and read accounts. */
   readRight(settings: DirectorySettings, context: string): string
   index(settings: DirectorySettings, attribute: string, context: string): string
+  /** Searches without a limit, for the account that Lockstep binds as. */
+  searchLimit(settings: DirectorySettings, context: string): string
   /** A lock was written and its user got in. */
   readonly bitesNot: string
 }
@@ -26,6 +28,7 @@ const OPENLDAP: Fixes = {
   writeRight: openldap.writeRightFix,
   readRight: openldap.readRightFix,
   index: (_settings, attribute, context) => openldap.indexFix(attribute, context),
+  searchLimit: openldap.searchLimitFix,
   bitesNot:
     'Check that the overlay ppolicy is active on this database, that a policy applies to the account (olcPPolicyDefault, or its pwdPolicySubentry), and that it has pwdLockout: TRUE (docs/openldap.md, 2).',
 }
@@ -36,6 +39,7 @@ const DS389: Fixes = {
   writeRight: (settings) => ds389.writeRightFix(settings),
   readRight: (settings) => ds389.readRightFix(settings),
   index: ds389.indexFix,
+  searchLimit: (settings) => ds389.limitsFix(settings),
   bitesNot:
     'Check whether a class of service gives the account another nsAccountLock: ldapsearch -b DN -s base nsAccountLock nsRole (docs/389ds-freeipa.md, "What a lock is").',
 }
@@ -48,6 +52,7 @@ const ACTIVE_DIRECTORY: Fixes = {
   },
   readRight: (settings) => activeDirectory.readRightFix(settings),
   index: (_settings, attribute) => activeDirectory.indexFix(attribute),
+  searchLimit: () => activeDirectory.searchLimitFix(),
   bitesNot:
     'The bind may have gone to another domain controller, which had not heard of the lock yet (docs/active-directory.md, "Several domain controllers").',
 }

@@ -1,25 +1,37 @@
+import { isFit, type HealthReason } from '../core/health.ts'
 import type { Settings } from '../core/settings.ts'
-import { existsSync } from 'node:fs'
 import type { DaemonRow } from '../store/process-lock.ts'
-import { openStoreOf } from './state-store.ts'
+import { readHealth } from './health-signs.ts'
+import { openStoreIfAny } from './state-store.ts'
 
 const LOOK_MS = 50
 
-/** The daemon that serves this store and is ready, waited for at most so long; null: none. */
-export async function healthcheck(settings: Settings, waitMs: number): Promise<DaemonRow | null> {
+export interface Checked {
+  /** The daemon that serves this store and is ready; null: none. */
+  readonly daemon: DaemonRow | null
+  /** Why it cannot do its work on this machine; empty: it can. */
+  readonly unfit: readonly HealthReason[]
+}
+
+/** Waits for a daemon that is ready and fit at most so long. Fails with `file-not-permitted` where the store may not be looked at. */
+export async function healthcheck(settings: Settings, waitMs: number): Promise<Checked> {
   const deadlineMs = Date.now() + waitMs
   for (;;) {
-    const daemon = existsSync(settings.store.file) ? await look(settings) : null
-    if (daemon !== null && daemon.readyMs !== null) return daemon
+    const checked = await look(settings)
+    if (checked.daemon !== null && checked.unfit.length === 0) return checked
     const leftMs = deadlineMs - Date.now()
-    if (leftMs <= 0) return null
+    if (leftMs <= 0) return checked
     const { promise, resolve } = Promise.withResolvers<void>()
     setTimeout(resolve, Math.min(LOOK_MS, leftMs))
     await promise
   }
 }
 
-async function look(settings: Settings): Promise<DaemonRow | null> {
-  await using store = await openStoreOf(settings, false)
-  return await store.processLock.daemon()
+async function look(settings: Settings): Promise<Checked> {
+  await using store = await openStoreIfAny(settings)
+  if (store === null) return { daemon: null, unfit: [] }
+  const daemon = await store.processLock.daemon()
+  if (daemon === null || daemon.readyMs === null) return { daemon: null, unfit: [] }
+  const { reasons } = await readHealth(settings, store, null)
+  return { daemon, unfit: reasons.filter((reason) => !isFit([reason])) }
 }

@@ -20,6 +20,7 @@ export async function keepBounded(settings: Settings, store: Store, clock: Clock
   const { retention } = settings
   const nowMs = clock.nowMs()
   await store.upkeep.compactStreams(nowMs - retention.eventsMs)
+  await store.upkeep.checkTwins()
   await repeat(() => store.upkeep.forgetEvents(nowMs - retention.eventsMs))
   await store.upkeep.forgetCounts(nowMs - longestWindowMs(settings))
   await store.verification.forget(nowMs - REMOVED_SHOWN_MS)
@@ -29,9 +30,9 @@ export async function keepBounded(settings: Settings, store: Store, clock: Clock
   await repeat(() => pruneHistory(settings.ldif.dir, nowMs - retention.historyMs, FILES_PER_STEP_MAX))
 }
 
-/** However short events are kept, the breaker counts as far back as its limits say. */
-function longestWindowMs({ guards: { breaker } }: Settings): number {
-  return Math.max(0, ...(breaker?.limits ?? []).map(({ perMs }) => perMs))
+/** However short events are kept, the breakers count as far back as their limits say. */
+function longestWindowMs({ guards: { breaker, lossBreaker } }: Settings): number {
+  return Math.max(0, lossBreaker?.perMs ?? 0, ...(breaker?.limits ?? []).map(({ perMs }) => perMs))
 }
 
 /** At a site with few events a file of the archive holds a month; with a short retention a third of that. */

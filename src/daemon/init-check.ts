@@ -1,4 +1,4 @@
-import { fileTroubles } from '../config/check.ts'
+import { fileTroubles } from '../config/named-files.ts'
 import { ConfigError } from '../config/problem.ts'
 import { AppError } from '../core/error.ts'
 import { settingsOf, type InitRequest } from './init.ts'

@@ -9,6 +9,7 @@ import { isSeen, readRoot } from '../directory/anonymous.ts'
 import { normalDn } from '../core/dn.ts'
 import { openProbe } from '../directory/probe.ts'
 import type { RootFacts } from '../directory/server-facts.ts'
+import { namedSwap } from '../directory/swapped-port.ts'
 import { systemClock } from '../ports/clock.ts'
 import { fixesOf } from './fixes.ts'
 
@@ -61,7 +62,7 @@ export async function askServer(address: ServerAddress, type: DirectoryType | nu
         usualBase: usualBase(type ?? found.type, facts),
       }
     } catch (error) {
-      failure ??= error
+      failure ??= await namedSwap(toAppError(error), url, settings)
     }
   }
   throw toAppError(failure)

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, rmSync, statSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import type { DirectoryType } from '../core/directory-type.ts'
@@ -9,6 +9,7 @@ import { checkConfig } from '../config/check.ts'
 import { parseConfig } from '../config/load.ts'
 import { readSecret, secretFrom } from '../config/secret.ts'
 import type { Settings } from '../core/settings.ts'
+import { isThere } from '../core/system-error.ts'
 import { fixesOf } from './fixes.ts'
 import { configText, type InitAnswers } from './init-template.ts'
 import { makeFolder, writeWhole } from './private-file.ts'
@@ -102,7 +103,7 @@ export function refuseOverwrite(request: Pick<InitRequest, 'file' | 'force' | 'b
   const files = [request.file]
   if ('text' in request.bindPassword) files.push(ownPasswordFile(request))
   if (request.listen !== null) files.push(hookSecretFile(request))
-  const there = files.find((file) => existsSync(file))
+  const there = files.find((file) => isThere(file, statSync))
   if (there === undefined) return
   const hint = 'Name another file with --config, or replace it with --force.'
   throw new AppError('usage', `${there} is there already`, { hint })
@@ -165,6 +166,11 @@ function nextSteps(request: InitRequest, written: InitResult['written'], isGiven
     `lockstep shims install DIR ${config}      (DIR: privacyIDEA's script directory)`,
     `lockstep serve ${config}`,
   ]
+  if (request.stateDir !== null) {
+    steps.push(
+      `lockstep status --check ${config}   (for monitoring; under a user of its own it needs health.file, see docs/operations.md)`,
+    )
+  }
   if (request.listen !== null) {
     steps.push(
       `bind the webhook in privacyIDEA   (docs/privacyidea-events.md; its secret is in ${hookSecretFile(request)})`,

@@ -1,4 +1,5 @@
 import { toAppError } from '../core/error.ts'
+import { BARE_REASONS_VARIABLE, renderBareCodes } from '../core/wording.ts'
 import { systemClock } from '../ports/clock.ts'
 import { errorFields, type Fields, type Log } from './log.ts'
 import type { MailOrder, MailWord } from './mail.ts'
@@ -13,6 +14,7 @@ import { openPost } from './post.ts'
 const LAST_ANSWER_MS = 5_000
 
 process.umask(0o027)
+renderBareCodes(process.env[BARE_REASONS_VARIABLE] === '1')
 /** A stop of the whole group is the parent's business: it says so, or is gone. */
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 

@@ -30,20 +30,42 @@ const THREADS = '4'
 const HEAP_OPTIONS = ['--max-old-space-size=96', '--max-semi-space-size=4', '--disable-warning=ExperimentalWarning']
 /** How long a stop waits for a server that has a mail and does not answer; longer than the process itself does. */
 const STOP_MS = 6_000
-const NOTHING: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.resolve() }
 
 /** Before anything is done: from here on what happens is told. In a dry run nothing is: nothing happens. */
-export async function beginMail({ settings, store }: System): Promise<void> {
+export async function beginMail({ settings, store }: Pick<System, 'settings' | 'store'>): Promise<void> {
   if (settings.mail === null) return
   if (settings.guards.dryRun.isForAll) await store.news.skip()
   else await store.news.begin()
 }
 
-/** Sends mail until it is disposed. */
-export async function sendMail(system: System, log: Log): Promise<AsyncDisposable> {
-  const { settings } = system
-  await beginMail(system)
-  return settings.mail === null || settings.guards.dryRun.isForAll ? NOTHING : new MailKeeper(settings, log)
+/** The process that sends the daemon's mail, by the configuration of now; where none is to be sent there is none. */
+export class Mailing implements AsyncDisposable {
+  readonly #store: System['store']
+  readonly #log: Log
+  #keeper: MailKeeper | null = null
+
+  constructor(store: System['store'], log: Log) {
+    this.#store = store
+    this.#log = log
+  }
+
+  /** Before anything is done by this configuration. */
+  begin(settings: Settings): Promise<void> {
+    return beginMail({ settings, store: this.#store })
+  }
+
+  /** The one from before ends first, with what it has in its hands. */
+  async send(settings: Settings): Promise<void> {
+    await this[Symbol.asyncDispose]()
+    const isSent = settings.mail !== null && !settings.guards.dryRun.isForAll
+    this.#keeper = isSent ? new MailKeeper(settings, this.#log) : null
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const keeper = this.#keeper
+    this.#keeper = null
+    await keeper?.[Symbol.asyncDispose]()
+  }
 }
 
 /** For a drain: makes mails of what was done, and sends what is due. A daemon beside it does that itself. */

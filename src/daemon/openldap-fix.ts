@@ -147,6 +147,22 @@ export function lockoutFix(policyDn: string, context: string): string {
   ].join('\n')
 }
 
+/** Beside the limits that hold for everybody (slapd-config(5), olcLimits). */
+export function searchLimitFix(settings: DirectorySettings, context: string): string {
+  const limits = `dn.exact="${settings.bindDn}" size=unlimited time=unlimited`
+  return [
+    databaseLine(context),
+    APPLY,
+    'dn: olcDatabase={1}mdb,cn=config',
+    'changetype: modify',
+    'add: olcLimits',
+    `olcLimits: {0}${limits}`,
+    'EOF',
+    '# slapd.conf, in the section of the database:',
+    `limits ${limits}`,
+  ].join('\n')
+}
+
 export function indexFix(attribute: string, context: string): string {
   return [
     databaseLine(context),

@@ -43,7 +43,7 @@ export interface SetupRequest {
   readonly policies: (Omit<PolicyRequest, 'version'> & { readonly keepsOthers: boolean }) | null
   /** The account of the running service and what it does, for what is said about rights where no policy is written. */
   readonly account: string
-  readonly rights: Pick<PolicyRequest, 'resetsTokens' | 'mirrorDirectoryLocks'>
+  readonly rights: Pick<PolicyRequest, 'resetsTokens' | 'enrolls' | 'mirrorDirectoryLocks'>
 }
 
 export interface SetupPlan {
@@ -144,6 +144,7 @@ async function applySetup(
   request: SetupRequest,
   plan: SetupPlan,
 ): Promise<{ readonly shims: ShimsInstalled | null }> {
+  await refuseMissingRights(client, request, plan)
   const shims = request.shims === null ? null : await installShims(request.shims)
   if (request.to === 'script') await refuseMissing(client, request)
   for (const change of plan.bindings) await makeChange(client, change)
@@ -151,6 +152,24 @@ async function applySetup(
   for (const change of plan.policies) await makePolicyChange(client, change)
   if (request.to !== 'nothing') refuseOpen(await planPolicies(client, request, plan.version))
   return { shims }
+}
+
+/** Half of a set-up would be worse than none. */
+async function refuseMissingRights(client: Client, { user }: SetupRequest, plan: SetupPlan): Promise<void> {
+  const { rights } = await client.login()
+  if (rights === null || rights.has('*')) return
+  const isOpen = (changes: readonly (BindingChange | PolicyChange)[]): boolean =>
+    changes.some(({ kind }) => kind !== 'same')
+  const needed = [
+    ...(isOpen(plan.bindings) ? ['eventhandling_write'] : []),
+    ...(plan.policies.some(({ kind }) => kind === 'create' || kind === 'update') ? ['policywrite'] : []),
+    ...(plan.policies.some(({ kind }) => kind === 'remove') ? ['policydelete'] : []),
+  ]
+  const missing = needed.filter((right) => !rights.has(right))
+  if (missing.length === 0) return
+  throw new AppError('source-not-permitted', `${user} has no right ${missing.join(', ')}: nothing was changed`, {
+    hint: `Name an administrator who has it with --user, or give it: scope: admin, admin: ${user}, action: ${missing.join(', ')}`,
+  })
 }
 
 function refuseOpen(changes: readonly (BindingChange | PolicyChange)[]): void {

@@ -1,6 +1,5 @@
 import {
   closeSync,
-  existsSync,
   fchmodSync,
   fchownSync,
   fsyncSync,
@@ -13,7 +12,9 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
-import { AppError, type ErrorCode } from '../core/error.ts'
+import { AppError } from '../core/error.ts'
+import { isRefusedForEver, missingFolders, noFoldersReason } from '../core/missing-folders.ts'
+import { errnoOf, isDenied, systemRefusal } from '../core/system-error.ts'
 
 export interface NewFile {
   readonly path: string
@@ -54,20 +55,27 @@ export function writeWhole(file: NewFile): void {
 }
 
 /**
- * Makes a folder and those above it that are missing, level by level: Node's recursive mkdir tells ENOENT for a read-only
- * file system, and never ends below /proc. Fails as `writeWhole` does.
+ * Makes a folder and those above it that are missing. Fails as `writeWhole` does; `usage` as well where
+ * the kernel makes no folders at all, as in `/proc`.
  */
 export function makeFolder(path: string, mode: number): void {
-  const missing: string[] = []
-  let nearest = path
-  for (; !existsSync(nearest) && dirname(nearest) !== nearest; nearest = dirname(nearest)) missing.unshift(nearest)
-  if (!statSync(nearest).isDirectory()) throw writeError(path, { code: 'ENOTDIR' })
-  for (const folder of missing) {
-    try {
-      mkdirSync(folder, { mode })
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw writeError(folder, error)
-    }
+  try {
+    const missing = missingFolders(path, (each) => statSync(each, { throwIfNoEntry: false }) !== undefined)
+    for (const folder of missing) makeOne(folder, mode)
+    if (!statSync(path).isDirectory()) throw Object.assign(new Error(path), { code: 'ENOTDIR' })
+  } catch (error) {
+    throw error instanceof AppError ? error : writeError(path, error)
+  }
+}
+
+function makeOne(folder: string, mode: number): void {
+  try {
+    mkdirSync(folder, { mode })
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return
+    if (!isRefusedForEver(error, () => statSync(dirname(folder)).isDirectory())) throw writeError(folder, error)
+    const text = `${folder} cannot be written: ${noFoldersReason(folder)}`
+    throw new AppError('usage', text, { hint: 'Name a folder on a disk.', cause: error })
   }
 }
 
@@ -80,27 +88,23 @@ function syncFolder(folder: string): void {
   }
 }
 
-const CODES: Readonly<Record<string, [ErrorCode, string, string]>> = {
-  EEXIST: ['usage', 'is there already', 'Name another file, or replace it with --force.'],
-  ENOENT: ['usage', 'cannot be written: its folder does not exist', 'Make the folder first.'],
-  ENOTDIR: ['usage', 'cannot be written: a part of the path is no folder', 'Name another place.'],
-  EACCES: [
-    'file-not-permitted',
-    'may not be written by this user',
-    'Run it as a user that may, or name another folder.',
-  ],
-  EPERM: [
-    'file-not-permitted',
-    'may not be written by this user',
-    'Run it as a user that may, or name another folder.',
-  ],
-  EROFS: ['file-not-permitted', 'lies on a read-only file system', 'Name another folder.'],
-  ENOSPC: ['disk-full', 'cannot be written: the disk is full', 'Make room and try again.'],
-  EDQUOT: ['disk-full', 'cannot be written: the quota is used up', 'Make room and try again.'],
+/** What a person wrote cannot be: another path is wanted. All else is for the machine's table to say. */
+const OF_USAGE: Readonly<Record<string, [string, string]>> = {
+  EEXIST: ['is there already', 'Name another file, or replace it with --force.'],
+  ENOENT: ['cannot be written: its folder does not exist', 'Make the folder first.'],
+  ENOTDIR: ['cannot be written: a part of the path is no folder', 'Name another place.'],
 }
 
 function writeError(path: string, error: unknown): AppError {
-  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
-  const [appCode, text, hint] = CODES[code] ?? ['file-io', `cannot be written (${code})`, '']
-  return new AppError(appCode, `${path} ${text}`, { hint, cause: error })
+  const { errno, code, why, hint } = systemRefusal(error)
+  const [text, whatToDo] = OF_USAGE[errno] ?? []
+  if (text !== undefined) return new AppError('usage', `${path} ${text}`, { hint: whatToDo ?? '', cause: error })
+  if (isDenied(error)) {
+    const byWhom = 'Run it as a user that may, or name another folder.'
+    return new AppError(code, `${path} may not be written by this user`, { hint: byWhom, cause: error })
+  }
+  if (errno === 'EROFS') {
+    return new AppError(code, `${path} lies on a read-only file system`, { hint: 'Name another folder.', cause: error })
+  }
+  return new AppError(code, `${path} cannot be written: ${why}`, { hint, cause: error })
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseRecipe } from '../config/recipe-file.ts'
 import { AppError } from '../core/error.ts'
+import { systemRefusal } from '../core/system-error.ts'
 import type { Recipe } from '../core/recipe.ts'
 
 /** The recipes that there are: those that come with Lockstep, and an administrator's own beside them. */
@@ -85,7 +86,6 @@ export async function recipeText(file: string): Promise<string> {
 }
 
 function unreadable(path: string, cause: unknown): AppError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-  const isForbidden = code === 'EACCES' || code === 'EPERM'
-  return new AppError(isForbidden ? 'file-not-permitted' : 'file-io', `${path} cannot be read (${code})`, { cause })
+  const { code, why, hint } = systemRefusal(cause)
+  return new AppError(code, `${path} cannot be read: ${why}`, { hint, cause })
 }

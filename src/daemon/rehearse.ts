@@ -1,3 +1,4 @@
+import { counted } from '../core/counted.ts'
 import { AppError, toAppError } from '../core/error.ts'
 import { parseLogin, parseRealm, parseSerial, type Login, type Realm } from '../core/names.ts'
 import { newRehearsal, type AuditRow, type KnownToken, type RehearsedLock } from '../core/rehearsal.ts'
@@ -133,7 +134,7 @@ async function knownTokens(
   try {
     for await (const { tokens, count } of source.walkTokens()) {
       for (const token of tokens) known.push(knownOf(token))
-      request.onStep(`${known.length} of ${count} tokens read`)
+      request.onStep(`${known.length} of ${counted(count, 'token')} read`)
       if (known.length > TRACKED_MAX) break
     }
   } catch (thrown) {
@@ -172,7 +173,7 @@ async function replay(
       take(read)
     }
     rows += page.length
-    request.onStep(`${rows} rows of the audit log read`)
+    request.onStep(`${counted(rows, 'row')} of the audit log read`)
   }
   return { rows, lastMs }
 }
@@ -234,7 +235,7 @@ async function withFates(
       } catch (thrown) {
         failure = toAppError(thrown)
       }
-      request.onStep(`${fates.size} of ${asked.length} accounts looked up`)
+      request.onStep(`${fates.size} of ${counted(asked.length, 'account')} looked up`)
     }
   }
   await Promise.all(Array.from({ length: LOOKUPS_AT_ONCE }, lookUp))

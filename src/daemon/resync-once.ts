@@ -3,37 +3,61 @@ import type { Settings } from '../core/settings.ts'
 import { markForeignLocks } from '../reconcile/foreign-locks.ts'
 import type { ResyncOptions, ResyncReport } from '../reconcile/resync-ports.ts'
 import { resync } from '../reconcile/resync.ts'
-import { recordDrift } from './drift-record.ts'
+import { takeAuthorshipOfFiles } from './authorship-of-files.ts'
+import { recordDrift, recordLeftOut } from './drift-record.ts'
 import { startEngine } from './engine.ts'
 import type { Log } from './log.ts'
-import { recoverUnlocks } from './recover-folders.ts'
-import { openSystem } from './system.ts'
+import { recoverOnce } from './evidence.ts'
+import { openSystem, type System } from './system.ts'
+import type { SystemScan } from './wiring.ts'
 
 /**
  * One full resync for the CLI, and the repair of what it found. May run beside a daemon.
  * Fails with `config-invalid` in mode `events`, and as `resync` does.
  */
 export async function resyncOnce(settings: Settings, options: ResyncOptions & { log: Log }): Promise<ResyncReport> {
+  await using system = await openForResync(settings)
+  return options.isDryRun ? await resync(sourceOf(system), options) : await resyncIn(system, options)
+}
+
+/** Fails with `config-invalid` in mode `events`. */
+export async function openForResync(settings: Settings): Promise<System> {
   if (settings.privacyidea === null) {
     throw new AppError('config-invalid', 'there is nothing to compare with: the section privacyidea is missing', {
       hint: 'Without privacyIDEA’s API what the events said is all that is known. `lockstep retry` looks at the accounts again.',
     })
   }
+  return openSystem(settings)
+}
+
+export function sourceOf({ source }: System): SystemScan {
+  if (source === null) throw new AppError('internal', 'privacyIDEA is configured and was not opened')
+  return source
+}
+
+/** @param before done first, once no crash of another process is in the way */
+export async function resyncIn(
+  system: System,
+  options: ResyncOptions & { log: Log },
+  before: () => Promise<void> = () => Promise.resolve(),
+): Promise<ResyncReport> {
   await using opened = new AsyncDisposableStack()
-  const system = opened.use(await openSystem(settings))
-  if (system.source === null) throw new AppError('internal', 'privacyIDEA is configured and was not opened')
-  if (options.isDryRun) return await resync(system.source, options)
+  const source = sourceOf(system)
   const { processLock } = system.store
   await processLock.freeDeadLeases()
   opened.defer(() => processLock.leave())
-  if (await processLock.enter()) await recoverUnlocks(system)
+  if (await processLock.enter()) await recoverOnce(system, options.log)
   await processLock.prepared()
-  const report = await resync(system.source, options)
-  await markForeignLocks(system.source)
+  await takeAuthorshipOfFiles(system)
+  await before()
+  const report = await resync(source, options)
+  const foreign = await markForeignLocks(source)
+  const left = [...report.left, ...foreign.left]
+  await recordLeftOut(system.store, left)
   await system.store.sourceState.done('resync')
   await recordDrift(system.store, report)
   const engine = startEngine(system, options.log)
   opened.defer(() => engine.stop())
   await engine.worker.whenIdle()
-  return report
+  return { ...report, left }
 }

@@ -2,22 +2,28 @@ import { AppError } from '../core/error.ts'
 import type { ResolvedEvent } from '../core/event.ts'
 import { headerOf, writeChangeLdif } from '../core/ldif.ts'
 import { parseRealm, type AccountKey } from '../core/names.ts'
-import type { Review, ReviewFilter, ReviewWord } from '../ports/review.ts'
+import type { LossReview, Review, ReviewFilter, ReviewWord } from '../ports/review.ts'
 import type { Store } from '../store/store.ts'
 import { carryOut } from './act.ts'
+import { refuseWhereFileForbids, refuseWhereFileIsDrier } from './file-forbids.ts'
 import type { Log } from './log.ts'
 import { newId, type System } from './system.ts'
 import { wordTimeUs } from './word.ts'
 
-/** What a person says of the locks that the breaker holds back. */
+/** What a person says of the locks and the losses that the breakers hold back. */
 
-/** Whose locks are meant, as it was written. */
+/** Whose locks and losses are meant, as it was written. */
 export interface ReviewSelection {
   /** Logins, serials, account keys or DNs; empty: all, as far as the others go. */
   readonly names: readonly string[]
   readonly realm: string | null
   readonly directory: string | null
+  /** Null: both. */
+  readonly kind: ReviewKind | null
 }
+
+export const REVIEW_KINDS = ['lock', 'loss'] as const
+export type ReviewKind = (typeof REVIEW_KINDS)[number]
 
 export interface ReviewResult {
   readonly approved: number
@@ -28,6 +34,13 @@ export interface ReviewResult {
   readonly again: number
   /** Told, and not carried out yet. */
   readonly pending: number
+  /** Likewise, in tokens whose loss waited. */
+  readonly losses: {
+    readonly approved: number
+    readonly dismissed: number
+    readonly short: number
+    readonly again: number
+  }
 }
 
 const PAGE = 200
@@ -38,6 +51,7 @@ const AWAITED_MAX = 200
 
 /** Page by page, in the order of the keys. Fails with `usage` and `unknown-user`. */
 export async function* reviewsOf(store: Store, selection: ReviewSelection): AsyncGenerator<readonly Review[]> {
+  if (selection.kind === 'loss') return
   const filter = await filterOf(store, selection)
   if (filter.keys !== undefined && filter.keys.length === 0) return
   for (let after: AccountKey | undefined; ;) {
@@ -48,10 +62,23 @@ export async function* reviewsOf(store: Store, selection: ReviewSelection): Asyn
   }
 }
 
+/** As `reviewsOf`, the losses, in the order of the serials. */
+export async function* lossesOf(store: Store, selection: ReviewSelection): AsyncGenerator<readonly LossReview[]> {
+  if (selection.kind === 'lock') return
+  const filter = await filterOf(store, selection)
+  if (filter.keys !== undefined && filter.keys.length === 0) return
+  for (let after: LossReview['serial'] | undefined; ;) {
+    const page = await store.losses.list({ ...filter, ...(after === undefined ? {} : { after }), limit: PAGE })
+    if (page.length > 0) yield page
+    after = page.at(-1)?.serial
+    if (after === undefined || page.length < PAGE) return
+  }
+}
+
 async function filterOf(
   store: Store,
   { names, realm, directory }: ReviewSelection,
-): Promise<Omit<ReviewFilter, 'limit'>> {
+): Promise<Omit<ReviewFilter, 'limit' | 'after'>> {
   const parsed = realm === null ? undefined : parseRealm(realm)
   if (parsed === null) throw new AppError('usage', '--realm: is no name of a realm')
   const found = await Promise.all(names.map((name) => store.reports.find(name, NAMED_MAX)))
@@ -86,6 +113,7 @@ export async function decide(
   word: ReviewWord,
   log: Log,
 ): Promise<ReviewResult> {
+  await refuseBothKinds(system.store, kind, selection)
   const told: AccountKey[] = []
   let [approved, rejected, short, again] = [0, 0, 0, 0]
   for await (const page of reviewsOf(system.store, selection)) {
@@ -98,6 +126,10 @@ export async function decide(
       told.push(...keys)
       continue
     }
+    await refuseWhereFileForbids(
+      system,
+      waiting.map(({ key, realm }) => ({ key, realm, isLocked: true })),
+    )
     const result = await system.store.reviews.approve(
       waiting.map(({ key }) => key),
       word,
@@ -107,8 +139,54 @@ export async function decide(
     again += result.again.length
     told.push(...result.approved)
   }
+  const losses = await decideLosses(system, kind, selection, word, told)
   const pending = await carriedOut(system, told, log)
-  return { approved, rejected, short, again, pending }
+  return { approved, rejected, short, again, pending, losses }
+}
+
+/** An order for many at once that was meant for locks must not take serials off, nor the other way round. */
+async function refuseBothKinds(store: Store, kind: 'approve' | 'reject', selection: ReviewSelection): Promise<void> {
+  if (selection.names.length > 0 || selection.kind !== null) return
+  const filter = await filterOf(store, selection)
+  const locks = await store.reviews.list({ ...filter, limit: PAGE })
+  const losses = await store.losses.list({ ...filter, limit: PAGE })
+  const waits = ({ state }: { readonly state: string }): boolean => state === 'waiting'
+  if (!locks.some(waits) || !losses.some(waits)) return
+  throw new AppError('usage', 'both locks and losses of tokens wait: nothing was decided', {
+    hint: `Say which: lockstep review ${kind} … --kind lock, or --kind loss; lockstep review lists them.`,
+  })
+}
+
+/** @param told accounts that are to be read anew come to these */
+async function decideLosses(
+  system: System,
+  kind: 'approve' | 'reject',
+  selection: ReviewSelection,
+  word: ReviewWord,
+  told: AccountKey[],
+): Promise<ReviewResult['losses']> {
+  const { store } = system
+  let [approved, dismissed, short, again] = [0, 0, 0, 0]
+  const isNamed = selection.names.length > 0
+  for await (const page of lossesOf(store, selection)) {
+    // Whoever names an account may change a mind; `--all` is about what waits.
+    const meant = page.filter(({ state }) => state === 'waiting' || (isNamed && state === 'dismissed'))
+    if (meant.length === 0) continue
+    const serials = meant.map(({ serial }) => serial)
+    if (kind === 'reject') dismissed += await store.losses.dismiss(serials, word)
+    else {
+      await refuseWhereFileForbids(
+        system,
+        meant.map(({ key, realm }) => ({ key, realm, isLocked: false })),
+      )
+      const result = await store.losses.approve(serials, word)
+      approved += result.approved
+      short += result.short
+      again += result.again
+      for (const key of result.keys) if (!told.includes(key)) told.push(key)
+    }
+  }
+  return { approved, dismissed, short, again }
 }
 
 /** @returns how many are not carried out yet */
@@ -120,7 +198,9 @@ async function carriedOut(system: System, keys: readonly AccountKey[], log: Log)
   let pending = 0
   for (let at = 0; at < keys.length; at += PAGE) {
     const page = await system.store.reviews.list({ keys: keys.slice(at, at + PAGE), limit: PAGE })
-    pending += page.filter(({ state }) => state === 'approved').length
+    const losses = await system.store.losses.list({ keys: keys.slice(at, at + PAGE), limit: PAGE })
+    const undone = [...page, ...losses].filter(({ state }) => state === 'approved').map(({ key }) => key)
+    pending += new Set(undone).size
   }
   return pending
 }
@@ -136,7 +216,7 @@ async function releaseOf(system: System, { key, login, realm }: Review, word: Re
     actor: word.person,
     takenAtUs: await wordTimeUs(system, key, login),
     source: 'cli',
-    reason: word.reason,
+    reason: { code: 'manual', params: { text: word.reason } },
     untilUs: null,
     accountKey: key,
     attributeSerials: [],
@@ -144,9 +224,17 @@ async function releaseOf(system: System, { key, login, realm }: Review, word: Re
   }
 }
 
-/** Counts locks from nothing again; what waits is tried. @returns how many waited */
-export async function resumeBreaker(system: System, word: ReviewWord, log: Log): Promise<number> {
-  const waiting = await system.store.reviews.resume(word)
-  if ((await system.store.processLock.daemon()) === null) await carryOut(system, [], log)
-  return waiting
+/** Counts locks and losses from nothing again; what waits is tried. @returns how many waited */
+export async function resumeBreaker(
+  system: System,
+  kind: ReviewSelection['kind'],
+  word: ReviewWord,
+  log: Log,
+): Promise<{ readonly locks: number; readonly losses: number }> {
+  const { store } = system
+  await refuseWhereFileIsDrier(system.settings, store)
+  const locks = kind === 'loss' ? 0 : await store.reviews.resume(word)
+  const losses = kind === 'lock' ? 0 : await store.losses.resume(word)
+  if ((await store.processLock.daemon()) === null) await carryOut(system, [], log)
+  return { locks, losses }
 }

@@ -1,14 +1,23 @@
 import { parse, CsvError } from 'csv-parse/sync'
 import { readFile, stat } from 'node:fs/promises'
 import { AppError } from '../core/error.ts'
+import { systemRefusal } from '../core/system-error.ts'
 import { ENROL_TYPES, type Enrollee, type EnrolType } from '../core/enrolment.ts'
 import { parseLogin, parseRealm, type Realm } from '../core/names.ts'
 
-/** The users of a roll-out from a CSV file: a line with the names `login`, `realm`, `type` first, in any order. */
+/**
+ * The users of a roll-out from a CSV file (RFC 4180): a line with the names `login`, `realm`, `type` first, in any order.
+ * What separates fields (a comma, a semicolon or a tab) is decided once, by that line. Spreadsheets write a byte order mark,
+ * UTF-16, and `sep=;` in a line of its own before it; an encoding without a mark is UTF-8, since a name that is read in
+ * another one would be somebody else's.
+ */
 
 const FILE_BYTES_MAX = 64 * 1024 * 1024
 const USERS_MAX = 1_000_000
 const PROBLEMS_SHOWN_MAX = 20
+const DELIMITERS = [',', ';', '\t'] as const
+type Delimiter = (typeof DELIMITERS)[number]
+const DELIMITER_NAMES: Readonly<Record<Delimiter, string>> = { ',': 'a comma', ';': 'a semicolon', '\t': 'a tab' }
 const COLUMNS = ['login', 'realm', 'type'] as const
 
 export interface RolloutDefaults {
@@ -17,7 +26,7 @@ export interface RolloutDefaults {
   readonly type: EnrolType
 }
 
-/** Fails with `config-invalid` (every line that is wrong), `file-io`, `file-not-permitted`. */
+/** Fails with `input-invalid` (every line that is wrong), `file-io`, `file-not-permitted`. */
 export async function readRolloutFile(file: string, defaults: RolloutDefaults): Promise<readonly Enrollee[]> {
   return parseRollout(await textOf(file), file, defaults)
 }
@@ -26,18 +35,24 @@ async function textOf(file: string): Promise<string> {
   try {
     const info = await stat(file)
     if (!info.isFile() || info.size > FILE_BYTES_MAX) {
-      throw new AppError('config-invalid', `${file} is no file of at most ${FILE_BYTES_MAX / 1024 / 1024} MiB`)
+      throw new AppError('input-invalid', `${file} is no file of at most ${FILE_BYTES_MAX / 1024 / 1024} MiB`)
     }
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file))
+    return decoded(await readFile(file))
   } catch (error) {
     if (error instanceof AppError) throw error
-    if (error instanceof TypeError) throw invalid(file, ['1: this is not UTF-8 text'], 'Save it as UTF-8.')
-    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    const isForbidden = code === 'EACCES' || code === 'EPERM'
-    throw new AppError(isForbidden ? 'file-not-permitted' : 'file-io', `${file} cannot be read (${code})`, {
-      cause: error,
-    })
+    if (error instanceof TypeError)
+      throw invalid(file, ['1: this is neither UTF-8 text nor UTF-16 with its mark'], 'Save it as UTF-8 (CSV UTF-8).')
+    const { code, why, hint } = systemRefusal(error)
+    throw new AppError(code, `${file} cannot be read: ${why}`, { hint, cause: error })
   }
+}
+
+/** Fails with a TypeError where it is no text. */
+function decoded(bytes: Uint8Array): string {
+  const [first, second] = bytes
+  const encoding =
+    first === 0xff && second === 0xfe ? 'utf-16le' : first === 0xfe && second === 0xff ? 'utf-16be' : 'utf-8'
+  return new TextDecoder(encoding, { fatal: true }).decode(bytes)
 }
 
 interface Line {
@@ -46,40 +61,84 @@ interface Line {
 }
 
 export function parseRollout(text: string, file: string, defaults: RolloutDefaults): readonly Enrollee[] {
-  const problems: string[] = []
+  const { lines, problems } = linesOf(text, file)
   const found: Enrollee[] = []
-  for (const { record, info } of linesOf(text, file)) {
+  for (const { record, info } of lines) {
     const parsed = enrolleeOf(record, defaults)
-    if (typeof parsed === 'string') problems.push(`${info.lines}: ${parsed}`)
+    if (typeof parsed === 'string') problems.push({ line: info.lines, what: parsed })
     else found.push(parsed)
   }
-  if (problems.length > 0) throw invalid(file, problems, 'Correct the file; nothing was done yet.')
+  if (problems.length > 0) {
+    const sorted = problems.toSorted((a, b) => a.line - b.line).map(({ line, what }) => `${line}: ${what}`)
+    throw invalid(file, sorted, 'Correct the file; nothing was done yet.')
+  }
   if (found.length > USERS_MAX) throw new AppError('limit-exceeded', `${file} names more than ${USERS_MAX} users`)
   if (found.length === 0) throw invalid(file, ['1: no user stands below the names of the columns'], 'One line a user.')
   return found
 }
 
-function linesOf(text: string, file: string): readonly Line[] {
+interface Problem {
+  readonly line: number
+  readonly what: string
+}
+
+/** Every line that can be read, and what is wrong with the others. */
+function linesOf(text: string, file: string): { readonly lines: readonly Line[]; readonly problems: Problem[] } {
+  const problems: Problem[] = []
+  const { rest, said, skipped } = withoutSeparatorLine(text)
+  const delimiter = said ?? delimiterOf(rest, file)
+  const note = (error: CsvError): void => void problems.push({ line: lineOf(error) + skipped, what: meaningOf(error) })
   try {
-    return parse(text, {
+    const lines = parse(rest, {
       bom: true,
-      delimiter: [',', ';', '\t'],
+      delimiter: delimiter === null ? [...DELIMITERS] : delimiter,
       columns: (names: string[]) => checkedColumns(names, file),
       info: true,
       skip_empty_lines: true,
       trim: true,
       max_record_size: 10_000,
+      skip_records_with_error: true,
+      on_skip: (error: CsvError | undefined) => {
+        if (error !== undefined) note(error)
+      },
     }) as unknown as Line[]
+    return { lines: lines.map(({ record, info }) => ({ record, info: { lines: info.lines + skipped } })), problems }
   } catch (error) {
     if (!(error instanceof CsvError)) throw error
-    const line = typeof error['lines'] === 'number' ? error['lines'] : 1
-    throw invalid(file, [`${line}: ${meaningOf(error)}`], 'One line a user, as many fields as the first line names.')
+    note(error)
+    return { lines: [], problems }
   }
+}
+
+function lineOf(error: CsvError): number {
+  return typeof error['lines'] === 'number' ? error['lines'] : 1
+}
+
+/** `sep=;` as spreadsheets write it: a line before the names of the columns. */
+function withoutSeparatorLine(text: string): { rest: string; said: Delimiter | null; skipped: number } {
+  const found = /^\ufeff?sep=(.)\r?\n/i.exec(text)
+  const said = DELIMITERS.find((each) => each === found?.[1])
+  if (found === null || said === undefined) return { rest: text, said: null, skipped: 0 }
+  return { rest: text.slice(found[0].length), said, skipped: 1 }
+}
+
+/** What separates the names of the columns; null: there is only one. Fails where several do. */
+function delimiterOf(text: string, file: string): Delimiter | null {
+  const first = text.split(/\r?\n/).find((line) => line.trim() !== '') ?? ''
+  const unquoted = first.replaceAll(/"(?:[^"]|"")*"/g, '')
+  const used = DELIMITERS.filter((each) => unquoted.includes(each))
+  if (used.length <= 1) return used[0] ?? null
+  const names = used.map((each) => DELIMITER_NAMES[each]).join(' and ')
+  throw invalid(
+    file,
+    [`1: the names of the columns are separated by ${names}`],
+    'One of them has to separate all fields of the file.',
+  )
 }
 
 function meaningOf({ code }: CsvError): string {
   if (code === 'CSV_RECORD_INCONSISTENT_COLUMNS' || code === 'CSV_RECORD_INCONSISTENT_FIELDS_LENGTH') {
-    return 'it has another number of fields than the first line'
+    return 'it has another number of fields than the first line; a field that holds what separates them stands in quotes'
   }
   if (code === 'CSV_QUOTE_NOT_CLOSED') return 'a quote is opened and never closed'
   return `this is no CSV (${code})`
@@ -114,5 +173,5 @@ function enrolleeOf(record: Readonly<Record<string, string>>, defaults: RolloutD
 function invalid(file: string, problems: readonly string[], hint: string): AppError {
   const lines = problems.slice(0, PROBLEMS_SHOWN_MAX).map((problem) => `  ${file}:${problem}`)
   const more = problems.length > PROBLEMS_SHOWN_MAX ? [`  … and ${problems.length - PROBLEMS_SHOWN_MAX} more`] : []
-  return new AppError('config-invalid', ['the list of users has mistakes:', ...lines, ...more].join('\n'), { hint })
+  return new AppError('input-invalid', ['the list of users has mistakes:', ...lines, ...more].join('\n'), { hint })
 }

@@ -1,106 +1,202 @@
 import { toAppError, type AppError } from '../core/error.ts'
-import { directoryPhrase, dryRunText } from '../core/guard.ts'
+import type { LoadedConfig } from '../config/load.ts'
 import { secretReader } from '../config/secret.ts'
 import type { HttpSettings, Settings } from '../core/settings.ts'
-import type { HttpServer } from '../http/server.ts'
+import type { HookRefusal } from '../http/hook.ts'
+import type { HttpOptions, HttpServer } from '../http/server.ts'
 import { openSpool } from '../intake/spool.ts'
 import { readWebhook } from '../intake/webhook.ts'
 import { systemClock } from '../ports/clock.ts'
-import { HEARTBEAT_MS } from '../store/process-lock.ts'
-import { startEngine, type Engine } from './engine.ts'
-import { keepBounded } from './housekeeping.ts'
-import { errorFields, type Log } from './log.ts'
-import { sendMail } from './mail.ts'
-import { recoverUnlocks, recoverUnregisters, type FolderReport } from './recover-folders.ts'
+import type { IntakePort } from '../ports/intake.ts'
+import { HEARTBEAT_MS } from '../store/process-owner.ts'
+import { takeAuthorshipOfFiles } from './authorship-of-files.ts'
+import { noteFolders } from './folder-report.ts'
+import { Generation, type StartDuties } from './generation.ts'
+import { HookRefusals } from './hook-refusals.ts'
+import type { Hangups } from './hangups.ts'
+import { HealthMonitor } from './health-monitor.ts'
+import { keepFolders } from './keep-folders.ts'
+import { noteForms, refuseLostMarks } from './keep-marks.ts'
+import { LiveMarks } from './live-signs.ts'
+import { errorFields, type ServiceLog } from './log.ts'
+import { Mailing } from './mail.ts'
+import { recoverUnlocks } from './recover-folders.ts'
+import { ConfigFileLook } from './config-reasons.ts'
+import { Reloader } from './reload.ts'
 import { notifySystemd } from './sd-notify.ts'
-import { sweep } from './sweeps.ts'
-import { openSystem, type System } from './system.ts'
-import { keepVerified, lookAtAll } from './verifications.ts'
-import { watchServers } from './watch-servers.ts'
+import { storeRulesOf } from './state-store.ts'
+import { noteStore } from './store-mark.ts'
+import { openBase, openOn, type Base, type System } from './system.ts'
+import { every } from './timers.ts'
+import { lookAtAll } from './verifications.ts'
 
 /** The daemon: opens everything, says that it is ready, serves until it is told to stop. */
 
-const HOUSEKEEPING_MS = 600_000
-/** What a command or another process found, and did not tell in this log. */
-const FINDINGS_MS = 60_000
-
 export interface ServeOptions {
-  readonly log: Log
+  readonly log: ServiceLog
   readonly env: NodeJS.ProcessEnv
   /** Aborted by SIGTERM and SIGINT. */
   readonly stop: AbortSignal
+  /** Raised by SIGHUP. */
+  readonly hangups: Hangups
+  /** Reads the configuration anew. */
+  readonly load: () => LoadedConfig
 }
 
+/** Whether the store's file is still there; each write looks as well. */
+const STORE_LOOK_MS = 1_000
+
 /**
- * Fails with `already-running`, `address-in-use`, and what opening the store and the folders may fail with; with
- * `store-unavailable` when the disk fails meanwhile.
+ * Fails with `already-running`, `address-in-use`, `config-invalid` (see refuseLostMarks), and what opening the store and the
+ * folders may fail with; with `store-unavailable` when the disk fails meanwhile, with `store-gone` when the store's file is removed.
  */
 export async function serve(settings: Settings, options: ServeOptions): Promise<void> {
   const { log } = options
   await using opened = new AsyncDisposableStack()
-  const system = opened.use(await openSystem(settings))
-  const { processLock } = system.store
+  const base = opened.use(await openBase(settings))
+  const { store, clock } = base
+  const { processLock } = store
   await processLock.becomeDaemon()
   opened.defer(() => processLock.resign())
-  await processLock.freeDeadLeases()
-  opened.defer(() => processLock.leave())
-  const isAlone = await processLock.enter()
-  if (isAlone) tellFolders(log, await recoverUnlocks(system))
-  await processLock.prepared()
-  await system.store.upkeep.markUnsettled(systemClock.nowMs())
-  await lookAtAll(system)
-
-  opened.use(await sendMail(system, log))
-  const engine = startEngine(system, log)
-  opened.defer(() => engine.stop())
+  await refuseLostMarks(settings, store)
+  await noteForms(settings, store)
+  await store.use(storeRulesOf(settings))
+  await store.running.loaded(settings, null)
+  const system = await openOn(base, settings)
+  const isAlone = await prepare(system, opened, log)
+  const daemon = new Daemon(base, new Generation(system, log, { isUnregisterDue: isAlone }), log)
+  opened.use(daemon)
+  await daemon.start()
   const onError = (error: AppError): void => log.error('cannot take events from the spool', errorFields(error))
-  const spool = opened.use(await openSpool({ dir: settings.intake.spool, intake: engine.intake, onError }))
+  const onWarning = (warning: AppError): void => log.warn('spool', errorFields(warning))
+  const marks = new LiveMarks(clock)
+  store.listen(marks)
+  const intake = marks.watched(daemon.intake)
+  const file = new ConfigFileLook(options.load)
+  const health = opened.use(new HealthMonitor({ settings: () => daemon.running(), store, marks, log, file }))
+  const spool = opened.use(await openSpool({ dir: settings.intake.spool, intake, onError, onWarning }))
+  noteStore(settings, log)
   spool.watch()
-  if (settings.intake.http !== null) {
-    const http = opened.use(await openHttp(settings.intake.http, engine, options))
-    log.info('webhook listens', { address: http.address })
-  }
+  const { http: httpSettings } = settings.intake
+  const isFit = (): boolean => health.isFit()
+  const refusals = new HookRefusals(store, clock)
+  const told = { isReady: isFit, onRefused: (why: HookRefusal, from: string) => refusals.note(why, from) }
+  const http = httpSettings === null ? null : opened.use(await openHttp(httpSettings, intake, told, options))
+  if (http !== null) log.info('webhook listens', { address: http.address })
   await processLock.beat()
+  await health.start()
   log.info('ready', { pid: process.pid, store: settings.store.file, spool: settings.intake.spool })
-  tellGuards(log, system)
   void notifySystemd(['READY=1', 'STATUS=serving'], options.env)
-  if (isAlone) inBackground(log, async () => tellFolders(log, await recoverUnregisters(system)))
-  const swept = new AbortController()
-  const sweeps =
-    system.source === null ? null : sweep(system, system.source, () => engine.worker.wake(), log, swept.signal)
-  opened.defer(async () => {
-    swept.abort()
-    await sweeps
-  })
-  const watched = new AbortController()
-  const wake = (): void => engine.worker.wake()
-  const watch = Promise.all([
-    watchServers(system, log, wake, watched.signal),
-    keepVerified(system, log, wake, watched.signal),
+  daemon.watch()
+  const kept = new AbortController()
+  const keeping = Promise.all([
+    keepFolders({ store, ldif: base.ldif, clock }, () => noteStore(settings, log), log, kept.signal),
+    refusals.keep(log, kept.signal),
   ])
   opened.defer(async () => {
-    watched.abort()
-    await watch
+    kept.abort()
+    await keeping
   })
-  await untilStopped(system, engine, options)
+  const { env, load, stop, hangups } = options
+  const reloader = opened.use(new Reloader({ base, log, env, load, http, daemon, stop }))
+  hangups.listen(() => reloader.request())
+  await untilStopped(base, options)
   log.info('stopping')
   void notifySystemd(['STOPPING=1'], options.env)
 }
 
-/** What keeps changes from being written, at the start. */
-function tellGuards(log: Log, { settings, store }: System): void {
-  const dryRun = dryRunText(settings.guards.dryRun)
-  if (dryRun !== null) log.warn(`dry run: ${dryRun}`)
-  inBackground(log, async () => {
-    for (const { directory, sinceMs, by, reason } of await store.switches.pauses()) {
-      const since = new Date(sinceMs).toISOString()
-      log.warn(`changes${directoryPhrase(directory)} are paused`, { since, by, reason })
+/** What has to be as it should before anything is written. @returns true: nobody else works on this store */
+async function prepare(system: System, opened: AsyncDisposableStack, log: ServiceLog): Promise<boolean> {
+  const { processLock } = system.store
+  await processLock.freeDeadLeases()
+  opened.defer(() => processLock.leave())
+  const isAlone = await processLock.enter()
+  if (isAlone) await noteFolders(system, log, await recoverUnlocks(system))
+  await takeAuthorshipOfFiles(system)
+  await processLock.prepared()
+  await system.store.upkeep.markUnsettled(systemClock.nowMs())
+  await lookAtAll(system)
+  return isAlone
+}
+
+/** What works by the configuration of now, and the door through which events come to it. */
+class Daemon implements AsyncDisposable {
+  readonly #base: Base
+  readonly #log: ServiceLog
+  readonly #mailing: Mailing
+  readonly #duties: StartDuties
+  #generation: Generation
+  #engine: IntakePort | null = null
+
+  constructor(base: Base, generation: Generation, log: ServiceLog) {
+    this.#base = base
+    this.#log = log
+    this.#generation = generation
+    this.#duties = generation.duties
+    this.#mailing = new Mailing(base.store, log)
+  }
+
+  /** While one generation makes way for the next, what comes in is put on record, and done by the next. */
+  readonly intake: IntakePort = {
+    take: (events, refused) =>
+      this.#engine === null ? this.#base.store.inbox.take(events, refused) : this.#engine.take(events, refused),
+  }
+
+  running(): Settings {
+    return this.#generation.system.settings
+  }
+
+  async start(): Promise<void> {
+    await this.#mailing.begin(this.running())
+    this.#engine = this.#generation.work().intake
+    await this.#mailing.send(this.running())
+  }
+
+  watch(): void {
+    this.#generation.watch()
+  }
+
+  /** Whatever fails on the way, the new one works in the end. */
+  async swap(system: System, record: () => Promise<void>): Promise<void> {
+    const { store, clock } = this.#base
+    this.#engine = null
+    await this.#tried(() => this.#generation.stop())
+    this.#generation = new Generation(system, this.#log, this.#duties)
+    this.#log.use(system.settings.log)
+    await this.#tried(record)
+    await this.#tried(() => store.use(storeRulesOf(system.settings)))
+    await this.#tried(() => this.#mailing.begin(system.settings))
+    this.#engine = this.#generation.work().intake
+    this.watch()
+    // What a guard, a realm that had no directory or a wrong setting held up is looked at by the new configuration.
+    await this.#tried(() => store.upkeep.markUnsettled(clock.nowMs()))
+    await this.#tried(() => store.upkeep.retryWaiting(clock.nowMs()))
+    await this.#tried(() => lookAtAll(system))
+    this.#generation.work().worker.wake()
+    await this.#tried(() => this.#mailing.send(system.settings))
+  }
+
+  async #tried(work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work()
+    } catch (thrown) {
+      this.#log.error('a step of the reload failed', errorFields(toAppError(thrown)))
     }
-  })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#generation.stop()
+    await this.#mailing[Symbol.asyncDispose]()
+  }
 }
 
 /** Loaded only where it is wanted. */
-async function openHttp(settings: HttpSettings, { intake }: Engine, { log, env }: ServeOptions): Promise<HttpServer> {
+async function openHttp(
+  settings: HttpSettings,
+  intake: IntakePort,
+  told: Pick<HttpOptions, 'isReady' | 'onRefused'>,
+  { log, env }: ServeOptions,
+): Promise<HttpServer> {
   const { startHttp } = await import('../http/server.ts')
   return startHttp({
     settings,
@@ -108,68 +204,35 @@ async function openHttp(settings: HttpSettings, { intake }: Engine, { log, env }
     clock: systemClock,
     readHook: readWebhook,
     readSecret: secretReader(env),
-    isReady: () => true,
+    ...told,
     onError: (error) => log.error('webhook failed', errorFields(error)),
   })
 }
 
-/** The timers run here, and here alone. */
-async function untilStopped(system: System, engine: Engine, { log, stop }: ServeOptions): Promise<void> {
-  const { settings, store } = system
+async function untilStopped({ store }: Base, { log, stop }: ServeOptions): Promise<void> {
   const ended = new AbortController()
   const any = AbortSignal.any([stop, ended.signal])
-  const timers = [
-    every(HEARTBEAT_MS, log, async () => {
-      try {
-        await store.processLock.beat()
-        // What a drain that was killed had in its hands goes on here.
-        await store.processLock.freeDeadLeases()
-      } catch (thrown) {
-        if (toAppError(thrown).code === 'already-running') ended.abort()
-        throw thrown
-      }
-    }),
-    every(settings.resync.fullMs, log, async () => {
-      await store.upkeep.markUnsettled(systemClock.nowMs())
-      await lookAtAll(system)
-      engine.worker.wake()
-    }),
-    every(FINDINGS_MS, log, () => engine.tellFindings()),
-    every(HOUSEKEEPING_MS, log, () => keepBounded(settings, store, systemClock)),
-  ]
+  const timer = every(HEARTBEAT_MS, log, async () => {
+    try {
+      await store.processLock.beat()
+      // What a drain that was killed had in its hands goes on here.
+      await store.processLock.freeDeadLeases()
+    } catch (thrown) {
+      if (toAppError(thrown).code === 'already-running') ended.abort()
+      throw thrown
+    }
+  })
+  const look = setInterval(() => store.look(), STORE_LOOK_MS)
   const { promise, resolve } = Promise.withResolvers<void>()
   if (any.aborted) resolve()
   any.addEventListener('abort', () => resolve(), { once: true })
   try {
     await Promise.race([promise, store.failed])
+  } catch (thrown) {
+    log.error('the daemon ends', errorFields(toAppError(thrown)))
+    throw thrown
   } finally {
-    for (const timer of timers) clearInterval(timer)
-  }
-}
-
-function every(intervalMs: number, log: Log, work: () => Promise<unknown>): NodeJS.Timeout {
-  let isRunning = false
-  return setInterval(() => {
-    if (isRunning) return
-    isRunning = true
-    inBackground(log, async () => {
-      try {
-        await work()
-      } finally {
-        isRunning = false
-      }
-    })
-  }, intervalMs)
-}
-
-function inBackground(log: Log, work: () => Promise<unknown>): void {
-  work().catch((thrown: unknown) => log.error('upkeep failed', errorFields(toAppError(thrown))))
-}
-
-function tellFolders(log: Log, report: FolderReport): void {
-  const { removed, written, strangers } = report
-  if (removed + written > 0) log.info('LDIF folders were brought in step with the record', { removed, written })
-  if (strangers.length > 0) {
-    log.warn('LDIF files belong to no record; lockstep rebuild takes them in', { files: strangers.join(' ') })
+    clearInterval(look)
+    clearInterval(timer)
   }
 }

@@ -4,7 +4,8 @@ import { lstat, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { AppError, type ErrorCode } from '../core/error.ts'
+import { AppError } from '../core/error.ts'
+import { errnoOf, isDenied, systemRefusal } from '../core/system-error.ts'
 import { TOKEN_EVENT_KINDS } from '../core/event.ts'
 import { enterFolder, openFolder, type OpenFolder } from './open-folder.ts'
 
@@ -70,6 +71,38 @@ export async function installShims(request: ShimsRequest): Promise<ShimsInstalle
   return { dir, scripts, spool, folders, nextSteps: await nextSteps(request, ids, folders) }
 }
 
+/** Takes the four shims out of a script directory; the spool stays. Fails as installShims; a file that is not ours is left and named. */
+export async function removeShims(dir: string): Promise<readonly string[]> {
+  using target = openScriptFolder(dir)
+  const removed: string[] = []
+  for (const name of TOKEN_EVENT_KINDS.map((kind) => `lockstep-${kind}`)) {
+    const path = join(dir, name)
+    if ((await lstat(target.at(name)).catch(() => null)) === null) continue
+    await checkOurs(target, name, path)
+    try {
+      await rm(target.at(name))
+    } catch (thrown) {
+      throw fileError(thrown, `remove ${path}`)
+    }
+    removed.push(path)
+  }
+  return removed
+}
+
+/** The shims that stand in a script directory, by their path; none where it is not there. Fails with `file-not-permitted`, `file-io`. */
+export async function shimsIn(dir: string): Promise<readonly string[]> {
+  const found: string[] = []
+  for (const path of TOKEN_EVENT_KINDS.map((kind) => join(dir, `lockstep-${kind}`))) {
+    try {
+      await lstat(path)
+      found.push(path)
+    } catch (thrown) {
+      if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(thrown))) throw fileError(thrown, `look at ${path}`)
+    }
+  }
+  return found
+}
+
 export interface ShimState {
   readonly name: string
   readonly state: 'good' | 'missing' | 'not-executable' | 'different'
@@ -88,7 +121,7 @@ async function lookAtShim(dir: string, name: string, wanted: string): Promise<Sh
     if ((await readFile(path, 'utf8')) !== wanted) return { name, state: 'different' }
     return { name, state: (mode & 0o555) === 0o555 ? 'good' : 'not-executable' }
   } catch (thrown) {
-    if (errorCode(thrown) === 'ENOENT') return { name, state: 'missing' }
+    if (errnoOf(thrown) === 'ENOENT') return { name, state: 'missing' }
     throw fileError(thrown, `look at ${join(dir, name)}`)
   }
 }
@@ -110,7 +143,7 @@ function openScriptFolder(dir: string): OpenFolder {
   try {
     folder = openFolder(dir, null)
   } catch (thrown) {
-    if (!['ENOENT', 'ENOTDIR'].includes(errorCode(thrown))) throw fileError(thrown, `look at ${dir}`)
+    if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(thrown))) throw fileError(thrown, `look at ${dir}`)
     throw new AppError('usage', `There is no folder ${dir}.`, {
       hint: "Name privacyIDEA's script directory: PI_SCRIPT_HANDLER_DIRECTORY in its pi.cfg, else /etc/privacyidea/scripts.",
     })
@@ -141,7 +174,7 @@ async function readShimSource(): Promise<string> {
     try {
       return await readFile(file, 'utf8')
     } catch (thrown) {
-      if (errorCode(thrown) !== 'ENOENT' && errorCode(thrown) !== 'ENOTDIR') throw fileError(thrown, `read ${file}`)
+      if (errnoOf(thrown) !== 'ENOENT' && errnoOf(thrown) !== 'ENOTDIR') throw fileError(thrown, `read ${file}`)
     }
   }
   throw new AppError('internal', 'The file shims/lockstep-shim.sh of the package is missing.', {
@@ -217,7 +250,7 @@ function isMade(parent: OpenFolder, name: string): boolean {
     mkdirSync(parent.at(name), 0o700)
     return true
   } catch (thrown) {
-    if (errorCode(thrown) === 'EEXIST') return false
+    if (errnoOf(thrown) === 'EEXIST') return false
     throw thrown
   }
 }
@@ -239,7 +272,7 @@ function giveTo(folder: OpenFolder, uidBefore: number, ids: Ids): void {
   try {
     chownSync(folder.self, ids.uid, ids.gid)
   } catch (thrown) {
-    if (errorCode(thrown) !== 'EPERM' || uidBefore !== process.getuid?.()) throw thrown
+    if (errnoOf(thrown) !== 'EPERM' || uidBefore !== process.getuid?.()) throw thrown
   }
 }
 
@@ -305,22 +338,13 @@ async function closedParents(spool: string, gid: number): Promise<string[]> {
   return closed
 }
 
-function errorCode(thrown: unknown): string {
-  return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : ''
-}
-
 function fileError(thrown: unknown, what: string): AppError {
   if (thrown instanceof AppError) return thrown
-  const code = errorCode(thrown)
-  const [errorOf, why, hint] = REASONS[code] ?? ['file-io', code, 'See what stands there.']
-  return new AppError(errorOf, `Cannot ${what}: ${why}.`, { hint, cause: thrown })
-}
-
-const REASONS: Readonly<Record<string, readonly [ErrorCode, string, string]>> = {
-  EACCES: ['file-not-permitted', 'no permission', 'Run it as root.'],
-  EPERM: ['file-not-permitted', 'no permission', 'Run it as root.'],
-  EROFS: ['file-not-permitted', 'it is on a read-only file system', 'Mount it for writing.'],
-  ENOTDIR: ['file-io', 'a part of the path is no folder', 'Name another one.'],
-  ENOSPC: ['disk-full', 'the disk is full', 'Make room and try again.'],
-  EDQUOT: ['disk-full', 'the quota is used up', 'Make room and try again.'],
+  const { code, why, hint } = systemRefusal(thrown)
+  if (isDenied(thrown))
+    return new AppError(code, `Cannot ${what}: no permission.`, { hint: 'Run it as root.', cause: thrown })
+  return new AppError(code, `Cannot ${what}: ${why}.`, {
+    hint,
+    cause: thrown,
+  })
 }

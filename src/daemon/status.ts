@@ -1,15 +1,27 @@
-import { accessSync, constants, readdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { age } from '../core/age.ts'
-import { directoryPhrase, dryRunText, type Pause } from '../core/guard.ts'
+import { counted } from '../core/counted.ts'
+import { dryRunText, type Pause } from '../core/guard.ts'
+import {
+  healthGravity,
+  healthOf,
+  healthText,
+  spaceOf,
+  type DiskSpace,
+  type HealthReason,
+  type MachineSigns,
+} from '../core/health.ts'
+import type { Retirement } from '../core/retirement.ts'
 import type { Settings } from '../core/settings.ts'
+import type { UnplacedGroup } from '../core/unplaced.ts'
 import type { Finding } from '../ports/finding.ts'
-import type { ReviewCounts } from '../ports/review.ts'
-import { lockTrouble, serverTroubles } from './status-directories.ts'
+import { configReasons } from './config-reasons.ts'
+import { differenceOf, type ConfigDifference } from './running-beside.ts'
+import { readHealth } from './health-signs.ts'
+import type { AllReviewCounts } from './review-counts.ts'
 import type { DaemonRow } from '../store/process-lock.ts'
 import type { LastDrain } from '../store/drains.ts'
 import type { MailCounts } from '../store/mail-reports.ts'
 import type { AccountReport, StoreCounts } from '../store/reports.ts'
+import type { ReloadOutcome } from '../store/running-config.ts'
 import type { ServersSeen } from '../store/server-states.ts'
 import type { LockFinding } from '../store/verification-reports.ts'
 import type { SweepState } from '../store/source-state.ts'
@@ -21,16 +33,36 @@ export interface Wait {
   readonly what: 'event' | 'account'
   readonly name: string
   readonly why: string
+  /** The reason within `why`; null where there is none. */
+  readonly whyCode: string | null
+  readonly whyParams: object
   /** When it is tried again, in milliseconds since 1970; null: by itself not before the next resync. */
   readonly againMs: number | null
   /** The error's code or the account's standing. */
   readonly code: string
 }
 
+/** What the daemon works with, as against the file. */
+export interface ConfigurationReport {
+  /** The file that was loaded. */
+  readonly file: string
+  /** In milliseconds since 1970. */
+  readonly loadedMs: number
+  readonly digest: string
+  /** Null: the file says the same now. */
+  readonly difference: ConfigDifference | null
+  /** Why the file cannot be read now; null: it can. */
+  readonly mistake: string | null
+  /** What became of the last reload; null: there was none since the start. */
+  readonly reload: ReloadOutcome | null
+}
+
 export interface StatusReport {
   /** down: no daemon, and no recent drain. attention: something waits, failed, or does not lock. */
   readonly health: 'ok' | 'attention' | 'down'
   readonly healthReasons: readonly string[]
+  /** The same as codes. */
+  readonly healthCodes: readonly (HealthReason & { readonly gravity: 'critical' | 'warning' })[]
   /** What somebody should know, and what is no trouble by itself. */
   readonly notes: readonly string[]
   readonly mode: 'events' | 'api'
@@ -43,16 +75,26 @@ export interface StatusReport {
   /** That of all changes, else the first of one directory. */
   readonly paused: Pause | null
   readonly pauses: readonly Pause[]
-  /** Locks that the breaker holds back. */
-  readonly review: ReviewCounts
+  /** Locks and losses that the breakers hold back. */
+  readonly review: AllReviewCounts
   /** What the guards found, while it lasts. */
   readonly findings: readonly Finding[]
+  /** Tokens whose owners have no account, by cause; `lockstep owners --unplaced` lists them. */
+  readonly unplaced: readonly UnplacedGroup[]
   readonly daemon: DaemonRow | null
+  /** What the daemon loaded; null: none runs, or one of an older version. */
+  readonly configuration: ConfigurationReport | null
   /** For a site that runs `lockstep drain` from cron in place of a daemon. Null: never. */
   readonly lastDrain: LastDrain | null
+  /** Directories that are given up. */
+  readonly retired: readonly Retirement[]
   readonly counts: StoreCounts
   /** Files that wait in the spool; a number past 10,000 is cut there. */
   readonly spoolFiles: number
+  /** When the oldest of them came in, in milliseconds since 1970; null: none is there. */
+  readonly spoolOldestMs: number | null
+  /** The disks that store, LDIF folders and spool lie on. */
+  readonly disks: readonly DiskSpace[]
   readonly locked: readonly AccountReport[]
   readonly waits: readonly Wait[]
   /** How the servers of the directories were seen last. */
@@ -65,37 +107,44 @@ export interface StatusReport {
 }
 
 const LIST_MAX = 20
+const MIB = 1024 * 1024
 
-export async function readStatus(settings: Settings, store: Store): Promise<StatusReport> {
+/**
+ * Where a daemon runs, everything is told of its configuration.
+ * @param file what the file says; @param mistake why it could not be read, where the daemon's stands in for it
+ */
+export async function readStatus(file: Settings, store: Store, mistake: string | null = null): Promise<StatusReport> {
   const nowMs = Date.now()
-  const counts = await store.reports.counts(nowMs)
-  const daemon = await store.processLock.daemon()
-  const lastDrain = await store.drains.last()
-  const isServed = daemon !== null || lastDrain?.isRecent === true
-  const pauses = await store.switches.pauses()
-  const review = await store.reviews.counts()
+  const running = await store.running.read()
+  // A daemon of an older version knows less.
+  const settings = { ...file, ...running?.settings }
+  const difference = running === null ? null : differenceOf(running.settings, file)
+  const reload = (await store.running.reload())?.outcome ?? null
+  const signs = await readHealth(settings, store, null)
+  const { counts, daemon, lastDrain, pauses, review, privacyidea, mail, servers, findings, machine } = signs
   const dryRunOf = dryRunText(settings.guards.dryRun)
   const waits = await readWaits(store)
-  const spoolFiles = countFiles(join(settings.intake.spool, 'new'))
-  const { sourceState } = store
-  const privacyidea =
-    settings.privacyidea === null
-      ? null
-      : { scan: await sourceState.read('scan'), resync: await sourceState.read('resync') }
-  const source = sourceTrouble(privacyidea?.scan ?? null, nowMs) ?? sourceTrouble(privacyidea?.resync ?? null, nowMs)
-  const mail = settings.mail === null ? null : await store.mails.counts()
-  const servers = await seenServers(settings, store)
-  const { findings: lockFindings, count: lockFindingCount } = await store.reports.lockFindings(LIST_MAX)
-  const spool = spoolTrouble(settings.intake.spool)
+  const unplaced = await store.unplaced.groups()
+  const retired = await store.retirements.all()
   const reasons = [
-    ...reasonsOf({ isServed, daemon, lastDrain, counts, pauses, review, spool, source, mail }, nowMs),
-    ...(isServed ? serverTroubles(servers, nowMs) : []),
-    ...lockTrouble(lockFindings, lockFindingCount),
+    ...configReasons({ mistake, difference, reload }, nowMs),
+    ...signs.reasons,
+    ...retired.map(({ directory, provenMs }): HealthReason => ({
+      code: 'directory-retired',
+      params: { directory, isProven: provenMs !== null },
+    })),
   ]
   return {
-    health: !isServed ? 'down' : reasons.length > 0 ? 'attention' : 'ok',
-    healthReasons: reasons,
-    notes: [...(await readNotes(store)), ...sweepNotes(privacyidea), ...(await mirrorNotes(store)), ...mailNotes(mail)],
+    health: healthOf(reasons),
+    healthReasons: reasons.map(healthText),
+    healthCodes: reasons.map((reason) => ({ ...reason, gravity: healthGravity(reason) })),
+    notes: [
+      ...(await readNotes(store)),
+      ...sweepNotes(privacyidea),
+      ...(await mirrorNotes(store)),
+      ...mailNotes(mail),
+      ...spaceNotes(machine),
+    ],
     mode: settings.privacyidea === null ? 'events' : 'api',
     privacyidea,
     dryRun: dryRunOf !== null,
@@ -103,76 +152,43 @@ export async function readStatus(settings: Settings, store: Store): Promise<Stat
     paused: pauses[0] ?? null,
     pauses,
     review,
-    findings: await store.findings.open(),
+    findings,
+    unplaced,
     daemon,
+    configuration:
+      running === null
+        ? null
+        : {
+            file: running.settings.file,
+            loadedMs: running.loadedMs,
+            digest: running.digest,
+            difference,
+            mistake,
+            reload,
+          },
     lastDrain,
+    retired,
     counts,
-    spoolFiles,
+    spoolFiles: machine.spool.files,
+    spoolOldestMs: machine.spool.oldestMs,
+    disks: machine.disks,
     locked:
       counts.accountsHeld + counts.accountsLockedByUs === 0
         ? []
         : await store.reports.accounts({ held: true, limit: LIST_MAX }),
     waits,
     servers,
-    lockFindings,
-    lockFindingCount,
+    lockFindings: signs.lockFindings,
+    lockFindingCount: signs.lockTroubles.reduce((sum, { count }) => sum + count, 0),
     mail,
   }
 }
 
-/** A server that the configuration no longer names is nobody's trouble. */
-async function seenServers({ directories }: Settings, store: Store): Promise<ServersSeen[]> {
-  const seen = await store.serverStates.all()
-  return directories.flatMap(({ name, urls }) => {
-    const own = seen.find(({ directory }) => directory === name)
-    return own === undefined ? [] : [{ ...own, servers: own.servers.filter(({ url }) => urls.includes(url)) }]
-  })
-}
-
-function drainedLast(last: LastDrain | null, nowMs: number): string {
-  if (last === null) return 'and no drain ever ran (lockstep serve, or lockstep drain from cron)'
-  return `and the last drain ended ${age(nowMs - last.endedMs)} ago (lockstep serve, or lockstep drain from cron)`
-}
-
-interface Signs {
-  readonly isServed: boolean
-  readonly daemon: DaemonRow | null
-  readonly lastDrain: LastDrain | null
-  readonly counts: StoreCounts
-  readonly pauses: readonly Pause[]
-  readonly review: ReviewCounts
-  readonly spool: string | null
-  readonly source: string | null
-  readonly mail: MailCounts | null
-}
-
-/** Why all is not well, the gravest first. */
-function reasonsOf(signs: Signs, nowMs: number): string[] {
-  const { isServed, daemon, lastDrain, counts, pauses, review, spool, source, mail } = signs
-  const reasons: string[] = []
-  if (!isServed) reasons.push(`no daemon serves this store, ${drainedLast(lastDrain, nowMs)}`)
-  if (daemon === null && lastDrain?.isRecent === true && lastDrain.outcome === 'failed') {
-    reasons.push(`the last drain failed: ${lastDrain.reason}`)
-  }
-  if (spool !== null) reasons.push(spool)
-  if (source !== null) reasons.push(source)
-  if (mail !== null && mail.failing !== null) {
-    reasons.push(`mail could not be sent for ${age(nowMs - mail.failing.sinceMs)}: ${mail.failing.reason}`)
-  }
-  if (counts.eventsWaiting > 0) reasons.push(counted(counts.eventsWaiting, 'unresolved event'))
-  if (counts.accountsUnsettled > 0) reasons.push(`${counted(counts.accountsUnsettled, 'account')} not in step`)
-  if (review.waiting > 0) reasons.push(`${counted(review.waiting, 'lock')} held back by the breaker (lockstep review)`)
-  for (const { directory } of pauses) reasons.push(`changes${directoryPhrase(directory)} are paused`)
-  if (daemon === null && lastDrain?.isRecent === true && lastDrain.outcome === 'waiting' && reasons.length === 0) {
-    reasons.push(`the last drain left something undone: ${lastDrain.reason}`)
-  }
-  return reasons
-}
-
-/** Nothing of privacyIDEA is seen, so nothing changes for what happens there. */
-function sourceTrouble(sweep: SweepState | null, nowMs: number): string | null {
-  if (sweep === null || sweep.failing === null) return null
-  return `privacyIDEA could not be read for ${age(nowMs - sweep.failing.sinceMs)}: ${sweep.failing.reason}`
+/** In time: a full disk is no note any more. */
+function spaceNotes({ disks }: MachineSigns): string[] {
+  return disks
+    .filter((disk) => spaceOf(disk) === 'low')
+    .map(({ place, freeBytes }) => `${Math.floor(freeBytes / MIB)} MiB are free at ${place}`)
 }
 
 /** Mails that nobody will get are told for a day. */
@@ -181,24 +197,6 @@ function mailNotes(mail: MailCounts | null): string[] {
   return [
     `${counted(mail.lostLately, 'mail')} could not be delivered in the last day (lockstep mail list --state lost)`,
   ]
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
-}
-
-/** Whoever may not write into the spool cannot take events out of it. A spool that is not there yet is made by `serve`. */
-function spoolTrouble(spool: string): string | null {
-  const folder = join(spool, 'new')
-  try {
-    accessSync(folder, constants.W_OK | constants.X_OK)
-    return null
-  } catch (thrown) {
-    const { code } = thrown as NodeJS.ErrnoException
-    if (code === 'ENOENT') return null
-    const why = code === 'EROFS' ? 'its file system is read-only' : 'no permission'
-    return `no event can be taken from the spool ${spool}: ${why} (lockstep doctor says what to do)`
-  }
 }
 
 async function readNotes(store: Store): Promise<string[]> {
@@ -228,6 +226,8 @@ async function readWaits(store: Store): Promise<Wait[]> {
       what: 'event' as const,
       name: `${event.kind} ${[event.serial, event.login].filter((each) => each !== null).join(' ')}`,
       why: event.why || 'not looked at yet',
+      whyCode: event.whyCode,
+      whyParams: event.whyParams,
       againMs: event.nextTryMs,
       code: event.whyCode ?? 'waiting',
     })),
@@ -235,16 +235,10 @@ async function readWaits(store: Store): Promise<Wait[]> {
       what: 'account' as const,
       name: account.login ?? account.dn,
       why: `${account.standing}: ${account.standingReason}`,
+      whyCode: account.standingReasonCode,
+      whyParams: account.standingReasonParams,
       againMs: null,
       code: account.standingCode ?? account.standing,
     })),
   ]
-}
-
-function countFiles(folder: string): number {
-  try {
-    return readdirSync(folder, { withFileTypes: true }).filter((each) => !each.isDirectory()).length
-  } catch {
-    return 0
-  }
 }

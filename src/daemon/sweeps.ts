@@ -3,16 +3,19 @@ import { markForeignLocks } from '../reconcile/foreign-locks.ts'
 import { resync } from '../reconcile/resync.ts'
 import { Scanner, type ScanReport } from '../reconcile/scan.ts'
 import type { SweepName } from '../store/source-state.ts'
-import { recordDrift } from './drift-record.ts'
+import { recordDrift, recordLeftOut } from './drift-record.ts'
 import { errorFields, type Log } from './log.ts'
-import type { System, SystemScan } from './system.ts'
+import type { System } from './system.ts'
 import { until } from './until.ts'
+import type { SystemScan } from './wiring.ts'
 
 /** The two sweeps over privacyIDEA (mode `api`), each one at a time, for as long as the daemon serves. */
 
 /** A scan takes at most this part of the time: a slow privacyIDEA is asked less often. */
 const SCAN_SHARE = 4
 const SCAN_WAIT_MAX_MS = 300_000
+/** How soon it is seen that a full resync was ordered. */
+const ORDER_LOOK_MS = 1_000
 
 /**
  * @param wake called after accounts were marked
@@ -38,12 +41,16 @@ export async function sweep(
     }),
     repeat('resync', system, log, stop, async () => {
       scanner.forgetStrangers()
+      await system.store.sourceState.takeResyncOrder()
       const report = await resync(source, { isDryRun: false })
       const { tokens, accounts, differences, left } = report
       await recordDrift(system.store, report)
-      const foreignLocks = await markForeignLocks(source)
+      const foreign = await markForeignLocks(source)
+      const allLeft = [...left, ...foreign.left]
+      await recordLeftOut(system.store, allLeft)
+      const foreignLocks = foreign.marked
       log.info('full resync is done', { tokens, accounts, differences, ...(foreignLocks > 0 ? { foreignLocks } : {}) })
-      for (const { directory, reason } of left)
+      for (const { directory, reason } of allLeft)
         log.warn('a directory was left out of the resync', { directory, reason })
       wake()
       return { waitMs: fullMs }
@@ -80,15 +87,26 @@ async function repeat(
       told = null
       failures = 0
     } catch (thrown) {
+      // Its connections were closed under it, since it is to end.
+      if (stop.aborted) return
       const error = toAppError(thrown)
       if (told !== error.code) log.warn(`the ${name} could not be done; nothing was changed`, errorFields(error))
       told = error.code
-      await store.sourceState.failed(name, error.message).catch(() => undefined)
+      await store.sourceState.failed(name, error).catch(() => undefined)
       const chance = Math.random()
       // A scan costs little, and says that privacyIDEA is back.
       waitMs = name === 'scan' ? retryDelayMs(error.code, failures, chance) : backoffMs(failures, chance)
       failures++
     }
-    await until(waitMs, stop)
+    await (name === 'resync' ? untilOrdered(waitMs, store, stop) : until(waitMs, stop))
+  }
+}
+
+/** Waits as `until`, and no longer than until another process orders a full resync. */
+async function untilOrdered(waitMs: number, { sourceState }: System['store'], stop: AbortSignal): Promise<void> {
+  const endMs = performance.now() + waitMs
+  for (let leftMs = waitMs; leftMs > 0 && !stop.aborted; leftMs = endMs - performance.now()) {
+    if (await sourceState.isResyncOrdered().catch(() => false)) return
+    await until(Math.min(leftMs, ORDER_LOOK_MS), stop)
   }
 }

@@ -5,21 +5,21 @@ import { openDirectories } from '../directory/open-directories.ts'
 import { openLdifFolders } from '../ldif/folders.ts'
 import { systemClock, type Clock } from '../ports/clock.ts'
 import type { AttributePort, DirectoryPort } from '../ports/directory.ts'
+import type { IdentityPort } from '../ports/identity.ts'
 import type { LdifPort } from '../ports/ldif.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
-import { withClearTimeout } from '../reconcile/clear-timeout.ts'
-import { FailCountFloor, watchedSource } from '../reconcile/fail-count-floor.ts'
-import { openLockouts } from '../reconcile/lockouts.ts'
-import type { ForeignLockPorts } from '../reconcile/foreign-locks.ts'
-import { gatedSource } from '../reconcile/owner-gate.ts'
-import { openLedger } from '../reconcile/ledger.ts'
-import type { MirrorPorts } from '../reconcile/mirror.ts'
-import { withoutMirror } from '../reconcile/mirror-view.ts'
 import type { Ports } from '../reconcile/ports.ts'
-import type { ResyncPorts } from '../reconcile/resync-ports.ts'
-import type { ScanPorts } from '../reconcile/scan.ts'
 import type { Store } from '../store/store.ts'
+import { noteForms, refuseLostMarks } from './keep-marks.ts'
 import { openStoreOf } from './state-store.ts'
+import { wire, type SystemScan } from './wiring.ts'
+
+/** What stays open for as long as the process works on a store, whatever is loaded meanwhile. */
+export interface Base extends AsyncDisposable {
+  readonly clock: Clock
+  readonly store: Store
+  readonly ldif: LdifPort
+}
 
 /** Everything that works on accounts, opened from one configuration. */
 export interface System extends AsyncDisposable {
@@ -33,53 +33,50 @@ export interface System extends AsyncDisposable {
   readonly source: SystemScan | null
 }
 
-export type SystemScan = ScanPorts & ResyncPorts & ForeignLockPorts
+/**
+ * Fails with `config-invalid` where locks or serials of ours would be lost by this configuration.
+ * @param keepsMarks false: for what is to work in any case
+ */
+export async function openSystem(
+  settings: Settings,
+  clock: Clock = systemClock,
+  keepsMarks: boolean = true,
+): Promise<System> {
+  await using opened = new AsyncDisposableStack()
+  const base = opened.use(await openBase(settings, clock))
+  if (keepsMarks) {
+    await refuseLostMarks(settings, base.store)
+    await noteForms(settings, base.store)
+  }
+  const system = opened.use(await openOn(base, settings))
+  const all = opened.move()
+  return { ...system, [Symbol.asyncDispose]: () => all.disposeAsync() }
+}
 
-export async function openSystem(settings: Settings, clock: Clock = systemClock): Promise<System> {
+export async function openBase(settings: Settings, clock: Clock = systemClock): Promise<Base> {
   await using opened = new AsyncDisposableStack()
   const store = opened.use(await openStoreOf(settings, true, clock))
   const ldif = opened.use(await openLdifFolders({ dir: settings.ldif.dir }))
-  const directory = opened.use(openDirectories(settings, clock, store.identities))
+  const all = opened.move()
+  return { clock, store, ldif, [Symbol.asyncDispose]: () => all.disposeAsync() }
+}
+
+/**
+ * Disposing it closes the directories and privacyIDEA, and leaves the base open.
+ * @param identities which directories they are; the store's, unless the configuration is only tried
+ */
+export async function openOn(
+  base: Base,
+  settings: Settings,
+  identities: IdentityPort = base.store.identities,
+): Promise<System> {
+  const { clock, store, ldif } = base
+  await using opened = new AsyncDisposableStack()
+  const directory = opened.use(openDirectories(settings, clock, identities))
   const ids = () => newId(clock)
   const opening = settings.privacyidea === null ? null : opened.use(await openSource(settings.privacyidea, clock))
-  const failCounts = new FailCountFloor()
-  const source =
-    opening === null
-      ? null
-      : watchedSource(withClearTimeout(withoutMirror(gatedSource(opening, clock), store.mirror), clock), failCounts)
-  const scanPorts: SystemScan | null =
-    source === null
-      ? null
-      : {
-          source,
-          truth: store.truth,
-          lockouts: openLockouts(source, clock),
-          failCounts,
-          directory,
-          clock,
-          policy: settings.policy,
-          resync: settings.resync,
-          record: store.resync,
-          desired: store.desired,
-          newId: ids,
-          mirrored: store.mirror,
-          mode: settings.policy.mirrorDirectoryLocks,
-        }
-  const ports: Ports = {
-    clock,
-    directory,
-    desired: store.desired,
-    ledger: openLedger(store.records, ldif, clock),
-    guards: store.guards,
-    truth: scanPorts,
-    inbox: store.inbox,
-    queue: store.queue,
-    verification: store.verification,
-    policy: settings.policy,
-    guardSettings: settings.guards,
-    newId: ids,
-    ...(opening === null ? {} : { mirror: mirrorPorts(opening, store, settings, clock) }),
-  }
+  const parts = { settings, clock, store, directory, ldif, source: opening, newId: ids }
+  const { ports, sweeps } = wire(parts)
   const all = opened.move()
   return {
     settings,
@@ -88,15 +85,9 @@ export async function openSystem(settings: Settings, clock: Clock = systemClock)
     directory,
     ldif,
     ports,
-    source: scanPorts,
+    source: sweeps,
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }
-}
-
-function mirrorPorts(source: PrivacyIdeaPort, store: Store, settings: Settings, clock: Clock): MirrorPorts {
-  const { truth, guards, mirror: record } = store
-  const mode = settings.policy.mirrorDirectoryLocks
-  return { source, record, truth, guards, guardSettings: settings.guards, mode, clock }
 }
 
 /** Loaded only where it is configured. */

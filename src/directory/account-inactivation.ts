@@ -1,6 +1,6 @@
 import { EqualityFilter, PresenceFilter, type Filter } from 'ldapts'
-import type { AttributeValue, LockObservation, LockSlot } from '../core/state.ts'
-import type { AccountEntry, LockContext, LockDriver } from './driver.ts'
+import type { AttributeValue, LockObservation, LockSlot, OtherLock } from '../core/state.ts'
+import { lockedBy, type AccountEntry, type LockContext, type LockDriver } from './driver.ts'
 import { parseGeneralizedTime } from './generalized-time.ts'
 import type { Need } from './surroundings.ts'
 
@@ -20,12 +20,6 @@ const FOR_GOOD_MS = 0
 const OVERRIDDEN =
   'a class of service (of a role, as a rule) gives the account another nsAccountLock, which hides the one in its entry: take the account out of that role, or take nsAccountLock out of the template'
 
-/** Somebody else's lock. */
-export interface OtherLock {
-  /** When it ends by itself, or null. */
-  readonly untilMs: number | null
-}
-
 export interface InactivationKind {
   /** What is written; other spellings of it are somebody else's. */
   readonly locked: string
@@ -34,6 +28,8 @@ export interface InactivationKind {
   readonly needs: readonly Need[]
   /** Filters of accounts that `otherLock` may find a lock at. */
   readonly otherMarks: readonly Filter[]
+  /** See LockDriver. */
+  restsOnPoliciesSince(account: AccountEntry): number | null
   /** Locks of this kind of server besides nsAccountLock and the password lockout of 389-DS; null: none. */
   otherLock(account: AccountEntry, context: LockContext): OtherLock | null
 }
@@ -48,6 +44,7 @@ export function inactivationDriver(kind: InactivationKind): LockDriver {
     needs: kind.needs,
     addressOf: (_id, dn) => dn,
     protects: () => null,
+    restsOnPoliciesSince: (account) => kind.restsOnPoliciesSince(account),
     placesElsewhere: () => [],
     readLock: (account, context) => readLock(kind, account, context),
     // The server compares without regard to case and finds what roles give too: what is found is read again.
@@ -63,6 +60,8 @@ export const ds389Driver: LockDriver = inactivationDriver({
   attributes: [],
   needs: [],
   otherMarks: [],
+  // The server writes the end of a lockout into the entry.
+  restsOnPoliciesSince: () => null,
   otherLock: () => null,
 })
 
@@ -76,14 +75,15 @@ function readLock(kind: InactivationKind, account: AccountEntry, context: LockCo
     mode: 'whole',
     current: stored,
     locked: [kind.locked],
+    unlocked: [],
   }
-  const found = { slots: [slot], effective: wouldBite(effective, isCovered) }
-  if (stored.length === 1 && stored[0] === kind.locked) return { state: 'as-ours', otherUntilUs: null, ...found }
-  const other = isInactivated(effective)
-    ? { untilMs: null }
+  const isOurs = stored.length === 1 && stored[0] === kind.locked
+  // Beside ours only what a class of service gives is somebody else's.
+  const theirs = isOurs ? context.given(LOCK_ATTRIBUTE) : effective
+  const other = isInactivated(theirs)
+    ? lockedBy('disabled', LOCK_ATTRIBUTE)
     : (passwordLockout(account, context.nowMs) ?? kind.otherLock(account, context))
-  if (other === null) return { state: 'open', otherUntilUs: null, ...found }
-  return { state: 'other', otherUntilUs: other.untilMs === null ? null : other.untilMs * 1000, ...found }
+  return { state: isOurs ? 'as-ours' : 'open', other, slots: [slot], effective: wouldBite(effective, isCovered) }
 }
 
 /** What covers the stored value decides; where nothing does, ours would. */
@@ -110,6 +110,6 @@ export function passwordLockout(account: AccountEntry, nowMs: number): OtherLock
   const failures = Number(account.text(RETRY_COUNT) ?? 0)
   const untilMs = parseGeneralizedTime(account.text(UNLOCK_TIME) ?? '')
   if (untilMs === null || !(failures > 0)) return null
-  if (untilMs === FOR_GOOD_MS) return { untilMs: null }
-  return untilMs > nowMs ? { untilMs } : null
+  if (untilMs === FOR_GOOD_MS) return lockedBy('too-many-failures', UNLOCK_TIME)
+  return untilMs > nowMs ? lockedBy('too-many-failures', UNLOCK_TIME, untilMs) : null
 }

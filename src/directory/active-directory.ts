@@ -2,8 +2,8 @@ import { AndFilter, ExtensibleFilter, GreaterThanEqualsFilter, LessThanEqualsFil
 import { integerOf, withBits } from '../core/bit.ts'
 import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
-import type { LockObservation, LockSlot } from '../core/state.ts'
-import type { AccountEntry, LockContext, LockDriver } from './driver.ts'
+import type { LockObservation, LockSlot, OtherLock } from '../core/state.ts'
+import { lockedBy, type AccountEntry, type LockContext, type LockDriver } from './driver.ts'
 import { PRINCIPAL_ATTRIBUTES, protectedPrincipal } from './windows-principal.ts'
 import { fileTimeOf, parseFileTime } from './windows-time.ts'
 
@@ -33,11 +33,14 @@ export function activeDirectoryDriver(settings: Pick<DirectorySettings, 'clearLo
     lockAttributes: [CONTROL],
     coverable: [],
     singleValued: ['description'],
+    // rangeUpper of the schema (MS-ADA1, MS-ADA2).
+    lengthsMax: { description: 1024, info: 1024 },
     needs: ['domain'],
     // It stays with the account when it is renamed, and reaches no other (MS-ADTS, 3.1.1.3.1.2.4).
     addressOf: (id) => `<GUID=${id}>`,
     protects: protectedPrincipal,
     placesElsewhere: () => [],
+    restsOnPoliciesSince: (account) => parseFileTime(account.text(LOCKOUT_TIME)),
     readLock: (account, context) => readLock(account, context, settings.clearLockout),
     marks: () => [IS_DISABLED],
     lockedMarks,
@@ -60,19 +63,17 @@ function readLock(account: AccountEntry, context: LockContext, clearLockout: boo
   if (current === null || control === null) {
     // Whoever is never locked need not be readable; that he is not is no news either.
     if (protectedPrincipal(account) === null) throw unreadable(account)
-    return { state: 'open', otherUntilUs: null, slots: [], effective: { is: 'unknown', reason: NOT_READ } }
+    return { state: 'open', other: null, slots: [], effective: { is: 'unknown', reason: NOT_READ } }
   }
   const locked = [withBits(current, DISABLED)]
-  const slot: LockSlot = { dn: account.dn, attribute: CONTROL, mode: 'bit', current: [current], locked }
-  const found = { slots: [slot], effective: { is: 'yes' } } as const
+  const unlocked = [String(control & ~DISABLED)]
+  const slot: LockSlot = { dn: account.dn, attribute: CONTROL, mode: 'bit', current: [current], locked, unlocked }
   const lockout = lockoutOf(account, context)
-  if ((control & DISABLED) !== 0) {
-    const isLeft = lockout === null || !clearLockout
-    return { ...found, state: 'as-ours', otherUntilUs: null, ...(isLeft ? {} : { onRelease: END_OF_LOCKOUT }) }
-  }
   const other = expiryOf(account, context.nowMs) ?? lockout
-  if (other === null) return { ...found, state: 'open', otherUntilUs: null }
-  return { ...found, state: 'other', otherUntilUs: other.untilMs === null ? null : other.untilMs * 1000 }
+  const found = { other, slots: [slot], effective: { is: 'yes' } } as const
+  if ((control & DISABLED) === 0) return { ...found, state: 'open' }
+  const isLeft = lockout === null || !clearLockout
+  return { ...found, state: 'as-ours', ...(isLeft ? {} : { onRelease: END_OF_LOCKOUT }) }
 }
 
 const NOT_READ = 'userAccountControl may not be read'
@@ -80,13 +81,9 @@ const NOT_READ = 'userAccountControl may not be read'
 /** Nothing else may be written there. */
 const END_OF_LOCKOUT = [{ op: 'replace', attribute: LOCKOUT_TIME, values: ['0'] }] as const
 
-interface OtherLock {
-  readonly untilMs: number | null
-}
-
 function expiryOf(account: AccountEntry, nowMs: number): OtherLock | null {
   const atMs = parseFileTime(account.text(EXPIRES))
-  return atMs !== null && atMs <= nowMs ? { untilMs: null } : null
+  return atMs !== null && atMs <= nowMs ? lockedBy('expired', EXPIRES) : null
 }
 
 /** The server's own word counts, where it has one; it knows the policy that applies to the account. */
@@ -97,8 +94,8 @@ function lockoutOf(account: AccountEntry, { nowMs, domain }: LockContext): Other
   const computed = integerOf(account.values(COMPUTED))
   const isOut = computed === null ? endMs !== null && endMs > nowMs : (computed & COMPUTED_LOCKOUT) !== 0
   if (!isOut) return null
-  if (endMs === Infinity) return { untilMs: null }
-  return { untilMs: endMs !== null && endMs > nowMs ? endMs : nowMs + LOOK_AGAIN_MS }
+  const untilMs = endMs === Infinity ? null : endMs !== null && endMs > nowMs ? endMs : nowMs + LOOK_AGAIN_MS
+  return lockedBy('too-many-failures', LOCKOUT_TIME, untilMs)
 }
 
 function unreadable(account: AccountEntry): AppError {

@@ -1,5 +1,6 @@
 import { ResultCodeError, type Client, type Entry } from 'ldapts'
 import { AppError } from '../core/error.ts'
+import { limitAnswers } from './answer-limits.ts'
 import { clientOn } from './connection.ts'
 import { errorOfResult, resultCodeOf, type Attempt } from './result-code.ts'
 import { openSocket, serverOf, type SocketSettings } from './socket.ts'
@@ -62,13 +63,16 @@ async function once<Result>(
     `directory ${settings.name}: ${url}: no answer within ${settings.connectTimeoutMs} ms`,
   )
   const timer = setTimeout(() => socket.destroy(), settings.connectTimeoutMs)
+  const client = clientOn(socket, () => gone)
+  const limits = limitAnswers(client, () => socket.destroy())
   try {
-    return await call(clientOn(socket, () => gone))
+    return await call(client)
   } catch (error) {
     if (error instanceof ResultCodeError) throw errorOfResult(error, { directory: settings.name, url, ...what })
     throw error instanceof AppError ? error : new AppError(gone.code, gone.message, { cause: error })
   } finally {
     clearTimeout(timer)
+    limits.close()
     socket.destroy()
   }
 }

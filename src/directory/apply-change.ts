@@ -7,7 +7,8 @@ import type { Account, AccountReader } from './account.ts'
 import type { Connection } from './connection.ts'
 import { AssertionControl, PostReadControl } from './controls.ts'
 import { idFilter } from './directory-searches.ts'
-import { sameValues } from '../core/state.ts'
+import { sameValues, type EntryVersion } from '../core/state.ts'
+import type { EntryVersions } from './entry-version.ts'
 import { readReal } from './stored-values.ts'
 import { normalDn } from '../core/dn.ts'
 import type { Pool } from './pool.ts'
@@ -18,13 +19,19 @@ export interface Written {
   readonly url: string
 }
 
+/** The account's own entry as it was read; undefined: it may have changed since. */
+export interface VersionAsRead {
+  readonly asRead: EntryVersion | undefined
+  readonly versions: EntryVersions
+}
+
 /**
  * Writes the modifications of a change, one LDAP modify an entry, in their order. Where a later entry refuses, the
  * earlier ones are taken back.
  *
  * The account's own entry is written only while it is the same account (RFC 4528 with its id, where the server has
  * that), and read in the same answer (RFC 4527, likewise), or by the next request on the same connection: another server
- * may not have it yet.
+ * may not have it yet. With `asRead` it is written only while nobody has written to it since, where the server can tell.
  * @param address the name of the account's own entry, where it is written
  * @returns null: the account's own entry was not written
  * Fails with `write-raced`, `entry-not-found` (of the account's own entry), `outcome-unknown`, and what refuses a write.
@@ -35,13 +42,14 @@ export async function writeChange(
   reader: AccountReader,
   address: string,
   change: ChangeDraft,
+  version: VersionAsRead,
 ): Promise<Written | null> {
   const ownDn = normalDn(change.dn)
   let after: Written | null = null
   for (const [index, step] of change.forward.entries()) {
     const isOwn = step.dn === change.dn || normalDn(step.dn) === ownDn
     try {
-      if (isOwn) after = await writeOwn(pool, settings, reader, change, { ...step, dn: asDn(address) })
+      if (isOwn) after = await writeOwn(pool, settings, reader, change, { ...step, dn: asDn(address) }, version)
       else await writeElsewhere(pool, settings, change, step)
     } catch (error) {
       if (index > 0) await takeBack(pool, settings, change, index)
@@ -57,15 +65,18 @@ async function writeOwn(
   reader: AccountReader,
   change: ChangeDraft,
   step: EntryModification,
+  { asRead, versions }: VersionAsRead,
 ): Promise<Written | null> {
-  const controls: Control[] = []
   const { hasAssertion } = reader.facts
-  if (hasAssertion) controls.push(new AssertionControl(expectation(settings, reader, change)))
   const postRead = reader.facts.hasPostRead ? new PostReadControl(reader.names.wanted) : null
-  if (postRead !== null) controls.push(postRead)
   const isNamed = step.dn === change.dn
   const written = await pool.write(async (connection): Promise<Written> => {
-    if (!hasAssertion && isNamed) await refuseOthers(connection, settings, reader, change)
+    const controls: Control[] = []
+    if (hasAssertion) {
+      const isUnchanged = await versions.filterFor(connection, step.dn, idFilter(settings, change.key), asRead)
+      controls.push(new AssertionControl(expectation(settings, reader, change, isUnchanged)))
+    } else if (isNamed) await refuseOthers(connection, settings, reader, change)
+    if (postRead !== null) controls.push(postRead)
     await connection.modify(step.dn, step.modifications, controls)
     const { url } = connection.server
     if (postRead === null) return { account: await readAgain(connection, reader, step.dn), url }
@@ -121,8 +132,15 @@ async function readAgain(connection: Connection, reader: AccountReader, dn: stri
  * What must hold for the write: it is this account. Where an attribute of several values is to become ours as a whole
  * and was absent, nobody has put one in since; deleting old values by name tells all other cases.
  */
-function expectation(settings: DirectorySettings, reader: AccountReader, change: ChangeDraft): Filter {
+function expectation(
+  settings: DirectorySettings,
+  reader: AccountReader,
+  change: ChangeDraft,
+  isUnchanged: Filter | null,
+): Filter {
   const isSame = idFilter(settings, change.key)
+  // Nothing of the entry has changed: there is no need to look at parts of it.
+  if (isUnchanged !== null) return new AndFilter({ filters: [isSame, isUnchanged] })
   if (change.kind !== 'lock') return isSame
   const absent = change.slots.filter((slot) => {
     const mustBeAbsent = slot.mode === 'whole' && slot.before.length === 0 && slot.dn === change.dn

@@ -4,18 +4,24 @@ import {
   Change as LdapChange,
   Client,
   PasswordPolicyControl,
+  PresenceFilter,
   ResultCodeError,
   type Control,
   type Entry,
   type Filter,
 } from 'ldapts'
+import { isWindowsName } from '../core/bind-name.ts'
 import type { Modification } from '../core/change.ts'
 import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
+import { AnswerTooLarge, limitAnswers, type AnswerLimits } from './answer-limits.ts'
 import { WHO_AM_I_OID } from './controls.ts'
+import { refuseCutAnswers } from './cut-answers.ts'
+import { valuesIn } from './entry.ts'
 import { errorOfResult, resultCodeOf, type Attempt } from './result-code.ts'
 import { readBindPassword } from './secret.ts'
 import { openSocket, type Server } from './socket.ts'
+import { sidText } from './windows-principal.ts'
 
 export interface SearchRequest {
   readonly base: string
@@ -24,9 +30,11 @@ export interface SearchRequest {
   readonly attributes: readonly string[]
   /** Names, as the server writes them, whose values are wanted as bytes. */
   readonly bytesOf: readonly string[]
-  /** The server may return fewer than there are; 0: all. */
+  /** So many are enough; 0: all. An answer that the server cuts short before that fails with `directory-cut`. */
   readonly sizeMax: number
   readonly controls?: readonly Control[]
+  /** All members of a group are wanted, however many they are. */
+  readonly isLarge?: boolean
 }
 
 interface Operation {
@@ -36,7 +44,12 @@ interface Operation {
 /** LDAP's UnbindRequest with the message id 2^31-1: no answer comes, the server closes (RFC 4511, 4.3). */
 const UNBIND = Buffer.from([0x30, 8, 2, 4, 0x7f, 0xff, 0xff, 0xff, 0x42, 0])
 const CLOSE_TIMEOUT_MS = 1000
+const TOO_LARGE_HINT =
+  'Is it a directory server that answers there? Then look at the entry that is named, and shorten it.'
 const PROTOCOL_ERROR = 2
+const TOKEN = 'tokenGroups'
+/** Of an account or a group in a domain (MS-DTYP, 2.4.2.4). */
+const DOMAIN_SID = 'S-1-5-21-'
 
 /**
  * One connection that was opened, secured, bound and whose identity was proven; it is never reconnected silently, and
@@ -51,12 +64,15 @@ export class Connection {
   /** Walks that come back for another page. */
   holders = 0
   readonly #client: Client
+  readonly #limits: AnswerLimits
   readonly #socket: Socket
   readonly #settings: DirectorySettings
   readonly #operations = new Set<Operation>()
   readonly #closed: Promise<void>
   #isOpen = true
   #timedOut = false
+  /** Why the connection was ended for the sake of our memory. */
+  #tooLarge: AnswerTooLarge | null = null
   #isGathering = false
   #timer: NodeJS.Timeout | null = null
   /** The identity at the bind (RFC 4532); null: the server does not tell. */
@@ -69,9 +85,14 @@ export class Connection {
     this.#settings = settings
     this.#socket = socket
     this.#client = clientOn(socket, () => this.#gone())
+    this.#limits = limitAnswers(this.#client, (error) => {
+      this.#tooLarge = error
+      socket.destroy()
+    })
     this.#closed = new Promise((resolve) => {
       socket.once('close', () => {
         this.#isOpen = false
+        this.#limits.close()
         if (this.#timer !== null) clearTimeout(this.#timer)
         resolve()
       })
@@ -95,7 +116,7 @@ export class Connection {
     }
   }
 
-  /** Who the server took us for at the bind, as in `dn:cn=lockstep,…`; null: it does not tell. */
+  /** Who the server took us for at the bind, as in `dn:cn=lockstep,…` or `sid:S-1-5-21-…`; null: it does not tell. */
   get identity(): string | null {
     return this.#identity
   }
@@ -123,8 +144,12 @@ export class Connection {
     const call = this.#client.search.bind(this.#client, request.base, this.#searchOptions(request), [
       ...(request.controls ?? []),
     ])
-    const result = await this.#run(call, this.#attempt('read', request.base))
-    return result.searchEntries
+    const done = request.isLarge === true ? this.#limits.allowLarge() : () => undefined
+    try {
+      return (await this.#run(call, this.#attempt('read', request.base))).searchEntries
+    } finally {
+      done()
+    }
   }
 
   /** Pages of a search; the server's cursor belongs to this connection. */
@@ -146,10 +171,10 @@ export class Connection {
   async modify(dn: string, modifications: readonly Modification[], controls: Control[]): Promise<void> {
     const changes = modifications.map(toLdapChange)
     const attributes = modifications.map((modification) => modification.attribute)
-    await this.#run(
-      () => this.#client.modify(dn, changes, controls),
-      this.#attempt('write', dn, [...new Set(attributes)]),
-    )
+    await this.#run(() => this.#client.modify(dn, changes, controls), {
+      ...this.#attempt('write', dn, [...new Set(attributes)]),
+      charsMax: longestOf(modifications),
+    })
   }
 
   /**
@@ -158,7 +183,7 @@ export class Connection {
    */
   async proveIdentity(): Promise<void> {
     if (this.#identity === null) return this.#findOwnEntry()
-    const now = await this.#whoAmI()
+    const now = await this.#askIdentity()
     if (now === this.#identity) return
     this.#socket.destroy()
     throw this.#identityLost()
@@ -178,8 +203,27 @@ export class Connection {
     const controls = this.#settings.type === 'openldap' ? [policy] : []
     await this.#run(() => this.#client.bind(bindDn, password, controls), this.#attempt('bind', bindDn))
     this.#hasPolicyAnswer = policy.value !== undefined
-    this.#identity = await this.#whoAmI()
+    this.#identity = await this.#askIdentity()
     if (this.#identity === '' || this.#identity === 'dn:') throw this.#identityLost()
+  }
+
+  /** Without Who Am I, and without a DN to look for, the security token of the connection says who it is of. */
+  async #askIdentity(): Promise<string | null> {
+    const told = await this.#whoAmI()
+    if (told !== null || !isWindowsName(this.#settings.bindDn)) return told
+    const owner = (await this.tokenSids()).find((sid) => sid.startsWith(DOMAIN_SID))
+    return owner === undefined ? '' : `sid:${owner}`
+  }
+
+  /**
+   * The SIDs in the security token of this connection: of its account, first, and of the groups (`tokenGroups` of the root
+   * DSE; MS-ADTS, 3.1.1.3.2). Empty where the server does not tell.
+   */
+  async tokenSids(): Promise<string[]> {
+    const filter = new PresenceFilter({ attribute: 'objectClass' })
+    const named = { attributes: [TOKEN], bytesOf: [TOKEN] }
+    const [root] = await this.search({ base: '', scope: 'base', filter, ...named, sizeMax: 1 })
+    return valuesIn(root, TOKEN).flatMap((value) => sidText(value) ?? [])
   }
 
   /** `dn:…` or `u:…`; '' when anonymous; null when the server does not know the operation. */
@@ -270,7 +314,12 @@ export class Connection {
     if (thrown instanceof ResultCodeError) return errorOfResult(thrown, attempt)
     const what = `directory ${this.#settings.name}: ${this.server.url}`
     const waitedMs = Math.round(performance.now() - operation.startedMs)
-    const reason = this.#timedOut ? `no answer within ${waitedMs} ms` : 'the connection broke before the answer came'
+    const tooLarge = thrown instanceof AnswerTooLarge ? thrown : this.#tooLarge
+    const reason = this.#timedOut
+      ? `no answer within ${waitedMs} ms`
+      : tooLarge === null
+        ? 'the connection broke before the answer came'
+        : `its answer was not taken: ${tooLarge.message}`
     if (attempt.kind === 'write') {
       return new AppError(
         'outcome-unknown',
@@ -280,6 +329,10 @@ export class Connection {
           cause: thrown,
         },
       )
+    }
+    if (tooLarge !== null) {
+      const code = tooLarge === thrown ? 'limit-exceeded' : 'directory-unreachable'
+      return new AppError(code, `${what}: ${reason}`, { hint: TOO_LARGE_HINT, cause: thrown })
     }
     const isLate = this.#timedOut && (attempt.kind === 'bind' || waitedMs >= this.#settings.operationTimeoutMs)
     return new AppError(isLate ? 'directory-timeout' : 'directory-unreachable', `${what}: ${reason}`, {
@@ -315,7 +368,12 @@ export function clientOn(socket: Socket, gone: () => Error): Client {
     isTaken = true
     return socket
   }
-  return new Client({ url: 'ldap://handed.over', createConnection })
+  return refuseCutAnswers(new Client({ url: 'ldap://handed.over', createConnection }))
+}
+
+function longestOf(modifications: readonly Modification[]): number {
+  const written = modifications.flatMap(({ op, values }) => (op === 'delete' ? [] : values))
+  return Math.max(0, ...written.map(({ length }) => length))
 }
 
 function toLdapChange(modification: Modification): LdapChange {

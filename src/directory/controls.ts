@@ -7,6 +7,8 @@ export const PAGED_RESULTS_OID = '1.2.840.113556.1.4.319'
 export const START_TLS_OID = '1.3.6.1.4.1.1466.20037'
 /** 389-DS: only what is stored in an entry, without what classes of service and roles add. */
 export const REAL_ATTRIBUTES_OID = '2.16.840.1.113730.3.4.17'
+/** 389-DS: only what classes of service and roles add. */
+export const VIRTUAL_ATTRIBUTES_OID = '2.16.840.1.113730.3.4.19'
 /** 389-DS: which rights one has. */
 export const EFFECTIVE_RIGHTS_OID = '1.3.6.1.4.1.42.2.27.9.5.2'
 export const WHO_AM_I_OID = '1.3.6.1.4.1.4203.1.11.3'
@@ -65,6 +67,13 @@ export class PostReadControl extends Control {
 export class RealAttributesControl extends Control {
   constructor() {
     super(REAL_ATTRIBUTES_OID, { critical: true })
+  }
+}
+
+/** A search that shows what is of the server's own making, and nothing of what is stored (389-DS). */
+export class VirtualAttributesControl extends Control {
+  constructor() {
+    super(VIRTUAL_ATTRIBUTES_OID, { critical: true })
   }
 }
 

@@ -24,6 +24,7 @@ export function customDriver(assignments: readonly LockAssignment[]): LockDriver
     needs: [],
     addressOf: (_id, dn) => dn,
     protects: () => null,
+    restsOnPoliciesSince: () => null,
     placesElsewhere: (account) => others.map((assignment) => placeOf(assignment, account)),
     readLock: (account, context) => readLock(account, context, own, others),
     marks: () => own.flatMap(markOf),
@@ -44,7 +45,8 @@ function readLock(
     }),
   ]
   const state = slots.every(isLocked) ? 'as-ours' : 'open'
-  return { state, otherUntilUs: null, slots, effective: { is: 'yes' } }
+  // What else locks there the configuration does not say, so that nothing else is looked at.
+  return { state, other: null, slots, effective: { is: 'yes' } }
 }
 
 function slotsOf(

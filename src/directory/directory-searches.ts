@@ -1,16 +1,26 @@
 import { EqualityFilter, OrFilter, PresenceFilter, SubstringFilter, type Entry, type Filter } from 'ldapts'
+import { isWithin, normalDn } from '../core/dn.ts'
 import { AppError } from '../core/error.ts'
 import { accountIdOf, type AccountKey, type Serial } from '../core/names.ts'
-import { formatSerial, SERIAL_PLACEHOLDER } from '../core/serial-values.ts'
+import { formatSerial, SERIAL_PLACEHOLDER, serialsIn } from '../core/serial-values.ts'
 import type { DirectorySettings } from '../core/settings.ts'
+import type { ObservedState } from '../core/state.ts'
 import type { Connection, SearchRequest } from './connection.ts'
 import type { AccountReader } from './account.ts'
 import { idCodecOf } from './id-codec.ts'
+import type { Pool } from './pool.ts'
+
+const PAGE_ENTRIES = 500
 
 /** The account with this id. */
 export function idFilter(settings: DirectorySettings, key: AccountKey): Filter {
   const attribute = settings.idAttribute
   return new EqualityFilter({ attribute, value: idCodecOf(attribute).encode(accountIdOf(key)) })
+}
+
+/** The text is a DN, and that of the base or of something below it; a number or a UUID is none. */
+export function isDnBelow({ base }: DirectorySettings, text: string): boolean {
+  return /^[a-z0-9.-]+\s*=.*,/is.test(text) && isWithin(normalDn(text), normalDn(base))
 }
 
 /** Accounts that may carry the serial; the server compares without regard to case, so look at what comes. */
@@ -58,4 +68,28 @@ export async function searchProven(
   })
   if (entries.length === 0) await connection.proveIdentity()
   return entries
+}
+
+/** A search finds values by the server's matching, and those that cover what is stored; a mark of ours is neither. */
+export function isMarked({ lock, serialFormat, serialAttributeMultiValued, serialValues }: ObservedState): boolean {
+  return lock.state === 'as-ours' || serialsIn(serialFormat, serialAttributeMultiValued, serialValues).length > 0
+}
+
+/** Page by page on one connection; what a lost identity hides would look like the end. */
+export function walkPages(pool: Pool, request: SearchRequest): AsyncGenerator<{ entries: Entry[]; url: string }> {
+  return pool.hold(async function* (connection) {
+    const { url } = connection.server
+    for await (const entries of connection.searchPages(request, PAGE_ENTRIES)) yield { entries, url }
+    await connection.proveIdentity()
+  })
+}
+
+/** One account whose lock may not be read must not end a walk over all the others; null: such a one. */
+export async function unlessHidden(observed: Promise<ObservedState>): Promise<ObservedState | null> {
+  try {
+    return await observed
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'directory-not-permitted') return null
+    throw error
+  }
 }

@@ -1,8 +1,9 @@
 import type { Filter } from 'ldapts'
 import type { AccountId, Dn } from '../core/names.ts'
-import type { AttributeValue, LockObservation } from '../core/state.ts'
+import type { OtherLockCause } from '../core/other-lock-cause.ts'
+import type { AttributeValue, LockObservation, OtherLock } from '../core/state.ts'
 import type { ServerFacts } from './server-facts.ts'
-import type { StoredValues } from './stored-values.ts'
+import type { ValuesBySource } from './stored-values.ts'
 import type { Need, SurroundingsView } from './surroundings.ts'
 
 /** An account's own entry as it was read. */
@@ -23,13 +24,17 @@ export interface PlaceElsewhere {
   readonly values: readonly string[] | null
 }
 
-export interface LockContext extends SurroundingsView {
+/** `stored` and `given`: of `coverable` alone. */
+export interface LockContext extends SurroundingsView, ValuesBySource {
   readonly nowMs: number
   readonly facts: ServerFacts
   /** What stands in `placesElsewhere`, in their order. */
   readonly elsewhere: readonly (readonly AttributeValue[])[]
-  /** What stands in the account's own entry of one of `coverable`, whatever the server shows in its place. */
-  readonly stored: StoredValues
+}
+
+/** @param untilMs when it ends by itself; null: not by itself */
+export function lockedBy(cause: OtherLockCause, attribute: string, untilMs: number | null = null): OtherLock {
+  return { is: 'locked', cause, attribute, untilUs: untilMs === null ? null : untilMs * 1000 }
 }
 
 /** What locked means in one kind of directory. Pure: what it needs is read before. */
@@ -42,6 +47,8 @@ export interface LockDriver {
   readonly coverable: readonly string[]
   /** Those that the server keeps at one value, whatever its schema says. */
   readonly singleValued: readonly string[]
+  /** How long a value of an attribute may be, in UTF-16 units, by the name in lower case; left out where it is not known. */
+  readonly lengthsMax?: Readonly<Record<string, number>>
   readonly needs: readonly Need[]
   /**
    * The name that the account's own entry is written to and read under: its DN, or one that stays with it when it is renamed,
@@ -51,6 +58,11 @@ export interface LockDriver {
   /** Why an account of this kind is never locked, whatever the configuration says; null: it may be. */
   protects(account: AccountEntry): string | null
   placesElsewhere(account: AccountEntry): readonly PlaceElsewhere[]
+  /**
+   * Where somebody else's lock at this account lasts as long as a policy says: when it was set, in milliseconds since 1970.
+   * The policies are then read afresh, and not before that. Null: nothing rests on them.
+   */
+  restsOnPoliciesSince(account: AccountEntry): number | null
   readLock(account: AccountEntry, context: LockContext): LockObservation
   /** Filters of accounts that a lock of ours may stand at; several are alternatives. */
   marks(): readonly Filter[]

@@ -3,6 +3,7 @@ import { toAppError, type AppError } from '../core/error.ts'
 import { mapAtOnce } from '../core/ahead.ts'
 import { parseAccountId, type Login, type Realm } from '../core/names.ts'
 import type { FoundAccount } from '../ports/directory.ts'
+import { halvedWhenCut } from './cut-answers.ts'
 
 /** Accounts asked for by one search; slapd looks each up by its index. */
 const BATCH = 100
@@ -19,6 +20,10 @@ export interface WantedUser {
 export interface FindingDirectory {
   /** Null: the text is no id of this directory. */
   idFilterOf(text: string): Filter | null
+  /** It may be the id or the DN of somebody here. */
+  isOwnId(text: string): boolean
+  /** Null: it is no DN of this directory. */
+  findByDn(text: string): Promise<FoundAccount | null>
   loginFilterOf(login: Login, realm: Realm | null): Filter
   /** Those that match any of the filters, each once. */
   findAny(filters: readonly Filter[], sizeMax: number): Promise<readonly FoundAccount[]>
@@ -65,16 +70,30 @@ async function findBatch(
   })
 }
 
-async function findByIds(
+/** By the id in lower case: those that the directory has. Fails with `directory-*`. */
+export async function findByIds(
   directory: FindingDirectory,
   users: readonly WantedUser[],
 ): Promise<ReadonlyMap<string, FoundAccount>> {
   const filters = users.flatMap(({ userId }) => directory.idFilterOf(userId) ?? [])
-  if (filters.length === 0) return new Map()
-  const found = await directory.findAny(filters, filters.length + 1)
+  const byDn = await findByDns(directory, users)
+  if (filters.length === 0) return byDn
+  const found = await halvedWhenCut(filters, (some) => directory.findAny(some, some.length + 1))
   const wanted = new Set(users.flatMap(({ userId }) => parseAccountId(userId) ?? []))
   const ids = found.map((account) => [account.key.slice(account.key.indexOf('/') + 1), account] as const)
-  return new Map(ids.filter(([id]) => wanted.has(id as never)))
+  return new Map([...byDn, ...ids.filter(([id]) => wanted.has(id as never))])
+}
+
+/** No filter finds an entry by its DN on every kind of server: each is read by itself. */
+async function findByDns(
+  directory: FindingDirectory,
+  users: readonly WantedUser[],
+): Promise<ReadonlyMap<string, FoundAccount>> {
+  const dns = users
+    .map(({ userId }) => userId)
+    .filter((id) => directory.isOwnId(id) && directory.idFilterOf(id) === null)
+  const found = await mapAtOnce(dns, AT_ONCE, (dn) => directory.findByDn(dn))
+  return new Map(dns.flatMap((dn, at) => (found[at] ? [[dn.toLowerCase(), found[at]] as const] : [])))
 }
 
 /** Those alone that a search for all of their logins tells apart: one account each, by the login that it shows. */
@@ -84,7 +103,8 @@ async function findByLogins(
 ): Promise<ReadonlyMap<string, FoundAccount>> {
   if (users.length < 2) return new Map()
   const filters = users.map(({ login, realm }) => directory.loginFilterOf(login, realm))
-  const found = await directory.findAny(filters, 2 * users.length)
+  const parts = await halvedWhenCut(filters, (some) => directory.findAny(some, 2 * some.length))
+  const found = [...new Map(parts.map((account) => [account.key, account])).values()]
   const shown = Map.groupBy(found, ({ login }) => login?.toLowerCase() ?? '')
   const asked = Map.groupBy(users, ({ login }) => login.toLowerCase())
   const isStrange = [...shown.keys()].some((login) => !asked.has(login))

@@ -1,6 +1,12 @@
 import { inactivationDriver } from './account-inactivation.ts'
 import type { LockDriver } from './driver.ts'
-import { KERBEROS_ATTRIBUTES, KERBEROS_MARKS, kerberosLockout, principalExpired } from './kerberos-lockout.ts'
+import {
+  failedSince,
+  KERBEROS_ATTRIBUTES,
+  KERBEROS_MARKS,
+  kerberosLockout,
+  principalExpired,
+} from './kerberos-lockout.ts'
 
 /**
  * FreeIPA: the lock is what `ipa user-disable` writes, so that its own tools show the account as disabled. Its lockout
@@ -11,6 +17,7 @@ export const freeipaDriver: LockDriver = inactivationDriver({
   attributes: KERBEROS_ATTRIBUTES,
   needs: ['lockout-policies'],
   otherMarks: KERBEROS_MARKS,
+  restsOnPoliciesSince: failedSince,
   otherLock: (account, context) =>
     principalExpired(account, context.nowMs) ??
     kerberosLockout(account, context.lockoutPolicies ?? new Map(), context.nowMs),

@@ -36,7 +36,15 @@ export async function loginsOfGroup(
   const entryAt = (dn: string, attributes: readonly string[]): Promise<Entry | null> =>
     pool.read(async (connection) => {
       const filter = new PresenceFilter({ attribute: 'objectClass' })
-      const request = { base: dn, scope: 'base' as const, filter, attributes, bytesOf: [SID_ATTRIBUTE], sizeMax: 1 }
+      const request = {
+        base: dn,
+        scope: 'base' as const,
+        filter,
+        attributes,
+        bytesOf: [SID_ATTRIBUTE],
+        sizeMax: 1,
+        isLarge: true,
+      }
       return (await searchProven(connection, request, settings))[0] ?? null
     })
   return new Walk(settings, entryAt, (id) => peopleByPrimaryGroup(pool, settings, id)).from(groupDn)

@@ -2,9 +2,9 @@ import { AndFilter, EqualityFilter, NotFilter, PresenceFilter, type Entry, type 
 import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { OtherLock } from './account-inactivation.ts'
+import type { OtherLock } from '../core/state.ts'
 import { normalDn } from '../core/dn.ts'
-import type { AccountEntry } from './driver.ts'
+import { lockedBy, type AccountEntry } from './driver.ts'
 import { parseGeneralizedTime } from './generalized-time.ts'
 import type { Reads } from './pool.ts'
 import { resultCodeOf } from './result-code.ts'
@@ -26,6 +26,8 @@ export const KERBEROS_ATTRIBUTES = [
 ]
 
 const FAILURES = 'krbLoginFailedCount'
+const LAST_FAILURE = 'krbLastFailedAuth'
+const EXPIRATION = 'krbPrincipalExpiration'
 /** Who failed since the last good login, and whose principal is to expire. */
 export const KERBEROS_MARKS: readonly Filter[] = [
   new AndFilter({
@@ -34,7 +36,7 @@ export const KERBEROS_MARKS: readonly Filter[] = [
       new NotFilter({ filter: new EqualityFilter({ attribute: FAILURES, value: '0' }) }),
     ],
   }),
-  new PresenceFilter({ attribute: 'krbPrincipalExpiration' }),
+  new PresenceFilter({ attribute: EXPIRATION }),
 ]
 
 export interface LockoutPolicy {
@@ -49,15 +51,24 @@ export type LockoutPolicies = ReadonlyMap<string, LockoutPolicy>
 /** Without a readable policy nothing is said of a lockout: our lock is then written beside it, and holds in either case. */
 export function kerberosLockout(account: AccountEntry, policies: LockoutPolicies, nowMs: number): OtherLock | null {
   const policy = policyOf(account, policies)
-  const failures = Number(account.text('krbLoginFailedCount') ?? 0)
-  const failedMs = parseGeneralizedTime(account.text('krbLastFailedAuth') ?? '')
+  const failures = failuresOf(account)
+  const failedMs = parseGeneralizedTime(account.text(LAST_FAILURE) ?? '')
   if (policy === undefined || policy.failuresMax === 0 || failedMs === null) return null
   const unlockedMs = parseGeneralizedTime(account.text('krbLastAdminUnlock') ?? '')
   if (unlockedMs !== null && failedMs <= unlockedMs) return null
   if (!(failures >= policy.failuresMax)) return null
-  if (policy.durationMs === 0) return { untilMs: null }
+  if (policy.durationMs === 0) return lockedBy('too-many-failures', FAILURES)
   const untilMs = failedMs + policy.durationMs
-  return untilMs > nowMs ? { untilMs } : null
+  return untilMs > nowMs ? lockedBy('too-many-failures', FAILURES, untilMs) : null
+}
+
+function failuresOf(account: AccountEntry): number {
+  return Number(account.text(FAILURES) ?? 0)
+}
+
+/** See LockDriver.restsOnPoliciesSince. */
+export function failedSince(account: AccountEntry): number | null {
+  return failuresOf(account) > 0 ? parseGeneralizedTime(account.text(LAST_FAILURE) ?? '') : null
 }
 
 const GLOBAL_POLICY = /^cn=global_policy,/
@@ -71,11 +82,10 @@ function policyOf(account: AccountEntry, policies: LockoutPolicies): LockoutPoli
 
 /** The principal has expired (`ipa user-mod --principal-expiration`): the KDC refuses it, and FreeIPA a bind as well (53). */
 export function principalExpired(account: AccountEntry, nowMs: number): OtherLock | null {
-  const endMs = parseGeneralizedTime(account.text('krbPrincipalExpiration') ?? '')
-  return endMs !== null && endMs <= nowMs ? { untilMs: null } : null
+  const endMs = parseGeneralizedTime(account.text(EXPIRATION) ?? '')
+  return endMs !== null && endMs <= nowMs ? lockedBy('expired', EXPIRATION) : null
 }
 
-const POLICIES_MAX_AGE_MS = 60_000
 /** One a group that has its own; more than any realm has. */
 const POLICIES_MAX = 1000
 const POLICY_ATTRIBUTES = ['krbPwdMaxFailure', 'krbPwdLockoutDuration']
@@ -84,10 +94,11 @@ const UNREADABLE: ReadonlySet<string> = new Set([
   'entry-not-found',
   'directory-not-permitted',
   'directory-refused',
+  'directory-cut',
   'directory-timeout',
 ])
 
-/** Reads the policies, once for all that wait, and again when they are a minute old. */
+/** Reads the policies, once for all that wait. */
 export class LockoutPolicyReader {
   readonly #pool: Reads
   readonly #clock: Clock
@@ -102,9 +113,10 @@ export class LockoutPolicyReader {
     this.#settings = settings
   }
 
-  get fresh(): LockoutPolicies | null {
+  /** What was read at most so long ago, and not before a time; else null. */
+  kept(maxAgeMs: number, notBeforeMs: number): LockoutPolicies | null {
     const ageMs = this.#clock.nowMs() - this.#atMs
-    return ageMs >= 0 && ageMs < POLICIES_MAX_AGE_MS ? this.#policies : null
+    return ageMs >= 0 && ageMs < maxAgeMs && this.#atMs >= notBeforeMs ? this.#policies : null
   }
 
   read(facts: ServerFacts): Promise<LockoutPolicies> {
@@ -113,10 +125,11 @@ export class LockoutPolicyReader {
   }
 
   async #load(facts: ServerFacts): Promise<LockoutPolicies> {
+    const atMs = this.#clock.nowMs()
     const context = namingContextOf(facts, this.#settings.base)
     const entries = context === null ? [] : await this.#search(`cn=kerberos,${context}`)
     this.#policies = new Map(entries.map((entry) => [normalDn(entry.dn), policyFrom(entry)]))
-    this.#atMs = this.#clock.nowMs()
+    this.#atMs = atMs
     return this.#policies
   }
 

@@ -1,6 +1,6 @@
-import { OrFilter, PresenceFilter, type Entry, type Filter } from 'ldapts'
+import { OrFilter, PresenceFilter, type Filter } from 'ldapts'
 import type { ChangeDraft } from '../core/change.ts'
-import { AppError, toAppError } from '../core/error.ts'
+import { AppError, toAppError, type ErrorCode } from '../core/error.ts'
 import {
   accountIdOf,
   accountKey,
@@ -11,36 +11,47 @@ import {
   type Realm,
   type Serial,
 } from '../core/names.ts'
-import { serialsIn } from '../core/serial-values.ts'
+import { spelledAmong } from '../core/serial-key.ts'
+import { carriersAmong } from '../core/serial-values.ts'
+import { SeenSet } from '../core/seen-set.ts'
 import type { DirectorySettings } from '../core/settings.ts'
-import type { ObservedState } from '../core/state.ts'
+import type { LastWriter } from '../core/late.ts'
+import { isOpenForSure, type Carrier, type EntryVersion, type ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { IdentityPort } from '../ports/identity.ts'
 import type { FoundAccount } from '../ports/directory.ts'
 import { AccountReader, type Account } from './account.ts'
 import { writeChange, type Written } from './apply-change.ts'
 import type { SearchRequest } from './connection.ts'
-import { idFilter, markedFilter, searchProven, serialFilter } from './directory-searches.ts'
+import {
+  idFilter,
+  isDnBelow,
+  isMarked,
+  markedFilter,
+  searchProven,
+  serialFilter,
+  walkPages,
+  unlessHidden,
+} from './directory-searches.ts'
 import type { LockDriver } from './driver.ts'
 import { driverOf } from './drivers.ts'
 import { compileFilter, type FilterTemplate } from './filter.ts'
 import { identityCheck } from './identity.ts'
+import { EntryVersions, VERSION_ATTRIBUTE, versionIn } from './entry-version.ts'
+import { readLastWriters } from './last-writer.ts'
 import { LockReadings } from './lock-readings.ts'
 import { allValuesAt, valuesAt } from './places-elsewhere.ts'
 import { Pool, type PoolTimes, type Reads } from './pool.ts'
-import { ProtectionReader } from './protection.ts'
+import { protectionOf, ProtectionReader } from './protection.ts'
 import { ReadingCache } from './reading-cache.ts'
 import { resultCodeOf } from './result-code.ts'
 import { idCodecOf } from './id-codec.ts'
 import { searchLine } from './search-line.ts'
 import { FactsReader } from './server-facts.ts'
-import { readStored } from './stored-values.ts'
+import { readValues } from './stored-values.ts'
+import { walkInParts } from './split-walk.ts'
 import { Surroundings } from './surroundings.ts'
 
-export interface Carrier {
-  readonly key: AccountKey
-  readonly dn: Dn
-}
 export type Carriers = Readonly<Record<string, readonly Carrier[]>>
 
 /** Other accounts with the same serial at most; more would say nothing new. */
@@ -48,7 +59,7 @@ const CARRIERS_MAX = 10
 /** Where serials stand among other text, a search also finds longer ones that hold the one asked for. */
 const SIMILAR_MAX = 1000
 const READINGS_MAX = 2048
-const PAGE_ENTRIES = 500
+const NO_ENTRY_CODES: readonly ErrorCode[] = ['entry-not-found', 'directory-refused']
 /** LDAP result 12: another server answers now, which knows less than the one that was asked for its facts. */
 const UNSUPPORTED_CONTROL = 12
 
@@ -65,6 +76,7 @@ export class LdapDirectory {
   readonly #userFilter: FilterTemplate
   readonly protection: ProtectionReader
   readonly #readings = new ReadingCache<Account>(READINGS_MAX)
+  readonly #versions: EntryVersions
   #reader: AccountReader | null = null
 
   /** @param identities null: whatever directory answers is taken for the one that is meant */
@@ -81,6 +93,7 @@ export class LdapDirectory {
     this.surroundings = new Surroundings(this.pool, clock, settings, this.driver.needs)
     this.locks = new LockReadings(settings, this.driver, clock, this.#attributes, this.pool.servers)
     this.protection = new ProtectionReader(settings, this.pool, clock)
+    this.#versions = new EntryVersions(clock)
   }
 
   async findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount> {
@@ -108,21 +121,38 @@ export class LdapDirectory {
     return reader.found(first)
   }
 
-  /** @returns null where the text is no id of this directory */
+  /** By the id, or by the DN (`UIDTYPE=DN`). @returns null where the text is neither of this directory */
   async findById(text: string): Promise<FoundAccount | null> {
     const id = parseAccountId(text)
-    if (id === null || !idCodecOf(this.settings.idAttribute).isOwn(id)) return null
+    if (id === null || !idCodecOf(this.settings.idAttribute).isOwn(id)) return this.findByDn(text)
     const reader = await this.reader()
     const key = accountKey(this.settings.name, id)
     const [account] = await this.#search(reader, idFilter(this.settings, key), 1, key)
     return account === undefined ? null : reader.found(account)
   }
 
+  /** @returns null where it is no DN below the base, or nobody has it */
+  async findByDn(text: string): Promise<FoundAccount | null> {
+    if (!isDnBelow(this.settings, text)) return null
+    const reader = await this.reader()
+    const filter = new PresenceFilter({ attribute: 'objectClass' })
+    try {
+      const [account] = await this.#ask(reader, this.#request(reader, text, 'base', filter, 1))
+      return account === undefined ? null : reader.found(account)
+    } catch (thrown) {
+      if (thrown instanceof AppError && NO_ENTRY_CODES.includes(thrown.code)) return null
+      throw thrown
+    }
+  }
+
   idFilterOf(text: string): Filter | null {
     const id = parseAccountId(text)
-    return id === null || !idCodecOf(this.settings.idAttribute).isOwn(id)
-      ? null
-      : idFilter(this.settings, accountKey(this.settings.name, id))
+    if (id === null || !idCodecOf(this.settings.idAttribute).isOwn(id)) return null
+    return idFilter(this.settings, accountKey(this.settings.name, id))
+  }
+
+  isOwnId(text: string): boolean {
+    return this.idFilterOf(text) !== null || isDnBelow(this.settings, text)
   }
 
   loginFilterOf(login: Login, realm: Realm | null): Filter {
@@ -140,8 +170,18 @@ export class LdapDirectory {
     const reader = await this.reader()
     const filter = serialFilter(this.settings, reader, serial)
     const accounts = await this.#search(reader, filter, reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX)
+    this.#refuseTooMany(reader, serial, accounts.length)
     const found = accounts.map((account) => reader.found(account))
-    return found.filter((account) => account.serials.includes(serial)).slice(0, CARRIERS_MAX)
+    return found.filter(({ serials }) => spelledAmong(serials, serial) !== null).slice(0, CARRIERS_MAX)
+  }
+
+  /** Among so many that are alike the one may be missing. */
+  #refuseTooMany(reader: AccountReader, serial: Serial, count: number): void {
+    if (reader.isMultiValued || count < SIMILAR_MAX) return
+    const { name, serialAttribute } = this.settings
+    throw new AppError('directory-cut', `directory ${name}: ${count} accounts or more have serials like ${serial}`, {
+      hint: `Choose a serialAttribute of several values in place of ${serialAttribute}.`,
+    })
   }
 
   async observe(key: AccountKey, carriersOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState> {
@@ -151,7 +191,7 @@ export class LdapDirectory {
     return this.#complete(reader, kept ?? (await this.#read(reader, key)), {})
   }
 
-  async apply(change: ChangeDraft): Promise<ObservedState> {
+  async apply(change: ChangeDraft, asRead?: EntryVersion): Promise<ObservedState> {
     const reader = await this.reader()
     const atMs = this.#clock.nowMs()
     let written: Written | null
@@ -162,6 +202,7 @@ export class LdapDirectory {
         reader,
         this.driver.addressOf(accountIdOf(change.key), change.dn),
         change,
+        { asRead, versions: this.#versions },
       )
     } catch (error) {
       this.#readings.drop(change.key)
@@ -179,6 +220,10 @@ export class LdapDirectory {
     }
   }
 
+  async lastWriters(key: AccountKey, dns: readonly Dn[]): Promise<ReadonlyMap<Dn, LastWriter>> {
+    return readLastWriters({ read: (call) => this.pool.read(call, key) }, this.settings, dns)
+  }
+
   async *walkMarked(): AsyncGenerator<ObservedState> {
     const reader = await this.reader()
     const isSure = this.driver.coverable.length === 0
@@ -190,19 +235,25 @@ export class LdapDirectory {
     const reader = await this.reader()
     const marks = this.driver.lockedMarks?.(this.#clock.nowMs()) ?? this.driver.marks()
     const filter = marks.length === 0 ? null : new OrFilter({ filters: [...marks] })
-    for await (const observed of this.#walk(reader, filter)) if (observed.lock.state !== 'open') yield observed
+    for await (const observed of this.#walk(reader, filter)) if (!isOpenForSure(observed.lock)) yield observed
   }
 
   /** The accounts that a filter finds (null: none), and those that a lock in another entry names. */
   async *#walk(reader: AccountReader, filter: Filter | null): AsyncGenerator<ObservedState> {
-    const hasOthers = this.driver.markedElsewhere().length > 0
-    const seen = new Set<AccountKey>()
-    for await (const { entries, url } of filter === null ? [] : this.#pages(reader, filter)) {
+    // An entry comes again where a search was cut short, or where another entry names it.
+    const seen = new SeenSet(Math.floor(this.#clock.random() * 2 ** 32))
+    const { loginAttribute } = this.settings
+    const walk = {
+      attribute: loginAttribute,
+      pages: (part: Filter) => walkPages(this.pool, this.#request(reader, this.settings.base, 'sub', part, 0)),
+    }
+    for await (const { entries, url } of filter === null ? [] : walkInParts({ ...walk, filter })) {
       for (const entry of entries) {
         // Not kept for later: so many would push out all that are in work, and live just long enough to be dear.
         const account = reader.fromSearch(entry, url)
-        if (hasOthers) seen.add(account.key)
-        const observed = await this.#completeUnlessHidden(reader, account)
+        if (seen.has(account.key)) continue
+        seen.add(account.key)
+        const observed = await unlessHidden(this.#complete(reader, account, {}))
         if (observed !== null) yield observed
       }
     }
@@ -221,7 +272,8 @@ export class LdapDirectory {
     const fresh = this.facts.fresh
     if (this.#reader !== null && this.#reader.facts === fresh) return this.#reader
     const facts = fresh ?? (await this.facts.read())
-    this.#reader = new AccountReader(this.settings, facts, this.#attributes, this.driver.singleValued)
+    const attributes = facts.hasAssertion ? [...this.#attributes, VERSION_ATTRIBUTE] : this.#attributes
+    this.#reader = new AccountReader(this.settings, facts, attributes, this.driver.singleValued)
     return this.#reader
   }
 
@@ -268,8 +320,7 @@ export class LdapDirectory {
     const own = accounts.find((account) => account.key === key) ?? (await this.#read(reader, key))
     const others = accounts.filter((account) => account.key !== key).map((account) => reader.found(account))
     const carriers = serials.map((serial) => {
-      const carrying = others.filter((account) => account.serials.includes(serial)).slice(0, CARRIERS_MAX)
-      return [serial, carrying.map((account) => ({ key: account.key, dn: account.dn }))] as const
+      return [serial, carriersAmong(others, serial).slice(0, CARRIERS_MAX)] as const
     })
     return this.#complete(reader, own, Object.fromEntries(carriers))
   }
@@ -281,40 +332,24 @@ export class LdapDirectory {
     const places = driver.placesElsewhere(account)
     const elsewhere =
       places.length === 0 ? [] : await Promise.all(places.map((place) => valuesAt(reads, reader, place)))
-    const around = await this.surroundings.read(reader.facts)
-    const stored = await readStored(reads, settings, reader, account, driver.coverable)
+    const around = await this.surroundings.read(reader.facts, driver.restsOnPoliciesSince(account))
+    const values = await readValues(reads, settings, reader, account, driver)
     const nowMs = this.#clock.nowMs()
+    const lengthMax = driver.lengthsMax?.[settings.serialAttribute.toLowerCase()]
     return {
       key: account.key,
       dn: account.dn,
       serialAttribute: settings.serialAttribute,
       serialAttributeMultiValued: reader.isMultiValued,
+      ...(lengthMax === undefined ? {} : { serialLengthMax: lengthMax }),
       serialFormat: settings.serialFormat,
       serialValues: account.values(settings.serialAttribute),
       carriedElsewhere,
-      lock: driver.readLock(account, { ...around, nowMs, facts: reader.facts, elsewhere, stored }),
-      ...(await this.#protectionOf(account, reader)),
+      lock: driver.readLock(account, { ...around, nowMs, facts: reader.facts, elsewhere, ...values }),
+      ...(await protectionOf(this.driver, this.protection, account, reader.facts)),
       ...(settings.urls.length > 1 ? { server: account.url } : {}),
+      ...versionIn(account),
     }
-  }
-
-  /** One account whose lock may not be read must not end a walk over all the others; null: such a one. */
-  async #completeUnlessHidden(reader: AccountReader, account: Account): Promise<ObservedState | null> {
-    try {
-      return await this.#complete(reader, account, {})
-    } catch (error) {
-      if (error instanceof AppError && error.code === 'directory-not-permitted') return null
-      throw error
-    }
-  }
-
-  /** What the kind of directory protects by itself needs no look at the configuration. */
-  async #protectionOf(
-    account: Account,
-    reader: AccountReader,
-  ): Promise<Pick<ObservedState, 'protectedBy' | 'protectionUnread'>> {
-    const protectedBy = this.driver.protects(account)
-    return protectedBy === null ? this.protection.of(account, reader.facts) : { protectedBy }
   }
 
   async #accountNamed(reader: AccountReader, kind: 'dn' | 'login', name: string): Promise<Account | null> {
@@ -354,22 +389,7 @@ export class LdapDirectory {
     return entries.map((entry) => this.#keep(reader.fromSearch(entry, url), atMs))
   }
 
-  /** Page by page on one connection; what a lost identity hides would look like the end. */
-  #pages(reader: AccountReader, filter: Filter): AsyncGenerator<{ entries: Entry[]; url: string }> {
-    const request = this.#request(reader, this.settings.base, 'sub', filter, 0)
-    return this.pool.hold(async function* (connection) {
-      const { url } = connection.server
-      for await (const entries of connection.searchPages(request, PAGE_ENTRIES)) yield { entries, url }
-      await connection.proveIdentity()
-    })
-  }
-
   #request(reader: AccountReader, base: string, scope: 'base' | 'sub', filter: Filter, sizeMax: number): SearchRequest {
     return { base, scope, filter, attributes: reader.names.wanted, bytesOf: reader.names.canonical, sizeMax }
   }
-}
-
-/** A search finds values by the server's matching, and those that cover what is stored; a mark of ours is neither. */
-function isMarked({ lock, serialFormat, serialAttributeMultiValued, serialValues }: ObservedState): boolean {
-  return lock.state === 'as-ours' || serialsIn(serialFormat, serialAttributeMultiValued, serialValues).length > 0
 }

@@ -10,8 +10,11 @@ import type { PasswordPolicy, PolicyView } from './password-policy.ts'
  */
 export interface LockEffect {
   readonly effective: Effectiveness
-  /** The policy that applies, or, where that is not known, the only one there is; it says how long the server's own locks last. */
-  readonly policy: PasswordPolicy | null
+  /**
+   * The policies of which one applies to the account, and says how long the server's own locks last: all that there are where
+   * it is not known which. Empty: none applies. Null: what applies could not be read.
+   */
+  readonly policies: readonly PasswordPolicy[] | null
 }
 
 const NO_MODULE =
@@ -45,8 +48,7 @@ function guessed({ policies, overlay }: PolicyView): LockEffect {
   const all = [...policies.values()]
   const [first] = all
   if (first !== undefined && all.every((policy) => !policy.lockout)) return judged(first, false, first.dn)
-  const only = all.length === 1 ? (first ?? null) : null
-  return unknown(overlay === 'silent' ? NOT_SEEN : NOT_READ, only)
+  return unknown(overlay === 'silent' ? NOT_SEEN : NOT_READ, first === undefined ? null : all)
 }
 
 function judged(policy: PasswordPolicy | undefined, isActive: boolean, dn: string): LockEffect {
@@ -54,15 +56,15 @@ function judged(policy: PasswordPolicy | undefined, isActive: boolean, dn: strin
     return unknown(`the password policy ${dn} could not be read; lockstep doctor says what to do`)
   if (!policy.lockout) {
     const reason = `the password policy ${policy.dn} has pwdLockout: FALSE, so that pwdAccountLockedTime does nothing: set pwdLockout: TRUE there`
-    return { effective: { is: 'no', reason }, policy }
+    return { effective: { is: 'no', reason }, policies: [policy] }
   }
-  return isActive ? { effective: { is: 'yes' }, policy } : unknown(NOT_SEEN, policy)
+  return isActive ? { effective: { is: 'yes' }, policies: [policy] } : unknown(NOT_SEEN, [policy])
 }
 
 function no(reason: string): LockEffect {
-  return { effective: { is: 'no', reason }, policy: null }
+  return { effective: { is: 'no', reason }, policies: [] }
 }
 
-function unknown(reason: string, policy: PasswordPolicy | null = null): LockEffect {
-  return { effective: { is: 'unknown', reason }, policy }
+function unknown(reason: string, policies: readonly PasswordPolicy[] | null = null): LockEffect {
+  return { effective: { is: 'unknown', reason }, policies }
 }

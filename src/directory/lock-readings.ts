@@ -1,16 +1,17 @@
-import { OrFilter } from 'ldapts'
+import { OrFilter, type Entry } from 'ldapts'
 import { AppError, toAppError } from '../core/error.ts'
 import type { AccountKey } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
 import { READ_LOCKS_MAX, type LockAtServer, type ServerReading } from '../ports/directory.ts'
 import { AccountReader, type Account } from './account.ts'
+import { halvedWhenCut } from './cut-answers.ts'
 import { idFilter, searchProven } from './directory-searches.ts'
 import type { LockDriver } from './driver.ts'
 import { valuesAt } from './places-elsewhere.ts'
 import type { ServerPool } from './server-pool.ts'
 import { FactsReader } from './server-facts.ts'
-import { readStored } from './stored-values.ts'
+import { readValues } from './stored-values.ts'
 import { Surroundings } from './surroundings.ts'
 
 /** One server of a directory, with what it says of itself: a policy that one server has another one may lack. */
@@ -70,16 +71,7 @@ export class LockReadings {
   async #readAt(view: View, keys: readonly AccountKey[]): Promise<Pick<ServerReading, 'locks' | 'unread'>> {
     const facts = view.facts.fresh ?? (await view.facts.read())
     const reader = new AccountReader(this.#settings, facts, this.#attributes, this.#driver.singleValued)
-    const filters = keys.map((key) => idFilter(this.#settings, key))
-    const request = {
-      base: this.#settings.base,
-      scope: 'sub' as const,
-      filter: new OrFilter({ filters }),
-      attributes: reader.names.wanted,
-      bytesOf: reader.names.canonical,
-      sizeMax: 0,
-    }
-    const entries = await view.server.read((connection) => searchProven(connection, request, this.#settings))
+    const entries = await halvedWhenCut(keys, (some) => this.#search(view, reader, some))
     const accounts = entries.map((entry) => reader.fromSearch(entry, view.server.server.url))
     const locks = new Map<AccountKey, LockAtServer>()
     const unread = new Map<AccountKey, AppError>()
@@ -95,13 +87,25 @@ export class LockReadings {
     return { locks, unread }
   }
 
+  #search({ server }: View, reader: AccountReader, keys: readonly AccountKey[]): Promise<Entry[]> {
+    const request = {
+      base: this.#settings.base,
+      scope: 'sub' as const,
+      filter: new OrFilter({ filters: keys.map((key) => idFilter(this.#settings, key)) }),
+      attributes: reader.names.wanted,
+      bytesOf: reader.names.canonical,
+      sizeMax: 0,
+    }
+    return server.read((connection) => searchProven(connection, request, this.#settings))
+  }
+
   async #lockOf(account: Account, reader: AccountReader, { server, surroundings }: View): Promise<LockAtServer> {
     const places = this.#driver.placesElsewhere(account)
     const elsewhere = await Promise.all(places.map((place) => valuesAt(server, reader, place)))
-    const around = await surroundings.read(reader.facts)
-    const stored = await readStored(server, this.#settings, reader, account, this.#driver.coverable)
+    const around = await surroundings.read(reader.facts, this.#driver.restsOnPoliciesSince(account))
+    const values = await readValues(server, this.#settings, reader, account, this.#driver)
     const nowMs = this.#clock.nowMs()
-    const context = { ...around, nowMs, facts: reader.facts, elsewhere, stored }
+    const context = { ...around, nowMs, facts: reader.facts, elsewhere, ...values }
     return { dn: account.dn, lock: this.#driver.readLock(account, context) }
   }
 }

@@ -12,20 +12,26 @@ import {
   type Serial,
 } from '../core/names.ts'
 import { integerOf, withBits } from '../core/bit.ts'
-import { serialsIn } from '../core/serial-values.ts'
+import { spelledAmong } from '../core/serial-key.ts'
+import type { LastWriter } from '../core/late.ts'
+import { carriersAmong, serialsIn } from '../core/serial-values.ts'
 import { isLocked } from '../core/slot.ts'
 import {
   hasValue,
+  isOpenForSure,
   type AttributeValue,
-  type Effectiveness,
+  type Carrier,
+  type EntryVersion,
   type LockObservation,
   type LockSlot,
   type ObservedState,
+  type OtherLock,
 } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { DirectoryPort, FoundAccount, ServerReading, ServerState } from '../ports/directory.ts'
 import { parseGeneralizedTime } from './generalized-time.ts'
 import { controlAfter, MEMORY_CONTROL_ATTRIBUTE, modified, raced } from './memory-modify.ts'
+import type { MemoryAccount, MemoryFaults, MemoryOptions } from './memory-account.ts'
 import { ReadingCache } from './reading-cache.ts'
 
 export const MEMORY_LOCK_ATTRIBUTE = 'pwdAccountLockedTime'
@@ -45,52 +51,15 @@ const MEMORY_URL = 'memory:'
 const READINGS_MAX = 4096
 const CARRIERS_MAX = 10
 
-/** How the answer to a write can be lost. */
-export type LostAnswer = 'written' | 'not-written'
-
-/** What a test may switch at any time. */
-export interface MemoryFaults {
-  /** Reads and writes fail with `directory-unreachable`; nothing is written. */
-  isDown: boolean
-  /** For the writes to come, in order: the answer is lost (`outcome-unknown`), and whether the write happened. */
-  readonly lostAnswers: LostAnswer[]
-  /** What is said of the lock of every account. */
-  effective: Effectiveness
-}
-
-export interface MemoryOptions {
-  readonly name: DirectoryName
-  readonly serialFormat?: string
-  /** False: the serial attribute takes one value. */
-  readonly multiValued?: boolean
-  /** The realms that belong to it; empty: every realm. */
-  readonly realms?: readonly Realm[]
-  readonly lockPlaces?: MemoryDirectory['lockPlaces']
-}
-
-/** An account as it stands; never changed in place, so that a reading stays what it was. */
-export interface MemoryAccount {
-  readonly key: AccountKey
-  readonly dn: Dn
-  readonly login: Login
-  readonly serialValues: readonly AttributeValue[]
-  /** None or one, as the schema has it. */
-  readonly lockValues: readonly AttributeValue[]
-  /** The values of the other attributes that a lock of several places writes. */
-  readonly denied: readonly AttributeValue[]
-  readonly allowed: readonly AttributeValue[]
-  /** One integer, of which a lock of mode `bit` is a bit. */
-  readonly control: readonly AttributeValue[]
-  readonly protectedBy: string | null
-}
-
 /**
  * A directory in memory with the contract of the real ones, for simulations: deterministic (time is the clock's, ids
  * are counted), with faults and with the edits that other people make. A time stamp as the lock's value counts as
  * somebody else's lock once its time has come, as with OpenLDAP and no lockout duration.
  */
 export class MemoryDirectory implements DirectoryPort {
-  readonly faults: MemoryFaults = { isDown: false, lostAnswers: [], effective: { is: 'yes' } }
+  readonly faults: MemoryFaults = { isDown: false, lostAnswers: [], effective: { is: 'yes' }, hidesWriters: false }
+  /** Writes that were sent and have not arrived, the oldest first. */
+  readonly onTheWay: { readonly change: ChangeDraft; readonly asRead: EntryVersion | undefined }[] = []
   /** Writes that happened. */
   writes = 0
   /** A lock of one attribute, as OpenLDAP's (default), of several places, as a custom one, or of a bit. */
@@ -99,6 +68,7 @@ export class MemoryDirectory implements DirectoryPort {
   readonly #name: DirectoryName
   readonly #format: string
   readonly #isMultiValued: boolean
+  readonly #hasVersions: boolean
   readonly #realms: ReadonlySet<Realm>
   readonly #accounts = new Map<AccountKey, MemoryAccount>()
   readonly #readings = new ReadingCache<MemoryAccount>(READINGS_MAX)
@@ -110,6 +80,7 @@ export class MemoryDirectory implements DirectoryPort {
     this.#format = options.serialFormat ?? 'privacyIDEA:{serial}'
     this.#isMultiValued = options.multiValued ?? true
     this.lockPlaces = options.lockPlaces ?? 'one'
+    this.#hasVersions = options.hasVersions ?? false
     this.#realms = new Set(options.realms)
   }
 
@@ -122,7 +93,8 @@ export class MemoryDirectory implements DirectoryPort {
     const key = accountKey(this.#name, id)
     const dn = asDn(`uid=${login},ou=people,dc=example,dc=org`)
     const values = { serialValues: [], lockValues: [], denied: [], allowed: ['login'], control: [MEMORY_CONTROL] }
-    this.#accounts.set(key, { key, dn, login, ...values, protectedBy: null })
+    const about = { protectedBy: null, otherLock: null, lastWriter: 'others', version: 0 } as const
+    this.#accounts.set(key, { key, dn, login, ...values, ...about })
     return key
   }
 
@@ -154,7 +126,21 @@ export class MemoryDirectory implements DirectoryPort {
   }
 
   edit(key: AccountKey, change: Partial<MemoryAccount>): void {
-    this.#accounts.set(key, { ...this.account(key), ...change })
+    const account = this.account(key)
+    this.#accounts.set(key, { ...account, lastWriter: 'others', ...change, version: account.version + 1 })
+  }
+
+  /** The oldest of the writes on the way arrives. @returns whether it succeeded */
+  deliver(): boolean {
+    const late = this.onTheWay.shift()
+    if (late === undefined) return false
+    try {
+      this.#write(late.change, late.asRead)
+      return true
+    } catch (thrown) {
+      if (thrown instanceof AppError) return false
+      throw thrown
+    }
   }
 
   /** How an account stands, for looking at it from outside; throws when there is none. */
@@ -219,7 +205,7 @@ export class MemoryDirectory implements DirectoryPort {
     this.#mustBeUp()
     for (const account of this.accounts()) {
       const observed = this.#observed(account, {})
-      if (observed.lock.state !== 'open') yield observed
+      if (!isOpenForSure(observed.lock)) yield observed
     }
   }
 
@@ -228,21 +214,29 @@ export class MemoryDirectory implements DirectoryPort {
     const kept = mayBeOld ? this.#readings.get(key, this.#clock.nowMs(), maxAgeMs) : undefined
     if (kept !== undefined) return this.#observed(kept, {})
     this.#mustBeUp()
-    const carriedElsewhere: Record<string, { key: AccountKey; dn: Dn }[]> = {}
+    const carriedElsewhere: Record<string, Carrier[]> = {}
     for (const serial of carriersOf) {
       const others = this.#carriersOf(serial).filter((account) => account.key !== key)
-      carriedElsewhere[serial] = others.slice(0, CARRIERS_MAX).map((account) => ({ key: account.key, dn: account.dn }))
+      const found = others.map(({ key: each, dn, ...account }) => ({ key: each, dn, serials: this.#serials(account) }))
+      carriedElsewhere[serial] = carriersAmong(found, serial).slice(0, CARRIERS_MAX)
     }
     return this.#observed(this.#keep(this.#existing(key)), carriedElsewhere)
   }
 
-  async apply(change: Change | ChangeDraft): Promise<ObservedState> {
+  async apply(change: Change | ChangeDraft, asRead?: EntryVersion): Promise<ObservedState> {
     this.#readings.drop(change.key)
     this.#mustBeUp()
     const lost = this.faults.lostAnswers.shift()
-    if (lost !== 'not-written') this.#write(change)
+    if (lost === 'late') this.onTheWay.push({ change, asRead })
+    else if (lost !== 'not-written') this.#write(change, asRead)
     if (lost !== undefined) throw new AppError('outcome-unknown', `the answer to the change of ${change.dn} was lost`)
     return this.#observed(this.#keep(this.#existing(change.key)), {})
+  }
+
+  async lastWriters(key: AccountKey, dns: readonly Dn[]): Promise<ReadonlyMap<Dn, LastWriter>> {
+    this.#mustBeUp()
+    const { lastWriter } = this.#existing(key)
+    return new Map(dns.map((dn) => [dn, this.faults.hidesWriters ? 'unknown' : lastWriter]))
   }
 
   async observeAt(key: AccountKey): Promise<ObservedState | null> {
@@ -271,8 +265,9 @@ export class MemoryDirectory implements DirectoryPort {
     // nothing is held
   }
 
-  #write(change: ChangeDraft): void {
+  #write(change: ChangeDraft, asRead: EntryVersion | undefined): void {
     const account = this.#existing(change.key)
+    if (asRead !== undefined && asRead.value !== String(account.version)) throw raced(`${account.dn} has changed`)
     let { serialValues, lockValues, denied, allowed, control } = account
     for (const step of change.forward) {
       if (step.dn !== account.dn) throw raced(`${step.dn} is now ${account.dn}`)
@@ -288,7 +283,9 @@ export class MemoryDirectory implements DirectoryPort {
           throw new AppError('directory-refused', `no attribute ${modification.attribute} here`)
       }
     }
-    this.#accounts.set(account.key, { ...account, serialValues, lockValues, denied, allowed, control })
+    const version = account.version + 1
+    const values = { serialValues, lockValues, denied, allowed, control }
+    this.#accounts.set(account.key, { ...account, ...values, lastWriter: 'us', version })
     this.writes += 1
   }
 
@@ -303,6 +300,7 @@ export class MemoryDirectory implements DirectoryPort {
       carriedElsewhere,
       lock: this.#lock(account),
       protectedBy: account.protectedBy,
+      ...(this.#hasVersions ? { version: { url: MEMORY_URL, value: String(account.version) } } : {}),
     }
   }
 
@@ -316,6 +314,7 @@ export class MemoryDirectory implements DirectoryPort {
       mode: 'whole',
       current,
       locked: [MEMORY_LOCKED],
+      unlocked: [],
     }
     if (this.lockPlaces === 'several') {
       const others = MEMORY_PLACES_ELSEWHERE.map(({ attribute, mode, locked }): LockSlot => {
@@ -323,40 +322,44 @@ export class MemoryDirectory implements DirectoryPort {
       })
       const slots = [first, ...others]
       const isAll = slots.every((slot) => isLocked(slot))
-      return { state: isAll ? 'as-ours' : 'open', otherUntilUs: null, slots, effective: this.faults.effective }
+      return { state: isAll ? 'as-ours' : 'open', other: account.otherLock, slots, effective: this.faults.effective }
     }
     const slots = [first]
     const [value] = current
-    const state = value === undefined ? 'open' : value === MEMORY_LOCKED ? 'as-ours' : this.#stateOfStamp(value)
-    return { state, otherUntilUs: null, slots, effective: this.faults.effective }
+    const state = value === MEMORY_LOCKED ? 'as-ours' : 'open'
+    const stamp = value === undefined || value === MEMORY_LOCKED ? null : this.#lockOfStamp(value)
+    return { state, other: account.otherLock ?? stamp, slots, effective: this.faults.effective }
   }
 
-  #bitLock({ dn, control }: MemoryAccount): LockObservation {
+  #bitLock(account: MemoryAccount): LockObservation {
+    const { dn, control } = account
     const locked = control.map((text) => withBits(String(text), MEMORY_DISABLED))
-    const slot: LockSlot = { dn, attribute: MEMORY_CONTROL_ATTRIBUTE, mode: 'bit', current: control, locked }
+    const unlocked = control.map((text) => String(Number(text) & ~MEMORY_DISABLED))
+    const slot: LockSlot = { dn, attribute: MEMORY_CONTROL_ATTRIBUTE, mode: 'bit', current: control, locked, unlocked }
     const isSet = ((integerOf(control) ?? 0) & MEMORY_DISABLED) !== 0
     return {
       state: isSet ? 'as-ours' : 'open',
-      otherUntilUs: null,
+      other: account.otherLock,
       slots: [slot],
       effective: this.faults.effective,
     }
   }
 
-  #stateOfStamp(value: AttributeValue): 'open' | 'other' {
+  #lockOfStamp(value: AttributeValue): OtherLock | null {
     const sinceMs = typeof value === 'string' ? parseGeneralizedTime(value) : null
-    return sinceMs !== null && sinceMs > this.#clock.nowMs() ? 'open' : 'other'
+    if (sinceMs !== null && sinceMs > this.#clock.nowMs()) return null
+    return { is: 'locked', cause: 'too-many-failures', attribute: MEMORY_LOCK_ATTRIBUTE, untilUs: null }
   }
 
   #carriersOf(serial: Serial): MemoryAccount[] {
     const found: MemoryAccount[] = []
     for (const account of this.#accounts.values()) {
-      if (account.serialValues.length > 0 && this.#serials(account).includes(serial)) found.push(account)
+      if (account.serialValues.length > 0 && spelledAmong(this.#serials(account), serial) !== null) found.push(account)
     }
     return found
   }
 
-  #serials(account: MemoryAccount): Serial[] {
+  #serials(account: Pick<MemoryAccount, 'serialValues'>): Serial[] {
     return serialsIn(this.#format, this.#isMultiValued, account.serialValues)
   }
 

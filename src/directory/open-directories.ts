@@ -1,22 +1,35 @@
 import type { Change, ChangeDraft } from '../core/change.ts'
 import { AppError, toAppError } from '../core/error.ts'
-import { directoryOf, type AccountKey, type DirectoryName, type Login, type Realm, type Serial } from '../core/names.ts'
+import type { LastWriter } from '../core/late.ts'
+import {
+  directoryOf,
+  type AccountKey,
+  type DirectoryName,
+  type Dn,
+  type Login,
+  type Realm,
+  type Serial,
+} from '../core/names.ts'
+import { carriersAmong } from '../core/serial-values.ts'
 import type { Settings } from '../core/settings.ts'
-import type { ObservedState } from '../core/state.ts'
+import type { Carrier, EntryVersion, ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type {
   AttributePort,
   DirectoryPort,
   FoundAccount,
+  FurtherAnswer,
+  FurtherPort,
   GroupPort,
   ServerReading,
   ServerState,
 } from '../ports/directory.ts'
 import type { IdentityPort } from '../ports/identity.ts'
 import { readAttributes } from './attributes.ts'
+import { findLoginInOrder, findManyInOrder, findUserInOrder } from './find-in-order.ts'
 import { findMany } from './find-many.ts'
 import { loginsOfGroup } from './group-members.ts'
-import { LdapDirectory, type Carrier, type Carriers } from './ldap-directory.ts'
+import { LdapDirectory, type Carriers } from './ldap-directory.ts'
 import type { PoolTimes } from './pool.ts'
 
 /**
@@ -29,7 +42,7 @@ export function openDirectories(
   clock: Clock,
   identities: IdentityPort | null = null,
   times?: PoolTimes,
-): DirectoryPort & AttributePort & GroupPort {
+): DirectoryPort & AttributePort & GroupPort & FurtherPort {
   const directories = new Map<DirectoryName, LdapDirectory>()
   for (const each of settings.directories) {
     directories.set(each.name, new LdapDirectory(each, clock, times, identities))
@@ -37,7 +50,7 @@ export function openDirectories(
   return new Directories(directories, settings.realms)
 }
 
-class Directories implements DirectoryPort, AttributePort, GroupPort {
+class Directories implements DirectoryPort, AttributePort, GroupPort, FurtherPort {
   readonly #directories: ReadonlyMap<DirectoryName, LdapDirectory>
   readonly #realms: Settings['realms']
 
@@ -47,34 +60,49 @@ class Directories implements DirectoryPort, AttributePort, GroupPort {
   }
 
   async findByLogin(login: Login, realm: Realm | null): Promise<FoundAccount> {
-    return this.#ofRealm(realm).findByLogin(login, realm)
+    return findLoginInOrder(this.#ofRealm(realm), login, realm)
   }
 
-  async findByUser({ login, realm, userId }: Parameters<DirectoryPort['findByUser']>[0]): Promise<FoundAccount> {
-    const directory = this.#ofRealm(realm)
-    return (await directory.findById(userId)) ?? directory.findByLogin(login, realm)
+  async findByUser(user: Parameters<DirectoryPort['findByUser']>[0]): Promise<FoundAccount> {
+    return findUserInOrder(this.#ofRealm(user.realm), user)
   }
 
   async findByUsers(users: Parameters<DirectoryPort['findByUsers']>[0]): ReturnType<DirectoryPort['findByUsers']> {
     const found: (FoundAccount | AppError)[] = []
-    const places = new Map<LdapDirectory, number[]>()
+    const places = new Map<string, { directories: readonly LdapDirectory[]; indexes: number[] }>()
     users.forEach(({ realm }, index) => {
       try {
-        const directory = this.#ofRealm(realm)
-        const known = places.get(directory)
-        if (known === undefined) places.set(directory, [index])
-        else known.push(index)
+        const directories = this.#ofRealm(realm)
+        const id = directories.map(({ settings }) => settings.name).join(' ')
+        const known = places.get(id)
+        if (known === undefined) places.set(id, { directories, indexes: [index] })
+        else known.indexes.push(index)
       } catch (thrown) {
         found[index] = toAppError(thrown)
       }
     })
-    const search = async (directory: LdapDirectory, indexes: readonly number[]): Promise<void> => {
+    const search = async (directories: readonly LdapDirectory[], indexes: readonly number[]): Promise<void> => {
       const wanted = indexes.flatMap((index) => users[index] ?? [])
-      const accounts = await findMany(directory, wanted)
+      const [only, ...more] = directories
+      const isOne = only !== undefined && more.length === 0
+      const accounts = isOne ? await findMany(only, wanted) : await findManyInOrder(directories, wanted)
       indexes.forEach((index, at) => (found[index] = accounts[at] ?? unmapped('nobody')))
     }
-    await Promise.all([...places].map(([directory, indexes]) => search(directory, indexes)))
+    await Promise.all([...places.values()].map(({ directories, indexes }) => search(directories, indexes)))
     return found
+  }
+
+  async findElsewhere(key: AccountKey, login: Login, realm: Realm): Promise<readonly FurtherAnswer[]> {
+    const others = this.#ofRealm(realm).filter(({ settings }) => settings.name !== directoryOf(key))
+    const ask = async (directory: LdapDirectory): Promise<FoundAccount | AppError | null> => {
+      try {
+        return await directory.findByLogin(login, realm)
+      } catch (thrown) {
+        const error = toAppError(thrown)
+        return error.code === 'unknown-user' ? null : error
+      }
+    }
+    return Promise.all(others.map(async (each) => ({ directory: each.settings.name, found: await ask(each) })))
   }
 
   async findBySerial(serial: Serial): Promise<readonly FoundAccount[]> {
@@ -104,11 +132,16 @@ class Directories implements DirectoryPort, AttributePort, GroupPort {
     const all = { ...observed, carriedElsewhere: merged([observed.carriedElsewhere, ...known]) }
     if (unknown === undefined) return all
     const reason = `whether another account carries it could not be asked: ${unknown.message}`
-    return { ...all, carriersUnknown: { code: unknown.code, reason } }
+    const silent = others.filter((_, at) => elsewhere[at] instanceof AppError).map(({ settings }) => settings.name)
+    return { ...all, carriersUnknown: { code: unknown.code, reason, directories: silent } }
   }
 
-  async apply(change: Change | ChangeDraft): Promise<ObservedState> {
-    return this.#named(directoryOf(change.key)).apply(change)
+  async apply(change: Change | ChangeDraft, asRead?: EntryVersion): Promise<ObservedState> {
+    return this.#named(directoryOf(change.key)).apply(change, asRead)
+  }
+
+  async lastWriters(key: AccountKey, dns: readonly Dn[]): Promise<ReadonlyMap<Dn, LastWriter>> {
+    return this.#named(directoryOf(key)).lastWriters(key, dns)
   }
 
   async observeAt(key: AccountKey, urls: readonly string[]): Promise<ObservedState | null> {
@@ -156,15 +189,21 @@ class Directories implements DirectoryPort, AttributePort, GroupPort {
   }
 
   /** One directory takes every realm where nobody said which realm is whose. */
-  #ofRealm(realm: Realm | null): LdapDirectory {
+  #ofRealm(realm: Realm | null): readonly LdapDirectory[] {
     const all = [...this.#directories.values()]
     const [only] = all.length === 1 ? all : []
     const isUnmapped = Object.keys(this.#realms).length === 0
-    if (only !== undefined && (realm === null || isUnmapped)) return only
+    if (only !== undefined && (realm === null || isUnmapped)) return [only]
     if (realm === null) throw unmapped('an event without a realm, and there are several directories')
-    const name = this.#realms[realm]
-    if (name === undefined) throw unmapped(`the realm ${realm} belongs to no directory`)
-    return this.#named(name)
+    const names = this.#realms[realm]
+    if (names === undefined) throw unmapped(`the realm ${realm} belongs to no directory`)
+    if (names.length === 0) {
+      throw new AppError(
+        'realm-excluded',
+        `the realm ${realm} has no directory on purpose (realms in the configuration)`,
+      )
+    }
+    return names.map((name) => this.#named(name))
   }
 
   #named(name: DirectoryName): LdapDirectory {
@@ -184,7 +223,7 @@ async function carriersIn(directory: LdapDirectory, serials: readonly Serial[]):
     throw thrown
   }
   const carriers = serials.map((serial, index) => {
-    return [serial, (found[index] ?? []).map(({ key, dn }): Carrier => ({ key, dn }))] as const
+    return [serial, carriersAmong(found[index] ?? [], serial)] as const
   })
   return Object.fromEntries(carriers)
 }

@@ -33,13 +33,12 @@ export interface PolicyView {
   readonly overlay: 'active' | 'silent' | 'unknown'
 }
 
-const POLICIES_MAX_AGE_MS = 60_000
 /** More policies than any directory has. */
 const POLICIES_MAX = 200
 const CONFIG_ENTRIES_MAX = 500
 const NOTHING: PolicyView = { policies: new Map(), fallback: { kind: 'unknown' }, overlay: 'unknown' }
 
-/** Reads the password policies, once for all that wait, and again when they are a minute old. */
+/** Reads the password policies, once for all that wait. */
 export class PolicyReader {
   readonly #reads: Reads
   readonly #clock: Clock
@@ -54,9 +53,10 @@ export class PolicyReader {
     this.#settings = settings
   }
 
-  get fresh(): PolicyView | null {
+  /** What was read at most so long ago, and not before a time; else null. */
+  kept(maxAgeMs: number, notBeforeMs: number): PolicyView | null {
     const ageMs = this.#clock.nowMs() - this.#atMs
-    return ageMs >= 0 && ageMs < POLICIES_MAX_AGE_MS ? this.#view : null
+    return ageMs >= 0 && ageMs < maxAgeMs && this.#atMs >= notBeforeMs ? this.#view : null
   }
 
   read(facts: ServerFacts): Promise<PolicyView> {
@@ -65,9 +65,10 @@ export class PolicyReader {
   }
 
   async #load(facts: ServerFacts): Promise<PolicyView> {
+    const atMs = this.#clock.nowMs()
     const context = namingContextOf(facts, this.#settings.base)
     this.#view = facts.hasPasswordPolicy === false || context === null ? NOTHING : await this.#loadFrom(context, facts)
-    this.#atMs = this.#clock.nowMs()
+    this.#atMs = atMs
     return this.#view
   }
 
@@ -114,6 +115,7 @@ const UNREADABLE: ReadonlySet<string> = new Set([
   'entry-not-found',
   'directory-not-permitted',
   'directory-refused',
+  'directory-cut',
   'directory-timeout',
 ])
 const CONFIG_FILTER = new OrFilter({

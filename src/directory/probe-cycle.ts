@@ -166,7 +166,7 @@ function probeSerial(): Serial {
 
 function probeHold(): DesiredState['holds'][number] {
   const serial = probeSerial()
-  const reason = 'lockstep doctor tries a lock'
+  const reason = { code: 'doctor-probe', params: {} } as const
   return { name: holdNameOfSerial(serial), kind: 'token', serial, sinceUs: 0, untilUs: null, reason, actor: 'doctor' }
 }
 

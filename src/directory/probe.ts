@@ -20,7 +20,9 @@ import { normalDn } from '../core/dn.ts'
 import { probeLimits, probeRights, type LimitsProbe, type RightsProbe } from './effective-rights.ts'
 import { compileFilter } from './filter.ts'
 import { LdapDirectory } from './ldap-directory.ts'
+import type { OwnAccount } from './own-account.ts'
 import type { PolicyView } from './password-policy.ts'
+import { probeSearchLimit, type SearchLimitProbe } from './search-limit.ts'
 import { tryCycle, type CycleProbe } from './probe-cycle.ts'
 import { textsOf, namingContextOf, type ServerFacts } from './server-facts.ts'
 import { serverOf } from './socket.ts'
@@ -70,12 +72,16 @@ export interface DirectoryProbe extends AsyncDisposable {
   indexes(): Promise<readonly IndexProbe[]>
   /** Our rights on one account. Null: the server does not tell, or nobody is found. */
   rights(attributes: readonly string[]): Promise<RightsProbe | null>
+  /** Asks for one entry more than the limits that servers have by default. */
+  searchLimit(): Promise<SearchLimitProbe>
   /** For 389-DS: the limits of our searches. */
   limits(): Promise<readonly LimitsProbe[]>
   /** How many lockout policies can be read; null for a directory without them. */
   lockoutPolicies(): Promise<number | null>
   /** For Active Directory alone. @param attributes those that are written */
   windows(attributes: readonly string[]): Promise<WindowsProbe>
+  /** Null where the configuration has the DN of the account that we bind as. */
+  ownAccount(): Promise<OwnAccount | null>
   /** How many protected groups are configured, and why one of them cannot be read. */
   protectedGroups(): Promise<{ readonly count: number; readonly unread: AppError | null }>
 }
@@ -106,12 +112,14 @@ export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryP
       const anybody = compileFilter(settings.userFilter.replace(/\{(?:login|realm)\}/g, '*'), 'userFilter')({})
       return probeRights(directory.pool, settings, facts, anybody, attributes)
     },
+    searchLimit: () => probeSearchLimit(directory),
     limits: () => probeLimits(directory.pool, settings),
     lockoutPolicies: async () => {
       if (!directory.driver.needs.includes('lockout-policies')) return null
       return (await directory.surroundings.lockoutPolicies.read((await directory.reader()).facts)).size
     },
     windows: (attributes) => probeWindows(directory, attributes),
+    ownAccount: async () => directory.protection.ownAccount((await directory.reader()).facts),
     protectedGroups: async () => {
       const unread = await directory.protection.unreadGroup((await directory.reader()).facts)
       return { count: settings.protect.groups.length, unread }

@@ -12,6 +12,8 @@ export interface Attempt {
   readonly dn: string
   /** The attributes that were to be written. */
   readonly attributes?: readonly string[]
+  /** The length of the longest value that was to be written. */
+  readonly charsMax?: number
 }
 
 interface Meaning {
@@ -22,6 +24,12 @@ interface Meaning {
 
 const NOT_PERMITTED_HINT =
   'Give the account that Lockstep binds as this right. OpenLDAP: an olcAccess clause "to attrs=…" that comes before any other for the attribute, with "by dn.exact=… write". Active Directory: RPWP on the attribute, inherited by user objects; members of administrators’ groups inherit nothing (AdminSDHolder). 389-DS: an aci. lockstep doctor --probe LOGIN prints the lines.'
+
+const LIMIT_HINT =
+  'Raise the limits for the account that Lockstep binds as (OpenLDAP: olcLimits; 389-DS and FreeIPA: nsSizeLimit, nsLookThroughLimit and nsIDListScanLimit of its entry; Active Directory: MaxPageSize).'
+
+const NOT_OF_NAME_HINT =
+  'Choose a serialAttribute (and, for a custom lock, attributes) that is no part of the accounts’ DNs.'
 
 /** LDAP result codes (RFC 4511, appendix A.1; 122 RFC 4528) that mean the same whatever was tried. */
 const MEANINGS: Readonly<Record<number, Meaning>> = {
@@ -37,9 +45,9 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
     hint: 'The connection is opened anew by itself; check proxies between here and the server.',
   },
   4: {
-    code: 'directory-refused',
-    text: 'the server returned a part only, because of its size limit',
-    hint: 'Raise the limit for the account that Lockstep binds as (OpenLDAP: olcLimits; 389-DS: nsSizeLimit of its entry).',
+    code: 'directory-cut',
+    text: 'the server returned a part only, because of its size limit; nothing is concluded from it',
+    hint: `${LIMIT_HINT} lockstep doctor prints the lines.`,
   },
   10: {
     code: 'directory-refused',
@@ -47,9 +55,9 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
     hint: 'Put the URL of the provider into urls.',
   },
   11: {
-    code: 'directory-refused',
-    text: 'the search goes beyond a limit of the server',
-    hint: 'Raise the limits for the account that Lockstep binds as (389-DS: nsLookThroughLimit of its entry), and index the attributes of the filter.',
+    code: 'directory-cut',
+    text: 'the search goes beyond a limit of the server; nothing is concluded from what it returned',
+    hint: `${LIMIT_HINT} Index the attributes of the filter. lockstep doctor prints the lines.`,
   },
   12: {
     code: 'directory-refused',
@@ -72,7 +80,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
     text: 'the values of the attribute cannot be compared that way',
     hint: 'Choose an attribute with an equality matching rule, or correct the filter.',
   },
-  20: { code: 'write-raced', text: 'the value is there already', hint: '' },
+  20: { code: 'write-raced', text: 'the value, or one that the server holds equal, is there already', hint: '' },
   21: {
     code: 'directory-refused',
     text: 'the value does not suit the syntax of the attribute',
@@ -91,6 +99,34 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
     hint: 'Correct bindDn or the password file.',
   },
   50: { code: 'directory-not-permitted', text: 'the right for it is missing', hint: NOT_PERMITTED_HINT },
+  53: {
+    code: 'directory-refused',
+    text: 'the server is unwilling to do it',
+    hint: 'Its log says why: a read-only server, a rule of its own for the attribute, or a policy of passwords.',
+  },
+  54: {
+    code: 'directory-refused',
+    text: 'the server found a loop of referrals',
+    hint: 'Correct the referrals or the chain overlay of the server.',
+  },
+  64: { code: 'directory-refused', text: 'the change would break the name of the entry', hint: NOT_OF_NAME_HINT },
+  67: { code: 'directory-refused', text: 'the attribute is part of the name of the entry', hint: NOT_OF_NAME_HINT },
+  68: { code: 'write-raced', text: 'there is such an entry already', hint: '' },
+  69: {
+    code: 'directory-refused',
+    text: 'the object classes of the entry may not be changed',
+    hint: 'Choose an attribute that the accounts’ object classes allow.',
+  },
+  71: {
+    code: 'directory-refused',
+    text: 'the change concerns several servers at once',
+    hint: 'Put the URL of the server that holds the accounts into urls.',
+  },
+  80: {
+    code: 'directory-refused',
+    text: 'the server failed inside',
+    hint: 'See the log of the directory server; it is tried again by itself.',
+  },
   51: { code: 'directory-busy', text: 'the server is busy', hint: 'It is tried again by itself.' },
   52: { code: 'directory-unreachable', text: 'the server is not available now', hint: 'It is tried again by itself.' },
   65: {
@@ -112,6 +148,11 @@ const OPERATIONS_ERROR = 1
 const STRONGER_AUTH_REQUIRED = 8
 const INVALID_CREDENTIALS = 49
 const UNWILLING = 53
+const CONSTRAINT_VIOLATION = 19
+const INVALID_SYNTAX = 21
+/** Servers that limit a text take so many characters as a rule. */
+const LONG_CHARS = 1024
+const TOO_LONG = /00002082|\btoo (?:long|large|big)\b|exceeds|maximum (?:length|size)|size constraint|rangeUpper/i
 /** slapd's words for a second value of a single-valued attribute, which it reports as 19. */
 const SECOND_VALUE = /multiple values|single-?valued/i
 const DIAGNOSTIC_LENGTH_MAX = 200
@@ -136,6 +177,8 @@ function meaningOf(thrown: ResultCodeError, attempt: Attempt): Meaning {
   if (thrown.code === 19 && attempt.kind === 'write' && SECOND_VALUE.test(thrown.message)) {
     return { code: 'write-raced', text: 'another value is there already', hint: '' }
   }
+  if (thrown.code === CONSTRAINT_VIOLATION && attempt.kind === 'write') return constraintOf(thrown, attempt)
+  if (thrown.code === INVALID_SYNTAX && isLong(attempt)) return constraintOf(thrown, attempt)
   if (thrown.code === 3 && attempt.kind === 'write') {
     return { code: 'outcome-unknown', text: 'the server gave up at its time limit', hint: 'Lockstep looks again.' }
   }
@@ -148,6 +191,25 @@ function meaningOf(thrown: ResultCodeError, attempt: Attempt): Meaning {
       hint: 'See the log of the directory server.',
     }
   )
+}
+
+/**
+ * A value that breaks a rule. Active Directory: 00002082 is ERROR_DS_RANGE_CONSTRAINT, `len` the length in bytes; slapo-constraint(5)
+ * names `size`; Samba calls a value that is too long an invalid one (21). None of them is mended by another try soon.
+ */
+function constraintOf({ message }: ResultCodeError, attempt: Attempt): Meaning {
+  const isTooLong = TOO_LONG.test(message) || isLong(attempt)
+  return {
+    code: isTooLong ? 'value-too-long' : 'directory-refused',
+    text: isTooLong
+      ? 'the value would be too long'
+      : 'the value breaks a rule of the server (its length, form or number)',
+    hint: 'Shorten what stands in the attribute, or choose another serialAttribute; then lockstep retry.',
+  }
+}
+
+function isLong({ kind, charsMax = 0 }: Attempt): boolean {
+  return kind === 'write' && charsMax > LONG_CHARS
 }
 
 /** What Active Directory means by codes that others use otherwise, or says more about. */

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { AppError } from '../core/error.ts'
+import { systemRefusal } from '../core/system-error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 
 const SECRET_BYTES_MAX = 4096
@@ -30,10 +31,10 @@ async function readSecretFile(settings: DirectorySettings, file: string): Promis
   try {
     return await readFile(file, 'utf8')
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code ?? 'unreadable'
+    const reason = systemRefusal(cause).why
     throw new AppError(
       'directory-bind-refused',
-      `directory ${settings.name}: cannot read the bind password from ${file} (${reason})`,
+      `directory ${settings.name}: cannot read the bind password from ${file}: ${reason}`,
       {
         hint: 'Create the file with mode 0600, owned by the user that Lockstep runs as.',
         cause,

@@ -7,6 +7,7 @@ import {
   PASSWORD_POLICY_OID,
   POST_READ_OID,
   REAL_ATTRIBUTES_OID,
+  VIRTUAL_ATTRIBUTES_OID,
   START_TLS_OID,
 } from './controls.ts'
 import { isWithin, normalDn } from '../core/dn.ts'
@@ -24,6 +25,7 @@ export interface RootFacts {
   readonly hasPaging: boolean
   /** Whether a search may ask for what is stored alone (389-DS). */
   readonly hasRealAttributes: boolean
+  readonly hasVirtualAttributes: boolean
   readonly hasStartTls: boolean
   /** Whether the password policy module is loaded; null: not known. */
   readonly hasPasswordPolicy: boolean | null
@@ -133,6 +135,7 @@ export function rootFactsFrom(root: Entry | null): RootFacts {
     hasAssertion: has(ASSERTION_OID),
     hasPaging: has(PAGED_RESULTS_OID),
     hasRealAttributes: has(REAL_ATTRIBUTES_OID),
+    hasVirtualAttributes: has(VIRTUAL_ATTRIBUTES_OID),
     hasStartTls: textsOf(root, 'supportedExtension').includes(START_TLS_OID),
     hasPasswordPolicy: controls.length > 0 ? has(PASSWORD_POLICY_OID) : null,
   }

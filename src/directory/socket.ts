@@ -2,7 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { REACH_REASONS, tlsReason, type TlsMending } from '../core/tls-reason.ts'
+import { caTrouble } from '../core/ca-file.ts'
 import { AppError } from '../core/error.ts'
+import { systemRefusal } from '../core/system-error.ts'
+import { isLoopback } from '../core/loopback.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import { requestStartTls } from './start-tls.ts'
 
@@ -40,10 +43,6 @@ export function serverOf(url: string, settings: SocketSettings): Server {
   return { url, host, port, security: isSecure ? 'tls' : mayBePlain ? 'plain' : 'start-tls' }
 }
 
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
-}
-
 /**
  * Opens the connection and secures it; each step takes `connectTimeoutMs` at most.
  * Fails with `directory-unreachable`, `directory-timeout`, `directory-tls`.
@@ -72,13 +71,18 @@ async function tlsOptions(server: Server, settings: SocketSettings): Promise<Con
   if (settings.tlsServerName !== null) options.servername = settings.tlsServerName
   else if (isIP(server.host) === 0) options.servername = server.host
   if (settings.caFile === null) return options
+  const { caFile, name } = settings
   try {
-    return { ...options, ca: await readFile(settings.caFile) }
+    const ca = await readFile(caFile)
+    const trouble = caTrouble(ca, caFile)
+    if (trouble === null) return { ...options, ca }
+    throw new AppError('directory-tls', `directory ${name}: the key ca: ${trouble.what}`, { hint: trouble.fix })
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code ?? 'unreadable'
+    if (cause instanceof AppError) throw cause
+    const reason = systemRefusal(cause).why
     throw new AppError(
       'directory-tls',
-      `directory ${settings.name}: cannot read the CA file ${settings.caFile} (${reason})`,
+      `directory ${settings.name}: cannot read the CA file ${settings.caFile}: ${reason}`,
       {
         hint: 'Correct the key ca, or make the file readable for the user that Lockstep runs as.',
         cause,

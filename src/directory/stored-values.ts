@@ -4,30 +4,68 @@ import type { DirectorySettings } from '../core/settings.ts'
 import type { AttributeValue } from '../core/state.ts'
 import type { Account, AccountReader } from './account.ts'
 import type { Connection } from './connection.ts'
-import { RealAttributesControl } from './controls.ts'
+import { RealAttributesControl, VirtualAttributesControl } from './controls.ts'
 import { searchProven } from './directory-searches.ts'
+import type { LockDriver } from './driver.ts'
 import type { Reads } from './pool.ts'
+import { textsOf } from './server-facts.ts'
 
-/** The values that are stored in an entry, by attribute. */
-export type StoredValues = (attribute: string) => readonly AttributeValue[]
+type ValuesOf = (attribute: string) => readonly AttributeValue[]
+
+/** Values of an entry by where they come from, of attributes that the server may cover. */
+export interface ValuesBySource {
+  /** What is stored in the entry, whatever the server shows in its place. */
+  readonly stored: ValuesOf
+  /** What the server gives the entry (by a class of service of 389-DS), whatever is stored. */
+  readonly given: ValuesOf
+}
 
 /**
- * What is stored of attributes that the server may cover with values of its own making (a class of service of 389-DS).
- * Where a search shows no value, none is stored: a cover always shows one; so an account that is not locked costs nothing more.
+ * Where a search shows no value, none is stored and none is given: a cover always shows one; so an account that is not
+ * locked costs nothing more. What is given is asked for where something is stored, since both may be equal.
  * Fails with `write-raced` where another entry has taken the name meanwhile.
  */
-export async function readStored(
+export async function readValues(
   reads: Reads,
   settings: DirectorySettings,
   reader: AccountReader,
   account: Account,
-  coverable: readonly string[],
-): Promise<StoredValues> {
+  { coverable }: Pick<LockDriver, 'coverable'>,
+): Promise<ValuesBySource> {
   const shown = coverable.filter((attribute) => account.values(attribute).length > 0)
-  if (shown.length === 0 || !reader.facts.hasRealAttributes) return (attribute) => account.values(attribute)
+  const { hasRealAttributes, hasVirtualAttributes } = reader.facts
+  if (shown.length === 0 || !hasRealAttributes) return { stored: (name) => account.values(name), given: () => [] }
   const stored = await reads.read((connection) => readReal(connection, settings, reader, account.dn))
-  if (stored?.key === account.key) return (attribute) => stored.values(attribute)
-  throw new AppError('write-raced', `directory ${settings.name}: ${account.dn} was renamed while it was read`)
+  if (stored?.key !== account.key) throw wasRenamed(settings, account)
+  if (shown.every((attribute) => stored.values(attribute).length === 0)) {
+    return { stored: () => [], given: (name) => account.values(name) }
+  }
+  if (!hasVirtualAttributes) return { stored: (name) => stored.values(name), given: () => [] }
+  const given = await reads.read((connection) => readGiven(connection, settings, account.dn, shown))
+  return { stored: (name) => stored.values(name), given: (name) => given.get(name.toLowerCase()) ?? [] }
+}
+
+function wasRenamed({ name }: DirectorySettings, { dn }: Account): AppError {
+  return new AppError('write-raced', `directory ${name}: ${dn} was renamed while it was read`)
+}
+
+async function readGiven(
+  connection: Connection,
+  settings: DirectorySettings,
+  dn: string,
+  attributes: readonly string[],
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const request = {
+    base: dn,
+    scope: 'base' as const,
+    filter: new PresenceFilter({ attribute: 'objectClass' }),
+    attributes: [...attributes],
+    bytesOf: [],
+    sizeMax: 1,
+    controls: [new VirtualAttributesControl()],
+  }
+  const [entry] = await searchProven(connection, request, settings)
+  return new Map(attributes.map((attribute) => [attribute.toLowerCase(), textsOf(entry ?? null, attribute)]))
 }
 
 /** The account at a DN with what is stored in its entry alone; null where there is none. */

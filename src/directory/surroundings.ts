@@ -19,6 +19,16 @@ export interface SurroundingsView {
   readonly domain: DomainView | null
 }
 
+interface KeptReader<View> {
+  kept(maxAgeMs: number, notBeforeMs: number): View | null
+  read(facts: ServerFacts): Promise<View>
+}
+
+const KEPT_MAX_AGE_MS = 60_000
+/** How long a lock lasts is as the server judges it now: a policy that was changed a moment ago counts. */
+const FRESH_MAX_AGE_MS = 1_000
+const SECOND_MS = 1_000
+
 const NOTHING: SurroundingsView = { policies: null, lockoutPolicies: null, domain: null }
 
 /** What stands around the accounts of one directory and decides about their locks. */
@@ -35,14 +45,20 @@ export class Surroundings {
     this.#needs = new Set(needs)
   }
 
-  async read(facts: ServerFacts): Promise<SurroundingsView> {
+  /** @param lockedSinceMs see LockDriver.restsOnPoliciesSince */
+  async read(facts: ServerFacts, lockedSinceMs: number | null): Promise<SurroundingsView> {
     if (this.#needs.size === 0) return NOTHING
-    const policies = this.#needs.has('policies') ? (this.policies.fresh ?? (await this.policies.read(facts))) : null
-    const lockouts = this.lockoutPolicies
-    const lockoutPolicies = this.#needs.has('lockout-policies')
-      ? (lockouts.fresh ?? (await lockouts.read(facts)))
-      : null
-    const domain = this.#needs.has('domain') ? (this.domain.fresh ?? (await this.domain.read(facts))) : null
-    return { policies, lockoutPolicies, domain }
+    const maxAgeMs = lockedSinceMs === null ? KEPT_MAX_AGE_MS : FRESH_MAX_AGE_MS
+    // Times of locks are of whole seconds.
+    const notBeforeMs = lockedSinceMs === null ? 0 : lockedSinceMs + SECOND_MS
+    const from = async <View>(need: Need, reader: KeptReader<View>): Promise<View | null> => {
+      if (!this.#needs.has(need)) return null
+      return reader.kept(maxAgeMs, notBeforeMs) ?? (await reader.read(facts))
+    }
+    return {
+      policies: await from('policies', this.policies),
+      lockoutPolicies: await from('lockout-policies', this.lockoutPolicies),
+      domain: await from('domain', this.domain),
+    }
   }
 }

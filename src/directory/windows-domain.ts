@@ -13,10 +13,9 @@ export interface DomainView {
   readonly lockoutDurationMs: number | null
 }
 
-const VIEW_MAX_AGE_MS = 60_000
 const UNKNOWN: DomainView = { lockoutDurationMs: null }
 
-/** Reads the domain's settings, once for all that wait, and again when they are a minute old. */
+/** Reads the domain's settings, once for all that wait. */
 export class DomainReader {
   readonly #pool: Reads
   readonly #clock: Clock
@@ -31,9 +30,10 @@ export class DomainReader {
     this.#settings = settings
   }
 
-  get fresh(): DomainView | null {
+  /** What was read at most so long ago, and not before a time; else null. */
+  kept(maxAgeMs: number, notBeforeMs: number): DomainView | null {
     const ageMs = this.#clock.nowMs() - this.#atMs
-    return ageMs >= 0 && ageMs < VIEW_MAX_AGE_MS ? this.#view : null
+    return ageMs >= 0 && ageMs < maxAgeMs && this.#atMs >= notBeforeMs ? this.#view : null
   }
 
   read(facts: ServerFacts): Promise<DomainView> {
@@ -42,9 +42,10 @@ export class DomainReader {
   }
 
   async #load(facts: ServerFacts): Promise<DomainView> {
+    const atMs = this.#clock.nowMs()
     const domain = namingContextOf(facts, this.#settings.base)
     this.#view = domain === null ? UNKNOWN : await this.#loadFrom(domain)
-    this.#atMs = this.#clock.nowMs()
+    this.#atMs = atMs
     return this.#view
   }
 
@@ -62,4 +63,9 @@ export class DomainReader {
   }
 }
 
-const UNREADABLE: ReadonlySet<string> = new Set(['entry-not-found', 'directory-not-permitted', 'directory-refused'])
+const UNREADABLE: ReadonlySet<string> = new Set([
+  'entry-not-found',
+  'directory-not-permitted',
+  'directory-refused',
+  'directory-cut',
+])

@@ -31,10 +31,12 @@ export async function probeWindows(directory: LdapDirectory, attributes: readonl
   const { settings } = directory
   const { facts } = await directory.reader()
   const anybody = compileFilter(settings.userFilter.replaceAll(/\{(?:login|realm)\}/g, '*'), 'userFilter')({})
-  const domain = namingContextOf(facts, settings.bindDn)
+  const own = await directory.protection.ownAccount(facts)
+  const ownDn = own === null ? settings.bindDn : (own.dns[0] ?? null)
+  const domain = namingContextOf(facts, ownDn ?? settings.base)
   const schemaBase = facts.namingContexts.find((each) => /^CN=Schema,/i.test(each))
   const [self, crossRef, schema, plain, admins, view] = await Promise.all([
-    search(directory, settings.bindDn, null, ['objectSid', 'sAMAccountName'], 1),
+    ownDn === null ? [] : search(directory, ownDn, null, ['objectSid', 'sAMAccountName'], 1),
     domain === null ? [] : search(directory, partitionsOf(facts.namingContexts), isDomain(domain), ['nETBIOSName'], 1),
     schemaBase === undefined ? [] : search(directory, schemaBase, named(attributes), SCHEMA_ATTRIBUTES, 0),
     search(directory, settings.base, and(anybody, new NotFilter({ filter: ADMIN })), ['allowedAttributesEffective'], 1),

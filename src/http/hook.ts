@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { toAppError, type AppError } from '../core/error.ts'
 import { TOKEN_EVENT_KINDS, type Event, type TokenEventKind } from '../core/event.ts'
 import { nextTimeUs } from '../core/next-time.ts'
+import { ByteBudget } from '../core/json-limit.ts'
 import type { HttpSettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { IntakePort, Refused } from '../ports/intake.ts'
@@ -22,10 +23,12 @@ import { newRateLimit } from './rate-limit.ts'
  * | 400 | the body says nothing that could be an event (that is on record) |
  * | 404 | wrong secret, unknown path or kind, an address that may not call: always the same |
  * | 405, 413, 429 | wrong method, body too large, too many requests (those with the secret and those without are counted apart) |
- * | 503 | the store could not take it now; `/healthz`: not ready |
+ * | 503 | the store could not take it now, or too many bodies come at once; `/healthz`: not ready |
  */
 const PREFIX = '/hooks/privacyidea/'
 const HEALTH_PATH = '/healthz'
+/** Of all bodies together that are not answered yet: 256 of the usual limit. */
+const BODIES_BYTES_MAX = 16 * 1024 * 1024
 /** Everybody who may look at the health, besides those who may call. */
 const LOOPBACK = newAllowList([])
 
@@ -37,6 +40,9 @@ export type HookReader = (
   origin: { readonly id: string; readonly source: 'webhook'; readonly takenAtUs: number },
 ) => { readonly events: readonly Event[]; readonly refused: readonly Refused[] }
 
+/** Why a request got no further. `rate-limited`: with the right secret, so that its event is lost. */
+export type HookRefusal = 'wrong-secret' | 'refused-network' | 'wrong-path' | 'rate-limited'
+
 export interface HookOptions {
   readonly settings: HttpSettings
   readonly intake: IntakePort
@@ -44,6 +50,8 @@ export interface HookOptions {
   readonly readHook: HookReader
   readonly isReady: () => boolean
   readonly onError: (error: AppError) => void
+  /** @param address of the caller */
+  readonly onRefused?: (why: HookRefusal, address: string) => void
 }
 
 export type Handler = (request: IncomingMessage) => Promise<Answer>
@@ -54,28 +62,48 @@ export function newHandler(
   secret: HookSecret,
   onTrusted: (request: IncomingMessage) => void,
 ): Handler {
-  const { settings, clock } = options
+  const { settings, clock, onRefused = () => undefined } = options
   const allowed = newAllowList(settings.allow)
   // Two budgets, since privacyIDEA may share its address with anybody: a reverse proxy has one.
   const trusted = newRateLimit(settings.requestsPerSecondMax)
   const strangers = newRateLimit(settings.requestsPerSecondMax)
   const nextTime = newTimes(clock)
+  const bodies = new ByteBudget(BODIES_BYTES_MAX)
 
   return async (request) => {
     const address = plainAddress(request.socket.remoteAddress ?? '')
     const [path = ''] = (request.url ?? '').split('?', 1)
     const mayCall = allowed.allows(address)
     if (path === HEALTH_PATH && (mayCall || LOOPBACK.allows(address))) return health(request, options.isReady())
-    if (!mayCall) return NOT_FOUND
+    if (!mayCall) {
+      onRefused('refused-network', address)
+      return NOT_FOUND
+    }
     const target = targetOf(path)
     // Compared even when the path is wrong already, so that the time tells nothing.
     const isSecret = secret.matches(target.secret)
-    if (!isSecret) return strangers.admit(address, clock.nowMs()) ? NOT_FOUND : tooMany()
+    if (!isSecret) {
+      onRefused(path.startsWith(PREFIX) ? 'wrong-secret' : 'wrong-path', address)
+      return strangers.admit(address, clock.nowMs()) ? NOT_FOUND : tooMany()
+    }
     onTrusted(request)
-    if (!trusted.admit('', clock.nowMs())) return tooMany()
-    if (target.kind === null) return NOT_FOUND
+    if (!trusted.admit('', clock.nowMs())) {
+      onRefused('rate-limited', address)
+      return tooMany()
+    }
+    if (target.kind === null) {
+      onRefused('wrong-path', address)
+      return NOT_FOUND
+    }
     if (request.method !== 'POST') return failure(405, 'method-not-allowed', 'POST is expected.', { allow: 'POST' })
-    return takeHook(options, request, target.kind, nextTime())
+    const takenAtUs = nextTime()
+    const body = await readBody(request, settings.bodyBytesMax, bodies)
+    if (typeof body === 'string') return UNREAD[body](settings)
+    try {
+      return await takeHook(options, { kind: target.kind, body, takenAtUs }, request)
+    } finally {
+      bodies.give(body.length)
+    }
   }
 }
 
@@ -106,17 +134,25 @@ function tooMany(): Answer {
   return failure(429, 'rate-limited', 'Too many requests.', { 'retry-after': '1' })
 }
 
+/** Why there is no body. */
+const UNREAD = {
+  'too-large': ({ bodyBytesMax }: HttpSettings) =>
+    failure(413, 'too-large', `The body may have at most ${bodyBytesMax} bytes.`),
+  busy: () => failure(503, 'rate-limited', 'Too many bodies come at once.', { 'retry-after': '1' }),
+  'cut-off': () => failure(408, 'cut-off', 'The body did not come to its end.'),
+} as const
+
+interface Hook {
+  readonly kind: TokenEventKind
+  readonly body: Buffer
+  readonly takenAtUs: number
+}
+
 async function takeHook(
-  { settings, intake, readHook, onError }: HookOptions,
+  { intake, readHook, onError }: HookOptions,
+  { kind, body, takenAtUs }: Hook,
   request: IncomingMessage,
-  kind: TokenEventKind,
-  takenAtUs: number,
 ): Promise<Answer> {
-  const body = await readBody(request, settings.bodyBytesMax)
-  if (body === 'too-large') {
-    return failure(413, 'too-large', `The body may have at most ${settings.bodyBytesMax} bytes.`)
-  }
-  if (body === 'cut-off') return failure(408, 'cut-off', 'The body did not come to its end.')
   const origin = { id: `hook-${randomUUID()}`, source: 'webhook', takenAtUs } as const
   try {
     const { events, refused } = readHook(kind, request.headers['content-type'] ?? '', body, origin)

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http'
 import { AppError, toAppError } from '../core/error.ts'
+import type { HttpSettings } from '../core/settings.ts'
 import type { SecretReader } from '../ports/secret.ts'
 import { failureOf, send, type Answer } from './answer.ts'
 import { newConnections, type Connections } from './connections.ts'
@@ -42,6 +43,11 @@ export interface HttpOptions extends Omit<HookOptions, 'onError'> {
 }
 
 export interface HttpServer extends AsyncDisposable {
+  /**
+   * Gets ready to answer by other settings; the address stays. Fails with `config-invalid` (secret).
+   * @returns makes it so, for every request from then on
+   */
+  prepare(settings: HttpSettings): () => void
   /** `host:port`, with the port that the system chose where 0 was asked for. */
   readonly address: string
 }
@@ -50,18 +56,25 @@ export interface HttpServer extends AsyncDisposable {
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const { settings, clock, readSecret, onError = () => undefined } = options
   const limits = { ...LIMITS, ...options.limits }
-  const secret = openHookSecret(
-    () => readSecret(settings.hookSecret),
-    () => clock.nowMs(),
-    onError,
-  )
   const connections = newConnections()
-  const handle = newHandler({ ...options, onError }, secret, (request) => connections.trust(request.socket))
-  const server = newServer(handle, connections, limits, onError)
+  const handlerOf = (by: HttpSettings): Handler => {
+    const secret = openHookSecret(
+      () => readSecret(by.hookSecret),
+      () => clock.nowMs(),
+      onError,
+    )
+    return newHandler({ ...options, settings: by, onError }, secret, (request) => connections.trust(request.socket))
+  }
+  let handle = handlerOf(settings)
+  const server = newServer((request) => handle(request), connections, limits, onError)
   await listen(server, settings.host, settings.port)
   const bound = server.address()
   const port = typeof bound === 'object' && bound !== null ? bound.port : settings.port
-  return { address: hostPort(settings.host, port), [Symbol.asyncDispose]: () => stop(server) }
+  const prepare = (by: HttpSettings): (() => void) => {
+    const next = handlerOf(by)
+    return () => void (handle = next)
+  }
+  return { address: hostPort(settings.host, port), prepare, [Symbol.asyncDispose]: () => stop(server) }
 }
 
 function newServer(

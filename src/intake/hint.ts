@@ -1,11 +1,21 @@
 import { TOKEN_EVENT_KINDS, type Event, type TokenEventKind } from '../core/event.ts'
-import { parseLogin, parseRealm, parseSerial, type Login, type Realm, type Serial } from '../core/names.ts'
+import {
+  hasControlCharacter,
+  parseLogin,
+  parseRealm,
+  parseSerial,
+  type Login,
+  type Realm,
+  type Serial,
+} from '../core/names.ts'
 import type { Refused } from '../ports/intake.ts'
 
 /** Makes events of the texts that privacyIDEA handed over, whichever way they came. Pure. */
 
 /** Serials of one hint at most (3.12 and later hand over whole lists); the rest is refused, and on record as such. */
 const SERIALS_PER_HINT_MAX = 1000
+/** Characters of a login or a realm at most. */
+const NAME_LENGTH_MAX = 255
 /** Characters of foreign text in a reason at most. */
 const EXCERPT_LENGTH_MAX = 40
 /** Characters of an actor (login, `@`, realm) at most; a longer one is cut, since it decides nothing. */
@@ -46,13 +56,14 @@ export function isTokenEventKind(text: string): text is TokenEventKind {
  * webhook before 3.14), so a user of that name cannot be told from nobody and is nobody here. A list is `A,B` or
  * `A, B`: its bad members are refused and the good ones taken. A bad user or realm spoils the whole hint, because an
  * event without them would mean something else. 3.14's webhook names all tokens of the owner where the request
- * named none: such a lock does not say which of them is full, so it is one of the account, which the unlock of any ends.
+ * named none: such a lock does not say which of them is full, so it is one of the account, which the unlock of any ends. A
+ * registration says whether it names one serial alone: only then is it known which token was enrolled.
  */
 export function eventsOfHint(kind: TokenEventKind, fields: HintFields, origin: Origin): Taken {
   const user = present(fields.user)
   const realm = present(fields.realm)
-  const login = user === null ? null : parseLogin(user)
-  const parsedRealm = realm === null ? null : parseRealm(realm)
+  const login = isBadName(user) ? null : parseLogin(user ?? '')
+  const parsedRealm = isBadName(realm) ? null : parseRealm(realm ?? '')
   if (user !== null && login === null) return refuse(origin, badName('user', user))
   if (realm !== null && parsedRealm === null) return refuse(origin, badName('realm', realm))
   const { serials, problem } = readSerials(present(fields.serial))
@@ -62,10 +73,16 @@ export function eventsOfHint(kind: TokenEventKind, fields: HintFields, origin: O
     newEvent(kind, serial, login, parsedRealm, actor, id, origin)
   const [only] = serials
   const isOfAccount = origin.source === 'webhook' && kind === 'lock' && login !== null
+  const isSole = kind === 'register' && serials.length === 1 && problem === null
   const events =
     serials.length > 1 && !isOfAccount
       ? serials.map((serial, at) => build(serial, `${origin.id}#${at + 1}`))
-      : [build(serials.length === 1 ? (only ?? null) : null, origin.id)]
+      : [
+          {
+            ...build(serials.length === 1 ? (only ?? null) : null, origin.id),
+            ...(isSole ? { isSoleSerial: true } : {}),
+          },
+        ]
   const refused = problem === null ? [] : refuse({ ...origin, id: `${origin.id}#refused` }, problem).refused
   return { events, refused }
 }
@@ -99,15 +116,23 @@ function newEvent(
   origin: Origin,
 ): Event {
   const { source, takenAtUs } = origin
-  return { id, kind, serial, login, realm, actor, takenAtUs, source, reason: '', untilUs: null }
+  return { id, kind, serial, login, realm, actor, takenAtUs, source, reason: null, untilUs: null }
 }
 
 function present(value: string | undefined): string | null {
   return value === undefined || value === '' || value === 'none' || value === 'None' ? null : value
 }
 
+/** Whoever sends a hint may write anything into it: an odd name is refused, and on record as such. */
+function isBadName(text: string | null): boolean {
+  return text !== null && (text.length > NAME_LENGTH_MAX || hasControlCharacter(text))
+}
+
 function badName(field: 'user' | 'realm', value: string): string {
-  const length = value.length > 255 ? `${value.length} characters, at most 255 are allowed` : 'control characters'
+  const length =
+    value.length > NAME_LENGTH_MAX
+      ? `${value.length} characters, at most ${NAME_LENGTH_MAX} are allowed`
+      : 'control characters'
   return `${field}: ${length}, in ${excerpt(value)}`
 }
 

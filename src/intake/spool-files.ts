@@ -58,6 +58,8 @@ export interface Listing {
   readonly names: RawName[]
   /** No event is a folder, and one of somebody else's can often not be moved: they are left where they are. */
   readonly folders: number
+  /** Folders, and names that are not wanted now or never. */
+  readonly passedOver: number
   /** False: there are more names. */
   readonly isWhole: boolean
 }
@@ -66,19 +68,24 @@ export interface Listing {
 export function listFolder(folder: string, passOver: (name: RawName) => boolean = () => false): Listing {
   const names: RawName[] = []
   let folders = 0
+  let passedOver = 0
   const listing = opendirSync(folder, { encoding: 'latin1', bufferSize: LISTING_BUFFER_ENTRIES })
   try {
     while (names.length < LISTING_MAX) {
       const entry = listing.readSync()
-      if (entry === null) return { names, folders, isWhole: true }
+      if (entry === null) return { names, folders, passedOver, isWhole: true }
+      passedOver++
       if (entry.name.startsWith('.')) continue
       if (entry.isDirectory()) folders++
-      else if (!passOver(entry.name)) names.push(entry.name)
+      else if (!passOver(entry.name)) {
+        names.push(entry.name)
+        passedOver--
+      }
     }
   } finally {
     listing.closeSync()
   }
-  return { names, folders, isWhole: false }
+  return { names, folders, passedOver, isWhole: false }
 }
 
 /** By modification time, then by name; a name that is gone by now is left out. */
@@ -129,6 +136,8 @@ export interface SpoolFile {
   readonly keep: boolean
   /** Microseconds that its time was ahead of the clock. */
   readonly aheadUs: number
+  /** Microseconds that its time was behind the one at which the kernel last saw it renamed or changed. */
+  readonly behindUs: number
 }
 
 /** A file that cannot be read now, and may be an event. */
@@ -208,7 +217,8 @@ function readOne(reader: Reader, name: RawName): SpoolFile | UnreadFile | 'gone'
   const origin = { id: name, source: 'shim', takenAtUs } as const
   const bytes = reader.buffer.subarray(0, length)
   const taken = readSpoolFile(bytes, promised === undefined ? null : Number(promised), origin)
-  return { name, atNs: found.mtimeNs, taken, keep: false, aheadUs }
+  const behindUs = Number((found.ctimeNs - found.mtimeNs) / 1000n)
+  return { name, atNs: found.mtimeNs, taken, keep: false, aheadUs, behindUs }
 }
 
 function notNow(name: RawName, thrown: unknown): UnreadFile {
@@ -251,7 +261,14 @@ function putAside({ folder, nowMs }: Reader, name: RawName, reason: string): Spo
   if (found === 'unknown') return { name, why: reason.replace('file: ', '') }
   const id = `${SAFE_NAME.test(name) ? name : `unnamed-${Buffer.from(name, 'latin1').toString('hex').slice(0, 64)}`}!${found.ino}`
   const { takenAtUs, aheadUs } = timeOf(found, nowMs)
-  return { name, atNs: found.mtimeNs, taken: refuse({ id, source: 'shim', takenAtUs }, reason), keep: true, aheadUs }
+  return {
+    name,
+    atNs: found.mtimeNs,
+    taken: refuse({ id, source: 'shim', takenAtUs }, reason),
+    keep: true,
+    aheadUs,
+    behindUs: 0,
+  }
 }
 
 export function systemCode(thrown: unknown): string {

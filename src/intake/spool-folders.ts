@@ -10,7 +10,9 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
-import { AppError, type ErrorCode } from '../core/error.ts'
+import { AppError } from '../core/error.ts'
+import { isRefusedForEver, missingFolders, noFoldersText } from '../core/missing-folders.ts'
+import { systemRefusal } from '../core/system-error.ts'
 import { listFolder, pathOf, systemCode, type RawName } from './spool-files.ts'
 
 /**
@@ -54,21 +56,26 @@ export function makeFolders(folders: SpoolFolders): void {
   }
 }
 
-/**
- * Not by `recursive`, which says of a read-only file system that the folder is not there.
- * @returns false when it is there already
- */
+/** @returns false when it is there already */
 function isMade(path: string, mode: number): boolean {
+  const missing = missingFolders(path, (each) => statSync(each, { throwIfNoEntry: false }) !== undefined)
+  for (const folder of missing) makeOne(folder, folder === path ? mode : 0o755)
+  if (!statSync(path).isDirectory()) throw Object.assign(new Error(path), { code: 'EEXIST' })
+  return missing.length > 0
+}
+
+/** Fails with `config-invalid` where the kernel makes no folders at all, as in `/proc`. */
+function makeOne(folder: string, mode: number): void {
   try {
-    mkdirSync(path, { mode })
-    return true
+    mkdirSync(folder, { mode })
   } catch (thrown) {
-    const code = systemCode(thrown)
-    if (code === 'EEXIST' && statSync(path).isDirectory()) return false
-    if (code !== 'ENOENT' || dirname(path) === path) throw thrown
+    if (systemCode(thrown) === 'EEXIST') return
+    if (!isRefusedForEver(thrown, () => statSync(dirname(folder)).isDirectory())) throw thrown
+    throw new AppError('config-invalid', noFoldersText('spool folder', folder), {
+      hint: 'Set intake.spool to a folder on a disk.',
+      cause: thrown,
+    })
   }
-  isMade(dirname(path), 0o755)
-  return isMade(path, mode)
 }
 
 /** What keeps files from being taken away; null: nothing, or it shows with the first one. */
@@ -178,29 +185,25 @@ function isStale(path: string | Buffer, nowMs: number): boolean {
 /** What went wrong with the spool itself, for whoever looks after the machine. */
 export function spoolError(thrown: unknown, what: string): AppError {
   if (thrown instanceof AppError) return thrown
-  const code = systemCode(thrown)
-  const [errorCode, why, hint] = REASONS[code] ?? ['file-io', code, 'See what stands there.']
-  return new AppError(errorCode, `Cannot ${what}: ${why}.`, { hint, cause: thrown })
+  const { errno, code, why, hint } = systemRefusal(thrown)
+  return new AppError(code, `Cannot ${what}: ${WHY[errno] ?? why}.`, { hint: HINTS[errno] ?? hint, cause: thrown })
 }
 
+const WHY: Readonly<Record<string, string>> = {
+  EACCES: 'no permission',
+  EPERM: 'no permission',
+  EEXIST: 'something that is no folder stands there',
+}
 const OWNER_HINT = "The spool and its folders belong to the service's user: `lockstep shims install` sets them up."
-const REASONS: Readonly<Record<string, readonly [ErrorCode, string, string]>> = {
-  EACCES: ['file-not-permitted', 'no permission', OWNER_HINT],
-  EPERM: ['file-not-permitted', 'no permission', OWNER_HINT],
-  EROFS: [
-    'file-not-permitted',
-    'it is on a read-only file system',
-    'Mount it for writing; in a systemd unit, name it in ReadWritePaths.',
-  ],
-  ENOTDIR: ['file-io', 'a part of the path is no folder', 'Set intake.spool to a folder.'],
-  EEXIST: [
-    'file-io',
-    'something that is no folder stands there',
-    'Move it away, or set intake.spool to another folder.',
-  ],
-  ENOENT: ['file-io', 'it is not there', OWNER_HINT],
-  EMFILE: ['file-io', 'this process has too many files open', 'Raise its limit (LimitNOFILE in a systemd unit).'],
-  ENFILE: ['file-io', 'this machine has too many files open', 'Raise fs.file-max, or see who has them: lsof.'],
-  ENOSPC: ['disk-full', 'the disk is full', 'Make room; events that wait are taken by themselves then.'],
-  EDQUOT: ['disk-full', 'the quota is used up', 'Make room; events that wait are taken by themselves then.'],
+const ROOM_HINT = 'Make room; events that wait are taken by themselves then.'
+/** What is to be done here, where it is more than the system's code says. */
+const HINTS: Readonly<Record<string, string>> = {
+  EACCES: OWNER_HINT,
+  EPERM: OWNER_HINT,
+  ENOENT: OWNER_HINT,
+  EROFS: 'Mount it for writing; in a systemd unit, name it in ReadWritePaths.',
+  ENOTDIR: 'Set intake.spool to a folder.',
+  EEXIST: 'Move it away, or set intake.spool to another folder.',
+  ENOSPC: ROOM_HINT,
+  EDQUOT: ROOM_HINT,
 }

@@ -13,17 +13,29 @@ export interface Teller {
   folders(count: number): void
   /** Times of the future were taken as of now. */
   ahead(files: readonly SpoolFile[]): void
+  /** Times of the past that the kernel of this machine did not give: they are taken as they are. */
+  behind(files: readonly SpoolFile[]): void
 }
 
 /** Folders are told again after so long at the earliest, and when there are more than before. */
 const FOLDERS_AGAIN_MS = 60 * 60 * 1000
+/** Wrong times are reported again after so long at the earliest. */
+const TIMES_AGAIN_MS = 60_000
+/** A shim renames its file within moments. */
+const BEHIND_TOLD_US = 60_000_000
+const CLOCK_HINT = 'Set the clocks of this machine and of privacyIDEA right: timedatectl set-ntp true'
 /** A smaller lead of the clocks is not worth a word. */
 const AHEAD_TOLD_US = 1_000_000
 const WHO_HINT = 'Remove it by hand, and see who can write into the spool besides privacyIDEA.'
 
-export function newTeller(folder: string, clock: Clock, onError: (error: AppError) => void): Teller {
+type Report = (error: AppError) => void
+
+export function newTeller(folder: string, clock: Clock, onError: Report, onWarning: Report): Teller {
   let foldersTold = 0
   let toldAtMs = 0
+  /** By the clock that nobody sets. */
+  let aheadToldMs = -Infinity
+  let behindToldMs = -Infinity
   const words = ({ name, why }: LeftName): string => `${folder}/${shownName(name)} cannot be read now: ${why}`
   return {
     words,
@@ -46,14 +58,23 @@ export function newTeller(folder: string, clock: Clock, onError: (error: AppErro
       foldersTold = count
       toldAtMs = clock.nowMs()
       const what = `${count === 1 ? 'A folder lies' : `${count} folders lie`} in ${folder}: no event, and left alone.`
-      onError(new AppError('event-invalid', what, { hint: WHO_HINT }))
+      onWarning(new AppError('event-invalid', what, { hint: WHO_HINT }))
     },
     ahead(files) {
       const aheadUs = files.reduce((most, file) => Math.max(most, file.aheadUs), 0)
-      if (aheadUs < AHEAD_TOLD_US) return
+      if (aheadUs < AHEAD_TOLD_US || performance.now() - aheadToldMs < TIMES_AGAIN_MS) return
+      aheadToldMs = performance.now()
       const seconds = Math.round(aheadUs / 1_000_000)
       const what = `Events in the spool carry times up to ${seconds} s ahead; they were taken as of now.`
-      onError(new AppError('event-invalid', what, { hint: 'Set the clock right: the newest event decides.' }))
+      onWarning(new AppError('event-invalid', what, { hint: CLOCK_HINT }))
+    },
+    behind(files) {
+      const behindUs = files.reduce((most, file) => Math.max(most, file.behindUs), 0)
+      if (behindUs < BEHIND_TOLD_US || performance.now() - behindToldMs < TIMES_AGAIN_MS) return
+      behindToldMs = performance.now()
+      const seconds = Math.round(behindUs / 1_000_000)
+      const what = `Events in the spool carry times up to ${seconds} s behind those at which their files were made; an event on record that is newer decides.`
+      onWarning(new AppError('event-invalid', what, { hint: CLOCK_HINT }))
     },
   }
 }

@@ -20,13 +20,24 @@ const GATHER_MS = 1
 const SETTLED_MS = 3000
 /** A listing in any case, whatever the folder's mtime says. */
 const LISTING_MS = 60_000
+/**
+ * Who may write into the folder can wake us as often as they like, with things that are no events. So the looks that brought
+ * none may take this share of a processor in the long run, and so much at once.
+ */
+const IDLE_SHARE = 0.1
+const IDLE_CREDIT_MAX_MS = 2_000
+const REST_MAX_MS = 10_000
+/** After a wake that had no cause. */
+const CAUSELESS_REST_MS = 20
+/** Wakes without an event, after which the kernel is not listened to until the next poll: each of them costs as well. */
+const CAUSELESS_WAKES_MAX = 500
 
 export interface WatcherOptions {
   readonly folders: SpoolFolders
   readonly clock: Clock
   readonly onError: (error: AppError) => void
-  /** Takes what one listing shows; `isMore`: it showed something. */
-  readonly take: () => Promise<{ readonly isMore: boolean }>
+  /** Takes what one listing shows; `isMore`: it showed something; `isFruitful`: events, and not much else beside them. */
+  readonly take: () => Promise<{ readonly isMore: boolean; readonly isFruitful: boolean }>
   /** Whether it is time to look again at something that was left. */
   readonly isAnyDue: () => boolean
 }
@@ -43,33 +54,40 @@ export function newWatcher({ folders, clock, onError, take, isAnyDue }: WatcherO
   let busy = false
   let wokenMeanwhile = false
   let failures = 0
+  /** Since the last event that was taken. */
+  let wakes = 0
   /** By the clock that nobody sets, as are all waits. */
   let notBeforeMs = 0
   let sweptAtMs = performance.now()
   const lastEmpty = newLastEmpty()
+  const idleCredit = newIdleCredit()
   const kernel = newKernelWatch(folders, wake)
 
   function wake(): void {
     if (poll === null || performance.now() < notBeforeMs) return
+    wakes++
     wokenMeanwhile = busy
     if (busy) return
+    busy = true
+    const startedMs = performance.now()
     const folder = statOf(folders.new)
     const atMs = clock.nowMs()
-    if (lastEmpty.isStill(folder, atMs) && !isAnyDue()) return
-    busy = true
-    void take().then(({ isMore }) => {
+    if (lastEmpty.isStill(folder, atMs) && !isAnyDue()) return rest(false, CAUSELESS_REST_MS)
+    void take().then(({ isMore, isFruitful }) => {
       failures = 0
+      if (isFruitful) wakes = 0
       lastEmpty.set(isMore ? undefined : folder, atMs)
-      rest(isMore || wokenMeanwhile)
+      rest(isMore, isFruitful ? GATHER_MS : idleCredit.spend(performance.now() - startedMs))
     }, fail)
   }
-  function rest(again: boolean): void {
-    if (again && poll !== null) gather = setTimeout(free, GATHER_MS)
+  function rest(again: boolean, restMs: number): void {
+    if (wakes > CAUSELESS_WAKES_MAX) kernel.close()
+    if (poll !== null) gather = setTimeout(() => free(again), restMs)
     else busy = false
   }
-  function free(): void {
+  function free(again: boolean): void {
     busy = false
-    wake()
+    if (again || wokenMeanwhile) wake()
   }
   function fail(thrown: unknown): void {
     busy = false
@@ -83,6 +101,7 @@ export function newWatcher({ folders, clock, onError, take, isAnyDue }: WatcherO
         sweptAtMs = performance.now()
         sweepStale(folders, clock.nowMs())
       }
+      if (wakes > CAUSELESS_WAKES_MAX) wakes = 0
       kernel.follow()
     } catch {
       // The folder is gone, or cannot be read: the drain that follows says so.
@@ -122,6 +141,22 @@ function newKernelWatch(folders: SpoolFolders, onChange: () => void): { follow()
       // Out of inotify watches, or the folder was removed: the poll goes on.
       watcher.on('error', () => undefined)
       kernel = { watcher, inode: statOf(folders.new)?.ino ?? 0n }
+    },
+  }
+}
+
+function newIdleCredit(): {
+  /** @returns how long to rest after so much work, in milliseconds */
+  spend(workMs: number): number
+} {
+  let creditMs = IDLE_CREDIT_MAX_MS
+  let atMs = performance.now()
+  return {
+    spend(workMs) {
+      const nowMs = performance.now()
+      creditMs = Math.min(IDLE_CREDIT_MAX_MS, creditMs + (nowMs - atMs) * IDLE_SHARE) - workMs
+      atMs = nowMs
+      return Math.max(GATHER_MS, Math.min(REST_MAX_MS, -creditMs / IDLE_SHARE))
     },
   }
 }

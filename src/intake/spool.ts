@@ -30,6 +30,8 @@ import { newWatcher } from './spool-watcher.ts'
 
 /** Files handed over together at most. */
 const BATCH_FILES_MAX = 256
+/** So many things that are left there make each look for an event a long one. */
+const CROWD = 1_000
 /** Listings of one drain at most: 8 million files. */
 const LISTINGS_MAX = 1000
 
@@ -38,6 +40,8 @@ export interface SpoolOptions {
   readonly intake: IntakePort
   /** What went wrong while watching, where the next try is already planned; and what lies there and is no event. */
   readonly onError: (error: AppError) => void
+  /** What was dealt with, and should be known; as an error where it is left out. */
+  readonly onWarning?: (warning: AppError) => void
   /** After a batch became durable: how many events. */
   readonly onTaken?: (count: number) => void
   readonly clock?: Clock
@@ -90,7 +94,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     folders,
     quarantine: inSpool(folders, () => openQuarantine(folders)),
     left: newLeft(() => clock.random()),
-    tell: newTeller(folders.new, clock, options.onError),
+    tell: newTeller(folders.new, clock, options.onError, options.onWarning ?? options.onError),
     nextTimeUs: newTimes(clock),
     buffer: Buffer.allocUnsafeSlow(SPOOL_FILE_BYTES_MAX),
     running: Promise.resolve(),
@@ -102,9 +106,9 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     clock,
     onError: options.onError,
     async take() {
-      const { isMore, unread } = await drainAlone(state, 1)
+      const { isMore, unread, events, passedOver } = await drainAlone(state, 1)
       state.tell.unread(unread)
-      return { isMore }
+      return { isMore, isFruitful: events > 0 && passedOver < CROWD }
     },
     isAnyDue: () => state.left.isAnyDue(),
   })
@@ -136,7 +140,11 @@ function inSpool<T>(folders: SpoolFolders, act: () => T): T {
 }
 
 interface Progress {
+  /** Files. */
   readonly taken: number
+  readonly events: number
+  /** By the last listing. */
+  readonly passedOver: number
   /** Files that were found to be unreadable for the first time. */
   readonly unread: LeftName[]
   /** The last listing found something, so that it is worth looking again. */
@@ -152,42 +160,52 @@ function drainAlone(state: State, listingsMax: number): Promise<Progress> {
 
 async function drain(state: State, listingsMax: number): Promise<Progress> {
   let taken = 0
+  let events = 0
+  let passedOver = 0
   const unread: LeftName[] = []
   let isMore = true
   for (let listings = 0; isMore && listings < listingsMax && !state.closed; listings++) {
-    const names = inSpool(state.folders, () => waitingNames(state))
+    const { names, ...listing } = inSpool(state.folders, () => waitingNames(state))
+    passedOver = listing.passedOver
     let count = 0
     for (let at = 0; at < names.length && !state.closed; at += BATCH_FILES_MAX) {
-      count += await takeBatch(state, names.slice(at, at + BATCH_FILES_MAX), unread)
+      const batch = await takeBatch(state, names.slice(at, at + BATCH_FILES_MAX), unread)
+      count += batch.files
+      events += batch.events
     }
     taken += count
     // What was not taken is passed over for a while, unless there is too much of it to be remembered.
     isMore = names.length > 0 && (count > 0 || !state.left.isFull())
   }
-  return { taken, unread, isMore }
+  return { taken, events, passedOver, unread, isMore }
 }
 
 /** Oldest first. A listing of one batch is sorted when its files are read, which saves a look at each. */
-function waitingNames({ folders, left, tell }: State): RawName[] {
+function waitingNames({ folders, left, tell }: State): { names: RawName[]; passedOver: number } {
   const listing = listFolder(folders.new, (name) => left.isPassedOver(name))
   if (listing.isWhole) {
     left.forgetUnseen()
     tell.folders(listing.folders)
   }
-  return listing.names.length <= BATCH_FILES_MAX ? listing.names : sortByTime(folders.new, listing.names)
+  const isSortedLater = listing.names.length <= BATCH_FILES_MAX
+  return { ...listing, names: isSortedLater ? listing.names : sortByTime(folders.new, listing.names) }
 }
 
 /**
  * @param news where files go that were found to be unreadable for the first time
- * @returns how many of the files are gone from the folder
+ * @returns how many of the files are gone from the folder, and how many events were in them
  */
-async function takeBatch(state: State, names: readonly RawName[], news: LeftName[]): Promise<number> {
+async function takeBatch(
+  state: State,
+  names: readonly RawName[],
+  news: LeftName[],
+): Promise<{ files: number; events: number }> {
   const { folders, options, buffer, clock, tell } = state
   const { files, unread } = inSpool(folders, () =>
     readFiles({ folder: folders.new, buffer, nowMs: clock.nowMs(), nextTimeUs: state.nextTimeUs }, names),
   )
   news.push(...leave(state, 'unread', unread))
-  if (files.length === 0) return 0
+  if (files.length === 0) return { files: 0, events: 0 }
   const events = files.flatMap((file) => file.taken.events)
   await options.intake.take(
     events,
@@ -196,8 +214,9 @@ async function takeBatch(state: State, names: readonly RawName[], news: LeftName
   const stuck = files.filter((file) => !isAway(state, file))
   tell.stuck(leave(state, 'stuck', stuck.map(stuckName)))
   tell.ahead(files)
+  tell.behind(files)
   if (events.length > 0) options.onTaken?.(events.length)
-  return files.length - stuck.length
+  return { files: files.length - stuck.length, events: events.length }
 }
 
 function isAway({ folders, quarantine, left }: State, file: SpoolFile): boolean {

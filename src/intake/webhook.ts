@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { TokenEventKind } from '../core/event.ts'
+import { jsonMembers, jsonTrouble, type JsonMember } from '../core/json-limit.ts'
 import { eventsOfHint, excerpt, refuse, type HintFields, type Origin, type Taken } from './hint.ts'
 
 /**
@@ -27,6 +28,8 @@ const NAMES: Readonly<Record<string, keyof HintFields>> = {
 
 /** Pairs of a form, members of an object at most. */
 const PAIRS_MAX = 64
+/** A text, or a list of serials; whatever else is there is passed over. */
+const JSON_LIMITS = { depthMax: 8, valuesMax: 10_000 }
 const PLACEHOLDER = /^\{[A-Za-z_]{1,40}\}$/
 
 type Pairs = readonly (readonly [string, unknown])[]
@@ -36,22 +39,25 @@ export function readWebhook(kind: TokenEventKind, contentType: string, body: Buf
   if (!isUtf8(body)) return refuse(origin, 'body: not valid UTF-8')
   const text = body.toString('utf8').trim()
   if (text === '') return refuse(origin, 'body: empty; expected user=…&realm=…&serial=… or a JSON object')
-  const pairs = text.startsWith('{') || text.startsWith('[') ? jsonPairs(text) : formPairs(text, contentType)
+  const pairs =
+    text.startsWith('{') || text.startsWith('[') ? jsonPairs(Buffer.from(text)) : formPairs(text, contentType)
   if (typeof pairs === 'string') return refuse(origin, pairs)
   const fields = readPairs(pairs)
   if (typeof fields === 'string') return refuse(origin, fields)
   return eventsOfHint(kind, ownerOnly(fields), origin)
 }
 
-function jsonPairs(text: string): Pairs | string {
-  let value: unknown
+/** A name that is there twice comes twice, as in a form. */
+function jsonPairs(bytes: Buffer): Pairs | string {
+  const trouble = jsonTrouble(bytes, JSON_LIMITS)
+  if (trouble !== null) return `body: ${trouble}`
+  let members: JsonMember[] | null
   try {
-    value = JSON.parse(text)
+    members = jsonMembers(bytes)
   } catch {
     return 'body: starts like JSON, but is none'
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'body: a JSON object is expected'
-  return Object.entries(value)
+  return members?.map(({ name, value }) => [name, value] as const) ?? 'body: a JSON object is expected'
 }
 
 function formPairs(text: string, contentType: string): Pairs | string {

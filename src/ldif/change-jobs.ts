@@ -1,6 +1,6 @@
 import type { Change, ChangeKind, EntryModification } from '../core/change.ts'
 import { headerOf, utcStamp, writeChangeLdif } from '../core/ldif.ts'
-import type { DiskJob, DiskStep } from './disk-job.ts'
+import type { DiskJob, DiskStep, FileOwner } from './disk-job.ts'
 import type { WaitingFolder } from './layout.ts'
 
 /** What the change's life asks of the disk. Pure; the same change gives the same files. */
@@ -44,7 +44,7 @@ export function appliedJob(change: Change): DiskJob {
   const stamp = utcStamp(change.plannedAtMs)
   switch (change.kind) {
     case 'lock':
-      return forEach(change, (name) => [{ kind: 'to-history', folder: 'lock', name, stamp, account: null }])
+      return forEach(change, (name) => [{ kind: 'to-history', folder: 'lock', name, stamp, owner: ownerOf(change) }])
     case 'register':
       return { steps: [] }
     case 'unlock':
@@ -57,17 +57,23 @@ export function appliedJob(change: Change): DiskJob {
   }
 }
 
+export function arrivedJob(change: Change): DiskJob {
+  const stamp = utcStamp(change.plannedAtMs)
+  const text = textOf(change, change.kind, change.forward)
+  return forEach(change, (name) => [{ kind: 'put-history', folder: `${change.kind}/history`, name, stamp, text }])
+}
+
 /**
  * An unregister that did not happen leaves its file: the serial still stands there, and the file still takes it out.
  */
 export function abandonedJob(change: Change, keep: readonly string[]): DiskJob {
   const stamp = utcStamp(change.plannedAtMs)
   const drop = (folder: WaitingFolder, name: string): DiskStep[] =>
-    keep.includes(name) ? [] : [{ kind: 'drop-waiting', folder, name, account: change.key }]
+    keep.includes(name) ? [] : [{ kind: 'drop-waiting', folder, name, owner: ownerOf(change) }]
   switch (change.kind) {
     case 'lock':
       return forEach(change, (name) => [
-        { kind: 'drop-waiting', folder: 'lock', name, account: change.key },
+        { kind: 'drop-waiting', folder: 'lock', name, owner: ownerOf(change) },
         ...drop('unlock', name),
       ])
     case 'register': {
@@ -82,6 +88,11 @@ export function abandonedJob(change: Change, keep: readonly string[]): DiskJob {
     case 'unregister':
       return { steps: [] }
   }
+}
+
+/** The change's own files, and nobody else's. */
+function ownerOf({ key: account, id }: Change): FileOwner {
+  return { kind: 'change', account, change: id }
 }
 
 function forEach(change: Change, stepsOf: (name: string) => readonly DiskStep[]): DiskJob {

@@ -9,19 +9,22 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
 import { AppError } from '../core/error.ts'
-import type { DiskJob, DiskStep } from './disk-job.ts'
-import { errnoOf, failureOf, fileError, type FileFailure } from './file-error.ts'
+import type { DiskJob, DiskStep, FileOwner } from './disk-job.ts'
+import { errnoOf } from '../core/system-error.ts'
+import { failureOf, fileError, type FileFailure } from './file-error.ts'
 import {
   FILE_MODE,
+  historyFile,
   historyOf,
-  historyPath,
-  temporaryPath,
-  waitingPath,
+  stagingOf,
+  temporaryFile,
+  waitingFile,
   type Folder,
   type HistoryFolder,
+  type WaitingFolder,
 } from './layout.ts'
+import { OpenFolders } from './open-folders.ts'
 import { readText, remove } from './plain-file.ts'
 
 /**
@@ -37,7 +40,6 @@ const SYNCS_AT_ONCE_MAX = 16
 /** Files of one name and one millisecond. */
 const COPIES_MAX = 100
 const CREATE = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW
-const READ_FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
 
 export interface BatchOptions {
   readonly root: string
@@ -56,7 +58,7 @@ interface Staged {
 }
 
 interface Batch {
-  readonly root: string
+  readonly folders: OpenFolders
   readonly failures: (FileFailure | null)[]
   readonly staged: Staged[]
   /** Folders whose entries changed, and the jobs that did it. */
@@ -66,20 +68,29 @@ interface Batch {
 
 export type RunBatch = (jobs: readonly DiskJob[]) => Promise<(FileFailure | null)[]>
 
-/** @returns for each job null when all of it is on disk, else why not */
-export function openBatchRunner({ root, tag }: BatchOptions): RunBatch {
+export interface BatchRunner extends Disposable {
+  readonly run: RunBatch
+}
+
+/**
+ * Its batches give for each job null when all of it is on disk, else why not. Nothing is written into a folder but the
+ * one that was opened (see OpenFolders), and nothing is done in one that no longer lies in its place.
+ */
+export function openBatchRunner({ root, tag }: BatchOptions): BatchRunner {
+  const folders = new OpenFolders(root)
   let sequence = 0
   // A umask that takes bits of the mode away: the mode is then set on each file.
   const setsMode = (process.umask() & FILE_MODE) !== 0
-  return async (jobs) => {
+  const run: RunBatch = async (jobs) => {
+    folders.begin()
     const staged: Staged[] = []
     const batch: Batch = {
-      root,
+      folders,
       failures: jobs.map(() => null),
       staged,
       touched: new Map(),
       stage(job, folder, name, text, target) {
-        const temporary = temporaryPath(root, folder, name, `${tag}-${sequence++}`)
+        const temporary = `${folders.at(stagingOf(folder))}/${temporaryFile(name, `${tag}-${sequence++}`)}`
         staged.push({ job, fd: writeTemporary(temporary, text, setsMode), temporary, folder, target })
       },
     }
@@ -88,7 +99,32 @@ export function openBatchRunner({ root, tag }: BatchOptions): RunBatch {
     for (const file of staged) place(batch, file)
     await syncFolders(batch, (folder) => folder.endsWith('/history'))
     await syncFolders(batch, (folder) => !folder.endsWith('/history'))
-    return batch.failures
+    return settled(batch)
+  }
+  return { run, [Symbol.dispose]: () => folders.close() }
+}
+
+/** What was read or written counts only in the folders that people see. */
+function settled({ folders, failures }: Batch): (FileFailure | null)[] {
+  const away = displacedOf(folders)
+  if (away === null && failures.every((failure) => failure === null)) return failures
+  // Whatever it was, the next one opens the folders anew.
+  folders.close()
+  if (away === null) return failures
+  const displaced = failureOf(
+    new AppError('file-io', `the LDIF folder ${away} was moved or replaced while it was in use`, {
+      hint: 'Put it back, or restart Lockstep, which makes those that are missing.',
+    }),
+  )
+  return failures.map((failure) => ({ ...(failure ?? displaced), isDisplaced: true }))
+}
+
+function displacedOf(folders: OpenFolders): string | null {
+  try {
+    return folders.displaced()
+  } catch {
+    // One that could not even be opened has its failure already.
+    return null
   }
 }
 
@@ -96,8 +132,17 @@ function attempt(batch: Batch, job: number, work: () => void): void {
   try {
     work()
   } catch (thrown) {
-    batch.failures[job] ??= failureOf(fileError(thrown, 'work in', batch.root))
+    fail(batch, job, fileError(thrown, 'work in', 'the LDIF folders'))
   }
+}
+
+function fail({ folders, failures }: Batch, job: number, error: AppError): void {
+  const failure = failureOf(error)
+  failures[job] ??= { ...failure, message: folders.named(failure.message) }
+}
+
+function pathOf({ folders }: Batch, folder: WaitingFolder, name: string): string {
+  return `${folders.at(folder)}/${waitingFile(name)}`
 }
 
 function touch(batch: Batch, job: number, folder: Folder): void {
@@ -106,33 +151,35 @@ function touch(batch: Batch, job: number, folder: Folder): void {
 }
 
 function runStep(batch: Batch, job: number, step: DiskStep): void {
-  const { root } = batch
   switch (step.kind) {
     case 'put-forward':
-      return batch.stage(job, 'lock', step.name, step.text, () => waitingPath(root, 'lock', step.name))
+      if (isNewer(readOwn(pathOf(batch, 'lock', step.name)), step.text)) return
+      return batch.stage(job, 'lock', step.name, step.text, () => pathOf(batch, 'lock', step.name))
     case 'put-waiting': {
-      const path = waitingPath(root, step.folder, step.name)
+      const path = pathOf(batch, step.folder, step.name)
       const there = readText(path)
+      if (isNewer(there, step.text)) return
       if (there !== null && !belongsTo(step.account, there)) moveToHistory(batch, job, step)
       return batch.stage(job, step.folder, step.name, step.text, () => path)
     }
     case 'keep-waiting': {
-      const path = waitingPath(root, step.folder, step.name)
+      const path = pathOf(batch, step.folder, step.name)
       const there = readText(path)
+      if (isNewer(there, step.text)) return
       if (there !== null && (!belongsTo(step.account, there) || recordsOf(there) === recordsOf(step.text))) return
       return batch.stage(job, step.folder, step.name, step.text, () => path)
     }
     case 'ensure-waiting': {
-      const path = waitingPath(root, step.folder, step.name)
+      const path = pathOf(batch, step.folder, step.name)
       const there = readText(path)
-      if (there !== null && belongsTo(step.account, there)) return
+      if (there !== null && (belongsTo(step.account, there) || isNewer(there, step.text))) return
       if (there !== null) moveToHistory(batch, job, step)
       return batch.stage(job, step.folder, step.name, step.text, () => path)
     }
     case 'settle-waiting': {
-      const there = readText(waitingPath(root, step.folder, step.name))
+      const there = readText(pathOf(batch, step.folder, step.name))
       if (there === null) return
-      if (belongsTo(step.account, there)) return moveToHistory(batch, job, step)
+      if (belongsTo(step.account, there) && !isNewer(there, step.text)) return moveToHistory(batch, job, step)
       return stageHistory(batch, job, { ...step, folder: historyOf(step.folder) })
     }
     case 'put-history':
@@ -140,22 +187,56 @@ function runStep(batch: Batch, job: number, step: DiskStep): void {
     case 'drop-history':
       return dropHistory(batch, job, step)
     case 'to-history':
-      return isOthers(batch, step) ? undefined : moveToHistory(batch, job, step)
+      return isOwned(batch, step) ? moveToHistory(batch, job, step) : undefined
     case 'drop-waiting':
-      if (!isOthers(batch, step) && remove(waitingPath(root, step.folder, step.name))) touch(batch, job, step.folder)
+      if (isOwned(batch, step) && remove(pathOf(batch, step.folder, step.name))) touch(batch, job, step.folder)
   }
 }
 
-function isOthers(batch: Batch, step: Extract<DiskStep, { account: string | null }>): boolean {
-  if (step.account === null) return false
-  return !belongsTo(step.account, readText(waitingPath(batch.root, step.folder, step.name)) ?? '')
+function isOwned(batch: Batch, step: Extract<DiskStep, { owner: FileOwner }>): boolean {
+  const { owner } = step
+  if (owner.kind === 'any') return true
+  const path = pathOf(batch, step.folder, step.name)
+  // Forward files are no evidence of a lock: what somebody put in their place holds nothing up.
+  const text = step.folder === 'lock' ? readOwn(path) : readText(path)
+  if (text === null || !belongsTo(owner.account, text)) return false
+  return owner.kind === 'change' ? fieldOf('change', text) === owner.change : !isNewerThan(text, owner.at)
+}
+
+/** Null also for a link and whatever else is no file of ours. */
+function readOwn(path: string): string | null {
+  try {
+    return readText(path)
+  } catch {
+    return null
+  }
 }
 
 /** A file that names no account is whoever's asks. */
 function belongsTo(account: string, text: string): boolean {
-  const named = /^# account: (.*)$/m.exec(text.slice(0, text.indexOf('\nversion:')))?.[1]
-  return named === undefined || named === account
+  const named = fieldOf('account', text)
+  return named === null || named === account
 }
+
+/** The file that is there was written for something that came after what is to be written. */
+function isNewer(there: string | null, text: string): boolean {
+  const at = fieldOf('time', text)
+  return there !== null && at !== null && isNewerThan(there, at)
+}
+
+/** A time that has not come yet is no proof: the clock was set back since. */
+function isNewerThan(there: string, at: string): boolean {
+  const writtenAt = fieldOf('time', there)
+  return writtenAt !== null && writtenAt > at && writtenAt <= new Date().toISOString()
+}
+
+/** What the comment header says; see core/ldif.ts. */
+function fieldOf(label: 'account' | 'change' | 'time', text: string): string | null {
+  const head = text.slice(0, text.indexOf('\nversion:'))
+  return HEADER_FIELD[label].exec(head)?.[1] ?? null
+}
+
+const HEADER_FIELD = { account: /^# account: (.*)$/m, change: /^# change: (.*)$/m, time: /^# time: (.*)$/m }
 
 /** The file without its comment header. */
 function recordsOf(text: string): string {
@@ -170,14 +251,14 @@ interface HistoryFile {
 }
 
 function stageHistory(batch: Batch, job: number, file: HistoryFile): void {
-  if (findHistory(batch.root, file) !== null) return
-  batch.stage(job, file.folder, file.name, file.text, () => freeHistoryPath(batch.root, file.folder, file))
+  if (findHistory(batch, file) !== null) return
+  batch.stage(job, file.folder, file.name, file.text, () => freeHistoryPath(batch, file.folder, file))
 }
 
 /** A file with this very text that an earlier try left. */
-function findHistory(root: string, { folder, name, stamp, text }: HistoryFile): string | null {
+function findHistory({ folders }: Batch, { folder, name, stamp, text }: HistoryFile): string | null {
   for (let copy = 1; copy <= COPIES_MAX; copy++) {
-    const path = historyPath(root, folder, name, stamp, copy)
+    const path = `${folders.at(folder)}/${historyFile(name, stamp, copy)}`
     const there = readText(path)
     if (there === null) return null
     if (there === text) return path
@@ -186,7 +267,7 @@ function findHistory(root: string, { folder, name, stamp, text }: HistoryFile): 
 }
 
 function dropHistory(batch: Batch, job: number, file: HistoryFile): void {
-  const path = findHistory(batch.root, file)
+  const path = findHistory(batch, file)
   if (path !== null && remove(path)) touch(batch, job, file.folder)
 }
 
@@ -199,12 +280,14 @@ function moveToHistory(
     stamp,
   }: Extract<DiskStep, { kind: 'to-history' | 'put-waiting' | 'ensure-waiting' | 'settle-waiting' }>,
 ): void {
-  const from = waitingPath(batch.root, folder, name)
-  const to = freeHistoryPath(batch.root, historyOf(folder), { name, stamp })
+  const { folders } = batch
+  const from = pathOf(batch, folder, name)
+  const to = freeHistoryPath(batch, historyOf(folder), { name, stamp })
   try {
     renameSync(from, to)
   } catch (thrown) {
-    if (errnoOf(thrown) === 'ENOENT' && lstatSync(dirname(to), { throwIfNoEntry: false }) !== undefined) return
+    const areThere = (): boolean => folders.isInPlace(folder) && folders.isInPlace(historyOf(folder))
+    if (errnoOf(thrown) === 'ENOENT' && areThere()) return
     throw fileError(thrown, 'move to history the file', from)
   }
   touch(batch, job, folder)
@@ -213,17 +296,21 @@ function moveToHistory(
 
 /** A history file is never written over. */
 function freeHistoryPath(
-  root: string,
+  { folders }: Batch,
   folder: HistoryFolder,
   { name, stamp }: { name: string; stamp: string },
 ): string {
   for (let copy = 1; copy <= COPIES_MAX; copy++) {
-    const path = historyPath(root, folder, name, stamp, copy)
+    const path = `${folders.at(folder)}/${historyFile(name, stamp, copy)}`
     if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return path
   }
-  throw new AppError('file-io', `${root}/${folder} holds ${COPIES_MAX} files of ${name} of the same millisecond`, {
-    hint: 'Check the clock of this machine.',
-  })
+  throw new AppError(
+    'file-io',
+    `the LDIF folder ${folder} holds ${COPIES_MAX} files of ${name} of the same millisecond`,
+    {
+      hint: 'Check the clock of this machine.',
+    },
+  )
 }
 
 /** @returns the open file, written but not synced */
@@ -257,7 +344,7 @@ async function syncStaged(batch: Batch): Promise<void> {
     for (const { job, fd, temporary } of waiting) {
       if (batch.failures[job] !== null) continue
       const error = await synced(fd)
-      if (error !== null) batch.failures[job] ??= failureOf(fileError(error, 'sync to disk', temporary))
+      if (error !== null) fail(batch, job, fileError(error, 'sync to disk', temporary))
     }
   }
   await Promise.all(Array.from({ length: Math.min(SYNCS_AT_ONCE_MAX, batch.staged.length) }, lane))
@@ -285,22 +372,16 @@ async function syncFolders(batch: Batch, isWanted: (folder: Folder) => boolean):
   const folders = [...batch.touched].filter(([folder]) => isWanted(folder))
   await Promise.all(
     folders.map(async ([folder, jobs]) => {
-      const error = await syncFolder(`${batch.root}/${folder}`)
+      const error = await syncFolder(batch.folders, folder)
       if (error === null) return
-      for (const job of jobs) batch.failures[job] ??= failureOf(error)
+      for (const job of jobs) fail(batch, job, error)
     }),
   )
 }
 
-async function syncFolder(path: string): Promise<AppError | null> {
-  try {
-    const fd = openSync(path, READ_FOLDER)
-    const error = await synced(fd)
-    closeSync(fd)
-    // Some network file systems cannot sync a folder, and need not.
-    if (error === null || error.code === 'EINVAL') return null
-    return fileError(error, 'sync to disk the folder', path)
-  } catch (thrown) {
-    return fileError(thrown, 'sync to disk the folder', path)
-  }
+async function syncFolder(folders: OpenFolders, folder: Folder): Promise<AppError | null> {
+  const error = await synced(folders.descriptorOf(folder))
+  // Some network file systems cannot sync a folder, and need not.
+  if (error === null || error.code === 'EINVAL') return null
+  return fileError(error, 'sync to disk the folder', folder)
 }

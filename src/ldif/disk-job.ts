@@ -3,7 +3,8 @@ import type { HistoryFolder, WaitingFolder } from './layout.ts'
 /**
  * One step on the disk, as plain data for whichever thread does it. Each can be repeated after a crash. `account` is
  * the account's key: a file whose header names another one is that account's (a serial that moves from one account to
- * another is a name for both, for a moment).
+ * another is a name for both, for a moment). A file belongs to the change that its header names: one that is newer than what
+ * asks is left alone by every step, since who asks was overtaken.
  */
 export type DiskStep =
   /** Puts the forward file of a lock in place, over whatever stands there. */
@@ -31,21 +32,30 @@ export type DiskStep =
       readonly stamp: string
       readonly text: string
     }
-  /** Moves a waiting file to history, if it is there; with an account, only that account's. */
+  /** Moves a waiting file to history, if it is there and `owner` has it. */
   | {
       readonly kind: 'to-history'
       readonly folder: WaitingFolder
       readonly name: string
       readonly stamp: string
-      readonly account: string | null
+      readonly owner: FileOwner
     }
-  /** Removes a waiting file, if it is there; with an account, only that account's. */
+  /** Removes a waiting file, if it is there and `owner` has it. */
   | {
       readonly kind: 'drop-waiting'
       readonly folder: WaitingFolder
       readonly name: string
-      readonly account: string | null
+      readonly owner: FileOwner
     }
+
+/**
+ * Whose a waiting file has to be. `any`: whoever's. `change`: that of the account and the change. `account`: the account's,
+ * unless it is newer than `at` (ISO 8601 in UTC).
+ */
+export type FileOwner =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'change'; readonly account: string; readonly change: string }
+  | { readonly kind: 'account'; readonly account: string; readonly at: string }
 
 interface WaitingStep<Kind extends string> {
   readonly kind: Kind

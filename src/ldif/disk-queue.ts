@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { AppError, toAppError } from '../core/error.ts'
-import { openBatchRunner, type RunBatch } from './disk-batch.ts'
+import { openBatchRunner, type BatchRunner, type RunBatch } from './disk-batch.ts'
 import type { DiskJob } from './disk-job.ts'
 import { errorOfFailure, failureOf, type FileFailure } from './file-error.ts'
 
@@ -38,18 +38,22 @@ export class DiskQueue {
   /** `<pid>-<start of the process>`, see layout.ts. */
   readonly owner: string
   readonly #number = queuesOpened++
-  readonly #runHere: RunBatch
+  readonly #here: BatchRunner
   #waiting: Waiting[] = []
   #running: Promise<void> | null = null
   #use: WorkerUse
   #worker: WorkerRunner | null = null
   #closed = false
 
-  constructor(root: string, use: WorkerUse) {
+  readonly #restoreFolders: () => boolean
+
+  /** @param restoreFolders makes the folders where they are missing; true where that changed something */
+  constructor(root: string, use: WorkerUse, restoreFolders: () => boolean) {
     this.#root = root
     this.#use = use
+    this.#restoreFolders = restoreFolders
     this.owner = `${process.pid}-${Math.trunc(performance.timeOrigin).toString(36)}`
-    this.#runHere = openBatchRunner({ root, tag: `${this.owner}-m${this.#number}` })
+    this.#here = openBatchRunner({ root, tag: `${this.owner}-m${this.#number}` })
   }
 
   /** Resolves when the job is on disk. */
@@ -73,6 +77,7 @@ export class DiskQueue {
     this.#closed = true
     await this.#running
     await this.#worker?.stop()
+    this.#here[Symbol.dispose]()
   }
 
   async #drain(): Promise<void> {
@@ -80,7 +85,7 @@ export class DiskQueue {
     await new Promise((resolve) => setImmediate(resolve))
     while (this.#waiting.length > 0) {
       const batch = this.#take()
-      const failures = await this.#run(batch.map(({ job }) => job))
+      const failures = await this.#runWithFolders(batch.map(({ job }) => job))
       batch.forEach(({ resolve, reject }, index) => {
         const failure = failures[index] ?? null
         if (failure === null) resolve()
@@ -104,11 +109,31 @@ export class DiskQueue {
     return this.#waiting.splice(0, count)
   }
 
+  /** A job that failed since the folders were gone or replaced is done again in those that are there or were made: each step can be repeated. */
+  async #runWithFolders(jobs: readonly DiskJob[]): Promise<readonly (FileFailure | null)[]> {
+    const failures = await this.#run(jobs)
+    const isDisplaced = failures.some((failure) => failure?.isDisplaced === true)
+    if (!isDisplaced && !failures.some((failure) => failure?.code === 'file-io')) return failures
+    if (!this.#madeFolders() && !isDisplaced) return failures
+    const again = jobs.filter((_, index) => failures[index] !== null)
+    const results = [...(await this.#run(again))]
+    return failures.map((failure) => (failure === null ? null : (results.shift() ?? null)))
+  }
+
+  #madeFolders(): boolean {
+    try {
+      return this.#restoreFolders()
+    } catch {
+      // Why the job failed is the failure to tell.
+      return false
+    }
+  }
+
   async #run(jobs: readonly DiskJob[]): Promise<readonly (FileFailure | null)[]> {
     const isLoad = jobs.length >= WORKER_FROM_JOBS || this.#use === 'always'
     if (this.#worker === null && isLoad && this.#use !== 'never') this.#worker = this.#startWorker()
     if (this.#use === 'always') await this.#worker?.started
-    const run = this.#worker?.isReady === true ? this.#worker.run : this.#runHere
+    const run = this.#worker?.isReady === true ? this.#worker.run : this.#here.run
     try {
       return await run(jobs)
     } catch (thrown) {

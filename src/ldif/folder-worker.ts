@@ -8,7 +8,7 @@ import type { DiskJob } from './disk-job.ts'
  * The first message out, of no jobs, says that it is ready.
  */
 const options = workerData as BatchOptions
-const run = openBatchRunner(options)
+const { run } = openBatchRunner(options)
 
 parentPort?.on('message', (jobs: readonly DiskJob[]) => {
   void run(jobs).then((failures) => parentPort?.postMessage(failures))

@@ -3,14 +3,17 @@ import type { Change } from '../core/change.ts'
 import { parseChangeLdif, utcStamp } from '../core/ldif.ts'
 import { parseHoldName } from '../core/names.ts'
 import type { LdifPort } from '../ports/ldif.ts'
-import { abandonedJob, appliedJob, prepareJob } from './change-jobs.ts'
+import { abandonedJob, appliedJob, arrivedJob, prepareJob } from './change-jobs.ts'
+import { newestReleases } from './history.ts'
 import { readText, remove } from './plain-file.ts'
+import type { DiskStep } from './disk-job.ts'
 import { DiskQueue, type WorkerUse } from './disk-queue.ts'
-import { errnoOf, fileError } from './file-error.ts'
+import { errnoOf } from '../core/system-error.ts'
+import { fileError } from './file-error.ts'
+import { FolderKeeper } from './folder-keeper.ts'
 import {
   historyOf,
   historyPath,
-  makeFolders,
   temporaryOwner,
   STAGING_FOLDERS,
   waitingName,
@@ -32,35 +35,42 @@ export async function openLdifFolders(options: {
   readonly worker?: WorkerUse
 }): Promise<LdifPort> {
   const { dir, nowMs = Date.now, worker = 'auto' } = options
-  makeFolders(dir)
-  const queue = new DiskQueue(dir, worker)
+  const keeper = new FolderKeeper(dir)
+  const queue = new DiskQueue(dir, worker, () => keeper.restore())
   return {
     // async: what the writing of the text throws is a rejection like any other.
     prepare: async (change) => queue.run(prepareJob(change)),
     applied: async (change) => queue.run(appliedJob(change)),
+    arrived: async (change) => queue.run(arrivedJob(change)),
     wasApplied: async (change) => isInHistory(dir, change),
     abandoned: async (change, keep) => queue.run(abandonedJob(change, keep)),
     ensurePending: async (file) =>
       queue.run({ steps: [{ kind: 'ensure-waiting', ...file, stamp: utcStamp(nowMs()) }] }),
+    replacePending: async (file) => queue.run({ steps: [{ kind: 'put-waiting', ...file, stamp: utcStamp(nowMs()) }] }),
     renewPending: async (file) => queue.run({ steps: [{ kind: 'keep-waiting', ...file, stamp: utcStamp(nowMs()) }] }),
-    dropPending: async (folder, name, how, account) =>
-      queue.run({
-        steps: [
-          how === 'applied'
-            ? { kind: 'to-history', folder, name, stamp: utcStamp(nowMs()), account }
-            : { kind: 'drop-waiting', folder, name, account },
-        ],
-      }),
+    async dropPending(folder, name, how, account, untilMs = nowMs()) {
+      const owner = { kind: 'account', account, at: new Date(untilMs).toISOString() } as const
+      const step: DiskStep =
+        how === 'applied'
+          ? { kind: 'to-history', folder, name, stamp: utcStamp(nowMs()), owner }
+          : { kind: 'drop-waiting', folder, name, owner }
+      await queue.run({ steps: [step] })
+    },
     listPending: async (folder) => fileNames(dir, folder).flatMap((name) => waitingName(name) ?? []),
     readPending: async (folder, name) =>
       parseHoldName(name) === null ? null : readText(waitingPath(dir, folder, name)),
+    async changedFolders() {
+      keeper.restore()
+      return keeper.takeChanged()
+    },
+    releases: (names) => newestReleases(dir, names),
     async sweep(inWork) {
       sweepTemporary(dir, queue.owner, nowMs())
       const kept = new Set<string>(inWork)
       const left = fileNames(dir, 'lock').flatMap((name) => waitingName(name) ?? [])
       const steps = left
         .filter((name) => !kept.has(name))
-        .map((name) => ({ kind: 'drop-waiting', folder: 'lock', name, account: null }) as const)
+        .map((name) => ({ kind: 'drop-waiting', folder: 'lock', name, owner: { kind: 'any' } }) as const)
       await queue.run({ steps })
     },
     [Symbol.asyncDispose]: () => queue[Symbol.asyncDispose](),

@@ -1,7 +1,10 @@
 import { opendirSync } from 'node:fs'
 import { fileError } from './file-error.ts'
-import { HISTORY_FOLDERS, historyTimeMs } from './layout.ts'
-import { remove } from './plain-file.ts'
+import { parseChangeLdif } from '../core/ldif.ts'
+import type { Release } from '../ports/ldif.ts'
+import { HISTORY_FOLDERS, historyName, historyTimeMs } from './layout.ts'
+import { OpenFolders } from './open-folders.ts'
+import { readText, remove } from './plain-file.ts'
 
 const ENTRIES_PER_READ = 256
 /**
@@ -13,18 +16,46 @@ const ENTRIES_PER_READ = 256
  */
 export async function pruneHistory(dir: string, beforeMs: number, limit: number): Promise<number> {
   let removed = 0
+  using folders = new OpenFolders(dir)
   for (const folder of HISTORY_FOLDERS) {
     if (removed >= limit) break
-    const path = `${dir}/${folder}`
     try {
+      const path = folders.at(folder)
       for await (const entry of opendirSync(path, { bufferSize: ENTRIES_PER_READ })) {
         if (removed >= limit) break
         const writtenAtMs = entry.isFile() ? historyTimeMs(entry.name) : null
         if (writtenAtMs !== null && writtenAtMs < beforeMs && remove(`${path}/${entry.name}`)) removed++
       }
     } catch (thrown) {
-      throw fileError(thrown, 'prune', path)
+      throw fileError(thrown, 'prune', `${dir}/${folder}`)
     }
   }
   return removed
+}
+
+/** The newest file of `unlock/history/` for each of the names; a file that cannot be read proves nothing. */
+export async function newestReleases(dir: string, names: ReadonlySet<string>): Promise<Map<string, Release>> {
+  const newest = new Map<string, { atMs: number; file: string }>()
+  const path = `${dir}/unlock/history`
+  try {
+    for await (const entry of opendirSync(path, { bufferSize: ENTRIES_PER_READ })) {
+      const name = historyName(entry.name)
+      const atMs = entry.isFile() && name !== null && names.has(name) ? historyTimeMs(entry.name) : null
+      if (name === null || atMs === null || atMs <= (newest.get(name)?.atMs ?? -1)) continue
+      newest.set(name, { atMs, file: entry.name })
+    }
+  } catch (thrown) {
+    throw fileError(thrown, 'list', path)
+  }
+  const releases = new Map<string, Release>()
+  for (const [name, { atMs, file }] of newest) releases.set(name, { atMs, account: accountIn(`${path}/${file}`) })
+  return releases
+}
+
+function accountIn(path: string): string {
+  try {
+    return parseChangeLdif(readText(path) ?? '').header.account
+  } catch {
+    return ''
+  }
 }

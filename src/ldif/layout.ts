@@ -1,9 +1,21 @@
-import { chmodSync, closeSync, constants, fsyncSync, lstatSync, mkdirSync, openSync, type Stats } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  statSync,
+  type Stats,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { AppError } from '../core/error.ts'
 import { parseUtcStamp } from '../core/ldif.ts'
 import { parseHoldName, type HoldName } from '../core/names.ts'
-import { errnoOf, fileError } from './file-error.ts'
+import { isRefusedForEver, missingFolders, noFoldersText } from '../core/missing-folders.ts'
+import { errnoOf } from '../core/system-error.ts'
+import { fileError } from './file-error.ts'
 
 /**
  * The layout that an operator sees with `ls`. A name becomes a path here and nowhere else, after it was checked.
@@ -44,18 +56,32 @@ export function checkedName(name: string): HoldName {
 }
 
 export function waitingPath(root: string, folder: WaitingFolder, name: string): string {
-  return `${root}/${folder}/${checkedName(name)}${EXTENSION}`
+  return `${root}/${folder}/${waitingFile(name)}`
+}
+
+export function waitingFile(name: string): string {
+  return `${checkedName(name)}${EXTENSION}`
 }
 
 /** @param copy from 1; a second file of the same time gets `_2` */
 export function historyPath(root: string, folder: HistoryFolder, name: string, stamp: string, copy: number): string {
+  return `${root}/${folder}/${historyFile(name, stamp, copy)}`
+}
+
+export function historyFile(name: string, stamp: string, copy: number): string {
   if (parseUtcStamp(stamp) === null) throw new AppError('internal', 'a time stamp that is none')
-  return `${root}/${folder}/${checkedName(name)}--${stamp}${copy === 1 ? '' : `_${copy}`}${EXTENSION}`
+  return `${checkedName(name)}--${stamp}${copy === 1 ? '' : `_${copy}`}${EXTENSION}`
 }
 
 /** @returns the hold or serial that a waiting file is named for, or null for a stranger's file */
 export function waitingName(fileName: string): HoldName | null {
   return fileName.endsWith(EXTENSION) ? parseHoldName(fileName.slice(0, -EXTENSION.length)) : null
+}
+
+/** @returns the hold or serial that a history file is named for, or null for a stranger's file */
+export function historyName(fileName: string): HoldName | null {
+  const match = HISTORY_NAME.exec(fileName)
+  return match === null ? null : parseHoldName(match[1] ?? '')
 }
 
 /** @returns when a history file was written, in milliseconds since 1970, or null for a stranger's file */
@@ -72,12 +98,17 @@ export function temporaryOwner(fileName: string): string | null {
 /** Folders that may hold unfinished files. */
 export const STAGING_FOLDERS = ['register', ...WAITING_FOLDERS] as const
 
+/** Hidden. */
+export function temporaryFile(name: string, suffix: string): string {
+  return `.${checkedName(name)}.${suffix}.tmp`
+}
+
 /**
- * Hidden, on the same file system, so that a rename puts it in place. Never in a history folder: those grow large, and
- * what a crash leaves is looked for at every start.
+ * Where a file begins: on the same file system, so that a rename puts it in place. Never in a history folder: those grow
+ * large, and what a crash leaves is looked for at every start.
  */
-export function temporaryPath(root: string, folder: Folder, name: string, suffix: string): string {
-  return `${root}/${folder.replace(/\/history$/, '')}/.${checkedName(name)}.${suffix}.tmp`
+export function stagingOf(folder: Folder): (typeof STAGING_FOLDERS)[number] {
+  return folder.replace(/\/history$/, '') as (typeof STAGING_FOLDERS)[number]
 }
 
 /**
@@ -85,21 +116,51 @@ export function temporaryPath(root: string, folder: Folder, name: string, suffix
  * Fails with `file-not-permitted` where one is a symbolic link, somebody else's, or writable by everybody.
  */
 export function makeFolders(root: string): void {
-  makeFolder(root)
-  for (const folder of ['register', ...WAITING_FOLDERS, ...HISTORY_FOLDERS]) makeFolder(join(root, folder))
+  for (const path of allFolders(root)) makeFolder(path)
+}
+
+/** Every folder of the layout, the root first. */
+function allFolders(root: string): string[] {
+  return [root, ...['register', ...WAITING_FOLDERS, ...HISTORY_FOLDERS].map((folder) => join(root, folder))]
+}
+
+/** Which folders they are, by device and inode; one that is not there is ''. */
+export function identityOf(root: string): ReadonlyMap<string, string> {
+  return new Map(
+    allFolders(root).map((path) => {
+      const stats = lstatSync(path, { throwIfNoEntry: false })
+      return [path, stats === undefined ? '' : `${stats.dev}:${stats.ino}`]
+    }),
+  )
 }
 
 function makeFolder(path: string): void {
   try {
-    const firstMade = mkdirSync(path, { recursive: true, mode: FOLDER_MODE })
-    if (firstMade !== undefined) {
+    const missing = missingFolders(path, (each) => lstatSync(each, { throwIfNoEntry: false }) !== undefined)
+    for (const folder of missing) makeOne(folder)
+    const [first] = missing
+    if (first !== undefined) {
       chmodSync(path, FOLDER_MODE)
-      for (const parent of new Set([dirname(firstMade), dirname(path)])) syncFolder(parent)
+      for (const parent of new Set([dirname(first), dirname(path)])) syncFolder(parent)
     }
     const problem = problemWith(lstatSync(path))
     if (problem !== null) throw problem(path)
   } catch (thrown) {
     throw fileError(thrown, 'use the LDIF folder', path)
+  }
+}
+
+/** Fails with `config-invalid` where the kernel makes no folders at all, as in `/proc`. */
+function makeOne(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: FOLDER_MODE })
+  } catch (thrown) {
+    if (errnoOf(thrown) === 'EEXIST') return
+    if (!isRefusedForEver(thrown, () => statSync(dirname(folder)).isDirectory())) throw thrown
+    throw new AppError('config-invalid', noFoldersText('LDIF folder', folder), {
+      hint: 'Set ldif.dir to a folder on a disk.',
+      cause: thrown,
+    })
   }
 }
 
@@ -115,7 +176,8 @@ function syncFolder(path: string): void {
   }
 }
 
-function problemWith(stats: Stats): ((path: string) => AppError) | null {
+/** Why a folder is not to be used; null: it may. */
+export function problemWith(stats: Stats): ((path: string) => AppError) | null {
   if (stats.isSymbolicLink()) {
     return (path) =>
       refused(path, 'is a symbolic link', 'Name the folder itself in ldif.dir, or replace the link by a folder.')

@@ -1,7 +1,8 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, unlinkSync } from 'node:fs'
 import { AppError } from '../core/error.ts'
 import { LDIF_LENGTH_MAX } from '../core/ldif.ts'
-import { errnoOf, fileError } from './file-error.ts'
+import { errnoOf } from '../core/system-error.ts'
+import { fileError } from './file-error.ts'
 
 /** Not waiting for a writer where somebody put a named pipe. */
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK

@@ -1,5 +1,7 @@
 import type { MailLanguage } from '../core/mail-language.ts'
+import { reasonIn, subjectIn } from './reason-words.ts'
 import { countOf, NOTICE_KINDS, type Cause, type Digest, type Notice, type NoticeKind } from '../core/notice.ts'
+import type { ReasonCode } from '../core/reason.ts'
 import type { NewTokenMail } from '../ports/mail.ts'
 import type { TemplateData } from './templates.ts'
 
@@ -54,9 +56,18 @@ function causeData(cause: Cause, formats: Formats): TemplateData {
     serial: oneLine(cause.serial ?? ''),
     since: cause.sinceMs === null ? '' : formatTime(cause.sinceMs, formats),
     until: cause.untilMs === null ? '' : formatTime(cause.untilMs, formats),
-    reason: oneLine(cause.reason),
+    reason: oneLine(cause.because.code === 'manual' ? cause.because.params.text : ''),
     actor: oneLine(cause.actor),
+    code: cause.because.code,
+    text: oneLine(reasonIn(formats.language, cause.because)),
   }
+}
+
+/** Reasons of a lock that mean: somebody tried to log in and failed. */
+const FAILURES: readonly ReasonCode[] = ['token-max-fail', 'user-token-max-fail', 'user-lockout-failures']
+
+function isAfterFailures({ causes }: Notice): boolean {
+  return causes.some(({ because }) => FAILURES.includes(because.code))
 }
 
 function noticeData(notice: Notice, formats: Formats): TemplateData {
@@ -65,8 +76,11 @@ function noticeData(notice: Notice, formats: Formats): TemplateData {
     time: formatTime(notice.atMs, formats),
     login: oneLine(notice.login ?? ''),
     realm: oneLine(notice.realm ?? ''),
-    account: oneLine(notice.subject),
-    reason: oneLine(notice.reason),
+    account: oneLine(notice.about === undefined ? notice.subject : subjectIn(formats.language, notice.about)),
+    reason: oneLine(reasonIn(formats.language, notice.reason)),
+    code: notice.reason?.code ?? '',
+    after_failures: isAfterFailures(notice),
+    by_others: notice.causes.some(({ because }) => !FAILURES.includes(because.code)),
     causes: notice.causes.map((cause) => causeData(cause, formats)),
     count: notice.count,
   }
@@ -91,6 +105,7 @@ export function ownerData(digest: Digest, name: string, around: MailSurroundings
     count: countOf(digest),
     more: countOf(digest) - items.length,
     state,
+    after_failures: digest.items.some(isAfterFailures),
   }
 }
 

@@ -1,3 +1,5 @@
+import type { ErrorCode } from '../core/error.ts'
+import type { Reason } from '../core/reason.ts'
 import { gathered, NOTICE_KINDS, type Cause, type Digest, type Notice, type NoticeKind } from '../core/notice.ts'
 import type { MailLanguage } from '../core/mail-language.ts'
 import { helpDeskData, newTokenData, ownerData, testData, type MailSurroundings } from './mail-data.ts'
@@ -10,32 +12,65 @@ const AROUND: MailSurroundings = { contact: 'IT service desk\nphone 1234', host:
 const SAMPLE_TOKEN = { login: 'alice', serial: 'TOTP0001A2B3', type: 'totp' } as const
 const MINUTE_MS = 60_000
 
-const REASONS: Readonly<Record<NoticeKind, string>> = {
-  breaker: 'at most 20 locks within 10 min; waits for lockstep review, or for room',
-  source: 'https://pi.example.org: the connection was refused (ECONNREFUSED)',
-  'not-effective': 'no password policy with pwdLockout: TRUE applies to the account',
-  refused: 'the account is protected: its DN is in guards.protect.dns',
-  unresolved: 'directory corp has no account for this login below ou=people,dc=example,dc=org',
-  drift: 'corp/alice OATH0001A2B3: the token is locked in privacyIDEA, and was not on record',
-  failed: 'directory corp: ldaps://ldap.example.org: the connection was refused (ECONNREFUSED)',
-  locked: '',
-  unlocked: '',
+const ALICE = 'uid=alice,ou=people,dc=example,dc=org'
+
+function failed(error: ErrorCode, said: string): Reason {
+  return { code: 'operation-failed', params: { error, said } }
+}
+
+const REASONS: Readonly<Record<NoticeKind, Reason | null>> = {
+  breaker: {
+    code: 'breaker-limit',
+    params: { counted: 'all', allowed: 20, perMs: 10 * MINUTE_MS, share: null, until: 'review-or-room' },
+  },
+  source: failed('source-unreachable', 'https://pi.example.org: the connection was refused (ECONNREFUSED)'),
+  'not-effective': {
+    code: 'lock-not-effective',
+    params: { said: 'no password policy with pwdLockout: TRUE applies to the account' },
+  },
+  refused: { code: 'account-protected', params: { rule: 'its DN is in guards.protect.dns' } },
+  unresolved: failed('unknown-user', 'directory corp has no account for this login below ou=people,dc=example,dc=org'),
+  drift: {
+    code: 'drift-found',
+    params: {
+      first: [
+        {
+          account: ALICE,
+          serial: 'OATH0001A2B3',
+          why: { code: 'token-max-fail', params: { serial: 'OATH0001A2B3' } },
+        },
+      ],
+    },
+  },
+  failed: failed(
+    'directory-unreachable',
+    'directory corp: ldaps://ldap.example.org: the connection was refused (ECONNREFUSED)',
+  ),
+  locked: null,
+  unlocked: { code: 'token-usable', params: { serial: 'OATH0001A2B3' } },
 }
 
 function causes(nowMs: number): Cause[] {
-  const since = { sinceMs: nowMs - MINUTE_MS, untilMs: null, reason: '', actor: '' }
+  const since = { sinceMs: nowMs - MINUTE_MS, untilMs: null, actor: '' }
+  const serial = 'OATH0001A2B3'
   return [
-    { ...since, kind: 'token', serial: 'OATH0001A2B3' },
+    { ...since, kind: 'token', serial, because: { code: 'token-max-fail', params: { serial } } },
     {
       ...since,
       kind: 'manual',
       serial: null,
-      reason: 'laptop stolen',
+      because: { code: 'manual', params: { text: 'laptop stolen' } },
       actor: 'admin',
       untilMs: nowMs + 60 * MINUTE_MS,
     },
-    { ...since, kind: 'account', serial: null },
-    { ...since, kind: 'lockout', serial: null, untilMs: nowMs + 30 * MINUTE_MS },
+    { ...since, kind: 'account', serial: null, because: { code: 'user-token-max-fail', params: {} } },
+    {
+      ...since,
+      kind: 'lockout',
+      serial: null,
+      because: { code: 'user-lockout', params: {} },
+      untilMs: nowMs + 30 * MINUTE_MS,
+    },
   ]
 }
 
@@ -47,7 +82,8 @@ export function sampleNotice(kind: NoticeKind, nowMs: number, only?: Cause['kind
     account: null,
     login: kind === 'drift' || kind === 'source' ? null : 'alice',
     realm: kind === 'drift' || kind === 'source' ? null : 'example',
-    subject: kind === 'source' ? 'scan' : kind === 'drift' ? '' : 'uid=alice,ou=people,dc=example,dc=org',
+    subject: kind === 'source' || kind === 'drift' ? '' : ALICE,
+    ...(kind === 'source' ? { about: { what: 'scan', name: '' } as const } : {}),
     causes: kind === 'locked' ? all.filter((cause) => cause.kind === (only ?? 'token')) : [],
     reason: REASONS[kind],
     count: kind === 'drift' ? 3 : 1,

@@ -17,6 +17,8 @@ const TLS_HINTS: Readonly<Record<TlsMending, string>> = {
 }
 const REACH_HINT = 'Check mail.smtp, that the server runs, and firewalls between here and there.'
 const LOGIN_HINT = 'Correct mail.user and its password; where the server wants no login, leave them out.'
+const STARTTLS_HINT =
+  'Use a port that offers STARTTLS, or smtps://. Where the server offers it, look for who takes it out on the way; nothing was sent in the clear.'
 const SENDER_HINT = 'Correct mail.from, or let this machine send as it there.'
 
 /** @param where the server, as `mail server smtp://host:port` */
@@ -35,7 +37,7 @@ export function errorOfSmtp(thrown: unknown, where: string): AppError {
   if (tls !== null) return make('mail-tls', `${tls.text} (${deepCode(failure)})`, TLS_HINTS[tls.mending])
   if (failure.code === 'ETLS' || command === 'STARTTLS') {
     const text = `the connection could not be secured by STARTTLS: ${answer || plain(failure.message)}`
-    return make('mail-tls', text, 'Use a port that offers STARTTLS, or smtps://; startTls: off sends in the clear.')
+    return make('mail-tls', text, STARTTLS_HINT)
   }
   if (failure.code === 'ETIMEDOUT' || failure.code === 'EABORT')
     return make('mail-timeout', 'it did not answer in time', REACH_HINT)

@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import nodemailer, { type SMTPPoolOptions, type Transporter } from 'nodemailer'
+import { caTrouble } from '../core/ca-file.ts'
 import { AppError } from '../core/error.ts'
+import { systemRefusal } from '../core/system-error.ts'
+import { isLoopback } from '../core/loopback.ts'
 import type { SmtpSettings } from '../core/mail-settings.ts'
 import type { MailMessage, MailTransport } from '../ports/mail.ts'
 import type { SecretReader } from '../ports/secret.ts'
@@ -110,15 +113,19 @@ function openSocket({ host, port, connectTimeoutMs }: SmtpSettings, done: Socket
 /** Without TLS only where somebody wrote so, and to this machine itself, unless a CA was configured for it. */
 export function mayBePlain({ isSecure, startTls, host, caFile }: SmtpSettings): boolean {
   if (isSecure) return false
-  return startTls === 'off' || (caFile === null && (host === 'localhost' || host === '::1' || host.startsWith('127.')))
+  return startTls === 'off' || (caFile === null && isLoopback(host))
 }
 
 function readCa(file: string): Buffer {
   try {
-    return readFileSync(file)
+    const bytes = readFileSync(file)
+    const trouble = caTrouble(bytes, file)
+    if (trouble === null) return bytes
+    throw new AppError('mail-tls', `the key mail.ca: ${trouble.what}`, { hint: trouble.fix })
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code ?? 'unreadable'
-    throw new AppError('mail-tls', `cannot read the CA file ${file} (${reason})`, {
+    if (cause instanceof AppError) throw cause
+    const reason = systemRefusal(cause).why
+    throw new AppError('mail-tls', `cannot read the CA file ${file}: ${reason}`, {
       hint: 'Correct mail.ca, or make the file readable for the user that Lockstep runs as.',
       cause,
     })

@@ -1,7 +1,19 @@
 import type { Change, ChangeDraft } from '../core/change.ts'
 import type { AppError } from '../core/error.ts'
 import type { AccountKey, DirectoryName, Dn, Login, Realm, Serial } from '../core/names.ts'
-import type { LockObservation, ObservedState } from '../core/state.ts'
+import type { LastWriter } from '../core/late.ts'
+import type { EntryVersion, LockObservation, ObservedState } from '../core/state.ts'
+
+/** Who has the same login in the other directories of a realm. */
+export interface FurtherPort {
+  /** One entry a directory that is not the account's own: the account there, none, or why it could not be asked. Never fails. */
+  findElsewhere(key: AccountKey, login: Login, realm: Realm): Promise<readonly FurtherAnswer[]>
+}
+
+export interface FurtherAnswer {
+  readonly directory: DirectoryName
+  readonly found: FoundAccount | AppError | null
+}
 
 /** An account that was found, with what it carries, so that the first look needs no second search. */
 export interface FoundAccount {
@@ -86,8 +98,12 @@ export interface DirectoryPort {
    * Writes the change by compare and swap, and returns what the server says afterwards.
    * Fails with `write-raced` (what stood there is not what the change expected; nothing written),
    * `outcome-unknown` (the connection broke: look again), `entry-not-found`.
+   * @param asRead the write to the account's own entry fails with `write-raced` where the entry was changed since, on the
+   *   server that this was read on, where the server can assert it (RFC 4528)
    */
-  apply(change: Change | ChangeDraft): Promise<ObservedState>
+  apply(change: Change | ChangeDraft, asRead?: EntryVersion): Promise<ObservedState>
+  /** Who wrote to these entries last, each the account's own or one that its lock is made of. */
+  lastWriters(key: AccountKey, dns: readonly Dn[]): Promise<ReadonlyMap<Dn, LastWriter>>
   /**
    * The account as the first of these servers that answers has it, whichever does the work otherwise. Null: none of them
    * answers. Fails with `entry-not-found`.

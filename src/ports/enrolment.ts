@@ -12,7 +12,7 @@ export interface EnrolPort {
   /** Fails with `source-resolver` where it is the user store that does not answer. */
   proveUnknown(login: Login, realm: Realm): Promise<void>
   /** His address and name as privacyIDEA knows them; null as findUser. */
-  userDetails(login: Login, realm: Realm): Promise<{ readonly mail: string; readonly name: string } | null>
+  userDetails(user: UserOfSource): Promise<{ readonly mail: string; readonly name: string } | null>
   /** Serials of the user's tokens that can be used. Fails with `source-resolver`, `unknown-user`. */
   usableTokens(user: UserOfSource): Promise<readonly Serial[]>
   /**

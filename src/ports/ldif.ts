@@ -11,9 +11,19 @@ export interface PendingLdif {
   readonly text: string
 }
 
+/** A file of `unlock/history/`. */
+export interface Release {
+  /** When it went there, in milliseconds since 1970. */
+  readonly atMs: number
+  /** The key of the account that its header names; '' where it names none. */
+  readonly account: string
+}
+
 /**
  * The LDIF folders. A method returns when what it wrote is on disk (file and folder fsynced). All of them may be
- * repeated after a crash at any point. Fails with `disk-full`, `file-not-permitted`, `file-io`.
+ * repeated after a crash at any point. A file belongs to the change that its header names: one that is newer than what a method
+ * is called for is left alone, whatever the method does, and `abandoned` removes the change's own files only. So who was
+ * overtaken by another worker takes nothing from it. Fails with `disk-full`, `file-not-permitted`, `file-io`.
  */
 export interface LdifPort {
   /**
@@ -29,6 +39,8 @@ export interface LdifPort {
    * to have been in the directory, whatever stands there now. False tells nothing.
    */
   wasApplied(change: Change): Promise<boolean>
+  /** A lock that was written off is in the directory after all: its forward file goes to history. */
+  arrived(change: Change): Promise<void>
   /** The change did not happen: takes back what `prepare` wrote, unless `keep` names it as still waiting. */
   abandoned(change: Change, keep: readonly (HoldName | Serial)[]): Promise<void>
   /**
@@ -36,6 +48,8 @@ export interface LdifPort {
    * already; another account's of the same name goes to history: a serial that moved is a name for both, for a moment.
    */
   ensurePending(file: PendingLdif): Promise<void>
+  /** Puts a waiting file in place whatever it said before; another account's of the same name goes to history. */
+  replacePending(file: PendingLdif): Promise<void>
   /**
    * Makes the account's own waiting file say this; writes it where there is none. Another account's file of that name
    * is left alone: what it stands for is newer.
@@ -44,17 +58,26 @@ export interface LdifPort {
   /**
    * A waiting file whose reason is gone without a write: `applied` by somebody's hand goes to history, else it is
    * removed. Another account's file of that name is left alone.
+   * @param untilMs a file that was written later is left alone as well; now, where it is left out
    */
   dropPending(
     folder: PendingLdif['folder'],
     name: HoldName | Serial,
     how: 'applied' | 'superseded',
     account: AccountKey,
+    untilMs?: number,
   ): Promise<void>
   /** Names of the waiting files. A stranger's file is left alone and not listed. */
   listPending(folder: PendingLdif['folder']): Promise<readonly string[]>
-  /** The text of a waiting file, or null when there is none. */
-  readPending(folder: PendingLdif['folder'], name: string): Promise<string | null>
+  /** The text of a waiting file, or of a forward file of `lock/`; null when there is none. */
+  readPending(folder: 'lock' | PendingLdif['folder'], name: string): Promise<string | null>
+  /** For each of the names the newest file of `unlock/history/`. Reads the names of the whole folder. */
+  releases(names: ReadonlySet<string>): Promise<ReadonlyMap<string, Release>>
+  /**
+   * Makes folders that are missing. @returns the paths of those that were missing, or that are others than before, since
+   * the last call: their files are gone
+   */
+  changedFolders(): Promise<readonly string[]>
   /** Removes forward files of `lock/` that no longer belong to a change in work, and unfinished temporary files. */
   sweep(inWork: readonly HoldName[]): Promise<void>
   [Symbol.asyncDispose](): Promise<void>

@@ -3,6 +3,7 @@ import type { MailAddress, Mailbox } from '../core/mail-address.ts'
 import type { MailLanguage } from '../core/mail-language.ts'
 import type { AccountKey } from '../core/names.ts'
 import type { Digest, NoticeKind } from '../core/notice.ts'
+import type { LeaseToken } from './store.ts'
 
 /**
  * gathering: more may be added. waiting: nothing more is, to be sent. sent: the server has it. refused: it never will
@@ -17,8 +18,7 @@ export type Recipient =
   | { readonly kind: 'help-desk'; readonly address: MailAddress }
 
 /** A mail whose words are fixed, handed out to one process until its lease ends. */
-export interface ClaimedMail {
-  readonly id: string
+export interface ClaimedMail extends HeldMail {
   readonly recipient: Recipient
   readonly digest: Digest
   /** Its Date: the same at every try, as its id is. */
@@ -52,22 +52,28 @@ export interface NewsPort {
   skip(): Promise<void>
 }
 
+/** What each write about a mail names: where the token is no longer the live one, nothing is written. */
+export interface HeldMail {
+  readonly id: string
+  readonly token: LeaseToken
+}
+
 /** Mails on their way. All methods may fail with `store-busy`, `store-unavailable`, `disk-full`. */
 export interface OutboxPort {
   /** The next one that is due, sealed. Null: none is. To one person one at a time, in their order. */
   claim(nowMs: number): Promise<ClaimedMail | null>
   /** How many are due. */
   countDue(nowMs: number): Promise<number>
-  sent(id: string, address: MailAddress): Promise<void>
+  sent(mail: HeldMail, address: MailAddress): Promise<void>
   /** @param isTried the server said "not now" to this mail itself */
-  postpone(id: string, wait: { dueMs: number; code: ErrorCode; why: string; isTried: boolean }): Promise<void>
+  postpone(mail: HeldMail, wait: { dueMs: number; code: ErrorCode; why: string; isTried: boolean }): Promise<void>
   end(
-    id: string,
+    mail: HeldMail,
     state: 'refused' | 'expired' | 'no-address',
     why: { code: ErrorCode | null; text: string },
   ): Promise<void>
   /** Gives the lease back: it was not tried. */
-  release(id: string): Promise<void>
+  release(mail: HeldMail): Promise<void>
   /** Leases of processes that died are free at once. */
   freeDeadLeases(): Promise<void>
   /** No mail can be sent at all, and why; null: one was. */

@@ -20,8 +20,15 @@ export interface MirrorPort {
   lockouts(): Promise<readonly { readonly user: UserOfSource; readonly durationS: number }[]>
   /** How many accounts something is mirrored of, taken back by hand or not. */
   countAccounts(): Promise<number>
-  /** Of these accounts those on record: whether a lock of ours stands there, and whether anything was mirrored. */
-  standingOf(
-    keys: readonly AccountKey[],
-  ): Promise<ReadonlyMap<AccountKey, { readonly isOurs: boolean; readonly isMirrored: boolean }>>
+  /** Of these accounts those on record. */
+  standingOf(keys: readonly AccountKey[]): Promise<ReadonlyMap<AccountKey, KnownLocks>>
+}
+
+export interface KnownLocks {
+  /** A lock of ours stands there. */
+  readonly isOurs: boolean
+  /** Something was mirrored of it. */
+  readonly isMirrored: boolean
+  /** What may be somebody else's lock stands there, and is reported as such. */
+  readonly isUnclear: boolean
 }

@@ -19,17 +19,24 @@ export interface PrivacyIdeaPort extends AsyncDisposable {
    * realm would look the same, so that it says nothing about a token that was ever seen.
    */
   showsNoToken(): Promise<boolean>
-  /** Null where there is no such user, or where the user store does not answer: both look the same there. */
-  findUser(login: Login, realm: Realm): Promise<UserOfSource | null>
-  /** Where mail to a user goes and how he is called, each '' where it is not known. Null as for `findUser`. */
-  userDetails(login: Login, realm: Realm): Promise<{ readonly mail: string; readonly name: string } | null>
+  /**
+   * Null where there is no such user, or where the user store does not answer: both look the same there.
+   * @param resolver null: whom privacyIDEA itself means by that login, where several resolvers of the realm have it
+   */
+  findUser(login: Login, realm: Realm, resolver: ResolverName | null): Promise<UserOfSource | null>
+  /**
+   * Where mail to exactly this user goes and how they are called, each '' where it is not known. Null as for `findUser`,
+   * and where the login is somebody else's by now.
+   */
+  userDetails(user: NamedUser): Promise<{ readonly mail: string; readonly name: string } | null>
   /**
    * All tokens of a user. An empty answer is proven first (as `proveTokenList`) or fails with `source-unproven`. Fails with
-   * `unknown-user` (the user store answers, and knows no such login), `source-resolver`, `limit-exceeded` (over 1,000).
+   * `unknown-user` (the user store answers, and knows no such login), `source-resolver`, `source-resolver-gone` (see
+   * `isResolverGone`), `limit-exceeded` (over 1,000).
    */
   tokensOfOwner(owner: OwnerQuery): Promise<readonly Token[]>
   /**
-   * The tokens with these serials, asked for 200 at a time. What is missing from an answer is proven to be gone, unless the account
+   * The tokens with these serials, each as privacyIDEA spells it: in another case too, where its database compares so. Asked for 200 at a time. What is missing from an answer is proven to be gone, unless the account
    * may see some realms alone. An owner may be `resolver-error`: then the fail counter is true and the owner is unknown.
    */
   tokensBySerial(serials: readonly Serial[]): Promise<readonly Token[]>
@@ -46,11 +53,16 @@ export interface PrivacyIdeaPort extends AsyncDisposable {
    * All tokens, in pages, by id; holds one page. A run that comes to its end saw every token that was there all the time,
    * unless one was deleted and another made between two pages. Otherwise it fails: `source-unproven` (nothing shows, the
    * end is missing, the order is broken, too many were deleted meanwhile), `source-resolver` (at the first owner whose user store does
-   * not answer: each of them costs privacyIDEA up to 20 s).
+   * not answer: each of them costs privacyIDEA up to 20 s). A resolver that is gone stops nothing.
    */
   walkTokens(): AsyncIterable<TokenPage>
+  /**
+   * The resolver belongs to no realm, or was deleted: nobody can log in by it, and up to 3.13 its tokens do not show. False
+   * where that is not known. Kept for some seconds.
+   */
+  isResolverGone(resolver: ResolverName): Promise<boolean>
   /** The users that privacyIDEA (3.14) keeps out now. Fails with `source-not-permitted`: then nothing is known. */
-  userLockouts(): Promise<{ readonly isSupported: boolean; readonly lockouts: readonly UserLockout[] }>
+  userLockouts(): Promise<UserLockouts>
   /**
    * Rows of the authentication log (3.14) after a row, in order, at most 10,000. `after` null: none, and the number of the
    * newest. Read on from the last row's id and time.
@@ -84,6 +96,12 @@ export interface SourceVersion {
   readonly minor: number
 }
 
+/** A user by login and realm, and by what tells them apart from others of the same name, where that is known. */
+export interface NamedUser extends OwnerQuery {
+  readonly login: Login
+  readonly realm: Realm
+}
+
 /** Whose tokens: by the id in the resolver where both are known (a renamed user keeps his tokens), else by login. */
 export interface OwnerQuery {
   readonly login: Login | null
@@ -92,11 +110,29 @@ export interface OwnerQuery {
   readonly userId: UserId | null
 }
 
+/** A row among privacyIDEA's tokens of which too little can be read. */
+export interface OddToken {
+  /** As it stands there; '' where it has none. */
+  readonly serial: string
+  readonly why: string
+}
+
 export interface TokenPage {
   readonly tokens: readonly Token[]
+  readonly odd: readonly OddToken[]
   /** How many tokens there are in all, as said with this page. */
   readonly count: number
 }
+
+export interface UserLockouts {
+  readonly isSupported: boolean
+  readonly lockouts: readonly UserLockout[]
+  /** Rows of which too little can be read: somebody is kept out, and this is all that is known of whom. */
+  readonly odd: readonly OddLockout[]
+}
+
+/** Null is what cannot be read; such a row may be about any user that the rest fits. */
+export type OddLockout = OwnerQuery
 
 export interface UserLockout {
   readonly user: UserOfSource

@@ -1,4 +1,4 @@
-import type { AccountKey, DirectoryName, Serial } from '../core/names.ts'
+import type { AccountKey, DirectoryName, ResolverName, Serial } from '../core/names.ts'
 import type { OurRecord } from '../core/state.ts'
 import type { NotedAccount, RecordedToken } from './store.ts'
 
@@ -26,7 +26,10 @@ export interface RecordedAccount {
 export interface ResyncRecordPort {
   /** Begins a run; its number is higher than those before. What an older run left waiting is dropped. */
   begin(): Promise<number>
+  /** Without those whose loss is held back: that they are missing is nothing new. */
   countTokens(): Promise<number>
+  /** How many tokens are on record of each resolver. */
+  resolvers(): Promise<readonly { readonly resolver: ResolverName; readonly tokens: number }[]>
   /** About how many accounts of a directory `expected` gives: those with a token. */
   countExpected(directory: DirectoryName): Promise<number>
   /** Tokens with an id above `after`, up to and with `upTo` (null: all above), in pages. */
@@ -36,8 +39,12 @@ export interface ResyncRecordPort {
   place(tokens: readonly PlacedToken[]): Promise<void>
   /** privacyIDEA did not show these in this run. */
   miss(run: number, serials: readonly Serial[]): Promise<void>
-  /** Tokens that were on record when the run began and that it did not see: missed, or without an id until its end. */
-  unseen(run: number): AsyncIterable<readonly RecordedToken[]>
+  /**
+   * Tokens that were on record when the run began and that it did not see: missed, or without an id until its end.
+   * @param options `withHeldLosses`: also those whose loss waits for review or was dismissed
+   */
+  unseen(run: number, options: { readonly withHeldLosses: boolean }): AsyncIterable<readonly RecordedToken[]>
+  /** Without those whose loss is held back. */
   countUnseen(run: number): Promise<number>
   /** These are to be looked at once the run is released. */
   stage(run: number, accounts: readonly NotedAccount[], keys: readonly AccountKey[]): Promise<void>

@@ -7,8 +7,9 @@ import type { SecretReader } from '../ports/secret.ts'
 import { Client } from './client.ts'
 import { isFields, refusalOf } from './envelope.ts'
 import { unexpected } from './fields.ts'
-import { tokensOfOwner } from './owner-tokens.ts'
+import { tokensOfOwner, type OwnerAccess } from './owner-tokens.ts'
 import { TokenListProof } from './proof.ts'
+import { Resolvers } from './resolvers.ts'
 import { findUser, userDetails } from './users.ts'
 
 /** privacyIDEA's number for something that is not there. */
@@ -24,26 +25,27 @@ export function openEnrolment(
 ): EnrolPort & AsyncDisposable {
   const client = new Client(settings, readSecret, clock)
   const proof = new TokenListProof(client, settings.knownToken)
+  const access = { client, proof, resolvers: new Resolvers(client, clock) }
   return {
-    findUser: (login, realm) => findUser(client, login, realm),
+    findUser: (login, realm) => findUser(client, login, realm, null),
     async proveUnknown(login, realm) {
       const owner = { login, realm, resolver: null, userId: null }
       try {
-        await tokensOfOwner(client, proof, owner)
+        await tokensOfOwner(access, owner)
       } catch (thrown) {
         // An answer about tokens says that the user store answered.
         if (!(thrown instanceof AppError) || !ANSWERED.includes(thrown.code)) throw thrown
       }
     },
-    userDetails: (login, realm) => userDetails(client, login, realm),
+    userDetails: (user) => userDetails(client, user),
     async usableTokens(user) {
-      const tokens = await ownTokens(client, proof, user)
+      const tokens = await ownTokens(access, user)
       return tokens
         .filter((token) => token.isActive && !token.isRevoked && token.isEnrolled)
         .map(({ serial }) => serial)
     },
-    async makeToken({ login, realm }, serial, type) {
-      const body = { type, serial, genkey: 1, user: login, realm }
+    async makeToken({ login, realm, resolver }, serial, type) {
+      const body = { type, serial, genkey: 1, user: login, realm, resolver }
       // A repeated call would draw another secret, and the first answer may be the one that is believed.
       const { value, detail } = await client.call({ method: 'POST', path: PATH, body }, false)
       const url = isFields(detail) && isFields(detail['googleurl']) ? detail['googleurl']['value'] : undefined
@@ -66,9 +68,9 @@ export function openEnrolment(
 }
 
 /** A server without any token proves nothing about a user's; here that is no reason to wait, since it is to get its first. */
-async function ownTokens(client: Client, proof: TokenListProof, user: UserOfSource): ReturnType<typeof tokensOfOwner> {
+async function ownTokens(access: OwnerAccess, user: UserOfSource): ReturnType<typeof tokensOfOwner> {
   try {
-    return await tokensOfOwner(client, proof, user)
+    return await tokensOfOwner(access, user)
   } catch (thrown) {
     if (thrown instanceof AppError && thrown.code === 'source-unproven') return []
     throw thrown

@@ -1,4 +1,5 @@
 import { AppError, type ErrorCode } from '../core/error.ts'
+import { jsonTrouble } from '../core/json-limit.ts'
 import type { RawAnswer } from './transport.ts'
 
 /** An answer of privacyIDEA that says yes: `{ result: { status: true, value }, detail, versionnumber }`. */
@@ -51,7 +52,13 @@ export function isFields(value: unknown): value is Fields {
  * @param secrets are taken out of what the server said
  */
 export function answerOf(raw: RawAnswer, where: string, secrets: readonly string[]): Answer {
-  const parsed = parseJson(raw)
+  const trouble = jsonTrouble(raw.bytes, raw.limits)
+  if (trouble !== null && isJson(raw)) {
+    throw new AppError('source-answer', `${where}: the answer takes too much memory: ${trouble}`, {
+      hint: 'Is it privacyIDEA that answers there? Else lower privacyidea.pageSize.',
+    })
+  }
+  const parsed = trouble === null ? parseJson(raw) : null
   const result = isFields(parsed) ? parsed['result'] : undefined
   if (isFields(parsed) && isFields(result) && result['status'] === true && isGood(raw.status)) {
     const version = parsed['versionnumber']
@@ -68,13 +75,18 @@ export function answerOf(raw: RawAnswer, where: string, secrets: readonly string
   throw refused(new Refusal(raw.status, number, said), raw, where)
 }
 
+/** By what it says of itself. */
+function isJson({ contentType }: RawAnswer): boolean {
+  return /json/i.test(contentType)
+}
+
 function isGood(status: number): boolean {
   return status >= 200 && status < 300
 }
 
 function parseJson(raw: RawAnswer): unknown {
   try {
-    return JSON.parse(raw.text)
+    return JSON.parse(raw.bytes.toString('utf8'))
   } catch {
     return null
   }
@@ -117,7 +129,7 @@ function meaningOf({ status, number }: Refusal, raw: RawAnswer): Meaning {
 
 function whatCame(status: number, raw: RawAnswer): string {
   if (status >= 300 && status < 400) return 'it leads elsewhere; redirections are not followed'
-  if (/json/i.test(raw.contentType)) return isGood(status) ? 'this is no answer of privacyIDEA' : 'it refused'
+  if (isJson(raw)) return isGood(status) ? 'this is no answer of privacyIDEA' : 'it refused'
   const type = raw.contentType.split(';')[0]?.trim() || 'something without a type'
   return `it answered with ${type} instead of JSON`
 }

@@ -46,6 +46,12 @@ export class Fields {
     throw this.#unexpected(name, 'a list')
   }
 
+  /** False also where it is missing or none. */
+  isEmptyList(name: string): boolean {
+    const value: unknown = this.#values[name]
+    return Array.isArray(value) && value.length === 0
+  }
+
   /** Ids and names may come as numbers. */
   #plain(name: string): string {
     const value = this.#values[name]

@@ -1,9 +1,10 @@
 import { AppError } from '../core/error.ts'
 import { parseLogin, parseRealm, parseResolverName, parseUserId } from '../core/names.ts'
-import type { UserOfSource } from '../core/token.ts'
+import { isSameUser, type UserOfSource } from '../core/token.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { PrivacyIdeaPort, SourceVersion, UserLockout } from '../ports/privacyidea.ts'
+import type { OddLockout, PrivacyIdeaPort, SourceVersion, UserLockout } from '../ports/privacyidea.ts'
 import type { Client } from './client.ts'
+import { isFields } from './envelope.ts'
 import { Fields, unexpected } from './fields.ts'
 
 const USER_PATH = '/conditionalaccess/lock/user'
@@ -19,10 +20,10 @@ export function hasConditionalAccess({ major, minor }: SourceVersion): boolean {
 
 /** See PrivacyIdeaPort.userLockouts. */
 export async function userLockouts(client: Client, clock: Clock): ReturnType<PrivacyIdeaPort['userLockouts']> {
-  if (!hasConditionalAccess(await client.version())) return { isSupported: false, lockouts: [] }
+  if (!hasConditionalAccess(await client.version())) return { isSupported: false, lockouts: [], odd: [] }
   for (let tries = 1; tries <= TRIES_MAX; tries++) {
-    const lockouts = await readAll(client, clock)
-    if (lockouts !== null) return { isSupported: true, lockouts }
+    const read = await readAll(client, clock)
+    if (read !== null) return { isSupported: true, ...read }
   }
   throw new AppError(
     'source-unproven',
@@ -33,10 +34,16 @@ export async function userLockouts(client: Client, clock: Clock): ReturnType<Pri
   )
 }
 
+interface ReadLockouts {
+  readonly lockouts: readonly UserLockout[]
+  readonly odd: readonly OddLockout[]
+}
+
 /** @returns null where the list changed between its pages */
-async function readAll(client: Client, clock: Clock): Promise<readonly UserLockout[] | null> {
+async function readAll(client: Client, clock: Clock): Promise<ReadLockouts | null> {
   const where = client.where('GET', LIST_PATH)
-  const found: UserLockout[] = []
+  const lockouts: UserLockout[] = []
+  const odd: OddLockout[] = []
   let rows = 0
   for (let page = 1; page <= PAGES_MAX; page++) {
     // Without states the list keeps lockouts that have ended.
@@ -45,10 +52,30 @@ async function readAll(client: Client, clock: Clock): Promise<readonly UserLocko
     const fields = new Fields(value, where)
     const [list, count, nowMs] = [fields.list('locked_users'), fields.number('count'), clock.nowMs()]
     rows += list.length
-    found.push(...list.flatMap((row) => lockoutOf(row, where, nowMs)))
-    if (page * PAGE_SIZE >= count) return rows === count ? found : null
+    for (const row of list) {
+      try {
+        lockouts.push(...lockoutOf(row, where, nowMs))
+      } catch {
+        odd.push(oddLockout(row))
+      }
+    }
+    if (page * PAGE_SIZE >= count) return rows === count ? { lockouts, odd } : null
   }
   throw new AppError('limit-exceeded', `${where}: more than ${PAGE_SIZE * PAGES_MAX} users are kept out`)
+}
+
+/** What of a user can be read in a row of which too little can. */
+function oddLockout(row: unknown): OddLockout {
+  const text = (name: string): string => {
+    const value: unknown = isFields(row) ? row[name] : null
+    return typeof value === 'string' || typeof value === 'number' ? String(value) : ''
+  }
+  return {
+    login: parseLogin(text('username')),
+    realm: parseRealm(text('realm')),
+    resolver: parseResolverName(text('resolver')),
+    userId: parseUserId(text('uid')),
+  }
 }
 
 /** Of users of a realm alone; an administrator of privacyIDEA's own has no account. */
@@ -89,7 +116,10 @@ export async function userLockout(client: Client, user: UserOfSource, clock: Clo
   await needConditionalAccess(client)
   const { value } = await client.call({ method: 'GET', path: USER_PATH, query: fieldsOf(user) })
   if (value === null) return null
-  return lockoutOf(value, client.where('GET', USER_PATH), clock.nowMs())[0] ?? null
+  const where = client.where('GET', USER_PATH)
+  const found = lockoutOf(value, where, clock.nowMs())[0] ?? null
+  if (found !== null && !isSameUser(found.user, user)) throw unexpected(where, 'it answers about another user')
+  return found
 }
 
 /** See PrivacyIdeaPort.setUserLockout. Repeating it replaces the lockout by the same. */

@@ -12,6 +12,7 @@ import { unexpected } from './fields.ts'
 import { releaseUserLockout, setUserLockout, userLockout, userLockouts } from './lockouts.ts'
 import { tokensOfOwner } from './owner-tokens.ts'
 import { TokenListProof } from './proof.ts'
+import { Resolvers } from './resolvers.ts'
 import { fullestTokens, tokensBySerial } from './tokens.ts'
 import { findUser, userDetails } from './users.ts'
 import { walkTokens } from './walk.ts'
@@ -26,16 +27,18 @@ const MINUTE_MS = 60_000
 export function openPrivacyIdea(settings: SourceSettings, readSecret: SecretReader, clock: Clock): PrivacyIdeaPort {
   const client = new Client(settings, readSecret, clock)
   const proof = new TokenListProof(client, settings.knownToken)
+  const resolvers = new Resolvers(client, clock)
   return {
     version: () => client.version(),
     proveTokenList: () => proof.prove(),
     showsNoToken: () => proof.showsNone(),
-    findUser: (login, realm) => findUser(client, login, realm),
-    userDetails: (login, realm) => userDetails(client, login, realm),
-    tokensOfOwner: (owner) => tokensOfOwner(client, proof, owner),
+    findUser: (login, realm, resolver) => findUser(client, login, realm, resolver),
+    userDetails: (user) => userDetails(client, user),
+    tokensOfOwner: (owner) => tokensOfOwner({ client, proof, resolvers }, owner),
     tokensBySerial: (serials) => tokensBySerial(client, proof, serials),
     fullestTokens: (failCountMin) => fullestTokens(client, failCountMin),
-    walkTokens: () => walkTokens(client, settings.pageSize),
+    walkTokens: () => walkTokens(client, resolvers, settings.pageSize),
+    isResolverGone: (resolver) => resolvers.isGone(resolver),
     userLockouts: () => userLockouts(client, clock),
     authenticationLog: (after) => authenticationLog(client, after),
     auditRows: (from) => auditRows(client, from),

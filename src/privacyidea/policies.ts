@@ -1,3 +1,4 @@
+import { ENROL_TYPES, type EnrolType } from '../core/enrolment.ts'
 import type { MirrorPolicy } from '../core/settings.ts'
 
 /**
@@ -23,8 +24,10 @@ export interface PolicyRequest {
   readonly setUpAccount: string | null
   /** As in `3.14`. */
   readonly version: string
-  /** Fail counters are reset, or user lockouts set and released. */
+  /** Fail counters are reset: by policy, or by `lockstep unlock --reset-token`. */
   readonly resetsTokens: boolean
+  /** New tokens are made as this account (`lockstep enroll`). */
+  readonly enrolls?: boolean
   readonly mirrorDirectoryLocks: MirrorPolicy
 }
 
@@ -40,7 +43,7 @@ const OUR_POLICIES: readonly string[] = [OTHERS_POLICY, RUN_TIME_POLICY, SET_UP_
 
 /** The rights of the running service. User lockouts and the authentication log came with 3.14. */
 export function runTimeRights(
-  request: Pick<PolicyRequest, 'version' | 'resetsTokens' | 'mirrorDirectoryLocks'>,
+  request: Pick<PolicyRequest, 'version' | 'resetsTokens' | 'enrolls' | 'mirrorDirectoryLocks'>,
 ): string[] {
   const rights = ['tokenlist', 'userlist', 'auditlog']
   const hasLockouts = isAtLeast(request.version, 3, 14)
@@ -48,7 +51,18 @@ export function runTimeRights(
   if (request.resetsTokens) rights.push('reset')
   if (request.mirrorDirectoryLocks === 'user-lock' && hasLockouts) rights.push('user_lock_set', 'user_lock_reset')
   if (request.mirrorDirectoryLocks === 'disable-tokens') rights.push('disable', 'enable')
+  if (request.enrolls === true) rights.push(...enrollmentRights(ENROL_TYPES))
   return rights
+}
+
+/** What `lockstep enroll` needs: a token whose mail could not be sent is deleted again. */
+export function enrollmentRights(types: readonly EnrolType[]): string[] {
+  return [...new Set(types.map((type) => `enroll${type.toUpperCase()}`)), 'delete']
+}
+
+/** For people, and to be typed into the web interface of privacyIDEA (Config, Policies). */
+export function policyLine(user: string, rights: readonly string[]): string {
+  return `scope: admin, admin: ${user}, action: ${rights.join(', ')} (add it to ${RUN_TIME_POLICY}, or make a policy)`
 }
 
 export function wantedPolicies(request: PolicyRequest): readonly AdminPolicy[] {

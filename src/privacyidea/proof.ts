@@ -1,5 +1,6 @@
 import { AppError } from '../core/error.ts'
 import type { Serial } from '../core/names.ts'
+import { sharedRun } from '../core/shared-run.ts'
 import type { Client } from './client.ts'
 import { listTokens } from './token-list.ts'
 
@@ -10,24 +11,13 @@ import { listTokens } from './token-list.ts'
 export class TokenListProof {
   readonly #client: Client
   readonly #knownToken: Serial | null
-  #running: Promise<void> | null = null
-  #next: Promise<void> | null = null
+  /** Fails with `source-unproven`, `source-not-permitted`, and as a call does. */
+  readonly prove: () => Promise<void>
 
   constructor(client: Client, knownToken: Serial | null) {
     this.#client = client
     this.#knownToken = knownToken
-  }
-
-  /** Fails with `source-unproven`, `source-not-permitted`, and as a call does. */
-  prove(): Promise<void> {
-    if (this.#running === null) return this.#start()
-    this.#next ??= this.#running
-      .catch(() => undefined)
-      .then(() => {
-        this.#next = null
-        return this.#start()
-      })
-    return this.#next
+    this.prove = sharedRun(() => this.#once())
   }
 
   /** See PrivacyIdeaPort.showsNoToken. Fails as a call does. */
@@ -38,19 +28,11 @@ export class TokenListProof {
     return rights !== null && (rights.has('tokenlist') || rights.has('*'))
   }
 
-  #start(): Promise<void> {
-    const running = this.#once().finally(() => {
-      if (this.#running === running) this.#running = null
-    })
-    this.#running = running
-    return running
-  }
-
   async #once(): Promise<void> {
     const known = this.#knownToken
     const filter = known === null ? {} : { serial: known }
-    const { tokens } = await listTokens(this.#client, { ...filter, sortby: 'id', page: 1, pagesize: 1 })
-    if (tokens.length > 0) return
+    const { rows } = await listTokens(this.#client, { ...filter, sortby: 'id', page: 1, pagesize: 1 })
+    if (rows > 0) return
     const { rights } = await this.#client.login()
     const where = this.#client.where('GET', '/token/')
     if (rights !== null && !rights.has('tokenlist') && !rights.has('*')) {

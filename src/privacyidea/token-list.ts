@@ -1,3 +1,4 @@
+import type { OddToken } from '../ports/privacyidea.ts'
 import type { Token } from '../core/token.ts'
 import type { Client } from './client.ts'
 import { Fields } from './fields.ts'
@@ -6,7 +7,12 @@ import type { Query } from './transport.ts'
 
 /** One page of `GET /token/`. */
 export interface TokenList {
+  /** One whose fields cannot be read is among them as long as its serial and its id can; its owner is `unreadable`. */
   readonly tokens: readonly Token[]
+  /** Rows that are no tokens, or that say too little of one: they take nothing away from the others. */
+  readonly odd: readonly OddToken[]
+  /** Of this page, odd ones among them. */
+  readonly rows: number
   /** Of all pages. */
   readonly count: number
 }
@@ -16,5 +22,12 @@ export async function listTokens(client: Client, query: Query): Promise<TokenLis
   const where = client.where('GET', path)
   const { value } = await client.call({ method: 'GET', path, query })
   const fields = new Fields(value, where)
-  return { tokens: fields.list('tokens').map((row) => parseToken(row, where)), count: fields.number('count') }
+  const rows = fields.list('tokens')
+  const read = rows.map((row) => parseToken(row))
+  return {
+    tokens: read.flatMap(({ token }) => (token === null ? [] : [token])),
+    odd: read.flatMap(({ odd }) => (odd === null ? [] : [odd])),
+    rows: rows.length,
+    count: fields.number('count'),
+  }
 }

@@ -1,4 +1,5 @@
 import type { Serial } from '../core/names.ts'
+import { serialKey } from '../core/serial-key.ts'
 import type { Token } from '../core/token.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import type { Client } from './client.ts'
@@ -10,7 +11,7 @@ const SERIALS_MAX = 200
 /** gunicorn refuses a request line of more than 4,094 characters. */
 const SERIALS_LENGTH_MAX = 3_500
 const COMMA_LENGTH = '%2C'.length
-/** Serials that differ in case alone may be meant by one. */
+/** Most servers compare without case, and two tokens may differ by case only. */
 const ROWS_MAX = 2 * SERIALS_MAX
 const FULLEST_PAGE_SIZE = 50
 const FULLEST_PAGES_MAX = 200
@@ -25,11 +26,11 @@ export async function tokensBySerial(
   let isShown = false
   for (const part of inParts(serials)) {
     const query = { serial: part.join(','), page: 1, pagesize: ROWS_MAX }
-    const { tokens, count } = await listTokens(client, query)
-    if (count > tokens.length) throw unexpected(client.where('GET', '/token/'), 'more tokens than were asked for')
-    const asked = new Set<string>(part)
-    found.push(...tokens.filter((token) => asked.has(token.serial)))
-    isShown = tokens.length > 0
+    const { tokens, rows, count } = await listTokens(client, query)
+    if (count > rows) throw unexpected(client.where('GET', '/token/'), 'more tokens than were asked for')
+    const asked = new Set(part.map(serialKey))
+    found.push(...tokens.filter((token) => asked.has(serialKey(token.serial))))
+    isShown = rows > 0
   }
   // The proof has to come after the last answer.
   if (serials.length > 0 && found.length < new Set(serials).size && !isShown) await proof.prove()
@@ -64,7 +65,12 @@ export async function fullestTokens(
       if (token.failCount >= min || token.isFull) found.set(token.id, token)
     }
     const last = list.tokens.at(-1)
-    if (last === undefined || last.failCount < min || page * FULLEST_PAGE_SIZE >= list.count) {
+    const isPageOdd = last === undefined && list.rows > 0
+    if (
+      (last === undefined && !isPageOdd) ||
+      (last !== undefined && last.failCount < min) ||
+      page * FULLEST_PAGE_SIZE >= list.count
+    ) {
       return { tokens: [...found.values()], isComplete: true, isEmpty: list.count === 0 }
     }
   }

@@ -1,6 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import type { Pool } from 'undici'
+import { caTrouble } from '../core/ca-file.ts'
 import { AppError } from '../core/error.ts'
+import { ByteBudget, type JsonLimits } from '../core/json-limit.ts'
+import { systemRefusal } from '../core/system-error.ts'
 import type { SourceSettings } from '../core/settings.ts'
 import { errorOfConnection, isConnectFailure } from './connect-error.ts'
 
@@ -22,12 +25,33 @@ export type Query = Readonly<Record<string, string | number | boolean>>
 export interface RawAnswer {
   readonly status: number
   readonly contentType: string
-  readonly text: string
+  readonly bytes: Buffer
+  /** What of it may be parsed. */
+  readonly limits: AnswerLimits
   /** The server's clock by its header Date, in milliseconds since 1970; null: it sent none. */
   readonly dateMs: number | null
 }
 
-export const ANSWER_BYTES_MAX = 32 * 1024 * 1024
+const MIB = 1024 * 1024
+
+/** What an answer may take: of the wire, and of the memory once it is parsed. */
+export interface AnswerLimits extends JsonLimits {
+  readonly bytesMax: number
+}
+
+/** Pages of rows: 1000 tokens at most (`pageSize`), of 16 KiB and 400 values each. */
+const LIST_LIMITS: AnswerLimits = { bytesMax: 16 * MIB, depthMax: 32, valuesMax: 400_000 }
+/** All policies, event handlers, realms, resolvers. */
+const DEFINITION_LIMITS: AnswerLimits = { bytesMax: 8 * MIB, depthMax: 32, valuesMax: 200_000 }
+/** A login with its rights, a new token with its image, a single value. */
+const SINGLE_LIMITS: AnswerLimits = { bytesMax: MIB, depthMax: 32, valuesMax: 20_000 }
+
+const LISTS = ['/token/', '/user/', '/audit/', '/authenticationlog/', '/conditionalaccess/lock/users']
+const DEFINITIONS = ['/policy/', '/event/', '/realm/', '/resolver/']
+/** Of all answers that are being read, whoever sends them. */
+const READ_BYTES_MAX = 32 * MIB
+const reading = new ByteBudget(READ_BYTES_MAX)
+
 const CALLS_MAX = 256
 const TRIES_MAX = 2
 /** Below the 2 s after which gunicorn closes an idle connection, so that no request meets one that just closes. */
@@ -99,10 +123,12 @@ export class Transport implements AsyncDisposable {
       signal,
     })
     const date = Date.parse(String(response.headers['date'] ?? ''))
+    const limits = limitsOf(request)
     return {
       status: response.statusCode,
       contentType: String(response.headers['content-type'] ?? ''),
-      text: await readText(response.body, this.where(request)),
+      bytes: await readBytes(response.body, limits.bytesMax, this.where(request)),
+      limits,
       dateMs: Number.isNaN(date) ? null : date,
     }
   }
@@ -150,31 +176,58 @@ export class Transport implements AsyncDisposable {
 
 async function readCa(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8')
+    const bytes = await readFile(file)
+    const trouble = caTrouble(bytes, file)
+    if (trouble === null) return bytes.toString('utf8')
+    throw new AppError('source-tls', `privacyIDEA: the key privacyidea.ca: ${trouble.what}`, { hint: trouble.fix })
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code ?? 'unreadable'
-    throw new AppError('source-tls', `privacyIDEA: cannot read the CA file ${file} (${reason})`, {
+    if (cause instanceof AppError) throw cause
+    const reason = systemRefusal(cause).why
+    throw new AppError('source-tls', `privacyIDEA: cannot read the CA file ${file}: ${reason}`, {
       hint: 'Correct the key privacyidea.ca, or make the file readable for the user that Lockstep runs as.',
       cause,
     })
   }
 }
 
-async function readText(body: AsyncIterable<Uint8Array>, where: string): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of body) {
-    length += chunk.length
-    if (length > ANSWER_BYTES_MAX) {
-      throw new AppError('source-answer', `${where}: the answer is larger than ${ANSWER_BYTES_MAX / 1024 / 1024} MiB`, {
-        hint: 'Is it privacyIDEA that answers there? Else lower privacyidea.pageSize.',
-      })
-    }
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
+export function limitsOf({ method, path }: Pick<Request, 'method' | 'path'>): AnswerLimits {
+  if (method !== 'GET') return SINGLE_LIMITS
+  if (LISTS.includes(path)) return LIST_LIMITS
+  return DEFINITIONS.some((each) => path.startsWith(each)) ? DEFINITION_LIMITS : SINGLE_LIMITS
 }
 
+async function readBytes(body: AsyncIterable<Uint8Array>, bytesMax: number, where: string): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  try {
+    for await (const chunk of body) {
+      if (length + chunk.length > bytesMax) {
+        throw new AppError('source-answer', `${where}: the answer is larger than ${bytesMax / MIB} MiB`, {
+          hint: 'Is it privacyIDEA that answers there? Else lower privacyidea.pageSize.',
+        })
+      }
+      if (!reading.take(chunk.length)) throw tooMuchAtOnce(where)
+      length += chunk.length
+      chunks.push(chunk)
+    }
+    return Buffer.concat(chunks)
+  } finally {
+    reading.give(length)
+  }
+}
+
+function tooMuchAtOnce(where: string): AppError {
+  return new AppError('limit-exceeded', `${where}: answers of more than ${READ_BYTES_MAX / MIB} MiB at once`, {
+    hint: 'It is tried again by itself; lower privacyidea.pageSize or privacyidea.connectionsMax if it stays so.',
+  })
+}
+
+/** privacyIDEA decodes the values of a query twice (measured on 3.11 to 3.14): `%20` in a name would become a blank. */
 function textsOf(query: Query): Record<string, string> {
-  return Object.fromEntries(Object.entries(query).map(([name, value]) => [name, String(value)]))
+  return Object.fromEntries(Object.entries(query).map(([name, value]) => [name, String(value).replaceAll('%', '%25')]))
+}
+
+/** How long a query is in the request line. */
+export function queryLength(query: Query): number {
+  return new URLSearchParams(textsOf(query)).toString().length
 }

@@ -2,6 +2,7 @@ import { toAppError, type AppError, type ErrorCode } from '../core/error.ts'
 import type { Enrollee, Enrolment } from '../core/enrolment.ts'
 import type { MailAddress } from '../core/mail-address.ts'
 import type { Serial } from '../core/names.ts'
+import { isSameSerial } from '../core/serial-key.ts'
 import type { UserOfSource } from '../core/token.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { EnrolPort, EnrolStep, RolloutPort } from '../ports/enrolment.ts'
@@ -49,7 +50,15 @@ export type EnrolOutcome =
   | { readonly kind: 'made'; readonly serial: Serial; readonly otpauth: string }
   | { readonly kind: 'would-make' }
   | { readonly kind: 'done-before'; readonly serial: Serial | null }
-  | { readonly kind: 'skipped' | 'failed'; readonly code: ErrorCode; readonly why: string }
+  | ({ readonly kind: 'skipped' | 'failed' } & NotMade)
+
+/** Why a user gets no token. `has-token`: they have one that can be used, `serial`. */
+export interface NotMade {
+  readonly code: ErrorCode | 'has-token' | 'no-mail-address'
+  readonly params: { readonly serial?: Serial }
+  /** The same for people. */
+  readonly why: string
+}
 
 /** One mail is tried so often; then its token is taken back. */
 const MAIL_TRIES_MAX = 3
@@ -78,14 +87,15 @@ export async function enrol(
   const open = before?.state === 'making' || before?.state === 'mailing' ? before : null
   try {
     const reason = await reasonToSkip(enrollee, open, ports, options)
-    if (typeof reason === 'string') {
+    if ('code' in reason) {
       // What was begun stays on record until it is cleaned up.
-      if (!options.isDryRun && open === null) await step({ state: 'skipped', serial: null, mailId: null, why: reason })
-      return { kind: 'skipped', code: 'unknown-user', why: reason }
+      if (!options.isDryRun && open === null)
+        await step({ state: 'skipped', serial: null, mailId: null, why: reason.why })
+      return { kind: 'skipped', ...reason }
     }
     if (options.isDryRun) return { kind: 'would-make' }
     if (!(await rollouts.claim(options.rollout, enrollee))) {
-      return { kind: 'skipped', code: 'store-busy', why: 'another process is at work on this user' }
+      return { kind: 'skipped', code: 'store-busy', params: {}, why: 'another process is at work on this user' }
     }
     const serial = open?.serial ?? ports.newSerial(enrollee.type)
     const mailId = open?.mailId ?? ports.newId()
@@ -95,7 +105,7 @@ export async function enrol(
   } catch (thrown) {
     const error = toAppError(thrown)
     if (isOfAll(error)) throw error
-    return { kind: 'failed', code: error.code, why: error.message }
+    return { kind: 'failed', code: error.code, params: {}, why: error.message }
   }
 }
 
@@ -110,30 +120,33 @@ async function reasonToSkip(
   open: Enrolment | null,
   { source, mail }: EnrolPorts,
   { onlyWithout }: EnrolOptions,
-): Promise<string | Ready> {
+): Promise<NotMade | Ready> {
   const user = await source.findUser(login, realm)
   if (user === null) {
     await source.proveUnknown(login, realm)
-    return `privacyIDEA does not know this user in realm ${realm}`
+    return { code: 'unknown-user', params: {}, why: `privacyIDEA does not know this user in realm ${realm}` }
   }
   if (onlyWithout) {
-    const [has] = (await source.usableTokens(user)).filter((serial) => serial !== open?.serial)
-    if (has !== undefined) return `has the token ${has} already`
+    const ours = open?.serial ?? null
+    const others = (serial: Serial): boolean => ours === null || !isSameSerial(serial, ours)
+    const [has] = (await source.usableTokens(user)).filter(others)
+    if (has !== undefined) return { code: 'has-token', params: { serial: has }, why: `has the token ${has} already` }
   }
   if (mail === null) return { user, contact: null }
   const contact = await contactOf(mail, user)
-  if (typeof contact === 'string') return contact
+  if ('code' in contact) return contact
   const { address } = contact
-  return address === null ? 'has no mail address' : { user, contact: { ...contact, address } }
+  if (address === null) return { code: 'no-mail-address', params: {}, why: 'has no mail address' }
+  return { user, contact: { ...contact, address } }
 }
 
-async function contactOf(mail: EnrolMail, user: UserOfSource): Promise<Contact | string> {
+async function contactOf(mail: EnrolMail, user: UserOfSource): Promise<Contact | NotMade> {
   try {
     return await mail.contactOf(user)
   } catch (thrown) {
     const error = toAppError(thrown)
     if (isOfAll(error)) throw error
-    return error.message
+    return { code: error.code, params: {}, why: error.message }
   }
 }
 

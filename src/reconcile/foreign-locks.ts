@@ -1,13 +1,17 @@
-import { foreignLockOf } from '../core/mirror.ts'
+import { inGroups } from '../core/ahead.ts'
+import { toAppError } from '../core/error.ts'
+import { otherLockOf } from '../core/mirror.ts'
+import type { DirectoryName } from '../core/names.ts'
 import type { MirrorPolicy } from '../core/settings.ts'
-import { NOTHING_OF_OURS, type ObservedState } from '../core/state.ts'
+import type { ObservedState } from '../core/state.ts'
 import type { DirectoryPort } from '../ports/directory.ts'
 import type { MirrorPort } from '../ports/mirror.ts'
 import type { TruthPort } from '../ports/store.ts'
+import type { LeftAlone } from './resync-ports.ts'
 
 /**
- * Finds the locks in the directories that are not ours and were not mirrored yet, and marks their accounts: whoever looks
- * at one decides. Accounts that are not on record have no token, and nothing to lock in privacyIDEA.
+ * Finds the locks in the directories that are not ours and were not mirrored yet, beside ours too, and marks their accounts:
+ * whoever looks at one decides. Accounts that are not on record have no token, and nothing to lock in privacyIDEA.
  */
 export interface ForeignLockPorts {
   readonly directory: Pick<DirectoryPort, 'names' | 'walkLocked'>
@@ -18,21 +22,34 @@ export interface ForeignLockPorts {
 
 const ACCOUNTS_AT_ONCE = 200
 
-/** Fails with `directory-*`. @returns how many accounts were marked */
-export async function markForeignLocks(ports: ForeignLockPorts): Promise<number> {
-  if (ports.mode === 'off') return 0
+export interface ForeignLocksReport {
+  /** How many accounts were marked. */
+  readonly marked: number
+  /** Directories that could not be walked to the end. */
+  readonly left: readonly LeftAlone[]
+}
+
+/** A directory that does not answer takes nothing away from the others. */
+export async function markForeignLocks(ports: ForeignLockPorts): Promise<ForeignLocksReport> {
   let marked = 0
-  for (const name of ports.directory.names()) {
-    let page: ObservedState[] = []
-    for await (const observed of ports.directory.walkLocked(name)) {
-      page.push(observed)
-      if (page.length < ACCOUNTS_AT_ONCE) continue
-      marked += await markPage(page, ports)
-      page = []
+  const left: LeftAlone[] = []
+  if (ports.mode === 'off') return { marked, left }
+  for (const directory of ports.directory.names()) {
+    try {
+      for await (const count of markedIn(directory, ports)) marked += count
+    } catch (thrown) {
+      const { code, message } = toAppError(thrown)
+      if (!code.startsWith('directory-')) throw thrown
+      left.push({ directory, code, reason: message })
     }
-    marked += await markPage(page, ports)
   }
-  return marked
+  return { marked, left }
+}
+
+async function* markedIn(name: DirectoryName, ports: ForeignLockPorts): AsyncGenerator<number> {
+  for await (const page of inGroups(ports.directory.walkLocked(name), ACCOUNTS_AT_ONCE)) {
+    yield await markPage(page, ports)
+  }
 }
 
 async function markPage(page: readonly ObservedState[], { mirrored, truth }: ForeignLockPorts): Promise<number> {
@@ -40,8 +57,11 @@ async function markPage(page: readonly ObservedState[], { mirrored, truth }: For
   const standing = await mirrored.standingOf(page.map(({ key }) => key))
   const keys = page.flatMap((observed) => {
     const known = standing.get(observed.key)
-    if (known === undefined || known.isMirrored || known.isOurs) return []
-    return observed.protectedBy === null && foreignLockOf(observed, NOTHING_OF_OURS) !== null ? [observed.key] : []
+    if (known === undefined || known.isMirrored || observed.protectedBy !== null) return []
+    const other = otherLockOf(observed.lock, known.isOurs)
+    if (other === null) return []
+    // What cannot be judged is reported once it was looked at, and need not be looked at again.
+    return other.is === 'locked' || !known.isUnclear ? [observed.key] : []
   })
   if (keys.length > 0) await truth.hintKeys(keys)
   return keys.length

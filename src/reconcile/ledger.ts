@@ -1,4 +1,5 @@
 import type { Change } from '../core/change.ts'
+import { toAppError } from '../core/error.ts'
 import { headerOf, writeChangeLdif } from '../core/ldif.ts'
 import type { AccountKey } from '../core/names.ts'
 import { sameEnds } from '../core/plan.ts'
@@ -6,48 +7,90 @@ import { releaseOf, sameRelease, sameSlots } from '../core/slot.ts'
 import type { OwnedLock } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { LdifPort, PendingLdif } from '../ports/ldif.ts'
-import type { LedgerPort } from '../ports/ledger.ts'
-import type { RecordPort } from '../ports/store.ts'
+import type { LedgerPort, MayHaveFiles } from '../ports/ledger.ts'
+import type { Held, RecordPort } from '../ports/store.ts'
 
 /**
  * Keeps the ledger's rows and the LDIF folders in step. The order is what survives a crash: before a write, row and
- * files; after it, first the files and then the row, since a row that is still open is looked at again.
+ * files; after it, first the files and then the row, since a row that is still open is looked at again. The model of it is
+ * in docs/model/.
  */
 export function openLedger(records: RecordPort, ldif: LdifPort, clock: Clock): LedgerPort {
+  const parts = { records, ldif, clock }
   return {
-    async writeAhead(change) {
+    async writeAhead(claim, change) {
       const mayBeRefused = change.kind === 'lock' && records.isLimited
-      const refusal = mayBeRefused ? await records.plan(change) : null
-      if (refusal !== null) return refusal
-      await Promise.all([mayBeRefused ? null : records.plan(change), ldif.prepare(change)])
+      if (mayBeRefused) {
+        const refusal = await records.plan(claim, change)
+        if (refusal === null) await ldif.prepare(change)
+        return refusal
+      }
+      const both = [records.plan(claim, change), ldif.prepare(change)] as const
+      const [planned] = await Promise.allSettled(both)
+      if (planned.status === 'rejected') await ldif.abandoned(change, keptWithoutRow(change, planned.reason))
+      await Promise.all(both)
       return null
     },
-    close: (change, result, owned) => close(records, ldif, clock, change, result, owned),
+    close: (claim, change, result, owned) => close(parts, claim, { change, result, owned }),
     wasApplied: (change) => ldif.wasApplied(change),
-    async recover(change, result, owned) {
+    async recover(claim, change, result, owned, mayArriveUntilMs) {
       if (result === 'applied' && !(await ldif.wasApplied(change))) await ldif.prepare(change)
-      await close(records, ldif, clock, change, result, owned)
+      await close(parts, claim, { change, result, owned, mayArriveUntilMs })
     },
-    relabel: (key, before, after, how, why) => relabel(records, ldif, clock, { key, before, after, how, why }),
-    note: (event) => records.note(event),
+    async arrived(claim, late, before, after) {
+      if (late.kind === 'lock') await ldif.arrived(late)
+      await records.arrived(claim, late, after)
+      await fitFiles(parts, claim, { before, after, how: 'applied' })
+    },
+    countAsOthers: (claim, late) => records.countAsOthers(claim, late),
+    async adopt(claim, owned, change, order) {
+      await records.adopt(claim, owned, change, order)
+      await fitFiles(parts, claim, { before: null, after: owned, how: 'superseded' })
+    },
+    async relabel(claim, before, after, how, why) {
+      await records.own(claim, after, why)
+      await fitFiles(parts, claim, { before, after, how })
+    },
+    note: (claim, event) => records.note(event, claim),
     settle: (claim, outcome, holds) => records.settle(claim, outcome, holds),
+    repair: ({ key }, owned, files) => repair(parts, key, owned, files),
   }
 }
 
-async function close(
-  records: RecordPort,
-  ldif: LdifPort,
-  clock: Clock,
-  change: Change,
-  result: 'applied' | 'not-applied',
-  owned: OwnedLock | null,
-): Promise<void> {
+interface LedgerParts {
+  readonly records: RecordPort
+  readonly ldif: LdifPort
+  readonly clock: Clock
+}
+
+interface Closing {
+  readonly change: Change
+  readonly result: 'applied' | 'not-applied'
+  readonly owned: OwnedLock | null
+  /** Left out: its outcome was reported. */
+  readonly mayArriveUntilMs?: number | null
+}
+
+/**
+ * Nobody else knows of a change whose row was refused: its files go again. Where another worker took over, the waiting
+ * ones may have taken the place of its own: they stay, and who claims the account next holds them against the record.
+ */
+function keptWithoutRow(change: Change, reason: unknown): Change['holds'] {
+  return toAppError(reason).code === 'lease-lost' ? change.holds : []
+}
+
+/**
+ * What happened is in the files before it is in the row; none of these steps touches a file that another change wrote since.
+ * What did not happen is taken out of the files after the row: another worker may have found meanwhile that it did.
+ */
+async function close({ records, ldif, clock }: LedgerParts, claim: Held, closing: Closing): Promise<void> {
+  const { change, result, owned, mayArriveUntilMs } = closing
   if (result === 'applied') await ldif.applied(change)
-  else await ldif.abandoned(change, stillWaiting(change, owned))
-  if (owned !== null && !isFileOf(change, result, owned)) {
-    for (const file of pendingOf(change.key, owned, clock.nowMs())) await ldif.renewPending(file)
-  }
-  await records.close(change, result, owned)
+  if (mayArriveUntilMs === undefined) await records.close(claim, change, result, owned)
+  else await records.closeUnseen(claim, change, result, owned, mayArriveUntilMs)
+  if (result === 'not-applied') await ldif.abandoned(change, stillWaiting(change, owned))
+  if (owned === null || isFileOf(change, result, owned)) return
+  for (const file of pendingOf(change.key, owned, clock.nowMs())) await ldif.renewPending(file)
 }
 
 /**
@@ -66,22 +109,46 @@ function stillWaiting(change: Change, owned: OwnedLock | null): readonly OwnedLo
 }
 
 interface Relabelling {
-  readonly key: AccountKey
-  readonly before: OwnedLock
+  readonly before: OwnedLock | null
   readonly after: OwnedLock | null
   readonly how: 'applied' | 'superseded'
-  readonly why: string
 }
 
-async function relabel(records: RecordPort, ldif: LdifPort, clock: Clock, change: Relabelling): Promise<void> {
-  const { key, before, after, how, why } = change
-  if (after !== null) {
+/**
+ * The waiting files follow what is ours; after the row: who is no longer the owner of the account must not touch its files. A
+ * turn that breaks off in between is made up for by the next one (`repair`), or at the next start.
+ */
+async function fitFiles({ ldif, clock }: LedgerParts, { key }: Held, change: Relabelling): Promise<void> {
+  const { before, after, how } = change
+  const nowMs = clock.nowMs()
+  if (after !== null && before === null) {
+    // Under no change's name: a change that was written off may be about to remove its own files.
+    for (const file of pendingOf(key, after, nowMs)) {
+      await ldif.dropPending('unlock', file.name, 'superseded', key, nowMs)
+      await ldif.renewPending(file)
+    }
+  } else if (after !== null && before !== null) {
     const isSame = before.dn === after.dn && sameRelease(before.slots, after.slots) && sameEnds(before.ends, after.ends)
-    await writePending(ldif, key, after, clock.nowMs(), !isSame)
+    await writePending(ldif, key, after, nowMs, !isSame)
   }
-  const gone = before.holds.filter((name) => after?.holds.includes(name) !== true)
-  await Promise.all(gone.map((name) => ldif.dropPending('unlock', name, how, key)))
-  await records.own(key, after, why)
+  const gone = (before?.holds ?? []).filter((name) => after?.holds.includes(name) !== true)
+  await Promise.all(gone.map((name) => ldif.dropPending('unlock', name, how, key, nowMs)))
+}
+
+async function repair(
+  { ldif, clock }: LedgerParts,
+  key: AccountKey,
+  owned: OwnedLock | null,
+  { holds, serials }: MayHaveFiles,
+): Promise<void> {
+  const nowMs = clock.nowMs()
+  if (owned !== null) {
+    // Another account's file of that name stays: the serial moved, and what it stands for is newer.
+    for (const file of pendingOf(key, owned, nowMs)) await ldif.renewPending(file)
+  }
+  const gone = new Set(holds.filter((name) => owned?.holds.includes(name) !== true))
+  for (const name of gone) await ldif.dropPending('unlock', name, 'applied', key, nowMs)
+  for (const serial of serials) await ldif.dropPending('unregister', serial, 'applied', key, nowMs)
 }
 
 /** The waiting files of a lock; written anew where the account's name or the end of a hold changed. */
@@ -92,16 +159,13 @@ export async function writePending(
   nowMs: number,
   anew: boolean,
 ): Promise<void> {
-  for (const file of pendingOf(key, lock, nowMs)) {
-    if (anew) await ldif.dropPending('unlock', file.name, 'superseded', key)
-    await ldif.ensurePending(file)
-  }
+  for (const file of pendingOf(key, lock, nowMs)) await (anew ? ldif.replacePending(file) : ldif.ensurePending(file))
 }
 
 function pendingOf(account: AccountKey, lock: OwnedLock, nowMs: number): PendingLdif[] {
   const facts = { atMs: nowMs, event: 'unlock', actor: '', account, change: '' } as const
   return lock.holds.map((name) => {
-    const header = headerOf({ ...facts, untilUs: lock.ends?.[name], reason: 'takes our lock away' })
+    const header = headerOf({ ...facts, untilUs: lock.ends?.[name], reason: { code: 'lock-release', params: {} } })
     return { folder: 'unlock', name, account, text: writeChangeLdif(releaseOf(lock.slots), header) }
   })
 }

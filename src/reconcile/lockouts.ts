@@ -1,8 +1,8 @@
 import { toAppError } from '../core/error.ts'
-import { isSameUser } from '../core/token.ts'
+import { isSameUser, type UserOfSource } from '../core/token.ts'
 import type { Lockout } from '../core/truth.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { PrivacyIdeaPort, UserLockout } from '../ports/privacyidea.ts'
+import type { OddLockout, PrivacyIdeaPort, UserLockout, UserLockouts } from '../ports/privacyidea.ts'
 import type { LockoutReader } from './truth.ts'
 
 /** Accounts that are read at the same time share one list. */
@@ -11,16 +11,16 @@ const LIST_AGE_MAX_MS = 1_000
 /** The users that privacyIDEA keeps out now; null where it cannot be told (an older version keeps nobody out). */
 export interface Lockouts extends LockoutReader {
   /** Read anew. */
-  list(): Promise<readonly UserLockout[] | null>
+  list(): Promise<UserLockouts | null>
 }
 
 export function openLockouts(source: PrivacyIdeaPort, clock: Clock): Lockouts {
-  let last: { readonly atMs: number; readonly list: Promise<readonly UserLockout[] | null> } | null = null
-  const list = (): Promise<readonly UserLockout[] | null> => {
+  let last: { readonly atMs: number; readonly list: Promise<UserLockouts | null> } | null = null
+  const list = (): Promise<UserLockouts | null> => {
     last = { atMs: clock.nowMs(), list: read(source) }
     return last.list
   }
-  const young = (): Promise<readonly UserLockout[] | null> => {
+  const young = (): Promise<UserLockouts | null> => {
     return last !== null && clock.nowMs() - last.atMs < LIST_AGE_MAX_MS ? last.list : list()
   }
   return {
@@ -28,28 +28,38 @@ export function openLockouts(source: PrivacyIdeaPort, clock: Clock): Lockouts {
     // Whoever asks for the same list is told of its failure.
     begin: () => void young().catch(() => undefined),
     async userCalled(login, realm) {
-      const found = (await young())?.find(({ user }) => user.login === login && user.realm === realm)
-      return found?.user ?? null
+      // The record may have the login as a request spelled it; two users of one realm are told apart by their very spelling.
+      const users = ((await young())?.lockouts ?? []).map(({ user }) => user).filter((user) => user.realm === realm)
+      const alike = users.filter((user) => user.login.toLowerCase() === login.toLowerCase())
+      return alike.find((user) => user.login === login) ?? (alike.length === 1 ? (alike[0] ?? null) : null)
     },
     async of(user) {
-      const lockouts = await young()
-      if (lockouts === null) return 'unknown'
-      const found = lockouts.find((each) => isSameUser(each.user, user))
-      return found === undefined ? null : lockoutOf(found)
+      const known = await young()
+      if (known === null) return 'unknown'
+      const found = known.lockouts.find((each) => isSameUser(each.user, user))
+      if (found !== undefined) return lockoutOf(found)
+      return known.odd.some((each) => mayBe(each, user)) ? 'unknown' : null
     },
   }
 }
 
+/** A row that names nobody at all is about nobody here: it must not keep everybody's lockout from ending. */
+function mayBe(odd: OddLockout, user: UserOfSource): boolean {
+  const names = ['login', 'realm', 'resolver', 'userId'] as const
+  const named = names.filter((name) => odd[name] !== null)
+  return named.length > 0 && named.every((name) => odd[name] === user[name])
+}
+
 /** Without the right to see them nothing is known; every other failure is one. */
-async function read(source: PrivacyIdeaPort): Promise<readonly UserLockout[] | null> {
+async function read(source: PrivacyIdeaPort): Promise<UserLockouts | null> {
   try {
-    return (await source.userLockouts()).lockouts
+    return await source.userLockouts()
   } catch (thrown) {
     if (toAppError(thrown).code === 'source-not-permitted') return null
     throw thrown
   }
 }
 
-export function lockoutOf({ untilMs }: UserLockout): Lockout {
-  return { untilUs: untilMs === null ? null : untilMs * 1000 }
+export function lockoutOf({ untilMs, cause }: UserLockout): Lockout {
+  return { untilUs: untilMs === null ? null : untilMs * 1000, cause }
 }

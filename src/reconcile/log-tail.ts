@@ -24,6 +24,8 @@ export class LogTail {
   readonly #source: PrivacyIdeaPort
   #mark: AuthenticationMark | null = null
   #isClosed = false
+  /** What could not be followed yet. */
+  #left: LogHints = NO_HINTS
 
   constructor(source: PrivacyIdeaPort) {
     this.#source = source
@@ -34,8 +36,20 @@ export class LogTail {
     this.#isClosed = false
   }
 
+  /** These could not be followed: they are told again the next time, the newest of them where they are too many. */
+  keep({ serials, users }: LogHints): void {
+    this.#left = merged(this.#left, { serials, users })
+  }
+
   /** Fails with `source-*`; the rows are then told the next time. */
   async read(): Promise<LogHints> {
+    const left = this.#left
+    const found = await this.#readNew()
+    this.#left = NO_HINTS
+    return merged(left, found)
+  }
+
+  async #readNew(): Promise<LogHints> {
     if (this.#isClosed) return NO_HINTS
     try {
       const { isSupported, rows, mark } = await this.#source.authenticationLog(this.#mark)
@@ -62,6 +76,14 @@ function hintsOf(rows: readonly AuthenticationRow[]): LogHints {
     }
   }
   return { serials: [...serials].slice(-SERIALS_MAX), users: [...users.values()].slice(-USERS_MAX) }
+}
+
+function merged(a: LogHints, b: LogHints): LogHints {
+  const users = new Map([...a.users, ...b.users].map((user) => [`${user.resolver} ${user.userId}`, user]))
+  return {
+    serials: [...new Set([...a.serials, ...b.serials])].slice(-SERIALS_MAX),
+    users: [...users.values()].slice(-USERS_MAX),
+  }
 }
 
 /** A success resets a counter; what held an account before is looked at by every scan in any case. */

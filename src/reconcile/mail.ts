@@ -159,20 +159,20 @@ export class Postman {
   async #bring(mail: ClaimedMail): Promise<void> {
     const { outbox, clock, transport, writer } = this.#ports
     if (clock.nowMs() > mail.expiresMs) {
-      return outbox.end(mail.id, 'expired', { code: null, text: 'it could not be sent while it was news' })
+      return outbox.end(mail, 'expired', { code: null, text: 'it could not be sent while it was news' })
     }
     const contact = await this.#contactOf(mail)
     if (contact === null) return
     const { address } = contact
     if (address === null) {
-      return outbox.end(mail.id, 'no-address', { code: null, text: 'no mail address is known for this account' })
+      return outbox.end(mail, 'no-address', { code: null, text: 'no mail address is known for this account' })
     }
     try {
       await transport.send(writer.write(mail, { ...contact, address }))
     } catch (thrown) {
       return this.#failed(mail, toAppError(thrown))
     }
-    await outbox.sent(mail.id, address)
+    await outbox.sent(mail, address)
     await this.#works()
   }
 
@@ -185,11 +185,11 @@ export class Postman {
     } catch (thrown) {
       const { code, message } = toAppError(thrown)
       if (code === 'entry-not-found' || code === 'unknown-user') {
-        await outbox.end(mail.id, 'no-address', { code, text: message })
+        await outbox.end(mail, 'no-address', { code, text: message })
         return null
       }
       const dueMs = clock.nowMs() + retryDelayMs(code, mail.attempts, clock.random())
-      await outbox.postpone(mail.id, { dueMs, code, why: message, isTried: true })
+      await outbox.postpone(mail, { dueMs, code, why: message, isTried: true })
       return null
     }
   }
@@ -198,12 +198,12 @@ export class Postman {
     const { outbox, clock } = this.#ports
     const { code, message } = error
     if (code === 'mail-refused') {
-      await outbox.end(mail.id, 'refused', { code, text: message })
+      await outbox.end(mail, 'refused', { code, text: message })
       return this.#works()
     }
     const isServers = SERVER_CODES.includes(code)
     const waitMs = isServers ? troubleMs(this.#failures) : deferredMs(mail.attempts, clock.random())
-    await outbox.postpone(mail.id, { dueMs: clock.nowMs() + waitMs, code, why: message, isTried: !isServers })
+    await outbox.postpone(mail, { dueMs: clock.nowMs() + waitMs, code, why: message, isTried: !isServers })
     if (!isServers) return this.#works()
     this.#failures++
     if (this.#trouble !== code) this.#ports.onTrouble(error)

@@ -12,18 +12,19 @@ import {
 } from '../core/mirror.ts'
 import { directoryOf, type AccountKey, type Serial } from '../core/names.ts'
 import type { Outcome } from '../core/outcome.ts'
+import type { Reason } from '../core/reason.ts'
 import type { GuardSettings, MirrorPolicy } from '../core/settings.ts'
 import { isSameUser, type Token, type UserOfSource } from '../core/token.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { MirrorPort } from '../ports/mirror.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import type { Claim, GuardPort, KnownOwner, TruthPort } from '../ports/store.ts'
-import { GONE_LOOK_MS } from './outcomes.ts'
+import { failureReason, GONE_LOOK_MS } from './outcomes.ts'
 
 /**
  * Brings privacyIDEA in step with somebody else's lock in the directory, for one account, after that was looked at. Each
  * call is on record before it is made, so that a crash leaves either nothing, or something that the next look finds and
- * finishes. Our own lock of the account is never mirrored.
+ * finishes. Our own lock of the account is never mirrored, and hides nobody else's.
  */
 export interface MirrorPorts {
   /** As it is, with what we did there. */
@@ -31,7 +32,7 @@ export interface MirrorPorts {
   readonly record: MirrorPort
   readonly truth: Pick<TruthPort, 'knownOf'>
   readonly guards: GuardPort
-  readonly guardSettings: GuardSettings
+  readonly guardSettings: Pick<GuardSettings, 'dryRun' | 'breaker'>
   readonly mode: MirrorPolicy
   readonly clock: Clock
 }
@@ -45,6 +46,12 @@ const HELD_BACK_LOOK_MS = 60_000
 export interface Seen {
   readonly foreign: ForeignLock | null
   readonly protectedBy: string | null
+  readonly isRetired: boolean
+}
+
+/** One look. `whyReleased`: for the journal, why what was done in privacyIDEA is reverted. */
+interface Look extends MirrorPorts {
+  readonly whyReleased: string
 }
 
 /** @returns the outcome, with what came of this: when to look again, or why privacyIDEA could not be told */
@@ -66,13 +73,19 @@ export async function mirrored(
     if (await isHeldBack(claim, ports, nowMs)) {
       return soonAgain(outcome, nowMs + HELD_BACK_LOOK_MS)
     }
-    const isAll = await follow(claim.key, foreign, recorded, ports)
+    const isAll = await follow(claim.key, foreign, recorded, { ...ports, whyReleased: whyReleased(seen) })
     if (!isAll) return atBreaker(outcome, nowMs)
     const after = await ports.record.of(claim.key)
     return after.length === 0 ? outcome : soonAgain(outcome, nextLookMs(foreign, nowMs))
   } catch (thrown) {
     return notTold(claim, outcome, thrown, ports)
   }
+}
+
+function whyReleased({ foreign, protectedBy, isRetired }: Seen): string {
+  if (isRetired) return 'the directory is retired'
+  if (foreign === null) return 'the directory released the account'
+  return protectedBy === null ? 'policy.mirrorDirectoryLocks was changed' : 'the account is protected'
 }
 
 async function isHeldBack(claim: Claim, { guards, guardSettings }: MirrorPorts, nowMs: number): Promise<boolean> {
@@ -105,7 +118,7 @@ async function follow(
   key: AccountKey,
   foreign: ForeignLock | null,
   recorded: readonly Mirrored[],
-  ports: MirrorPorts,
+  ports: Look,
 ): Promise<boolean> {
   const known = await ports.truth.knownOf(key)
   const users = [...userOf(known), ...known.others]
@@ -132,7 +145,7 @@ async function followUsers(
   foreign: ForeignLock | null,
   users: readonly UserOfSource[],
   recorded: readonly MirroredLockout[],
-  ports: MirrorPorts,
+  ports: Look,
 ): Promise<boolean> {
   let isAll = true
   const former = recorded.map(({ user }) => user).filter((user) => !users.some((each) => isSameUser(each, user)))
@@ -142,7 +155,8 @@ async function followUsers(
   }
   for (const user of former) {
     const row = recorded.find((each) => each.user === user) ?? null
-    await followUser(key, null, user, row, ports)
+    const why = foreign === null ? ports.whyReleased : 'the account is no longer theirs'
+    await followUser(key, null, user, row, { ...ports, whyReleased: why })
   }
   return isAll
 }
@@ -152,7 +166,7 @@ async function followUser(
   foreign: ForeignLock | null,
   user: UserOfSource,
   recorded: MirroredLockout | null,
-  { source, record, guardSettings, clock }: MirrorPorts,
+  { source, record, guardSettings, clock, whyReleased: why }: Look,
 ): Promise<boolean> {
   if (foreign === null && recorded === null) return true
   const found = await source.userLockout(user)
@@ -184,7 +198,7 @@ async function followUser(
       if (recorded === null) return true
       await record.begin(key, { ...recorded, state: 'open' }, null)
       await source.releaseUserLockout(user)
-      await record.end(key, recorded, 'gone', 'the directory released the account')
+      await record.end(key, recorded, 'gone', why)
       return true
     case 'forget':
       if (recorded !== null) await record.end(key, recorded, 'gone', 'nothing of ours stands in privacyIDEA')
@@ -199,7 +213,7 @@ async function followTokens(
   isLocked: boolean,
   users: readonly UserOfSource[],
   recorded: readonly MirroredToken[],
-  ports: MirrorPorts,
+  ports: Look,
 ): Promise<boolean> {
   const owned = new Map<Serial, Token>()
   if (isLocked) {
@@ -219,7 +233,8 @@ async function followTokens(
     // Whose it is cannot be told now: what was done stays.
     if (isLocked && token !== null && token.owner.kind !== 'none' && token.owner.kind !== 'user') continue
     const row = recorded.find((each) => each.serial === serial) ?? null
-    await followToken(key, false, serial, token, row, ports)
+    const why = isLocked ? 'the token is no longer of this account' : ports.whyReleased
+    await followToken(key, false, serial, token, row, { ...ports, whyReleased: why })
   }
   return isAll
 }
@@ -239,7 +254,7 @@ async function followToken(
   serial: Serial,
   token: Token | null,
   recorded: MirroredToken | null,
-  { source, record, guardSettings }: MirrorPorts,
+  { source, record, guardSettings, whyReleased: why }: Look,
 ): Promise<boolean> {
   const open = { kind: 'token', serial, state: 'open' } as const
   switch (tokenStep(isLocked, recorded?.state ?? null, token)) {
@@ -257,7 +272,7 @@ async function followToken(
     case 'enable':
       await record.begin(key, open, null)
       await source.enableToken(serial)
-      await record.end(key, open, 'gone', isLocked ? 'it is enabled' : 'the directory released the account')
+      await record.end(key, open, 'gone', isLocked ? 'it is enabled' : why)
       return true
     case 'forget':
       await record.end(key, open, 'gone', 'nothing of ours stands in privacyIDEA')
@@ -279,19 +294,22 @@ function soonAgain(outcome: Outcome, atMs: number): Outcome {
 
 function atBreaker(outcome: Outcome, nowMs: number): Outcome {
   const soon = soonAgain(outcome, nowMs + HELD_BACK_LOOK_MS)
-  if (outcome.standing !== 'in-step') return soon
-  const reason = 'the breaker holds back what somebody else’s lock in the directory is to do in privacyIDEA'
+  const reason: Reason = { code: 'mirror-held-back', params: {} }
+  if (outcome.standing !== 'in-step') return { ...soon, reason: joined(outcome.reason, reason) }
   return { ...soon, standing: 'breaker', reason }
+}
+
+function joined(first: Reason | null, second: Reason): Reason {
+  return first === null ? second : { code: 'several', params: { reasons: [first, second] } }
 }
 
 /** It is tried again, with a fresh reading of privacyIDEA before it. */
 function notTold(claim: Claim, outcome: Outcome, thrown: unknown, { clock }: MirrorPorts): Outcome {
   const error = toAppError(thrown)
   const nowMs = clock.nowMs()
-  const reason = `privacyIDEA could not be told what the directory says: ${error.message}`
+  const reason = failureReason('mirror-failed', error)
   if (outcome.standing !== 'in-step') {
-    const both = outcome.reason === '' ? reason : `${outcome.reason}; ${reason}`
-    return { ...soonAgain(outcome, nowMs + LOOK_AGAIN_MS), reason: both, isUnread: true }
+    return { ...soonAgain(outcome, nowMs + LOOK_AGAIN_MS), reason: joined(outcome.reason, reason), isUnread: true }
   }
   const atMs = nowMs + retryDelayMs(error.code, claim.attempts, clock.random())
   return { ...soonAgain(outcome, atMs), standing: 'failed', reason, errorCode: error.code, isUnread: true }

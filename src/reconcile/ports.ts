@@ -22,7 +22,7 @@ export interface Ports {
   readonly queue: QueuePort
   readonly verification: VerificationPort
   readonly policy: Pick<PolicySettings, 'onForeignUnlock' | 'lockTtlMs'> & { readonly resetsTokenOnTtl?: boolean }
-  readonly guardSettings: GuardSettings
+  readonly guardSettings: Pick<GuardSettings, 'dryRun' | 'breaker'>
   /** A new unique id; sorts by the time at which it was made. */
   newId(): string
 }

@@ -1,9 +1,19 @@
-import { AppError, retryDelayMs, toAppError } from '../core/error.ts'
+import {
+  AppError,
+  CORRELATION_MAX_MS,
+  isCorrelationCode,
+  retryDelayMs,
+  toAppError,
+  type ErrorCode,
+} from '../core/error.ts'
 import { isTokenEvent, nothingToDo } from '../core/event.ts'
-import type { Serial } from '../core/names.ts'
+import type { Login, Realm, Serial } from '../core/names.ts'
+import { spelledAmong } from '../core/serial-key.ts'
 import { serialsIn } from '../core/serial-values.ts'
 import type { FoundAccount } from '../ports/directory.ts'
-import type { NotedAccount, Resolution, WaitingEvent } from '../ports/store.ts'
+import type { CountedWait, NotedAccount, Resolution, WaitingEvent } from '../ports/store.ts'
+import { failureReason } from './outcomes.ts'
+import { placeOfUser } from './place.ts'
 import type { Ports } from './ports.ts'
 import { accountsOfHint, type TruthPorts } from './truth.ts'
 
@@ -15,13 +25,15 @@ import { accountsOfHint, type TruthPorts } from './truth.ts'
 /** The older an unlock of an unknown serial gets, the less can a lock before it still be on its way. */
 const UNKNOWN_UNDO_MAX_MS = 24 * 3_600_000
 const READING_AGE_MAX_MS = 1_000
+/** An event that was not tried yet. */
+export const NOT_COUNTED: CountedWait = { ms: 0, whyCode: null, triedAtMs: null }
 
 export async function resolveEvent(event: WaitingEvent, ports: Ports, giveUpAfterMs: number): Promise<Resolution> {
   const nothing = nothingToDo(event)
   if (nothing !== null) return { kind: 'ended', event, reason: nothing }
   try {
     if (ports.truth !== null && isTokenEvent(event.kind)) {
-      return { kind: 'hinted', event, accounts: await hintedAccounts(event, ports, ports.truth) }
+      return { kind: 'hinted', event, ...(await hintedAccounts(event, ports, ports.truth)) }
     }
     const found = await findAccount(event, ports)
     return {
@@ -38,20 +50,74 @@ export async function resolveEvent(event: WaitingEvent, ports: Ports, giveUpAfte
   }
 }
 
+type Hinted = Extract<Resolution, { kind: 'hinted' }>
+
 /** Mode `api`: the event only says whom to ask about. A serial alone is enough, and so is a user. */
-async function hintedAccounts(event: WaitingEvent, ports: Ports, truth: TruthPorts): Promise<readonly NotedAccount[]> {
+async function hintedAccounts(
+  event: WaitingEvent,
+  ports: Ports,
+  truth: TruthPorts,
+): Promise<Pick<Hinted, 'accounts' | 'named'>> {
   const { login, serial, realm } = event
   let user: NotedAccount | null = null
+  let found: readonly FoundAccount[] = []
   if (login !== null) {
     try {
-      const { key, dn } = await ports.directory.findByLogin(login, realm)
-      user = { key, dn, login, realm }
+      const account = await ports.directory.findByLogin(login, realm)
+      found = [account]
+      user = { key: account.key, dn: account.dn, login, realm }
     } catch (thrown) {
+      // The serial says whose token it is, whatever the login is good for.
       const error = toAppError(thrown)
-      if (serial === null || (error.code !== 'unknown-user' && error.code !== 'realm-unmapped')) throw error
+      if (serial === null) return { accounts: await accountsCalled(login, realm, error, truth), named: [] }
+      if (!isOfOwner(error)) throw error
     }
   }
-  return accountsOfHint({ serial, user }, truth)
+  const accounts = await accountsOfHint({ serial, user }, truth)
+  if (event.kind !== 'unregister' || serial === null) return { accounts, named: [] }
+  return withCarriers({ serial, found, accounts }, ports, truth)
+}
+
+/**
+ * A serial that an unregistration names is ours to take away where it stands, whoever wrote it; what privacyIDEA says of it
+ * decides. What a reading has confirmed before is on record, and needs no look.
+ */
+async function withCarriers(
+  { serial, found, accounts }: { serial: Serial; found: readonly FoundAccount[]; accounts: readonly NotedAccount[] },
+  ports: Ports,
+  { truth }: TruthPorts,
+): Promise<Pick<Hinted, 'accounts' | 'named'>> {
+  if ((await truth.tokensLike(serial)).length > 0) return { accounts, named: [] }
+  const own = found.filter(({ serials }) => spelledAmong(serials, serial) !== null)
+  const carriers = own.length > 0 ? own : await ports.directory.findBySerial(serial)
+  const others = carriers.filter(({ key }) => accounts.every((account) => account.key !== key))
+  return {
+    // Of its user nothing is known: whoever reads the account asks about the serial.
+    accounts: [...accounts, ...others.map(({ key, dn }) => ({ key, dn, login: null, realm: null }))],
+    named: carriers.map(({ key, serials }) => ({ key, serial: spelledAmong(serials, serial) ?? serial })),
+  }
+}
+
+function isOfOwner({ code }: AppError): boolean {
+  return isCorrelationCode(code) || code === 'realm-excluded' || code.startsWith('directory-')
+}
+
+/** A login that several accounts have: those of them that are on record, and the one whom privacyIDEA means by it. */
+async function accountsCalled(
+  login: Login,
+  realm: Realm | null,
+  error: AppError,
+  { truth, source, directory }: TruthPorts,
+): Promise<readonly NotedAccount[]> {
+  if (error.code !== 'ambiguous-match') throw error
+  const keys = await truth.accountsCalled(login, realm)
+  if (keys.length > 0) await truth.hintKeys(keys)
+  const user = realm === null ? null : await source.findUser(login, realm, null)
+  const place = user === null ? null : await placeOfUser(user, { directory })
+  if (place?.kind === 'account') return [place.account]
+  if (place?.kind === 'silent') throw place.error
+  if (keys.length === 0) throw error
+  return []
 }
 
 async function findAccount(event: WaitingEvent, ports: Ports): Promise<FoundAccount> {
@@ -61,7 +127,7 @@ async function findAccount(event: WaitingEvent, ports: Ports): Promise<FoundAcco
     return await ports.directory.findByLogin(login, realm)
   } catch (thrown) {
     const error = toAppError(thrown)
-    const isUnknown = error.code === 'unknown-user' || error.code === 'realm-unmapped'
+    const isUnknown = ['unknown-user', 'realm-unmapped', 'realm-excluded'].includes(error.code)
     if (!isUnknown || serial === null || event.kind === 'register') throw error
     try {
       return await findBySerial(event, ports)
@@ -80,10 +146,12 @@ async function findBySerial(event: WaitingEvent, ports: Ports): Promise<FoundAcc
     return { ...recorded, serials }
   }
   const found = await ports.directory.findBySerial(serial)
-  const [only, ...others] = found
+  // Two tokens may differ by case only: then the very spelling decides.
+  const exact = found.filter(({ serials }) => serials.includes(serial))
+  const [only, ...others] = exact.length > 0 ? exact : found
   if (only === undefined) throw new AppError('unknown-serial', `no account is known for serial ${serial}`)
   if (others.length === 0) return only
-  const where = found.map((each) => each.dn).join(' and ')
+  const where = [only, ...others].map((each) => each.dn).join(' and ')
   throw new AppError('ambiguous-match', `serial ${serial} stands at several accounts: ${where}`, {
     hint: 'Take it away where it is wrong; the event is tried again by itself.',
   })
@@ -106,12 +174,24 @@ async function serialsStanding(key: FoundAccount['key'], ports: Ports): Promise<
 }
 
 function unresolved(event: WaitingEvent, error: AppError, ports: Ports, giveUpAfterMs: number): Resolution {
+  if (error.code === 'realm-excluded') return { kind: 'ended', event, reason: failureReason('operation-failed', error) }
   const nowMs = ports.clock.nowMs()
-  const ageMs = nowMs - event.receivedAtMs
+  const countedMs = countedAt(event.counted, error.code, nowMs)
   const isUndo = event.kind === 'unlock' || event.kind === 'unregister'
   const limitMs =
     error.code === 'unknown-serial' && isUndo ? Math.min(giveUpAfterMs, UNKNOWN_UNDO_MAX_MS) : giveUpAfterMs
-  if (ageMs > limitMs) return { kind: 'ended', event, reason: `gave up: ${error.message}` }
+  if (isCorrelationCode(error.code) && countedMs > limitMs)
+    return { kind: 'ended', event, reason: failureReason('gave-up', error) }
   const againAtMs = nowMs + retryDelayMs(error.code, event.attempts, ports.clock.random())
-  return { kind: 'waiting', event, code: error.code, reason: error.message, againAtMs }
+  return { kind: 'waiting', event, code: error.code, reason: error.message, againAtMs, countedMs }
+}
+
+/**
+ * Only a wait for what a person must change counts towards giving up: an event that waits for a directory or for
+ * privacyIDEA to answer goes on for ever. Between two tries that say the same everything was there; a longer time than
+ * the longest wait means that nobody asked meanwhile.
+ */
+function countedAt({ ms, whyCode, triedAtMs }: CountedWait, code: ErrorCode, nowMs: number): number {
+  if (triedAtMs === null || whyCode === null || !isCorrelationCode(whyCode) || !isCorrelationCode(code)) return ms
+  return ms + Math.max(0, Math.min(nowMs - triedAtMs, CORRELATION_MAX_MS))
 }

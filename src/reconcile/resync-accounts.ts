@@ -1,17 +1,17 @@
 import { inGroups, mapAtOnce, oneAhead } from '../core/ahead.ts'
 import { toAppError } from '../core/error.ts'
-import type { AccountKey, DirectoryName, Serial } from '../core/names.ts'
+import type { AccountKey, DirectoryName } from '../core/names.ts'
 import { HELD_BACK } from '../core/outcome.ts'
 import { plan, type Planned } from '../core/plan.ts'
 import { underProtection } from '../core/protection.ts'
-import { serialsIn } from '../core/serial-values.ts'
+import { spelledAmong } from '../core/serial-key.ts'
 import { standingOf } from '../core/slot.ts'
-import { NOTHING_OF_OURS, type ObservedState } from '../core/state.ts'
-import { deriveEvents } from '../core/truth.ts'
+import { isOpen, type ObservedState } from '../core/state.ts'
 import type { RecordedAccount } from '../ports/resync.ts'
-import { nameOf, Owners } from './resync-tokens.ts'
-import { knownOf } from './carriers.ts'
+import { knownOf, missingSerials } from './carriers.ts'
+import { carriedBy, DirectoryMarks, NOT_ON_RECORD } from './resync-marks.ts'
 import type { Drift, ResyncPorts, ResyncRun } from './resync-ports.ts'
+import { LOCK_REMOVED } from './taken-away.ts'
 
 /**
  * The accounts of one directory against the record, both ways: what they carry that is not theirs, what they should carry
@@ -25,14 +25,13 @@ const GROUP = 250
 /** Accounts that are read again at the same time. */
 const LOOKS_AT_ONCE = 16
 
-const NOT_ON_RECORD: RecordedAccount = { serials: [], ours: NOTHING_OF_OURS, holdCount: 0, standing: '' }
-
 /** Fails with `directory-*`, `source-*`, `store-*`; what was found before is repaired. */
 export async function compareAccounts(run: ResyncRun, directory: DirectoryName): Promise<void> {
   const { ports } = run
   const expected = await ports.record.countExpected(directory)
   const seen = run.newSet()
   let done = 0
+  const marks = await DirectoryMarks.begin(run, directory)
   for await (const group of oneAhead(inGroups(ports.directory.walkMarked(directory), GROUP))) {
     for (const { key } of group) seen.add(key)
     const recorded = await ports.record.accountsOf(group.map(({ key }) => key))
@@ -41,7 +40,7 @@ export async function compareAccounts(run: ResyncRun, directory: DirectoryName):
       run,
       suspects.map(({ key }) => key),
     )
-    await takeBackStrays(run, straysOf(run, group, recorded))
+    await marks.compare(group, recorded)
     done += group.length
     run.sawAccounts(group.length, directory, done, Math.max(done, expected))
   }
@@ -50,10 +49,7 @@ export async function compareAccounts(run: ResyncRun, directory: DirectoryName):
     for (const key of unseen) seen.add(key)
     await lookAgain(run, unseen)
   }
-}
-
-function carriedBy(observed: ObservedState): Serial[] {
-  return serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues)
+  await marks.end()
 }
 
 /** Cheap, and wrong now and then: a reading of the account decides. */
@@ -61,9 +57,9 @@ function isSuspect(observed: ObservedState, recorded: RecordedAccount): boolean 
   const { ours, holdCount, standing } = recorded
   if (recorded.serials.length > 0) {
     const carried = carriedBy(observed)
-    if (recorded.serials.some((serial) => !carried.includes(serial))) return true
+    if (recorded.serials.some((serial) => spelledAmong(carried, serial) === null)) return true
   }
-  if (ours.lock === null) return holdCount > 0 && standing === 'in-step' && observed.lock.state === 'open'
+  if (ours.lock === null) return holdCount > 0 && standing === 'in-step' && isOpen(observed.lock)
   return (
     holdCount === 0 ||
     observed.protectedBy !== null ||
@@ -94,8 +90,7 @@ async function driftOf(key: AccountKey, ports: ResyncPorts): Promise<Drift[]> {
     if (toAppError(thrown).code === 'entry-not-found') return []
     throw thrown
   }
-  const carried = carriedBy(observed)
-  const missing = desired.serials.filter((serial) => !carried.includes(serial))
+  const missing = missingSerials(desired, observed)
   if (missing.length > 0) observed = await ports.directory.observe(key, missing, 0)
   const wanted = underProtection(knownOf(desired, observed), observed)
   const planned = plan(wanted, observed, recorded.ours, ports.policy)
@@ -107,12 +102,11 @@ async function driftOf(key: AccountKey, ports: ResyncPorts): Promise<Drift[]> {
   const serial = desired.holds.find((hold) => hold.serial !== null)?.serial ?? null
   if (isLifted) {
     const should = ports.policy.onForeignUnlock === 'relock' ? 'locked' : 'open, and its holds ended'
-    const why = 'somebody took our lock away in the directory'
-    drift.push({ account, serial, now: 'open', should, why })
+    drift.push({ account, serial, now: 'open', should, why: LOCK_REMOVED })
   } else if (planned.kind === 'change' && planned.change.kind === 'lock') {
-    drift.push({ account, serial, now: 'open', should: 'locked', why: desired.holds[0]?.reason ?? '' })
+    drift.push({ account, serial, now: 'open', should: 'locked', why: planned.change.reason })
   } else if (planned.kind === 'change' && planned.change.kind === 'unlock') {
-    drift.push({ account, serial: null, now: 'locked by us', should: 'open', why: whyOpen(observed) })
+    drift.push({ account, serial: null, now: 'locked by us', should: 'open', why: planned.change.reason })
   }
   for (const each of missing) {
     if ((observed.carriedElsewhere[each] ?? []).length > 0) continue
@@ -121,7 +115,7 @@ async function driftOf(key: AccountKey, ports: ResyncPorts): Promise<Drift[]> {
       serial: each,
       now: 'not carried',
       should: 'carried',
-      why: 'somebody took the serial off the account',
+      why: { code: 'serial-removed', params: { serial: each } },
     })
   }
   return drift
@@ -131,58 +125,4 @@ async function driftOf(key: AccountKey, ports: ResyncPorts): Promise<Drift[]> {
 function isHeldBack(planned: Planned, { ours, standing }: RecordedAccount): boolean {
   if (planned.kind !== 'change' || planned.change.kind !== 'lock' || ours.lock !== null) return false
   return HELD_BACK.some((each) => each === standing)
-}
-
-function whyOpen({ protectedBy }: ObservedState): string {
-  return protectedBy === null ? 'no hold is left' : `it is protected: ${protectedBy}`
-}
-
-interface Stray {
-  readonly serial: Serial
-  readonly observed: ObservedState
-}
-
-function straysOf(
-  run: ResyncRun,
-  accounts: readonly ObservedState[],
-  recorded: ReadonlyMap<AccountKey, RecordedAccount>,
-): Stray[] {
-  return accounts.flatMap((observed) => {
-    const own = recorded.get(observed.key)?.serials ?? []
-    return carriedBy(observed)
-      .filter((serial) => !own.includes(serial) && !run.isAnnounced(serial, observed.key))
-      .map((serial) => ({ serial, observed }))
-  })
-}
-
-/** Serials that stand at accounts which the record does not know as theirs: privacyIDEA says whose they are. */
-async function takeBackStrays(run: ResyncRun, strays: readonly Stray[]): Promise<void> {
-  if (strays.length === 0) return
-  const { ports } = run
-  // Whatever is read of these accounts meanwhile is newer.
-  const atUs = ports.clock.nowMs() * 1000
-  const tokens = await ports.source.tokensBySerial(strays.map(({ serial }) => serial))
-  const owners = new Map(tokens.map((token) => [token.serial, token.owner]))
-  const users = [...owners.values()].flatMap((owner) => (owner.kind === 'user' ? [owner] : []))
-  const finder = new Owners(ports)
-  const accounts = await finder.accountsOf(users)
-  for (const { serial, observed } of strays) {
-    const owner = owners.get(serial)
-    if (owner !== undefined && owner.kind !== 'user' && owner.kind !== 'none') continue
-    // A realm that is missing in the configuration is no reason to take anything away.
-    if (owner?.kind === 'user' && finder.isUnmapped(owner.realm)) continue
-    const account = owner?.kind === 'user' ? accounts.get(nameOf(owner)) : null
-    if (account === undefined || account?.key === observed.key) continue
-    const why = owner === undefined ? 'no such token exists' : `the token is not that of this account`
-    run.tell({ account: observed.dn, serial, now: 'carried', should: 'not carried', why })
-    if (!run.options.isDryRun) await takeBack(ports, { serial, observed }, atUs)
-  }
-}
-
-async function takeBack(ports: ResyncPorts, { serial, observed }: Stray, atUs: number): Promise<void> {
-  await ports.truth.hint([{ key: observed.key, dn: observed.dn, login: null, realm: null }])
-  const before = { tokens: [{ serial, isLocked: false }], lockout: null }
-  const truth = { tokens: [], gone: [serial], lockout: 'unknown' as const }
-  const events = deriveEvents(observed.key, before, truth, atUs, () => ports.newId())
-  await ports.truth.record(observed.key, { user: null, truth, reset: [], events })
 }

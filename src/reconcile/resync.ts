@@ -16,20 +16,36 @@ import { compareTokens } from './resync-tokens.ts'
 export async function resync(ports: ResyncPorts, options: ResyncOptions): Promise<ResyncReport> {
   const run = new ResyncRun(ports, options, await ports.record.begin())
   await compareTokens(run)
+  // Not before it ended: what it has shown until then may have been another one's.
+  await run.askWhoAnswers()
+  if (!run.isOtherSource && !options.isDryRun) await ports.check.refresh(run.marks.list())
   if (!options.isDryRun) {
     await ports.record.release(run.number)
+    await ports.unplaced.finish(run.number)
+    await tellOdd(run)
     await markUnread(ports)
   }
+  let shrunk: AppError | null = null
   for (const directory of ports.directory.names()) {
     try {
       await compareAccounts(run, directory)
     } catch (thrown) {
       const error = toAppError(thrown)
-      if (!isOfDirectory(error)) throw error
-      run.leave({ directory, code: error.code, reason: error.message })
+      if (error.code === 'source-shrunk') shrunk = error
+      else if (!isOfDirectory(error)) throw error
+      else run.leave({ directory, code: error.code, reason: error.message })
     }
   }
+  if (shrunk !== null) throw shrunk
   return run.report()
+}
+
+async function tellOdd({ odd, ports }: ResyncRun): Promise<void> {
+  const [first] = odd.first
+  const names = odd.first.map(({ serial }) => serial || 'one without a serial')
+  const params = { count: odd.count, names, why: first?.why ?? '' }
+  const found = odd.count === 0 ? [] : [{ subject: 'privacyidea', reason: { code: 'odd-tokens' as const, params } }]
+  await ports.findings.sync('odd-tokens', found)
 }
 
 function isOfDirectory({ code }: AppError): boolean {

@@ -1,7 +1,7 @@
 import { toAppError, type AppError, type ErrorCode } from '../core/error.ts'
 import { enrolleeKey, type Enrollee, type Enrolment } from '../core/enrolment.ts'
 import type { Serial } from '../core/names.ts'
-import { enrol, type EnrolOptions, type EnrolOutcome, type EnrolPorts } from './enrol.ts'
+import { enrol, type EnrolOptions, type EnrolOutcome, type EnrolPorts, type NotMade } from './enrol.ts'
 
 /** New tokens for many users: so many at once, at a rate, to the end or until something stops all of them. */
 export interface RolloutOptions extends EnrolOptions {
@@ -22,6 +22,9 @@ export interface RolloutRow {
   readonly login: string
   readonly realm: string
   readonly serial: Serial | null
+  /** Null where it went well. */
+  readonly whyCode: NotMade['code'] | null
+  readonly whyParams: NotMade['params']
   readonly why: string
 }
 
@@ -88,11 +91,13 @@ class Tally {
   }
 
   add({ login, realm }: Enrollee, outcome: EnrolOutcome): void {
-    const row = (serial: Serial | null, why: string): RolloutRow => ({ login, realm, serial, why })
-    if (outcome.kind === 'made') this.#made.push(row(outcome.serial, ''))
-    else if (outcome.kind === 'would-make') this.#made.push(row(null, ''))
+    const row = (serial: Serial | null, why: NotMade | null = null): RolloutRow => {
+      return { login, realm, serial, whyCode: why?.code ?? null, whyParams: why?.params ?? {}, why: why?.why ?? '' }
+    }
+    if (outcome.kind === 'made') this.#made.push(row(outcome.serial))
+    else if (outcome.kind === 'would-make') this.#made.push(row(null))
     else if (outcome.kind === 'done-before') this.#doneBefore += 1
-    else (outcome.kind === 'skipped' ? this.#skipped : this.#failed).push(row(null, outcome.why))
+    else (outcome.kind === 'skipped' ? this.#skipped : this.#failed).push(row(null, outcome))
     this.#options.onProgress({ seen: this.#seen(), of: this.#enrollees.length, made: this.#made.length })
   }
 

@@ -1,12 +1,26 @@
-import { AppError, toAppError } from '../core/error.ts'
+import { AppError, toAppError, type ErrorCode } from '../core/error.ts'
 import type { AccountKey, Login, Realm, Serial } from '../core/names.ts'
+import { spelledAmong } from '../core/serial-key.ts'
 import type { PolicySettings } from '../core/settings.ts'
 import { isSameUser, type Token, type UserOfSource } from '../core/token.ts'
-import { deriveEvents, tokenTruths, type Lockout, type Truth } from '../core/truth.ts'
+import type { EventKind, ResolvedEvent } from '../core/event.ts'
+import {
+  deriveEvents,
+  tokenTruths,
+  withLossesHeld,
+  withoutAbsence,
+  type KnownTruth,
+  type Lockout,
+  type Truth,
+} from '../core/truth.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
+import type { DirectoryPort } from '../ports/directory.ts'
+import type { FindingPort } from '../ports/finding.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
-import type { KnownOwner, NotedAccount, RecordedToken, TruthPort } from '../ports/store.ts'
+import type { SourceCheck } from './source-identity.ts'
+import type { Held, KnownOwner, Loss, LossVerdict, NotedAccount, RecordedToken, TruthPort } from '../ports/store.ts'
+import type { UnplacedPort } from '../ports/unplaced.ts'
+import { causeOfOwner, placeOfUser, unplacedToken, type Place } from './place.ts'
 
 /**
  * Mode `api`: reads what privacyIDEA says of an account's owner, and records what is new in it as events. Silence, an
@@ -19,8 +33,14 @@ export interface TruthPorts {
   readonly directory: Pick<DirectoryPort, 'findByUser'>
   readonly clock: Clock
   readonly policy: PolicySettings
+  readonly unplaced: UnplacedPort
+  readonly findings: Pick<FindingPort, 'raise' | 'end'>
+  /** Whether it is the privacyIDEA on record that answers. */
+  readonly check: Pick<SourceCheck, 'isOther'>
   newId(): string
 }
+
+const NOTHING_HELD: LossVerdict = { waiting: [], dismissed: [], isLockoutNewer: false, againAtMs: null }
 
 /** The lockout of a user, from a list that is read at most once in a moment; `unknown` where it cannot be read. */
 export interface LockoutReader {
@@ -31,34 +51,99 @@ export interface LockoutReader {
   userCalled(login: Login, realm: Realm): Promise<UserOfSource | null>
 }
 
+/** What a reading leaves for a later one. */
+export interface Read {
+  /** A fail counter is still to be reset. */
+  readonly resetWaits: boolean
+  /** A loss waits for room, until then, in milliseconds since 1970; null: none does. */
+  readonly lossesAgainAtMs: number | null
+}
+
 /** What becomes of fail counters that are to be reset. `wait`: at a later reading. `dropped`: nothing, as on a dry run. */
 export type Resets = 'made' | 'wait' | 'dropped'
 
 /**
- * Asks privacyIDEA about the account's owner and records the answer. Fails with `source-*`: nothing is recorded then.
- * @returns whether a reset waits
+ * Asks privacyIDEA about the account's owner and records the answer. Fails with `source-*` and `lease-lost`: nothing is
+ * recorded then.
  */
-export async function readTruth(key: AccountKey, ports: TruthPorts, resets: Resets): Promise<boolean> {
+export async function readTruth(claim: Held, ports: TruthPorts, resets: Resets): Promise<Read> {
+  const { key } = claim
   const { truth, clock, policy } = ports
   const nowUs = clock.nowMs() * 1000
-  const known = await truth.knownOf(key)
+  const recorded = await truth.knownOf(key)
   // A word of another machine may carry a time that has not come yet: what is read after it was known is newer.
-  const atUs = Math.max(nowUs, known.newestUs + 1)
-  if (resets === 'made') await resetTokens(known.resetDue, ports)
+  const atUs = Math.max(nowUs, recorded.newestUs + 1)
+  const refused = resets === 'made' ? await resetTokens(recorded.resetDue, ports) : null
   ports.lockouts.begin()
-  const owned = [...(await ownTokens(key, known, ports)), ...(await tokensOfOthers(key, known, ports))]
+  const owned = [...(await ownTokens(key, recorded, ports)), ...(await tokensOfOthers(key, recorded, ports))]
+  const known = spelledAsListed(recorded, owned)
   const listed = new Set(owned.map((token) => token.serial))
   const missing = known.tokens.filter(({ serial }) => !listed.has(serial)).map(({ serial }) => serial)
-  const { gone, still } = await whereTheyWent(key, missing, ports)
+  const { lost, still, isOutstanding } = await whereTheyWent(key, missing, ports)
   const tokens = [...owned, ...still]
+  const elsewhere = await recordedElsewhere(key, known, tokens, ports)
+  const mayLeave = lost.length + elsewhere.size > 0
+  const isOther = mayLeave && (await ports.check.isOther(0))
+  // What another privacyIDEA does not show is no loss.
+  const verdict = lost.length === 0 || isOther ? NOTHING_HELD : await truth.passLosses(key, lost, claim)
+  const held = new Set([...verdict.waiting, ...verdict.dismissed])
+  const gone = lost.map(({ serial }) => serial).filter((serial) => !held.has(serial))
   const owners = ownersOf(tokens)
   const user = firstUser(known, owners) ?? (await tokenlessUser(known, ports.lockouts))
   const { lockout, others } = await lockoutOfAll(user, [...owners.values(), ...known.others], owners, ports)
-  const reading: Truth = { tokens: tokenTruths(tokens, policy), gone, lockout }
-  const events = deriveEvents(key, known, reading, atUs, () => ports.newId())
+  const seen: Truth = { tokens: tokenTruths(tokens, policy), gone, lockout }
+  const { before, reading } =
+    held.size === 0 ? { before: known, reading: seen } : withLossesHeld(known, seen, verdict, policy)
+  const derive = (from: KnownTruth, to: Truth) => deriveEvents(key, from, to, atUs, () => ports.newId())
+  const events = derive(before, reading)
   const reset = resets === 'wait' ? [] : known.resetDue
-  await truth.record(key, { user, others, owners, truth: reading, reset, events })
-  return known.resetDue.length > reset.length
+  const of = { owners, reset, hadLosses: known.hasLosses, hintsAfterUs: recorded.newestUs }
+  if (isOther || (!mayLeave && (await mayEnd(events, ports)))) {
+    const added = withoutAbsence(known, seen, elsewhere)
+    const begun = derive({ ...known, isHeldWithoutSerial: false }, added)
+    await truth.record(key, { ...of, user: null, truth: added, events: begun }, claim)
+  } else await truth.record(key, { ...of, user, others, truth: reading, events }, claim)
+  if (refused !== null && known.resetDue.length > 0) await noteResets(key, refused, ports)
+  // Somebody else did what we may not.
+  else if (events.some(({ kind }) => kind === 'unlock')) await noteResets(key, [], ports)
+  return { resetWaits: known.resetDue.length > reset.length || isOutstanding, lossesAgainAtMs: verdict.againAtMs }
+}
+
+/** What events held in another spelling than privacyIDEA has is the token that it lists. */
+function spelledAsListed(known: KnownOwner, owned: readonly Token[]): KnownOwner {
+  if (known.unread.length === 0) return known
+  const listed = owned.map(({ serial }) => serial)
+  const isLocked = new Map<Serial, boolean>()
+  for (const token of known.tokens) {
+    const isUnread = known.unread.includes(token.serial)
+    const serial = (isUnread ? spelledAmong(listed, token.serial) : null) ?? token.serial
+    isLocked.set(serial, token.isLocked || isLocked.get(serial) === true)
+  }
+  return { ...known, tokens: [...isLocked].map(([serial, each]) => ({ serial, isLocked: each })) }
+}
+
+/** What ends a hold. */
+const ENDING: readonly EventKind[] = ['unlock', 'lockout-end']
+/** A lock that ends rests on what is shown, so that a moment more is no harm. */
+export const CHECK_AGE_MAX_MS = 5_000
+
+/** Whether another privacyIDEA would end something. */
+async function mayEnd(events: readonly ResolvedEvent[], { check }: TruthPorts): Promise<boolean> {
+  return events.some(({ kind }) => ENDING.includes(kind)) && check.isOther(CHECK_AGE_MAX_MS)
+}
+
+/** Tokens that are new at this account, and that the record has at another one: they would leave that. */
+async function recordedElsewhere(
+  key: AccountKey,
+  known: KnownOwner,
+  tokens: readonly Token[],
+  { truth }: TruthPorts,
+): Promise<ReadonlySet<Serial>> {
+  const recorded = new Set(known.tokens.map(({ serial }) => serial))
+  const others = tokens.filter(({ serial }) => !recorded.has(serial))
+  if (others.length === 0) return new Set()
+  const found = await truth.tokensOf(others.map(({ serial }) => serial))
+  return new Set([...found.values()].filter(({ accountKey }) => accountKey !== key).map(({ serial }) => serial))
 }
 
 function ownersOf(tokens: readonly Token[]): Map<Serial, UserOfSource> {
@@ -102,15 +187,20 @@ function longerLockout(a: Truth['lockout'], b: Truth['lockout']): Truth['lockout
   return a.untilUs === null || (b.untilUs !== null && a.untilUs >= b.untilUs) ? a : b
 }
 
+/** privacyIDEA answers, and lists nothing under this name: what is on record stays until its tokens say where they went. */
+const NO_OWNER: readonly ErrorCode[] = ['unknown-user', 'source-resolver-gone']
+
 /** Of further users whose account it is; one who is known no more, or has another account now, has none here. */
 async function tokensOfOthers(key: AccountKey, { others }: KnownOwner, ports: TruthPorts): Promise<readonly Token[]> {
   const found: Token[] = []
   for (const user of others) {
-    if ((await accountOfUser(user, ports))?.key !== key) continue
+    const place = await placeOfUser(user, ports)
+    if (place.kind === 'silent') throw place.error
+    if (place.kind !== 'account' || place.account.key !== key) continue
     try {
       found.push(...(await ports.source.tokensOfOwner(user)))
     } catch (thrown) {
-      if (toAppError(thrown).code !== 'unknown-user') throw thrown
+      if (!NO_OWNER.includes(toAppError(thrown).code)) throw thrown
     }
   }
   return found
@@ -123,15 +213,28 @@ async function tokenlessUser({ owner }: KnownOwner, lockouts: LockoutReader): Pr
   return resolver === null || userId === null ? lockouts.userCalled(login, realm) : { login, realm, resolver, userId }
 }
 
-/** A fail counter that is reset is read below; one that is not any more there needs no reset. */
-async function resetTokens(serials: readonly Serial[], { source }: TruthPorts): Promise<void> {
+/**
+ * A fail counter that is reset is read below; one that is not any more there needs no reset. What privacyIDEA does not let us
+ * do is left out: trying it again would hold up all else about the account, for ever.
+ * @returns the serials that it refuses
+ */
+async function resetTokens(serials: readonly Serial[], { source }: TruthPorts): Promise<readonly Serial[]> {
+  const refused: Serial[] = []
   for (const serial of serials) {
     try {
       await source.resetFailCounter(serial)
     } catch (thrown) {
-      if (toAppError(thrown).code !== 'unknown-serial') throw thrown
+      const { code } = toAppError(thrown)
+      if (code === 'source-not-permitted') refused.push(serial)
+      else if (code !== 'unknown-serial') throw thrown
     }
   }
+  return refused
+}
+
+async function noteResets(key: AccountKey, serials: readonly Serial[], { findings }: TruthPorts): Promise<void> {
+  if (serials.length === 0) await findings.end('reset-refused', key)
+  else await findings.raise({ subject: key, reason: { code: 'reset-refused', params: { serials } } })
 }
 
 /**
@@ -144,9 +247,11 @@ async function ownTokens(key: AccountKey, known: KnownOwner, ports: TruthPorts):
   const { resolver, userId } = known.owner
   if (user === undefined) return tokens
   if (resolver !== null && userId !== null && isSameUser(user, { resolver, userId })) return tokens
-  const account = await accountOfUser(user, ports)
-  if (account?.key === key) return tokens
-  if (account !== null) await ports.truth.hint([account])
+  const place = await placeOfUser(user, ports)
+  if (place.kind === 'silent') throw place.error
+  if (place.kind !== 'account') return []
+  if (place.account.key === key) return tokens
+  await ports.truth.hint([place.account])
   return []
 }
 
@@ -157,6 +262,7 @@ async function tokensOfOwner({ owner, tokens }: KnownOwner, source: PrivacyIdeaP
     return await source.tokensOfOwner(owner)
   } catch (thrown) {
     const error = toAppError(thrown)
+    if (error.code === 'source-resolver-gone') return []
     if (error.code !== 'unknown-user') throw error
     // He was renamed, perhaps: then his tokens tell who he is now.
     const serials = tokens.map(({ serial }) => serial)
@@ -171,56 +277,53 @@ function isTokenOf({ owner }: Token, { resolver, userId }: KnownOwner['owner']):
   return owner.kind === 'user' && resolver !== null && userId !== null && isSameUser(owner, { resolver, userId })
 }
 
+interface Went {
+  readonly lost: readonly Loss[]
+  readonly still: readonly Token[]
+  /** A directory that does not answer has to be asked about some of them. */
+  readonly isOutstanding: boolean
+}
+
 /** Tokens that are no longer listed with their owner: deleted, unassigned, somebody else's, or nobody can tell. */
-async function whereTheyWent(
-  key: AccountKey,
-  serials: readonly Serial[],
-  ports: TruthPorts,
-): Promise<{ gone: Serial[]; still: Token[] }> {
-  const gone: Serial[] = []
-  const still: Token[] = []
-  if (serials.length === 0) return { gone, still }
+async function whereTheyWent(key: AccountKey, serials: readonly Serial[], ports: TruthPorts): Promise<Went> {
+  if (serials.length === 0) return { lost: [], still: [], isOutstanding: false }
   const found = new Map((await ports.source.tokensBySerial(serials)).map((token) => [token.serial, token]))
+  const recorded = await ports.truth.tokensOf(serials)
+  const lost: Loss[] = []
+  const still: Token[] = []
+  let isOutstanding = false
   for (const serial of serials) {
     const token = found.get(serial)
-    if (token === undefined || token.owner.kind === 'none') gone.push(serial)
+    const before = recorded.get(serial)
+    if (token === undefined) {
+      if (!(await isHidden(before, ports))) lost.push({ serial, cause: 'not-listed' })
+    } else if (token.owner.kind === 'none') lost.push({ serial, cause: 'no-owner' })
     else if (token.owner.kind === 'user') {
-      const account = await accountOfUser(token.owner, ports)
-      if (account === null) gone.push(serial)
-      else if (account.key === key) still.push(token)
+      const place = await placeOfUser(token.owner, ports)
+      if (place.kind === 'silent') isOutstanding = true
+      else if (place.kind !== 'account') {
+        // That nobody finds the same owner any more says nothing about the token.
+        const isSame = before !== undefined && before.userId !== null && isStillHis(token.owner, before)
+        if (!isSame && !isOfSeveral(place)) lost.push({ serial, cause: 'no-account' })
+      } else if (place.account.key === key) still.push(token)
       // The new owner's reading moves it: this account is marked again by that.
-      else await ports.truth.hint([account])
+      else await ports.truth.hint([place.account])
     }
   }
-  return { gone, still }
+  return { lost, still, isOutstanding }
+}
+
+function isOfSeveral(place: Place): boolean {
+  return place.kind === 'unplaced' && place.cause === 'several-accounts'
+}
+
+/** Up to 3.13 tokens of a resolver that is in no realm do not show, and are there all the same. */
+async function isHidden(before: RecordedToken | undefined, { source }: TruthPorts): Promise<boolean> {
+  return before !== undefined && before.resolver !== null && (await source.isResolverGone(before.resolver))
 }
 
 function userOf(tokens: readonly Token[]): UserOfSource | undefined {
   return tokens.flatMap((token) => (token.owner.kind === 'user' ? [token.owner] : []))[0]
-}
-
-/**
- * The account of a user: by his id where that is the directory's own, else by his login.
- * @returns null where his realm has no directory, or the directory does not know him
- */
-export async function accountOfUser(
-  user: UserOfSource,
-  { directory }: Pick<TruthPorts, 'directory'>,
-): Promise<NotedAccount | null> {
-  let found: FoundAccount
-  try {
-    found = await directory.findByUser(user)
-  } catch (thrown) {
-    const error = toAppError(thrown)
-    if (error.code === 'unknown-user' || error.code === 'realm-unmapped') return null
-    throw error
-  }
-  return { key: found.key, dn: found.dn, login: user.login, realm: user.realm, user: userOnly(user) }
-}
-
-/** A token's owner is one as well, with more to it. */
-function userOnly({ login, realm, resolver, userId }: UserOfSource): UserOfSource {
-  return { login, realm, resolver, userId }
 }
 
 /**
@@ -234,9 +337,10 @@ export function isStillHis(user: UserOfSource, before: RecordedToken): boolean {
 }
 
 /**
- * The accounts that a hint is about: of the user that it names, and of the owner and the former owner of its serial.
- * privacyIDEA is not asked about a serial that is on record: whoever reads the account that had it finds where it went.
- * Fails with what finding them fails with. None: nobody of ours has to do with it.
+ * The accounts that a hint is about: of the user that it names, and of the owner and the former owner of its serial, which
+ * it spells as the request did. privacyIDEA is not asked about a serial that is on record as it is spelled: whoever reads the account that had it finds where it went.
+ * Fails with what finding them fails with. None: nobody of ours has to do with it; an owner without an account goes on
+ * record as one.
  */
 export async function accountsOfHint(
   hint: { readonly serial: Serial | null; readonly user: NotedAccount | null },
@@ -244,18 +348,34 @@ export async function accountsOfHint(
 ): Promise<NotedAccount[]> {
   const accounts = hint.user === null ? [] : [hint.user]
   if (hint.serial === null) return accounts
-  const recorded = (await ports.truth.tokensOf([hint.serial])).get(hint.serial)
-  if (recorded !== undefined) {
-    if (hint.user?.key !== recorded.accountKey) await ports.truth.hintKeys([recorded.accountKey])
+  const alike = await ports.truth.tokensLike(hint.serial)
+  const others = alike.map(({ accountKey }) => accountKey).filter((key) => key !== hint.user?.key)
+  if (others.length > 0) await ports.truth.hintKeys([...new Set(others)])
+  // In another case it may be a token of its own that is not on record yet: only privacyIDEA knows.
+  if (alike.some(({ serial }) => serial === hint.serial)) return accounts
+  const found = await ports.source.tokensBySerial([hint.serial])
+  const token = found.find(({ serial }) => serial === hint.serial) ?? found[0]
+  if (token === undefined || token.owner.kind === 'none') return accounts
+  const cause = await causeOfOwner(token, ports.source)
+  if (cause !== null) {
+    // One that is on record has an account, whatever privacyIDEA says of its owner now.
+    if (alike.length === 0) await ports.unplaced.note([unplacedToken(token, cause, ports.policy)])
     return accounts
   }
-  const [token] = await ports.source.tokensBySerial([hint.serial])
-  if (token?.owner.kind === 'user') {
-    const account = await accountOfUser(token.owner, ports)
-    if (account !== null && accounts.every(({ key }) => key !== account.key)) accounts.push(account)
-  }
-  if (token?.owner.kind === 'resolver-error' && accounts.length === 0) {
+  if (token.owner.kind !== 'user') {
+    if (accounts.length > 0) return accounts
     throw new AppError('source-resolver', `the user store of the owner of token ${hint.serial} does not answer`)
   }
-  return accounts
+  const place = await placeOfUser(token.owner, ports)
+  switch (place.kind) {
+    case 'account':
+      return accounts.some(({ key }) => key === place.account.key) ? accounts : [...accounts, place.account]
+    case 'unplaced':
+      await ports.unplaced.note([unplacedToken(token, place.cause, ports.policy)])
+      return accounts
+    case 'excluded':
+      return accounts
+    case 'silent':
+      throw place.error
+  }
 }

@@ -1,10 +1,11 @@
+import { toAppError } from '../core/error.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Event } from '../core/event.ts'
 import type { Claim, Resolution, WaitingEvent } from '../ports/store.ts'
 import { reconcileAccount } from './account.ts'
 import { Lane, type Task } from './lane.ts'
 import type { Ports } from './ports.ts'
-import { resolveEvent } from './resolve.ts'
+import { NOT_COUNTED, resolveEvent } from './resolve.ts'
 
 /**
  * The two loops that move everything: events find their accounts, dirty accounts are reconciled. Each holds a bounded
@@ -15,10 +16,12 @@ const RESOLVING_MAX = 64
 const RECONCILING_MAX = 64
 
 export interface WorkerOptions {
-  /** Events that cannot be resolved for so long are given up, in milliseconds. */
+  /** An event that waits so long for a person to change something is given up, in milliseconds. */
   readonly giveUpAfterMs: number
   /** Called once for each account that was looked at. */
   onOutcome?(claim: Claim, outcome: Outcome): void
+  /** Another worker took the account over while it was looked at. */
+  onLeaseLost?(claim: Claim): void
   onError(thrown: unknown): void
 }
 
@@ -29,6 +32,9 @@ export class Worker {
   readonly #accounts: Lane
   readonly #resolving = new Set<string>()
   readonly #settler: Settler
+  /** Accounts in work. */
+  readonly #held = new Set<Claim>()
+  #renewing: NodeJS.Timeout | null = null
   #loops: Promise<unknown> | null = null
   #isStopping = false
 
@@ -60,6 +66,19 @@ export class Worker {
 
   start(): void {
     this.#loops ??= Promise.all([this.#events.run(), this.#accounts.run()])
+    this.#renewing ??= setInterval(() => this.#renewAll(), this.#ports.queue.renewEveryMs)
+  }
+
+  /**
+   * A turn may wait for slow servers longer than its lease lasts, between two steps that renew it: as long as this process
+   * is at work it keeps what it has. What was lost the turn itself finds at its next write.
+   */
+  #renewAll(): void {
+    for (const claim of this.#held) {
+      this.#ports.queue.renew(claim).catch((thrown: unknown) => {
+        if (toAppError(thrown).code !== 'lease-lost') this.#options.onError(thrown)
+      })
+    }
   }
 
   /** Something came in, or accounts were marked. */
@@ -80,6 +99,8 @@ export class Worker {
     this.#events.stop()
     this.#accounts.stop()
     await this.#loops
+    if (this.#renewing !== null) clearInterval(this.#renewing)
+    this.#renewing = null
   }
 
   /**
@@ -88,9 +109,8 @@ export class Worker {
    * @returns how many had room
    */
   offer(events: readonly Event[]): number {
-    const receivedAtMs = this.#ports.clock.nowMs()
     const some = events.slice(0, this.#events.room)
-    this.#events.perform(some.map((event) => this.#eventTask({ ...event, attempts: 0, receivedAtMs })))
+    this.#events.perform(some.map((event) => this.#eventTask({ ...event, attempts: 0, counted: NOT_COUNTED })))
     return some.length
   }
 
@@ -120,8 +140,13 @@ export class Worker {
   }
 
   #accountTask(claim: Claim): Task {
+    this.#held.add(claim)
     return async () => {
-      const outcome = await reconcileAccount(claim, this.#ports)
+      const outcome = await reconcileAccount(claim, this.#ports).finally(() => this.#held.delete(claim))
+      if (outcome === null) {
+        this.#options.onLeaseLost?.(claim)
+        return true
+      }
       this.#options.onOutcome?.(claim, outcome)
       return outcome.standing !== 'failed'
     }

@@ -3,6 +3,7 @@ import { isSameUser, type UserOfSource } from '../core/token.ts'
 import { LIVE } from './literals.ts'
 import { ownerFromRow } from './rows.ts'
 import type { Database } from './schema.ts'
+import { keyColumn, keysOfRows } from './serial-column.ts'
 import type { WriteScope } from './writer.ts'
 
 /**
@@ -56,14 +57,15 @@ export async function newestUs(db: Pick<Database, 'selectFrom'>, key: AccountKey
     .where('account_key', '=', key)
     .where('live', '=', LIVE)
     .execute()
-  const serials = [...new Set(own.flatMap(({ serial }) => (serial === null ? [] : [serial])))]
+  const serials = keysOfRows(own)
   const others =
     serials.length === 0
       ? undefined
       : await db
           .selectFrom('event')
           .select((select) => select.fn.max('taken_at_us').as('newest'))
-          .where('serial', 'in', serials)
+          .where(keyColumn('serial'), 'in', serials)
+          .where('serial', 'is not', null)
           .where('live', '=', LIVE)
           .executeTakeFirst()
   return own.reduce((newest, row) => Math.max(newest, Number(row.taken_at_us)), Number(others?.newest ?? 0))

@@ -1,8 +1,19 @@
-import { appliedLimits, limitReached, locksAllowed, type AppliedLimit, type BreakerSettings } from '../core/breaker.ts'
+import {
+  appliedLimits,
+  isLimitSet,
+  limitReached,
+  locksAllowed,
+  untilOf,
+  type AppliedLimit,
+  type BreakerSettings,
+  type LimitReached,
+} from '../core/breaker.ts'
 import type { Change } from '../core/change.ts'
 import { directoryOf, type AccountKey, type DirectoryName } from '../core/names.ts'
+import { reasonText, type Reason } from '../core/reason.ts'
 import type { BreakerRefusal } from '../ports/store.ts'
 import { endFinding, isFindingOpen, raiseFinding } from './findings.ts'
+import { reasonToRow } from './reasons.ts'
 import { changeToRow, realmFromRow } from './rows.ts'
 import type { WriteScope } from './writer.ts'
 
@@ -16,11 +27,32 @@ const KNOWN_AGE_MAX_MS = 30_000
 const BREAKER_FINDING = 'breaker'
 
 export class Breaker {
-  readonly #settings: BreakerSettings | null
+  #settings: BreakerSettings | null
   readonly #known = new Map<string, { readonly atMs: number; readonly accounts: number }>()
 
   constructor(settings: BreakerSettings | null) {
     this.#settings = settings
+  }
+
+  /**
+   * From now on these limits count; what was counted before counts for them too. Ends what was found of limits that are no
+   * longer set, or that nothing waits for any more.
+   */
+  async use(scope: WriteScope, settings: BreakerSettings | null, nowMs: number): Promise<void> {
+    this.#settings = settings
+    const open = await scope.trx
+      .selectFrom('finding')
+      .select(['subject', 'params'])
+      .where('kind', '=', BREAKER_FINDING)
+      .where('ended_ms', 'is', null)
+      .execute()
+    for (const { subject, params } of open) {
+      if (settings === null || !isLimitSet(settings, subject)) await endFinding(scope, BREAKER_FINDING, subject, nowMs)
+      else {
+        await this.#endWhereLast(scope, subject, nowMs)
+        await sayUntil(scope, subject, params, untilOf(settings.reset))
+      }
+    }
   }
 
   get isOn(): boolean {
@@ -36,7 +68,7 @@ export class Breaker {
   async pass(scope: WriteScope, change: Change): Promise<BreakerRefusal | null> {
     if (this.#settings === null) return null
     const [account] = (await scope.hot.guardedAccount.run(scope.on, { key: change.key })).rows
-    if (account?.review === 'approved') return null
+    if (Number(account?.approvals ?? 0) >= this.approvals) return null
     const directory = directoryOf(change.key)
     const subject = { directory, realm: realmFromRow(account?.realm ?? null), dn: change.dn }
     const applied = appliedLimits(this.#settings, subject)
@@ -62,18 +94,16 @@ export class Breaker {
     const sinceMs = nowMs - limit.perMs
     const known = 'share' in limit.max ? await this.#knownOf(scope, directory, sinceMs, nowMs) : 0
     const allowed = locksAllowed(limit, known)
-    const reason = limitReached(applied, allowed)
+    const reset = this.#settings?.reset ?? 'auto'
+    const reason: Reason = { code: 'breaker-limit', params: limitReached(applied, allowed, reset) }
     const values = { counted, since_ms: sinceMs, before: allowed - 1 }
     const [last] = (await scope.hot.countedLock.run(scope.on, values)).rows
-    if (this.#settings?.reset === 'manual') {
+    if (reset === 'manual') {
       const isClosed = last !== undefined || (await isFindingOpen(scope, BREAKER_FINDING, id))
-      return isClosed ? { reason: `${reason}; waits for lockstep review`, againAtMs: null } : null
+      return isClosed ? { reason, againAtMs: null } : null
     }
     if (last === undefined) return null
-    return {
-      reason: `${reason}; waits for lockstep review, or for room`,
-      againAtMs: Number(last.at_ms) + limit.perMs + 1,
-    }
+    return { reason, againAtMs: Number(last.at_ms) + limit.perMs + 1 }
   }
 
   /** Those that came on record before: an attack that names new users must not raise what it is measured by. */
@@ -97,7 +127,7 @@ export class Breaker {
     scope: WriteScope,
     change: Change,
     { id }: AppliedLimit,
-    why: { readonly reason: string; readonly before: string | null },
+    why: { readonly reason: Reason; readonly before: string | null },
   ): Promise<void> {
     const { reason, before } = why
     await scope.hot.insertReview.run(scope.on, {
@@ -105,10 +135,12 @@ export class Breaker {
       directory: directoryOf(change.key),
       now_ms: change.plannedAtMs,
       limit_id: id,
-      reason,
+      reason: reasonToRow(reason),
       change: JSON.stringify(changeToRow(change)),
     })
-    await raiseFinding(scope, { kind: BREAKER_FINDING, subject: id, reason }, change.plannedAtMs)
+    const params = JSON.stringify(reason.params)
+    const finding = { kind: BREAKER_FINDING, subject: id, reason: reasonText(reason), params } as const
+    await raiseFinding(scope, finding, change.plannedAtMs)
     if (before !== null && before !== id) await this.#endWhereLast(scope, before, change.plannedAtMs)
   }
 
@@ -139,6 +171,25 @@ export class Breaker {
       .execute()
     log({ atMs: nowMs, kind: 'breaker-resumed', subject: '', body: { by, reason } })
   }
+}
+
+/** What has to happen for a lock that waits may have changed with the settings. */
+async function sayUntil(
+  { trx }: WriteScope,
+  subject: string,
+  json: string | null,
+  until: LimitReached['until'],
+): Promise<void> {
+  const params = json === null ? null : (JSON.parse(json) as LimitReached)
+  if (params === null || params.until === until) return
+  const reason: Reason = { code: 'breaker-limit', params: { ...params, until } }
+  await trx
+    .updateTable('finding')
+    .set({ params: JSON.stringify(reason.params), reason: reasonText(reason) })
+    .where('kind', '=', BREAKER_FINDING)
+    .where('subject', '=', subject)
+    .where('ended_ms', 'is', null)
+    .execute()
 }
 
 /** The lock was not written after all. */

@@ -1,12 +1,16 @@
-import { foldEvents } from '../core/fold.ts'
+import { foldEvents, type FoldResult } from '../core/fold.ts'
 import type { BackoffHistory } from '../core/lock-backoff.ts'
 import type { LockBackoff } from '../core/settings.ts'
-import type { AccountKey } from '../core/names.ts'
+import { directoryOf, type AccountKey, type Serial } from '../core/names.ts'
+import { serialKey } from '../core/serial-key.ts'
 import { compactStream, redundantLocks, STREAM_EVENTS_MAX } from '../core/stream.ts'
-import type { DesiredPort } from '../ports/store.ts'
+import { retired } from '../core/retirement.ts'
+import type { DesiredPort, GuardPort } from '../ports/store.ts'
 import type { ResolvedEvent } from '../core/event.ts'
-import { resolvedFromRow } from './rows.ts'
+import { resolvedFromRow, serialFromRow } from './rows.ts'
 import type { Database } from './schema.ts'
+import { keysOfRows } from './serial-column.ts'
+import { noteTwins } from './serial-twins.ts'
 import type { Statements } from './statements.ts'
 import type { Writer } from './writer.ts'
 
@@ -23,7 +27,12 @@ export interface DesiredOptions {
 /** Locks that have ended and that the next one is measured by; more would not make it longer than its most. */
 const ENDED_MAX = 64
 
-export function openDesired(db: Database, writer: Writer, options: DesiredOptions): DesiredPort {
+export function openDesired(
+  db: Database,
+  writer: Writer,
+  options: DesiredOptions,
+  retirementOf: GuardPort['retirementOf'] = () => Promise.resolve(null),
+): DesiredPort {
   return {
     async of(key, nowMs) {
       const events = await readStream(db, writer.hot, key)
@@ -32,9 +41,30 @@ export function openDesired(db: Database, writer: Writer, options: DesiredOption
       if (events.length > STREAM_EVENTS_MAX) await compact(writer, key, events, nowMs * 1000 - STREAM_HORIZON_US)
       const lockTtlUs = options.lockTtlMs === null ? null : options.lockTtlMs * 1000
       const backoff = lockTtlUs === null ? null : await historyOf(db, key, events, options.lockBackoff)
-      return foldEvents(key, events, { nowUs: nowMs * 1000, lockTtlUs, backoff })
+      const state = foldEvents(key, events, { nowUs: nowMs * 1000, lockTtlUs, backoff })
+      if (state.isMixed) await noteTwins(db, writer, keysOfRows(events), state.twins, nowMs)
+      const told = state.derivedGone.length === 0 ? state : await onlyOurs(db, writer.hot, key, state)
+      const order = await retirementOf(directoryOf(key), nowMs)
+      if (order === null) return told
+      const { rows } = await writer.hot.authoredSerials.run(db, { account_key: key })
+      return retired(
+        told,
+        rows.map(({ serial }): Serial => serialFromRow(serial)),
+        order,
+      )
     },
   }
+}
+
+/**
+ * What a reading of privacyIDEA found to have left is taken out only where it is ours; an event that names the serial is proof
+ * enough.
+ */
+async function onlyOurs(db: Database, hot: Statements, key: AccountKey, folded: FoldResult): Promise<FoldResult> {
+  const { rows } = await hot.authoredSerials.run(db, { account_key: key })
+  const ours = new Set(keysOfRows(rows))
+  const others = new Set(folded.derivedGone.filter((serial) => !ours.has(serialKey(serial))))
+  return others.size === 0 ? folded : { ...folded, gone: folded.gone.filter((serial) => !others.has(serial)) }
 }
 
 /** The locks that we took back; those before a person's unlock are forgiven. Null where each lock lasts as long. */
@@ -61,14 +91,12 @@ async function historyOf(
   return { factor, maxUs: maxMs * 1000, resetAfterUs: resetAfterMs * 1000, endedUs }
 }
 
-/** The account's own events and all those of the serials that were ever its own. */
+/** The account's own events and all those of the serials that were ever its own, in whatever spelling. */
 export async function readStream(db: Database, hot: Statements, key: AccountKey): Promise<ResolvedEvent[]> {
   const own = (await hot.streamOfAccount.run(db, { account_key: key })).rows
-  const serials = new Set(own.map((row) => row.serial))
   const events = own.map(resolvedFromRow)
-  for (const serial of serials) {
-    if (serial === null) continue
-    const { rows } = await hot.streamOfSerial.run(db, { serial, account_key: key })
+  for (const serial of keysOfRows(own)) {
+    const { rows } = await hot.streamOfSerial.run(db, { serial_key: serial, account_key: key })
     for (const row of rows) events.push(resolvedFromRow(row))
   }
   return events

@@ -24,6 +24,8 @@ export interface LastDrain extends DrainEnd {
   /** So long after its end it counts as recent: by the distances of the last drains. */
   readonly recentForMs: number
   readonly isRecent: boolean
+  /** When the last few ended, in milliseconds since 1970, the newest last. */
+  readonly endsMs: readonly number[]
 }
 
 export interface DrainPort {
@@ -56,7 +58,8 @@ export function openDrains(db: Database, writer: Writer, clock: Clock): DrainPor
       if (row === null || endedMs === undefined) return null
       const recentForMs = recentFor(row.endsMs)
       const { outcome, reason } = row
-      return { outcome, reason, endedMs, recentForMs, isRecent: clock.nowMs() - endedMs <= recentForMs }
+      const isRecent = clock.nowMs() - endedMs <= recentForMs
+      return { outcome, reason, endedMs, recentForMs, isRecent, endsMs: row.endsMs }
     },
   }
 }

@@ -8,8 +8,18 @@ export interface LockCountTable {
   change_id: string
 }
 
-/** `waiting`: for a person, or for room. `approved`: the breaker lets it pass. */
-export type ReviewState = 'waiting' | 'approved'
+/** A token that was lost without a reason, counted once. */
+export interface LossCountTable {
+  serial: string
+  account_key: string
+  at_ms: number
+}
+
+/**
+ * `waiting`: for a person, or for room. `approved`: it may pass at the next reading. `dismissed`: a person said that
+ * serial and lock stay.
+ */
+export type LossState = 'waiting' | 'approved' | 'dismissed'
 
 /** A lock that the breaker held back. */
 export interface ReviewTable {
@@ -21,7 +31,8 @@ export interface ReviewTable {
   reason: string
   /** JSON of the change as it was planned last. */
   change: string
-  state: ReviewState
+  /** Of older versions, never read: whether it is approved follows from `approval`, and from how many are needed now. */
+  state: 'waiting'
 }
 
 export interface ApprovalTable {
@@ -36,7 +47,10 @@ export interface ApprovalTable {
 export interface FindingTable {
   kind: string
   subject: string
+  /** As a sentence, for a version that does not have the code. */
   reason: string
+  /** JSON of the parameters where the kind is a code of core/reason.ts; null: it has none. */
+  params: string | null
   first_ms: number
   /** When it was told in the log; null: not yet. */
   told_ms: number | null

@@ -8,7 +8,14 @@ export function guardStatements(db: Database) {
       db
         .selectFrom('account')
         .leftJoin('review', 'review.account_key', 'account.key')
-        .select(['account.directory', 'account.realm', 'review.state as review', 'review.limit_id'])
+        .select(['account.directory', 'account.realm', 'review.limit_id'])
+        .select((account) =>
+          account
+            .selectFrom('approval')
+            .select((approval) => approval.fn.countAll<number>().as('n'))
+            .whereRef('approval.account_key', '=', 'account.key')
+            .as('approvals'),
+        )
         .where('account.key', '=', place<string>('key')),
     ),
     /** The lock that is so many places before the newest within the time; none: there are fewer. */

@@ -1,13 +1,22 @@
+import { sql } from 'kysely'
 import type { ErrorCode } from '../core/error.ts'
 import type { Event } from '../core/event.ts'
 import { asDn, directoryOf, parseLogin, type AccountKey, type Serial } from '../core/names.ts'
+import type { Reason } from '../core/reason.ts'
+import { serialKey, type SerialKey } from '../core/serial-key.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Refused } from '../ports/intake.ts'
 import type { InboxPort, NotedAccount, Resolution, WaitingEvent } from '../ports/store.ts'
+import { authorSerial } from './author-serial.ts'
 import { noteUser } from './account-users.ts'
-import { claimAccounts, markAccounts, type QueueOptions } from './queue.ts'
+import { EventOrder } from './event-order.ts'
+import type { LeaseOptions } from './leases.ts'
+import { claimAccounts, markAccounts } from './queue.ts'
+import { RefusalLimit } from './refusal-limit.ts'
+import { reasonToRow } from './reasons.ts'
 import { eventFromRow, eventToRow, keyFromRow, toJson } from './rows.ts'
 import type { Database, NewEventRow } from './schema.ts'
+import { keyColumn } from './serial-column.ts'
 import type { Statements } from './statements.ts'
 import type { Writer, WriteScope } from './writer.ts'
 import { WAITING } from './literals.ts'
@@ -15,14 +24,20 @@ import { WAITING } from './literals.ts'
 /** Events on their way to an account. */
 
 /** Why an event ends in mode `api`. */
-const HINT = 'a hint: privacyIDEA is asked'
+const HINT: Reason = { code: 'event-is-hint', params: {} }
 
 /** What an event of a known serial no longer fails with. */
 const KNOWN_BY_SERIAL: readonly ErrorCode[] = ['unknown-serial', 'unknown-user', 'realm-unmapped']
 
-export function openInbox(db: Database, writer: Writer, clock: Clock, leases: QueueOptions): InboxPort {
+export function openInbox(db: Database, writer: Writer, clock: Clock, leases: LeaseOptions): InboxPort {
+  const [order, refusals] = [new EventOrder(), new RefusalLimit()]
   return {
-    take: (events, refused) => writer.run((scope) => takeEvents(scope, events, refused, clock.nowMs())),
+    take: (taken, refused) =>
+      writer.run(async (scope) => {
+        const nowMs = clock.nowMs()
+        const events = await order.ordered(scope, taken, nowMs)
+        await takeEvents(scope, events, await refusals.sift(scope, refused, nowMs), nowMs)
+      }),
     due: (nowMs, limit) => dueEvents(db, writer.hot, nowMs, limit),
     settle: (resolutions, claimMax) =>
       writer.runSoon(async (scope) => {
@@ -31,6 +46,7 @@ export function openInbox(db: Database, writer: Writer, clock: Clock, leases: Qu
         return claimMax > 0 ? claimAccounts(scope, claimMax, nowMs, leases) : []
       }),
     accountOfSerial: (serial) => accountOfSerial(db, serial),
+    accountsOfSerials: (serials) => accountsOfSerials(db, writer.hot, serials),
     nextDueMs: () => nextDueMs(db, writer.hot),
   }
 }
@@ -52,12 +68,13 @@ async function takeEvents(
   for (const event of events) {
     if (!isNew.has(event.id)) continue
     const { id, kind, serial, login, realm, actor, takenAtUs, source, reason } = event
-    const body = { kind, serial, login, realm, actor, takenAtUs, source, ...(reason === '' ? {} : { reason }) }
+    const body = { kind, serial, login, realm, actor, takenAtUs, source, ...(reason === null ? {} : { reason }) }
     scope.log({ atMs: nowMs, kind: 'event', subject: id, body })
   }
   for (const each of refused) {
     if (!isNew.has(each.id)) continue
-    const body = { source: each.source, takenAtUs: each.takenAtUs, reason: each.reason }
+    const reason: Reason = { code: 'event-unreadable', params: { said: each.reason } }
+    const body = { source: each.source, takenAtUs: each.takenAtUs, reason }
     scope.log({ atMs: nowMs, kind: 'refused', subject: each.id, body })
   }
 }
@@ -84,12 +101,21 @@ function refusedRow(refused: Refused, nowMs: number): NewEventRow {
     why: refused.reason,
     attempts: 0,
     next_try_ms: null,
+    sole_serial: 0,
   }
 }
 
 async function dueEvents(db: Database, hot: Statements, nowMs: number, limit: number): Promise<WaitingEvent[]> {
   const { rows } = await hot.dueEvents.run(db, { now_ms: nowMs, limit })
-  return rows.map((row) => ({ ...eventFromRow(row), attempts: row.attempts, receivedAtMs: Number(row.received_ms) }))
+  return rows.map((row) => ({
+    ...eventFromRow(row),
+    attempts: row.attempts,
+    counted: {
+      ms: Number(row.counted_ms),
+      whyCode: row.why_code,
+      triedAtMs: row.tried_ms === null ? null : Number(row.tried_ms),
+    },
+  }))
 }
 
 async function nextDueMs(db: Database, hot: Statements): Promise<number | null> {
@@ -97,18 +123,38 @@ async function nextDueMs(db: Database, hot: Statements): Promise<number | null> 
   return row === undefined ? null : Number(row.next_try_ms)
 }
 
+/**
+ * The newest event of the serial in any spelling; first those of this very one where it was registered: two tokens may
+ * differ by case only.
+ */
 async function accountOfSerial(db: Database, serial: Serial): ReturnType<InboxPort['accountOfSerial']> {
   const row = await db
     .selectFrom('event')
     .innerJoin('account', 'account.key', 'event.account_key')
     .select(['account.key', 'account.dn', 'account.login'])
-    .where('event.serial', '=', serial)
+    .where(keyColumn('event.serial'), '=', serialKey(serial))
+    .where('event.serial', 'is not', null)
     .where('event.live', '=', 1)
+    .orderBy(sql`case when event.serial = ${serial} and event.kind = 'register' then 0 else 1 end`)
     .orderBy('event.taken_at_us', 'desc')
     .limit(1)
     .executeTakeFirst()
   if (row === undefined) return null
   return { key: keyFromRow(row.key), dn: asDn(row.dn), login: row.login === null ? null : parseLogin(row.login) }
+}
+
+async function accountsOfSerials(
+  db: Database,
+  hot: Statements,
+  serials: readonly Serial[],
+): Promise<Map<Serial, AccountKey[]>> {
+  const found = new Map<Serial, AccountKey[]>()
+  for (const serial of serials) {
+    const { rows } = await hot.ofSerial.run(db, { serial_key: serialKey(serial) })
+    const keys = rows.flatMap((row) => (row.account_key === null ? [] : [keyFromRow(row.account_key)]))
+    found.set(serial, [...new Set(keys)])
+  }
+  return found
 }
 
 type Resolved = Extract<Resolution, { kind: 'resolved' }>
@@ -121,13 +167,16 @@ async function settleEvents(scope: WriteScope, resolutions: readonly Resolution[
         await endEvent(scope, each.event.id, each.reason, nowMs)
         break
       case 'waiting':
-        await postpone(scope, each)
+        await postpone(scope, each, nowMs)
         break
       case 'hinted':
         await endEvent(scope, each.event.id, HINT, nowMs)
         for (const account of each.accounts) {
           await noteAccount(scope, account, nowMs)
           if (account.user !== undefined) await noteUser(scope, account.key, account.user)
+        }
+        for (const { key, serial } of each.named) {
+          await scope.hot.nameSerial.run(scope.on, { account_key: key, serial, now_ms: nowMs })
         }
         await markAccounts(
           scope,
@@ -137,34 +186,44 @@ async function settleEvents(scope: WriteScope, resolutions: readonly Resolution[
         )
         break
       case 'resolved':
-        if (await assign(scope, each)) resolved.push(each)
+        if (!(await assign(scope, each))) break
+        resolved.push(each)
+        if (each.event.kind === 'register' && each.event.serial !== null) {
+          await authorSerial(scope, each.key, each.event.serial, 'recorded', nowMs)
+        }
         break
     }
   }
   if (resolved.length > 0) await markResolved(scope, resolved, nowMs)
 }
 
-async function endEvent(scope: WriteScope, id: string, why: string, nowMs: number): Promise<void> {
-  const { numAffectedRows } = await scope.hot.endEvent.run(scope.on, { id, why })
+async function endEvent(scope: WriteScope, id: string, why: Reason, nowMs: number): Promise<void> {
+  const { numAffectedRows } = await scope.hot.endEvent.run(scope.on, { id, why: reasonToRow(why) })
   if (numAffectedRows !== 1n) return
   scope.log({ atMs: nowMs, kind: 'ended', subject: id, body: { reason: why } })
 }
 
-async function postpone(scope: WriteScope, resolution: Extract<Resolution, { kind: 'waiting' }>): Promise<void> {
-  const { event, code, reason, againAtMs } = resolution
+async function postpone(
+  scope: WriteScope,
+  resolution: Extract<Resolution, { kind: 'waiting' }>,
+  nowMs: number,
+): Promise<void> {
+  const { event, code, reason, againAtMs, countedMs } = resolution
   await scope.hot.postponeEvent.run(scope.on, {
     id: event.id,
     why_code: code,
     why: reason,
     attempts: event.attempts + 1,
     next_try_ms: (await becameKnown(scope, event, code)) ? 0 : againAtMs,
+    counted_ms: countedMs,
+    tried_ms: nowMs,
   })
 }
 
 /** True when the serial found its account while this event was being looked at: the wake came before the wait. */
 async function becameKnown({ hot, on }: WriteScope, event: WaitingEvent, code: ErrorCode): Promise<boolean> {
   if (event.serial === null || event.kind === 'register' || !KNOWN_BY_SERIAL.includes(code)) return false
-  const { rows } = await hot.ofSerial.run(on, { serial: event.serial })
+  const { rows } = await hot.ofSerial.run(on, { serial_key: serialKey(event.serial) })
   return rows.some((row) => row.state === 'resolved')
 }
 
@@ -181,25 +240,26 @@ async function assign({ hot, on }: WriteScope, resolved: Resolved): Promise<bool
 /** Notes the accounts, and marks them and every other account that one of the serials ever belonged to. */
 async function markResolved(scope: WriteScope, resolved: readonly Resolved[], nowMs: number): Promise<void> {
   const keys = new Set<AccountKey>()
-  const serials = new Set<Serial>()
+  const serials = new Set<SerialKey>()
   for (const each of resolved) {
     if (!keys.has(each.key)) await noteAccount(scope, each, nowMs)
     keys.add(each.key)
-    if (each.event.serial !== null) serials.add(each.event.serial)
+    if (each.event.serial !== null) serials.add(serialKey(each.event.serial))
   }
   for (const serial of serials) {
-    const { rows } = await scope.hot.ofSerial.run(scope.on, { serial })
+    const { rows } = await scope.hot.ofSerial.run(scope.on, { serial_key: serial })
     for (const row of rows) if (row.account_key !== null) keys.add(keyFromRow(row.account_key))
     if (rows.some((row) => row.state === 'waiting')) await wakeWaiting(scope, serial, nowMs)
   }
   await markAccounts(scope, [...keys], nowMs)
 }
 
-async function wakeWaiting(scope: WriteScope, serial: Serial, nowMs: number): Promise<void> {
+async function wakeWaiting(scope: WriteScope, serial: SerialKey, nowMs: number): Promise<void> {
   await scope.trx
     .updateTable('event')
     .set({ next_try_ms: nowMs })
-    .where('serial', '=', serial)
+    .where(keyColumn('serial'), '=', serial)
+    .where('serial', 'is not', null)
     .where('state', '=', WAITING)
     .execute()
 }

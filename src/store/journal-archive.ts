@@ -2,6 +2,7 @@ import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promi
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { AppError, toAppError } from '../core/error.ts'
+import { systemRefusal } from '../core/system-error.ts'
 import type { Clock } from '../ports/clock.ts'
 import { ARCHIVE_FORMAT, ChainChecker } from './chain-checker.ts'
 import { headFault, journalRows, readHead, type ChainFault } from './journal.ts'
@@ -171,8 +172,8 @@ export class JournalArchive {
       await using folder = await open(this.#dir, 'r')
       await folder.sync()
     } catch (thrown) {
-      const code = (thrown as NodeJS.ErrnoException).code === 'ENOSPC' ? 'disk-full' : 'file-io'
-      throw new AppError(code, `cannot archive journal records into ${this.#dir}`, { cause: thrown })
+      const { code, why, hint } = systemRefusal(thrown)
+      throw new AppError(code, `cannot archive journal records into ${this.#dir}: ${why}`, { hint, cause: thrown })
     }
     return name
   }

@@ -6,9 +6,13 @@ import { sql } from 'kysely'
  */
 export const LIVE = sql.lit(1)
 export const WAITING = sql.lit('waiting' as const)
+export const ENDED = sql.lit('ended' as const)
+export const NOBODY = sql.lit('')
 export const IN_STEP = sql.lit('in-step')
 export const NO_HOLDS = sql.lit(0)
 /** No run of a full resync has missed the token. */
 export const SEEN = sql.lit(0)
 export const NOTHING = sql.lit(null)
 export const LOCKED = sql.lit(1)
+/** Whether somebody else's lock stands cannot be judged. */
+export const UNCLEAR = sql.lit('unknown')

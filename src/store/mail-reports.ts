@@ -1,7 +1,8 @@
-import { countOf, type Digest, type NoticeKind } from '../core/notice.ts'
+import { countOf, type NoticeKind } from '../core/notice.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { MailState } from '../ports/mail.ts'
 import { readTrouble, recipientFromRow, type MailTrouble } from './outbox.ts'
+import { digestFromRow } from './digests.ts'
 import type { Database } from './schema.ts'
 import type { Writer, WriteScope } from './writer.ts'
 
@@ -134,7 +135,7 @@ async function list(db: Database, { states, limit }: MailFilter): Promise<MailRe
   return rows.map((row) => {
     const to = recipientFromRow(row.recipient)
     const account = to.kind === 'owner' ? accounts.find(({ key }) => key === to.account) : undefined
-    const digest = JSON.parse(row.digest) as Digest
+    const digest = digestFromRow(row.digest)
     return {
       id: row.id,
       state: row.state,

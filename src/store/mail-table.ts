@@ -1,9 +1,10 @@
 import { sql } from 'kysely'
 import type { MailState } from '../ports/mail.ts'
+import type { LeaseColumns } from './leases.ts'
 import type { Database } from './schema.ts'
 
 /** The outbox: one row a mail, from the first thing that it tells to some time after it was sent. */
-export interface MailTable {
+export interface MailTable extends LeaseColumns {
   /** Also the left half of its Message-ID: the same however often it is sent. */
   id: string
   /** `account <key>` or `help-desk <address>`. */
@@ -22,8 +23,6 @@ export interface MailTable {
   address: string | null
   why_code: string | null
   why: string
-  lease_owner: string | null
-  lease_until_ms: number | null
   ended_ms: number | null
 }
 

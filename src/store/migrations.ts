@@ -4,10 +4,22 @@ import { AppError } from '../core/error.ts'
 import { resyncTables } from './migrations-resync.ts'
 import { guardTables } from './guard-migration.ts'
 import { GENESIS_HASH, readHead, recordHash } from './journal.ts'
+import { evidenceTable } from './migrate-evidence.ts'
+import { hintActors } from './migrate-hint-actors.ts'
+import { lateWrites } from './migrate-late.ts'
+import { leaseTokens } from './migrate-leases.ts'
+import { lossColumns } from './migrate-losses.ts'
+import { authorshipTable } from './migrate-authorship.ts'
 import { mirrorTable } from './migrate-mirror.ts'
+import { otherLocks } from './migrate-other-locks.ts'
 import { ownersOfTokens } from './migrate-owners.ts'
+import { seenAgain } from './migrate-seen-again.ts'
+import { serialKeys } from './migrate-serial-keys.ts'
+import { soleSerials } from './migrate-sole-serials.ts'
 import { enrolmentTable } from './enrolment-table.ts'
 import { mailTable } from './mail-table.ts'
+import { unplacedTable } from './migrate-unplaced.ts'
+import { waitingEvents } from './migrate-waiting-events.ts'
 import type { Database, Tables } from './schema.ts'
 import { VERIFICATION_TABLES } from './verification-schema.ts'
 
@@ -24,6 +36,19 @@ const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] =
   guardTables,
   mailTable,
   enrolmentTable,
+  findingParams,
+  waitingEvents,
+  leaseTokens,
+  otherLocks,
+  serialKeys,
+  lossColumns,
+  soleSerials,
+  evidenceTable,
+  unplacedTable,
+  authorshipTable,
+  lateWrites,
+  hintActors,
+  seenAgain,
 ]
 
 const VERSION_KEY = 'schema'
@@ -58,9 +83,14 @@ async function versionOf(db: Database): Promise<number> {
     const row = await db.selectFrom('meta').select('value').where('key', '=', VERSION_KEY).executeTakeFirst()
     return row === undefined ? 0 : Number(row.value)
   } catch (thrown) {
-    if (thrown instanceof AppError && thrown.message.includes('no such table')) return 0
+    if (!(await hasTables(db))) return 0
     throw thrown
   }
+}
+
+async function hasTables(db: Database): Promise<boolean> {
+  const { rows } = await sql`select 1 from sqlite_master where type = 'table' and name = 'meta'`.execute(db)
+  return rows.length > 0
 }
 
 async function firstSchema(db: Kysely<Tables>): Promise<void> {
@@ -69,6 +99,11 @@ async function firstSchema(db: Kysely<Tables>): Promise<void> {
 
 async function lockEffect(db: Kysely<Tables>): Promise<void> {
   await sql.raw('alter table account add column effective text').execute(db)
+}
+
+/** Findings whose reason is a code with parameters. */
+async function findingParams(db: Kysely<Tables>): Promise<void> {
+  await sql.raw('alter table finding add column params text').execute(db)
 }
 
 /** What privacyIDEA's API said, beside what was done about it. */

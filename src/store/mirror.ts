@@ -4,7 +4,7 @@ import type { AccountKey, Serial } from '../core/names.ts'
 import type { GuardSettings } from '../core/settings.ts'
 import type { UserOfSource } from '../core/token.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { MirrorPort } from '../ports/mirror.ts'
+import type { KnownLocks, MirrorPort } from '../ports/mirror.ts'
 import { keyFromRow, ownerFromRow, serialFromRow } from './rows.ts'
 import type { Database, MirrorRow } from './schema.ts'
 import type { Writer, WriteScope } from './writer.ts'
@@ -158,14 +158,19 @@ async function lockouts(db: Database): ReturnType<MirrorPort['lockouts']> {
 }
 
 async function standingOf(db: Database, keys: readonly AccountKey[]): ReturnType<MirrorPort['standingOf']> {
-  const found = new Map<AccountKey, { isOurs: boolean; isMirrored: boolean }>()
+  const found = new Map<AccountKey, KnownLocks>()
   for (let at = 0; at < keys.length; at += PART) {
     const part = keys.slice(at, at + PART)
-    const accounts = await db.selectFrom('account').select(['key', 'owned_lock']).where('key', 'in', part).execute()
+    const accounts = await db
+      .selectFrom('account')
+      .select(['key', 'owned_lock', 'other_lock_is'])
+      .where('key', 'in', part)
+      .execute()
     const rows = await db.selectFrom('mirror').select('account_key').where('account_key', 'in', part).execute()
     const mirrored = new Set(rows.map((row) => row.account_key))
-    for (const { key, owned_lock } of accounts) {
-      found.set(keyFromRow(key), { isOurs: owned_lock !== null, isMirrored: mirrored.has(key) })
+    for (const { key, owned_lock, other_lock_is } of accounts) {
+      const isUnclear = other_lock_is === 'unknown'
+      found.set(keyFromRow(key), { isOurs: owned_lock !== null, isMirrored: mirrored.has(key), isUnclear })
     }
   }
   return found

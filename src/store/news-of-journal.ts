@@ -1,7 +1,13 @@
 import type { AccountKey } from '../core/names.ts'
-import { splitAccountKey } from '../core/names.ts'
+import type { Change } from '../core/change.ts'
+import { usualBecause } from '../core/fold-reasons.ts'
+import type { DriftFound } from '../core/history-reasons.ts'
+import { LOSS_CAUSES } from '../core/loss-breaker.ts'
+import { splitAccountKey, type HoldName } from '../core/names.ts'
 import type { Cause, Notice, NoticeKind } from '../core/notice.ts'
+import type { Reason, ReasonCode } from '../core/reason.ts'
 import type { HoldKind } from '../core/state.ts'
+import { reasonFromBody, reasonFromRow } from './reasons.ts'
 import { changeFromRow } from './rows.ts'
 import type { Database, JournalRow } from './schema.ts'
 
@@ -20,15 +26,15 @@ const OF_STANDING: Readonly<Record<string, NoticeKind>> = {
   failed: 'failed',
 }
 
-/** Whys of `relabelled` records after which the account is open, though not by a change of ours. */
-const GONE = /^(?:lock taken away|our lock no longer stands in the directory)/
+/** Why an account is open after a `relabelled` record, though not by a change of ours. */
+const GONE: readonly ReasonCode[] = ['lock-removed', 'lock-gone']
 
 export async function noticesOf(db: Database, rows: readonly NewsRow[]): Promise<Notice[]> {
   const told = rows.flatMap((row) => draftOf(row))
   if (told.length === 0) return []
   const accounts = await accountsOf(db, told)
   const causes = await causesOf(db, told)
-  return told.map(({ kind, row, reason, count, subject }) => {
+  return told.map(({ kind, row, reason, count, about }) => {
     const account = splitAccountKey(row.subject)?.key ?? null
     const known = account === null ? undefined : accounts.get(account)
     return {
@@ -37,9 +43,10 @@ export async function noticesOf(db: Database, rows: readonly NewsRow[]): Promise
       account,
       login: known?.login ?? null,
       realm: known?.realm ?? null,
-      subject: known?.dn ?? subject,
-      causes: causes.get(row.seq) ?? [],
-      reason,
+      subject: known?.dn ?? '',
+      ...(about === undefined ? {} : { about }),
+      causes: kind === 'locked' ? (causes.get(row.seq)?.causes ?? []) : [],
+      reason: reason ?? (kind === 'unlocked' ? (causes.get(row.seq)?.reason ?? null) : null),
       count,
     }
   })
@@ -48,38 +55,53 @@ export async function noticesOf(db: Database, rows: readonly NewsRow[]): Promise
 interface Draft {
   readonly kind: NoticeKind
   readonly row: NewsRow
-  /** `locked`: the change that did it. */
+  /** `locked`, `unlocked`: the change that did it. */
   readonly change: string | null
-  readonly reason: string
-  readonly subject: string
+  readonly reason: Reason | null
+  readonly about?: Notice['about']
   readonly count: number
 }
 
 function draftOf(row: NewsRow): Draft[] {
   const body = bodyOf(row)
   const text = (name: string): string => (typeof body[name] === 'string' ? body[name] : '')
-  const draft = { row, change: null, reason: '', subject: '', count: 1 }
+  const reasonOf = (name: string): Reason | null => reasonFromBody(body[name])
+  const draft = { row, change: null, reason: null, count: 1 }
   switch (row.kind) {
     case 'applied':
       if (text('kind') === 'lock') return [{ ...draft, kind: 'locked', change: text('change') }]
-      return text('kind') === 'unlock' ? [{ ...draft, kind: 'unlocked' }] : []
+      return text('kind') === 'unlock' ? [{ ...draft, kind: 'unlocked', change: text('change') }] : []
     case 'relabelled': {
-      const isOpen = Array.isArray(body['holds']) && body['holds'].length === 0 && GONE.test(text('why'))
-      return isOpen ? [{ ...draft, kind: 'unlocked', reason: 'somebody took the lock away in the directory' }] : []
+      const why = reasonOf('why')
+      const isOpen = Array.isArray(body['holds']) && body['holds'].length === 0
+      return isOpen && why !== null && GONE.includes(why.code) ? [{ ...draft, kind: 'unlocked', reason: why }] : []
     }
     case 'standing': {
       const kind = OF_STANDING[text('is')]
-      return kind === undefined ? [] : [{ ...draft, kind, reason: text('reason') }]
+      return kind === undefined ? [] : [{ ...draft, kind, reason: reasonOf('reason') }]
     }
+    case 'loss-held':
+      return [{ ...draft, kind: 'breaker', reason: lossReason(body) }]
     case 'refused':
-      return [{ ...draft, kind: 'unresolved', reason: text('reason'), subject: `event ${row.subject}` }]
+      return [{ ...draft, kind: 'unresolved', reason: reasonOf('reason'), about: { what: 'event', name: row.subject } }]
     case 'drift': {
       const count = typeof body['differences'] === 'number' ? body['differences'] : 1
-      return [{ ...draft, kind: 'drift', reason: text('first'), count }]
+      return [{ ...draft, kind: 'drift', reason: driftReason(body['first']), count }]
     }
     default:
       return []
   }
+}
+
+function lossReason({ serial, cause }: Record<string, unknown>): Reason {
+  const why = LOSS_CAUSES.find((each) => each === cause) ?? null
+  return { code: 'loss-held-back', params: { serial: String(serial), cause: why } }
+}
+
+/** Older versions wrote the first differences as one sentence. */
+function driftReason(first: unknown): Reason | null {
+  if (!Array.isArray(first)) return reasonFromBody(first)
+  return { code: 'drift-found', params: { first: first as readonly DriftFound[] } }
 }
 
 function bodyOf(row: NewsRow): Record<string, unknown> {
@@ -99,10 +121,15 @@ async function accountsOf(db: Database, told: readonly Draft[]): Promise<Map<Acc
   return new Map(rows.map(({ key, ...known }) => [key, known]))
 }
 
-/** Why accounts were locked, by the record: what the change was for, and what is known of those holds. */
-async function causesOf(db: Database, told: readonly Draft[]): Promise<Map<number, readonly Cause[]>> {
+interface Written {
+  readonly causes: readonly Cause[]
+  readonly reason: Reason
+}
+
+/** Why accounts were locked and unlocked, by the record: what the change was for, and what is known of those holds. */
+async function causesOf(db: Database, told: readonly Draft[]): Promise<Map<number, Written>> {
   const locks = told.flatMap(({ row, change }) => (change === null ? [] : [{ row, change }]))
-  const causes = new Map<number, readonly Cause[]>()
+  const causes = new Map<number, Written>()
   if (locks.length === 0) return causes
   const ids = locks.map(({ change }) => change)
   const changes = await db.selectFrom('change').selectAll().where('id', 'in', ids).execute()
@@ -112,9 +139,9 @@ async function causesOf(db: Database, told: readonly Draft[]): Promise<Map<numbe
     const written = changes.find((each) => each.id === id)
     if (written === undefined) continue
     const change = changeFromRow(written)
-    causes.set(
-      row.seq,
-      change.holds.map((name, index): Cause => {
+    causes.set(row.seq, {
+      reason: change.reason,
+      causes: change.holds.map((name, index): Cause => {
         const hold = holds.find((each) => each.account_key === row.subject && each.name === name)
         const kind = kindOf(name)
         const untilUs = hold?.until_us ?? change.ends?.[name] ?? null
@@ -123,13 +150,18 @@ async function causesOf(db: Database, told: readonly Draft[]): Promise<Map<numbe
           serial: kind === 'token' ? name : null,
           sinceMs: hold === undefined ? null : Math.floor(Number(hold.since_us) / 1000),
           untilMs: untilUs === null ? null : Math.floor(Number(untilUs) / 1000),
-          reason: kind === 'manual' ? (hold?.reason ?? (index === 0 ? change.reason : '')) : '',
+          because: (hold === undefined ? null : reasonFromRow(hold.reason)) ?? becauseOf(change, index, kind, name),
           actor: hold?.actor ?? (index === 0 ? change.actor : ''),
         }
       }),
-    )
+    })
   }
   return causes
+}
+
+/** A hold that is over by now: the change has the reason of the first one. */
+function becauseOf({ reason }: Change, index: number, kind: HoldKind, name: HoldName): Reason {
+  return index === 0 ? reason : usualBecause(kind, name)
 }
 
 /** A hold's name tells its kind: a serial, or the kind and a dot before it. */

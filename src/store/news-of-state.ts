@@ -1,4 +1,7 @@
+import type { ErrorCode } from '../core/error.ts'
+import { isEventKind } from '../core/event.ts'
 import type { Notice } from '../core/notice.ts'
+import type { Reason } from '../core/reason.ts'
 import { WAITING } from './literals.ts'
 import type { Database } from './schema.ts'
 import type { SweepName, SweepState } from './source-state.ts'
@@ -30,7 +33,7 @@ export async function unresolvedNews(db: Database, nowMs: number, afterMs: numbe
   const toMs = nowMs - afterMs
   const rows = await db
     .selectFrom('event')
-    .select(['kind', 'serial', 'login', 'realm', 'why', 'received_ms'])
+    .select(['kind', 'serial', 'login', 'realm', 'why_code', 'why', 'received_ms'])
     .where('state', '=', WAITING)
     .where('received_ms', '>', Number(before ?? 0))
     .where('received_ms', '<=', toMs)
@@ -46,14 +49,15 @@ export async function unresolvedNews(db: Database, nowMs: number, afterMs: numbe
     key: EVENTS_KEY,
     before,
     after: String(isCut ? last - 1 : last),
-    notices: told.map(({ kind, serial, login, realm, why }) => ({
+    notices: told.map(({ kind, serial, login, realm, why, why_code }) => ({
       ...ABOUT_NOBODY,
       kind: 'unresolved',
       atMs: nowMs,
       login,
       realm,
-      subject: [kind, serial].filter((part) => part !== null).join(' '),
-      reason: why,
+      subject: '',
+      about: { what: isEventKind(kind) ? kind : 'event', name: serial ?? '' },
+      reason: whyUnresolved(why_code, why),
     })),
   }
 }
@@ -67,11 +71,20 @@ export async function sourceNews(db: Database, nowMs: number): Promise<OtherNews
     const toldMs = Number(before ?? 0)
     // Both sweeps meet the same trouble: the one that began first was told for both.
     if (failing.sinceMs <= toldMs + SOURCE_AFTER_MS) continue
-    const subject = sweep === 'scan' ? 'scan' : 'full resync'
-    const notice: Notice = { ...ABOUT_NOBODY, kind: 'source', atMs: nowMs, subject, reason: failing.reason }
+    const about = { what: sweep, name: '' }
+    const reason: Reason = {
+      code: 'operation-failed',
+      params: { error: failing.code ?? 'source-unreachable', said: failing.reason },
+    }
+    const notice: Notice = { ...ABOUT_NOBODY, kind: 'source', atMs: nowMs, subject: '', about, reason }
     return { key: SOURCE_KEY, before, after: String(failing.sinceMs), notices: [notice] }
   }
   return null
+}
+
+function whyUnresolved(code: string | null, said: string): Reason | null {
+  if (code === null) return null
+  return { code: 'operation-failed', params: { error: code as ErrorCode, said } }
 }
 
 async function read(db: Database, key: string): Promise<string | null> {

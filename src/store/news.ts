@@ -1,7 +1,8 @@
 import type { NewsPort, GatherRules, Recipient } from '../ports/mail.ts'
 import { dueMs } from '../core/mail-times.ts'
-import { gathered, type Digest, type Notice } from '../core/notice.ts'
+import { gathered, type Notice } from '../core/notice.ts'
 import type { Clock } from '../ports/clock.ts'
+import { digestFromRow } from './digests.ts'
 import { readHead } from './journal.ts'
 import { noticesOf } from './news-of-journal.ts'
 import { sourceNews, unresolvedNews, type OtherNews } from './news-of-state.ts'
@@ -133,7 +134,7 @@ async function add(
   for (const recipient of recipients) {
     const notices = letters.get(recipient) ?? []
     const mail = open.find((each) => each.recipient === recipient)
-    const before = mail === undefined ? null : (JSON.parse(mail.digest) as Digest)
+    const before = mail === undefined ? null : digestFromRow(mail.digest)
     const digest = gathered(before, notices)
     const fresh = { digest: JSON.stringify(digest), expires_ms: digest.lastMs + rules.maxAgeMs }
     if (mail !== undefined) {

@@ -2,11 +2,11 @@ import type { Selectable } from 'kysely'
 import { AppError } from '../core/error.ts'
 import { parseMailAddress } from '../core/mail-address.ts'
 import { splitAccountKey } from '../core/names.ts'
-import type { Digest } from '../core/notice.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { ClaimedMail, OutboxPort, Recipient } from '../ports/mail.ts'
-import { isOwnerDead } from './process-lock.ts'
+import type { ClaimedMail, HeldMail, OutboxPort, Recipient } from '../ports/mail.ts'
+import { freeDeadLeases, newLease, NO_LEASE, type LeaseOptions } from './leases.ts'
 import type { MailTable } from './mail-table.ts'
+import { digestFromRow } from './digests.ts'
 import type { Database } from './schema.ts'
 import type { Writer, WriteScope } from './writer.ts'
 
@@ -21,23 +21,16 @@ export interface MailTrouble {
   readonly sentMs: number | null
 }
 
-export interface OutboxOptions {
-  readonly owner: string
-  /** Longer than one sending may take. */
-  readonly leaseMs: number
-}
-
 type MailRow = Selectable<MailTable>
 
-export function openOutbox(db: Database, writer: Writer, clock: Clock, options: OutboxOptions): OutboxPort {
-  const set = (id: string, change: Partial<MailRow>): Promise<void> =>
+export function openOutbox(db: Database, writer: Writer, clock: Clock, options: LeaseOptions): OutboxPort {
+  const set = ({ id, token }: HeldMail, change: Partial<MailRow>): Promise<void> =>
     writer.runSoon(async ({ trx }) => {
-      const free = { lease_owner: null, lease_until_ms: null }
       await trx
         .updateTable('mail')
-        .set({ ...free, ...change })
+        .set({ ...NO_LEASE, ...change })
         .where('id', '=', id)
-        .where('lease_owner', '=', options.owner)
+        .where('lease_token', '=', token)
         .execute()
     })
   return {
@@ -51,8 +44,8 @@ export function openOutbox(db: Database, writer: Writer, clock: Clock, options: 
         .executeTakeFirstOrThrow()
       return Number(row.count)
     },
-    sent: (id, address) => set(id, { state: 'sent', address, ended_ms: clock.nowMs(), why: '', why_code: null }),
-    postpone: (id, { dueMs, code, why, isTried }) =>
+    sent: (mail, address) => set(mail, { state: 'sent', address, ended_ms: clock.nowMs(), why: '', why_code: null }),
+    postpone: ({ id, token }, { dueMs, code, why, isTried }) =>
       writer.runSoon(async ({ trx }) => {
         await trx
           .updateTable('mail')
@@ -61,16 +54,15 @@ export function openOutbox(db: Database, writer: Writer, clock: Clock, options: 
             why_code: code,
             why,
             attempts: isTried ? update('attempts', '+', 1) : update.ref('attempts'),
-            lease_owner: null,
-            lease_until_ms: null,
+            ...NO_LEASE,
           }))
           .where('id', '=', id)
-          .where('lease_owner', '=', options.owner)
+          .where('lease_token', '=', token)
           .execute()
       }),
-    end: (id, state, why) => set(id, { state, why_code: why.code, why: why.text, ended_ms: clock.nowMs() }),
-    release: (id) => set(id, {}),
-    freeDeadLeases: () => writer.runSoon((scope) => freeDeadLeases(scope)),
+    end: (mail, state, why) => set(mail, { state, why_code: why.code, why: why.text, ended_ms: clock.nowMs() }),
+    release: (mail) => set(mail, {}),
+    freeDeadLeases: () => writer.runSoon(({ trx }) => freeDeadLeases(trx, 'mail', options)),
     trouble: (reason) => writer.runSoon((scope) => noteTrouble(scope, reason, clock.nowMs())),
     async forget(beforeMs) {
       const result = await writer.runSoon(({ trx }) =>
@@ -87,17 +79,19 @@ export function openOutbox(db: Database, writer: Writer, clock: Clock, options: 
 }
 
 /** One that gathers is not begun while an older one to the same person waits: it would be told before it. */
-async function claim(
-  { trx }: WriteScope,
-  nowMs: number,
-  { owner, leaseMs }: OutboxOptions,
-): Promise<ClaimedMail | null> {
+async function claim({ trx }: WriteScope, nowMs: number, options: LeaseOptions): Promise<ClaimedMail | null> {
+  const { boot } = options
   const due = await trx
     .selectFrom('mail')
     .select(['id', 'sealed_ms'])
     .where('ended_ms', 'is', null)
     .where('due_ms', '<=', nowMs)
-    .where((where) => where.or([where('lease_until_ms', 'is', null), where('lease_until_ms', '<', nowMs)]))
+    .where((where) =>
+      where.or([
+        where('lease_owner', 'is', null),
+        where.and([where('lease_boot', '=', boot.bootId), where('lease_until_ms', '<', boot.uptimeMs())]),
+      ]),
+    )
     .where((where) =>
       where.or([
         where('state', '=', 'waiting'),
@@ -117,21 +111,22 @@ async function claim(
     .limit(1)
     .executeTakeFirst()
   if (due === undefined) return null
+  const lease = newLease(options)
   const row = await trx
     .updateTable('mail')
     .set({
       state: 'waiting',
       sealed_ms: due.sealed_ms ?? nowMs,
-      lease_owner: owner,
-      lease_until_ms: nowMs + leaseMs,
+      ...lease,
     })
     .where('id', '=', due.id)
     .returningAll()
     .executeTakeFirstOrThrow()
   return {
     id: row.id,
+    token: lease.lease_token,
     recipient: recipientFromRow(row.recipient),
-    digest: JSON.parse(row.digest) as Digest,
+    digest: digestFromRow(row.digest),
     sealedMs: Number(row.sealed_ms),
     expiresMs: Number(row.expires_ms),
     attempts: row.attempts,
@@ -146,23 +141,6 @@ export function recipientFromRow(text: string): Recipient {
   const account = kind === 'account' ? splitAccountKey(name) : null
   if (account !== null) return { kind: 'owner', account: account.key }
   throw new AppError('store-corrupt', 'a mail in the store is for nobody')
-}
-
-async function freeDeadLeases({ trx }: WriteScope): Promise<void> {
-  const rows = await trx
-    .selectFrom('mail')
-    .select('lease_owner')
-    .distinct()
-    .where('ended_ms', 'is', null)
-    .where('lease_owner', 'is not', null)
-    .execute()
-  const dead = rows.flatMap(({ lease_owner: owner }) => (owner !== null && isOwnerDead(owner) ? [owner] : []))
-  if (dead.length === 0) return
-  await trx
-    .updateTable('mail')
-    .set({ lease_owner: null, lease_until_ms: null })
-    .where('lease_owner', 'in', dead)
-    .execute()
 }
 
 async function noteTrouble({ trx, hot, on }: WriteScope, reason: string | null, nowMs: number): Promise<void> {

@@ -1,15 +1,21 @@
+import { sql, type RawBuilder } from 'kysely'
 import { parseAccountId, parseLogin, parseSerial, splitAccountKey, type AccountKey } from '../core/names.ts'
+import { reasonText, shownReason, type ReasonCode } from '../core/reason.ts'
 import type { HoldEnds } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
+import { otherLockReport, type OtherLockReport } from './other-locks.ts'
 import { readLockProofs, type LockProof } from './lock-proofs.ts'
+import { reasonFromRow } from './reasons.ts'
 import { changeFromRow, effectiveFromRow, ownedFromRow } from './rows.ts'
+import { accountsOfSerial, serialsOf } from './serial-lookups.ts'
 import type { AccountRow, Database, EventRow, JournalRow } from './schema.ts'
-import { LIVE, WAITING, IN_STEP, NO_HOLDS } from './literals.ts'
+import { countOpenLosses } from './losses.ts'
+import { WAITING, IN_STEP, NO_HOLDS } from './literals.ts'
 import {
   countUnknownEffects,
   readLockFindings,
   readVerifications,
-  type LockFinding,
+  type LockFindings,
   type VerificationReport,
 } from './verification-reports.ts'
 
@@ -38,6 +44,8 @@ export interface HoldReport {
   readonly sinceMs: number
   readonly untilMs: number | null
   readonly reason: string
+  readonly reasonCode: ReasonCode | null
+  readonly reasonParams: object
   readonly actor: string
 }
 
@@ -54,9 +62,13 @@ export interface AccountReport {
    */
   readonly effective: 'yes' | 'no' | 'unknown' | 'probed' | null
   readonly proof: LockProof | null
+  /** Somebody else's lock there, beside ours or alone, or what may be one; null: none was seen. */
+  readonly otherLock: OtherLockReport | null
   readonly standing: string
   readonly standingCode: string | null
   readonly standingReason: string
+  readonly standingReasonCode: ReasonCode | null
+  readonly standingReasonParams: object
   readonly holds: readonly HoldReport[]
   /** Whether a lock of ours stands and bites on every server; null: there is none. */
   readonly verification: VerificationReport | null
@@ -72,11 +84,14 @@ export interface EventReport {
   readonly actor: string
   readonly source: string
   readonly reason: string
+  readonly reasonCode: ReasonCode | null
+  readonly reasonParams: object
   readonly takenMs: number
   readonly receivedMs: number
   readonly state: string
   readonly account: string | null
   readonly whyCode: string | null
+  readonly whyParams: object
   readonly why: string
   readonly attempts: number
   readonly nextTryMs: number | null
@@ -89,6 +104,8 @@ export interface ChangeReport {
   readonly serial: string | null
   readonly dn: string
   readonly reason: string
+  readonly reasonCode: ReasonCode | null
+  readonly reasonParams: object
   readonly actor: string
   readonly plannedMs: number
   readonly state: string
@@ -105,8 +122,8 @@ export interface ReportPort {
   find(text: string, limit: number): Promise<AccountReport[]>
   /** Locks of ours of which nobody knows whether they keep their users out, by directory. */
   unknownEffects(): Promise<{ directory: string; locks: number }[]>
-  /** Locks with a problem, at most so many, and how many there are in all. */
-  lockFindings(limit: number): Promise<{ findings: readonly LockFinding[]; count: number }>
+  /** Locks with a problem, at most so many, and how many there are of each kind. */
+  lockFindings(limit: number): Promise<LockFindings>
   /** Serials that the account carries by the events. */
   serialsOf(key: AccountKey): Promise<string[]>
   events(filter: { key?: AccountKey; state?: string; sinceMs?: number; limit: number }): Promise<EventReport[]>
@@ -207,21 +224,18 @@ async function listAccounts(
   return withHolds(db, await query.execute(), nowMs)
 }
 
+/** Directories find a login in any case, and the record has it as an event or the directory spelled it. */
+function folded(login: RawBuilder<unknown>): RawBuilder<string> {
+  return sql<string>`lower(${login})`
+}
+
 async function findAccounts(db: Database, text: string, limit: number, nowMs: number): Promise<AccountReport[]> {
   const keys = new Set<string>()
   const key = splitAccountKey(text)
   if (key !== null) keys.add(key.key)
   const serial = parseSerial(text)
   if (serial !== null) {
-    const rows = await db
-      .selectFrom('event')
-      .select(['account_key', 'taken_at_us'])
-      .where('serial', '=', serial)
-      .where('account_key', 'is not', null)
-      .orderBy('taken_at_us', 'desc')
-      .limit(limit)
-      .execute()
-    for (const row of rows) if (row.account_key !== null) keys.add(row.account_key)
+    for (const each of await accountsOfSerial(db, serial, limit)) keys.add(each)
   }
   const login = parseLogin(text)
   const id = parseAccountId(text)
@@ -231,11 +245,12 @@ async function findAccounts(db: Database, text: string, limit: number, nowMs: nu
     .where((w) =>
       w.or([
         ...(keys.size > 0 ? [w('key', 'in', [...keys])] : []),
-        ...(login === null ? [] : [w('login', '=', login)]),
+        ...(login === null ? [] : [w(folded(sql.ref('login')), '=', folded(sql.val(login)))]),
         ...(id === null ? [] : [w('key', 'like', `%/${id}`)]),
         w('dn', '=', text),
       ]),
     )
+    .orderBy(sql`case when login = ${text} then 0 else 1 end`)
     .limit(limit)
     .execute()
   return withHolds(db, rows, nowMs)
@@ -262,9 +277,10 @@ async function withHolds(db: Database, rows: readonly AccountRow[], nowMs: numbe
     realm: row.realm,
     lockedByUs: ownedFromRow(row) !== null,
     ...effectOf(row, proofs),
+    otherLock: otherLockReport(row),
     standing: row.standing,
     standingCode: row.standing_code,
-    standingReason: row.standing_reason,
+    ...standingReasonOf(row),
     holds: holds
       .filter((hold) => hold.account_key === row.key)
       .map((hold) => ({
@@ -273,7 +289,7 @@ async function withHolds(db: Database, rows: readonly AccountRow[], nowMs: numbe
         serial: hold.serial,
         sinceMs: Math.floor(Number(hold.since_us) / 1000),
         untilMs: hold.until_us === null ? null : Math.ceil(Number(hold.until_us) / 1000),
-        reason: hold.reason,
+        ...shownReason(reasonFromRow(hold.reason)),
         actor: hold.actor,
       })),
     verification: verifications.get(row.key) ?? null,
@@ -281,26 +297,11 @@ async function withHolds(db: Database, rows: readonly AccountRow[], nowMs: numbe
   }))
 }
 
-async function serialsOf(db: Database, key: AccountKey): Promise<string[]> {
-  const rows = await db
-    .selectFrom('event')
-    .select(['serial', 'kind', 'account_key', 'taken_at_us'])
-    .where('live', '=', LIVE)
-    .where('kind', 'in', ['register', 'unregister'])
-    .where('serial', 'in', (from) =>
-      from
-        .selectFrom('event')
-        .select('serial')
-        .where('account_key', '=', key)
-        .where('live', '=', LIVE)
-        .where('serial', 'is not', null),
-    )
-    .orderBy('taken_at_us')
-    .execute()
-  const owner = new Map<string, string | null>()
-  for (const row of rows)
-    if (row.serial !== null) owner.set(row.serial, row.kind === 'register' ? row.account_key : null)
-  return [...owner].flatMap(([serial, account]) => (account === key ? [serial] : [])).toSorted()
+function standingReasonOf(
+  row: AccountRow,
+): Pick<AccountReport, 'standingReason' | 'standingReasonCode' | 'standingReasonParams'> {
+  const { reason, reasonCode, reasonParams } = shownReason(reasonFromRow(row.standing_reason))
+  return { standingReason: reason, standingReasonCode: reasonCode, standingReasonParams: reasonParams }
 }
 
 async function listEvents(
@@ -315,6 +316,7 @@ async function listEvents(
 }
 
 function eventReport(row: EventRow): EventReport {
+  const why = reasonFromRow(row.why)
   return {
     id: row.id,
     kind: row.kind,
@@ -323,13 +325,14 @@ function eventReport(row: EventRow): EventReport {
     realm: row.realm,
     actor: row.actor,
     source: row.source,
-    reason: row.reason,
+    ...shownReason(reasonFromRow(row.reason)),
     takenMs: Math.floor(Number(row.taken_at_us) / 1000),
     receivedMs: Number(row.received_ms),
     state: row.state,
     account: row.account_key,
-    whyCode: row.why_code,
-    why: row.why,
+    whyCode: row.why_code ?? (why === null || why.code === 'plain-text' ? null : why.code),
+    whyParams: why === null || why.code === 'plain-text' ? {} : why.params,
+    why: reasonText(why),
     attempts: row.attempts,
     nextTryMs: row.next_try_ms === null ? null : Number(row.next_try_ms),
   }
@@ -353,7 +356,8 @@ async function listChanges(
     const { id, key: account, kind, serial, dn, holds, ends = {}, reason, actor, plannedAtMs } = changeFromRow(row)
     const closedMs = row.closed_ms === null ? null : Number(row.closed_ms)
     const { state } = row
-    return { id, account, kind, serial, dn, reason, actor, plannedMs: plannedAtMs, state, closedMs, holds, ends }
+    const change = { id, account, kind, serial, dn, ...shownReason(reason), actor }
+    return { ...change, plannedMs: plannedAtMs, state, closedMs, holds, ends }
   })
 }
 
@@ -391,5 +395,5 @@ async function countWaits(db: Database, dueMs: number): Promise<{ events: number
       .select((s) => s.fn.countAll<number>().as('n')),
   )
   const reviews = await count(db.selectFrom('review').select((s) => s.fn.countAll<number>().as('n')))
-  return { events, accounts: accounts + reviews }
+  return { events, accounts: accounts + reviews + (await countOpenLosses(db)) }
 }

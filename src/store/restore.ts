@@ -2,6 +2,8 @@ import type { ResolvedEvent } from '../core/event.ts'
 import type { AccountKey, Dn, HoldName, Login } from '../core/names.ts'
 import type { OwnedLock } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
+import { authorSerial } from './author-serial.ts'
+import { noteAsRead } from './evidence.ts'
 import { noteAccount } from './inbox.ts'
 import { markAccounts } from './queue.ts'
 import { resolvedToRow, toJson } from './rows.ts'
@@ -15,6 +17,8 @@ export interface RestoredAccount {
   readonly login: Login | null
   readonly events: readonly ResolvedEvent[]
   readonly owned: OwnedLock | null
+  /** privacyIDEA is asked (mode `api`): what it says is then compared with what was restored. */
+  readonly hasSource: boolean
 }
 
 export interface RestorePort {
@@ -60,6 +64,10 @@ async function restoreAccount(scope: WriteScope, account: RestoredAccount, nowMs
   for (const event of account.events) {
     if (!isNew && event.kind !== 'register') continue
     await scope.hot.insertEvent.run(scope.trx, resolvedToRow(event, nowMs))
+    if (event.kind === 'register' && event.serial !== null) {
+      await authorSerial(scope, key, event.serial, 'recorded', nowMs)
+    }
   }
+  if (account.hasSource) await noteAsRead(scope, key, account.events)
   await markAccounts(scope, [key], nowMs)
 }

@@ -1,4 +1,5 @@
 import { NO_HOLDS, NOTHING } from './literals.ts'
+import { IS_LOST } from './loss-breaker.ts'
 import { prepare, type Place, type Values } from './prepared.ts'
 import type { Database } from './schema.ts'
 import { selectTokens } from './truth.ts'
@@ -21,6 +22,15 @@ export function prepareResync(db: Database) {
   return { ...tokenStatements(db), ...accountStatements(db), ...stagingStatements(db) }
 }
 
+/** Which serials of accounts are ours, many at a time. */
+export function prepareAuthorship(db: Database) {
+  return {
+    authoredAt: prepare((place) =>
+      db.selectFrom('authored_serial').select(['account_key', 'serial']).where('account_key', 'in', allOf(place)),
+    ),
+  }
+}
+
 function allOf(place: Place): string[] {
   return NAMES.map((name) => place<string>(name))
 }
@@ -29,6 +39,14 @@ function tokenStatements(db: Database) {
   const tokens = () => selectTokens(db).select('token.source_id')
   return {
     countTokens: prepare(() => db.selectFrom('token').select((s) => s.fn.countAll<number>().as('n'))),
+    /** Losses that are held back; an index holds them alone. */
+    countHeldLosses: prepare(() =>
+      db
+        .selectFrom('token')
+        .select((s) => s.fn.countAll<number>().as('n'))
+        .where(IS_LOST)
+        .where('loss', '<>', 'approved'),
+    ),
     between: prepare((place) =>
       tokens()
         .where('token.source_id', '>', place<number>('after'))
@@ -107,12 +125,16 @@ function stagingStatements(db: Database) {
           dn: place('dn'),
           login: place('login'),
           realm: place('realm'),
+          resolver: place('resolver'),
+          user_id: place('user_id'),
         })
         .onConflict((conflict) =>
           conflict.columns(['run', 'account_key']).doUpdateSet((update) => ({
             dn: update.fn.coalesce('excluded.dn', 'resync_account.dn'),
             login: update.fn.coalesce('excluded.login', 'resync_account.login'),
             realm: update.fn.coalesce('excluded.realm', 'resync_account.realm'),
+            resolver: update.fn.coalesce('excluded.resolver', 'resync_account.resolver'),
+            user_id: update.fn.coalesce('excluded.user_id', 'resync_account.user_id'),
           })),
         ),
     ),

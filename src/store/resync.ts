@@ -1,9 +1,19 @@
 import { sql } from 'kysely'
-import { asDn, parseLogin, parseRealm, type AccountKey, type DirectoryName, type Serial } from '../core/names.ts'
+import {
+  asDn,
+  parseLogin,
+  parseRealm,
+  parseResolverName,
+  parseUserId,
+  type AccountKey,
+  type DirectoryName,
+  type Serial,
+} from '../core/names.ts'
 import { NOTHING_OF_OURS } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { PlacedToken, RecordedAccount, ResyncRecordPort } from '../ports/resync.ts'
 import type { NotedAccount, RecordedToken } from '../ports/store.ts'
+import { noteUser } from './account-users.ts'
 import { noteAccount } from './inbox.ts'
 import { NOTHING, SEEN } from './literals.ts'
 import { inPages, PAGE } from './pages.ts'
@@ -16,13 +26,17 @@ import type { Writer, WriteScope } from './writer.ts'
 
 /** What a full resync asks of the record (mode `api`), page by page, by statements that are compiled once. */
 
-const RUN_KEY = 'resync-run'
+/** In meta: the number of the newest run. */
+export const RUN_KEY = 'resync-run'
+/** A loss that waits for review, or was dismissed, is nothing new. */
+const IS_NOT_HELD = sql<boolean>`(loss is null or loss = 'approved')`
 
 export function openResyncRecord(db: Database, writer: Writer, clock: Clock): ResyncRecordPort {
   const hot = prepareResync(db)
   return {
     begin: () => writer.run(begin),
-    countTokens: async () => Number((await hot.countTokens.run(db, {})).rows[0]?.n ?? 0),
+    countTokens: () => countTokens(db, hot),
+    resolvers: () => resolvers(db),
     countExpected: async (directory) => Number((await hot.countWithTokens.run(db, rangeOf(directory))).rows[0]?.n ?? 0),
     between: (after, upTo) => between(db, hot, after, upTo ?? Number.MAX_SAFE_INTEGER),
     tokensOf: (serials) => tokensOf(db, hot, serials),
@@ -32,7 +46,7 @@ export function openResyncRecord(db: Database, writer: Writer, clock: Clock): Re
     miss: async (run, serials) => {
       if (serials.length > 0) await writer.runSoon((scope) => miss(scope, hot, run, serials))
     },
-    unseen: (run) => unseen(db, run),
+    unseen: (run, options) => unseen(db, run, options.withHeldLosses),
     countUnseen: (run) => countUnseen(db, run),
     stage: async (run, accounts, keys) => {
       if (accounts.length + keys.length > 0) await writer.runSoon((scope) => stage(scope, hot, run, accounts, keys))
@@ -43,6 +57,12 @@ export function openResyncRecord(db: Database, writer: Writer, clock: Clock): Re
   }
 }
 
+async function countTokens(db: Database, hot: ResyncStatements): Promise<number> {
+  const all = (await hot.countTokens.run(db, {})).rows[0]?.n ?? 0
+  const held = (await hot.countHeldLosses.run(db, {})).rows[0]?.n ?? 0
+  return Number(all) - Number(held)
+}
+
 async function begin({ trx, on, hot }: WriteScope): Promise<number> {
   const last = (await hot.readMeta.run(on, { key: RUN_KEY })).rows[0]
   const run = Number(last?.value ?? 0) + 1
@@ -50,6 +70,20 @@ async function begin({ trx, on, hot }: WriteScope): Promise<number> {
   await trx.updateTable('token').set({ run: 0 }).where('run', '<>', SEEN).execute()
   await trx.deleteFrom('resync_account').where('run', '<', run).execute()
   return run
+}
+
+async function resolvers(db: Database): ReturnType<ResyncRecordPort['resolvers']> {
+  const rows = await db
+    .selectFrom('token')
+    .select((s) => ['resolver', s.fn.countAll<number>().as('n')])
+    .where('resolver', 'is not', null)
+    .where(IS_NOT_HELD)
+    .groupBy('resolver')
+    .execute()
+  return rows.flatMap(({ resolver, n }) => {
+    const name = parseResolverName(resolver ?? '')
+    return name === null ? [] : [{ resolver: name, tokens: Number(n) }]
+  })
 }
 
 async function* between(
@@ -90,12 +124,13 @@ async function miss({ on }: WriteScope, hot: ResyncStatements, run: number, seri
   for (const serial of serials) await hot.miss.run(on, { serial, run })
 }
 
-async function* unseen(db: Database, run: number): AsyncGenerator<readonly RecordedToken[]> {
+async function* unseen(db: Database, run: number, withHeldLosses: boolean): AsyncGenerator<readonly RecordedToken[]> {
   for (const query of [
     selectTokens(db).where('token.run', '=', run).where('token.run', '<>', SEEN),
     selectTokens(db).where('token.source_id', 'is', NOTHING).where('token.run', '=', SEEN),
   ]) {
-    const ordered = query.orderBy('token.serial').limit(PAGE)
+    const wanted = withHeldLosses ? query : query.where(IS_NOT_HELD)
+    const ordered = wanted.orderBy('token.serial').limit(PAGE)
     const pages = inPages(
       (after) => ordered.where('token.serial', '>', after).execute(),
       (row) => row.serial,
@@ -106,8 +141,9 @@ async function* unseen(db: Database, run: number): AsyncGenerator<readonly Recor
 
 async function countUnseen(db: Database, run: number): Promise<number> {
   const count = sql<number>`count(*)`.as('n')
-  const missed = db.selectFrom('token').select(count).where('run', '=', run).where('run', '<>', SEEN)
-  const unplaced = db.selectFrom('token').select(count).where('source_id', 'is', NOTHING).where('run', '=', SEEN)
+  const tokens = db.selectFrom('token').select(count).where(IS_NOT_HELD)
+  const missed = tokens.where('run', '=', run).where('run', '<>', SEEN)
+  const unplaced = tokens.where('source_id', 'is', NOTHING).where('run', '=', SEEN)
   const rows = await Promise.all([missed.executeTakeFirstOrThrow(), unplaced.executeTakeFirstOrThrow()])
   return rows.reduce((sum, { n }) => sum + Number(n), 0)
 }
@@ -119,8 +155,12 @@ async function stage(
   accounts: readonly NotedAccount[],
   keys: readonly AccountKey[],
 ): Promise<void> {
-  for (const { key, dn, login, realm } of accounts) await hot.stage.run(on, { run, key, dn, login, realm })
-  for (const key of keys) await hot.stage.run(on, { run, key, dn: null, login: null, realm: null })
+  for (const { key, dn, login, realm, user } of accounts) {
+    const whose = { resolver: user?.resolver ?? null, user_id: user?.userId ?? null }
+    await hot.stage.run(on, { run, key, dn, login, realm, ...whose })
+  }
+  const nothing = { dn: null, login: null, realm: null, resolver: null, user_id: null }
+  for (const key of keys) await hot.stage.run(on, { run, key, ...nothing })
 }
 
 /** Page by page, so that no other write waits long. What a crash leaves staged, the next run finds again by itself. */
@@ -132,6 +172,10 @@ async function release(writer: Writer, hot: ResyncStatements, run: number, clock
       if (row.dn !== null) {
         const [login, realm] = [parseLogin(row.login ?? ''), parseRealm(row.realm ?? '')]
         await noteAccount(scope, { key, dn: asDn(row.dn), login, realm }, clock.nowMs())
+        const [resolver, userId] = [parseResolverName(row.resolver ?? ''), parseUserId(row.user_id ?? '')]
+        if (login !== null && realm !== null && resolver !== null && userId !== null) {
+          await noteUser(scope, key, { login, realm, resolver, userId })
+        }
       }
       await markAccounts(scope, [key], clock.nowMs(), true)
     }

@@ -1,10 +1,11 @@
-import { sql } from 'kysely'
 import type { ResolvedEvent } from '../core/event.ts'
 import { parseDirectoryName, parseLogin, type AccountKey } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Approval, Review, ReviewFilter, ReviewPort, ReviewWord } from '../ports/review.ts'
 import type { Breaker } from './breaker.ts'
+import { readDecisions } from './decisions.ts'
 import { markAccounts } from './queue.ts'
+import { requiredReason } from './reasons.ts'
 import { insertResolved } from './records.ts'
 import { changeFromRow, keyFromRow, realmFromRow } from './rows.ts'
 import type { ChangeRow, Database } from './schema.ts'
@@ -16,30 +17,47 @@ const MARK_PAGE = 1_000
 
 export function openReviews(db: Database, writer: Writer, clock: Clock, breaker: Breaker): ReviewPort {
   return {
-    approvalsNeeded: breaker.approvals,
-    counts: () => readCounts(db),
-    list: (filter) => listReviews(db, filter),
+    get approvalsNeeded() {
+      return breaker.approvals
+    },
+    counts: () => readCounts(db, breaker.approvals),
+    list: (filter) => listReviews(db, filter, breaker.approvals),
     approve: (keys, word) => writer.run((scope) => approve(scope, keys, word, breaker.approvals, clock.nowMs())),
     reject: (words, word) => writer.run((scope) => reject(scope, words, word, breaker, clock.nowMs())),
+    decisionsOf: (key, limit) => readDecisions(db, key, limit),
     resume: (word) => resume(db, writer, word, breaker, clock),
   }
 }
 
-async function readCounts(db: Database): ReturnType<ReviewPort['counts']> {
-  const rows = await db
+async function readCounts(db: Database, needed: number): ReturnType<ReviewPort['counts']> {
+  const all = await db
     .selectFrom('review')
-    .select((s) => ['state', s.fn.countAll<number>().as('n'), s.fn.min('since_ms').as('oldest')])
-    .groupBy('state')
-    .execute()
-  const waiting = rows.find((row) => row.state === 'waiting')
+    .select((s) => s.fn.countAll<number>().as('n'))
+    .executeTakeFirstOrThrow()
+  const waiting = await selectWaiting(db, needed)
+    .select((s) => [s.fn.countAll<number>().as('n'), s.fn.min('since_ms').as('oldest')])
+    .executeTakeFirstOrThrow()
   return {
-    waiting: Number(waiting?.n ?? 0),
-    approved: Number(rows.find((row) => row.state === 'approved')?.n ?? 0),
-    oldestMs: waiting === undefined ? null : Number(waiting.oldest),
+    waiting: Number(waiting.n),
+    approved: Number(all.n) - Number(waiting.n),
+    oldestMs: waiting.oldest === null ? null : Number(waiting.oldest),
   }
 }
 
-async function listReviews(db: Database, filter: ReviewFilter): Promise<readonly Review[]> {
+/** Those that fewer persons have approved than have to. */
+function selectWaiting(db: Pick<Database, 'selectFrom'>, needed: number) {
+  return db.selectFrom('review').where(
+    (review) =>
+      review
+        .selectFrom('approval')
+        .select((approval) => approval.fn.countAll<number>().as('n'))
+        .whereRef('approval.account_key', '=', 'review.account_key'),
+    '<',
+    needed,
+  )
+}
+
+async function listReviews(db: Database, filter: ReviewFilter, needed: number): Promise<readonly Review[]> {
   let query = db
     .selectFrom('review')
     .leftJoin('account', 'account.key', 'review.account_key')
@@ -61,16 +79,17 @@ async function listReviews(db: Database, filter: ReviewFilter): Promise<readonly
     const key = keyFromRow(row.account_key)
     const directory = parseDirectoryName(row.directory)
     if (directory === null) throw new TypeError(`a review of no directory: ${key}`)
+    const approvedBy = approvals.filter((each) => each.account_key === key).map((each) => each.person)
     return {
       key,
       directory,
       login: row.login === null ? null : parseLogin(row.login),
       realm: realmFromRow(row.realm),
       sinceMs: Number(row.since_ms),
-      reason: row.reason,
+      reason: requiredReason(row.reason),
       change: changeFromRow(JSON.parse(row.change) as ChangeRow),
-      state: row.state,
-      approvedBy: approvals.filter((each) => each.account_key === key).map((each) => each.person),
+      state: approvedBy.length >= needed ? 'approved' : 'waiting',
+      approvedBy,
     }
   })
 }
@@ -86,7 +105,7 @@ async function approve(
   const approved: AccountKey[] = []
   const short: AccountKey[] = []
   const again: AccountKey[] = []
-  for (const key of await waitingOf(scope, keys)) {
+  for (const key of await waitingOf(scope, keys, needed)) {
     const before = await trx.selectFrom('approval').select('person').where('account_key', '=', key).execute()
     if (before.some((row) => row.person === person)) {
       again.push(key)
@@ -95,7 +114,6 @@ async function approve(
     await trx.insertInto('approval').values({ account_key: key, person, at_ms: nowMs, reason }).execute()
     const isEnough = before.length + 1 >= needed
     ;(isEnough ? approved : short).push(key)
-    if (isEnough) await trx.updateTable('review').set({ state: 'approved' }).where('account_key', '=', key).execute()
     scope.log({ atMs: nowMs, kind: 'approved', subject: key, body: { by: person, reason, isEnough } })
   }
   await markAccounts(scope, approved, nowMs)
@@ -110,7 +128,7 @@ async function reject(
   nowMs: number,
 ): Promise<readonly AccountKey[]> {
   const keys = words.map((word) => word.accountKey)
-  const waiting = new Set(await waitingOf(scope, keys))
+  const waiting = new Set(await waitingOf(scope, keys, breaker.approvals))
   for (const word of words) {
     if (!waiting.has(word.accountKey)) continue
     await insertResolved(scope, word, nowMs)
@@ -121,14 +139,9 @@ async function reject(
   return [...waiting]
 }
 
-async function waitingOf({ trx }: WriteScope, keys: readonly AccountKey[]): Promise<AccountKey[]> {
+async function waitingOf({ trx }: WriteScope, keys: readonly AccountKey[], needed: number): Promise<AccountKey[]> {
   if (keys.length === 0) return []
-  const rows = await trx
-    .selectFrom('review')
-    .select('account_key')
-    .where('account_key', 'in', keys)
-    .where('state', '=', 'waiting')
-    .execute()
+  const rows = await selectWaiting(trx, needed).select('account_key').where('account_key', 'in', keys).execute()
   return rows.map((row) => keyFromRow(row.account_key))
 }
 
@@ -142,11 +155,9 @@ async function resume(
   await writer.run((scope) => breaker.reset(scope, person, reason, clock.nowMs()))
   let marked = 0
   for (let after = ''; ;) {
-    const rows = await db
-      .selectFrom('review')
+    const rows = await selectWaiting(db, breaker.approvals)
       .select('account_key')
       .where('account_key', '>', after)
-      .where('state', '=', sql.lit('waiting' as const))
       .orderBy('account_key')
       .limit(MARK_PAGE)
       .execute()

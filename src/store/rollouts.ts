@@ -3,7 +3,7 @@ import { AppError } from '../core/error.ts'
 import { parseLogin, parseRealm, parseSerial } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { RolloutPort } from '../ports/enrolment.ts'
-import { isOwnerDead } from './process-lock.ts'
+import { isOwnerAlive } from './process-owner.ts'
 import type { EnrolmentTable } from './enrolment-table.ts'
 import type { Database } from './schema.ts'
 import type { Writer } from './writer.ts'
@@ -11,6 +11,8 @@ import type { Writer } from './writer.ts'
 /** Roll-outs: which user has his new token and his mail. Never the token's secret. */
 
 const KEYS_AT_ONCE = 500
+/** One step for one user, a mail server that hangs included (mail.timeout is at most 20 min): there is no heartbeat. */
+const STEP_MS_MAX = 1_500_000
 
 export function openRollouts(db: Database, writer: Writer, clock: Clock, owner: string): RolloutPort {
   return {
@@ -33,12 +35,15 @@ export function openRollouts(db: Database, writer: Writer, clock: Clock, owner: 
         const key = enrolleeKey(enrollee)
         const row = await trx
           .selectFrom('enrolment')
-          .select(['state', 'owner'])
+          .select(['state', 'owner', 'changed_ms'])
           .where('rollout', '=', rollout)
           .where('enrollee', '=', key)
           .executeTakeFirst()
         const isOpen = row?.state === 'making' || row?.state === 'mailing'
-        if (row !== undefined && isOpen && row.owner !== owner && !isOwnerDead(row.owner)) return false
+        if (row !== undefined && isOpen && row.owner !== owner) {
+          const lastMs = Number(row.changed_ms) + STEP_MS_MAX
+          if (isOwnerAlive(row.owner, lastMs, clock.nowMs())) return false
+        }
         await trx
           .updateTable('enrolment')
           .set({ owner })

@@ -15,8 +15,10 @@ import {
   type Serial,
 } from '../core/names.ts'
 import type { Outcome } from '../core/outcome.ts'
-import type { HoldEnds, OwnedLock, OwnedSlot } from '../core/state.ts'
+import { isOtherLockCause } from '../core/other-lock-cause.ts'
+import type { EntryVersion, HoldEnds, OtherLock, OwnedLock, OwnedSlot } from '../core/state.ts'
 import type { OwnerQuery } from '../ports/privacyidea.ts'
+import { reasonFromRow, reasonOfChange, reasonToRow } from './reasons.ts'
 import type { AccountRow, ChangeRow, EventRow, NewEventRow } from './schema.ts'
 
 /**
@@ -26,25 +28,45 @@ import type { AccountRow, ChangeRow, EventRow, NewEventRow } from './schema.ts'
 
 /** JSON that keeps bytes: a Uint8Array becomes `{"b64": …}`. */
 export function toJson(value: unknown): string {
-  return JSON.stringify(value, (_key, each: unknown) =>
-    each instanceof Uint8Array ? { b64: Buffer.from(each).toString('base64') } : each,
-  )
+  // A replacer makes it several times slower, and bytes are rare.
+  return holdsBytes(value) ? JSON.stringify(value, bytesToJson) : JSON.stringify(value)
 }
 
-function fromJson<Shape>(text: string, where: string): Shape {
+function bytesToJson(_name: string, each: unknown): unknown {
+  return each instanceof Uint8Array ? { b64: Buffer.from(each).toString('base64') } : each
+}
+
+function holdsBytes(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (value instanceof Uint8Array) return true
+  if (Array.isArray(value)) return value.some(holdsBytes)
+  for (const name in value) if (holdsBytes((value as Readonly<Record<string, unknown>>)[name])) return true
+  return false
+}
+
+export function fromJson<Shape>(text: string, where: string): Shape {
   try {
-    return JSON.parse(text, (_key, each: unknown) => {
-      const bytes = (each as { b64?: unknown } | null)?.b64
-      return typeof bytes === 'string' ? new Uint8Array(Buffer.from(bytes, 'base64')) : each
-    }) as Shape
+    return JSON.parse(text, text.includes('"b64"') ? bytesFromJson : undefined) as Shape
   } catch (thrown) {
     throw new AppError('store-corrupt', `unreadable JSON in ${where}`, { cause: thrown })
   }
 }
 
+function bytesFromJson(_name: string, each: unknown): unknown {
+  const bytes = (each as { b64?: unknown } | null)?.b64
+  return typeof bytes === 'string' ? new Uint8Array(Buffer.from(bytes, 'base64')) : each
+}
+
 /** Null also for what another version wrote. */
 export function effectiveFromRow(text: string | null): Outcome['effective'] {
   return text === 'yes' || text === 'no' || text === 'unknown' ? text : null
+}
+
+/** Null also for what another version wrote. */
+export function otherLockFromRow(text: string | null): OtherLock | null {
+  if (text === null) return null
+  const lock = fromJson<OtherLock>(text, 'another lock')
+  return isOtherLockCause(lock.cause) ? lock : null
 }
 
 export function keyFromRow(text: string): AccountKey {
@@ -82,8 +104,9 @@ export function eventFromRow(row: EventRow): Event {
     actor: row.actor,
     takenAtUs: Number(row.taken_at_us),
     source: row.source as Event['source'],
-    reason: row.reason,
+    reason: reasonFromRow(row.reason),
     untilUs: row.until_us === null ? null : Number(row.until_us),
+    ...(row.sole_serial === 1 ? { isSoleSerial: true } : {}),
   }
 }
 
@@ -109,7 +132,7 @@ export function eventToRow(event: Event, nowMs: number): NewEventRow {
     taken_at_us: event.takenAtUs,
     received_ms: nowMs,
     source: event.source,
-    reason: event.reason,
+    reason: reasonToRow(event.reason),
     until_us: event.untilUs,
     state: 'waiting',
     live: 0,
@@ -120,6 +143,7 @@ export function eventToRow(event: Event, nowMs: number): NewEventRow {
     why: '',
     attempts: 0,
     next_try_ms: nowMs,
+    sole_serial: event.isSoleSerial === true ? 1 : 0,
   }
 }
 
@@ -145,18 +169,22 @@ interface ChangeBody {
   readonly forward: readonly EntryModification[]
   readonly inverse: readonly EntryModification[]
   readonly slots: readonly OwnedSlot[]
+  readonly asRead?: EntryVersion
 }
 
-export function changeToRow(change: Change): ChangeRow {
-  const { holds, ends, forward, inverse, slots } = change
+export function changeToRow(change: Change) {
+  const { holds, ends, forward, inverse, slots, asRead } = change
   return {
     id: change.id,
     account_key: change.key,
     kind: change.kind,
     serial: change.serial,
     dn: change.dn,
-    body: toJson({ holds, ...(ends === undefined ? {} : { ends }), forward, inverse, slots } satisfies ChangeBody),
-    reason: change.reason,
+    body: toJson({
+      ...{ holds, ...(ends === undefined ? {} : { ends }), forward, inverse, slots },
+      ...(asRead === undefined ? {} : { asRead }),
+    } satisfies ChangeBody),
+    reason: reasonToRow(change.reason),
     actor: change.actor,
     planned_ms: change.plannedAtMs,
     state: 'planned',
@@ -172,7 +200,7 @@ export function changeFromRow(row: ChangeRow): Change {
     dn: asDn(row.dn),
     serial: row.serial === null ? null : must(parseSerial(row.serial), `change ${row.id}`),
     ...fromJson<ChangeBody>(row.body, `change ${row.id}`),
-    reason: row.reason,
+    reason: reasonOfChange(row.reason),
     actor: row.actor,
     plannedAtMs: Number(row.planned_ms),
   }

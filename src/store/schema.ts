@@ -1,7 +1,17 @@
-import type { ApprovalTable, FindingTable, LockCountTable, ReviewTable } from './guard-schema.ts'
+import type {
+  ApprovalTable,
+  FindingTable,
+  LockCountTable,
+  LossCountTable,
+  LossState,
+  ReviewTable,
+} from './guard-schema.ts'
 import type { Generated, Insertable, Kysely, Selectable } from 'kysely'
 import type { EnrolmentTable } from './enrolment-table.ts'
+import type { LeaseColumns } from './leases.ts'
 import type { MailTable } from './mail-table.ts'
+import type { EvidenceTable } from './migrate-evidence.ts'
+import type { UnplacedTable } from './migrate-unplaced.ts'
 
 /**
  * The tables. Times end in `_ms` or `_us` (since 1970); JSON is text; flags are 0 or 1. Plain SQL types only, so that
@@ -14,12 +24,15 @@ export interface Tables {
   queue: QueueTable
   change: ChangeTable
   token: TokenTable
+  authored_serial: AuthoredSerialTable
   lockout: LockoutTable
   owner: OwnerTable
   mirror: MirrorTable
   resync_account: ResyncAccountTable
+  unplaced: UnplacedTable
   verification: VerificationTable
   lock_count: LockCountTable
+  loss_count: LossCountTable
   review: ReviewTable
   approval: ApprovalTable
   finding: FindingTable
@@ -27,6 +40,8 @@ export interface Tables {
   meta: MetaTable
   mail: MailTable
   enrolment: EnrolmentTable
+  serial_twin: SerialTwinTable
+  evidence: EvidenceTable
 }
 
 export type Database = Kysely<Tables>
@@ -57,6 +72,12 @@ export interface EventTable {
   why: string
   attempts: number
   next_try_ms: number | null
+  /** For how long it has waited for what a person must change, while everything could be asked. */
+  /** 1: a registration that names this serial alone. */
+  sole_serial: number
+  counted_ms: Generated<number>
+  /** When it was tried last; null: never, or by an older version. */
+  tried_ms: Generated<number | null>
 }
 
 export interface AccountTable {
@@ -78,11 +99,19 @@ export interface AccountTable {
   hold_count: number
   /** Whether a lock keeps the user out: `yes`, `no`, `unknown`; null: neither a lock nor a hold, or not looked at yet. */
   effective: string | null
+  /** JSON of an OtherLock; null: none was seen. */
+  other_lock: string | null
+  /** Its `is`, to be searched for. */
+  other_lock_is: string | null
   /** When our lock was last seen to stand in the directory; 0: never. */
   seen_ms: number
   updated_ms: number
   /** When it came on record; 0: before this was noted. */
   known_ms: number
+  /** The latest `may_arrive_until_ms` of its changes; null: none has one. */
+  late_until_ms: Generated<number | null>
+  /** JSON of an AdoptionOrder that is to be carried out; null: there is none. */
+  adoption: Generated<string | null>
 }
 
 export interface HoldTable {
@@ -96,13 +125,13 @@ export interface HoldTable {
   actor: string
 }
 
-export interface QueueTable {
+export interface QueueTable extends LeaseColumns {
   account_key: string
   generation: number
   due_ms: number
   attempts: number
-  lease_owner: string | null
-  lease_until_ms: number | null
+  /** 1: somebody's turn at the account broke off, so its waiting files are held against the record. */
+  repair: number
   /** 1: what privacyIDEA says of the account's owner is to be read before it is looked at. */
   hinted: number
 }
@@ -121,6 +150,31 @@ export interface TokenTable {
   user_id: string | null
   /** privacyIDEA's own number of it, which rises with each new token; null: no full resync has seen it yet. */
   source_id: number | null
+  /** It is lost, and its loss waits or may pass; null: it is not, or nobody has noticed yet. Cleared where it is listed. */
+  loss: LossState | null
+  /** Since when it waits, or when its loss was allowed. */
+  loss_ms: number | null
+  /** A LossCause. */
+  loss_why: string | null
+  /** JSON array of the persons who approved so far. */
+  loss_by: string | null
+}
+
+/** Tokens that are known to differ by case only. */
+export interface SerialTwinTable {
+  serial_key: string
+  /** JSON array of serials. */
+  spellings: string
+}
+
+/** A serial that this store may take off an account: it wrote it there or adopted it. Kept for ever. */
+export interface AuthoredSerialTable {
+  account_key: string
+  serial: string
+  /** `named`: an event said that it has left, and privacyIDEA was not asked yet; `settled`: it was. */
+  how: 'written' | 'confirmed' | 'adopted' | 'recorded' | 'named' | 'settled'
+  /** 0: known from before this was noted. */
+  at_ms: number
 }
 
 /** Further users of privacyIDEA whose account it is as well; the one on the account's own row is not among them. */
@@ -140,6 +194,9 @@ export interface ResyncAccountTable {
   dn: string | null
   login: string | null
   realm: string | null
+  /** The user whose account it is, where privacyIDEA named them. */
+  resolver: string | null
+  user_id: string | null
 }
 
 /** Users that privacyIDEA keeps out, as read last. */
@@ -197,6 +254,12 @@ export interface ChangeTable {
   planned_ms: number
   state: ChangeState
   closed_ms: number | null
+  /** Nobody reported its outcome: it may still arrive until then, or its arrival is still a finding; null: neither. */
+  may_arrive_until_ms: Generated<number | null>
+  /** When it was found to have arrived after it was written off; null: it was not. */
+  arrived_ms: Generated<number | null>
+  /** 1: what it would have written stands there, and is somebody else's. */
+  is_others: Generated<number>
 }
 
 export interface JournalTable {
@@ -218,7 +281,7 @@ export interface MetaTable {
 
 export type VerificationRow = Selectable<VerificationTable>
 export type EventRow = Selectable<EventTable>
-export type NewEventRow = Insertable<EventTable>
+export type NewEventRow = Omit<Insertable<EventTable>, 'counted_ms' | 'tried_ms'>
 export type MirrorRow = Selectable<MirrorTable>
 export type AccountRow = Selectable<AccountTable>
 export type ChangeRow = Selectable<ChangeTable>

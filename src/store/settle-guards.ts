@@ -1,9 +1,9 @@
 import { directoryOf, type AccountKey } from '../core/names.ts'
 import type { Outcome, Standing } from '../core/outcome.ts'
-import type { Finding } from '../ports/finding.ts'
+import type { FindingKind } from '../ports/finding.ts'
 import type { Claim } from '../ports/store.ts'
 import type { Breaker } from './breaker.ts'
-import { endFinding, isFindingOpen, raiseFinding } from './findings.ts'
+import { endFinding, isFindingOpen, raiseReason } from './findings.ts'
 import { IN_STEP, NO_HOLDS } from './literals.ts'
 import type { WriteScope } from './writer.ts'
 
@@ -40,9 +40,8 @@ async function raiseProtected(scope: WriteScope, key: AccountKey, nowMs: number)
   const directory = directoryOf(key)
   if (await isFindingOpen(scope, 'protected', directory)) return
   const row = await scope.trx.selectFrom('account').select('dn').where('key', '=', key).executeTakeFirst()
-  const what = `accounts of directory ${directory} have holds and are not locked, since they are protected`
-  const reason = `${what}; the first: ${row?.dn ?? key}`
-  await raiseFinding(scope, { kind: 'protected', subject: directory, reason }, nowMs)
+  const params = { directory, first: row?.dn ?? key }
+  await raiseReason(scope, { subject: directory, reason: { code: 'protected', params } }, nowMs)
 }
 
 /** One that is deleted is no news. A directory that suddenly shows none of them is the wrong one, or was emptied. */
@@ -54,9 +53,8 @@ async function raiseGone(scope: WriteScope, key: AccountKey, nowMs: number): Pro
   if (gone < GONE_LEAST) return
   const held = await countHeld(scope, directory)
   if (gone < held * GONE_SHARE) return
-  const what = `${gone} of ${held} accounts of directory ${directory} that hold a lock or are to be locked are no longer found`
-  const reason = `${what}: was its base emptied, or is it another server? Nothing is given up`
-  await raiseFinding(scope, { kind: 'accounts-gone', subject: directory, reason }, nowMs)
+  const params = { directory, gone, held }
+  await raiseReason(scope, { subject: directory, reason: { code: 'accounts-gone', params } }, nowMs)
 }
 
 interface StandsSo {
@@ -68,7 +66,7 @@ interface StandsSo {
 async function endWhereLast(
   scope: WriteScope,
   key: AccountKey,
-  kind: Finding['kind'],
+  kind: FindingKind,
   so: StandsSo,
   nowMs: number,
 ): Promise<void> {

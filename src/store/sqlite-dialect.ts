@@ -14,6 +14,7 @@ import {
   type QueryResult,
 } from 'kysely'
 import { AppError, backoffMs, toAppError } from '../core/error.ts'
+import { errnoOf } from '../core/system-error.ts'
 
 /**
  * Everything that is SQLite's alone: how it is opened, how a transaction begins, and its errors. Another database
@@ -279,20 +280,21 @@ export function storeError(thrown: unknown, file: string): AppError {
 /** SQLite says no more than that it could not: the folder tells why. */
 function notWritable(file: string, text: string, cause: unknown): AppError {
   const folder = dirname(file)
-  const failed = (why: string, hint: string): AppError => {
-    return new AppError('file-not-permitted', `cannot open the store ${file} for writing: ${why}`, { cause, hint })
+  const failed = (why: string, hint: string, because: unknown = cause): AppError => {
+    const message = `cannot open the store ${file} for writing: ${why}`
+    return new AppError('file-not-permitted', message, { cause: because, hint })
   }
   try {
     accessSync(folder, constants.W_OK | constants.X_OK)
     if (statSync(file, { throwIfNoEntry: false })?.isFile() === true) accessSync(file, constants.W_OK)
   } catch (thrown) {
-    const { code } = thrown as NodeJS.ErrnoException
+    const code = errnoOf(thrown)
     if (code === 'EROFS')
       return failed('its file system is read-only', 'Mount it for writing, or name another place (key store).')
     if (code === 'ENOENT')
       return failed(`its folder ${folder} does not exist`, 'Make it, or name another place (key store).')
     const hint = 'Run this as the user that Lockstep runs as, or as root; the folder belongs to that user.'
-    return failed('this user may not write there', hint)
+    return failed('this user may not write there', hint, thrown)
   }
   return failed(text, 'Check that it is a file, and that it belongs to the user that runs Lockstep (key store).')
 }

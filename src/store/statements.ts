@@ -1,8 +1,12 @@
 import { sql } from 'kysely'
+import type { SerialKey } from '../core/serial-key.ts'
+import { authorshipStatements } from './authorship-statements.ts'
 import { guardStatements } from './guard-statements.ts'
 import { prepare } from './prepared.ts'
+import { isHeld, queueStatements } from './queue-statements.ts'
 import type { Database } from './schema.ts'
-import { LIVE, WAITING } from './literals.ts'
+import { ENDED, LIVE, NOBODY, NOTHING, WAITING } from './literals.ts'
+import { keyColumn } from './serial-column.ts'
 
 /** The statements of the hot path: every event and every change runs through these, one row at a time. */
 export type Statements = ReturnType<typeof prepareStatements>
@@ -15,6 +19,7 @@ export function prepareStatements(db: Database) {
     ...changeStatements(db),
     ...journalStatements(db),
     ...guardStatements(db),
+    ...authorshipStatements(db),
   }
 }
 
@@ -44,6 +49,7 @@ function eventStatements(db: Database) {
           why: place('why'),
           attempts: place('attempts'),
           next_try_ms: place('next_try_ms'),
+          sole_serial: place('sole_serial'),
         })
         .onConflict((conflict) => conflict.column('id').doNothing()),
     ),
@@ -70,6 +76,8 @@ function eventStatements(db: Database) {
           why: place('why'),
           attempts: place('attempts'),
           next_try_ms: place('next_try_ms'),
+          counted_ms: place('counted_ms'),
+          tried_ms: place('tried_ms'),
         })
         .where('id', '=', place<string>('id'))
         .where('state', '=', WAITING),
@@ -99,14 +107,29 @@ function eventStatements(db: Database) {
         .orderBy('next_try_ms')
         .limit(1),
     ),
-    /** The accounts that a serial's events belong to, and whether some of them still wait for one. */
+    /** The accounts that the events of a serial, in any spelling, belong to, and whether some of them still wait for one. */
     ofSerial: prepare((place) =>
       db
         .selectFrom('event')
         .select(['account_key', 'state'])
         .distinct()
-        .where('serial', '=', place<string>('serial'))
+        .where(keyColumn('serial'), '=', place<SerialKey>('serial_key'))
+        .where('serial', 'is not', NOTHING)
         .where((where) => where.or([where('live', '=', LIVE), where('state', '=', WAITING)])),
+    ),
+    /** Who is named by the newest event of a serial that ended as a hint, and was taken after that time. */
+    hintActor: prepare((place) =>
+      db
+        .selectFrom('event')
+        .select('actor')
+        .where(keyColumn('serial'), '=', place<SerialKey>('serial_key'))
+        .where('serial', 'is not', NOTHING)
+        .where('state', '=', ENDED)
+        .where('actor', '<>', NOBODY)
+        .where('kind', '=', place<string>('kind'))
+        .where('taken_at_us', '>', place<number>('after_us'))
+        .orderBy('taken_at_us', 'desc')
+        .limit(1),
     ),
     streamOfAccount: prepare((place) =>
       db
@@ -119,7 +142,8 @@ function eventStatements(db: Database) {
       db
         .selectFrom('event')
         .selectAll()
-        .where('serial', '=', place<string>('serial'))
+        .where(keyColumn('serial'), '=', place<SerialKey>('serial_key'))
+        .where('serial', 'is not', NOTHING)
         .where('live', '=', LIVE)
         .where('account_key', '<>', place<string>('account_key')),
     ),
@@ -154,6 +178,8 @@ function accountStatements(db: Database) {
           standing_reason: '',
           hold_count: 0,
           effective: null,
+          other_lock: null,
+          other_lock_is: null,
           seen_ms: 0,
           updated_ms: place('now_ms'),
           known_ms: place('now_ms'),
@@ -179,15 +205,21 @@ function accountStatements(db: Database) {
           'standing_reason',
           'hold_count',
           'effective',
+          'other_lock',
         ])
-        .select(['seen_ms', 'account.realm', 'review.state as review'])
+        .select(['seen_ms', 'account.realm', 'review.state as review', 'late_until_ms', 'adoption'])
         .where('key', '=', place<string>('key')),
     ),
     openChange: prepare((place) =>
       db
         .updateTable('account')
         .set({ open_change: place('change'), dn: place('dn') })
-        .where('key', '=', place<string>('key')),
+        .where('key', '=', place<string>('key'))
+        .where(isHeld(place('key'), place('token'))),
+    ),
+    /** The change that was opened in this transaction is not to be made. */
+    dropOpenChange: prepare((place) =>
+      db.updateTable('account').set({ open_change: null }).where('key', '=', place<string>('key')),
     ),
     ownLock: prepare((place) =>
       db
@@ -198,7 +230,17 @@ function accountStatements(db: Database) {
           seen_ms: place('now_ms'),
           updated_ms: place('now_ms'),
         })
-        .where('key', '=', place<string>('key')),
+        .where('key', '=', place<string>('key'))
+        .where('open_change', '=', place<string>('change'))
+        .where(isHeld(place('key'), place('token'))),
+    ),
+    /** What is ours changed without a write. */
+    relabelLock: prepare((place) =>
+      db
+        .updateTable('account')
+        .set({ owned_lock: place('owned_lock'), updated_ms: place('now_ms') })
+        .where('key', '=', place<string>('key'))
+        .where(isHeld(place('key'), place('token'))),
     ),
     seeLock: prepare((place) =>
       db
@@ -215,6 +257,8 @@ function accountStatements(db: Database) {
           standing_reason: place('standing_reason'),
           hold_count: place('hold_count'),
           effective: place('effective'),
+          other_lock: place('other_lock'),
+          other_lock_is: place('other_lock_is'),
           updated_ms: place('now_ms'),
         })
         .where('key', '=', place<string>('key')),
@@ -231,80 +275,6 @@ function accountStatements(db: Database) {
         reason: place('reason'),
         actor: place('actor'),
       }),
-    ),
-  }
-}
-
-function queueStatements(db: Database) {
-  return {
-    markAccount: prepare((place) =>
-      db
-        .insertInto('queue')
-        .values({
-          account_key: place('key'),
-          generation: 1,
-          due_ms: place('due_ms'),
-          attempts: 0,
-          lease_owner: null,
-          lease_until_ms: null,
-          hinted: place('hinted'),
-        })
-        .onConflict((conflict) =>
-          conflict.column('account_key').doUpdateSet((update) => ({
-            generation: update('queue.generation', '+', 1),
-            due_ms: update.ref('excluded.due_ms'),
-            hinted: update.case().when('excluded.hinted', '=', 1).then(1).else(update.ref('queue.hinted')).end(),
-          })),
-        ),
-    ),
-    claimAccounts: prepare((place) =>
-      db
-        .updateTable('queue')
-        .set({ lease_owner: place('owner'), lease_until_ms: place('until_ms') })
-        .where('account_key', 'in', (from) =>
-          from
-            .selectFrom('queue')
-            .select('account_key')
-            .where('due_ms', '<=', place<number>('now_ms'))
-            .where((where) =>
-              where.or([where('lease_until_ms', 'is', null), where('lease_until_ms', '<', place<number>('now_ms'))]),
-            )
-            .orderBy('due_ms')
-            .limit(place<number>('limit')),
-        )
-        .returning(['account_key', 'generation', 'attempts', 'hinted']),
-    ),
-    nextAccount: prepare((place) =>
-      db
-        .selectFrom('queue')
-        .select('due_ms')
-        .where((where) =>
-          where.or([where('lease_until_ms', 'is', null), where('lease_until_ms', '<', place<number>('now_ms'))]),
-        )
-        .orderBy('due_ms')
-        .limit(1),
-    ),
-    finishAccount: prepare((place) =>
-      db
-        .deleteFrom('queue')
-        .where('account_key', '=', place<string>('key'))
-        .where('lease_owner', '=', place<string>('owner'))
-        .where('generation', '=', place<number>('generation')),
-    ),
-    postponeAccount: prepare((place) =>
-      db
-        .updateTable('queue')
-        .set({ due_ms: place('due_ms'), attempts: place('attempts'), hinted: place('hinted') })
-        .where('account_key', '=', place<string>('key'))
-        .where('lease_owner', '=', place<string>('owner'))
-        .where('generation', '=', place<number>('generation')),
-    ),
-    freeAccount: prepare((place) =>
-      db
-        .updateTable('queue')
-        .set({ lease_owner: null, lease_until_ms: null })
-        .where('account_key', '=', place<string>('key'))
-        .where('lease_owner', '=', place<string>('owner')),
     ),
   }
 }
@@ -333,6 +303,9 @@ function changeStatements(db: Database) {
         .where('id', '=', place<string>('id'))
         .where('state', '=', 'planned'),
     ),
+    forgetRemoval: prepare((place) =>
+      db.deleteFrom('verification').where('account_key', '=', place<string>('key')).where('wanted', '=', 'removed'),
+    ),
     changeById: prepare((place) => db.selectFrom('change').selectAll().where('id', '=', place<string>('id'))),
   }
 }
@@ -349,6 +322,16 @@ function journalStatements(db: Database) {
         prev_hash: place('prev_hash'),
         hash: place('hash'),
       }),
+    ),
+    /** The newest record of how an account stands. */
+    lastStanding: prepare((place) =>
+      db
+        .selectFrom('journal')
+        .select('body')
+        .where('subject', '=', place<string>('key'))
+        .where('kind', '=', 'standing')
+        .orderBy('seq', 'desc')
+        .limit(1),
     ),
     readMeta: prepare((place) => db.selectFrom('meta').select('value').where('key', '=', place<string>('key'))),
     writeMeta: prepare((place) =>

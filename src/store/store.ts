@@ -6,14 +6,24 @@ import type { MirrorPort } from '../ports/mirror.ts'
 import type { IdentityPort } from '../ports/identity.ts'
 import type { BreakerSettings } from '../core/breaker.ts'
 import type { LockBackoff } from '../core/settings.ts'
+import type { EvidencePort } from '../ports/evidence.ts'
 import type { FindingPort } from '../ports/finding.ts'
-import type { ReviewPort } from '../ports/review.ts'
+import type { LossBreakerSettings } from '../core/loss-breaker.ts'
+import type { LossPort, ReviewPort } from '../ports/review.ts'
+import { systemBootClock, type BootClock } from './boot-clock.ts'
 import { Breaker } from './breaker.ts'
+import { LossBreaker } from './loss-breaker.ts'
+import { openLosses } from './losses.ts'
 import type { RolloutPort } from '../ports/enrolment.ts'
 import type { NewsPort, OutboxPort } from '../ports/mail.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort, TruthPort } from '../ports/store.ts'
 import type { VerificationPort } from '../ports/verification.ts'
+import type { AuthorshipPort } from '../ports/authorship.ts'
+import type { SourceIdentityPort } from '../ports/source-identity.ts'
+import { openAccountLog, type AccountLogPort } from './account-log.ts'
+import { openAuthorship } from './authorship.ts'
 import { openDesired } from './desired.ts'
+import { openDirectoryForms, type DirectoryFormPort } from './directory-forms.ts'
 import { openDrains, type DrainPort } from './drains.ts'
 import { openIdentities } from './identities.ts'
 import { openInbox } from './inbox.ts'
@@ -25,30 +35,41 @@ import { migrate } from './migrations.ts'
 import { openMailReports, type MailReportPort } from './mail-reports.ts'
 import { openNews } from './news.ts'
 import { openOutbox } from './outbox.ts'
-import { ownerOfThisProcess, ProcessLock } from './process-lock.ts'
+import { ProcessLock } from './process-lock.ts'
+import { ownerOfThisProcess } from './process-owner.ts'
 import { openQueue } from './queue.ts'
 import type { ResyncRecordPort } from '../ports/resync.ts'
+import type { UnplacedPort } from '../ports/unplaced.ts'
 import { openResyncRecord } from './resync.ts'
 import { openReports, type ReportPort } from './reports.ts'
+import { noteRecordAge } from './record-age.ts'
 import { openRecords } from './records.ts'
 import { openRestore, type RestorePort } from './restore.ts'
 import type { Database, Tables } from './schema.ts'
+import { openEvidence } from './evidence.ts'
 import { openFindings } from './findings.ts'
 import { openReviews } from './reviews.ts'
 import { openGuards, openSwitches, type SwitchPort } from './switches.ts'
 import { openServerStates, type ServerStatePort } from './server-states.ts'
 import { NodeSqliteDialect, openSqliteFile, WalSync } from './sqlite-dialect.ts'
 import { prepareStatements } from './statements.ts'
+import { StorePlace } from './store-place.ts'
 import { openUpkeep, type UpkeepPort } from './upkeep.ts'
 import { openRollouts } from './rollouts.ts'
+import { openRetirements, retirementLook, type RetirementPort } from './retirements.ts'
+import { openRunningConfig, type RunningConfigPort } from './running-config.ts'
+import { openSourceIdentity } from './source-identity.ts'
 import { openSourceState, type SourceStatePort } from './source-state.ts'
 import { openTruth } from './truth.ts'
+import { countUnwritten } from './unwritten.ts'
+import { announcedLocks, type AnnouncedLocks } from './unannounced-locks.ts'
+import { openUnplaced } from './unplaced.ts'
 import { openVerifications } from './verifications.ts'
-import { Writer } from './writer.ts'
+import { Writer, type WriteListener } from './writer.ts'
 
 /** The store, opened: every port of it, over one connection and one group-committing writer. */
 
-export const LEASE_MS = 60_000
+const LEASE_MS = 60_000
 /** Longer than a mail server may take to answer (mail.timeout is at most 20 min). */
 const MAIL_LEASE_MS = 1_500_000
 
@@ -59,11 +80,22 @@ export interface StoreOptions {
   readonly lockBackoff?: LockBackoff | null
   /** Null or left out: no breaker. */
   readonly breaker?: BreakerSettings | null
+  /** How long a claim of an account lasts unless it is renewed; the usual 60 s where it is left out. */
+  readonly leaseMs?: number
+  /** The machine's, where it is left out. */
+  readonly boot?: BootClock
+  /** Null or left out: losses are not counted. */
+  readonly lossBreaker?: LossBreakerSettings | null
   /** False for commands that only read: they skip the check of the journal's end. */
   readonly willWrite: boolean
 }
 
+/** What of the configuration the store decides by, and may be set anew. */
+export type StoreRules = Pick<StoreOptions, 'lockTtlMs' | 'lockBackoff' | 'breaker' | 'lossBreaker'>
+
 export interface Store extends AsyncDisposable {
+  /** From now on these count, while nothing is in work. */
+  use(rules: StoreRules): Promise<void>
   readonly db: Database
   readonly inbox: InboxPort
   readonly queue: QueuePort
@@ -72,17 +104,27 @@ export interface Store extends AsyncDisposable {
   readonly guards: GuardPort
   readonly switches: SwitchPort
   readonly reviews: ReviewPort
+  readonly losses: LossPort
   readonly findings: FindingPort
   readonly reports: ReportPort
   readonly upkeep: UpkeepPort
   readonly processLock: ProcessLock
   readonly drains: DrainPort
+  readonly forms: DirectoryFormPort
+  readonly retirements: RetirementPort
+  readonly running: RunningConfigPort
+  readonly accountLog: AccountLogPort
+  announcedLocks(nowMs: number): Promise<AnnouncedLocks>
   readonly lockProofs: LockProofPort
   readonly archive: JournalArchive
   readonly restore: RestorePort
+  readonly evidence: EvidencePort
   readonly truth: TruthPort
   readonly resync: ResyncRecordPort
+  readonly unplaced: UnplacedPort
   readonly identities: IdentityPort
+  readonly authorship: AuthorshipPort
+  readonly sourceIdentity: SourceIdentityPort
   readonly sourceState: SourceStatePort
   readonly mirror: MirrorPort
   readonly verification: VerificationPort
@@ -91,8 +133,14 @@ export interface Store extends AsyncDisposable {
   readonly outbox: OutboxPort
   readonly mails: MailReportPort
   readonly rollouts: RolloutPort
-  /** Fails with `store-unavailable` once nothing more can be written: the process has to end. */
+  /** Fails with `store-unavailable` or `store-gone` once nothing more can be written: the process has to end. */
   readonly failed: Promise<never>
+  /** Whether the file is still the one that was opened; see `failed`. Each write looks by itself. */
+  look(): void
+  /** How many accounts wait since the disk did not take their files. */
+  unwritten(): Promise<number>
+  /** One listener for all writes of this process. */
+  listen(listener: WriteListener): void
 }
 
 /** Opens the store, creates and migrates it where needed. Fails with `store-*`, `disk-full`, `file-not-permitted`. */
@@ -102,44 +150,73 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   try {
     await migrate(db, clock.nowMs())
     if (options.willWrite) await checkHead(db)
+    if (options.willWrite) await noteRecordAge(db, clock.nowMs())
   } catch (thrown) {
     await db.destroy()
     throw thrown
   }
   const log = new WalSync(file)
-  const writer = new Writer(db, prepareStatements(db), () => log.sync())
+  const place = new StorePlace(file)
+  const writer = new Writer(
+    db,
+    prepareStatements(db),
+    () => log.sync(),
+    () => place.lost(),
+  )
   const owner = ownerOfThisProcess()
   const breaker = new Breaker(options.breaker ?? null)
-  const leases = { owner, leaseMs: LEASE_MS }
+  const lossBreaker = new LossBreaker(options.lossBreaker ?? null, breaker.approvals)
+  const desiredBy = { lockTtlMs: options.lockTtlMs, lockBackoff: options.lockBackoff ?? null }
+  const retirementOf = retirementLook(db)
+  const boot = options.boot ?? systemBootClock
+  const leases = { owner, boot, leaseMs: options.leaseMs ?? LEASE_MS }
   return {
     db,
+    async use(rules) {
+      Object.assign(desiredBy, { lockTtlMs: rules.lockTtlMs, lockBackoff: rules.lockBackoff ?? null })
+      await writer.run((scope) => breaker.use(scope, rules.breaker ?? null, clock.nowMs()))
+      await lossBreaker.use(writer, rules.lossBreaker ?? null, breaker.approvals, clock.nowMs())
+    },
     inbox: openInbox(db, writer, clock, leases),
-    queue: openQueue(db, writer, clock, leases),
-    records: openRecords(writer, clock, owner, breaker),
-    desired: openDesired(db, writer, { lockTtlMs: options.lockTtlMs, lockBackoff: options.lockBackoff ?? null }),
-    guards: openGuards(db),
+    queue: openQueue(db, writer, leases),
+    records: openRecords(writer, clock, breaker),
+    desired: openDesired(db, writer, desiredBy, retirementOf),
+    guards: openGuards(db, retirementOf),
     switches: openSwitches(db, writer, clock),
     reviews: openReviews(db, writer, clock, breaker),
+    losses: openLosses(db, writer, clock, lossBreaker),
     findings: openFindings(db, writer, clock),
     reports: openReports(db, clock),
     upkeep: openUpkeep(db, writer, clock),
-    processLock: new ProcessLock(db, writer, clock, owner),
+    processLock: new ProcessLock(db, writer, clock, leases),
     drains: openDrains(db, writer, clock),
+    forms: openDirectoryForms(db, writer),
+    retirements: openRetirements(db, writer, clock),
+    running: openRunningConfig(db, writer, clock, owner),
+    accountLog: openAccountLog(db, writer),
+    announcedLocks: (nowMs) => announcedLocks(db, nowMs),
     lockProofs: openLockProofs(db, writer, clock),
     archive: new JournalArchive(db, writer, clock, join(dirname(file), 'journal-archive')),
     restore: openRestore(db, writer, clock),
-    truth: openTruth(db, writer, clock),
+    truth: openTruth(db, writer, clock, lossBreaker),
+    evidence: openEvidence(db, writer, clock),
     resync: openResyncRecord(db, writer, clock),
+    unplaced: openUnplaced(db, writer, clock),
     identities: openIdentities(db, writer, clock),
+    authorship: openAuthorship(db, writer, clock),
+    sourceIdentity: openSourceIdentity(db, writer, clock),
     sourceState: openSourceState(db, writer, clock),
     mirror: openMirror(db, writer, clock),
     verification: openVerifications(db, writer, clock),
     serverStates: openServerStates(db, writer, clock),
     news: openNews(db, writer, clock, randomUUID),
-    outbox: openOutbox(db, writer, clock, { owner, leaseMs: MAIL_LEASE_MS }),
+    outbox: openOutbox(db, writer, clock, { owner, boot, leaseMs: MAIL_LEASE_MS }),
     mails: openMailReports(db, writer, clock),
     rollouts: openRollouts(db, writer, clock, owner),
     failed: writer.failed,
+    look: () => writer.look(),
+    unwritten: () => countUnwritten(db),
+    listen: (listener) => writer.listen(listener),
     async [Symbol.asyncDispose]() {
       await writer.close()
       log[Symbol.dispose]()

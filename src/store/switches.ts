@@ -3,6 +3,7 @@ import { parseDirectoryName, type DirectoryName } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { GuardPort } from '../ports/store.ts'
 import { markAccounts } from './queue.ts'
+import { recentLook } from './recent-look.ts'
 import { keyFromRow } from './rows.ts'
 import type { Database } from './schema.ts'
 import type { Writer } from './writer.ts'
@@ -61,7 +62,13 @@ async function readPauses(db: Pick<Database, 'selectFrom'>): Promise<Pause[]> {
   const rows = await db
     .selectFrom('meta')
     .selectAll()
-    .where((where) => where.or([where('key', '=', PAUSE_KEY), where('key', 'like', `${PAUSE_KEY}:%`)]))
+    // As a range: `like` would look at every row.
+    .where((where) =>
+      where.or([
+        where('key', '=', PAUSE_KEY),
+        where.and([where('key', '>=', `${PAUSE_KEY}:`), where('key', '<', `${PAUSE_KEY};`)]),
+      ]),
+    )
     .orderBy('key')
     .execute()
   return rows.map(({ key, value }) => {
@@ -70,15 +77,12 @@ async function readPauses(db: Pick<Database, 'selectFrom'>): Promise<Pause[]> {
   })
 }
 
-export function openGuards(db: Database): GuardPort {
-  let lastLookMs = 0
-  let pauses: readonly Pause[] = []
+export function openGuards(db: Database, retirementOf: GuardPort['retirementOf']): GuardPort {
+  const pausesNow = recentLook(() => readPauses(db), LOOK_MS)
   return {
+    retirementOf,
     async pauseOf(directory, nowMs) {
-      if (nowMs - lastLookMs >= LOOK_MS || nowMs < lastLookMs) {
-        pauses = await readPauses(db)
-        lastLookMs = nowMs
-      }
+      const pauses = await pausesNow(nowMs)
       return pauses.find((each) => each.directory === null || each.directory === directory) ?? null
     },
   }

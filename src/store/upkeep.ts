@@ -1,10 +1,18 @@
+import { sql } from 'kysely'
 import type { Change } from '../core/change.ts'
-import type { ResolvedEvent } from '../core/event.ts'
-import type { AccountKey } from '../core/names.ts'
+import { compareEvents, type ResolvedEvent } from '../core/event.ts'
+import { parseSerial, type AccountKey, type Serial } from '../core/names.ts'
+import { serialKey, spelledAmong } from '../core/serial-key.ts'
+import { oneSpelling } from '../core/serial-spelling.ts'
 import type { Clock } from '../ports/clock.ts'
 import { compact, readStream } from './desired.ts'
+import { bringBackTimes } from './clock-step.ts'
+import { newestReceivedMs } from './event-order.ts'
 import { markAccounts } from './queue.ts'
-import { changeFromRow, keyFromRow, ownedFromRow } from './rows.ts'
+import { stillStanding } from './retired-marks.ts'
+import { changeFromRow, keyFromRow, ownedFromRow, resolvedFromRow } from './rows.ts'
+import { keyColumn, keysOfRows } from './serial-column.ts'
+import { checkTwins } from './serial-twins.ts'
 import type { OwnedLock } from '../core/state.ts'
 import type { Database } from './schema.ts'
 import type { Writer } from './writer.ts'
@@ -19,6 +27,8 @@ const COMPACT_ACCOUNTS_MAX = 500
 export interface OwnedAccount {
   readonly key: AccountKey
   readonly owned: OwnedLock
+  /** When its record was written last, in milliseconds since 1970. */
+  readonly updatedMs: number
 }
 
 export interface UpkeepPort {
@@ -30,6 +40,8 @@ export interface UpkeepPort {
   retryWaiting(nowMs: number): Promise<number>
   /** The accounts that are locked by us, page by page. */
   ownedAccounts(): AsyncIterable<OwnedAccount>
+  /** The serials that are assigned, each with the change that wrote it, while that is kept. */
+  registrations(): AsyncIterable<{ readonly serial: Serial; readonly change: Change | null }>
   /** True while one of the accounts waits for its turn or is in work. */
   isAnyDue(keys: readonly AccountKey[], nowMs: number): Promise<boolean>
   /** True while a worker of any process holds an account, or something that was not tried yet waits for its turn. */
@@ -44,10 +56,12 @@ export interface UpkeepPort {
   openChanges(): Promise<readonly Change[]>
   /** Removes events and closed changes that decide nothing any more and are older. @returns how many rows went */
   forgetEvents(beforeMs: number): Promise<number>
-  /** Removes locks that no window of the breaker counts any more. */
+  /** Removes locks and losses that no window of a breaker counts any more. */
   forgetCounts(beforeMs: number): Promise<void>
   /** Compacts the streams of accounts whose newest events are older. */
   compactStreams(beforeMs: number): Promise<number>
+  /** Ends the finding of tokens that differ by case only, where there are none any more. @returns how many ended */
+  checkTwins(): Promise<number>
   /** The events that an account's state is folded from. */
   streamOf(key: AccountKey): Promise<readonly ResolvedEvent[]>
   /**
@@ -55,6 +69,12 @@ export interface UpkeepPort {
    * serial of its stream, or one that still waits and names one of these serials or the login.
    */
   newestWordUs(key: AccountKey, login: string | null): Promise<number>
+  /** Whether an event came that names this actor. */
+  hasEventBy(actor: string): Promise<boolean>
+  /** The clock was set back: what would wait until it is there again is due now. */
+  bringBackTimes(nowMs: number): Promise<void>
+  /** When the newest event came in, by the clock of that moment, in milliseconds since 1970; null: none did. */
+  newestEventMs(): Promise<number | null>
 }
 
 export function openUpkeep(db: Database, writer: Writer, clock: Clock): UpkeepPort {
@@ -71,6 +91,7 @@ export function openUpkeep(db: Database, writer: Writer, clock: Clock): UpkeepPo
         return Number(result?.numUpdatedRows ?? 0)
       }),
     ownedAccounts: () => ownedAccounts(db),
+    registrations: () => registrations(db),
     isAnyDue: (keys, nowMs) => isAnyDue(db, keys, nowMs),
     isInWork: (nowMs) => isInWork(db, nowMs),
     async hasAccount(key) {
@@ -86,10 +107,16 @@ export function openUpkeep(db: Database, writer: Writer, clock: Clock): UpkeepPo
     forgetCounts: (beforeMs) =>
       writer.run(async ({ trx }) => {
         await trx.deleteFrom('lock_count').where('at_ms', '<', beforeMs).execute()
+        await trx.deleteFrom('loss_count').where('at_ms', '<', beforeMs).execute()
       }),
     compactStreams: (beforeMs) => compactStreams(db, writer, beforeMs, clock),
+    checkTwins: () => checkTwins(db, writer, clock.nowMs()),
     streamOf: (key) => readStream(db, writer.hot, key),
     newestWordUs: (key, login) => newestWordUs(db, writer, key, login),
+    hasEventBy: async (actor) =>
+      (await db.selectFrom('event').select('id').where('actor', '=', actor).executeTakeFirst()) !== undefined,
+    bringBackTimes: (nowMs) => bringBackTimes(writer, nowMs),
+    newestEventMs: () => newestReceivedMs(db),
   }
 }
 
@@ -106,6 +133,8 @@ async function markUnsettled(db: Database, writer: Writer, nowMs: number): Promi
           where('owned_lock', 'is not', null),
           where('open_change', 'is not', null),
           where('standing', '<>', IN_STEP),
+          where('late_until_ms', 'is not', null),
+          where('adoption', 'is not', null),
           where('key', 'in', db.selectFrom('mirror').select('account_key')),
         ]),
       )
@@ -143,7 +172,7 @@ async function* ownedAccounts(db: Database): AsyncGenerator<OwnedAccount> {
   for (let after = ''; ;) {
     const rows = await db
       .selectFrom('account')
-      .select(['key', 'owned_lock'])
+      .select(['key', 'owned_lock', 'updated_ms'])
       .where('key', '>', after)
       .where('owned_lock', 'is not', null)
       .orderBy('key')
@@ -151,12 +180,69 @@ async function* ownedAccounts(db: Database): AsyncGenerator<OwnedAccount> {
       .execute()
     for (const row of rows) {
       const owned = ownedFromRow(row)
-      if (owned !== null) yield { key: keyFromRow(row.key), owned }
+      if (owned !== null) yield { key: keyFromRow(row.key), owned, updatedMs: Number(row.updated_ms) }
     }
     const last = rows.at(-1)
     if (last === undefined || rows.length < MARK_PAGE) return
     after = last.key
   }
+}
+
+async function* registrations(db: Database): AsyncGenerator<{ serial: Serial; change: Change | null }> {
+  for (let after = ''; ;) {
+    const rows = await db
+      .selectFrom('event')
+      .select('serial')
+      .distinct()
+      .where('serial', '>', after)
+      .where('live', '=', LIVE)
+      .where('kind', '=', 'register')
+      .orderBy('serial')
+      .limit(MARK_PAGE)
+      .execute()
+    const serials = rows.flatMap(({ serial }) => (serial === null ? [] : [serial]))
+    const assigned = serials.length === 0 ? new Set<string>() : await assignedOf(db, serials)
+    for (const text of serials) {
+      if (!assigned.has(text)) continue
+      const serial = parseSerial(text)
+      if (serial === null) continue
+      const owner = await registeredTo(db, serial)
+      const isThere = (await stillStanding(db, [{ account_key: owner, serial }])).length > 0
+      if (isThere) yield { serial, change: await registrationOf(db, serial, owner) }
+    }
+    const last = serials.at(-1)
+    if (last === undefined || rows.length < MARK_PAGE) return
+    after = last
+  }
+}
+
+async function registeredTo(db: Database, serial: Serial): Promise<string | null> {
+  const newest = await db
+    .selectFrom('event')
+    .select('account_key')
+    .where(keyColumn('serial'), '=', serialKey(serial))
+    .where('serial', 'is not', null)
+    .where('live', '=', LIVE)
+    .where('kind', '=', 'register')
+    .orderBy('taken_at_us', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return newest?.account_key ?? null
+}
+
+/** The newest change that wrote the serial to the account that has it now. */
+async function registrationOf(db: Database, serial: Serial, owner: string | null): Promise<Change | null> {
+  const row = await db
+    .selectFrom('change')
+    .selectAll()
+    .where('account_key', '=', owner ?? '')
+    .where(keyColumn('serial'), '=', serialKey(serial))
+    .where('kind', '=', 'register')
+    .where('state', '=', 'applied')
+    .orderBy('planned_ms', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row === undefined ? null : changeFromRow(row)
 }
 
 async function isAnyDue(db: Database, keys: readonly AccountKey[], nowMs: number): Promise<boolean> {
@@ -165,7 +251,7 @@ async function isAnyDue(db: Database, keys: readonly AccountKey[], nowMs: number
       .selectFrom('queue')
       .select('account_key')
       .where('account_key', 'in', keys.slice(at, at + MARK_PAGE))
-      .where((where) => where.or([where('due_ms', '<=', nowMs), where('lease_until_ms', '>', nowMs)]))
+      .where((where) => where.or([where('due_ms', '<=', nowMs), where('lease_owner', 'is not', null)]))
       .limit(1)
       .executeTakeFirst()
     if (row !== undefined) return true
@@ -177,7 +263,7 @@ async function isInWork(db: Database, nowMs: number): Promise<boolean> {
   const account = await db
     .selectFrom('queue')
     .select('account_key')
-    .where((w) => w.or([w('lease_until_ms', '>', nowMs), w.and([w('due_ms', '<=', nowMs), w('attempts', '=', 0)])]))
+    .where((w) => w.or([w('lease_owner', 'is not', null), w.and([w('due_ms', '<=', nowMs), w('attempts', '=', 0)])]))
     .limit(1)
     .executeTakeFirst()
   if (account !== undefined) return true
@@ -191,17 +277,28 @@ async function isInWork(db: Database, nowMs: number): Promise<boolean> {
   return event !== undefined
 }
 
-async function assignedOf(db: Database, serials: readonly string[]): Promise<ReadonlySet<string>> {
+export async function assignedOf(db: Database, serials: readonly string[]): Promise<ReadonlySet<string>> {
   const rows = await db
     .selectFrom('event')
-    .select(['serial', 'kind', 'taken_at_us'])
-    .where('serial', 'in', serials)
+    .selectAll()
+    .where(keyColumn('serial'), 'in', keysOfRows(serials.map((serial) => ({ serial }))))
+    .where('serial', 'is not', null)
     .where('live', '=', LIVE)
     .where('kind', 'in', ['register', 'unregister'])
-    .orderBy('taken_at_us')
     .execute()
-  const newest = new Map(rows.map((row) => [row.serial ?? '', row.kind]))
-  return new Set([...newest].flatMap(([serial, kind]) => (kind === 'register' ? [serial] : [])))
+  const asked = rows.map(resolvedFromRow).toSorted(compareEvents)
+  const { events } = oneSpelling(asked)
+  const newest = new Map(events.map(({ serial, kind }) => [serial, kind]))
+  // In the spelling that was asked for: the same token may have another one by now.
+  const assigned = events.flatMap(({ serial }, at): Serial[] => {
+    return newest.get(serial) === 'register' ? [serial, asked[at]?.serial ?? null].filter((each) => each !== null) : []
+  })
+  return new Set(
+    serials.filter((text) => {
+      const serial = parseSerial(text)
+      return serial !== null && spelledAmong(assigned, serial) !== null
+    }),
+  )
 }
 
 async function pendingNamesOf(db: Database, key: AccountKey): Promise<readonly string[]> {
@@ -255,6 +352,7 @@ async function forgetEvents(writer: Writer, beforeMs: number): Promise<number> {
           .select('id')
           .where('planned_ms', '<', beforeMs)
           .where('state', '<>', 'planned')
+          .where('may_arrive_until_ms', 'is', null)
           .limit(DELETE_ROWS_MAX),
       )
       .executeTakeFirst()
@@ -284,15 +382,17 @@ async function compactStreams(db: Database, writer: Writer, beforeMs: number, cl
 
 async function newestWordUs(db: Database, writer: Writer, key: AccountKey, login: string | null): Promise<number> {
   const stream = await readStream(db, writer.hot, key)
-  const serials = [...new Set(stream.flatMap(({ serial }) => (serial === null ? [] : [serial])))]
+  const serials = keysOfRows(stream)
   const waiting = await db
     .selectFrom('event')
     .select((select) => select.fn.max('taken_at_us').as('newest'))
     .where('state', '=', WAITING)
     .where((where) =>
       where.or([
-        ...(login === null ? [] : [where('login', '=', login)]),
-        ...(serials.length === 0 ? [] : [where('serial', 'in', serials)]),
+        ...(login === null ? [] : [where(sql`lower(login)`, '=', sql`lower(${login})`)]),
+        ...(serials.length === 0
+          ? []
+          : [where.and([where(keyColumn('serial'), 'in', serials), where('serial', 'is not', null)])]),
       ]),
     )
     .executeTakeFirst()

@@ -1,8 +1,12 @@
-import type { LockProblem, LockVerdict, ServerVerdict } from '../core/verification.ts'
+import { sql } from 'kysely'
+import { reasonText } from '../core/reason.ts'
+import type { LockVerdict, ServerVerdict, LockProblem } from '../core/verification.ts'
 import { NO_HOLDS } from './literals.ts'
 import { readLockProofs } from './lock-proofs.ts'
+import { reasonFromBody, reasonFromRow } from './reasons.ts'
 import { effectiveFromRow } from './rows.ts'
 import type { AccountRow, Database, VerificationRow } from './schema.ts'
+import type { RecordedProblem } from './verifications.ts'
 
 /** Whether locks stand and bite on every server of their directories, for people. */
 
@@ -83,7 +87,14 @@ function byAccount(account: AccountRow): VerificationReport | null {
     checkedMs: Number(account.seen_ms),
     servers: [],
     problem:
-      effective === 'no' ? { kind: 'not-effective', reason: account.standing_reason, fix: EFFECT_FIX, sinceMs } : null,
+      effective === 'no'
+        ? {
+            kind: 'not-effective',
+            reason: reasonText(reasonFromRow(account.standing_reason)),
+            fix: EFFECT_FIX,
+            sinceMs,
+          }
+        : null,
   }
 }
 
@@ -91,14 +102,27 @@ const EFFECT_FIX = 'lockstep doctor says what to change.'
 
 function problemOf(row: Pick<VerificationRow, 'problem' | 'problem_ms'>): VerificationReport['problem'] {
   if (row.problem === null) return null
-  return { ...(JSON.parse(row.problem) as LockProblem), sinceMs: Number(row.problem_ms ?? 0) }
+  const problem = JSON.parse(row.problem) as RecordedProblem
+  return { ...problem, reason: reasonText(reasonFromBody(problem.reason)), sinceMs: Number(row.problem_ms ?? 0) }
 }
 
-/** Locks with a problem, and how many there are in all; those that were taken away last. */
-export async function readLockFindings(
-  db: Database,
-  limit: number,
-): Promise<{ findings: readonly LockFinding[]; count: number }> {
+/** How many locks have a problem of a kind. */
+export interface LockTrouble {
+  readonly kind: LockProblem['kind']
+  readonly count: number
+  /** The first of them. */
+  readonly account: string
+  readonly reason: string
+}
+
+export interface LockFindings {
+  /** At most so many as were asked for; those that were taken away last. */
+  readonly findings: readonly LockFinding[]
+  /** Of all, by kind. */
+  readonly troubles: readonly LockTrouble[]
+}
+
+export async function readLockFindings(db: Database, limit: number): Promise<LockFindings> {
   const query = db
     .selectFrom('verification')
     .innerJoin('account', 'account.key', 'verification.account_key')
@@ -106,7 +130,13 @@ export async function readLockFindings(
     // What was locked again since is no longer open.
     .where((w) => w.or([w('verification.wanted', '<>', 'removed'), w('account.owned_lock', 'is', null)]))
     .where((w) => w.or([w('verification.wanted', '<>', 'locked'), w('account.owned_lock', 'is not', null)]))
-  const { n } = await query.select((s) => s.fn.countAll<number>().as('n')).executeTakeFirstOrThrow()
+  // Beside `min`, SQLite takes the other columns from the row of the least.
+  const kinds = await query
+    .select((s) => [s.fn.countAll<number>().as('n'), s.fn.min('account.key').as('first')])
+    .select(['account.dn', 'account.login', 'verification.problem', 'verification.problem_ms'])
+    .groupBy(sql`json_extract(verification.problem, '$.kind')`)
+    .orderBy(sql`min(verification.wanted)`)
+    .execute()
   const rows = await query
     .select(['account.key', 'account.dn', 'account.login', 'verification.problem', 'verification.problem_ms'])
     .orderBy('verification.wanted')
@@ -117,7 +147,12 @@ export async function readLockFindings(
     const problem = problemOf(row)
     return problem === null ? [] : [{ account: row.key, dn: row.dn, login: row.login, ...problem }]
   })
-  return { findings, count: Number(n) }
+  const troubles = kinds.flatMap((row): LockTrouble[] => {
+    const problem = problemOf(row)
+    if (problem === null) return []
+    return [{ kind: problem.kind, count: Number(row.n), account: row.login ?? row.dn, reason: problem.reason }]
+  })
+  return { findings, troubles }
 }
 
 /** Locks of ours of which nobody knows whether they keep their users out, by directory. */

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Outcome } from '../core/outcome.ts'
 import type { AccountKey, DirectoryName } from '../core/names.ts'
 import { directoryOf } from '../core/names.ts'
+import type { Reason } from '../core/reason.ts'
 import type { LockProblem, LockVerdict, ServerVerdict, Wanted } from '../core/verification.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { DueVerification, Verification, VerificationPort } from '../ports/verification.ts'
@@ -41,15 +42,19 @@ export function openVerifications(db: Database, writer: Writer, clock: Clock): V
   }
 }
 
+/** A problem as it is on record: older versions wrote the sentence in place of the reason. */
+export type RecordedProblem = Omit<LockProblem, 'reason'> & { readonly reason: Reason | string }
+
 /** With the account's settling: what was written is looked at everywhere, and what was taken away is told. */
 export async function noteVerification(
-  { trx }: WriteScope,
+  scope: WriteScope,
   key: AccountKey,
-  { lockWrite, lockRemoved }: Pick<Outcome, 'lockWrite' | 'lockRemoved'>,
+  { lockWrite, lockRemoved, isRemovalOver }: Pick<Outcome, 'lockWrite' | 'lockRemoved' | 'isRemovalOver'>,
   nowMs: number,
 ): Promise<void> {
+  if (isRemovalOver === true) await forgetRemoval(scope, key)
   if (lockWrite === undefined && lockRemoved === undefined) return
-  const problem: LockProblem | null = lockRemoved === undefined ? null : { kind: 'removed', ...lockRemoved }
+  const problem: RecordedProblem | null = lockRemoved === undefined ? null : { kind: 'removed', ...lockRemoved }
   const row = {
     directory: directoryOf(key),
     wanted: lockWrite?.wanted ?? ('removed' as const),
@@ -62,11 +67,16 @@ export async function noteVerification(
     problem: problem === null ? null : JSON.stringify(problem),
     problem_ms: problem === null ? null : nowMs,
   }
-  await trx
+  await scope.trx
     .insertInto('verification')
     .values({ account_key: key, ...row })
     .onConflict((conflict) => conflict.column('account_key').doUpdateSet(row))
     .execute()
+}
+
+/** That somebody took a lock away counts no more: nothing would hold the account, or we wrote to its lock since. */
+export async function forgetRemoval({ hot, on }: WriteScope, key: AccountKey): Promise<void> {
+  await hot.forgetRemoval.run(on, { key })
 }
 
 async function holdersOf(db: Database, key: AccountKey): Promise<readonly string[]> {

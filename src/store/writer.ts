@@ -62,34 +62,65 @@ class RecentCount {
   }
 }
 
+/** Hears of each commit, and of each job that failed. */
+export interface WriteListener {
+  committed(): void
+  failed(thrown: unknown): void
+}
+
+const NOBODY: WriteListener = { committed: () => undefined, failed: () => undefined }
+
 export class Writer {
+  #listener = NOBODY
   readonly #db: Database
   /** The prepared statements, for reads outside a transaction as well. */
   readonly hot: Statements
   readonly #sync: () => Promise<void>
+  readonly #lost: () => AppError | null
   #jobs: Job[] = []
   #unsynced: Unsynced[] = []
   #running: Promise<void> | null = null
   #syncing: Promise<void> | null = null
   /** Something was committed since the last sync began. */
   #hasUnsynced = false
-  /** After a sync that failed nobody knows what is on disk. */
+  /** After a sync that failed nobody knows what is on disk; what goes to a file that is gone is lost. */
   #broken: unknown = null
   readonly #failed = Promise.withResolvers<never>()
   #closed = false
   readonly #load = new RecentCount()
 
-  /** @param sync puts every commit so far on disk */
-  constructor(db: Database, hot: Statements, sync: () => Promise<void>) {
+  /**
+   * @param sync puts every commit so far on disk
+   * @param lost why what is written would be lost; asked before each commit
+   */
+  constructor(db: Database, hot: Statements, sync: () => Promise<void>, lost: () => AppError | null = () => null) {
     this.#db = db
     this.hot = hot
     this.#sync = sync
+    this.#lost = lost
     this.#failed.promise.catch(() => undefined)
   }
 
-  /** Fails when a sync did: nothing more can be written, and whoever waits for something waits in vain. */
+  /** Fails when a sync did, or the file is gone: nothing more can be written, and whoever waits for something waits in vain. */
   get failed(): Promise<never> {
     return this.#failed.promise
+  }
+
+  /** Whether the file is still there; see `failed`. */
+  look(): void {
+    const lost = this.#broken === null ? this.#lost() : null
+    if (lost !== null) this.#break(lost)
+  }
+
+  #break(thrown: unknown): void {
+    this.#broken = thrown
+    this.#listener.failed(thrown)
+    this.#failed.reject(thrown)
+  }
+
+  /** One listener; the last one counts. */
+  listen(listener: WriteListener): void {
+    this.#listener = listener
   }
 
   /** Resolves when the job's writes are on disk. Fails with `limit-exceeded` when too many wait. */
@@ -130,6 +161,7 @@ export class Writer {
     while (this.#jobs.length > 0) {
       if (this.#load.now() >= LOAD_JOBS) await this.#gather()
       const jobs = this.#jobs.splice(0, JOBS_PER_COMMIT_MAX)
+      this.look()
       if (this.#broken !== null) {
         for (const job of jobs) job.reject(this.#broken)
         continue
@@ -151,11 +183,14 @@ export class Writer {
     try {
       const results = await this.#db.transaction().execute((trx) => runAll(trx, this.hot, jobs))
       this.#hasUnsynced = true
+      this.#listener.committed()
       jobs.forEach((job, index) => this.#settle(job, results[index]))
     } catch (thrown) {
       const [only] = jobs
-      if (jobs.length === 1 && only !== undefined) only.reject(thrown)
-      else for (const job of jobs) await this.#commit([job])
+      if (jobs.length === 1 && only !== undefined) {
+        this.#listener.failed(thrown)
+        only.reject(thrown)
+      } else for (const job of jobs) await this.#commit([job])
     }
   }
 
@@ -176,8 +211,7 @@ export class Writer {
         await this.#sync()
         for (const each of waiting) each.resolve()
       } catch (thrown) {
-        this.#broken = thrown
-        this.#failed.reject(thrown)
+        this.#break(thrown)
         for (const each of [...waiting, ...this.#unsynced.splice(0)]) each.reject(thrown)
       }
     }

@@ -29,8 +29,8 @@ afterAll(async () => {
 
 async function doctor(...args: readonly string[]): Promise<Finding[]> {
   const env = { LOCKSTEP_PROBE_PASSWORD: samba.userPassword }
-  const { stdout } = await runCli(['doctor', '--json', ...args], { cwd: dir.path, env })
-  const { findings } = JSON.parse(stdout) as { findings: Finding[] }
+  const ran = await runCli(['doctor', '--json', ...args], { cwd: dir.path, env })
+  const { findings } = ran.document<{ data: { findings: Finding[] } }>().data
   return findings.filter((each) => each.area === 'directory main')
 }
 
@@ -65,6 +65,19 @@ test('doctor sees without writing that the rights are missing, and its line give
   expect(page).toContain(line.replaceAll(/;S-1-5-21-[\d-]+\)/g, ';SID)'))
   await runToolOk('sh', ['-c', `${line} -s ${join(samba.dir, 'etc/smb.conf')}`])
   expect(notOk(await doctor())).toEqual(['wide-right', 'serial-index'])
+})
+
+test('init and doctor take the bind account by its login, and doctor names its entry', async () => {
+  for (const name of ['EXAMPLE\\lockstep', 'lockstep@example.org']) {
+    const flags = ['--url', samba.url, '--ca', samba.caFile, '--bind-dn', name, '--bind-password-file', 'pw']
+    const to = ['--base', samba.peopleDn, '--state-dir', 'state', '--config', 'named.yaml', '--force', '--yes']
+    expect(await runCli(['init', ...flags, ...to], { cwd: dir.path })).toMatchObject({ code: 0 })
+    const findings = await doctor('--config', 'named.yaml')
+    expect(notOk(findings)).toEqual(['wide-right', 'serial-index'])
+    expect(findings).toContainEqual(
+      expect.objectContaining({ check: 'bind-account', what: `${name} is ${samba.serviceDn}, which is never locked` }),
+    )
+  }
 })
 
 test('doctor --probe locks and unlocks a test account, and leaves it as it was', async () => {

@@ -36,10 +36,11 @@ const CONFIG = `directories:
 store: sqlite:lockstep.db
 ldif: { dir: ldif }
 intake: { spool: spool }
+health: { file: /run/lockstep/health }
 `
 
-function look(facts: { nowMs?: number; nodeVersion?: string } = {}): readonly Finding[] {
-  const { settings } = parseConfig(CONFIG, join(dir, 'lockstep.yaml'))
+function look(facts: { nowMs?: number; nodeVersion?: string } = {}, text = CONFIG): readonly Finding[] {
+  const { settings } = parseConfig(text, join(dir, 'lockstep.yaml'))
   return machineFindings(settings, { env: {}, nowMs: Date.now(), nodeVersion: process.version, ...facts })
 }
 
@@ -113,6 +114,20 @@ test('an old Node.js and a clock in the past are found', () => {
   expect(troubles({ nowMs: Date.parse('2020-01-01') })[0]).toMatch(
     /^fail clock: the clock says 2020-01-01T00:00:00.000Z/,
   )
+})
+
+test('a health file that others cannot come to is found', () => {
+  const warned = (): readonly Finding[] =>
+    look({}, CONFIG.replace('/run/lockstep/health', 'health')).filter(({ check }) => check === 'health-file')
+  expect(warned()).toMatchObject([
+    {
+      status: 'warn',
+      what: `${dir} (mode 0750) keeps others from ${dir}/health`,
+      fix: expect.stringContaining('health:'),
+    },
+  ])
+  chmodSync(dir, 0o751)
+  expect(warned()).toEqual([])
 })
 
 test('what is not there yet and will be made is no trouble', () => {

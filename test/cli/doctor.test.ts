@@ -32,7 +32,7 @@ async function setUp(slapd: Slapd, lines: Record<string, string> = {}) {
     ...lines,
   }
   const keys = Object.entries(directory).map(([key, value]) => `    ${key}: ${value}\n`)
-  const text = `directories:\n  corp:\n${keys.join('')}store: sqlite:lockstep.db\nldif: { dir: ldif }\nintake: { spool: spool }\n`
+  const text = `directories:\n  corp:\n${keys.join('')}store: sqlite:lockstep.db\nldif: { dir: ldif }\nintake: { spool: spool }\nhealth: { file: /run/lockstep/health }\n`
   const file = join(dir.path, 'lockstep.yaml')
   writeFileSync(file, text)
   const { settings } = parseConfig(text, file)
@@ -108,9 +108,9 @@ test('as a command it exits 0 for a good set-up, and prints no secret', async ()
   expect(text.stdout).toMatch(/\ndirectory corp\n(.*\n)* {2}ok {4}a bind is refused while locked\n/)
   const json = await runCli(['doctor', '--json', '--config', machine.file])
   expect(json.code).toBe(0)
-  expect(JSON.parse(json.stdout)).toMatchObject({
+  expect(json.document()).toMatchObject({
     ok: true,
-    findings: expect.arrayContaining([expect.objectContaining({ check: 'write-rights', status: 'warn' })]),
+    data: { findings: expect.arrayContaining([expect.objectContaining({ check: 'write-rights', status: 'warn' })]) },
   })
   for (const output of [text, json]) expect(output.stdout + output.stderr).not.toMatch(/servicepw|userpw/)
 })
@@ -328,4 +328,19 @@ test('a custom lock is tried the same way', async () => {
   expect(failures(findings)).toEqual([])
   expect(findings.find((finding) => finding.check === 'lock-write')?.status).toBe('ok')
   expect(findings.find((finding) => finding.check === 'probe-left')?.status).toBe('ok')
+})
+
+test('a server that returns 500 entries at most is found by asking for one more, and the line for slapd.conf ends it', async () => {
+  const databaseConfig = 'sizelimit 500'
+  await using slapd = await startSlapd({ users: 520, dbNoSync: true, databaseConfig })
+  await using machine = await setUp(slapd)
+  const text = told(await machine.look(), 'search-limit')
+  expect(text).toContain('a search for 501 entries short after 500')
+  expect(text).toContain(`olcLimits: {0}dn.exact="${slapd.serviceDn}" size=unlimited time=unlimited`)
+  const line = text.split('\n').at(-1) ?? ''
+  expect(line).toMatch(/^limits dn\.exact=/)
+  await using better = await startSlapd({ users: 520, dbNoSync: true, databaseConfig: `${databaseConfig}\n${line}` })
+  await using again = await setUp(better)
+  const check = (await again.look()).find((finding) => finding.check === 'search-limit')
+  expect(check?.status, check?.what).toBe('ok')
 })

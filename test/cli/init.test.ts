@@ -10,7 +10,7 @@ import { makeTempDir, type TempDir } from '../servers/temp-dir.ts'
 import { runCli, type CliResult } from './run-cli.ts'
 
 const ENTRY = fileURLToPath(new URL('../../src/cli/lockstep.ts', import.meta.url))
-const ANSWER_TIMEOUT_MS = 20_000
+const ANSWER_TIMEOUT_MS = 120_000
 
 let slapd: Slapd
 let dir: TempDir
@@ -63,8 +63,8 @@ test('flags and the environment are enough: a commented file and a private secre
 test('what it writes is what doctor finds good', async () => {
   await init([...flags(), '--base', slapd.peopleDn], { LOCKSTEP_BIND_PASSWORD: slapd.servicePassword })
   const env = { LOCKSTEP_PROBE_PASSWORD: slapd.userPassword }
-  const { stdout } = await runCli(['doctor', '--probe', 'u1', '--json'], { cwd: dir.path, env })
-  const { findings } = JSON.parse(stdout) as { findings: { area: string; status: string }[] }
+  const ran = await runCli(['doctor', '--probe', 'u1', '--json'], { cwd: dir.path, env })
+  const { findings } = ran.document<{ data: { findings: { area: string; status: string }[] } }>().data
   expect(findings.filter((finding) => finding.area === 'directory main' && finding.status !== 'ok')).toEqual([])
 })
 
@@ -198,9 +198,8 @@ test.each([
 
 test('--no-probe asks no server', async () => {
   const args = ['--no-probe', '--url', 'ldaps://ldap.example.org', '--bind-dn', 'cn=a,dc=b', '--base', 'dc=b', '--json']
-  const { code, stdout } = await init(args, { LOCKSTEP_BIND_PASSWORD: 'x' })
-  expect(code).toBe(0)
-  expect(JSON.parse(stdout)).toMatchObject({ file: join(dir.path, 'lockstep.yaml') })
+  const ran = await init(args, { LOCKSTEP_BIND_PASSWORD: 'x' })
+  expect(ran.document()).toMatchObject({ ok: true, data: { file: join(dir.path, 'lockstep.yaml') } })
   // The folders of the system are the default of root, one beside the file that of others.
   expect(loadConfig({ env: {}, cwd: dir.path }).settings.intake.spool).toBe(
     process.getuid?.() === 0 ? '/var/spool/lockstep' : join(dir.path, 'lockstep-state/spool'),

@@ -48,6 +48,13 @@ test('those that serve events get room for speed', async () => {
   }
 })
 
+test('a SIGHUP does not end the daemon before it can listen; other commands end', async () => {
+  const script = '#!/bin/sh\nkill -HUP $$\necho survived\n'
+  writeFileSync(join(root, 'node_modules/.bin/node'), script, { mode: 0o755 })
+  expect(await launch(['--config', 'x.yaml', 'serve'])).toMatchObject({ code: 0, stdout: 'survived\n' })
+  expect((await launch(['status'])).stdout).toBe('')
+})
+
 test('it finds its place through links, relative and absolute', async () => {
   fakeNode('node_modules/.bin/node', '24.1.0')
   symlinkSync('../../bin/lockstep', join(root, 'node_modules/.bin/lockstep'))

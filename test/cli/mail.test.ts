@@ -28,7 +28,7 @@ test('a preview shows a mail in either language, as text, HTML and JSON, and sen
   const html = await run('preview', 'locked', '--html')
   expect(html.stdout).toContain('<h1>Your account was locked</h1>')
   const desk = await run('preview', 'breaker', '--json')
-  expect(JSON.parse(desk.stdout)).toMatchObject({ subject: 'Lockstep: alice: 1 lock held back by the breaker' })
+  expect(desk.document()).toMatchObject({ data: { subject: 'Lockstep: alice: 1 lock held back by the breaker' } })
   const digest = await run('preview', 'digest', '--to', 'help-desk', '--lang', 'de')
   expect(digest.stdout).toContain('== 41 Konten gesperrt ==')
   for (const line of digest.stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
@@ -51,8 +51,8 @@ test('what is asked for wrongly is told with what it takes', async () => {
     expect([ran.code, ran.stderr]).toEqual([64, expect.stringContaining(said)])
   }
   const away = await run('test', 'you@example.org', '--json')
-  expect([away.code, JSON.parse(away.stdout)]).toMatchObject([75, { error: { code: 'mail-unreachable' } }])
-  expect((await run('list', '--json')).stdout).toContain('"mails":[]')
+  expect([away.code, away.document()]).toMatchObject([75, { error: { code: 'mail-unreachable' } }])
+  expect((await run('list', '--json')).document()).toMatchObject({ data: { mails: [] } })
   for (const order of ['retry', 'drop']) {
     expect((await run(order, 'x')).code).toBe(67)
     expect((await run(order, '--all')).code).toBe(0)

@@ -21,9 +21,9 @@ const BASE = 'tokenlist, userlist, auditlog'
 const BASE_3_14 = `${BASE}, user_lock_read, authentication_log_read`
 
 test.each([
-  ['3.14', 'off', BASE_3_14],
-  ['3.14', 'user-lock', `${BASE_3_14}, user_lock_set, user_lock_reset`],
-  ['3.12', 'disable-tokens', `${BASE}, disable, enable`],
+  ['3.14', 'off', `${BASE_3_14}, reset`],
+  ['3.14', 'user-lock', `${BASE_3_14}, reset, user_lock_set, user_lock_reset`],
+  ['3.12', 'disable-tokens', `${BASE}, reset, disable, enable`],
 ])('on %s with %s set-up gives %s', async (version, mirror, action) => {
   await using dir = await makeTempDir('mirror')
   const file = join(dir.path, 'lockstep.yaml')
@@ -32,6 +32,19 @@ test.each([
   expect(ran.code, ran.stderr).toBe(0)
   const calls = JSON.parse(ran.stdout) as { path: string; body: { action: string } }[]
   expect(calls.find(({ path }) => path === '/policy/lockstep-run-time')?.body.action).toBe(action)
+})
+
+test('set-up gives the right to reset for unlock --reset-token, unless it is left out, and that to enroll where asked', async () => {
+  await using dir = await makeTempDir('rights')
+  const file = join(dir.path, 'lockstep.yaml')
+  writeFileSync(file, yaml('http://127.0.0.1:1', 'off'))
+  const given = async (...flags: readonly string[]): Promise<string | undefined> => {
+    const ran = await runCli(['--config', file, 'privacyidea', 'setup', '--print', '--for', '3.12', ...flags])
+    const calls = JSON.parse(ran.stdout) as { path: string; body: { action: string } }[]
+    return calls.find(({ path }) => path === '/policy/lockstep-run-time')?.body.action
+  }
+  expect(await given('--no-reset')).toBe(BASE)
+  expect(await given('--enroll')).toMatch(/, enrollHOTP, enrollTOTP, delete$|, enrollTOTP, enrollHOTP, delete$/)
 })
 
 async function findings(version: VersionName, mirror: string, actions: readonly string[]): Promise<readonly Finding[]> {
@@ -57,6 +70,18 @@ test('doctor misses the rights to disable and enable tokens, and is content with
     'rights: lockstep has no right enable',
   ])
   expect(failed(await findings('3.12', 'disable-tokens', [...rights, 'disable', 'enable']))).toEqual([])
+})
+
+test('doctor warns of a missing right to reset, with what does not work without it, where the policy needs none', async () => {
+  const told = async (rights: readonly string[]) =>
+    (await findings('3.12', 'off', rights)).find(({ check, status }) => check === 'rights' && status !== 'ok')
+  expect(await told(BASE.split(', '))).toMatchObject({
+    status: 'warn',
+    what: 'lockstep has no right reset',
+    why: expect.stringContaining('unlock --reset-token'),
+    fix: expect.stringContaining('setup --policies'),
+  })
+  expect(await told([...BASE.split(', '), 'reset'])).toBeUndefined()
 })
 
 test('doctor says that a version before 3.14 knows no user lockouts', async () => {

@@ -44,7 +44,7 @@ test('the calls for doing it by hand are printed without a server, and without t
     'option.URL': 'http://192.0.2.5:8640/hooks/privacyidea/…/lock',
     'option.content_type': 'urlencoded',
   })
-  expect(calls[5]?.body).toMatchObject({ action: 'tokenlist, userlist, auditlog', adminuser: 'lockstep' })
+  expect(calls[5]?.body).toMatchObject({ action: 'tokenlist, userlist, auditlog, reset', adminuser: 'lockstep' })
   expect(ran.stdout + ran.stderr).not.toContain('secret of')
 })
 

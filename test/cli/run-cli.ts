@@ -1,10 +1,16 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { documentIn } from '../support/json-contract.ts'
 
-export interface CliResult {
+interface Ran {
   readonly code: number | null
   readonly stdout: string
   readonly stderr: string
+}
+
+export interface CliResult extends Ran {
+  /** The document on standard output; fails where it is not what docs/json.md promises. */
+  document<Shape>(): Shape
 }
 
 export interface CliOptions {
@@ -14,14 +20,15 @@ export interface CliOptions {
 }
 
 const ENTRY = fileURLToPath(new URL('../../src/cli/lockstep.ts', import.meta.url))
-const TIMEOUT_MS = 30_000
+const TIMEOUT_MS = 120_000
 
 /** Runs `lockstep ARGS` from the source as a process of its own, without a terminal. */
-export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  return runProgram(process.execPath, ['--disable-warning=ExperimentalWarning', ENTRY, ...args], options)
+export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  const ran = await runProgram(process.execPath, ['--disable-warning=ExperimentalWarning', ENTRY, ...args], options)
+  return { ...ran, document: <Shape>() => documentIn(ran.stdout, args, ran.code) as Shape }
 }
 
-export function runProgram(program: string, args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+export function runProgram(program: string, args: readonly string[], options: CliOptions = {}): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd: options.cwd ?? '/',

@@ -19,7 +19,7 @@ const SETTINGS = directorySettings({
   servicePassword: '',
   peopleDn: '',
 })
-const START_TIMEOUT_MS = 120_000
+const START_TIMEOUT_MS = 300_000
 
 test(
   'the LDIF of the 389-DS page, applied from top to bottom, makes a plain server ready for a lock that bites',

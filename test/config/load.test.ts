@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { checkConfig } from '../../src/config/check.ts'
-import { findConfig, loadConfig, parseConfig } from '../../src/config/load.ts'
+import { findConfig, loadConfig, parseConfig, placesOf } from '../../src/config/load.ts'
 import { ConfigError, type Problem } from '../../src/config/problem.ts'
 import { AppError } from '../../src/core/error.ts'
 
@@ -17,6 +17,7 @@ const DIRECTORY = `directories:
 `
 const FILE = '/etc/lockstep/lockstep.yaml'
 const NOT_DRY = { isForAll: false, directories: [], realms: [] }
+const LOSS_BREAKER = { maxLosses: 20, share: 0.1, perMs: 600_000, reset: 'manual' }
 const BREAKER = { limits: [{ of: 'all', only: [], max: { locks: 20 }, perMs: 600_000 }], reset: 'auto', approvals: 1 }
 
 let dir: string
@@ -57,11 +58,25 @@ function directoryWith(key: string, line: string | null): string {
 }
 
 describe('a good file', () => {
+  test('may set the breaker of losses, or switch it off; without the API it has no effect, and that is said', () => {
+    const api = `privacyidea: { url: 'https://pi.example.org', user: lockstep, passwordFile: /etc/lockstep/pi }\n`
+    const guards = (text: string): string => `${DIRECTORY}\nguards: { lossBreaker: ${text} }\n`
+    const own = '{ maxLosses: 7, share: 25%, per: 1h, reset: auto }'
+    const set = parseConfig(`${api}${guards(own)}`, FILE)
+    expect(set.settings.guards.lossBreaker).toEqual({ maxLosses: 7, share: 0.25, perMs: 3_600_000, reset: 'auto' })
+    expect(set.warnings).toEqual([])
+    expect(parseConfig(guards('null'), FILE).settings.guards.lossBreaker).toBeNull()
+    const { warnings } = parseConfig(guards(own), FILE)
+    expect(warnings.map(({ message }) => message)).toEqual(['has no effect without the section privacyidea'])
+  })
+
   test('with the least that is needed gets a safe default for everything else', () => {
     const { settings, warnings } = parseConfig(DIRECTORY, FILE)
     expect(warnings).toEqual([])
     expect(settings).toEqual({
       file: FILE,
+      health: { file: '/run/lockstep/health' },
+      keys: expect.objectContaining({ 'guards.dryRun': expect.any(String), privacyidea: 'null' }),
       privacyidea: null,
       directories: [
         {
@@ -99,11 +114,12 @@ describe('a good file', () => {
         lockBackoff: null,
         resetsTokenOnTtl: false,
       },
-      guards: { dryRun: NOT_DRY, breaker: BREAKER },
+      guards: { dryRun: NOT_DRY, breaker: BREAKER, lossBreaker: LOSS_BREAKER },
       intake: { spool: '/var/spool/lockstep', http: null },
       resync: { scanMs: 5000, fullMs: 900_000, shrinkLimit: 0.1 },
       store: { kind: 'sqlite', file: '/var/lib/lockstep/lockstep.db' },
       ldif: { dir: '/var/lib/lockstep/ldif' },
+      log: { format: 'logfmt', level: 'info', persons: 'login' },
       recipes: { dir: '/etc/lockstep/recipes' },
       retention: {
         eventsMs: 30 * 86_400_000,
@@ -187,7 +203,7 @@ resync: { scan: 2s, shrinkLimit: 2.5% }
     userFilter: (&(objectClass=person)(sAMAccountName={login}))
     startTls: off
     connectTimeout: 250ms
-realms: { Example: corp, other: corp }
+realms: { Example: corp, other: [corp], admins: null }
 policy: { lockWhen: any-token-locked, onForeignUnlock: relock, lockTtl: 2h }
 guards:
   dryRun: true
@@ -212,9 +228,13 @@ retention: { events: 1d, journal: 2d, journalRecords: 1000, history: 3d }
         dns: [{ key: 'guards.protect.dns', value: 'cn=admin,dc=example,dc=org' }],
       },
     })
-    expect(settings.realms).toEqual({ example: 'corp', other: 'corp' })
+    expect(settings.realms).toEqual({ example: ['corp'], other: ['corp'], admins: [] })
     expect(settings.policy).toMatchObject({ onForeignUnlock: 'relock', lockTtlMs: 7_200_000 })
-    expect(settings.guards).toEqual({ dryRun: { ...NOT_DRY, isForAll: true }, breaker: null })
+    expect(settings.guards).toEqual({
+      dryRun: { ...NOT_DRY, isForAll: true },
+      breaker: null,
+      lossBreaker: LOSS_BREAKER,
+    })
     expect(settings.intake).toEqual({
       spool: '/etc/spool',
       http: {
@@ -315,6 +335,16 @@ describe('a mistake in one key is told with its line, column, path and what is e
       directoryWith('bindDn', 'bindDn: lockstep'),
       /5:13 directories.corp.bindDn: part 1 has no "="/,
     ],
+    [
+      'a login in place of a DN, where the server is not Active Directory',
+      directoryWith('bindDn', 'bindDn: lockstep@example.org'),
+      /5:\d+ directories.corp.bindDn: only type active-directory takes user@domain or DOMAIN\\user; type openldap needs the DN/,
+    ],
+    [
+      'a line feed that double quotes made of a login',
+      directoryWith('bindDn', 'bindDn: "EXAMPLE\\nservice"').replace('openldap', 'active-directory'),
+      /5:13 directories.corp.bindDn: part 1 has no "="/,
+    ],
     ['a base with an empty value', directoryWith('base', 'base: "ou=,dc=x"'), /part 1 has a bad or empty value/],
     [
       'no secret',
@@ -406,6 +436,21 @@ describe('a mistake in one key is told with its line, column, path and what is e
       'a realm without its directory',
       `${DIRECTORY}realms: { example: crop }\n`,
       /8:11 realms.example: there is no directory of this name; directories are: corp/,
+    ],
+    [
+      'a list of directories of which one is not there',
+      `${DIRECTORY}realms: { example: [corp, crop] }\n`,
+      /8:11 realms.example: there is no directory crop; directories are: corp/,
+    ],
+    [
+      'a directory that stands twice in a realm',
+      `${DIRECTORY}realms: { example: [corp, corp] }\n`,
+      /8:20 realms.example: a directory stands there twice/,
+    ],
+    [
+      'a realm with an empty list',
+      `${DIRECTORY}realms: { example: [] }\n`,
+      /8:20 realms.example: expected the name of one/,
     ],
     [
       'several directories and no realms',
@@ -660,6 +705,14 @@ describe('which file counts', () => {
     expect(errorOf(() => loadConfig({ flag: '.', env: {}, cwd: dir })).message).toMatch(/is not a file/)
     expect(errorOf(() => loadConfig({ flag: 'huge', env: {}, cwd: dir })).message).toMatch(/larger than 256 KiB/)
     expect(errorOf(() => loadConfig({ flag: 'latin1', env: {}, cwd: dir })).message).toMatch(/not UTF-8/)
+  })
+
+  test('a byte that is not UTF-8 is a mistake with its line and column, and does not hide where the store is', () => {
+    const file = join(dir, 'lockstep.yaml')
+    writeFileSync(file, Buffer.from(`${DIRECTORY}# Grüße\nstore: sqlite:/x/store.db # Straße\n`, 'latin1'))
+    const error = errorOf(() => loadConfig({ flag: file, env: {}, cwd: dir }))
+    expect(error.message).toContain(`${file}:8:5: this byte is not UTF-8`)
+    expect(placesOf(file).store).toBe('/x/store.db')
   })
 })
 

@@ -44,7 +44,7 @@ export function eventOf(
     actor: '',
     takenAtUs,
     source: 'shim',
-    reason: '',
+    reason: null,
     untilUs: null,
     accountKey: ALICE,
     attributeSerials: [],
@@ -62,6 +62,7 @@ export const streams: fc.Arbitrary<ResolvedEvent[]> = fc
       bob: fc.boolean(),
       byLogin: fc.boolean(),
       standing: fc.constantFrom([], [S1], [S1, S2]),
+      sole: fc.boolean(),
     }),
     { maxLength: 14 },
   )
@@ -72,6 +73,7 @@ export const streams: fc.Arbitrary<ResolvedEvent[]> = fc
         accountKey: draft.bob ? BOB : ALICE,
         login: draft.byLogin || draft.serial === null ? parseLogin(draft.bob ? 'bob' : 'alice') : null,
         attributeSerials: draft.standing,
+        ...(draft.sole && draft.kind === 'register' ? { isSoleSerial: true } : {}),
       }),
     ),
   )

@@ -30,7 +30,7 @@ const HOLD = {
   serial: S1,
   sinceUs: 1,
   untilUs: null,
-  reason: '',
+  reason: { code: 'user-token-max-fail', params: {} } as const,
   actor: '',
 } as const
 const HELD: DesiredState = { ...NOTHING, holds: [HOLD] }
@@ -53,7 +53,7 @@ function observed(value: number, changes: Partial<ObservedState> = {}): Observed
     serialFormat: 'privacyIDEA:{serial}',
     serialValues: [],
     carriedElsewhere: {},
-    lock: { state: isSet ? 'as-ours' : 'open', otherUntilUs: null, slots: [slot], effective: { is: 'yes' } },
+    lock: { state: isSet ? 'as-ours' : 'open', other: null, slots: [slot], effective: { is: 'yes' } },
     protectedBy: null,
     ...changes,
   }

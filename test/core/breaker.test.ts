@@ -8,6 +8,7 @@ import {
   type LockSubject,
 } from '../../src/core/breaker.ts'
 import { asDn, parseDirectoryName, parseRealm } from '../../src/core/names.ts'
+import { reasonText } from '../../src/core/reason.ts'
 
 const directory = parseDirectoryName('corp')
 const realm = parseRealm('example')
@@ -46,5 +47,8 @@ test('a share is one of the directory’s accounts, and never less than a handfu
   if (applied === undefined) throw new RangeError('no limit')
   expect(applied.counted).toBe('directory corp')
   expect([0, 99, 1000].map((known) => locksAllowed(applied.limit, known))).toEqual([5, 5, 50])
-  expect(limitReached(applied, 50)).toBe('at most 50 locks of directory corp within 1 h (5 % of its accounts)')
+  const reason = { code: 'breaker-limit', params: limitReached(applied, 50, 'auto') } as const
+  expect(reasonText(reason)).toBe(
+    'at most 50 locks of directory corp within 1 h (5 % of its accounts); waits for lockstep review, or for room',
+  )
 })

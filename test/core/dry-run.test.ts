@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { changesText, dryRun } from '../../src/core/dry-run.ts'
+import { changesNamed, dryRun } from '../../src/core/dry-run.ts'
 import {
   accountKey,
   asDn,
@@ -24,7 +24,17 @@ const HELD: DesiredState = {
   serials: [S1, S2],
   gone: [S3],
   movedFrom: {},
-  holds: [{ name: hold, kind: 'token', serial: S1, sinceUs: 1, untilUs: null, reason: 'full', actor: '' }],
+  holds: [
+    {
+      name: hold,
+      kind: 'token',
+      serial: S1,
+      sinceUs: 1,
+      untilUs: null,
+      reason: { code: 'user-token-max-fail', params: {} },
+      actor: '',
+    },
+  ],
   nextExpiryUs: null,
   heldAtUs: 1,
   heldKnownUs: 1,
@@ -43,7 +53,7 @@ function account(change: Partial<ObservedState> = {}, locked = false): ObservedS
     carriedElsewhere: {},
     lock: {
       state: locked ? 'as-ours' : 'open',
-      otherUntilUs: null,
+      other: null,
       slots: [{ ...slot, current: locked ? [value] : [] }],
       effective: { is: 'yes' },
     },
@@ -54,7 +64,9 @@ function account(change: Partial<ObservedState> = {}, locked = false): ObservedS
 
 function allOf(desired: DesiredState, observed: ObservedState, ours: OurRecord): string {
   const first = plan(desired, observed, ours, OPTIONS)
-  return first.kind === 'change' ? changesText(dryRun(first.change, desired, observed, ours, OPTIONS)) : first.kind
+  return first.kind === 'change'
+    ? changesNamed(dryRun(first.change, desired, observed, ours, OPTIONS)).join(', ')
+    : first.kind
 }
 
 test('a dry run tells every change that would be made, one after the other, and ends', () => {

@@ -30,6 +30,30 @@ test('privacyIDEA’s word that a token is not an account’s leaves it to its o
   }
 })
 
+describe('that somebody took a lock away', () => {
+  const isOver = (...events: readonly ResolvedEvent[]): boolean =>
+    foldEvents(ALICE, events, OPTIONS).isRemovalOver === true
+  const [lock, removal] = [eventOf('lock', 2, { serial: S1 }), eventOf('directory-unlock', 3)]
+
+  test('lasts while something would still hold the account', () => {
+    expect(isOver(lock)).toBe(false)
+    expect(isOver(lock, removal)).toBe(false)
+    expect(isOver(lock, eventOf('lock', 1, { serial: S2 }), removal, eventOf('unlock', 4, { serial: S2 }))).toBe(false)
+  })
+
+  test('is over when the token can be used again or is gone, and when a person unlocks', () => {
+    expect(isOver(lock, removal, eventOf('unlock', 4, { serial: S1 }))).toBe(true)
+    expect(isOver(lock, removal, eventOf('unregister', 4, { serial: S1 }))).toBe(true)
+    expect(isOver(lock, removal, eventOf('release', 4))).toBe(true)
+  })
+
+  test('is about the newest one alone', () => {
+    const before = [eventOf('hold', 0), eventOf('directory-unlock', 1)]
+    expect(isOver(...before, lock, removal)).toBe(false)
+    expect(isOver(...before, lock, removal, eventOf('unlock', 4, { serial: S1 }))).toBe(true)
+  })
+})
+
 describe('what the events say', () => {
   test('a registered token is carried and a lock of it holds the account', () => {
     const events = [eventOf('register', 1, { serial: S1 }), eventOf('lock', 2, { serial: S1 })]
@@ -50,6 +74,40 @@ describe('what the events say', () => {
   test('the unlock of any of its serials ends the account’s own hold', () => {
     const two = [eventOf('register', 1, { serial: S1 }), eventOf('register', 2, { serial: S2 }), eventOf('lock', 3)]
     expect(fold([...two, eventOf('unlock', 4, { serial: S2, login: null })]).holds).toEqual([])
+  })
+
+  describe('a token that is enrolled anew', () => {
+    const enrolled = eventOf('register', 1, { serial: S1, isSoleSerial: true })
+    const locked = eventOf('lock', 2, { serial: S1 })
+    const anew = eventOf('register', 3, { serial: S1, isSoleSerial: true })
+
+    test('is no longer full: its hold ends, whatever the order of arrival and however often it is told', () => {
+      for (const order of permutations([enrolled, locked, anew, anew])) expect(fold(order).holds).toEqual([])
+    })
+
+    test('locks again when it is full again, also where the registration is told once more afterwards', () => {
+      const again = eventOf('lock', 4, { serial: S1 })
+      for (const order of permutations([enrolled, locked, anew, again, anew])) expect(fold(order).holds).toEqual(['S1'])
+    })
+
+    test('ends no hold by its first registration, nor by one that another account’s token has', () => {
+      expect(fold([locked, anew]).holds).toEqual(['S1'])
+      expect(fold([enrolled, locked, eventOf('lock', 2, { id: 'm', serial: S2 }), anew]).holds).toEqual(['S2'])
+    })
+
+    test('is known to be an old one where it stood at the account before', () => {
+      expect(fold([locked, { ...anew, attributeSerials: [S1] }]).holds).toEqual([])
+    })
+
+    test('may be any of several that a registration names: none of their holds ends', () => {
+      const [one, other] = [eventOf('register', 3, { serial: S1 }), eventOf('register', 4, { serial: S2 })]
+      expect(fold([enrolled, locked, one, other]).holds).toEqual(['S1'])
+    })
+
+    test('leaves a person’s hold and privacyIDEA’s lockout', () => {
+      const others = [eventOf('hold', 2, { id: 'a' }), eventOf('lockout', 2, { id: 'b' })]
+      expect(fold([enrolled, locked, ...others, anew]).holds).toHaveLength(2)
+    })
   })
 
   test('the unlock of one serial leaves the hold of another', () => {

@@ -20,7 +20,7 @@ const HEADER = headerOf({
   actor: 'admin@',
   account: 'corp/0b6c1a3e-7d58-103f-9c3e-4b1d5a0f0001',
   change: 'c1',
-  reason: 'token T1 reached its max fail count',
+  reason: { code: 'token-max-fail', params: { serial: 'T1' } },
 })
 const DN = asDn('uid=alice,ou=people,dc=example,dc=org')
 
@@ -81,6 +81,7 @@ const header: fc.Arbitrary<LdifHeader> = fc.record({
   change: fc.oneof(text, nasty),
   until: text,
   reason: fc.oneof(text, nasty, fc.string({ unit: 'binary', maxLength: 2000 })),
+  code: fc.oneof(text, nasty),
 })
 
 /** Bytes that are valid UTF-8 come back as text: the two are one value. */
@@ -105,6 +106,7 @@ describe('writing', () => {
 # account: corp/0b6c1a3e-7d58-103f-9c3e-4b1d5a0f0001
 # change: c1
 # reason: token T1 reached its max fail count
+# code: token-max-fail {"serial":"T1"}
 version: 1
 dn: uid=alice,ou=people,dc=example,dc=org
 changetype: modify
@@ -216,7 +218,7 @@ describe('reading', () => {
   test('a file that a person wrote is read: no version, spaces, capitals, bare UTF-8', () => {
     const { entries, header: found } = parseChangeLdif(`\n\n${RECORD}Replace:  CN\ncn:   Jörg\n-\n`)
     expect(entries).toEqual([{ dn: DN, modifications: [{ op: 'replace', attribute: 'CN', values: ['Jörg'] }] }])
-    expect(found).toEqual({ at: '', event: '', actor: '', account: '', change: '', until: '', reason: '' })
+    expect(found).toEqual({ at: '', event: '', actor: '', account: '', change: '', until: '', reason: '', code: '' })
   })
 
   test('an empty file holds nothing', () => {

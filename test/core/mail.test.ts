@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { parseMailAddress, parseMailbox } from '../../src/core/mail-address.ts'
 import { preferredLanguage } from '../../src/core/mail-language.ts'
 import { deferredMs, dueMs, spacingMs, troubleMs } from '../../src/core/mail-times.ts'
+import { plainReason } from '../../src/core/reason.ts'
 import { countOf, gathered, ITEMS_OF_KIND_MAX, NOTICE_KINDS, type Digest, type Notice } from '../../src/core/notice.ts'
 
 /** The pure parts of mail. */
@@ -15,7 +16,7 @@ const notice: fc.Arbitrary<Notice> = fc.record({
   realm: fc.constant(null),
   subject: fc.constant(''),
   causes: fc.constant([]),
-  reason: fc.string(),
+  reason: fc.string().map(plainReason),
   count: fc.integer({ min: 1, max: 5 }),
 })
 

@@ -10,7 +10,7 @@ import {
   type MirroredLockout,
 } from '../../src/core/mirror.ts'
 import { parseLogin, parseRealm, parseResolverName, parseUserId } from '../../src/core/names.ts'
-import { NOTHING_OF_OURS, type LockObservation } from '../../src/core/state.ts'
+import type { LockObservation, OtherLock } from '../../src/core/state.ts'
 import { must } from '../simulation/world.ts'
 
 const NOW_US = 1_800_000_000_000_000
@@ -28,16 +28,22 @@ function lockout(foreign: ForeignLock, state: MirroredLockout['state'] = 'set', 
   return { kind: 'lockout', user, state, durationS, untilUs: atUs + durationS * S }
 }
 
+function other(untilUs: number | null): OtherLock {
+  return { is: 'locked', cause: 'expired', attribute: 'pwdEndTime', untilUs }
+}
+
 describe('a lock in the directory', () => {
   const observed = (change: Partial<LockObservation>): { lock: LockObservation } => ({
-    lock: { state: 'open', otherUntilUs: null, slots: [], effective: { is: 'yes' }, ...change },
+    lock: { state: 'open', other: null, slots: [], effective: { is: 'yes' }, ...change },
   })
 
   test.each([
     ['nobody’s', observed({}), null],
-    ['another value, for good', observed({ state: 'other' }), { untilUs: null }],
-    ['another value that ends', observed({ state: 'other', otherUntilUs: 5 }), { untilUs: 5 }],
+    ['another’s, for good', observed({ other: other(null) }), { untilUs: null }],
+    ['another’s that ends', observed({ other: other(5) }), { untilUs: 5 }],
+    ['what may be one', observed({ other: { ...other(null), is: 'unknown' } }), null],
     ['one like ours', observed({ state: 'as-ours' }), { untilUs: null }],
+    ['one like ours, and another that ends before it', observed({ state: 'as-ours', other: other(5) }), FOR_GOOD],
     ['one like ours without effect', observed({ state: 'as-ours', effective: { is: 'no', reason: '' } }), null],
     [
       'one like ours of unknown effect',
@@ -45,9 +51,15 @@ describe('a lock in the directory', () => {
       FOR_GOOD,
     ],
   ])('%s', (_title, seen, expected) => {
-    expect(foreignLockOf(seen, NOTHING_OF_OURS)).toEqual(expected)
-    const ours = { lock: { slots: [], dn: '' as never, holds: [] } }
-    if (seen.lock.state === 'as-ours') expect(foreignLockOf(seen, ours)).toBeNull()
+    expect(foreignLockOf(seen, false)).toEqual(expected)
+  })
+
+  test.each([
+    ['ours alone', observed({ state: 'as-ours' }), null],
+    ['ours and another’s', observed({ state: 'as-ours', other: other(null) }), FOR_GOOD],
+    ['ours and another’s that ends', observed({ state: 'as-ours', other: other(5) }), { untilUs: 5 }],
+  ])('%s, beside our record', (_title, seen, expected) => {
+    expect(foreignLockOf(seen, true)).toEqual(expected)
   })
 })
 

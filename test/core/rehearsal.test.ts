@@ -335,3 +335,38 @@ describe('rates', () => {
     expect(histogram([{ fromMs: 0 }, { fromMs: 9 }, { fromMs: 10 }, { fromMs: 35 }], 0, 30, 10)).toEqual([2, 1, 1])
   })
 })
+
+describe('serials and logins as a request spells them', () => {
+  const locksOf = (log: Log, known: readonly KnownToken[]): string[] => {
+    const rehearsal = newRehearsal(known, OPTIONS)
+    for (const row of log.rows) rehearsal.take(row)
+    return rehearsal.finish().map(({ login, serials, toMs }) => `${login} ${serials.join(',')} ${toMs ?? 'still'}`)
+  }
+
+  test('failures in another case count on the token, and its reset ends the lock', () => {
+    const log = new Log().wrongOtp({ serial: 'alice1' }, 3).done('POST /token/reset', { serial: 'ALICE1' })
+    expect(locksOf(log, [token('ALICE1', 'alice')])).toEqual(['alice ALICE1 4000'])
+  })
+
+  test('failures of one person under several spellings of the login count together', () => {
+    const log = new Log().wrongPin('alice', 1).wrongPin('ALICE', 2)
+    expect(locksOf(log, [token('ALICE1', 'alice')])).toEqual(['alice ALICE1 still'])
+  })
+
+  test('of two tokens that privacyIDEA lists each counts by itself', () => {
+    const log = new Log().wrongOtp({ serial: 'ALICE1' }, 2).wrongOtp({ serial: 'alice1' }, 2)
+    const twins = [token('ALICE1', 'alice'), token('alice1', 'mallory')]
+    expect(locksOf(log, twins)).toEqual([])
+    expect(locksOf(log.wrongOtp({ serial: 'alice1' }), twins)).toEqual(['mallory alice1 still'])
+  })
+
+  test('a token that is enrolled anew ends its lock; one of several that are named ends none', () => {
+    const full = (): Log => new Log().wrongOtp({ serial: 'A1', login: 'alice' }, 3)
+    const known = [token('A1', 'alice'), token('A2', 'alice')]
+    const init = 'POST /token/init'
+    expect(locksOf(full().done(init, { serial: 'A1', login: 'alice' }), known)).toEqual(['alice A1 4000'])
+    expect(locksOf(full().done(init, { serial: 'A2', login: 'alice' }), known)).toEqual(['alice A1 still'])
+    expect(locksOf(full().done(init, { serial: 'A1,A2', login: 'alice' }), known)).toEqual(['alice A1 still'])
+    expect(locksOf(full().done(init, { login: 'alice' }), known)).toEqual(['alice A1 still'])
+  })
+})

@@ -3,7 +3,14 @@ import { describe, expect, test } from 'vitest'
 import { foldEvents } from '../../src/core/fold.ts'
 import { parseLogin, parseRealm, parseResolverName, parseUserId, type Serial } from '../../src/core/names.ts'
 import type { Token } from '../../src/core/token.ts'
-import { deriveEvents, tokenTruths, type KnownTruth, type Lockout, type Truth } from '../../src/core/truth.ts'
+import {
+  deriveEvents,
+  tokenTruths,
+  withLossesHeld,
+  type KnownTruth,
+  type Lockout,
+  type Truth,
+} from '../../src/core/truth.ts'
 import { ALICE, S1, S2, serialOf } from './arbitrary.ts'
 
 const OWNER = ownerOf()
@@ -29,6 +36,7 @@ function tokenOf(serial: Serial, change: Partial<Token> = {}): Token {
     owner: OWNER,
     rolloutState: '',
     fullSinceMs: null,
+    madeAt: null,
     ...open,
     ...change,
   }
@@ -175,5 +183,19 @@ describe('the events between two readings', () => {
       ['unlock', null],
     ])
     expect(derive(known, reading(true)).map(({ kind }) => kind)).toEqual(['register', 'lock'])
+  })
+})
+
+describe('a hold without a serial, while a token is missing', () => {
+  const none = { waiting: [], dismissed: [], isLockoutNewer: false }
+  test.each([
+    ['it may be that of one that waits', { ...none, waiting: [S1] }, false, []],
+    ['it may be that of a dismissed one that holds', { ...none, dismissed: [S1] }, true, []],
+    ['a dismissed one that was open has none', { ...none, dismissed: [S1] }, false, ['unlock']],
+  ] as const)('%s', (_, losses, isLocked, kinds) => {
+    const known: KnownTruth = { tokens: [{ serial: S1, isLocked }], lockout: null, isHeldWithoutSerial: true }
+    const { before, reading } = withLossesHeld(known, { tokens: [], gone: [], lockout: null }, losses, POLICY)
+    const events = deriveEvents(ALICE, before, reading, 1_000_000, () => 'x')
+    expect(events.map(({ kind }) => kind)).toEqual(kinds)
   })
 })

@@ -2,8 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { compareEvents, type ResolvedEvent } from '../../src/core/event.ts'
 import { foldEvents } from '../../src/core/fold.ts'
-import { parseLogin, type AccountKey, type Serial } from '../../src/core/names.ts'
+import { parseDirectoryName, parseLogin, type AccountKey, type Serial } from '../../src/core/names.ts'
 import { undoing, wordsFor, type DoneChange, type UndoView } from '../../src/core/undo.ts'
+import { isCarriedOut, type UndoStep } from '../../src/daemon/undo.ts'
 import { ALICE, BOB, eventOf, S1, streams } from './arbitrary.ts'
 
 const NOW_US = 1_000_000
@@ -14,7 +15,17 @@ function view(events: readonly ResolvedEvent[], changes: Partial<UndoView> = {})
   const login = parseLogin('alice')
   const ownerElsewhere = (serial: Serial): AccountKey | null =>
     foldEvents(BOB, events, OPTIONS).serials.includes(serial) ? BOB : null
-  return { key: ALICE, lockedByUs: false, login, events, nowUs: NOW_US, lockTtlUs: null, ownerElsewhere, ...changes }
+  return {
+    key: ALICE,
+    lockedByUs: false,
+    retired: null,
+    login,
+    events,
+    nowUs: NOW_US,
+    lockTtlUs: null,
+    ownerElsewhere,
+    ...changes,
+  }
 }
 
 function done(kind: string, changes: Partial<DoneChange> = {}): DoneChange {
@@ -64,12 +75,12 @@ describe('the undo of an unlock', () => {
     const still = done('unlock', { holds: [name], ends: { [name]: NOW_US + 5 } })
     expect(said(still, view([]))).toMatchObject([{ kind: 'hold', pinnedHold: name, untilUs: NOW_US + 5 }])
     const over = done('unlock', { holds: [name], ends: { [name]: NOW_US } })
-    expect(undoing(over, view([]))).toMatchObject({ holds: [], skipped: 'the hold has ended by itself since' })
+    expect(undoing(over, view([]))).toMatchObject({ holds: [], skipped: { code: 'hold-ended', params: {} } })
   })
 
   test('is left alone where the account is locked by us again', () => {
     expect(undoing(done('unlock', { holds: ['S1'] }), view([], { lockedByUs: true }))).toMatchObject({
-      skipped: 'locked by us again',
+      skipped: { code: 'locked-again', params: {} },
     })
   })
 })
@@ -89,5 +100,43 @@ describe('the undo of a registration', () => {
       action: 'remove serial, and unlock',
       holds: [S1],
     })
+  })
+})
+
+test.each(['lock', 'unlock', 'register', 'unregister'])(
+  'the undo of %s is left alone in a retired directory',
+  (kind) => {
+    const retired = parseDirectoryName('corp')
+    const change = done(kind, { serial: kind.endsWith('register') ? S1 : null, holds: ['S1'] })
+    const events = [eventOf('register', 1, { serial: S1 }), eventOf('lock', 2, { serial: S1 })]
+    expect(undoing(change, view(events, { retired, lockedByUs: kind === 'lock' })).skipped).toEqual({
+      code: 'directory-retired',
+      params: { directory: 'corp' },
+    })
+  },
+)
+
+describe('what an undo ordered is carried out', () => {
+  const change = (kind: string, serial: string | null): UndoStep['change'] =>
+    ({ account: 'corp/a', kind, serial }) as UndoStep['change']
+  const removal = { action: 'remove serial, and end its hold', change: change('register', 'S1') } as const
+  const notLocked = { lockedByUs: false, standing: 'protected' }
+
+  test('although a hold is left that a guard keeps from locking', () => {
+    expect(isCarriedOut(removal, notLocked, { isSettled: true, changes: [] })).toBe(true)
+    const removed = { account: 'corp/a', kind: 'unregister', serial: 's1' }
+    expect(
+      isCarriedOut(removal, { lockedByUs: false, standing: 'breaker' }, { isSettled: true, changes: [removed] }),
+    ).toBe(true)
+  })
+
+  test('but not while it was not looked at since, or its own write is held back', () => {
+    expect(isCarriedOut(removal, notLocked, { isSettled: false, changes: [] })).toBe(false)
+    expect(isCarriedOut(removal, { ...notLocked, standing: 'paused' }, { isSettled: true, changes: [] })).toBe(false)
+    const locking = { action: 'lock', change: change('unlock', null) } as const
+    expect(isCarriedOut(locking, notLocked, { isSettled: true, changes: [] })).toBe(false)
+    const unlocking = { action: 'remove serial, and unlock', change: change('register', 'S1') } as const
+    const still = { lockedByUs: true, standing: 'protected' }
+    expect(isCarriedOut(unlocking, still, { isSettled: true, changes: [] })).toBe(false)
   })
 })

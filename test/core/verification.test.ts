@@ -24,7 +24,7 @@ function seenAt(at: At, index: number): SeenAt {
       : at === 'unread'
         ? { is: 'unknown' as const, reason: 'not read' }
         : { is: 'yes' as const }
-  const lock: LockObservation = { state, otherUntilUs: null, slots: [{ ...SLOT, current, locked: [VALUE] }], effective }
+  const lock: LockObservation = { state, other: null, slots: [{ ...SLOT, current, locked: [VALUE] }], effective }
   return { url, failure: null, found: { dn: DN, lock } }
 }
 
@@ -45,6 +45,22 @@ describe('a lock on several servers', () => {
         expect(servers).toHaveLength(ats.length)
       }),
     )
+  })
+
+  it('names somebody else’s lock at each server that has one, beside ours and after ours went', () => {
+    const other = { is: 'locked', cause: 'expired', attribute: 'accountExpires', untilUs: null } as const
+    const besides = (at: At, index: number): SeenAt => {
+      const seen = seenAt(at, index)
+      return seen.found === null ? seen : { ...seen, found: { ...seen.found, lock: { ...seen.found.lock, other } } }
+    }
+    const locked = judgeLock({ wanted: 'locked', owned: OWNED, writer: 'ldap://a', holders: [] }, [
+      besides('locked', 0),
+      seenAt('locked', 1),
+    ])
+    expect(locked.servers.map(({ otherLock = '' }) => otherLock.includes('accountExpires'))).toEqual([true, false])
+    expect([locked.verified, locked.problem]).toEqual([2, null])
+    const open = judgeLock({ wanted: 'open', owned: null, writer: 'ldap://a', holders: [] }, [besides('open', 0)])
+    expect(open.servers[0]).toMatchObject({ stands: 'yes', otherLock: expect.stringContaining('expired') })
   })
 
   it('is effective only where every server on which it stands says so, and not where one says no', () => {

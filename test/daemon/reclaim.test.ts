@@ -21,7 +21,7 @@ function observed(slots: readonly LockSlot[], dn = NOW): ObservedState {
     serialFormat: 'privacyIDEA:{serial}',
     serialValues: [],
     carriedElsewhere: {},
-    lock: { state: 'open', otherUntilUs: null, slots, effective: { is: 'yes' } },
+    lock: { state: 'open', other: null, slots, effective: { is: 'yes' } },
     protectedBy: null,
   }
 }

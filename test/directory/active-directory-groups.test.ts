@@ -1,7 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { accountIdOf, parseRealm } from '../../src/core/names.ts'
 import { AppError } from '../../src/core/error.ts'
+import { LargeGroups } from '../../src/directory/large-groups.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'
+import { Pool } from '../../src/directory/pool.ts'
+import { sidText } from '../../src/directory/windows-principal.ts'
+import { FactsReader } from '../../src/directory/server-facts.ts'
 import { systemClock } from '../../src/ports/clock.ts'
 import { SAMBA_TIMEOUT_MS, startSamba, type Samba } from '../servers/samba.ts'
 import { loginOf } from './contract.ts'
@@ -69,6 +73,41 @@ describe('a protected group', () => {
     expect(protectedBy ?? '').toMatch(isProtected ? /^it is a member of/ : /^$/)
   })
 })
+
+describe('a group whose members are too many to be read', () => {
+  it.each([
+    ['u1', true],
+    ['u3', true],
+    ['u5', false],
+  ])('is asked for the one account, in it or in one in it: %s %s', async (login, isMember) => {
+    await using at = await askedOf()
+    const group = { dn: dnOf('staff'), top: 'staff' }
+    const account = { dn: samba.userDn(login), login }
+    expect(await at.large.groupOf(account, [group])).toEqual(isMember ? group : null)
+  })
+
+  it('shows the SIDs of the groups in it, for those whose primary group they are, and that it may be searched', async () => {
+    await using at = await askedOf()
+    const found: string[] = []
+    for await (const sid of at.large.nestedSids(dnOf('staff'))) found.push(sidText(sid) ?? '')
+    const groups = ['inner', 'nobody', 'clerks'].map((name) =>
+      samba.tool('group', 'show', name, '--attributes=objectSid'),
+    )
+    const shown = (await Promise.all(groups)).map((text) => /objectSid: (\S+)/.exec(text)?.[1] ?? '')
+    expect(found).toEqual(expect.arrayContaining(shown))
+    const users = ['u1', 'u2', 'u3'].map((name) => samba.tool('user', 'show', name, '--attributes=objectSid'))
+    for (const text of await Promise.all(users)) expect(found).not.toContain(/objectSid: (\S+)/.exec(text)?.[1])
+    expect(await at.large.hasSearchableMembers(dnOf('staff'))).toBe(true)
+    expect(await at.large.hasSearchableMembers(dnOf('nobody'))).toBe(false)
+  })
+})
+
+async function askedOf(): Promise<AsyncDisposable & { readonly large: LargeGroups }> {
+  const settings = sambaSettings(samba)
+  const pool = new Pool(settings, systemClock)
+  const facts = await new FactsReader(pool, systemClock, []).read()
+  return { large: new LargeGroups(settings, pool, facts), [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose]() }
+}
 
 it('a protected group that may not be read holds every lock back', async () => {
   await change(dnOf('secret'), ['add', 'objectClass: group\nsAMAccountName: secret'])

@@ -3,7 +3,7 @@ import { writeChangeLdif, headerOf } from '../../src/core/ldif.ts'
 import { asDn, parseRealm, type AccountKey, type Login, type Realm } from '../../src/core/names.ts'
 import { plan } from '../../src/core/plan.ts'
 import { releaseOf } from '../../src/core/slot.ts'
-import { NOTHING_OF_OURS, type ObservedState, type OurRecord } from '../../src/core/state.ts'
+import { isOpen, NOTHING_OF_OURS, type ObservedState, type OurRecord } from '../../src/core/state.ts'
 import type { DirectorySettings } from '../../src/core/settings.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'
 import { systemClock } from '../../src/ports/clock.ts'
@@ -106,7 +106,7 @@ describe('finding an account', () => {
   it('looks below the root of the domain too, where the server refers to other partitions', async () => {
     const port = portOf({ base: asDn(samba.base) })
     const key = await keyOf(port, newLogin())
-    expect((await look(port, key)).lock.state).toBe('open')
+    expect(isOpen((await look(port, key)).lock)).toBe(true)
     const walked: string[] = []
     for await (const { dn } of port.walkMarked(sambaSettings(samba).name)) walked.push(dn)
     expect(walked).toContain(`CN=krbtgt,CN=Users,${samba.base}`)
@@ -154,7 +154,14 @@ describe('a lock', () => {
     await edit(samba.userDn(login), replace('userAccountControl', String(514 | 0x10000 | 0x40000)))
     const planned = plan(heldBy(S1), await look(port, key), ours, RESPECT)
     if (planned.kind !== 'relabel') throw new Error(planned.kind)
-    const header = headerOf({ atMs: 0, event: 'unlock', actor: '', account: key, change: '', reason: '' })
+    const header = headerOf({
+      atMs: 0,
+      event: 'unlock',
+      actor: '',
+      account: key,
+      change: '',
+      reason: { code: 'no-hold-left', params: {} },
+    })
     const file = writeChangeLdif(releaseOf(planned.lock.slots), header)
     const as = { dn: samba.serviceDn, password: samba.servicePassword }
     expect(await samba.ldapmodify(file, as)).toMatchObject({ code: 0 })
@@ -194,11 +201,11 @@ describe('what keeps a user out besides our lock', () => {
     const key = await keyOf(port, login)
     await lockOut(login)
     const { lock: seen } = await look(port, key)
-    expect(seen.state).toBe('other')
+    expect(seen.other?.is).toBe('locked')
     expect(await lockedIn(port)).toContain(key)
-    expect(Math.abs((seen.otherUntilUs ?? 0) / 1000 - Date.now())).toBeLessThan(4000)
+    expect(Math.abs((seen.other?.untilUs ?? 0) / 1000 - Date.now())).toBeLessThan(4000)
     expect(plan(heldBy(S1), await look(port, key), NOTHING_OF_OURS, RESPECT).kind).toBe('foreign-lock')
-    await eventually('the lockout is over', async () => (await look(port, key)).lock.state === 'open')
+    await eventually('the lockout is over', async () => isOpen((await look(port, key)).lock))
     expect(await canBind(login)).toBe('')
     await lockoutPolicy(0, 1800)
   })
@@ -216,9 +223,9 @@ describe('what keeps a user out besides our lock', () => {
     )
     await lockOut(login)
     const { lock: seen } = await look(port, key)
-    expect(seen.state).toBe('other')
-    expect((seen.otherUntilUs ?? Infinity) / 1000 - Date.now()).toBeLessThan(10_001)
-    await eventually('the lockout is over', async () => (await look(port, key)).lock.state === 'open')
+    expect(seen.other?.is).toBe('locked')
+    expect((seen.other?.untilUs ?? Infinity) / 1000 - Date.now()).toBeLessThan(10_001)
+    await eventually('the lockout is over', async () => isOpen((await look(port, key)).lock))
   })
 
   it.each([true, false])(
@@ -232,7 +239,10 @@ describe('what keeps a user out besides our lock', () => {
         await samba.bind(samba.userDn(login), 'wrong')
         return (await samba.values(login, 'msDS-User-Account-Control-Computed')).includes('16')
       })
-      const change = changeFor(desired(), await look(port, key), ours)
+      const both = await look(port, key)
+      expect(both.lock).toMatchObject({ state: 'as-ours', other: { is: 'locked', attribute: 'lockoutTime' } })
+      expect(plan(heldBy(S1), both, ours, RESPECT).kind).toBe('foreign-lock')
+      const change = changeFor(desired(), both, ours)
       const written = change.forward.flatMap((entry) => entry.modifications.map((each) => each.attribute))
       expect(written.includes('lockoutTime')).toBe(clearLockout)
       await port.apply(change)
@@ -247,14 +257,19 @@ describe('what keeps a user out besides our lock', () => {
     const key = await keyOf(port, login)
     await edit(samba.userDn(login), replace('accountExpires', '116444736010000000'))
     expect(await canBind(login)).toContain('data 701')
-    expect((await look(port, key)).lock.state).toBe('other')
+    expect((await look(port, key)).lock.other?.is).toBe('locked')
     expect(await lockedIn(port)).toContain(key)
+    // Beside ours as well: written as by a person, since nothing is written over somebody else's.
+    await edit(samba.userDn(login), replace('userAccountControl', '514'))
+    const theirs = { is: 'locked', cause: 'expired', attribute: 'accountExpires', untilUs: null }
+    expect((await look(port, key)).lock).toMatchObject({ state: 'as-ours', other: theirs })
+    await edit(samba.userDn(login), replace('userAccountControl', '512'))
     const later = 11_644_473_600_000 + Date.now() + 86_400_000
     await edit(samba.userDn(login), replace('accountExpires', `${later}0000`))
     expect(await lockedIn(port)).not.toContain(key)
     await edit(samba.userDn(login), `${replace('accountExpires', '0')}\n-\n${replace('pwdLastSet', '0')}`)
     expect(await canBind(login)).toContain('data 773')
-    expect((await look(port, key)).lock.state).toBe('open')
+    expect(isOpen((await look(port, key)).lock)).toBe(true)
   })
 })
 
@@ -281,6 +296,34 @@ describe('accounts that are never locked', () => {
 })
 
 describe('serials', () => {
+  it.each(['Raum 7  ', 'line 1\r\nline 2\r\n', '  two  blanks  ', '\tTab\t'])(
+    'leave blanks and line ends of the text before as they were: %j',
+    async (text) => {
+      const [port, login] = [portOf(), newLogin()]
+      const value = Buffer.from(text).toString('base64')
+      await edit(samba.userDn(login), `replace: description\ndescription:: ${value}`)
+      const before = await samba.ldapsearch('-b', samba.userDn(login), 'description')
+      const key = await keyOf(port, login)
+      const twice = desired({ serials: [S1, serialOf('TOTP0002')] })
+      for (const want of [twice, twice, desired({ gone: [S1] }), desired({ gone: [serialOf('TOTP0002')] })]) {
+        await port.apply(changeFor(want, await look(port, key)))
+      }
+      expect(await samba.ldapsearch('-b', samba.userDn(login), 'description')).toBe(before)
+    },
+  )
+
+  it('are not written where description would be too long, and the server’s refusal is named', async () => {
+    const [port, login] = [portOf(), newLogin()]
+    const key = await keyOf(port, login)
+    await edit(samba.userDn(login), replace('description', 'x'.repeat(1020)))
+    const observed = await look(port, key)
+    const planned = plan(desired({ serials: [S1] }), observed, NOTHING_OF_OURS, RESPECT)
+    expect(planned).toMatchObject({ kind: 'conflict', code: 'value-too-long' })
+    const unlimited = { ...observed, serialLengthMax: Infinity }
+    const error = await errorOf(port.apply(changeFor(desired({ serials: [S1] }), unlimited)))
+    expect([error.code, error.message]).toEqual(['value-too-long', expect.stringContaining('too long')])
+  })
+
   it('are words in description, which takes one value, and leave the rest to the letter', async () => {
     const [port, login] = [portOf(), newLogin()]
     await edit(samba.userDn(login), replace('description', 'Büro 7,  works on Tuesdays'.normalize()))

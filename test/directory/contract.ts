@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { isOpen } from '../../src/core/state.ts'
 import type { ChangeDraft } from '../../src/core/change.ts'
 import { AppError, type ErrorCode } from '../../src/core/error.ts'
 import {
@@ -125,7 +126,7 @@ export function heldBy(serial: Serial): DesiredState {
     serial,
     sinceUs: 1,
     untilUs: null,
-    reason: 'full',
+    reason: { code: 'user-token-max-fail', params: {} } as const,
     actor: '',
   }
   return desired({ holds: [hold] })
@@ -227,7 +228,7 @@ export function directoryContract(world: () => World): void {
       const login = await world().newLogin()
       const key = await find(login)
       await world().setLock(login, world().lock.ours)
-      expect((await world().port.observe(key, [], STALE_MAX_MS)).lock.state).toBe('open')
+      expect(isOpen((await world().port.observe(key, [], STALE_MAX_MS)).lock)).toBe(true)
       expect((await world().port.observe(key, [], 0)).lock.state).toBe('as-ours')
     })
   })
@@ -249,7 +250,7 @@ export function directoryContract(world: () => World): void {
       const key = await find(login)
       const change = await lockNow(key)
       const back = changeFor(desired(), await look(key), ownedBy(change))
-      expect((await world().port.apply(back)).lock.state).toBe('open')
+      expect(isOpen((await world().port.apply(back)).lock)).toBe(true)
       expect(await world().lockValues(login)).toEqual(world().lock.untouched)
     })
 
@@ -268,7 +269,7 @@ export function directoryContract(world: () => World): void {
       const login = await world().newLogin()
       await world().lockOtherwise(login)
       const observed = await look(await find(login))
-      expect(observed.lock.state).toBe('other')
+      expect(observed.lock.other?.is).toBe('locked')
       const planned = plan(heldBy(S1), observed, NOTHING_OF_OURS, { onForeignUnlock: 'respect' })
       expect(planned.kind).toBe('foreign-lock')
     })
@@ -360,7 +361,8 @@ export function directoryContract(world: () => World): void {
     await world().lockOtherwise(foreign)
     const keys = await Promise.all([carrier, locked, foreign].map(find))
     const walked = new Map<AccountKey, string>()
-    for await (const { key, lock } of world().port.walkLocked(nameOfDirectory('corp'))) walked.set(key, lock.state)
-    expect(keys.map((key) => walked.get(key))).toEqual([undefined, 'as-ours', 'other'])
+    for await (const { key, lock } of world().port.walkLocked(nameOfDirectory('corp')))
+      walked.set(key, lock.other?.is ?? lock.state)
+    expect(keys.map((key) => walked.get(key))).toEqual([undefined, 'as-ours', 'locked'])
   })
 }

@@ -5,7 +5,7 @@ import { startDs389, type Ds389 } from '../servers/ds389.ts'
 import { directoryContract, type World } from './contract.ts'
 import { addDisabledRole, ds389Settings, ds389World } from './ds389-world.ts'
 
-const START_TIMEOUT_MS = 120_000
+const START_TIMEOUT_MS = 300_000
 
 describe.each(['plain', 'freeipa'] as const)('389-DS over TLS, layout %s', (layout) => {
   let ds: Ds389

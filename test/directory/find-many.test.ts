@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => slapd[Symbol.asyncDispose]())
 
 const open = (realms: Record<string, string> = {}, userFilter = '(uid={login})'): DirectoryPort => {
-  const named = Object.fromEntries(Object.entries(realms).map(([realm, name]) => [realm, nameOfDirectory(name)]))
+  const named = Object.fromEntries(Object.entries(realms).map(([realm, name]) => [realm, [nameOfDirectory(name)]]))
   const down = directorySettings(slapd, { name: nameOfDirectory('lab'), urls: ['ldap://127.0.0.1:1'] })
   return openDirectories({ directories: [directorySettings(slapd, { userFilter }), down], realms: named }, systemClock)
 }

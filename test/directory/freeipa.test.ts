@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { plan } from '../../src/core/plan.ts'
-import { NOTHING_OF_OURS, type ObservedState } from '../../src/core/state.ts'
+import { isOpen, NOTHING_OF_OURS, type ObservedState } from '../../src/core/state.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'
 import { systemClock } from '../../src/ports/clock.ts'
 import { IPA_POLICY_DN } from '../servers/ds389-files.ts'
@@ -10,7 +10,7 @@ import { ds389Settings, ds389World } from './ds389-world.ts'
 
 /** On a 389-DS with FreeIPA's layout and attributes; FreeIPA's own plugins are not there. */
 
-const START_TIMEOUT_MS = 120_000
+const START_TIMEOUT_MS = 300_000
 const S1 = serialOf('TOTP0001')
 const RESPECT = { onForeignUnlock: 'respect' } as const
 const MINUTE_MS = 60_000
@@ -50,8 +50,28 @@ describe('accounts of FreeIPA', () => {
     await failed(login, 6, atMs)
     const observed = await look(login)
     expect(await lockedIn(world.port)).toContain(observed.key)
-    expect(observed.lock).toMatchObject({ state: 'other', otherUntilUs: (atMs + 10 * MINUTE_MS) * 1000 })
+    expect(observed.lock).toMatchObject({
+      state: 'open',
+      other: { is: 'locked', untilUs: (atMs + 10 * MINUTE_MS) * 1000 },
+    })
     expect(plan(heldBy(S1), observed, NOTHING_OF_OURS, RESPECT).kind).toBe('foreign-lock')
+  })
+
+  it('end with the lockout time that their policy has now, also in the minute after it was changed', async () => {
+    const login = await world.newLogin()
+    const atMs = Math.floor(Date.now() / 1000) * 1000
+    expect(isOpen((await look(login)).lock)).toBe(true)
+    await ds.edit(
+      `dn: ${IPA_POLICY_DN}\nchangetype: modify\nreplace: krbPwdLockoutDuration\nkrbPwdLockoutDuration: 90\n`,
+    )
+    try {
+      await failed(login, 6, atMs)
+      expect((await look(login)).lock.other?.untilUs).toBe((atMs + 90_000) * 1000)
+    } finally {
+      await ds.edit(
+        `dn: ${IPA_POLICY_DN}\nchangetype: modify\nreplace: krbPwdLockoutDuration\nkrbPwdLockoutDuration: 600\n`,
+      )
+    }
   })
 
   it.each([
@@ -63,14 +83,14 @@ describe('accounts of FreeIPA', () => {
     await failed(login, count, Date.now() - agoMs)
     if (unlockedAgoMs !== null)
       await modify(login, `add: krbLastAdminUnlock\nkrbLastAdminUnlock: ${time(Date.now() - unlockedAgoMs)}`)
-    expect((await look(login)).lock.state).toBe('open')
+    expect(isOpen((await look(login)).lock)).toBe(true)
   })
 
   it('are locked again by failures after an administrator’s unlock', async () => {
     const login = await world.newLogin()
     await failed(login, 6, Date.now() - MINUTE_MS)
     await modify(login, `add: krbLastAdminUnlock\nkrbLastAdminUnlock: ${time(Date.now() - 2 * MINUTE_MS)}`)
-    expect((await look(login)).lock.state).toBe('other')
+    expect((await look(login)).lock.other?.is).toBe('locked')
   })
 
   it('follow the policy that they name, and one of 0 failures locks nobody', async () => {
@@ -83,14 +103,17 @@ describe('accounts of FreeIPA', () => {
     await modify(login, `add: krbPwdPolicyReference\nkrbPwdPolicyReference: ${own}`)
     await using port = openDirectories({ directories: [ds389Settings(ds)], realms: {} }, systemClock)
     const { key } = await port.findByLogin(login, null)
-    expect((await port.observe(key, [], 0)).lock.state).toBe('open')
+    expect(isOpen((await port.observe(key, [], 0)).lock)).toBe(true)
   })
 
   it('are locked by somebody else once their principal expired', async () => {
     const login = await world.newLogin()
     await modify(login, `add: krbPrincipalExpiration\nkrbPrincipalExpiration: ${time(Date.now() - MINUTE_MS)}`)
     const { key, lock } = await look(login)
-    expect(lock).toMatchObject({ state: 'other', otherUntilUs: null })
+    const theirs = { is: 'locked', cause: 'expired', attribute: 'krbPrincipalExpiration', untilUs: null }
+    expect(lock).toMatchObject({ state: 'open', other: theirs })
+    await modify(login, 'add: nsAccountLock\nnsAccountLock: TRUE')
+    expect((await look(login)).lock).toMatchObject({ state: 'as-ours', other: theirs })
     expect(await lockedIn(world.port)).toContain(key)
   })
 

@@ -16,7 +16,7 @@ describe('the ids of accounts', () => {
       fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (bytes) => {
         const id = guid.decode(bytes)
         expect(id).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
-        if (id === null) return
+        if (id === null) throw new Error('it is none')
         expect(guid.isOwn(id)).toBe(true)
         expect(Uint8Array.from(Buffer.from(guid.encode(id)))).toEqual(bytes)
       }),

@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest'
+import { plan } from '../../src/core/plan.ts'
 import { asDn, parseRealm } from '../../src/core/names.ts'
 import type { DirectorySettings } from '../../src/core/settings.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'
-import type { ObservedState } from '../../src/core/state.ts'
+import { isOpen, NOTHING_OF_OURS, type ObservedState } from '../../src/core/state.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import { systemClock } from '../../src/ports/clock.ts'
 import type { DirectoryPort } from '../../src/ports/directory.ts'
 import { runTool } from '../servers/run-tool.ts'
 import { startSlapd, type Slapd, type SlapdOptions } from '../servers/slapd.ts'
-import { changeFor, codeOf, codesOf, desired, errorOf, heldBy, loginOf, serialOf } from './contract.ts'
+import { changeFor, codeOf, codesOf, desired, errorOf, heldBy, lockedIn, loginOf, serialOf } from './contract.ts'
 import { directorySettings, nameOfDirectory, protecting } from './directory-settings.ts'
 import { slapdWorld, valuesAt } from './slapd-world.ts'
 
@@ -23,6 +24,16 @@ async function look(port: DirectoryPort, login = 'u1') {
   return port.observe(key, [], 0)
 }
 
+const policyLdif = (name: string, lockout: string, durationS: number): string =>
+  `dn: cn=${name},ou=policies,dc=example,dc=org
+objectClass: applicationProcess
+objectClass: pwdPolicy
+cn: ${name}
+pwdAttribute: userPassword
+pwdLockout: ${lockout}
+pwdLockoutDuration: ${durationS}
+`
+
 const stamp = (ms: number): string => new Date(ms).toISOString().replace(/[-:T]|\.\d+/g, '')
 
 describe('a lock by the server itself, after too many failures', () => {
@@ -33,10 +44,10 @@ describe('a lock by the server itself, after too many failures', () => {
     const sinceMs = Math.floor(time.nowMs / 1000) * 1000 - 60_000
     await slapdWorld(slapd, port).setLock(loginOf('u1'), stamp(sinceMs))
     const observed = await look(port)
-    expect(observed.lock.state).toBe('other')
-    expect(observed.lock.otherUntilUs).toBe((sinceMs + 3_600_000) * 1000)
+    expect(observed.lock.other?.is).toBe('locked')
+    expect(observed.lock.other?.untilUs).toBe((sinceMs + 3_600_000) * 1000)
     time.nowMs += 3_600_000
-    expect((await look(port)).lock.state).toBe('open')
+    expect(isOpen((await look(port)).lock)).toBe(true)
   })
 
   it('is what five wrong passwords give', async () => {
@@ -44,7 +55,7 @@ describe('a lock by the server itself, after too many failures', () => {
     await using port = open(slapd)
     for (let tries = 0; tries < 5; tries++) await slapd.ldapwhoami(slapd.userDn('u1'), 'wrong')
     const observed = await look(port)
-    expect([observed.lock.state, observed.lock.otherUntilUs]).toEqual(['other', null])
+    expect([observed.lock.other?.is, observed.lock.other?.untilUs]).toEqual(['locked', null])
   })
 
   it('is told for an account that is no longer valid, or not yet', async () => {
@@ -60,8 +71,57 @@ describe('a lock by the server itself, after too many failures', () => {
       expect(await slapd.ldapwhoami(slapd.userDn(login), slapd.userPassword)).toBe(false)
     }
     const [ended, early] = [await look(port, 'u1'), await look(port, 'u2')]
-    expect([ended.lock.state, ended.lock.otherUntilUs]).toEqual(['other', null])
-    expect([early.lock.state, early.lock.otherUntilUs]).toEqual(['other', Date.UTC(2999, 0, 1) * 1000])
+    expect([ended.lock.other?.is, ended.lock.other?.untilUs]).toEqual(['locked', null])
+    expect([early.lock.other?.is, early.lock.other?.untilUs]).toEqual(['locked', Date.UTC(2999, 0, 1) * 1000])
+  })
+
+  it('is reported beside ours, and stays when ours is removed', async () => {
+    await using slapd = await startSlapd()
+    await using port = open(slapd)
+    const change = changeFor(heldBy(T1), await look(port))
+    expect((await port.apply(change)).lock).toMatchObject({ state: 'as-ours', other: null })
+    const text = `dn: ${slapd.userDn('u1')}\nchangetype: modify\nadd: pwdEndTime\npwdEndTime: 20200101000000Z\n`
+    expect((await slapd.ldapmodify(text)).code).toBe(0)
+    const both = await look(port)
+    const theirs = { is: 'locked', cause: 'expired', attribute: 'pwdEndTime', untilUs: null }
+    expect(both.lock).toMatchObject({ state: 'as-ours', other: theirs })
+    const ours = { lock: { slots: change.slots, dn: change.dn, holds: change.holds } }
+    const planned = plan(heldBy(T1), both, ours, { onForeignUnlock: 'respect' })
+    expect(planned).toMatchObject({
+      kind: 'foreign-lock',
+      reason: { code: 'locked-by-others', params: { attribute: 'pwdEndTime' } },
+    })
+    const after = await port.apply(changeFor(desired(), both, ours))
+    expect(after.lock).toMatchObject({ state: 'open', other: theirs })
+    expect(await valuesAt(slapd, 'u1', 'pwdEndTime')).toEqual(['20200101000000Z'])
+  })
+
+  it('ends as the policy says now, also in the minute after that was changed', async () => {
+    await using slapd = await startSlapd()
+    await using port = open(slapd)
+    expect(isOpen((await look(port, 'u2')).lock)).toBe(true)
+    const change = `dn: ${slapd.policyDn}\nchangetype: modify\nreplace: pwdLockoutDuration\npwdLockoutDuration: 25\n`
+    expect((await slapd.ldapmodify(change)).code).toBe(0)
+    for (let tries = 0; tries < 5; tries++) await slapd.ldapwhoami(slapd.userDn('u1'), 'wrong')
+    const { other } = (await look(port)).lock
+    expect(other).toMatchObject({ is: 'locked', cause: 'too-many-failures' })
+    expect((other?.untilUs ?? Infinity) / 1000 - Date.now()).toBeLessThanOrEqual(26_000)
+  })
+
+  it('is unknown where two policies that may apply do not agree, and known where they do', async () => {
+    await using slapd = await startSlapd({ configReadable: false, extraLdif: policyLdif('short', 'TRUE', 60) })
+    const time = { nowMs: Date.now() }
+    await using port = open(slapd, {}, { nowMs: () => time.nowMs, random: () => 0.5 })
+    await slapdWorld(slapd, port).setLock(loginOf('u1'), stamp(time.nowMs - 1_000))
+    // Both lock: for good, and for a minute.
+    expect((await look(port)).lock.other).toMatchObject({ is: 'locked', untilUs: null })
+    time.nowMs += 120_000
+    const observed = await look(port)
+    expect(observed.lock).toMatchObject({ state: 'open', other: { is: 'unknown', attribute: 'pwdAccountLockedTime' } })
+    expect(await lockedIn(port)).toContain(observed.key)
+    expect(plan(heldBy(T1), observed, NOTHING_OF_OURS, { onForeignUnlock: 'respect' }).kind).toBe('change')
+    await slapdWorld(slapd, port).setLock(loginOf('u2'), stamp(time.nowMs + 60_000))
+    expect((await look(port, 'u2')).lock.other).toBeNull()
   })
 
   it('is not taken for one when its time is still to come', async () => {
@@ -69,7 +129,7 @@ describe('a lock by the server itself, after too many failures', () => {
     await using port = open(slapd)
     await slapdWorld(slapd, port).setLock(loginOf('u1'), '29990101000000Z')
     expect(await slapd.ldapwhoami(slapd.userDn('u1'), slapd.userPassword)).toBe(true)
-    expect((await look(port)).lock.state).toBe('open')
+    expect(isOpen((await look(port)).lock)).toBe(true)
   })
 })
 
@@ -303,6 +363,61 @@ it('walks over more accounts than one page or the server’s size limit holds', 
   expect(walked.size).toBe(1300)
 })
 
+describe('a server that returns so many entries at most', () => {
+  const marks = (slapd: Slapd, count: number) =>
+    Array.from({ length: count }, (_, index) => {
+      return `dn: ${slapd.userDn(`u${index + 1}`)}\nchangetype: modify\nadd: description\ndescription: privacyIDEA:W${index}\n`
+    }).join('\n')
+  const walk = async (port: DirectoryPort) => {
+    const walked: string[] = []
+    for await (const observed of port.walkMarked(CORP)) walked.push(observed.dn)
+    return walked
+  }
+
+  it('is walked over in parts: everybody comes, and once', async () => {
+    await using slapd = await startSlapd({ users: 60, databaseConfig: 'sizelimit 20' })
+    await using port = open(slapd)
+    expect((await slapd.ldapmodify(marks(slapd, 60))).code).toBe(0)
+    const walked = await walk(port)
+    expect([walked.length, new Set(walked).size]).toEqual([60, 60])
+  })
+
+  it('ends the walk with an error where the parts cannot be made small enough, and never with a part', async () => {
+    await using slapd = await startSlapd({ users: 12, databaseConfig: 'sizelimit 5' })
+    await using port = open(slapd, { loginAttribute: 'sn' })
+    const same = Array.from({ length: 12 }, (_, index) => {
+      return `dn: ${slapd.userDn(`u${index + 1}`)}\nchangetype: modify\nreplace: sn\nsn: Smithers\n`
+    })
+    expect((await slapd.ldapmodify(same.join('\n'))).code).toBe(0)
+    expect((await slapd.ldapmodify(marks(slapd, 12))).code).toBe(0)
+    const error = await errorOf(walk(port))
+    expect([error.code, error.hint]).toEqual(['directory-cut', expect.stringContaining('olcLimits')])
+  })
+
+  it('is asked for many users, and for their locks, by halves', async () => {
+    await using slapd = await startSlapd({ users: 30, databaseConfig: 'sizelimit 4' })
+    await using port = open(slapd)
+    const realm = parseRealm('r')
+    if (realm === null) throw new Error('no realm')
+    const logins = Array.from({ length: 30 }, (_, index) => `u${index + 1}`)
+    const found = await port.findByUsers(logins.map((login) => ({ login: loginOf(login), realm, userId: login })))
+    const keys = found.map((each) => ('key' in each ? each.key : null))
+    expect(new Set(keys).size).toBe(30)
+    expect(keys).not.toContain(null)
+    const [reading] = await port.readLocks(
+      CORP,
+      keys.filter((key) => key !== null),
+    )
+    expect([reading?.error, reading?.locks.size]).toEqual([null, 30])
+  })
+
+  it('does not make one account of several: what is cut off is not taken for absent', async () => {
+    await using slapd = await startSlapd({ databaseConfig: 'sizelimit 1' })
+    await using port = open(slapd, { userFilter: '(|(uid={login})(uid=u2)(uid=u3))' })
+    expect(await codeOf(port.findByLogin(loginOf('u1'), null))).toBe('directory-cut')
+  })
+})
+
 it('says ambiguous-match when the filter finds two accounts', async () => {
   await using slapd = await startSlapd()
   await using port = open(slapd, { userFilter: '(|(uid={login})(uid=u2)(uid=u3))' })
@@ -329,7 +444,7 @@ it('maps realms to directories, and never guesses one', async () => {
   const corp = directorySettings(slapd)
   const lab = directorySettings(slapd, { name: nameOfDirectory('lab'), base: asDn('ou=services,dc=example,dc=org') })
   const realm = (text: string) => parseRealm(text) ?? expect.fail('a realm')
-  await using port = openDirectories({ directories: [corp, lab], realms: { [realm('example')]: CORP } }, systemClock)
+  await using port = openDirectories({ directories: [corp, lab], realms: { [realm('example')]: [CORP] } }, systemClock)
   expect((await port.findByLogin(loginOf('u1'), realm('example'))).key).toMatch(/^corp\//)
   expect(await codeOf(port.findByLogin(loginOf('u1'), realm('other')))).toBe('realm-unmapped')
   expect(await codeOf(port.findByLogin(loginOf('u1'), null))).toBe('realm-unmapped')

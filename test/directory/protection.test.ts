@@ -29,13 +29,28 @@ const EXTRA = [
   `dn: cn=unix,${GROUPS}\nobjectClass: posixGroup\ncn: unix\ngidNumber: 5\nmemberUid: u3\n`,
   `dn: cn=unique,${GROUPS}\nobjectClass: groupOfUniqueNames\ncn: unique\nuniqueMember: ${people('u4')[0]}#'0101'B\n`,
   group('hidden', people('u5')),
+  group('everybody', [...strangers(10_001), ...people('u1'), `cn=nested,${GROUPS}`]),
+  group('nested', [...people('u2'), `cn=deeper,${GROUPS}`]),
+  group('deeper', [...people('u4'), `cn=everybody,${GROUPS}`]),
+  group('concealed', [...strangers(10_001), ...people('u5')]),
+  `dn: cn=unixes,${GROUPS}\nobjectClass: posixGroup\ncn: unixes\ngidNumber: 6\n${strangers(10_001)
+    .map((_, at) => `memberUid: x${at}\n`)
+    .join('')}memberUid: u3\n`,
+  group('roof', [`cn=everybody,${GROUPS}`, `cn=unixes,${GROUPS}`]),
 ].join('\n')
+
+/** Members of whom there is no entry, so that the server is quick to start. */
+function strangers(count: number): string[] {
+  return Array.from({ length: count }, (_, at) => `uid=x${at},ou=people,dc=example,dc=org`)
+}
 
 let slapd: Slapd
 const opened: AsyncDisposable[] = []
 
 beforeAll(async () => {
-  const accessRules = `access to dn.base="cn=hidden,${GROUPS}" attrs=member by * none`
+  const accessRules = ['hidden', 'concealed']
+    .map((cn) => `access to dn.base="cn=${cn},${GROUPS}" attrs=member by * none`)
+    .join('\n')
   slapd = await startSlapd({ users: 7, dbNoSync: true, extraLdif: EXTRA, accessRules })
 })
 afterAll(() => slapd[Symbol.asyncDispose]())
@@ -90,6 +105,26 @@ describe('an account is protected', () => {
       'it matches guards.protect.filter',
       null,
     ])
+  })
+})
+
+describe('of a group with more than 10,000 members', () => {
+  test('whoever is a member is protected, directly or by groups in groups, and nobody else is', async () => {
+    const port = open(protecting({ groups: [`cn=everybody,${GROUPS}`] }))
+    const why = `it is a member of cn=everybody,${GROUPS} of guards.protect.groups`
+    expect(await protectedOf(port, 'u1', 'u2', 'u4', 'u3', 'u6')).toEqual([why, why, why, null, null])
+    expect((await look(port, 'u6')).protectionUnread).toBeUndefined()
+  })
+
+  test('by login as well, and where it is in a small group itself', async () => {
+    const port = open(protecting({ groups: [`cn=roof,${GROUPS}`] }))
+    const why = `it is a member of cn=roof,${GROUPS} of guards.protect.groups`
+    expect(await protectedOf(port, 'u1', 'u2', 'u3', 'u4', 'u7')).toEqual([why, why, why, why, null])
+  })
+
+  test('whose members may not be searched, nobody knows', async () => {
+    const port = open(protecting({ groups: [`cn=concealed,${GROUPS}`] }))
+    expect((await look(port, 'u6')).protectionUnread?.reason).toContain('may not be')
   })
 })
 

@@ -33,9 +33,9 @@ test('when a directory suddenly shows none of the locked accounts that is told o
   await lockstep.cli('retry')
   await lockstep.settled()
   await eventually('the log tells it', () => /^warn accounts-gone /m.test(lockstep.log()))
-  const status = await lockstep.json<{ health: string; findings: { kind: string; reason: string }[] }>('status')
-  expect(status).toMatchObject({ health: 'attention', findings: [{ kind: 'accounts-gone', subject: 'corp' }] })
-  expect(status.findings[0]?.reason).toMatch(/of 6 accounts of directory corp .* no longer found/)
+  const status = await lockstep.json<{ health: string; findings: { text: string }[] }>('status')
+  expect(status).toMatchObject({ health: 'attention', findings: [{ code: 'accounts-gone', subject: 'corp' }] })
+  expect(status.findings[0]?.text).toMatch(/of 6 accounts of directory corp .* no longer found/)
   expect(lockstep.ldif('unlock')).toEqual(files)
 
   await move(ELSEWHERE, slapd.peopleDn)

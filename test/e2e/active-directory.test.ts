@@ -40,17 +40,19 @@ async function told(kind: 'register' | 'lock' | 'unlock' | 'unregister', serial:
   await lockstep.settled()
 }
 
+interface Account {
+  readonly standing: string
+  readonly standingReason: { readonly text: string } | null
+  readonly lockedByUs: boolean
+  readonly holds: readonly unknown[]
+}
 interface Shown {
-  readonly account: {
-    readonly standing: string
-    readonly standingReason: string
-    readonly lockedByUs: boolean
-    readonly holds: readonly unknown[]
-  }
+  readonly accounts: readonly { readonly account: Account }[]
 }
 
-async function shown(login = user): Promise<Shown['account']> {
-  const [details] = await lockstep.json<Shown[]>('show', login)
+async function shown(login = user): Promise<Account> {
+  const { accounts } = await lockstep.json<Shown>('show', login)
+  const [details] = accounts
   if (details === undefined) throw new Error(`nothing is shown of ${login}`)
   return details.account
 }
@@ -114,9 +116,9 @@ test('the built-in administrator and computers are never locked, whatever is tol
   for (const login of ['Administrator', 'DC1$']) {
     await own.shim('lock', asNobody(null, login))
     await own.settled()
-    const [details] = await own.json<Shown[]>('show', login)
-    expect(details?.account).toMatchObject({ standing: 'protected', lockedByUs: false })
-    expect(details?.account.standingReason).toMatch(/built-in administrator|computer account/)
+    const { accounts } = await own.json<Shown>('show', login)
+    expect(accounts[0]?.account).toMatchObject({ standing: 'protected', lockedByUs: false })
+    expect(accounts[0]?.account.standingReason?.text).toMatch(/built-in administrator|computer account/)
   }
   expect(own.ldif('unlock')).toEqual([])
 })
@@ -183,7 +185,7 @@ test(
 function eventOf(kind: EventKind, id: string, login: string): Event {
   const takenAtUs = Date.now() * 1000
   const named = { serial: serialOf('TWO1'), login: loginOf(login), realm: null }
-  return { id, kind, ...named, actor: '', takenAtUs, source: 'shim', reason: '', untilUs: null }
+  return { id, kind, ...named, actor: '', takenAtUs, source: 'shim', reason: null, untilUs: null }
 }
 
 async function waiting(system: System): Promise<number> {

@@ -65,7 +65,7 @@ export function apiLifeTests(release: ReleaseName): void {
 }
 
 /** `lockstep privacyidea setup`, as an administrator does it. */
-async function bind({ pi, release }: ApiServers, lockstep: Lockstep, via: Via): Promise<void> {
+export async function bind({ pi, release }: ApiServers, lockstep: Lockstep, via: Via): Promise<void> {
   const password = join(lockstep.dir, 'admin-password')
   writeFileSync(password, 'secret\n', { mode: 0o600 })
   const who = ['--url', pi.url, '--user', 'admin', '--password-file', password, '--yes']

@@ -159,7 +159,8 @@ function sourceTests(world: () => World): void {
 
   test('with no lock held, a right that was taken away shows all the same', { timeout: LONG_MS }, async () => {
     const { servers, lockstep } = world()
-    for (const account of await lockstep.json<{ login: string }[]>('accounts', '--locked')) {
+    const { accounts } = await lockstep.json<{ accounts: { login: string }[] }>('accounts', '--locked')
+    for (const account of accounts) {
       await servers.pi.ask('POST', '/token/reset', { serial: `S${account.login}` })
       await servers.becomes(account.login, 'open')
     }

@@ -2,7 +2,13 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { eventually } from '../servers/eventually.ts'
-import { asked, startPrivacyIdea, type PrivacyIdea, type ReleaseName } from '../servers/privacyidea.ts'
+import {
+  asked,
+  startPrivacyIdea,
+  type PrivacyIdea,
+  type PrivacyIdeaOptions,
+  type ReleaseName,
+} from '../servers/privacyidea.ts'
 import { startSlapd, type Slapd, type SlapdOptions } from '../servers/slapd.ts'
 import { startTcpProxy, type TcpProxy } from '../servers/tcp-proxy.ts'
 import { look, serialsOf } from './account-view.ts'
@@ -14,7 +20,6 @@ import { PIN } from './privacyidea-world.ts'
 const KEY = Buffer.from('12345678901234567890').toString('hex')
 export const FAILURES_MAX = 3
 /** A busy machine is waited for; what is quick is measured besides. */
-const WITHIN_MS = 20_000
 const WRONG = '999999'
 
 export interface ApiServers extends AsyncDisposable {
@@ -37,13 +42,19 @@ export interface ApiServers extends AsyncDisposable {
   failCountOf(serial: string): Promise<number>
 }
 
-export async function startApiServers(release: ReleaseName, options: SlapdOptions = {}): Promise<ApiServers> {
+export async function startApiServers(
+  release: ReleaseName,
+  options: SlapdOptions = {},
+  source: Pick<PrivacyIdeaOptions, 'databaseUri'> = {},
+): Promise<ApiServers> {
   await using stack = new AsyncDisposableStack()
   const slapd = stack.use(await startSlapd({ users: 60, dbNoSync: true, ...options }))
   const userStore = stack.use(await startTcpProxy(Number(new URL(slapd.url).port)))
   const url = `ldap://127.0.0.1:${userStore.port}`
   const { peopleDn, adminDn, adminPassword } = slapd
-  const pi = stack.use(await startPrivacyIdea({ release, userStore: { url, peopleDn, adminDn, adminPassword } }))
+  const pi = stack.use(
+    await startPrivacyIdea({ release, userStore: { url, peopleDn, adminDn, adminPassword }, ...source }),
+  )
   const owned = stack.move()
   let users = 0
   const state = async (user: string): Promise<string> => {
@@ -52,7 +63,7 @@ export async function startApiServers(release: ReleaseName, options: SlapdOption
   }
   const waited = async (what: string, isSo: () => Promise<boolean>): Promise<number> => {
     const startedMs = performance.now()
-    await eventually(what, isSo, WITHIN_MS)
+    await eventually(what, isSo)
     return performance.now() - startedMs
   }
   return {

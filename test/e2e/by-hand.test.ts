@@ -59,6 +59,7 @@ async function locked(...serials: string[]): Promise<void> {
 interface Shown {
   readonly account: {
     readonly standing: string
+    readonly standingReason: { readonly text: string } | null
     readonly lockedByUs: boolean
     readonly holds: readonly { name: string }[]
   }
@@ -66,7 +67,8 @@ interface Shown {
 }
 
 async function shown(): Promise<Shown> {
-  const [details] = await lockstep.json<Shown[]>('show', user)
+  const { accounts } = await lockstep.json<{ accounts: Shown[] }>('show', user)
+  const [details] = accounts
   if (details === undefined) throw new Error(`nothing is shown of ${user}`)
   return details
 }
@@ -153,6 +155,26 @@ test('somebody else’s lock is neither claimed nor released', async () => {
   expect((await shown()).account).toMatchObject({ standing: 'in-step', lockedByUs: false })
 })
 
+test('an account that has ended is named beside our lock, and still when an unlock ends with 69', async () => {
+  const otherLock = { is: 'locked', cause: 'expired', attribute: 'pwdEndTime', until: null }
+  await registered('FOR4')
+  await locked('FOR4')
+  const modify = (lines: string) => slapd.ldapmodify(`dn: ${slapd.userDn(user)}\nchangetype: modify\n${lines}\n`)
+  expect((await modify('add: pwdEndTime\npwdEndTime: 20200101000000Z')).code).toBe(0)
+  await lockstep.json('retry')
+  await lockstep.settled()
+  expect((await shown()).account).toMatchObject({ standing: 'foreign-lock', lockedByUs: true, otherLock })
+  const unlock = await lockstep.cli('unlock', user, '--reason', 'asked for', '--json')
+  expect(unlock.code).toBe(69)
+  expect(unlock.document()).toMatchObject({ error: { code: 'still-locked' }, data: { account: { otherLock } } })
+  expect((await look(slapd, user)).lockedTime).toBeNull()
+  const { account } = await shown()
+  expect(account).toMatchObject({ standing: 'in-step', lockedByUs: false, otherLock })
+  expect(account.standingReason?.text).toContain('pwdEndTime')
+  const text = await lockstep.cli('show', user)
+  expect(text.stdout).toContain('the account has expired')
+})
+
 test('a lock of the same value that somebody else wrote before us stays as well', async () => {
   await registered('FOR2')
   await writeLock(OUR_TIME)
@@ -199,6 +221,34 @@ test('with onForeignUnlock: relock a lock that was taken away by hand is written
   expect((await look(slapd, user)).lockedTime).toBe(null)
 })
 
+test('a lock that equals ours and is on no record is left alone, named, and released by unlock --adopt', async () => {
+  await registered('ADOPT1')
+  await locked('ADOPT1')
+  await lockstep.json('unlock', user, '--reason', 'x')
+  await writeLock(OUR_TIME)
+  await lockstep.json('retry')
+  await lockstep.settled()
+  expect((await look(slapd, user)).canBind).toBe(false)
+  const refused = await lockstep.cli('unlock', user, '--reason', 'x')
+  expect(refused.code).toBe(69)
+  expect(refused.stdout).toContain(`lockstep unlock ${user} --adopt`)
+  expect((await lockstep.cli('undo', '--since', '1h')).stdout).toContain(`lockstep unlock ${user} --adopt`)
+  const adopted = await lockstep.cli('unlock', user, '--adopt', '--reason', 'it came late')
+  expect({ code: adopted.code, canBind: (await look(slapd, user)).canBind }).toEqual({ code: 0, canBind: true })
+  expect(adopted.stdout).toContain('adopted as ours, and released')
+  const timeline = (await lockstep.cli('show', user)).stdout
+  expect(timeline).toMatch(/ lock adopted +- +\S+ +it came late\n/)
+  expect(timeline).toMatch(/ unlock applied +- +[^\s-]\S* +it came late\n/)
+  const journal = await lockstep.cli('journal', '--json')
+  expect(journal.stdout).toContain('it came late')
+  expect(lockstep.ldif('unlock/history').some((name) => name.startsWith('account.'))).toBe(true)
+  // What is no lock of ours is not taken over.
+  await writeLock(FOREIGN_TIME)
+  const others = await lockstep.cli('unlock', user, '--adopt', '--reason', 'x')
+  expect(others.code).toBe(69)
+  expect(others.stdout).toContain('not what Lockstep would write')
+})
+
 test('lockstep unlock opens an account whose lock came with a time of the future', async () => {
   await registered('AHEAD1')
   lockstep.spool({ kind: 'lock', args: asNobody('AHEAD1', user), takenAtMs: Date.now() + 290_000 })
@@ -222,10 +272,62 @@ test('lockstep unlock opens an account that was locked while the clock was an ho
       actor: 'test',
       forMs: null,
       resetsTokens: false,
+      adopts: false,
     } as const
     await act(system, order, openLog({ write: () => true }, false))
   }
   expect((await look(slapd, user)).canBind).toBe(false)
   expect((await lockstep.cli('unlock', user, '--reason', 'x')).code).toBe(0)
   expect((await look(slapd, user)).canBind).toBe(true)
+})
+
+interface Trouble {
+  readonly lockFindings: readonly { readonly login: string; readonly code: string }[]
+}
+
+/** Whether status still names the user: others of this file may be named as well. */
+async function isTrouble(): Promise<boolean> {
+  const { lockFindings } = await lockstep.json<Trouble>('status')
+  return lockFindings.some(({ login, code }) => login === user && code === 'removed')
+}
+
+async function takenAway(serial: string): Promise<void> {
+  await registered(serial)
+  await locked(serial)
+  await applyByHand(`unlock/${serial}.ldif`)
+  await lockstep.cli('retry')
+  await lockstep.settled()
+  expect(await isTrouble()).toBe(true)
+}
+
+test('that the file was applied is shown until the token can be used again', async () => {
+  await takenAway('H1')
+  await lockstep.shim('unlock', asAdmin('H1', user))
+  await lockstep.settled()
+  expect(await isTrouble()).toBe(false)
+})
+
+test('… or until the token is gone', async () => {
+  await takenAway('H2')
+  await lockstep.shim('unregister', asAdmin('H2', user))
+  await lockstep.settled()
+  expect(await isTrouble()).toBe(false)
+})
+
+test('… or until a person says that it is well; in between monitoring has it by kind and number', async () => {
+  await takenAway('H3')
+  await lockstep.restart()
+  const { stdout } = await lockstep.cli('status', '--check')
+  expect(stdout).toMatch(/lock-trouble \(kind=removed count=\d+\)/)
+  expect((await lockstep.cli('unlock', user, '--reason', 'it was me')).code).toBe(0)
+  expect(await isTrouble()).toBe(false)
+})
+
+test('… or until Lockstep locked it anew; the unlock that follows is ours', async () => {
+  await takenAway('H4')
+  expect((await lockstep.cli('lock', user, '--reason', 'again')).code).toBe(0)
+  expect(await isTrouble()).toBe(false)
+  expect((await lockstep.cli('unlock', user, '--reason', 'well')).code).toBe(0)
+  expect(await isTrouble()).toBe(false)
+  expect((await lockstep.cli('show', user)).stdout).not.toContain('removed')
 })

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { eventually } from '../servers/eventually.ts'
@@ -30,8 +31,17 @@ interface AccountJson {
   readonly login: string
   readonly lockedByUs: boolean
   readonly standing: string
-  readonly standingReason: string
-  readonly holds: readonly { name: string; kind: string; reason: string; untilMs: number | null; actor: string }[]
+  readonly holds: readonly { readonly name: string }[]
+}
+interface Accounts {
+  readonly accounts: readonly AccountJson[]
+}
+interface Shown {
+  readonly accounts: readonly {
+    readonly account: AccountJson
+    readonly serials: readonly string[]
+    readonly timeline: readonly { readonly what: string }[]
+  }[]
 }
 
 async function lockedToken(serial: string): Promise<void> {
@@ -63,30 +73,36 @@ test('status tells health, daemon, counts and who is locked', async () => {
   const text = await people('status')
   expect(text).toMatch(/^ok\n/)
   expect(text).toContain(`process ${lockstep.pid}, serving since `)
+  // The README's example has the lines of today; `api` is there in mode `api` alone.
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const example = /^\$ lockstep status\n(.*?)\n\n/ms.exec(readme)?.[1] ?? ''
+  const labels = (shown: string): string[] => [...shown.matchAll(/^([a-z]+) {2,}\S/gm)].map(([, label]) => label ?? '')
+  expect(labels(example).filter((label) => label !== 'api')).toEqual(labels(text.split('\n\n')[0] ?? ''))
+  expect(example).toMatch(/^api {7}privacyIDEA scanned .* ago, compared in full .* ago$/m)
   expect(text).toMatch(new RegExp(`^${user} +STAT1 +`, 'm'))
 })
 
 test('accounts lists who is on record, and with --locked who is held', async () => {
   await lockstep.shim('register', asAdmin('ACC1', user))
   await lockstep.settled()
-  const all = await lockstep.json<AccountJson[]>('accounts')
-  expect(all.map(({ login }) => login)).toContain(user)
-  const locked = await lockstep.json<AccountJson[]>('accounts', '--locked')
-  expect(locked.map(({ login }) => login)).not.toContain(user)
+  const all = await lockstep.json<Accounts>('accounts')
+  expect(all.accounts.map(({ login }) => login)).toContain(user)
+  const locked = await lockstep.json<Accounts>('accounts', '--locked')
+  expect(locked.accounts.map(({ login }) => login)).not.toContain(user)
   expect(await people('accounts')).toContain(slapd.userDn(user))
 })
 
 test('show finds an account by login, serial, key and DN, and tells its timeline', async () => {
   await lockedToken('SHOW1')
-  const [byLogin] = await lockstep.json<{ account: AccountJson; serials: string[]; timeline: { what: string }[] }[]>(
-    ...['show', user],
-  )
+  const {
+    accounts: [byLogin],
+  } = await lockstep.json<Shown>('show', user)
   expect(byLogin?.serials).toEqual(['SHOW1'])
   expect(byLogin?.account).toMatchObject({ login: user, lockedByUs: true, standing: 'in-step' })
   const steps = byLogin?.timeline.map(({ what }) => what) ?? []
   expect(steps.toSorted()).toEqual(['event lock', 'event register', 'lock applied', 'register applied'])
   for (const name of ['SHOW1', byLogin?.account.key ?? '', slapd.userDn(user)]) {
-    expect((await lockstep.json<{ account: AccountJson }[]>('show', name))[0]?.account.login, name).toBe(user)
+    expect((await lockstep.json<Shown>('show', name)).accounts[0]?.account.login, name).toBe(user)
   }
   const text = await people('show', 'SHOW1')
   expect(text).toContain('locked    by us')
@@ -101,26 +117,25 @@ test('show finds an account by login, serial, key and DN, and tells its timeline
 
 test('events lists what came in, newest first, with who and what became of it', async () => {
   await lockedToken('EV1')
-  const events = await lockstep.json<{ kind: string; serial: string; actor: string; source: string; state: string }[]>(
-    ...['events', '--limit', '2'],
-  )
-  expect(events).toMatchObject([
-    { kind: 'lock', serial: 'EV1', actor: '', source: 'shim', state: 'resolved' },
-    { kind: 'register', serial: 'EV1', actor: 'admin@', source: 'shim', state: 'resolved' },
-  ])
+  expect(await lockstep.json('events', '--limit', '2')).toMatchObject({
+    events: [
+      { kind: 'lock', serial: 'EV1', actor: '', source: 'shim', state: 'resolved' },
+      { kind: 'register', serial: 'EV1', actor: 'admin@', source: 'shim', state: 'resolved' },
+    ],
+  })
   expect(await people('events', '--limit', '2')).toMatch(/register +EV1 +\S+@r1 +admin@ +shim +resolved/)
   expect((await lockstep.cli('events', '--state', 'nonsense')).code).toBe(64)
 })
 
 test('journal tells every step with its number, and --verify that the chain is whole', async () => {
   await lockedToken('JOUR1')
-  const records = await lockstep.json<{ seq: number; kind: string; subject: string; hash: string }[]>('journal')
+  const { records } = await lockstep.json<{ records: { seq: number; kind: string }[] }>('journal')
   expect(records.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['event', 'planned', 'applied']))
   const last = records.at(-1)?.seq ?? 0
   expect(records.map(({ seq }) => seq)).toEqual(records.map((_, at) => last - records.length + 1 + at))
-  const from = await lockstep.json<{ seq: number }[]>('journal', '--from', '1', '--limit', '2')
-  expect(from.map(({ seq }) => seq)).toEqual([1, 2])
-  expect(await lockstep.json('journal', '--verify')).toEqual({ ok: true, records: last, faults: [] })
+  const from = await lockstep.json<{ records: { seq: number }[] }>('journal', '--from', '1', '--limit', '2')
+  expect(from.records.map(({ seq }) => seq)).toEqual([1, 2])
+  expect(await lockstep.json('journal', '--verify')).toEqual({ records: last, faults: [] })
   expect(await people('journal', '--verify')).toBe(`${last} records, the chain is whole\n`)
 })
 
@@ -134,14 +149,18 @@ test('journal --verify names a record that was changed past Lockstep, and exits 
   expect({ code: ran.code, stderr: ran.stderr }).toEqual({ code: 65, stderr: '  record 1 was changed\n' })
   expect(ran.stdout).toContain('the chain is broken in 1 place')
   const json = await own.cli('journal', '--verify', '--json')
-  expect(json.json()).toMatchObject({ ok: false, faults: [{ seq: 1, what: 'record 1 was changed' }] })
+  expect(json.document()).toMatchObject({
+    error: { code: 'chain-broken' },
+    data: { faults: [{ seq: 1, what: 'record 1 was changed' }] },
+  })
   await own.json('unlock', user, '--reason', 'enough')
 })
 
 test('lock holds an account with its reason, and unlock releases it', async () => {
-  const locked = await lockstep.json<{ ok: boolean; account: AccountJson }>('lock', user, '--reason', 'on leave')
-  expect(locked.ok).toBe(true)
-  expect(locked.account.holds).toMatchObject([{ kind: 'manual', reason: 'on leave', untilMs: null }])
+  const locked = await lockstep.json<{ lock: string; account: AccountJson }>('lock', user, '--reason', 'on leave')
+  expect(locked.lock).toBe('ours')
+  const reason = { code: 'manual', params: { text: 'on leave' }, text: 'on leave' }
+  expect(locked.account.holds).toMatchObject([{ kind: 'manual', reason, until: null }])
   expect((await look(slapd, user)).canBind).toBe(false)
   expect(lockstep.ldif('unlock')).toContain(`${locked.account.holds[0]?.name}.ldif`)
   expect(await people('unlock', user, '--reason', 'back')).toBe(`${slapd.userDn(user)}: unlocked\n`)
@@ -177,7 +196,8 @@ test.each([
   })
   expect((await look(slapd, user)).canBind).toBe(false)
   const json = await instance.cli('unlock', user, '--reason', 'x', '--json')
-  expect({ code: json.code, ...json.json<object>() }).toMatchObject({ code: 69, ok: false, lock: 'others' })
+  expect(json.code).toBe(69)
+  expect(json.document()).toMatchObject({ error: { code: 'still-locked' }, data: { lock: 'others' } })
 })
 
 test('lock --for ends by itself', async () => {
@@ -185,7 +205,7 @@ test('lock --for ends by itself', async () => {
   expect((await look(slapd, user)).canBind).toBe(false)
   await eventually('the account is open again', async () => (await look(slapd, user)).canBind)
   await lockstep.settled()
-  expect((await lockstep.json<{ account: AccountJson }[]>('show', user))[0]?.account.holds).toEqual([])
+  expect((await lockstep.json<Shown>('show', user)).accounts[0]?.account.holds).toEqual([])
 })
 
 test('unlock by a person releases every hold, and a reset of the token afterwards changes nothing', async () => {
@@ -221,14 +241,16 @@ test('lock and unlock of a user who is not there, and without a reason, say what
 })
 
 test('pause stops every change, events are still taken, and resume lets them go on', async () => {
-  expect(await lockstep.json('pause', '--reason', 'maintenance')).toEqual({ paused: true, changed: true })
+  expect(await lockstep.json('pause', '--reason', 'maintenance')).toEqual({
+    paused: true,
+    changed: true,
+    directory: null,
+  })
   await lockstep.shim('lock', asNobody(null, user))
   await lockstep.settled()
   expect((await look(slapd, user)).canBind).toBe(true)
-  const status = await lockstep.json<{ paused: { reason: string }; health: string; waits: { code: string }[] }>(
-    'status',
-  )
-  expect(status).toMatchObject({ health: 'attention', paused: { reason: 'maintenance' } })
+  const status = await lockstep.json<{ waits: { code: string }[] }>('status')
+  expect(status).toMatchObject({ health: 'attention', paused: { comment: 'maintenance' } })
   expect(status.waits).toContainEqual(expect.objectContaining({ name: user, code: 'paused' }))
   const held = await lockstep.cli('lock', `u${++users}`, '--reason', 'while paused')
   expect({ code: held.code, stdout: held.stdout }).toMatchObject({
@@ -244,7 +266,7 @@ test('pause stops every change, events are still taken, and resume lets them go 
 
 test('without a daemon lock, unlock and retry do it themselves, or say what does it', async () => {
   await using own = await createLockstep(slapd)
-  expect(await own.json('lock', user, '--reason', 'no daemon')).toMatchObject({ ok: true })
+  expect(await own.json('lock', user, '--reason', 'no daemon')).toMatchObject({ lock: 'ours' })
   expect((await look(slapd, user)).canBind).toBe(false)
   const retry = await own.cli('retry')
   expect({ code: retry.code, stdout: retry.stdout }).toEqual({
@@ -252,7 +274,7 @@ test('without a daemon lock, unlock and retry do it themselves, or say what does
     stdout: 'due again: 0 events, 1 account; run lockstep drain\n',
   })
   expect((await own.drain()).code).toBe(0)
-  expect(await own.json('unlock', user, '--reason', 'done')).toMatchObject({ ok: true })
+  expect(await own.json('unlock', user, '--reason', 'done')).toMatchObject({ lock: 'open' })
   expect((await look(slapd, user)).canBind).toBe(true)
   const status = await own.json<{ health: string; daemon: null }>('status')
   expect(status).toMatchObject({ health: 'ok', daemon: null, lastDrain: { outcome: 'done' } })
@@ -264,7 +286,8 @@ test('healthcheck exits with 0 while the daemon serves, else with 69; with --wai
   const waiting = own.cli('healthcheck', '--wait', '20s', '--json')
   await own.serve()
   const ran = await waiting
-  expect({ code: ran.code, ...ran.json<object>() }).toEqual({ code: 0, serving: true, pid: own.pid })
+  expect(ran.code).toBe(0)
+  expect(ran.json()).toEqual({ serving: true, pid: own.pid, reasons: [] })
   await own.kill9()
   expect((await own.cli('healthcheck')).code).toBe(69)
 })

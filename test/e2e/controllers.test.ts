@@ -32,14 +32,13 @@ afterAll(() => stack.disposeAsync())
 
 interface Account {
   readonly standing: string
-  readonly standingReason: string
   readonly lockedByUs: boolean
   readonly holds: readonly unknown[]
   readonly verification: { readonly verified: number; readonly of: number } | null
 }
 
 const shown = async (login: string): Promise<Account | undefined> =>
-  (await lockstep.json<{ account: Account }[]>('show', login))[0]?.account
+  (await lockstep.json<{ accounts: { account: Account }[] }>('show', login)).accounts[0]?.account
 const controls = async (login: string): Promise<(string | undefined)[]> =>
   Promise.all([first, second].map(async (each) => (await each.values(login, 'userAccountControl'))[0]))
 
@@ -80,7 +79,7 @@ test('where the one that has the lock dies another takes it over, and what the d
   await lockstep.kill9()
   await lockstep.serve()
   await first.start()
-  const left = { verified: 1, of: 2, servers: [{ url: first.url, reason: 'the lock still stands there' }, {}] }
+  const left = { verified: 1, of: 2, servers: [{ url: first.url, text: 'the lock still stands there' }, {}] }
   await eventually(
     'the lock that is left there is shown',
     async () => {

@@ -15,13 +15,13 @@ const USERS = 40
 const OUR_TIME = '000001010000Z'
 
 interface Report {
-  readonly ok: boolean
   readonly taken: number
   readonly filesWaiting: number
   readonly eventsWaiting: number
   readonly accountsWaiting: number
-  readonly reasons: readonly string[]
+  readonly reasons: readonly { readonly code: string | null; readonly text: string }[]
   readonly isTimedOut: boolean
+  readonly sourceUnread: string | null
 }
 
 let stack: AsyncDisposableStack
@@ -89,15 +89,15 @@ function nobodyWasWorkedOnTwice(): void {
 test('from cron, without a daemon, it does everything that waits and exits with 0', async () => {
   spoolDay()
   const ran = await lockstep.drain('--json')
-  expect({ code: ran.code, ...ran.json<Report>() }).toEqual({
-    code: 0,
-    ok: true,
+  expect(ran.code).toBe(0)
+  expect(ran.json<Report>()).toEqual({
     taken: 2 * USERS,
     filesWaiting: 0,
     eventsWaiting: 0,
     accountsWaiting: 0,
     reasons: [],
     isTimedOut: false,
+    sourceUnread: null,
   })
   await everybodyIsLocked()
   nobodyWasWorkedOnTwice()
@@ -110,15 +110,7 @@ test('from cron, without a daemon, it does everything that waits and exits with 
 
 interface Status {
   readonly health: string
-  readonly healthReasons: readonly string[]
-  readonly daemon: null
-  readonly lastDrain: {
-    isDone: boolean
-    isRecent: boolean
-    reason: string
-    recentForMs: number
-    endedMs: number
-  } | null
+  readonly lastDrain: { readonly isRecent: boolean; readonly recentForMs: number } | null
 }
 
 /** As if the drains on record had ended so much earlier. */
@@ -138,7 +130,7 @@ test('where cron drains and no daemon runs, status is ok while the last drain is
   expect(await lockstep.json<Status>('status')).toMatchObject({
     health: 'ok',
     daemon: null,
-    lastDrain: { outcome: 'done', isRecent: true, reason: '', recentForMs: 900_000 },
+    lastDrain: { outcome: 'done', isRecent: true, text: '', recentForMs: 900_000 },
   })
   expect((await lockstep.cli('status')).stdout).toMatch(/^ok \(drain, \d+ s ago\)\n/)
   expect((await lockstep.cli('healthcheck')).code).toBe(69)
@@ -166,8 +158,8 @@ test('a drain that left something undone makes status attention, with the reason
   const status = await lockstep.json<Status>('status')
   expect(status).toMatchObject({
     health: 'attention',
-    healthReasons: ['1 unresolved event'],
-    lastDrain: { outcome: 'waiting', isRecent: true, reason: expect.stringMatching(/mallory/) },
+    healthReasons: [{ code: 'events-waiting', params: { count: 1 } }],
+    lastDrain: { outcome: 'waiting', isRecent: true, text: expect.stringMatching(/mallory/) },
   })
   expect((await lockstep.cli('status')).stdout).toMatch(/^attention \(drain, .*\nNext: check that the user exists/s)
 })
@@ -197,12 +189,31 @@ test('with the directory down it exits with 75 and says why; the next one does i
   await slapd.stop()
   const ran = await lockstep.drain('--json')
   await slapd.start()
-  const report = ran.json<Report>()
   expect(ran.code).toBe(75)
-  expect(report).toMatchObject({ ok: false, taken: 2 * USERS, eventsWaiting: 2 * USERS })
-  expect(report.reasons[0]).toContain(slapd.url)
+  expect(ran.document()).toMatchObject({
+    error: { code: 'not-done-yet' },
+    data: { taken: 2 * USERS, eventsWaiting: 2 * USERS },
+  })
+  const [reason] = ran.json<Report>().reasons
+  expect(reason).toMatchObject({ code: 'directory-unreachable', text: expect.stringContaining(slapd.url) })
   expect((await lockstep.drain()).code).toBe(0)
   await everybodyIsLocked()
+})
+
+test('in mode api with privacyIDEA away it exits with 75 and says so, after everything else was done', async () => {
+  lockstep.editConfig((yaml) => {
+    const file = `${lockstep.dir}/ldap-password`
+    return `${yaml}\nprivacyidea: { url: 'http://127.0.0.1:9', user: x, passwordFile: ${file} }\n`
+  })
+  const ran = await lockstep.drain('--json')
+  expect(ran.code).toBe(75)
+  expect(ran.document()).toMatchObject({
+    error: { code: 'not-done-yet' },
+    data: { eventsWaiting: 0, accountsWaiting: 0, isTimedOut: false, reasons: [{ code: 'source-unread' }] },
+  })
+  expect(ran.json<Report>().sourceUnread).toContain('the connection was refused')
+  const { healthReasons } = await lockstep.json<{ healthReasons: unknown[] }>('status')
+  expect(healthReasons).toContainEqual(expect.objectContaining({ code: 'source-unread' }))
 })
 
 test('with a directory that hangs it ends in time with 75; the next one does it', async () => {
@@ -222,7 +233,7 @@ test('with an event that fits nobody it exits with 75 and names it, after everyt
   lockstep.spool({ kind: 'lock', args: asNobody(null, 'nobody'), takenAtMs: Date.now() })
   const ran = await lockstep.drain()
   expect(ran.code).toBe(75)
-  expect(ran.stdout).toContain('still waiting: 1 events, 0 accounts')
+  expect(ran.stdout).toContain('still waiting: 1 event, 0 accounts')
   expect(ran.stderr).toContain('lock nobody: ')
   await everybodyIsLocked()
 })

@@ -43,7 +43,9 @@ export function nextEvent(user: UserModel, random: () => number): ModelEvent {
   return unregister(user, pick([...user.serials], random), random())
 }
 
+/** Of a serial that the user has already it is a rollover: privacyIDEA cleared its counter. */
 function register(user: UserModel, serial: string): ModelEvent {
+  if (user.serials.has(serial)) user.tokenHolds.delete(serial)
   user.serials.add(serial)
   user.known.add(serial)
   return { kind: 'register', args: asAdmin(serial, user.login) }

@@ -1,54 +1,15 @@
-import { execFileSync } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { eventually } from '../servers/eventually.ts'
 import { startSlapd, type Slapd } from '../servers/slapd.ts'
-import { makeTempDir } from '../servers/temp-dir.ts'
 import { look } from './account-view.ts'
 import { startLockstep } from './lockstep.ts'
 import { asAdmin, asNobody } from './privacyidea-arguments.ts'
+import { mountDisk } from './small-disk.ts'
 
 /** A disk of its own for the store, the LDIF folders or the spool, that fills up. A mount takes root. */
 
-const DISK_BYTES = 6 * 1024 * 1024
 const MANY = 2_000
-const BALLAST_CHUNK = Buffer.alloc(4096)
-
-interface Disk extends AsyncDisposable {
-  readonly path: string
-  fill(): void
-  free(): void
-}
-
-async function mountDisk(): Promise<Disk> {
-  const temp = await makeTempDir('disk')
-  const path = join(temp.path, 'mounted')
-  mkdirSync(path)
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES},mode=0755`, 'tmpfs', path])
-  const ballast = join(path, 'ballast')
-  return {
-    path,
-    fill: () => fillUp(ballast),
-    free: () => rmSync(ballast, { force: true }),
-    async [Symbol.asyncDispose]() {
-      execFileSync('umount', ['-l', path])
-      await temp[Symbol.asyncDispose]()
-    },
-  }
-}
-
-function fillUp(file: string): void {
-  const descriptor = openSync(file, 'w')
-  try {
-    for (let bytes = 0; bytes < 2 * DISK_BYTES; bytes += BALLAST_CHUNK.length) writeSync(descriptor, BALLAST_CHUNK)
-    throw new Error('the disk did not fill up')
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'ENOSPC') throw thrown
-  } finally {
-    closeSync(descriptor)
-  }
-}
 
 let stack: AsyncDisposableStack
 let slapd: Slapd
@@ -71,8 +32,8 @@ describe.runIf(process.getuid?.() === 0)('a full disk', () => {
     disk.fill()
     await lockstep.shim('lock', asNobody(null, user))
     const why = await eventually('status tells of the disk', async () => {
-      const { waits } = await lockstep.json<{ waits: { code: string; why: string }[] }>('status')
-      return waits.find((wait) => wait.code === 'disk-full')?.why
+      const { waits } = await lockstep.json<{ waits: { code: string; why: { text: string } }[] }>('status')
+      return waits.find((wait) => wait.code === 'disk-full')?.why.text
     })
     expect(why).toContain(join(disk.path, 'ldif'))
     expect((await look(slapd, user)).canBind).toBe(true)
@@ -102,7 +63,8 @@ describe.runIf(process.getuid?.() === 0)('a full disk', () => {
     disk.free()
     await eventually('the account is locked by itself', async () => !(await look(slapd, user)).canBind, 30_000)
     await lockstep.settled(60_000)
-    expect(await lockstep.json<unknown[]>('events', '--limit', '10000')).toHaveLength(MANY + 1)
+    const { events } = await lockstep.json<{ events: unknown[] }>('events', '--limit', '10000')
+    expect(events).toHaveLength(MANY + 1)
     expect((await lockstep.cli('journal', '--verify')).code).toBe(0)
   })
 

@@ -87,6 +87,10 @@ test('a dry run writes nothing into the directory and says so; afterwards it is 
   await lockstep.settled()
   expect(await look(slapd, 'u1')).toEqual({ canBind: true, lockedTime: null, descriptions: [] })
   expect((await lockstep.cli('status')).stdout).toContain('DRY RUN')
+  expect(await lockstep.cli('status', '--check')).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining('dry-run (of=everything)'),
+  })
   expect(await waitingCodes(lockstep)).toEqual(['dry-run'])
   for (const folder of ['lock', 'unlock', 'unregister', 'register/history']) expect(lockstep.ldif(folder)).toEqual([])
   await lockstep.stop()
@@ -94,6 +98,19 @@ test('a dry run writes nothing into the directory and says so; afterwards it is 
   await lockstep.serve()
   await lockstep.settled()
   expect(await look(slapd, 'u1')).toMatchObject({ canBind: false, descriptions: ['privacyIDEA:DRY1'] })
+})
+
+test.each([
+  ['everything', 'true', ''],
+  ['directory', '{ directories: [corp] }', 'corp'],
+  ['realm', '{ realms: [r1] }', 'r1'],
+])('a dry run of %s is a warning, also where nothing waits', async (of, dryRun, name) => {
+  const lockstep = opened.use(await startLockstep(slapd, { guards: `{ breaker: null, dryRun: ${dryRun} }` }))
+  expect(await lockstep.json('status')).toMatchObject({
+    health: 'attention',
+    healthReasons: [{ code: 'dry-run', gravity: 'warning', params: { of, name } }],
+  })
+  expect((await lockstep.cli('healthcheck')).code).toBe(0)
 })
 
 test('with lockTtl a token’s hold ends by itself, and a person’s does not', async () => {
@@ -112,9 +129,10 @@ test('a lock that the directory would not enforce is told, not hidden', async ()
   await lockstep.shim('lock', asNobody(null, 'u1'))
   await lockstep.settled()
   expect(await waitingCodes(lockstep)).toEqual(['not-effective'])
-  const status = await lockstep.json<{ health: string; waits: { why: string }[] }>('status')
-  expect(status.health).toBe('attention')
-  expect(status.waits[0]?.why).toContain('pwdLockout')
+  expect(await lockstep.json('status')).toMatchObject({
+    health: 'attention',
+    waits: [{ why: { code: 'lock-not-effective', text: expect.stringContaining('pwdLockout') } }],
+  })
   const ran = await lockstep.cli('lock', 'u1', '--reason', 'x')
   expect({ code: ran.code, stderr: ran.stderr }).toEqual({ code: 69, stderr: '' })
   expect(ran.stdout).toMatch(/: the lock is written and keeps nobody out: .*pwdLockout: FALSE/)

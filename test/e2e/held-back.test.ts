@@ -27,9 +27,10 @@ afterEach(async () => {
   await resetPeople(slapd, PEOPLE)
 })
 
-interface Record {
-  readonly kind: string
-  readonly body: { readonly is?: string; readonly would?: { kind: string; serial?: string; ldif: string }[] }
+interface Journal {
+  readonly records: readonly {
+    readonly body: { readonly is?: string; readonly would?: { kind: string; serial?: string; ldif: string }[] }
+  }[]
 }
 
 test('a dry run of one realm records every change that it would have made, and the other realm is locked', async () => {
@@ -43,13 +44,13 @@ test('a dry run of one realm records every change that it would have made, and t
   expect((await look(slapd, 'u2')).canBind).toBe(false)
   expect((await lockstep.cli('status')).stdout).toContain('DRY RUN: nothing is written for realm r2')
   expect(lockstep.log()).toContain('warn dry run: nothing is written for realm r2')
-  const records = await lockstep.json<Record[]>('journal')
+  const { records } = await lockstep.json<Journal>('journal')
   const last = records.findLast(({ body }) => body.is === 'dry-run')
   expect(last?.body.would).toMatchObject([{ kind: 'lock' }, { kind: 'register', serial: 'DRY1' }])
   expect(last?.body.would?.[0]?.ldif).toContain('pwdAccountLockedTime: 000001010000Z')
   await lockstep.cli('retry')
   await lockstep.settled()
-  expect((await lockstep.json<Record[]>('journal')).filter(({ body }) => body.is === 'dry-run')).toHaveLength(
+  expect((await lockstep.json<Journal>('journal')).records.filter(({ body }) => body.is === 'dry-run')).toHaveLength(
     records.filter(({ body }) => body.is === 'dry-run').length,
   )
 })
@@ -79,8 +80,12 @@ test('a pause of one directory stops its changes over a restart, keeps taking ev
   expect(lockstep.ldif('lock')).toEqual([])
   const shown = (await lockstep.cli('status')).stdout
   expect(shown).toMatch(/PAUSED of directory corp since \S+ by \S+: moving the server/)
-  expect(await lockstep.json<object>('resume')).toMatchObject({ paused: true, changed: false })
-  expect(await lockstep.json<object>('resume', '--directory', 'corp')).toMatchObject({ paused: false, accounts: 1 })
+  expect(await lockstep.json('resume')).toMatchObject({ paused: true, changed: false, directory: null })
+  expect(await lockstep.json('resume', '--directory', 'corp')).toMatchObject({
+    paused: false,
+    directory: 'corp',
+    accounts: 1,
+  })
   await lockstep.settled()
   expect((await look(slapd, 'u1')).canBind).toBe(false)
 })

@@ -21,7 +21,7 @@ afterAll(() => stack.disposeAsync())
 interface AccountJson {
   readonly standing: string
   readonly effective: string | null
-  readonly proof: { readonly atMs: number; readonly url: string } | null
+  readonly proof: { readonly at: string; readonly url: string } | null
 }
 
 interface StatusJson {
@@ -31,7 +31,8 @@ interface StatusJson {
 }
 
 async function shown(login: string): Promise<AccountJson | undefined> {
-  return (await lockstep.json<{ account: AccountJson }[]>('show', login))[0]?.account
+  const { accounts } = await lockstep.json<{ accounts: { account: AccountJson }[] }>('show', login)
+  return accounts[0]?.account
 }
 
 test('a lock of which nobody knows whether it bites is told as such by lock, show and status, and is no failure', async () => {

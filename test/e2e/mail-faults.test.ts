@@ -18,7 +18,12 @@ const ONLY_OWNERS = 'helpDesk: { addresses: [] }'
 const PASSWORD = 'mail-password-of-the-tests'
 
 interface Listed {
-  readonly mails: readonly { id: string; recipient: string; state: string; why: string; whyCode: string }[]
+  readonly mails: readonly {
+    id: string
+    recipient: string
+    state: string
+    why: { code: string; text: string } | null
+  }[]
 }
 
 let stack: AsyncDisposableStack
@@ -65,15 +70,17 @@ test('one address that is refused and one that is put off hold up nobody else, a
   await lockAll(lockstep, PEOPLE)
   await eventually('all others came', () => sink.count() === PEOPLE.length - 2)
   expect(await listed(lockstep, 'refused')).toMatchObject([
-    { recipient: 'u1', why: expect.stringContaining('the address was refused: 550 5.1.1 no such user here') },
+    {
+      recipient: 'u1',
+      why: { text: expect.stringContaining('the address was refused: 550 5.1.1 no such user here') },
+    },
   ])
   const [deferred] = await listed(lockstep, 'waiting')
   expect(deferred).toMatchObject({
     recipient: 'u2',
-    whyCode: 'mail-deferred',
-    why: expect.stringContaining('greylisted'),
+    why: { code: 'mail-deferred', text: expect.stringContaining('greylisted') },
   })
-  const { notes, healthReasons } = await lockstep.json<{ notes: string[]; healthReasons: string[] }>('status')
+  const { notes, healthReasons } = await lockstep.json<{ notes: string[]; healthReasons: object[] }>('status')
   expect(notes.join()).toContain('1 mail could not be delivered in the last day (lockstep mail list --state lost)')
   expect(healthReasons).toEqual([])
   sink.fault({})
@@ -92,7 +99,7 @@ test('a server that is away delays all mails, status says since when, and they c
   const lockstep = await start(sink)
   await lockAll(lockstep, PEOPLE)
   const reasons = async (): Promise<string> =>
-    (await lockstep.json<{ healthReasons: string[] }>('status')).healthReasons.join()
+    (await lockstep.json<{ healthReasons: { text: string }[] }>('status')).healthReasons.map(({ text }) => text).join()
   await eventually('status tells', async () => /mail could not be sent for .*ECONNREFUSED/.test(await reasons()))
   await sink.start()
   await eventually('all came', () => sink.count() === PEOPLE.length)
@@ -139,7 +146,7 @@ test('over STARTTLS and over TLS, with a login; doctor tells both, and what is w
     sink.fault({})
     writeFileSync(join(lockstep.dir, 'mail-password'), 'another', { mode: 0o600 })
     const refused = await lockstep.cli('mail', 'test', 'you@example.org', '--json')
-    expect({ code: refused.code, error: refused.json<{ error: { code: string } }>().error.code }).toEqual({
+    expect({ code: refused.code, error: refused.document<{ error: { code: string } }>().error.code }).toEqual({
       code: 77,
       error: 'mail-login-refused',
     })

@@ -36,8 +36,8 @@ async function spooled(...call: Parameters<Lockstep['shim']>): Promise<void> {
 
 async function reason(code: string): Promise<string> {
   return eventually(`status tells ${code}`, async () => {
-    const { waits } = await lockstep.json<{ waits: { code: string; why: string }[] }>('status')
-    return waits.find((wait) => wait.code === code)?.why
+    const { waits } = await lockstep.json<{ waits: { code: string; why: { text: string } | null }[] }>('status')
+    return waits.find((wait) => wait.code === code)?.why?.text
   })
 }
 

@@ -1,3 +1,6 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { startSlapd, type Slapd } from '../servers/slapd.ts'
 import { look } from './account-view.ts'
@@ -33,11 +36,11 @@ test('an administrator’s unlock wins over a lock whose time is ahead, and so d
   lockstep.spool({ kind: 'lock', args: asNobody('AHEAD1', user), takenAtMs: Date.now() + AHEAD_MS })
   await lockstep.settled()
   expect(await canBind()).toBe(false)
-  expect(await lockstep.json('unlock', user, '--reason', 'called in')).toMatchObject({ ok: true })
+  expect(await lockstep.json('unlock', user, '--reason', 'called in')).toMatchObject({ lock: 'open' })
   expect(await canBind()).toBe(true)
-  expect(await lockstep.json('lock', user, '--reason', 'no, not so')).toMatchObject({ ok: true })
+  expect(await lockstep.json('lock', user, '--reason', 'no, not so')).toMatchObject({ lock: 'ours' })
   expect(await canBind()).toBe(false)
-  expect(await lockstep.json('unlock', user, '--reason', 'yes, so')).toMatchObject({ ok: true })
+  expect(await lockstep.json('unlock', user, '--reason', 'yes, so')).toMatchObject({ lock: 'open' })
   expect(await canBind()).toBe(true)
 })
 
@@ -50,17 +53,17 @@ test('a lock whose time is ahead and that was taken away by hand stays away', as
   await lockstep.json('retry')
   await lockstep.settled()
   expect(await canBind()).toBe(true)
-  expect(await lockstep.json('show', user)).toMatchObject([{ account: { holds: [] } }])
+  expect(await lockstep.json('show', user)).toMatchObject({ accounts: [{ account: { holds: [] } }] })
 })
 
 test('a lock --for ends after that time from now, also where an event’s time is ahead', async () => {
   lockstep.spool({ kind: 'unlock', args: asAdmin(null, user), takenAtMs: Date.now() + AHEAD_MS })
   await lockstep.settled()
   const beforeMs = Date.now()
-  const { account } = await lockstep.json<{ account: { holds: { untilMs: number }[] } }>(
+  const { account } = await lockstep.json<{ account: { holds: { until: string }[] } }>(
     ...['lock', user, '--reason', 'for a while', '--for', '1h'],
   )
-  const forMs = (account.holds[0]?.untilMs ?? 0) - beforeMs
+  const forMs = Date.parse(account.holds[0]?.until ?? '') - beforeMs
   expect(forMs).toBeGreaterThanOrEqual(3_600_000)
   expect(forMs).toBeLessThan(3_660_000)
 })
@@ -76,6 +79,35 @@ test('an unlock wins over a lock that came before it and was not resolved yet', 
   expect((await own.drain()).code).toBe(0)
   expect(await canBind()).toBe(true)
 })
+
+test.runIf(process.getuid?.() === 0)(
+  'root stays the actor where the command goes on as the owner of the store',
+  async () => {
+    await using own = await createLockstep(slapd)
+    await own.json('lock', user, '--reason', 'the store is made')
+    const unprivileged = '65534'
+    const places = [join(own.dir, 'state'), own.ldifDir, join(own.dir, 'ldap-password')]
+    execFileSync('chown', ['-R', `${unprivileged}:${unprivileged}`, ...places])
+    // No login uid is asked for where nobody logged in, as in a container.
+    const hasLogin = readFileSync('/proc/self/loginuid', 'utf8').trim() !== '4294967295'
+    const root = await own.cliWith(
+      { LOGNAME: 'mallory', USER: 'mallory' },
+      'lock',
+      user,
+      '--reason',
+      'by root',
+      '--json',
+    )
+    const sudo = await own.cliWith({ SUDO_USER: 'anna' }, 'lock', user, '--reason', 'by anna', '--json')
+    expect([root.code, sudo.code, sudo.stderr]).toEqual([0, 0, ''])
+    const { holds } = sudo.json<{ account: { holds: { reason: { text: string }; actor: string }[] } }>().account
+    const actors = holds.map(({ reason, actor }) => [reason.text, actor])
+    expect(actors).toContainEqual(['by root', hasLogin ? expect.any(String) : 'root'])
+    if (!hasLogin) expect(actors).toContainEqual(['by anna', 'anna'])
+    expect(actors.flat()).not.toContain('nobody')
+    expect(actors.flat()).not.toContain('mallory')
+  },
+)
 
 async function said(...args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   const { code, stdout, stderr } = await lockstep.cli(...args)
@@ -96,7 +128,9 @@ test('unlock says where somebody else still locks the account, and where nothing
     stderr: '',
   })
   await writeLock(user, '000001010000Z')
-  const others = 'no hold of ours is left, but somebody else’s lock stands: whoever set it has to take it away'
+  const adopt = `it equals what Lockstep writes: if nobody else set it, run lockstep unlock ${user} --adopt --reason TEXT`
+  const stands = 'no hold of ours is left, but somebody else’s lock stands: whoever set it has to take it away'
+  const others = `${stands}; ${adopt}`
   expect(await said('unlock', user, '--reason', 'x')).toEqual({ code: 69, stdout: `${dn}: ${others}\n`, stderr: '' })
   const locked = await said('lock', user, '--reason', 'mine too')
   expect(locked.stdout).toContain(`${dn}: held, and locked already by somebody else; that lock is left alone`)
@@ -107,7 +141,7 @@ test('unlock says where somebody else still locks the account, and where nothing
 test('lock says until when, where every hold ends', async () => {
   const { stdout } = await said('lock', user, '--reason', 'for a while', '--for', '1h')
   expect(stdout).toMatch(/: locked until 20\d\d-\S+Z\n$/)
-  expect((await said('lock', user, '--reason', 'for good')).stdout).toMatch(/: locked\n$/)
+  expect((await said('lock', user, '--reason', 'for good')).stdout).toMatch(/: locked$/m)
   expect((await said('unlock', user, '--reason', 'back')).stdout).toMatch(/: unlocked\n$/)
 })
 
@@ -138,7 +172,7 @@ test('a lock while the directory is away says that nothing is on record', async 
   await slapd.start()
   expect(code).toBe(75)
   expect(stderr).toContain('Nothing is on record: ')
-  expect(await own.json('events')).toEqual([])
+  expect(await own.json('events')).toEqual({ events: [], isCut: false })
 })
 
 test('a second pause leaves the first as it is, and a resume of nothing says so', async () => {
@@ -149,13 +183,27 @@ test('a second pause leaves the first as it is, and a resume of nothing says so'
   expect((await own.cli('pause', '--reason', 'the second')).stdout).toMatch(
     /^paused already, since \S+Z by \S+: the first\n$/,
   )
-  expect(await own.json('status')).toMatchObject({ paused: { reason: 'the first' } })
+  expect(await own.json('status')).toMatchObject({ paused: { comment: 'the first' } })
   expect((await own.cli('lock', user, '--reason', 'waits')).code).toBe(75)
   expect((await own.cli('resume')).stdout).toBe('resumed: 1 account had waited; run lockstep drain\n')
   expect((await own.drain()).code).toBe(0)
   expect(await canBind()).toBe(false)
   expect((await own.cli('resume')).stdout).toBe('nothing was paused\n')
-  const kinds = (await own.json<{ kind: string }[]>('journal')).map(({ kind }) => kind)
+  const { records } = await own.json<{ records: { kind: string }[] }>('journal')
+  const kinds = records.map(({ kind }) => kind)
   expect(kinds.filter((kind) => kind === 'paused' || kind === 'resumed')).toEqual(['paused', 'resumed'])
   await own.json('unlock', user, '--reason', 'done')
+})
+
+test('a second lock says what held the account before, and until when each of them does', async () => {
+  const first = await lockstep.cli('lock', user, '--reason', 'lost laptop', '--for', '2h')
+  expect(first.stdout).not.toContain('held already')
+  const { stdout } = await lockstep.cli('lock', user, '--reason', 'still lost', '--for', '3h')
+  const at = '\\d{4}-\\S+Z'
+  expect(stdout).toMatch(new RegExp(`^  held already by \\S+ since ${at}, until ${at}: lost laptop$`, 'm'))
+  expect(stdout).toMatch(new RegExp(`^  this one holds until ${at}$`, 'm'))
+  const third = await lockstep.cli('lock', user, '--reason', 'for good')
+  expect(third.stdout).toMatch(/: locked$/m)
+  expect(third.stdout.match(/held already/g)).toHaveLength(2)
+  expect(third.stdout).toMatch(/^ {2}this one holds until lockstep unlock$/m)
 })

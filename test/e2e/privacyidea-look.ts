@@ -1,4 +1,5 @@
 import { readFileSync, rmSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Finding } from '../../src/daemon/finding.ts'
@@ -30,7 +31,7 @@ export function lookTests(world: () => SetUpWorld): void {
     }
     const asAdmin = (): string[] => [
       ...['--privacyidea-admin', 'admin', '--password-file', join(world().lockstep.dir, 'admin-password')],
-      ...['--scripts-dir', world().pi.scriptsDir],
+      ...['--scripts-dir', world().pi.scriptsDir, '--pi-user', userInfo().username],
     ]
 
     test('a server that is set up is found well', async () => {

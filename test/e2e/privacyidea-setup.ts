@@ -195,6 +195,7 @@ export function policyTests(world: () => SetUpWorld): void {
     const rights = (release: string): string[] =>
       [
         'auditlog',
+        'reset',
         'tokenlist',
         'userlist',
         ...(release === '3.14' ? ['authentication_log_read', 'user_lock_read'] : []),
@@ -205,6 +206,10 @@ export function policyTests(world: () => SetUpWorld): void {
       expect(ran, ran.stderr).toMatchObject({ code: 0 })
       expect(await world().rightsOf('blind', 'blind-secret')).toEqual(rights(world().release))
       expect((await script('--policies', '--account', 'blind', '--json')).json<Told>()).toMatchObject({ changes: 0 })
+      const without = await script('--policies', '--no-reset', '--account', 'blind')
+      expect(without, without.stderr).toMatchObject({ code: 0 })
+      const left = rights(world().release).filter((right) => right !== 'reset')
+      expect(await world().rightsOf('blind', 'blind-secret')).toEqual(left)
     })
 
     test(

@@ -69,7 +69,7 @@ export function onRelease(
 
 async function startWorld(release: ReleaseName): Promise<SetUpWorld> {
   await using stack = new AsyncDisposableStack()
-  const slapd = stack.use(await startSlapd({ users: 12, dbNoSync: true }))
+  const slapd = stack.use(await startSlapd({ users: 40, dbNoSync: true }))
   const pi = stack.use(await startPrivacyIdea({ release, userStore: slapd }))
   const lockstep = stack.use(await startLockstep(slapd, { httpPort: await freePort() }))
   const password = join(lockstep.dir, 'admin-password')

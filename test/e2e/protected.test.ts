@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { eventually } from '../servers/eventually.ts'
 import { startSlapd, type Slapd } from '../servers/slapd.ts'
 import { look, resetPeople } from './account-view.ts'
-import { startLockstep } from './lockstep.ts'
-import { asNobody } from './privacyidea-arguments.ts'
+import { startLockstep, type Lockstep } from './lockstep.ts'
+import { asAdmin, asNobody } from './privacyidea-arguments.ts'
 
 /** Accounts that are never locked, as the list of them changes. */
 
@@ -31,10 +31,14 @@ afterEach(async () => {
 interface Shown {
   readonly account: {
     readonly standing: string
-    readonly standingReason: string
+    readonly standingReason: { readonly code: string; readonly text: string } | null
     readonly lockedByUs: boolean
     readonly holds: unknown[]
   }
+}
+
+async function shownOf(lockstep: Lockstep, login: string): Promise<Shown | undefined> {
+  return (await lockstep.json<{ accounts: Shown[] }>('show', login)).accounts[0]
 }
 
 test('whoever is put on the list is unlocked, keeps his hold on record, and is locked when taken off again', async () => {
@@ -47,11 +51,11 @@ test('whoever is put on the list is unlocked, keeps his hold on record, and is l
   await lockstep.restart()
   await lockstep.settled()
   expect([(await look(slapd, 'u1')).canBind, (await look(slapd, 'u2')).canBind]).toEqual([true, false])
-  const [shown] = await lockstep.json<Shown[]>('show', 'u1')
+  const shown = await shownOf(lockstep, 'u1')
   expect(shown?.account).toMatchObject({ standing: 'protected', lockedByUs: false, holds: [{}] })
-  expect(shown?.account.standingReason).toContain(ADMINS)
+  expect(shown?.account.standingReason?.text).toContain(ADMINS)
   await eventually('the log tells it', () => /^warn protected .*uid=u1,/m.test(lockstep.log()))
-  expect(await lockstep.json<object>('status')).toMatchObject({ findings: [{ kind: 'protected', subject: 'corp' }] })
+  expect(await lockstep.json<object>('status')).toMatchObject({ findings: [{ code: 'protected', subject: 'corp' }] })
 
   lockstep.editConfig((yaml) => yaml.replace(`groups: ['${ADMINS}']`, 'groups: []'))
   await lockstep.restart()
@@ -73,6 +77,23 @@ test('many refusals are one finding and one line of the log, and a person’s lo
   expect(lockstep.log()).not.toContain('account is protected')
 })
 
+test('an undo of a protected account waits for what it ordered alone', async () => {
+  const lockstep = opened.use(await startLockstep(slapd, { guards: '{ breaker: null, protect: { groups: [] } }' }))
+  const since = new Date().toISOString()
+  await lockstep.shim('register', asAdmin('UNDONE1', 'u1'))
+  await lockstep.shim('lock', asNobody('UNDONE1', 'u1'))
+  await lockstep.settled()
+  await lockstep.json('lock', 'u1', '--reason', 'has left')
+  lockstep.editConfig((yaml) => yaml.replace('groups: []', `groups: ['${ADMINS}']`))
+  expect((await lockstep.cli('reload')).code).toBe(0)
+  await lockstep.settled()
+  expect((await look(slapd, 'u1')).canBind).toBe(true)
+  const undone = await lockstep.cli('undo', '--since', since, '--yes')
+  expect({ code: undone.code, stderr: undone.stderr }).toEqual({ code: 0, stderr: '' })
+  expect(undone.stdout).toContain('taken back')
+  expect((await look(slapd, 'u1')).descriptions).toEqual([])
+})
+
 test('while a protected group cannot be read nobody is locked, and who is stays so', async () => {
   const lockstep = opened.use(await startLockstep(slapd, { guards: '{ breaker: null, protect: { groups: [] } }' }))
   await lockstep.shim('lock', asNobody(null, 'u2'))
@@ -82,9 +103,9 @@ test('while a protected group cannot be read nobody is locked, and who is stays 
   await lockstep.shim('lock', asNobody(null, 'u3'))
   await lockstep.settled()
   expect([(await look(slapd, 'u2')).canBind, (await look(slapd, 'u3')).canBind]).toEqual([false, true])
-  const [shown] = await lockstep.json<Shown[]>('show', 'u3')
+  const shown = await shownOf(lockstep, 'u3')
   expect(shown?.account).toMatchObject({ standing: 'failed', holds: [{}] })
-  expect(shown?.account.standingReason).toMatch(/cannot be told whether the account is protected: .*cn=gone/)
+  expect(shown?.account.standingReason?.text).toMatch(/cannot be told whether the account is protected: .*cn=gone/)
   const group = 'dn: cn=gone,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: gone\nmember: cn=nobody\n'
   expect((await slapd.ldapmodify(group, slapd.admin, ['-a'])).code).toBe(0)
   await eventually('u3 is locked', async () => !(await look(slapd, 'u3')).canBind)

@@ -43,7 +43,7 @@ test.runIf(isEveryReleaseChosen())(
       })
       expect({ code, stderr }, stdout).toMatchObject({ code: 0 })
       const shown = stdout.split('uid=alice,ou=people,dc=example,dc=org\n')
-      expect(stdout).toContain('0 failed, 1 to look at')
+      expect(stdout).toContain('0 failed, 2 to look at')
       expect(stdout).toContain('description: privacyIDEA:OATH1')
       expect(stdout).toContain('as it should be')
       expect(stderr).toContain('Invalid credentials (49)')

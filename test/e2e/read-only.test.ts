@@ -33,7 +33,7 @@ async function mountDisk(): Promise<Disk> {
 
 interface StatusJson {
   readonly health: string
-  readonly healthReasons: readonly string[]
+  readonly healthReasons: readonly { readonly text: string }[]
 }
 
 let slapd: Slapd
@@ -61,7 +61,9 @@ describe.runIf(process.getuid?.() === 0)('a read-only file system', () => {
     await eventually('the log tells of it', () => /on a read-only file system.*Mount it/.test(lockstep.log()))
     const status = await lockstep.json<StatusJson>('status')
     expect(status.health).toBe('attention')
-    expect(status.healthReasons.join()).toMatch(/no event can be taken from the spool .*: \S.*read-only/)
+    expect(status.healthReasons.map(({ text }) => text).join()).toMatch(
+      /no event can be taken from the spool .*: \S.*read-only/,
+    )
     const doctor = await lockstep.cli('doctor')
     expect(doctor.stdout).toMatch(/FAIL {2}\S+spool is on a read-only file system\n.*\n {8}fix: mount -o remount,rw/)
     disk.remount('rw')
@@ -89,14 +91,14 @@ describe.runIf(process.getuid?.() === 0)('a read-only file system', () => {
   })
 })
 
-test('a store whose folder belongs to somebody else is told with who may', async () => {
-  if (process.getuid?.() !== 0) return
+test.runIf(process.getuid?.() === 0)('a store whose folder belongs to somebody else is told with who may', async () => {
   await using temp = await makeTempDir('not-mine')
   await using server = await startSlapd({ users: 1, dbNoSync: true })
   await using lockstep = await createLockstep(server, { storeFile: join(temp.path, 'lockstep.db'), uid: 65534 })
+  const command = `sudo lockstep --config ${lockstep.configFile} status`
   expect(await lockstep.cli('status')).toMatchObject({
     code: 77,
     stdout: '',
-    stderr: `lockstep: cannot open the store ${temp.path}/lockstep.db for writing: this user may not write there\n  Run this as the user that Lockstep runs as, or as root; the folder belongs to that user.\n`,
+    stderr: `lockstep: cannot open the store ${temp.path}/lockstep.db for writing: this user may not write there\n  ${temp.path} belongs to root:root (mode 0700). Run it as root: ${command}\n`,
   })
 })

@@ -155,7 +155,7 @@ test('a file whose account is locked in another way by now is kept and named, al
 
 test('a lock --for ends after a rebuild when it was to end', async () => {
   await lockstep.serve()
-  type Shown = { account: { holds: { name: string; untilMs: number }[] } }
+  type Shown = { account: { holds: { name: string; until: string }[] } }
   const { account } = await lockstep.json<Shown>('lock', user, '--reason', 'on leave', '--for', '1h')
   const other = `u${++users}`
   const soon = await lockstep.json<Shown>('lock', other, '--reason', 'a moment', '--for', '8s')
@@ -163,9 +163,9 @@ test('a lock --for ends after a rebuild when it was to end', async () => {
   expect(await lockstep.json<Rebuilt>('rebuild')).toMatchObject({ holds: 2, problems: [] })
   await lockstep.serve()
   await lockstep.settled()
-  const [shown] = await lockstep.json<Shown[]>('show', slapd.userDn(user))
-  expect(shown?.account.holds).toMatchObject([{ name: account.holds[0]?.name, untilMs: account.holds[0]?.untilMs }])
-  const untilMs = soon.account.holds[0]?.untilMs ?? 0
+  const [shown] = (await lockstep.json<{ accounts: Shown[] }>('show', slapd.userDn(user))).accounts
+  expect(shown?.account.holds).toMatchObject([{ name: account.holds[0]?.name, until: account.holds[0]?.until }])
+  const untilMs = Date.parse(soon.account.holds[0]?.until ?? '')
   await eventually(
     'the shorter one is open again',
     async () => (await look(slapd, other)).canBind,

@@ -18,6 +18,10 @@ interface Rebuilt {
   readonly problems: readonly string[]
 }
 
+interface Locked {
+  readonly accounts: readonly { readonly key: string; readonly holds: readonly { readonly name: string }[] }[]
+}
+
 let stack: AsyncDisposableStack
 let slapd: Slapd
 let lockstep: Lockstep
@@ -32,7 +36,7 @@ let people: string[] = []
 
 beforeAll(async () => {
   stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 40, dbNoSync: true }))
+  slapd = stack.use(await startSlapd({ users: 48, dbNoSync: true }))
 })
 afterAll(() => stack.disposeAsync())
 beforeEach(async () => {
@@ -77,14 +81,14 @@ test('rebuild brings holds, serials and files back, and changes nothing in the d
   const views = await Promise.all(people.map((who) => look(slapd, who)))
   await databaseIsLost()
   const report = await lockstep.json<Rebuilt>('rebuild')
-  const nothing = { appliedByHand: 0, lockedByOthers: [], leftAlone: [], problems: [] }
+  const nothing = { appliedByHand: 0, serialsOfOthers: 0, lockedByOthers: [], leftAlone: [], problems: [] }
   expect(report).toEqual({ accounts: 4, serials: 8, holds: 4, ...nothing })
   await lockstep.serve()
   await lockstep.settled()
   expect(await Promise.all(people.map((who) => look(slapd, who)))).toEqual(views)
   expect(lockstep.ldif('unlock')).toEqual(unlocks)
-  const locked = await lockstep.json<{ dn: string; holds: { name: string }[] }[]>('accounts', '--locked')
-  const holds = locked.flatMap((account) => account.holds.map((hold) => `${hold.name}.ldif`))
+  const { accounts } = await lockstep.json<Locked>('accounts', '--locked')
+  const holds = accounts.flatMap((account) => account.holds.map((hold) => `${hold.name}.ldif`))
   expect(holds.toSorted()).toEqual(unlocks)
   expect((await lockstep.cli('journal', '--verify')).code).toBe(0)
 })
@@ -145,6 +149,24 @@ test('a lock without a file is somebody else’s: told, and left alone', async (
   expect((await look(slapd, user(owner))).canBind).toBe(false)
 })
 
+test('what was restored is as old as its file, and a serial without a file is somebody else’s', async () => {
+  const startedMs = Date.now()
+  await lockedDay()
+  await databaseIsLost()
+  rmSync(join(lockstep.ldifDir, 'unregister', `${serial(free, 'B')}.ldif`))
+  expect(await lockstep.json<Rebuilt>('rebuild')).toMatchObject({ serials: 7, serialsOfOthers: 1 })
+  await lockstep.serve()
+  await lockstep.settled()
+  type Shown = { accounts: { timeline: { at: string }[] }[] }
+  const [shown] = (await lockstep.json<Shown>('show', slapd.userDn(user(both)))).accounts
+  expect(shown?.timeline.length).toBeGreaterThan(3)
+  for (const { at } of shown?.timeline ?? []) expect(Date.parse(at)).toBeGreaterThanOrEqual(startedMs)
+  expect((await lockstep.cli('show', slapd.userDn(user(both)))).stdout).not.toContain('1970')
+  await lockstep.shim('unregister', asAdmin(serial(free, 'A'), null))
+  await lockstep.settled()
+  expect(serialsOf(await look(slapd, user(free)))).toEqual([serial(free, 'B')])
+})
+
 test('a damaged file is named and left alone', async () => {
   await lockedDay()
   await databaseIsLost()
@@ -157,15 +179,15 @@ test('a damaged file is named and left alone', async () => {
 
 test('a rebuild twice, or of a store that is there, changes nothing', async () => {
   await lockedDay()
-  const before = await lockstep.json('accounts', '--locked')
+  const before = await lockstep.json<Locked>('accounts', '--locked')
   await lockstep.stop()
   await lockstep.json('rebuild')
   await lockstep.json('rebuild')
   await lockstep.serve()
   await lockstep.settled()
-  const after = await lockstep.json('accounts', '--locked')
-  const holdsOf = (list: unknown): unknown =>
-    (list as { key: string; holds: { name: string }[] }[]).map(({ key, holds }) => [key, holds.map(({ name }) => name)])
+  const after = await lockstep.json<Locked>('accounts', '--locked')
+  const holdsOf = ({ accounts }: Locked): unknown =>
+    accounts.map(({ key, holds }) => [key, holds.map(({ name }) => name)])
   expect(holdsOf(after)).toEqual(holdsOf(before))
 })
 

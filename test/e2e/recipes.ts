@@ -19,6 +19,8 @@ interface Case {
   /** Files with secrets, by parameter. */
   readonly secrets?: () => Readonly<Record<string, string>>
   readonly before?: () => Promise<void>
+  /** What must not fire it: done before `use`, which says exactly what came. */
+  harmless(): Promise<void>
   use(): Promise<void>
 }
 
@@ -28,6 +30,16 @@ interface Applied {
   readonly handlers: readonly { readonly change: string; readonly name: string }[]
 }
 
+/** Whom anybody may ask for without a login. */
+const NOBODY: readonly Readonly<Record<string, string>>[] = [
+  { user: 'nobody-of-that-name', realm: 'r1' },
+  { user: 'u1', realm: 'no-such-realm' },
+  { serial: 'NOSUCHSERIAL' },
+  {},
+]
+/** From here on users are nobody's yet. */
+const FIRST_OTHER = 13
+const UNUSED: Case = { harmless: async () => {}, use: async () => {} }
 const OTHERS = { name: 'of somebody else', event: 'token_init', handlermodule: 'Logging', action: 'logging' }
 
 export function recipeTests(world: () => SetUpWorld): void {
@@ -38,6 +50,9 @@ export function recipeTests(world: () => SetUpWorld): void {
   beforeAll(async () => {
     sink = await startMailSink()
     chat = await startChat()
+    // A condition on nobody's tokens matches where any token is full.
+    await world().newToken('FULL', 'u4')
+    for (let failed = 0; failed < 3; failed += 1) await world().check({ serial: 'FULL', pass: `${PIN}000000` })
     const server = { server: '127.0.0.1', port: sink.port, sender: 'pi@example.org', tls: false, timeout: 10 }
     await world().pi.ask('POST', '/smtpserver/sink', server)
     others = await world().pi.ask('POST', '/event', {
@@ -95,6 +110,7 @@ export function recipeTests(world: () => SetUpWorld): void {
       const second = (await cli('apply', name, '--yes')).json<Applied>()
       expect(second).toMatchObject({ made: false, changes: 0 })
 
+      await each.harmless()
       await each.use()
 
       const removed = (await cli('remove', name, '--yes')).json<Applied>()
@@ -111,12 +127,11 @@ export function recipeTests(world: () => SetUpWorld): void {
     const own = (events: string, to: string): string =>
       `title: Own\npurpose: A test.\nrisk: None.\nhandlers:\n  - { name: log, events: [${events}], module: ${to}, action: logging, options: { message: hello } }\n`
     writeFileSync(join(dir, 'mine.yaml'), own('token_init', 'Logging'))
-    const cli = (...args: readonly string[]): Promise<Ran> =>
-      recipeCli(world(), { use: async () => {} }, config)(...args)
+    const cli = (...args: readonly string[]): Promise<Ran> => recipeCli(world(), UNUSED, config)(...args)
     expect((await cli('apply', 'mine', '--yes')).json<Applied>()).toMatchObject({ made: true, changes: 1 })
     const list = async (...as: readonly string[]) => {
       const listed = await lockstep.cli('--config', config, 'recipes', 'list', '--json', ...as)
-      return listed.json<{ name: string }[]>().find((each) => each.name === 'mine')
+      return listed.json<{ recipes: { name: string }[] }>().recipes.find((each) => each.name === 'mine')
     }
     expect(await list()).toMatchObject({ own: true, handlersInPrivacyIdea: null })
     const admin = ['--url', world().pi.url, '--user', 'admin', '--password-file', join(lockstep.dir, 'admin-password')]
@@ -136,8 +151,42 @@ export function recipeTests(world: () => SetUpWorld): void {
     expect(wrong.stderr).toContain(`${join(dir, 'mine.yaml')}:2:1: purpos: unknown key; did you mean "purpose"?`)
   })
 
+  test('a token that is enrolled in two steps makes one mail, with the first step', async () => {
+    const { pi } = world()
+    const realm = world().release === '3.11' ? { realm: '' } : {}
+    const policy = { scope: 'admin', active: true, adminuser: 'admin', action: 'hotp_2step=allow', ...realm }
+    await pi.ask('POST', '/policy/two-steps', policy)
+    const set = { smtp: 'sink', enrollment: 'two-step' }
+    const cli = recipeCli(world(), { ...UNUSED, set })
+    expect((await cli('apply', 'new-token-mail', '--yes')).json<Applied>()).toMatchObject({ made: true })
+    const token = { type: 'hotp', serial: 'TWOSTEPS', user: 'u39', realm: 'r1' }
+    await pi.ask('POST', '/token/init', { ...token, genkey: 1, '2stepinit': 1 })
+    expect(sink.mails().slice(mailsBefore)).toMatchObject([{ to: 'u39@example.org' }])
+    await pi.ask('POST', '/token/init', { ...token, otpkey: '3132333435363738', otpkeyformat: 'hex' })
+    await pi.ask('POST', '/token/init', { ...token, serial: 'ONESTEP', genkey: 1 })
+    expect(sink.mails().slice(mailsBefore)).toHaveLength(1)
+    expect((await cli('remove', 'new-token-mail', '--yes')).json<Applied>().changes).toBe(1)
+    await pi.ask('DELETE', '/policy/two-steps')
+  })
+
+  test('requests for nobody make no event by the webhook either', async () => {
+    const cli = recipeCli(world(), { ...UNUSED, set: { via: 'webhook' } })
+    expect((await cli('apply', 'directory-sync', '--yes')).json<Applied>()).toMatchObject({ made: true })
+    const { url } = world().pi
+    for (const params of NOBODY) await refusedOrDone(asked(url, 'POST', '/validate/check', { ...params, pass: 'x' }))
+    await world().newToken('HOOKED', 'u40')
+    type Events = { events: { serial: string | null; login: string | null }[] }
+    const events = async () => (await world().lockstep.cli('events', '--json')).json<Events>().events
+    await eventually('the event of the new token', async () =>
+      (await events()).some(({ serial, login }) => serial === 'HOOKED' || login === 'u40'),
+    )
+    const strange = (await events()).filter(({ login }) => login === null || login === 'nobody-of-that-name')
+    expect(strange.filter(({ serial }) => serial !== 'HOOKED')).toEqual([])
+    expect((await cli('remove', 'directory-sync', '--yes')).json<Applied>().changes).toBe(5)
+  })
+
   test('a mail server that is not there is told before anything is changed', async () => {
-    const refused = await recipeCli(world(), { set: { smtp: 'nowhere' }, use: async () => {} })(
+    const refused = await recipeCli(world(), { ...UNUSED, set: { smtp: 'nowhere' } })(
       'apply',
       'pin-change-mail',
       '--yes',
@@ -236,6 +285,9 @@ function casesOf(
     await world().newToken(serial, login)
     return serial
   }
+  /** A user whom no other test has to do with. */
+  let others = FIRST_OTHER
+  const other = (): string => `u${others++}`
   const info = async (serial: string): Promise<{ failcount: number; info: Record<string, string> }> => {
     const found = (await world().pi.ask('GET', '/token/', { serial })) as {
       tokens: { failcount: number; info: Record<string, string> }[]
@@ -253,11 +305,41 @@ function casesOf(
   }
   const good = (login: string, counter = 0): Promise<unknown> =>
     world().check({ user: login, realm: 'r1', pass: `${PIN}${hotp(counter)}` })
+  /** Requests for nobody, as anybody may send them; a full token is somewhere, which conditions on nobody may match. */
+  const strangers = async (): Promise<void> => {
+    const { pi } = world()
+    for (const pass of ['', 'x', `${PIN}000000`]) {
+      for (const params of NOBODY) await refusedOrDone(asked(pi.url, 'POST', '/validate/check', { ...params, pass }))
+    }
+  }
+  const tokens = async (): Promise<string[]> => {
+    const found = (await world().pi.ask('GET', '/token/', { pagesize: '500' })) as { tokens: { serial: string }[] }
+    return found.tokens.map(({ serial }) => serial).toSorted()
+  }
+  /** A token of nobody, made and taken away. */
+  const ownerless = async (): Promise<void> => {
+    await world().pi.ask('POST', '/token/init', { type: 'hotp', serial: 'OWNERLESS', genkey: 1 })
+    await world().pi.ask('POST', '/token/setpin', { serial: 'OWNERLESS', otppin: 'a-pin' })
+    await world().pi.ask('POST', '/token/reset', { serial: 'OWNERLESS' })
+    await world().pi.ask('DELETE', '/token/OWNERLESS')
+  }
+  const eventsOf = async (login: string | null): Promise<string[]> => {
+    type Events = { events: { kind: string; login: string | null }[] }
+    const { events } = (await world().lockstep.cli('events', '--json')).json<Events>()
+    return events.filter((event) => event.login === login).map(({ kind }) => kind)
+  }
   const isFrom312 = (): boolean => world().release !== '3.11'
 
   return {
     chat: {
       secrets: () => ({ url: chat().url }),
+      harmless: async () => {
+        const login = other()
+        await strangers()
+        await newToken(login)
+        await world().fail(login, 1)
+        await good(login, 1)
+      },
       use: async () => {
         await newToken('u1')
         await world().fail('u1', 3)
@@ -266,6 +348,13 @@ function casesOf(
       },
     },
     'client-ip': {
+      harmless: async () => {
+        const login = other()
+        const serial = await newToken(login)
+        await world().fail(login, 1)
+        await strangers()
+        expect((await info(serial)).info).not.toHaveProperty('last_client_ip')
+      },
       use: async () => {
         const serial = await newToken('u2')
         await good('u2')
@@ -274,6 +363,7 @@ function casesOf(
     },
     'deletion-mail': {
       set: smtp,
+      harmless: ownerless,
       use: async () => {
         const serial = await newToken('u3')
         await world().pi.ask('DELETE', `/token/${serial}`)
@@ -284,6 +374,14 @@ function casesOf(
     },
     'directory-sync': {
       before: async () => void (await world().lockstep.cli('shims', 'install', world().pi.scriptsDir)),
+      harmless: async () => {
+        const login = other()
+        await strangers()
+        await newToken(login)
+        // What was fired before has come by then.
+        await eventually('the event of the new token', async () => (await eventsOf(login)).includes('register'))
+        for (const nobody of ['nobody-of-that-name', 'u1', null]) expect(await eventsOf(nobody)).toEqual([])
+      },
       use: async () => {
         const set = await world().setup('--via', 'script', '--dry-run', '--json')
         expect(set.json<{ changes: number }>().changes).toBe(0)
@@ -292,7 +390,15 @@ function casesOf(
       },
     },
     'first-login-email-token': {
-      set: smtp,
+      set: { ...smtp, realm: 'r1' },
+      harmless: async () => {
+        const login = other()
+        await newToken(login)
+        const before = await tokens()
+        await strangers()
+        await world().fail(login, 1)
+        expect(await tokens()).toEqual(before)
+      },
       use: async () => {
         await world().check({ user: 'u12', realm: 'r1', pass: '' })
         const found = (await world().pi.ask('GET', '/token/', { user: 'u12', realm: 'r1' })) as {
@@ -303,6 +409,13 @@ function casesOf(
       },
     },
     'last-login': {
+      harmless: async () => {
+        const login = other()
+        const serial = await newToken(login)
+        await world().fail(login, 1)
+        await strangers()
+        expect((await info(serial)).info).not.toHaveProperty('last_login')
+      },
       use: async () => {
         const serial = await newToken('u5')
         await good('u5')
@@ -311,6 +424,12 @@ function casesOf(
     },
     'lock-mail-help-desk': {
       set: { ...smtp, to: 'help@example.org' },
+      harmless: async () => {
+        const login = other()
+        await strangers()
+        await newToken(login)
+        await world().fail(login, 1)
+      },
       use: async () => {
         const serial = await newToken('u6')
         await world().fail('u6', isFrom312() ? 5 : 3)
@@ -321,6 +440,12 @@ function casesOf(
     },
     'lock-mail-owner': {
       set: { ...smtp, helpDesk: 'the help desk, phone 4711' },
+      harmless: async () => {
+        const login = other()
+        await strangers()
+        await newToken(login)
+        await world().fail(login, 1)
+      },
       use: async () => {
         await newToken('u7')
         await world().fail('u7', isFrom312() ? 5 : 3)
@@ -329,6 +454,15 @@ function casesOf(
     },
     'lost-token': {
       before: async () => void (await world().lockstep.cli('shims', 'install', world().pi.scriptsDir)),
+      harmless: async () => {
+        const login = other()
+        const serial = await newToken(login)
+        await world().lockstep.shim('register', ['--user', login, '--realm', 'r1', '--serial', serial])
+        await eventually('the serial in the directory', () => carries(world(), login, serial))
+        await world().pi.ask('POST', '/token/disable', { serial })
+        await world().pi.ask('POST', '/token/enable', { serial })
+        expect((await eventsOf(login)).filter((kind) => kind === 'unregister')).toEqual([])
+      },
       use: async () => {
         const serial = await newToken('u8')
         await world().lockstep.shim('register', ['--user', 'u8', '--realm', 'r1', '--serial', serial])
@@ -338,7 +472,11 @@ function casesOf(
       },
     },
     'new-token-mail': {
-      set: smtp,
+      set: { ...smtp, types: 'totp' },
+      harmless: async () => {
+        await ownerless()
+        await newToken(other())
+      },
       use: async () => {
         const made = await initDetail(world())
         const mail = await one('u9@example.org')
@@ -348,6 +486,17 @@ function casesOf(
     },
     'orphan-report': {
       set: { ...smtp, to: 'help@example.org' },
+      harmless: async () => {
+        const login = other()
+        const login1 = other()
+        await ownerless()
+        await newToken(login)
+        await newToken(login)
+        const serial = await newToken(login1)
+        await world().pi.ask('POST', '/token/reset', { serial })
+        // From 3.12 on it is refused where the user has several tokens.
+        await refusedOrDone(world().pi.ask('POST', '/token/reset', { user: login, realm: 'r1' }))
+      },
       use: async () => {
         const serial = await newToken('u10')
         await world().slapd.ldapmodify(`dn: ${world().slapd.userDn('u10')}\nchangetype: delete\n`)
@@ -357,6 +506,11 @@ function casesOf(
     },
     'pin-change-mail': {
       set: smtp,
+      harmless: async () => {
+        const login = other()
+        await newToken(login)
+        await ownerless()
+      },
       use: async () => {
         const serial = await newToken('u11')
         await world().pi.ask('POST', '/token/setpin', { serial, otppin: 'new-pin-of-the-user' })
@@ -367,6 +521,7 @@ function casesOf(
     },
     'privileged-token-notice': {
       set: { ...smtp, to: 'security@example.org', realm: 'r1' },
+      harmless: ownerless,
       use: async () => {
         const serial = await newToken('u2')
         const mail = await one('security@example.org')
@@ -376,6 +531,16 @@ function casesOf(
     },
     'timed-failcount-reset': {
       set: { minutes: '10' },
+      harmless: async () => {
+        const login = other()
+        const [locked, second] = [await newToken(login), await newToken(login)]
+        for (let failed = 0; failed < 3; failed += 1) await world().check({ serial: locked, pass: `${PIN}000000` })
+        lockedSince(world(), locked, Date.now() - 11 * 60_000)
+        await world().check({ user: login, realm: 'r1', pass: 'wrong' })
+        await strangers()
+        expect((await info(locked)).failcount).toBe(3)
+        expect((await info(second)).failcount).toBeLessThan(3)
+      },
       use: async () => {
         const serial = await newToken('u5')
         for (let failed = 0; failed < 3; failed += 1) await world().check({ serial, pass: `${PIN}000000` })
@@ -389,6 +554,11 @@ function casesOf(
     },
     'token-assigned-mail': {
       set: smtp,
+      harmless: async () => {
+        const login = other()
+        await newToken(login)
+        await ownerless()
+      },
       use: async () => {
         const serial = await newToken('u1')
         await world().pi.ask('POST', '/token/unassign', { serial })
@@ -397,6 +567,12 @@ function casesOf(
       },
     },
   }
+}
+
+/** privacyIDEA may refuse it: what it fires is what counts. */
+async function refusedOrDone(call: Promise<unknown>): Promise<void> {
+  const [outcome] = await Promise.allSettled([call])
+  if (outcome.status === 'rejected') expect(String(outcome.reason)).toMatch(/ [45]\d\d /)
 }
 
 /** Makes a token whose secret privacyIDEA draws itself, as its own interface does. */

@@ -74,8 +74,8 @@ test(
       await lockstep.shim('unlock', asAdmin(null, first))
       await eventually('the unlock flows', async () => !(await lockedPeople()).includes(first))
     })
-    const status = await lockstep.json<{ findings: { kind: string }[] }>('status')
-    expect(status.findings.map(({ kind }) => kind).toSorted()).toEqual(['breaker', 'protected'])
+    const status = await lockstep.json<{ findings: { code: string }[] }>('status')
+    expect(status.findings.map(({ code }) => code).toSorted()).toEqual(['breaker', 'protected'])
 
     await timed('approved and locked', targets - LOCKS_MAX, async () => {
       await lockstep.json('review', 'approve', '--all', '--reason', 'as a measurement')
@@ -106,6 +106,8 @@ test.runIf(IS_MEASURED)(
       for (const user of PEOPLE) lockstep.spool({ kind: 'lock', args: asNobody(null, user), takenAtMs: Date.now() })
       await lockstep.settled(DEADLINE_MS)
     })
+    const { counts } = await lockstep.json<{ counts: object }>('status')
+    expect(counts).toMatchObject({ accountsHeld: USERS, accountsLockedByUs: USERS, queueLength: 0 })
     console.info(`the daemon took ${Math.round(memoryPeakKib(lockstep.pid) / 1024)} MiB at most`)
   },
   2 * DEADLINE_MS,

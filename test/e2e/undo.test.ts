@@ -13,11 +13,10 @@ interface Step {
   readonly dn: string
   readonly action: string
   readonly holds: readonly string[]
-  readonly skipped: string | null
+  readonly skipped: { readonly code: string; readonly text: string } | null
 }
 
 interface Undone {
-  readonly ok: boolean
   readonly applied: boolean
   readonly steps: readonly Step[]
   readonly waiting: readonly { readonly dn: string }[]
@@ -27,8 +26,7 @@ interface Hold {
   readonly name: string
   readonly kind: string
   readonly serial: string | null
-  readonly untilMs: number | null
-  readonly reason: string
+  readonly until: string | null
 }
 
 const AHEAD_MS = 4 * 60_000
@@ -48,8 +46,8 @@ beforeEach(() => {
 })
 
 async function holdsOf(own: Lockstep, who: string): Promise<readonly Hold[]> {
-  const [shown] = await own.json<{ account: { holds: Hold[] } }[]>('show', slapd.userDn(who))
-  return shown?.account.holds ?? []
+  const { accounts } = await own.json<{ accounts: { account: { holds: Hold[] } }[] }>('show', slapd.userDn(who))
+  return accounts[0]?.account.holds ?? []
 }
 
 /** Taken at once or not: a moment that lies between what was done before and what is done after. */
@@ -83,7 +81,9 @@ test('undo shows what it would take back, does it with --yes, and leaves alone w
 
   const shown = await own.json<Undone>('undo', '--since', '1h')
   const of = (who: string): [string, string | null][] =>
-    shown.steps.filter(({ dn }) => dn === slapd.userDn(who)).map(({ action, skipped }) => [action, skipped])
+    shown.steps
+      .filter(({ dn }) => dn === slapd.userDn(who))
+      .map(({ action, skipped }) => [action, skipped?.code ?? null])
   expect(shown.applied).toBe(false)
   expect(of(locked).toSorted()).toEqual([
     ['remove serial', null],
@@ -91,7 +91,7 @@ test('undo shows what it would take back, does it with --yes, and leaves alone w
   ])
   expect(of(unlocked).toSorted()).toEqual([
     ['remove serial', null],
-    ['unlock', 'not locked by us any more'],
+    ['unlock', 'not-locked-by-us'],
   ])
   expect((await look(slapd, locked)).canBind).toBe(false)
   expect(await own.cli('undo', '--since', '1h')).toMatchObject({
@@ -127,7 +127,7 @@ test('undo of an unlock locks again, and of an unregistration puts the serial ba
 
 test('undo of a time in which nothing happened says so, and a time that is none is refused', async () => {
   await using own = await createLockstep(slapd)
-  expect(await own.json('undo', '--since', '1h')).toEqual({ ok: true, applied: false, steps: [], waiting: [] })
+  expect(await own.json('undo', '--since', '1h')).toEqual({ applied: false, steps: [], waiting: [] })
   expect((await own.cli('undo', '--since', '1h')).stdout).toBe('nothing was changed within that time\n')
   for (const wrong of [
     ['--since', 'yesterday'],
@@ -149,7 +149,11 @@ test('undo of an unlock brings the token’s hold back, and privacyIDEA’s next
   await own.shim('unlock', asAdmin('HOLD1', user))
   await own.settled()
   const undone = await own.json<Undone>('undo', '--since', since, '--yes')
-  expect(undone).toMatchObject({ ok: true, steps: [{ action: 'lock', holds: ['HOLD1'], skipped: null }], waiting: [] })
+  expect(undone).toMatchObject({
+    applied: true,
+    steps: [{ action: 'lock', holds: ['HOLD1'], skipped: null }],
+    waiting: [],
+  })
   expect((await look(slapd, user)).canBind).toBe(false)
   expect(await holdsOf(own, user)).toMatchObject([{ name: 'HOLD1', kind: 'token', serial: 'HOLD1' }])
   expect(own.ldif('unlock')).toEqual(['HOLD1.ldif'])
@@ -175,12 +179,12 @@ test('undo of a person’s unlock brings every hold back: of two tokens, of the 
   expect((await look(slapd, user)).canBind).toBe(false)
   const names = (holds: readonly Hold[]): unknown =>
     holds
-      .map(({ name, kind, serial, untilMs }) => ({ name, kind, serial, untilMs }))
+      .map(({ name, kind, serial, until }) => ({ name, kind, serial, until }))
       .toSorted((a, b) => (a.name < b.name ? -1 : 1))
   expect(names(await holdsOf(own, user))).toEqual(names(before))
   const manual = before.find(({ kind }) => kind === 'manual')
   const file = readFileSync(join(own.ldifDir, 'unlock', `${manual?.name}.ldif`), 'utf8')
-  expect(file).toContain(`# until: ${new Date(manual?.untilMs ?? 0).toISOString()}\n`)
+  expect(file).toContain(`# until: ${manual?.until}\n`)
   await twiceIsEmpty(own, since)
   await own.shim('unlock', asAdmin('ALL1', user))
   await own.settled()
@@ -191,15 +195,16 @@ test('a hold of a person that undo brought back ends when it was to end, and one
   await using own = await startLockstep(slapd)
   const since = now()
   const { account } = await own.json<{ account: { holds: Hold[] } }>('lock', user, '--reason', 'short', '--for', '6s')
-  const untilMs = account.holds[0]?.untilMs ?? 0
+  const [short] = account.holds
   const unlocked = now()
   await own.json('unlock', user, '--reason', 'a mistake')
   await own.json('undo', '--since', unlocked, '--yes')
-  expect(await holdsOf(own, user)).toMatchObject([{ name: account.holds[0]?.name, untilMs }])
+  expect(await holdsOf(own, user)).toMatchObject([{ name: short?.name, until: short?.until }])
+  const untilMs = Date.parse(short?.until ?? '')
   await eventually('it has ended', async () => (await look(slapd, user)).canBind, untilMs - Date.now() + 10_000)
   await own.settled()
   const undone = await own.json<Undone>('undo', '--since', unlocked)
-  expect(undone.steps).toMatchObject([{ action: 'lock', skipped: 'the hold has ended by itself since' }])
+  expect(undone.steps).toMatchObject([{ action: 'lock', skipped: { code: 'hold-ended' } }])
   expect((await own.cli('undo', '--since', since)).stdout).toMatch(/There is nothing to take back\.\n$/)
 })
 
@@ -222,7 +227,7 @@ test('undo of a registration says that it unlocks as well, or ends the token’s
   )
   const text = (await own.cli('undo', '--since', since)).stdout
   expect(text).toContain('remove serial, and unlock\n')
-  expect(await own.json('undo', '--since', since, '--yes')).toMatchObject({ ok: true })
+  expect(await own.json('undo', '--since', since, '--yes')).toMatchObject({ applied: true })
   expect(await look(slapd, user)).toMatchObject({ canBind: true, descriptions: [] })
   expect(await look(slapd, other)).toMatchObject({ canBind: false, descriptions: [] })
   expect((await holdsOf(own, other)).map(({ kind }) => kind)).toEqual(['manual'])
@@ -245,7 +250,7 @@ test('undo of an unlock is left alone where the token is gone or somebody else�
   await own.shim('register', asAdmin(`GONE${moved}`, next))
   await own.settled()
   const undone = await own.json<Undone>('undo', '--since', since, '--until', until, '--yes')
-  expect(Object.fromEntries(undone.steps.map(({ dn, skipped }) => [dn, skipped]))).toEqual({
+  expect(Object.fromEntries(undone.steps.map(({ dn, skipped }) => [dn, skipped?.text]))).toEqual({
     [slapd.userDn(gone)]: `token GONE${gone} is no longer there, so that nothing would end its hold`,
     [slapd.userDn(moved)]: `token GONE${moved} belongs to another account now`,
   })
@@ -272,13 +277,48 @@ test('undo of a token’s move to another user gives it back, with its hold, and
   await twiceIsEmpty(own, since)
 })
 
+test('an undo that is given twice at once and again after a restart is done once, and does not undo what came later', async () => {
+  await using own = await startLockstep(slapd)
+  const other = `u${++users}`
+  await own.shim('lock', asNobody(null, user))
+  await own.shim('register', asAdmin('TWICE1', other))
+  await own.shim('lock', asNobody('TWICE1', other))
+  await own.settled()
+  const since = now()
+  await own.shim('unlock', asAdmin(null, user))
+  await own.shim('unlock', asAdmin('TWICE1', null))
+  await own.settled()
+  const until = now()
+  const undo = ['undo', '--since', since, '--until', until, '--yes']
+  const both = await Promise.all([own.cli(...undo), own.cli(...undo)])
+  expect(both.map(({ code }) => code)).toEqual([0, 0])
+  await own.settled()
+  const written = async (): Promise<number> => {
+    const { records } = await own.json<{ records: { kind: string }[] }>('journal', '--limit', '1000')
+    return records.filter(({ kind }) => kind === 'applied').length
+  }
+  const before = await written()
+  // Registered, and each locked, unlocked, and locked again.
+  expect(before).toBe(1 + 2 * 3)
+  for (const who of [user, other]) expect(await holdsOf(own, who), who).toHaveLength(1)
+  await own.restart()
+  expect(doable(await own.json<Undone>(...undo))).toEqual([])
+  await own.shim('unlock', asAdmin('TWICE1', null))
+  await own.settled()
+  expect(doable(await own.json<Undone>(...undo))).toEqual([])
+  await own.settled()
+  expect((await look(slapd, other)).canBind).toBe(true)
+  expect(await written()).toBe(before + 1)
+  await own.json('unlock', user, '--reason', 'enough')
+})
+
 test('undo wins over a lock whose time is ahead', async () => {
   await using own = await startLockstep(slapd)
   const since = now()
   own.spool({ kind: 'lock', args: asNobody('AHEAD1', user), takenAtMs: Date.now() + AHEAD_MS })
   await own.settled()
   expect((await look(slapd, user)).canBind).toBe(false)
-  expect(await own.json('undo', '--since', since, '--yes')).toMatchObject({ ok: true })
+  expect(await own.json('undo', '--since', since, '--yes')).toMatchObject({ applied: true })
   expect((await look(slapd, user)).canBind).toBe(true)
 })
 
@@ -294,7 +334,7 @@ test('an undo that is held back says so, ends with 75, and is not said a second 
     stderr: expect.stringContaining(`${slapd.userDn(user)}: on record, not yet carried out (changes are paused`),
   })
   expect((await own.json<Undone>('undo', '--since', since)).steps).toMatchObject([
-    { action: 'unlock', skipped: 'released already, and not carried out yet' },
+    { action: 'unlock', skipped: { code: 'released-already' } },
   ])
   await own.json('resume')
   await own.settled()

@@ -26,16 +26,15 @@ beforeEach(() => {
 interface Wait {
   readonly what: string
   readonly name: string
-  readonly why: string
+  readonly why: { readonly text: string } | null
   readonly code: string
-  readonly againMs: number | null
 }
 
 /** What `status --json` says of an event or account; matched by a part of its name or reason. */
 async function waitOf(text: string): Promise<Wait> {
   return eventually(`${text} waits`, async () => {
     const { waits } = await lockstep.json<{ waits: Wait[] }>('status')
-    return waits.find((wait) => wait.name.includes(text) || wait.why.includes(text))
+    return waits.find((wait) => wait.name.includes(text) || wait.why?.text.includes(text) === true)
   })
 }
 
@@ -117,8 +116,8 @@ test('an event of a serial that two accounts carry waits, and neither of them is
   await lockstep.settled()
   const wait = await waitOf('TWICE1')
   expect(wait).toMatchObject({ what: 'event', code: 'ambiguous-match' })
-  expect(wait.why).toContain(slapd.userDn(user))
-  expect(wait.why).toContain(slapd.userDn(other))
+  expect(wait.why?.text).toContain(slapd.userDn(user))
+  expect(wait.why?.text).toContain(slapd.userDn(other))
   expect((await look(slapd, user)).canBind).toBe(true)
   expect((await look(slapd, other)).canBind).toBe(true)
 
@@ -152,10 +151,9 @@ test('a realm without a directory waits, and is carried out once the configurati
 test('what is nobody’s is told in the list of events, with the reason and the next try', async () => {
   await lockstep.shim('unlock', asAdmin('NOBODY1', null))
   await lockstep.settled()
-  const events = await lockstep.json<{ serial: string; whyCode: string; why: string; nextTryMs: number }[]>(
-    ...['events', '--state', 'waiting'],
-  )
+  type Events = { events: { serial: string; why: { code: string; text: string } | null; nextTryAt: string }[] }
+  const { events } = await lockstep.json<Events>('events', '--state', 'waiting')
   const event = events.find((each) => each.serial === 'NOBODY1')
-  expect(event).toMatchObject({ whyCode: 'unknown-serial', why: 'no account is known for serial NOBODY1' })
-  expect(event?.nextTryMs).toBeGreaterThan(Date.now() - 1_000)
+  expect(event).toMatchObject({ why: { code: 'unknown-serial', text: 'no account is known for serial NOBODY1' } })
+  expect(Date.parse(event?.nextTryAt ?? '')).toBeGreaterThan(Date.now() - 1_000)
 })

@@ -1,33 +1,12 @@
-import { copyFileSync, cpSync, mkdirSync, readdirSync, statSync } from 'node:fs'
-import { chmod } from 'node:fs/promises'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { startSlapd } from '../servers/slapd.ts'
 import { makeTempDir } from '../servers/temp-dir.ts'
 import { look } from './account-view.ts'
 import { startLockstep } from './lockstep.ts'
 import { asAdmin, asNobody } from './privacyidea-arguments.ts'
-
-const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url))
-/** nobody:nogroup */
-const UNPRIVILEGED = 65_534
-
-/** The checkout may lie where only root can look: the program and its Node.js are copied to where everybody can. */
-async function programForEverybody(dir: string): Promise<readonly string[]> {
-  await chmod(dir, 0o755)
-  const node = join(dir, 'node')
-  copyFileSync(process.execPath, node)
-  await chmod(node, 0o755)
-  mkdirSync(join(dir, 'package'), { mode: 0o755 })
-  for (const folder of ['dist', 'shims']) {
-    cpSync(join(CHECKOUT, folder), join(dir, 'package', folder), {
-      recursive: true,
-      filter: (source) => !source.endsWith('.cache'),
-    })
-  }
-  return [node, '--disable-warning=ExperimentalWarning', join(dir, 'package', 'dist', 'lockstep.js')]
-}
+import { programForEverybody, UNPRIVILEGED } from './program-for-everybody.ts'
 
 test('everything runs as an ordinary user: shims, daemon, drain, commands', async () => {
   await using temp = await makeTempDir('program')
@@ -46,7 +25,7 @@ test('everything runs as an ordinary user: shims, daemon, drain, commands', asyn
   const drained = await lockstep.drain()
   expect({ code: drained.code, stderr: drained.stderr }).toEqual({ code: 0, stderr: '' })
   expect((await look(slapd, 'u1')).canBind).toBe(true)
-  expect(await lockstep.json('journal', '--verify')).toMatchObject({ ok: true })
+  expect(await lockstep.json('journal', '--verify')).toMatchObject({ faults: [] })
   expect(modesBelow(lockstep.ldifDir).filter(({ mode }) => (mode & 0o007) !== 0)).toEqual([])
   expect(statSync(lockstep.storeFile).mode & 0o007).toBe(0)
 })

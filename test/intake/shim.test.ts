@@ -113,6 +113,20 @@ describe('an event', () => {
     expect(spooled(other.spool)).toHaveLength(1)
   })
 
+  test.each(['dash', 'bash'])(
+    'under a file size limit of 0 %s says so and ends with 75, and leaves nothing',
+    async (shell) => {
+      await using shims = await installInTemp()
+      for (const blocks of [0, 1]) {
+        const args = ['--serial', 'x'.repeat(blocks * 100_000)]
+        const ran = run('sh', ['-c', `ulimit -f ${blocks}; exec ${shell} "$@"`, 'sh', shims.path('lock'), ...args])
+        expect(ran).toEqual({ code: 75, stderr: expect.stringMatching(/^lockstep-lock: .*\(ulimit -f\) is \d+\n$/) })
+      }
+      expect(spooled(shims.spool)).toEqual([])
+      expect(readdirSync(join(shims.spool, 'tmp'))).toEqual([])
+    },
+  )
+
   test('an empty environment and another shell make no difference', async () => {
     await using shims = await installInTemp()
     expect(run(shims.path('lock'), ARGS, { env: {} })).toEqual({ code: 0, stderr: '' })

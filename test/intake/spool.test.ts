@@ -14,6 +14,7 @@ interface Fixture extends AsyncDisposable {
   readonly spool: Spool
   readonly intake: MemoryIntake
   readonly errors: AppError[]
+  readonly warnings: AppError[]
 }
 
 async function newFixture(options: Partial<SpoolOptions> = {}): Promise<Fixture> {
@@ -21,8 +22,14 @@ async function newFixture(options: Partial<SpoolOptions> = {}): Promise<Fixture>
   const dir = join(temp.path, 'spool')
   const intake = newMemoryIntake()
   const errors: AppError[] = []
-  const spool = await openSpool({ dir, intake, onError: (error) => errors.push(error), ...options })
+  const warnings: AppError[] = []
+  const told = {
+    onError: (error: AppError) => errors.push(error),
+    onWarning: (error: AppError) => warnings.push(error),
+  }
+  const spool = await openSpool({ dir, intake, ...told, ...options })
   return {
+    warnings,
     dir,
     spool,
     intake,
@@ -133,8 +140,24 @@ describe('a drain', () => {
       ['NEXT', 1001],
       ['FAR', 1002],
     ])
-    expect(at.errors.map((error) => error.message)).toEqual([
+    expect(at.warnings.map(({ message }) => message)).toContain(
       'Events in the spool carry times up to 3600 s ahead; they were taken as of now.',
+    )
+    expect(at.errors).toEqual([])
+  })
+
+  test('a time that the kernel did not give is taken as it is, and reported once a minute', async () => {
+    await using at = await newFixture()
+    const threeDaysMs = 3 * 24 * 3_600_000
+    for (const name of ['one', 'two']) {
+      putLock(at.dir, name, 'LATE', Date.now() - threeDaysMs)
+      await at.spool.drainOnce()
+    }
+    putLock(at.dir, 'fresh', 'FRESH')
+    await at.spool.drainOnce()
+    expect(at.intake.events).toHaveLength(3)
+    expect(at.warnings.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/up to 2592\d\d s behind those at which their files were made/),
     ])
   })
 

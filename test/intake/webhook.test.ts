@@ -43,6 +43,16 @@ describe('the bodies that privacyIDEA sends', () => {
     expect(read(body, contentType)).toEqual([event])
   })
 
+  test.each([
+    ['{"serial":"A","serial":"B"}', 'serial: given twice, with different values'],
+    ['{"user":"carol","realm":"r1","us\\u0065r":"dave"}', 'user: given twice, with different values'],
+    ['{"serial":"A","token_serial":"B"}', 'serial: given twice, with different values'],
+    [`{"serial":${'['.repeat(9)}${']'.repeat(9)}}`, 'body: it is nested deeper than 8 levels'],
+    [`{"serial":"A","more":[${'0,'.repeat(10_000)}0]}`, 'body: it holds more than 10000 values'],
+  ])('of %s nobody knows what is meant', (body, why) => {
+    expect(read(body)).toEqual([`refused: ${why}`])
+  })
+
   test('3.14 names all tokens of the owner, which says nothing of any: a lock is then one of the account', () => {
     expect(read('user=dave&realm=r1&serial=M1,M2')).toEqual(['- dave r1 -'])
     expect(read('user=dave&realm=r1&serial=M1')).toEqual(['M1 dave r1 -'])
@@ -55,6 +65,17 @@ describe('the bodies that privacyIDEA sends', () => {
   test('other events are one for each token that is named', () => {
     const body = 'user=dave&realm=r1&serial=M1,M2'
     expect(read(body, MIME, 'unregister')).toEqual(['M1 dave r1 -', 'M2 dave r1 -'])
+  })
+
+  test('a registration says whether it names one token alone: only then is it known which one was enrolled', () => {
+    const sole = (serial: string, kind: TokenEventKind = 'register') =>
+      readWebhook(kind, MIME, Buffer.from(`user=dave&realm=r1&serial=${serial}`), origin).events.map(
+        ({ isSoleSerial }) => isSoleSerial === true,
+      )
+    expect(sole('M1')).toEqual([true])
+    expect(sole('M1,M2')).toEqual([false, false])
+    expect(sole('M1,../x')).toEqual([false])
+    expect(sole('M1', 'lock')).toEqual([false])
   })
 
   test('of a local administrator no owner is made: an owner always has a realm', () => {

@@ -54,7 +54,7 @@ export function change(kind: ChangeKind, holds: readonly HoldName[], rest: Parti
     forward: entries(adds ? 'add' : 'delete'),
     inverse: entries(adds ? 'delete' : 'add'),
     slots: [],
-    reason: `a test of ${kind}`,
+    reason: { code: 'manual', params: { text: `a test of ${kind}` } },
     actor: 'admin@',
     id: 'c1',
     plannedAtMs: NOON_MS,

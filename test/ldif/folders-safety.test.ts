@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  renameSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -14,7 +15,10 @@ import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
 import { parseHoldName } from '../../src/core/names.ts'
+import type { AppError } from '../../src/core/error.ts'
 import { openLdifFolders } from '../../src/ldif/folders.ts'
+import { pruneHistory } from '../../src/ldif/history.ts'
+import { HISTORY_FOLDERS } from '../../src/ldif/layout.ts'
 import { runToolOk } from '../servers/run-tool.ts'
 import { makeTempDir } from '../servers/temp-dir.ts'
 import { change, hold, unchecked, keyOf } from './changes.ts'
@@ -147,6 +151,73 @@ describe('owners and modes', () => {
     await ldif.prepare(change('lock', [hold('T2')]))
     await expect(ldif.readPending('unlock', 'T3')).rejects.toMatchObject({ code: 'file-io' })
     expect(existsSync(outside)).toBe(false)
+  })
+})
+
+describe('a folder that is replaced while it is in use', () => {
+  const replaced = ['unlock', 'lock', 'register/history', 'lock/history', '.'] as const
+
+  async function opened(worker: 'never' | 'always') {
+    const temp = await makeTempDir('replaced')
+    const dir = join(temp.path, 'ldif')
+    const outside = join(temp.path, 'outside')
+    // A layout of their own behind the link, so that nothing fails for a missing folder.
+    for (const folder of HISTORY_FOLDERS) mkdirSync(join(outside, folder), { recursive: true })
+    const ldif = await openLdifFolders({ dir, worker })
+    await ldif.prepare(change('lock', [T1]))
+    return { temp, dir, outside, ldif }
+  }
+
+  const filesOf = (dir: string): string[] => tree(dir).filter((name) => statSync(join(dir, name)).isFile())
+
+  test.each(replaced.flatMap((folder) => (['never', 'always'] as const).map((worker) => [folder, worker] as const)))(
+    'by a symbolic link (%s, worker thread: %s): no file is written through it, and what was asked for is refused',
+    async (folder, worker) => {
+      const { temp, dir, outside, ldif } = await opened(worker)
+      await using stack = new AsyncDisposableStack()
+      stack.use(temp)
+      stack.use(ldif)
+      renameSync(join(dir, folder), join(temp.path, 'away'))
+      symlinkSync(join(outside, folder), folder === '.' ? dir : join(dir, folder))
+      const jobs = Array.from({ length: 20 }, (_, at) => {
+        const name = hold(`T${at + 10}`)
+        return ldif
+          .prepare(change(at % 2 === 0 ? 'lock' : 'register', [name]))
+          .then(() => ldif.applied(change('lock', [name])))
+      })
+      const results = await Promise.allSettled(jobs)
+      expect(filesOf(outside)).toEqual([])
+      const codes = results.flatMap((result) =>
+        result.status === 'rejected' ? [(result.reason as AppError).code] : [],
+      )
+      expect(codes.length).toBeGreaterThan(0)
+      expect(new Set(codes)).toEqual(new Set(['file-not-permitted']))
+    },
+  )
+
+  test('by another folder of ours: what is written lies in the new one, at once', async () => {
+    const { temp, dir, ldif } = await opened('never')
+    await using stack = new AsyncDisposableStack()
+    stack.use(temp)
+    stack.use(ldif)
+    renameSync(join(dir, 'unlock'), join(temp.path, 'away'))
+    mkdirSync(join(dir, 'unlock', 'history'), { recursive: true, mode: 0o750 })
+    await ldif.changedFolders()
+    await ldif.prepare(change('lock', [hold('T2')]))
+    expect(readdirSync(join(dir, 'unlock'))).toEqual(['T2.ldif', 'history'])
+  })
+
+  test('an old history is not pruned through a symbolic link', async () => {
+    const { temp, dir, outside, ldif } = await opened('never')
+    await using stack = new AsyncDisposableStack()
+    stack.use(temp)
+    stack.use(ldif)
+    const old = join(outside, 'lock', 'history', 'T1--20200101T000000.000Z.ldif')
+    writeFileSync(old, 'x')
+    renameSync(join(dir, 'lock'), join(temp.path, 'away'))
+    symlinkSync(join(outside, 'lock'), join(dir, 'lock'))
+    await expect(pruneHistory(dir, Date.now(), 10)).rejects.toMatchObject({ code: 'file-not-permitted' })
+    expect(existsSync(old)).toBe(true)
   })
 })
 

@@ -55,6 +55,7 @@ describe.each(['never', 'always'] as const)('the life of a change (worker thread
       change: 'c1',
       until: '',
       reason: 'a test of lock',
+      code: 'manual',
     })
     await ldif.applied(lock)
     expect(ls()).toEqual([`lock/history/T1--${NOON}.ldif`, 'unlock/T1.ldif'])
@@ -270,5 +271,49 @@ describe('under load', () => {
     await asked
     expect(ls()).toHaveLength(2)
     await expect(ldif.prepare(change('lock', [T1]))).rejects.toMatchObject({ code: 'file-io' })
+  })
+})
+
+describe('a file belongs to the change that its header names', () => {
+  const [older, newer] = [
+    { id: 'c1', plannedAtMs: NOON_MS },
+    { id: 'c2', plannedAtMs: NOON_MS + 1_000 },
+  ]
+
+  test.each([
+    ['plans its lock late', (ldif: LdifPort) => ldif.prepare(change('lock', [T1], older))],
+    ['gives its lock up', (ldif: LdifPort) => ldif.abandoned(change('lock', [T1], older), [])],
+    ['closes a lock that was applied', (ldif: LdifPort) => ldif.applied(change('lock', [T1], older))],
+    ['closes a release that was applied', (ldif: LdifPort) => ldif.applied(change('unlock', [T1], older))],
+    ['gives a release up', (ldif: LdifPort) => ldif.abandoned(change('unlock', [T1], older), [])],
+    [
+      'drops a hold that ended',
+      (ldif: LdifPort) => ldif.dropPending('unlock', T1, 'superseded', keyOf('a1'), older.plannedAtMs),
+    ],
+  ])('a worker that was overtaken and %s takes nothing from the newer lock', async (_, late) => {
+    await using folders = await open()
+    const { ldif, cat } = folders
+    await ldif.prepare(change('lock', [T1], newer))
+    const [forward, waiting] = [cat('lock/T1.ldif'), cat('unlock/T1.ldif')]
+    await late(ldif)
+    expect([cat('lock/T1.ldif'), cat('unlock/T1.ldif')]).toEqual([forward, waiting])
+  })
+
+  test('a registration that did not happen leaves the file of a newer one', async () => {
+    await using folders = await open()
+    const { ldif, cat } = folders
+    await ldif.prepare(change('register', [T1], newer))
+    const waiting = cat('unregister/T1.ldif')
+    await ldif.abandoned(change('register', [T1], older), [])
+    await ldif.applied(change('unregister', [T1], older))
+    expect(cat('unregister/T1.ldif')).toBe(waiting)
+  })
+
+  test('a file of a time that has not come yet is written over: the clock was set back', async () => {
+    await using folders = await open()
+    const { ldif, cat } = folders
+    await ldif.prepare(change('lock', [T1], { id: 'ahead', plannedAtMs: Date.now() + 86_400_000 }))
+    await ldif.prepare(change('lock', [T1], { id: 'now', plannedAtMs: Date.now() }))
+    expect(cat('unlock/T1.ldif')).toContain('# change: now')
   })
 })

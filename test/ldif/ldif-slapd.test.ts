@@ -16,7 +16,7 @@ const HEADER = headerOf({
   actor: 'Jörg\u202e',
   account: 'corp/x',
   change: 'c',
-  reason: 'a\nb ',
+  reason: { code: 'manual', params: { text: 'a\nb ' } },
 })
 
 let slapd: Slapd

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseToken } from '../../src/privacyidea/token.ts'
-import { AppError } from '../../src/core/error.ts'
+import { NO_ID, parseToken } from '../../src/privacyidea/token.ts'
 
 /** A row as 3.14 gives it. */
 const ROW = {
@@ -21,12 +20,15 @@ const ROW = {
 }
 
 function tokenWith(change: Record<string, unknown>) {
-  return parseToken({ ...ROW, ...change }, 'privacyIDEA: GET https://x/token/')
+  const { token } = parseToken({ ...ROW, ...change })
+  if (token === null) throw new Error('no token')
+  return token
 }
 
 test('a token is read with its owner, realms in lower case', () => {
   expect(tokenWith({})).toEqual({
     id: 7,
+    madeAt: null,
     serial: 'HOTP0001',
     type: 'hotp',
     isActive: true,
@@ -86,8 +88,13 @@ describe('the owner', () => {
     ['a user store that fails, with the realm', { username: '**resolver error**' }, 'resolver-error'],
     ['a user store that fails, without a word', { username: '', user_realm: '' }, 'resolver-error'],
     ['a user store of no realm', { user_realm: '' }, 'resolver-error'],
-    ['a login with a line end', { username: 'a\nb' }, 'unreadable'],
-    ['an id with a wildcard', { user_id: '*' }, 'unreadable'],
+    ['a login with a line end', { username: 'a\nb' }, 'user'],
+    ['an id with a wildcard', { user_id: '*' }, 'user'],
+    ['an id that is a DN with a line end', { user_id: 'cn=a\nb,dc=x' }, 'user'],
+    ['an id of 320 characters', { user_id: 'ż'.repeat(320) }, 'user'],
+    ['a login of 400 characters', { username: 'x'.repeat(400) }, 'user'],
+    ['an id that is no text', { user_id: 'a\u0000b' }, 'unreadable'],
+    ['a realm that was deleted', { username: '**resolver error**', user_realm: '', realms: [] }, 'resolver-error'],
   ])('is %s', (_, change, kind) => {
     expect(tokenWith(change).owner.kind).toBe(kind)
   })
@@ -97,10 +104,33 @@ describe('the owner', () => {
   })
 })
 
-test.each(['id', 'serial', 'tokentype', 'active', 'revoked', 'failcount', 'maxfail'])(
-  'a row without the field %s is refused, and the message names it',
+test.each(['active', 'revoked', 'failcount', 'maxfail'])(
+  'of a row without the field %s nothing is known but that it is there, and what it lacks is said',
   (name) => {
-    expect(() => tokenWith({ [name]: undefined })).toThrow(AppError)
-    expect(() => tokenWith({ [name]: undefined })).toThrow(new RegExp(`the field ${name} is not`))
+    const { token, odd } = parseToken({ ...ROW, [name]: undefined })
+    expect(token).toMatchObject({
+      id: 7,
+      serial: 'HOTP0001',
+      isFull: false,
+      isEnrolled: false,
+      owner: { kind: 'unreadable' },
+    })
+    expect(odd).toMatchObject({
+      serial: 'HOTP0001',
+      why: expect.stringMatching(new RegExp(`the field ${name} is not`)),
+    })
   },
 )
+
+test.each([
+  ['a row that is no object', 'x', ''],
+  ['a row without a serial', { ...ROW, serial: undefined }, ''],
+  ['a serial that is longer than one can be', { ...ROW, serial: 'x'.repeat(65) }, 'x'.repeat(65)],
+  ['a serial with a blank', { ...ROW, serial: 'a b' }, 'a b'],
+])('%s is no token, and is said', (_, row, serial) => {
+  expect(parseToken(row)).toMatchObject({ token: null, odd: { serial } })
+})
+
+test('a row without a number is there by its serial, and no walk comes by it', () => {
+  expect(parseToken({ ...ROW, id: 'x' })).toMatchObject({ token: { serial: 'HOTP0001', id: NO_ID }, odd: {} })
+})

@@ -10,7 +10,7 @@ import { sourceSettings } from './source-settings.ts'
 type Release = PrivacyIdeaWorld['release']
 
 const USERS = 80
-const TIMEOUT_MS = 30_000
+const TIMEOUT_MS = 120_000
 
 function opener(url: string): PrivacyIdeaWorld['open'] {
   return (admin: string, change: Partial<SourceSettings> = {}) => {

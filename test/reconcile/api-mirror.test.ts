@@ -1,7 +1,8 @@
 import type { BreakerSettings } from '../../src/core/breaker.ts'
 import { afterEach, describe, expect, test } from 'vitest'
 import { MEMORY_LOCKED } from '../../src/directory/memory.ts'
-import type { AccountKey } from '../../src/core/names.ts'
+import type { OtherLock } from '../../src/core/state.ts'
+import { directoryOf, type AccountKey } from '../../src/core/names.ts'
 import type { PrivacyIdeaPort } from '../../src/ports/privacyidea.ts'
 import { must } from '../simulation/world.ts'
 import { ApiWorld, idOf, MAX_FAILURES, serial, type ApiWorldOptions } from './api-world.ts'
@@ -22,6 +23,8 @@ afterEach(async () => {
 })
 
 const FOREIGN = '20200101000000Z'
+/** The account has ended, by an attribute of its own. */
+const ENDED: OtherLock = { is: 'locked', cause: 'expired', attribute: 'pwdEndTime', untilUs: null }
 
 type Mode = 'user-lock' | 'disable-tokens'
 
@@ -85,6 +88,45 @@ describe.each(['user-lock', 'disable-tokens'] as const)('by %s', (mode) => {
     expect(inPrivacyIdea(world, mode, alice)).toBe('in')
     await world.resync()
     expect(inPrivacyIdea(world, mode, alice)).toBe('out')
+  })
+
+  test('somebody else’s lock beside ours keeps him out as well, is named, and stays when ours is removed', async () => {
+    const { world, alice, tokens } = await withAlice(mode)
+    must(tokens[0] ?? null).failcount = MAX_FAILURES
+    await world.scan()
+    expect([world.state(alice).split(' ')[0], inPrivacyIdea(world, mode, alice)]).toEqual(['locked', 'in'])
+    world.directory.edit(alice, { otherLock: ENDED })
+    await world.resync()
+    expect(inPrivacyIdea(world, mode, alice)).toBe('out')
+    const reported = async () => must((await world.store.reports.find(alice, 1))[0] ?? null)
+    const otherLock = { is: 'locked', cause: 'expired', attribute: 'pwdEndTime', untilMs: null }
+    expect(await reported()).toMatchObject({ lockedByUs: true, standing: 'foreign-lock', otherLock })
+    must(tokens[0] ?? null).failcount = 0
+    await world.scan()
+    const after = await reported()
+    expect(after).toMatchObject({ lockedByUs: false, standing: 'in-step', otherLock })
+    expect(after.standingReason).toContain('pwdEndTime')
+    expect([world.directory.account(alice).lockValues, inPrivacyIdea(world, mode, alice)]).toEqual([[], 'out'])
+    world.directory.edit(alice, { otherLock: null })
+    await look(world, alice)
+    expect(await reported()).toMatchObject({ standing: 'in-step', standingReason: '', otherLock: null })
+    expect(inPrivacyIdea(world, mode, alice)).toBe('in')
+  })
+
+  test('what cannot be judged is not mirrored, and is one finding of its directory until it can be', async () => {
+    const { world, alice } = await withAlice(mode)
+    world.directory.edit(alice, { otherLock: { ...ENDED, is: 'unknown', cause: 'too-many-failures' } })
+    await world.resync()
+    expect([inPrivacyIdea(world, mode, alice), await recorded(world, alice)]).toEqual(['in', []])
+    const [finding, ...others] = await world.store.findings.open()
+    expect(others).toEqual([])
+    expect(finding).toMatchObject({ kind: 'other-locks-unclear', isAttention: true, params: { accounts: 1 } })
+    const report = must((await world.store.reports.find(alice, 1))[0] ?? null)
+    expect(report).toMatchObject({ standing: 'in-step', otherLock: { is: 'unknown' } })
+    expect(report.standingReason).toContain('cannot be judged')
+    world.directory.edit(alice, { otherLock: null })
+    await look(world, alice)
+    expect(await world.store.findings.open()).toEqual([])
   })
 
   test('our own lock is not mirrored', async () => {
@@ -216,6 +258,25 @@ describe.each(['user-lock', 'disable-tokens'] as const)('by %s', (mode) => {
     const told = rows.filter(({ kind }) => kind === 'mirrored').map(({ body }) => JSON.parse(body) as { is: string })
     expect(told.map(({ is }) => is)).toEqual(mode === 'user-lock' ? ['set', 'gone'] : ['set', 'set', 'gone', 'gone'])
   })
+})
+
+test.each([
+  [
+    'the directory is retired',
+    (world: ApiWorld, alice: AccountKey) => world.store.retirements.order(directoryOf(alice), 'anna'),
+  ],
+  ['the account is protected', (world: ApiWorld, alice: AccountKey) => world.directory.protect(alice, 'a rule')],
+] as const)('the journal names why what was done in privacyIDEA is taken back: %s', async (why, release) => {
+  const { world, alice } = await withAlice('disable-tokens')
+  world.directory.setLock(alice, FOREIGN)
+  await look(world, alice)
+  await release(world, alice)
+  await look(world, alice)
+  const rows = await world.store.reports.journal({ subject: alice, limit: 100 })
+  const bodies = rows
+    .filter(({ kind }) => kind === 'mirrored')
+    .map(({ body }) => JSON.parse(body) as { is: string; why: string })
+  expect(new Set(bodies.filter(({ is }) => is === 'gone').map((body) => body.why))).toEqual(new Set([why]))
 })
 
 describe('lockouts of others', () => {

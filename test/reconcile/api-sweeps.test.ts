@@ -48,10 +48,10 @@ describe('how deep a scan looks', () => {
 
   test('a full resync that finds no such token any more lets the scan end early again', async () => {
     const { world, token } = await deepToken({ version: '3.12' })
-    expect(world.failCounts.value).toBe(2)
+    expect(world.sweeps.failCounts.value).toBe(2)
     world.stock.removeToken(token)
     await world.resync()
-    expect(world.failCounts.value).toBe(10)
+    expect(world.sweeps.failCounts.value).toBe(10)
     expect(await world.scanner.scan()).toMatchObject({ isComplete: true })
   })
 
@@ -225,21 +225,24 @@ test('a lock and an unlock count although an older word carries a time that has 
   const alice = world.addUser('alice')
   const token = world.addToken('S1', alice, FULL)
   await world.resync()
-  await world.store.records.note({
-    id: 'ahead',
-    kind: 'release',
-    serial: null,
-    login: null,
-    realm: null,
-    actor: 'somebody',
-    takenAtUs: (world.clock.nowMs() + 3_600_000) * 1000,
-    source: 'cli',
-    reason: '',
-    untilUs: null,
-    accountKey: alice,
-    attributeSerials: [],
-    pinnedHold: null,
-  })
+  await world.store.records.note(
+    {
+      id: 'ahead',
+      kind: 'release',
+      serial: null,
+      login: null,
+      realm: null,
+      actor: 'somebody',
+      takenAtUs: (world.clock.nowMs() + 3_600_000) * 1000,
+      source: 'cli',
+      reason: null,
+      untilUs: null,
+      accountKey: alice,
+      attributeSerials: [],
+      pinnedHold: null,
+    },
+    null,
+  )
   await world.settle()
   expect(world.state(alice)).toBe('open S1')
   token.failcount = 0

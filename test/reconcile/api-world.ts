@@ -1,7 +1,8 @@
 import { systemClock } from '../../src/ports/clock.ts'
 import { MemoryDirectory } from '../../src/directory/memory.ts'
 import type { BreakerSettings } from '../../src/core/breaker.ts'
-import type { GuardSettings, PolicySettings, SourceSettings } from '../../src/core/settings.ts'
+import type { LossBreakerSettings } from '../../src/core/loss-breaker.ts'
+import type { GuardSettings, PolicySettings, Settings, SourceSettings } from '../../src/core/settings.ts'
 import type { Event } from '../../src/core/event.ts'
 import {
   parseDirectoryName,
@@ -11,27 +12,26 @@ import {
   type AccountKey,
   type DirectoryName,
 } from '../../src/core/names.ts'
+import { storeOptionsOf } from '../../src/daemon/state-store.ts'
+import { wire, type SystemScan } from '../../src/daemon/wiring.ts'
 import { openPrivacyIdea } from '../../src/privacyidea/open-privacyidea.ts'
 import { reconcileAccount } from '../../src/reconcile/account.ts'
-import { withClearTimeout } from '../../src/reconcile/clear-timeout.ts'
-import { FailCountFloor, watchedSource } from '../../src/reconcile/fail-count-floor.ts'
-import { markForeignLocks, type ForeignLockPorts } from '../../src/reconcile/foreign-locks.ts'
-import { openLedger } from '../../src/reconcile/ledger.ts'
-import { openLockouts } from '../../src/reconcile/lockouts.ts'
-import { withoutMirror } from '../../src/reconcile/mirror-view.ts'
+import { markForeignLocks } from '../../src/reconcile/foreign-locks.ts'
 import type { Ports } from '../../src/reconcile/ports.ts'
 import { resolveEvent } from '../../src/reconcile/resolve.ts'
-import type { ResyncPorts, ResyncReport } from '../../src/reconcile/resync-ports.ts'
+import type { ResyncReport } from '../../src/reconcile/resync-ports.ts'
 import { resync } from '../../src/reconcile/resync.ts'
 import { Scanner } from '../../src/reconcile/scan.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
 import type { PrivacyIdeaPort } from '../../src/ports/privacyidea.ts'
 import type { Clock } from '../../src/ports/clock.ts'
+import type { DirectoryPort } from '../../src/ports/directory.ts'
 import { sourceSettings } from '../privacyidea/source-settings.ts'
 import { startSimulator, type Simulator } from '../privacyidea/simulator/simulator.ts'
 import type { SimToken } from '../privacyidea/simulator/stock.ts'
 import type { VersionName } from '../privacyidea/simulator/version.ts'
 import { MemoryLdif } from '../simulation/memory-ldif.ts'
+import { NO_GUARDS, POLICY, RESYNC } from '../simulation/usual-settings.ts'
 import { must } from '../simulation/world.ts'
 
 /** Mode `api` in one process: a simulated privacyIDEA, the directory and the store in memory, moved step by step. */
@@ -40,26 +40,21 @@ const GIVE_UP_MS = 86_400_000
 const ROUNDS_MAX = 50
 export const MAX_FAILURES = 3
 
-export const POLICY: PolicySettings = {
-  onForeignUnlock: 'respect',
-  lockWhen: 'any-token-locked',
-  disabledTokens: 'ignore',
-  revokedTokens: 'ignore',
-  mirrorDirectoryLocks: 'off',
-  lockTtlMs: null,
-  lockBackoff: null,
-  resetsTokenOnTtl: false,
-}
-
 export interface ApiWorldOptions {
   readonly policy?: Partial<PolicySettings>
   readonly version?: VersionName
   readonly breaker?: BreakerSettings
   readonly source?: Partial<SourceSettings>
-  readonly guards?: GuardSettings
+  readonly guards?: Partial<GuardSettings>
+  /** Left out: the default; null: off. */
+  readonly lossBreaker?: LossBreakerSettings | null
+  /** What stands in the place of the directory. */
+  readonly around?: (directory: MemoryDirectory) => DirectoryPort
 }
 
-const NO_GUARDS: GuardSettings = { dryRun: { isForAll: false, directories: [], realms: [] }, breaker: null }
+type WorldSettings = Pick<Settings, 'policy' | 'guards' | 'resync' | 'store'>
+
+const IN_MEMORY: Settings['store'] = { kind: 'sqlite', file: ':memory:' }
 
 /** The true time, and what a test adds to it. */
 class MovedClock implements Clock {
@@ -74,16 +69,28 @@ class MovedClock implements Clock {
   }
 }
 
+/** A privacyIDEA without a token. */
+export async function openServer(version: VersionName = '3.14'): Promise<Simulator> {
+  const simulator = await startSimulator({ version })
+  const { world } = simulator
+  world.admins.set('lockstep', 'secret')
+  world.policies.set('admin', { active: true, admins: ['admin', 'lockstep'], actions: ['*'], body: {} })
+  return simulator
+}
+
 export class ApiWorld implements AsyncDisposable {
-  readonly simulator: Simulator
-  readonly source: PrivacyIdeaPort
+  simulator: Simulator
+  source: PrivacyIdeaPort
   readonly store: Store
   readonly directory: MemoryDirectory
   readonly clock: MovedClock
   ports: Ports
-  readonly failCounts = new FailCountFloor()
-  readonly sweeps: ResyncPorts & ForeignLockPorts & ConstructorParameters<typeof Scanner>[0]
-  readonly scanner: Scanner
+  sweeps: SystemScan
+  scanner: Scanner
+  readonly #settings: WorldSettings
+  readonly #around: NonNullable<ApiWorldOptions['around']>
+  readonly #ldif = new MemoryLdif(() => {})
+  readonly #closed: AsyncDisposable[] = []
   #ids = 0
 
   private constructor(
@@ -91,8 +98,8 @@ export class ApiWorld implements AsyncDisposable {
     source: PrivacyIdeaPort,
     store: Store,
     clock: MovedClock,
-    policy: PolicySettings,
-    options: ApiWorldOptions,
+    settings: WorldSettings,
+    around: NonNullable<ApiWorldOptions['around']>,
   ) {
     this.simulator = simulator
     this.source = source
@@ -100,63 +107,50 @@ export class ApiWorld implements AsyncDisposable {
     this.clock = clock
     const name: DirectoryName = must(parseDirectoryName('corp'))
     this.directory = new MemoryDirectory({ name }, clock)
-    const newId = () => String(++this.#ids).padStart(9, '0')
-    const ldif = new MemoryLdif(() => {})
-    const { failCounts } = this
-    const seen = watchedSource(withClearTimeout(withoutMirror(source, store.mirror), clock), failCounts)
-    this.sweeps = {
-      source: seen,
-      mirrored: store.mirror,
-      mode: policy.mirrorDirectoryLocks,
-      failCounts,
-      truth: store.truth,
-      lockouts: openLockouts(seen, clock),
-      directory: this.directory,
-      clock,
-      policy,
-      resync: { scanMs: 5_000, fullMs: 900_000, shrinkLimit: 0.1 },
-      record: store.resync,
-      desired: store.desired,
-      newId,
-    }
+    this.#settings = settings
+    this.#around = around
+    const { ports, sweeps } = this.#wired(source)
+    this.ports = ports
+    this.sweeps = must(sweeps)
     this.scanner = new Scanner(this.sweeps)
-    this.ports = {
-      clock,
-      directory: this.directory,
-      desired: store.desired,
-      ledger: openLedger(store.records, ldif, clock),
-      guards: store.guards,
-      truth: this.sweeps,
-      inbox: store.inbox,
-      queue: store.queue,
-      verification: store.verification,
-      policy,
-      guardSettings: options.guards ?? NO_GUARDS,
-      newId,
-      mirror: {
-        source,
-        record: store.mirror,
-        truth: store.truth,
-        guards: store.guards,
-        guardSettings: options.guards ?? NO_GUARDS,
-        mode: policy.mirrorDirectoryLocks,
-        clock,
-      },
-    }
+  }
+
+  #wired(source: PrivacyIdeaPort): ReturnType<typeof wire> {
+    const { clock, store } = this
+    const directory = this.#around(this.directory)
+    const newId = () => String(++this.#ids).padStart(9, '0')
+    return wire({ settings: this.#settings, clock, store, directory, ldif: this.#ldif, source, newId })
+  }
+
+  /** The next start of Lockstep, with this privacyIDEA. */
+  startWith(simulator: Simulator): void {
+    this.#closed.push(this.source)
+    if (simulator !== this.simulator) this.#closed.push(this.simulator)
+    this.simulator = simulator
+    this.source = openPrivacyIdea(sourceSettings(simulator.url), () => 'secret', this.clock)
+    const { ports, sweeps } = this.#wired(this.source)
+    this.ports = ports
+    this.sweeps = must(sweeps)
+    this.scanner = new Scanner(this.sweeps)
   }
 
   static async open(options: ApiWorldOptions = {}): Promise<ApiWorld> {
     const clock = new MovedClock()
-    const simulator = await startSimulator({ version: options.version ?? '3.14' })
+    const simulator = await openServer(options.version)
     const { world } = simulator
-    world.admins.set('lockstep', 'secret')
-    world.policies.set('admin', { active: true, admins: ['admin', 'lockstep'], actions: ['*'], body: {} })
     const source = openPrivacyIdea(sourceSettings(simulator.url, options.source), () => 'secret', clock)
     const policy = { ...POLICY, ...options.policy }
-    const { lockTtlMs, lockBackoff } = policy
-    const { breaker = null } = options
-    const store = await openStore({ file: ':memory:', clock, lockTtlMs, lockBackoff, breaker, willWrite: true })
-    const opened = new ApiWorld(simulator, source, store, clock, policy, options)
+    const { breaker, lossBreaker } = options
+    const guards: GuardSettings = {
+      ...NO_GUARDS,
+      ...options.guards,
+      ...(breaker === undefined ? {} : { breaker }),
+      ...(lossBreaker === undefined ? {} : { lossBreaker }),
+    }
+    const settings = { policy, guards, resync: RESYNC, store: IN_MEMORY }
+    const boot = { bootId: 'test', uptimeMs: () => clock.nowMs() }
+    const store = await openStore({ ...storeOptionsOf(settings, true, clock), boot })
+    const opened = new ApiWorld(simulator, source, store, clock, settings, options.around ?? ((directory) => directory))
     // Where there is no token at all nothing can be proven.
     world.stock.addToken('PROOF')
     return opened
@@ -205,7 +199,7 @@ export class ApiWorld implements AsyncDisposable {
   }
 
   /** Hints, as they come from shims and webhooks: nothing in them can be trusted. */
-  async hint(hints: readonly Partial<Pick<Event, 'kind' | 'serial' | 'login' | 'realm'>>[]): Promise<void> {
+  async hint(hints: readonly Partial<Pick<Event, 'kind' | 'serial' | 'login' | 'realm' | 'actor'>>[]): Promise<void> {
     const events = hints.map((hint): Event => ({
       id: `h${++this.#ids}`,
       kind: 'lock',
@@ -215,7 +209,7 @@ export class ApiWorld implements AsyncDisposable {
       actor: '',
       takenAtUs: this.clock.nowMs() * 1000,
       source: 'webhook',
-      reason: '',
+      reason: null,
       untilUs: null,
       ...hint,
     }))
@@ -274,6 +268,7 @@ export class ApiWorld implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const each of this.#closed) await each[Symbol.asyncDispose]()
     await this.source[Symbol.asyncDispose]()
     await this.store[Symbol.asyncDispose]()
     await this.simulator[Symbol.asyncDispose]()

@@ -5,9 +5,9 @@ import { asDn, holdNameOfSerial } from '../../src/core/names.ts'
 import { lockOf, releaseOf } from '../../src/core/slot.ts'
 import type { OwnedSlot } from '../../src/core/state.ts'
 import { openLedger } from '../../src/reconcile/ledger.ts'
-import { ALICE, S1 } from '../core/arbitrary.ts'
+import { ALICE, BOB, S1 } from '../core/arbitrary.ts'
 import { MemoryLdif } from '../simulation/memory-ldif.ts'
-import { openTestStore } from '../store/test-store.ts'
+import { claimOf, openTestStore } from '../store/test-store.ts'
 
 const DN = asDn('uid=alice,ou=people,dc=example,dc=org')
 const HOLD = holdNameOfSerial(S1)
@@ -22,7 +22,14 @@ function placeIn(group: string): OwnedSlot {
 function changeOf(kind: ChangeKind & ('lock' | 'unlock'), id: string, slots: readonly OwnedSlot[]): Change {
   const [to, from] = [lockOf(slots), releaseOf(slots)]
   const [forward, inverse] = kind === 'lock' ? [to, from] : [from, to]
-  const about = { key: ALICE, dn: DN, serial: null, holds: [HOLD], reason: '', actor: '' }
+  const about = {
+    key: ALICE,
+    dn: DN,
+    serial: null,
+    holds: [HOLD],
+    reason: { code: 'no-hold-left', params: {} } as const,
+    actor: '',
+  }
   return { ...about, kind, id, plannedAtMs: 1_700_000_000_000, forward, inverse, slots }
 }
 
@@ -30,14 +37,16 @@ test('a release that was refused leaves a file of what it found standing', async
   await using opened = await openTestStore()
   const ldif = new MemoryLdif(() => undefined)
   const ledger = openLedger(opened.store.records, ldif, opened.clock)
+  await opened.store.truth.hint([{ key: ALICE, dn: DN, login: null, realm: null }])
+  const claim = await claimOf(opened.store, ALICE)
   const owned = { slots: [MAIL, VPN], dn: DN, holds: [HOLD] }
   const first = changeOf('lock', '1', [MAIL, VPN])
-  await ledger.writeAhead(first)
-  await ledger.close(first, 'applied', owned)
+  await ledger.writeAhead(claim, first)
+  await ledger.close(claim, first, 'applied', owned)
 
   const release = changeOf('unlock', '2', [MAIL])
-  await ledger.writeAhead(release)
-  await ledger.close(release, 'not-applied', owned)
+  await ledger.writeAhead(claim, release)
+  await ledger.close(claim, release, 'not-applied', owned)
 
   const text = (await ldif.readPending('unlock', HOLD)) ?? ''
   expect(parseChangeLdif(text).entries).toEqual(releaseOf([MAIL]))
@@ -51,14 +60,31 @@ test.each([
   await using opened = await openTestStore()
   const ldif = new MemoryLdif(() => undefined)
   const ledger = openLedger(opened.store.records, ldif, opened.clock)
+  await opened.store.truth.hint([{ key: ALICE, dn: DN, login: null, realm: null }])
+  const claim = await claimOf(opened.store, ALICE)
   const first = changeOf('lock', '1', [MAIL, VPN])
-  await ledger.writeAhead(first)
-  await ledger.close(first, 'applied', { slots: [MAIL, VPN], dn: DN, holds: [HOLD] })
+  await ledger.writeAhead(claim, first)
+  await ledger.close(claim, first, 'applied', { slots: [MAIL, VPN], dn: DN, holds: [HOLD] })
 
   const change = changeOf(kind, '2', places)
-  await ledger.writeAhead(change)
-  await ledger.recover(change, result, { slots: left, dn: DN, holds: [HOLD] })
+  await ledger.writeAhead(claim, change)
+  await ledger.recover(claim, change, result, { slots: left, dn: DN, holds: [HOLD] }, null)
 
   const text = await ldif.readPending('unlock', HOLD)
   expect(text === null ? null : parseChangeLdif(text).entries).toEqual(releaseOf(left))
+})
+
+test('a repair leaves the file of another account that took the serial over, and gives back none of its own', async () => {
+  await using opened = await openTestStore()
+  const ldif = new MemoryLdif(() => undefined)
+  const ledger = openLedger(opened.store.records, ldif, opened.clock)
+  const lock = changeOf('lock', '1', [MAIL])
+  await ldif.prepare({ ...lock, key: BOB })
+  const text = await ldif.readPending('unlock', HOLD)
+  opened.clock.setMs(lock.plannedAtMs + 1_000)
+  await opened.store.truth.hint([{ key: ALICE, dn: DN, login: null, realm: null }])
+  const claim = await claimOf(opened.store, ALICE)
+  await ledger.repair(claim, { slots: [VPN], dn: DN, holds: [HOLD] }, { holds: [HOLD], serials: [] })
+  await ledger.repair(claim, null, { holds: [HOLD], serials: [] })
+  expect(await ldif.readPending('unlock', HOLD)).toBe(text)
 })

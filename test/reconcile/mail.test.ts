@@ -4,7 +4,7 @@ import { parseMailAddress } from '../../src/core/mail-address.ts'
 import { asDn, parseLogin } from '../../src/core/names.ts'
 import type { MailMessage } from '../../src/ports/mail.ts'
 import { Postman, type MailPorts } from '../../src/reconcile/mail.ts'
-import { openTestStore, START_MS, testKey, type TestStore } from '../store/test-store.ts'
+import { claimOf, openTestStore, START_MS, testKey, type TestStore } from '../store/test-store.ts'
 
 /** The delivery over a real store, with a mail server that the test plays. */
 
@@ -28,9 +28,16 @@ async function lockedStore(accounts: number): Promise<TestStore> {
       const [key, dn] = [testKey(at), asDn(`uid=user${at}`)]
       await store.truth.hint([{ key, dn, login: parseLogin(`user${at}`), realm: null }])
       const draft = { kind: 'lock', key, dn, serial: null, holds: [], forward: [], inverse: [], slots: [] } as const
-      const planned = { ...draft, reason: 'r', actor: '', id: `c${at}`, plannedAtMs: START_MS }
-      await store.records.plan(planned)
-      await store.records.close(planned, 'applied', null)
+      const planned = {
+        ...draft,
+        reason: { code: 'no-hold-left', params: {} } as const,
+        actor: '',
+        id: `c${at}`,
+        plannedAtMs: START_MS,
+      }
+      const claim = await claimOf(store, key, START_MS)
+      await store.records.plan(claim, planned)
+      await store.records.close(claim, planned, 'applied', null)
     }),
   )
   return opened

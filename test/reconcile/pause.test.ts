@@ -18,8 +18,8 @@ test('a pause that comes after the change was planned takes it back, and it is m
     ...world.ports,
     ledger: {
       ...ledger,
-      async writeAhead(change) {
-        const refusal = await ledger.writeAhead(change)
+      async writeAhead(held, change) {
+        const refusal = await ledger.writeAhead(held, change)
         await world.store.switches.pause(null, 'anna', 'stop')
         world.clock.aheadMs += 100
         return refusal

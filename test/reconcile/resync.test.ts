@@ -49,11 +49,13 @@ describe('what somebody did in the directory', () => {
     ] as const) {
       world.directory.removeSerialValue(key, value)
     }
-    const why = 'somebody took the serial off the account'
-    const row = { now: 'not carried', should: 'carried', why }
+    const row = (serial: string) => {
+      const why = { code: 'serial-removed', params: { serial } }
+      return { serial, now: 'not carried', should: 'carried', why }
+    }
     expect(await told(world)).toEqual([
-      { account: world.directory.account(alice).dn, serial: 'S1', ...row },
-      { account: world.directory.account(bob).dn, serial: 'S2', ...row },
+      { account: world.directory.account(alice).dn, ...row('S1') },
+      { account: world.directory.account(bob).dn, ...row('S2') },
     ])
     expect([world.state(alice), world.state(bob)]).toEqual(['locked S1', 'open S2'])
   })
@@ -64,7 +66,7 @@ describe('what somebody did in the directory', () => {
   ] as const)('a lock of ours that was taken away is seen: %s', async (onForeignUnlock, should, state) => {
     const { world, alice } = await twoAccounts({ policy: { onForeignUnlock } })
     world.directory.setLock(alice, null)
-    const why = 'somebody took our lock away in the directory'
+    const why = { code: 'lock-removed', params: { passwordSetAt: null } }
     const account = world.directory.account(alice).dn
     expect(await told(world)).toEqual([{ account, serial: 'S1', now: 'open', should, why }])
     expect(world.state(alice)).toBe(state)
@@ -92,21 +94,35 @@ describe('what somebody did in the directory', () => {
     expect(world.state(alice)).toBe('locked S1')
     const account = world.directory.account(alice).dn
     expect(await told(world)).toEqual([
-      { account, serial: null, now: 'locked by us', should: 'open', why: 'no hold is left' },
+      {
+        account,
+        serial: null,
+        now: 'locked by us',
+        should: 'open',
+        why: { code: 'token-usable', params: { serial: 'S1' } },
+      },
     ])
     expect(world.state(alice)).toBe('open S1')
   })
 
-  test('a serial on an account where it should not be, and one that stands at two', async () => {
-    const { world, alice, bob } = await twoAccounts()
+  test('a serial of ours on an account that it has left; one that somebody else wrote is listed and left', async () => {
+    const { world, alice, bob, second } = await twoAccounts()
+    world.assign(second, alice)
+    await world.resync()
+    expect([world.state(alice), world.state(bob)]).toEqual(['locked S1 S2', 'open'])
+    world.directory.addSerialValue(bob, 'privacyIDEA:S2')
     world.directory.addSerialValue(bob, 'privacyIDEA:S1')
     world.directory.addSerialValue(bob, 'privacyIDEA:GHOST')
     const account = world.directory.account(bob).dn
-    expect((await told(world)).toSorted((a, b) => (a.why < b.why ? -1 : 1))).toEqual([
-      { account, serial: 'GHOST', now: 'carried', should: 'not carried', why: 'no such token exists' },
-      { account, serial: 'S1', now: 'carried', should: 'not carried', why: 'the token is not that of this account' },
+    const why = (serial: string) => ({ code: 'token-of-another-account', params: { serial } })
+    expect((await world.resync(true)).unowned.map(({ serial, ...rest }) => [serial, rest.why])).toEqual([
+      ['S1', why('S1')],
+      ['GHOST', { code: 'token-unknown', params: { serial: 'GHOST' } }],
     ])
-    expect([world.state(alice), world.state(bob)]).toEqual(['locked S1', 'open S2'])
+    expect(await told(world)).toEqual([
+      { account, serial: 'S2', now: 'carried', should: 'not carried', why: why('S2') },
+    ])
+    expect([world.state(alice), world.state(bob)]).toEqual(['locked S1 S2', 'open GHOST S1'])
   })
 
   test('a serial whose owner is of a realm that the configuration does not name stays', async () => {

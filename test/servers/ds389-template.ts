@@ -26,7 +26,7 @@ const FORM = 1
 export async function templateOf(layout: Layout): Promise<string> {
   const cache =
     process.env['LOCKSTEP_TEST_CACHE'] ??
-    join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'lockstep-tests')
+    join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'lockstep-tests')
   // It ends with 1 however it is asked for its version.
   const { stdout: version } = await runTool(NS_SLAPD, ['-v'], { missing: MISSING })
   const dse = dseLdif(await packaged(), '', userInfo().username)

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Makes ready what a throw-away privacyIDEA of the tests needs; test/servers/privacyidea.ts starts it.
-# Usage: privacyidea.sh VERSION DIR [CACHE]
+# Usage: [DB_URI=…] privacyidea.sh VERSION DIR [CACHE]
 #
 # CACHE keeps a virtual environment for each version (20 to 60 s and 210 to 510 MB the first time) and a template of its database,
 # so that each further server takes a second. Several processes may do this at once. DIR gets pi.cfg, the database, the
 # keys and scripts/. Administrators: admin/secret, lockstep/lockstep-secret, blind/blind-secret.
+# With DB_URI, as SQLAlchemy has it, the tables and administrators are made in that database, which must be empty; else in SQLite.
 # Prints the folder of the programs. Tried with 3.11.4, 3.12.3, 3.13.4 and 3.14 on Python 3.11.
 set -eu
 version=$1
@@ -60,7 +61,7 @@ write_config() {
 SUPERUSER_REALM = ['super']
 SECRET_KEY = '0123456789abcdef0123456789abcdef-test'
 PI_PEPPER = 'test pepper, not a secret'
-SQLALCHEMY_DATABASE_URI = 'sqlite:///$1/pi.db'
+SQLALCHEMY_DATABASE_URI = '${2:-sqlite:///$1/pi.db}'
 SQLALCHEMY_TRACK_MODIFICATIONS = False
 PI_ENCFILE = '$1/enckey'
 PI_AUDIT_KEY_PRIVATE = '$1/private.pem'
@@ -77,6 +78,15 @@ PI_LDAP_POOLING_LOOP_TIMEOUT = 1
 CFG
 }
 
+make_tables() {
+  "$venv/bin/pi-manage" setup create_tables
+  for name in admin lockstep blind; do
+    password=$name-secret
+    [ "$name" != admin ] || password=secret
+    "$venv/bin/pi-manage" admin add -p "$password" "$name"
+  done
+}
+
 make_template() {
   rm -rf "$template.new"
   mkdir -p "$template.new"
@@ -86,12 +96,7 @@ make_template() {
   {
     "$venv/bin/pi-manage" setup create_enckey
     "$venv/bin/pi-manage" setup create_audit_keys
-    "$venv/bin/pi-manage" setup create_tables
-    for name in admin lockstep blind; do
-      password=$name-secret
-      [ "$name" != admin ] || password=secret
-      "$venv/bin/pi-manage" admin add -p "$password" "$name"
-    done
+    make_tables
   } >"$template.new/setup.log" 2>&1 || {
     cat "$template.new/setup.log" >&2
     exit 1
@@ -102,6 +107,16 @@ make_template() {
 
 [ -e "$venv/.ready" ] || install_packages >&2
 [ -e "$template" ] || make_template
-cp "$template/pi.db" "$template/enckey" "$template/private.pem" "$template/public.pem" "$dir/"
-write_config "$dir"
+cp "$template/enckey" "$template/private.pem" "$template/public.pem" "$dir/"
+write_config "$dir" "${DB_URI:-}"
+if [ -z "${DB_URI:-}" ]; then
+  cp "$template/pi.db" "$dir/"
+else
+  PRIVACYIDEA_CONFIGFILE=$dir/pi.cfg
+  export PRIVACYIDEA_CONFIGFILE
+  make_tables >"$dir/setup.log" 2>&1 || {
+    cat "$dir/setup.log" >&2
+    exit 1
+  }
+fi
 echo "$venv/bin"

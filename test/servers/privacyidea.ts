@@ -14,7 +14,7 @@ export type ReleaseName = keyof typeof RELEASES
 
 /** The first time a version is installed from the package index. */
 export const INSTALL_TIMEOUT_MS = 600_000
-const START_TIMEOUT_MS = 60_000
+const START_TIMEOUT_MS = 180_000
 const STOP_TIMEOUT_MS = 10_000
 const POLL_MS = 50
 const SETPRIV = '/usr/bin/setpriv'
@@ -24,12 +24,14 @@ export interface PrivacyIdeaOptions {
   readonly release: ReleaseName
   /** Its users become realm `r1` by the resolver `ldap1`, with entryUUID as the user id. Without it there is none. */
   readonly userStore?: UserStore
+  /** An empty database, as SQLAlchemy has it; left out: SQLite, which tells the case of a serial apart. */
+  readonly databaseUri?: string
 }
 
 /** The directory that a realm's users live in. */
 export type UserStore = Pick<Slapd, 'url' | 'peopleDn' | 'adminDn' | 'adminPassword'>
 
-/** A throw-away privacyIDEA on a free port of loopback, one worker, SQLite. Stopped by pid when disposed. */
+/** A throw-away privacyIDEA on a free port of loopback, one worker. Stopped by pid when disposed. */
 export interface PrivacyIdea extends AsyncDisposable {
   readonly url: string
   readonly release: ReleaseName
@@ -84,6 +86,7 @@ export async function startPrivacyIdea(options: PrivacyIdeaOptions): Promise<Pri
     const temp = stack.use(await makeTempDir('privacyidea'))
     const { stdout } = await runToolOk('sh', [SCRIPT, RELEASES[options.release], temp.path], {
       timeoutMs: INSTALL_TIMEOUT_MS,
+      env: options.databaseUri === undefined ? {} : { DB_URI: options.databaseUri },
     })
     const server = stack.use(new Gunicorn(stdout.trim(), temp.path, await freePort()))
     await server.start()

@@ -6,7 +6,7 @@ export interface ToolResult {
   readonly stderr: string
 }
 
-const TOOL_TIMEOUT_MS = 30_000
+const TOOL_TIMEOUT_MS = 120_000
 
 /** Runs a program to its end. It never fails for an exit code; a program that is not there fails with `missing`. */
 export async function runTool(

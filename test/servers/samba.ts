@@ -66,7 +66,7 @@ const BASE = 'DC=example,DC=org'
 const SAMBA = '/usr/sbin/samba'
 const SETPRIV = '/usr/bin/setpriv'
 const SCRIPT = fileURLToPath(new URL('samba.sh', import.meta.url))
-const START_TIMEOUT_MS = 30_000
+const START_TIMEOUT_MS = 300_000
 const STOP_TIMEOUT_MS = 10_000
 const ADDRESS_TRIES_MAX = 50
 const USERS = 60
@@ -181,7 +181,7 @@ function connects(address: string): Promise<boolean> {
 }
 
 async function answers(address: string): Promise<boolean> {
-  const client = new Client({ url: `ldap://${address}`, connectTimeout: 1000, timeout: 2000 })
+  const client = new Client({ url: `ldap://${address}`, connectTimeout: 10_000, timeout: 10_000 })
   try {
     await client.search('', { scope: 'base', attributes: ['supportedControl'] })
     return true

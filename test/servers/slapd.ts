@@ -35,6 +35,8 @@ export interface SlapdOptions {
   readonly extraLdif?: string
   /** Folder of another server whose data it starts with, with the same ids. */
   readonly dataOf?: string
+  /** File of `slapcat` that it starts with, in place of the users. */
+  readonly content?: string
   /** False: the server knows no TLS. */
   readonly tls?: boolean
   readonly certificate?: 'good' | 'wrong-name' | 'expired'
@@ -89,7 +91,7 @@ const SLAPD = '/usr/sbin/slapd'
 const SETPRIV = '/usr/bin/setpriv'
 const MISSING =
   'slapd is not installed; install it with: apt-get install -y --no-install-recommends slapd ldap-utils slapd-contrib'
-const START_TIMEOUT_MS = 15_000
+const START_TIMEOUT_MS = 300_000
 /** Hundreds of thousands of entries of a benchmark take their time. */
 const FILL_TIMEOUT_MS = 300_000
 const STOP_TIMEOUT_MS = 10_000
@@ -117,10 +119,10 @@ async function writeFiles(dir: string, options: SlapdOptions): Promise<{ caFile:
   await Promise.all(['db', 'other', 'tls'].map((name) => mkdir(join(dir, name))))
   const tls = await makeCertificates(join(dir, 'tls'), options.certificate)
   const conf = join(dir, 'slapd.conf')
-  const ldif = join(dir, 'first.ldif')
+  const ldif = options.content ?? join(dir, 'first.ldif')
   await writeFile(conf, files.slapdConf(dir, tls, options))
-  if (options.dataOf === undefined) await writeFile(ldif, files.slapdLdif(options))
-  else
+  if (options.content === undefined && options.dataOf === undefined) await writeFile(ldif, files.slapdLdif(options))
+  else if (options.dataOf !== undefined)
     await runToolOk('/usr/sbin/slapcat', ['-f', join(options.dataOf, 'slapd.conf'), '-l', ldif], { missing: MISSING })
   await runToolOk('/usr/sbin/slapadd', ['-q', '-w', '-f', conf, '-l', ldif], {
     missing: MISSING,
@@ -207,7 +209,7 @@ class SlapdProcess {
 }
 
 async function answers(port: number): Promise<boolean> {
-  const client = new Client({ url: `ldap://127.0.0.1:${port}`, connectTimeout: 1000, timeout: 1000 })
+  const client = new Client({ url: `ldap://127.0.0.1:${port}`, connectTimeout: 10_000, timeout: 10_000 })
   try {
     await client.search('', { scope: 'base', attributes: ['1.1'] })
     return true

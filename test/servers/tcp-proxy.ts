@@ -27,8 +27,19 @@ export interface TcpProxy extends AsyncDisposable {
   mend(): Promise<void>
   /** Does something right before the next modification reaches the server, once. */
   beforeModify(action: () => Promise<unknown>): void
+  /**
+   * Holds back the next modification, also when its client gives up and goes: the server gets it with `deliver`, which
+   * resolves once it has answered.
+   */
+  holdNextModify(): HeldModify
   /** Gives every client a fresh connection to the server behind its back, as a proxy that forgot who it is. */
   forgetIdentities(): void
+}
+
+export interface HeldModify {
+  /** Resolves once there is one. */
+  readonly isHeld: Promise<void>
+  deliver(): Promise<void>
 }
 
 /** Tag of a ModifyResponse (RFC 4511, 4.6), after the envelope and the message id. */
@@ -46,6 +57,8 @@ function isFirst(tag: number, chunk: Buffer): boolean {
 interface Pair {
   readonly client: Socket
   server: Socket
+  /** The server's side stays open without the client. */
+  isKept?: boolean
 }
 
 function listen(server: Server, port: number): Promise<void> {
@@ -59,6 +72,7 @@ function listen(server: Server, port: number): Promise<void> {
 export async function startTcpProxy(target: number | (() => number | null)): Promise<TcpProxy> {
   const targetPort = typeof target === 'number' ? () => target : target
   const pairs = new Set<Pair>()
+  const kept = new Set<Socket>()
   let connections = 0
   let bytesSent = 0
   let losesNext = false
@@ -66,6 +80,7 @@ export async function startTcpProxy(target: number | (() => number | null)): Pro
   let isHeld = false
   let delayMs = 0
   let before: (() => Promise<unknown>) | null = null
+  let holding: ((pair: Pair, chunk: Buffer) => void) | null = null
 
   const join = (pair: Pair): void => {
     const { server, client } = pair
@@ -110,6 +125,11 @@ export async function startTcpProxy(target: number | (() => number | null)): Pro
     if (isHeld) holdPair(pair)
     client.on('data', (chunk) => {
       bytesSent += chunk.length
+      if (holding !== null && isFirst(MODIFY_REQUEST, chunk)) {
+        holding(pair, chunk)
+        holding = null
+        return
+      }
       if (before === null || !isFirst(MODIFY_REQUEST, chunk)) return void pair.server.write(chunk)
       const action = before
       before = null
@@ -123,7 +143,7 @@ export async function startTcpProxy(target: number | (() => number | null)): Pro
     client.on('error', () => undefined)
     client.on('close', () => {
       pairs.delete(pair)
-      pair.server.destroy()
+      if (pair.isKept !== true) pair.server.destroy()
     })
   })
   await listen(proxy, 0)
@@ -160,6 +180,25 @@ export async function startTcpProxy(target: number | (() => number | null)): Pro
     delay: (ms) => void (delayMs = ms),
     loseAnswerTo: () => void (losesModify = true),
     beforeModify: (action) => void (before = action),
+    holdNextModify: () => {
+      const held = Promise.withResolvers<void>()
+      let deliver = (): Promise<void> => Promise.reject(new Error('no modification is held'))
+      holding = (pair, chunk) => {
+        pair.isKept = true
+        kept.add(pair.server)
+        deliver = () => {
+          const { server } = pair
+          const answered = new Promise<void>((resolve, reject) => {
+            server.once('data', () => resolve())
+            server.once('close', () => reject(new Error('the server closed the connection')))
+          })
+          server.write(chunk)
+          return answered.finally(() => server.destroy())
+        }
+        held.resolve()
+      }
+      return { isHeld: held.promise, deliver: () => deliver() }
+    },
     loseNextAnswer: () => void (losesNext = true),
     forgetIdentities: () => {
       for (const pair of pairs) {
@@ -171,6 +210,7 @@ export async function startTcpProxy(target: number | (() => number | null)): Pro
     },
     [Symbol.asyncDispose]: async () => {
       cut()
+      for (const server of kept) server.destroy()
       if (proxy.listening) await new Promise((resolve) => proxy.close(resolve))
     },
   }

@@ -1,7 +1,7 @@
 import type { Change } from '../../src/core/change.ts'
 import { headerOf, parseChangeLdif, writeChangeLdif } from '../../src/core/ldif.ts'
 import type { AccountKey } from '../../src/core/names.ts'
-import type { LdifPort, PendingLdif } from '../../src/ports/ldif.ts'
+import type { LdifPort, PendingLdif, Release } from '../../src/ports/ldif.ts'
 
 /**
  * The LDIF folders in memory, file by file as the real ones do it, so that a crash can strike between any two of them.
@@ -24,6 +24,7 @@ export class MemoryLdif implements LdifPort {
       if (change.kind === 'unlock' || change.kind === 'unregister') {
         const path = `${change.kind}/${name}`
         const text = textOf(change, 'forward')
+        if (this.#isNewer(path, change.plannedAtMs)) continue
         if (!this.#isOthers(path, change.key) && recordsOf(this.files.get(path)) !== recordsOf(text))
           this.#put(path, text)
       }
@@ -34,9 +35,16 @@ export class MemoryLdif implements LdifPort {
     if (change.kind === 'register') return
     for (const name of namesOf(change)) {
       const path = `${change.kind}/${name}`
-      if (!this.#isOthers(path, change.key)) this.#move(path, historyOf(change, name))
+      if (change.kind === 'lock') {
+        if (this.#isOf(path, change)) this.#move(path, historyOf(change, name))
+      } else if (!this.#isOthers(path, change.key) && !this.#isNewer(path, change.plannedAtMs))
+        this.#move(path, historyOf(change, name))
       else this.#put(historyOf(change, name), textOf(change, 'forward'))
     }
+  }
+
+  async arrived(change: Change): Promise<void> {
+    for (const name of namesOf(change)) this.#put(historyOf(change, name), textOf(change, 'forward'))
   }
 
   async wasApplied(change: Change): Promise<boolean> {
@@ -50,10 +58,10 @@ export class MemoryLdif implements LdifPort {
 
   async abandoned(change: Change, keep: readonly string[]): Promise<void> {
     for (const name of namesOf(change)) {
-      if (change.kind === 'lock') this.#dropOwn(`lock/${name}`, change.key)
-      if (change.kind === 'lock' && !keep.includes(name)) this.#dropOwn(`unlock/${name}`, change.key)
+      if (change.kind === 'lock') this.#dropOwn(`lock/${name}`, change)
+      if (change.kind === 'lock' && !keep.includes(name)) this.#dropOwn(`unlock/${name}`, change)
       if (change.kind === 'register') this.#drop(historyOf(change, name))
-      if (change.kind === 'register' && !keep.includes(name)) this.#dropOwn(`unregister/${name}`, change.key)
+      if (change.kind === 'register' && !keep.includes(name)) this.#dropOwn(`unregister/${name}`, change)
     }
   }
 
@@ -62,14 +70,25 @@ export class MemoryLdif implements LdifPort {
     if (!this.files.has(path) || this.#isOthers(path, account)) this.#putWaiting(path, account, text)
   }
 
+  async replacePending({ folder, name, account, text }: PendingLdif): Promise<void> {
+    this.#putWaiting(`${folder}/${name}`, account, text)
+  }
+
   async renewPending({ folder, name, account, text }: PendingLdif): Promise<void> {
     const path = `${folder}/${name}`
+    if (this.#isNewer(path, Date.parse(parseChangeLdif(text).header.at))) return
     if (!this.#isOthers(path, account) && recordsOf(this.files.get(path)) !== recordsOf(text)) this.#put(path, text)
   }
 
-  async dropPending(folder: string, name: string, how: 'applied' | 'superseded', account: AccountKey): Promise<void> {
+  async dropPending(
+    folder: string,
+    name: string,
+    how: 'applied' | 'superseded',
+    account: AccountKey,
+    untilMs = Infinity,
+  ): Promise<void> {
     const path = `${folder}/${name}`
-    if (this.#isOthers(path, account)) return
+    if (this.#isOthers(path, account) || this.#isNewer(path, untilMs)) return
     if (how === 'applied') this.#move(path, `${folder}/history/${name}--hand`)
     else this.#drop(path)
   }
@@ -83,6 +102,15 @@ export class MemoryLdif implements LdifPort {
 
   async readPending(folder: string, name: string): Promise<string | null> {
     return this.files.get(`${folder}/${name}`) ?? null
+  }
+
+  async changedFolders(): Promise<readonly string[]> {
+    return []
+  }
+
+  /** It knows no times of its own: nothing here is ever newer than the record. */
+  async releases(): Promise<ReadonlyMap<string, Release>> {
+    return new Map<string, Release>()
   }
 
   async sweep(inWork: readonly string[]): Promise<void> {
@@ -99,12 +127,23 @@ export class MemoryLdif implements LdifPort {
   }
 
   #putWaiting(path: string, account: AccountKey, text: string): void {
+    if (this.#isNewer(path, Date.parse(parseChangeLdif(text).header.at))) return
     if (this.#isOthers(path, account)) this.#move(path, `${path.replace('/', '/history/')}--moved`)
     this.#put(path, text)
   }
 
-  #dropOwn(path: string, account: AccountKey): void {
-    if (!this.#isOthers(path, account)) this.#drop(path)
+  #dropOwn(path: string, change: Change): void {
+    if (this.#isOf(path, change)) this.#drop(path)
+  }
+
+  #isOf(path: string, change: Change): boolean {
+    const text = this.files.get(path)
+    return text !== undefined && parseChangeLdif(text).header.change === change.id && !this.#isOthers(path, change.key)
+  }
+
+  #isNewer(path: string, atMs: number): boolean {
+    const text = this.files.get(path)
+    return text !== undefined && Date.parse(parseChangeLdif(text).header.at) > atMs
   }
 
   #isOthers(path: string, account: AccountKey): boolean {

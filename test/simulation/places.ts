@@ -4,7 +4,8 @@ import type { Event } from '../../src/core/event.ts'
 import { parseChangeLdif } from '../../src/core/ldif.ts'
 import type { AccountKey } from '../../src/core/names.ts'
 import { sameValues, type AttributeValue } from '../../src/core/state.ts'
-import { MEMORY_LOCK_ATTRIBUTE, MEMORY_PLACES_ELSEWHERE, type MemoryAccount } from '../../src/directory/memory.ts'
+import type { MemoryAccount } from '../../src/directory/memory-account.ts'
+import { MEMORY_LOCK_ATTRIBUTE, MEMORY_PLACES_ELSEWHERE } from '../../src/directory/memory.ts'
 import type { Store } from '../../src/store/store.ts'
 import {
   checkReplanIsEmpty,

@@ -6,6 +6,9 @@ import { openWorldStore, randomSeed, VirtualClock } from './world.ts'
 /** A new store now and then: its tables keep what the worlds before left in journal and changes. */
 const RUNS_PER_STORE = 250
 
+/** With fewer, none of them may have crashed, and nothing be proven about crashes. */
+const RUNS_LEAST = RUNS_PER_STORE
+
 /** The gate is the same for everybody, so that it fails for a change and not by chance. */
 const SEED = 20_261_124
 
@@ -27,7 +30,8 @@ export interface Game<Move> {
  * Runs a share of LOCKSTEP_SCHEDULES (100,000) under one policy. LOCKSTEP_SEED names other schedules; `random` draws them.
  */
 export async function runSchedules<Move>(onForeignUnlock: Policy, share: number, game: Game<Move>): Promise<void> {
-  const runs = Math.ceil(Number(process.env['LOCKSTEP_SCHEDULES'] ?? 100_000) * share)
+  const asks = Math.ceil(Number(process.env['LOCKSTEP_SCHEDULES'] ?? 100_000) * share)
+  const runs = Math.max(RUNS_LEAST, asks)
   const asked = process.env['LOCKSTEP_SEED']
   const seed = asked === 'random' ? randomSeed() : Number(asked ?? SEED)
   console.log(`${onForeignUnlock}: ${runs} schedules, seed ${seed}`)

@@ -4,6 +4,8 @@ import { TOKEN_EVENT_KINDS, type Event } from '../../src/core/event.ts'
 import { parseChangeLdif } from '../../src/core/ldif.ts'
 import type { AccountKey } from '../../src/core/names.ts'
 import { sameValues, type AttributeValue } from '../../src/core/state.ts'
+import { MAY_ARRIVE_MS } from '../../src/core/late.ts'
+import type { LostAnswer } from '../../src/directory/memory-account.ts'
 import type { Store } from '../../src/store/store.ts'
 import { MEMORY_LOCKED, World, type VirtualClock } from './world.ts'
 
@@ -23,7 +25,10 @@ export type Move =
       readonly canonical: boolean
     }
   | { readonly do: 'down' | 'up' | 'work' | 'deliver' }
-  | { readonly do: 'lose-answer'; readonly written: boolean }
+  | { readonly do: 'lose-answer'; readonly how: LostAnswer }
+  /** A write that was on its way arrives. */
+  | { readonly do: 'arrive' }
+  | { readonly do: 'pass'; readonly ms: number }
   | { readonly do: 'crash'; readonly after: number }
   | { readonly do: 'rename'; readonly person: number }
 
@@ -43,7 +48,11 @@ const foreign = fc.record({
 
 export const trouble = fc.oneof(
   fc.record({ do: fc.constantFrom('down', 'up', 'up', 'deliver' as const) }),
-  fc.record({ do: fc.constant('lose-answer' as const), written: fc.boolean() }),
+  fc.record({
+    do: fc.constant('lose-answer' as const),
+    how: fc.constantFrom('written', 'not-written', 'late', 'late'),
+  }),
+  fc.constant({ do: 'arrive' as const }),
   fc.record({ do: fc.constant('crash' as const), after: fc.integer({ min: 1, max: 25 }) }),
   fc.record({ do: fc.constant('rename' as const), person: fc.integer({ min: 0, max: 1 }) }),
 ) as fc.Arbitrary<Move>
@@ -74,9 +83,11 @@ export async function play(
   tag: string,
   moves: readonly Move[],
   onForeignUnlock: 'respect' | 'relock',
+  hidesWriters = false,
 ): Promise<World> {
   const world = new World(store, clock, tag, { onForeignUnlock, lockTtlMs: null })
   await world.leave()
+  world.directory.faults.hidesWriters = hidesWriters
   const others = new Map<AccountKey, Foreign>(world.people.map((person) => [person.key, { lock: null }]))
   const late: Event[] = []
   for (const move of moves) await playMove(world, move, others, late)
@@ -91,6 +102,14 @@ export async function comeToRest(world: World, late: readonly Event[]): Promise<
   world.directory.faults.lostAnswers.length = 0
   world.crashIn = null
   for (const each of late.toReversed()) await world.take(each)
+  await world.quiesce()
+  while (world.directory.onTheWay.length > 0) {
+    if (world.directory.deliver()) world.lateWrites++
+    world.pass(MAY_ARRIVE_MS / 100)
+    await world.quiesce()
+  }
+  // What came late is found without an event.
+  world.pass(MAY_ARRIVE_MS)
   await world.quiesce()
   await world.markAll()
   await world.quiesce()
@@ -133,8 +152,13 @@ export async function playMove(
       world.directory.faults.isDown = move.do === 'down'
       return
     case 'lose-answer':
-      world.directory.faults.lostAnswers.push(move.written ? 'written' : 'not-written')
+      world.directory.faults.lostAnswers.push(move.how)
       return
+    case 'arrive':
+      if (world.directory.deliver()) world.lateWrites++
+      return
+    case 'pass':
+      return world.pass(move.ms)
     case 'crash':
       world.crashIn ??= move.after
       return
@@ -163,7 +187,9 @@ async function interfere(
   // somebody else cannot be told from ours: nobody sets one then.
   if (move.canonical) world.pass(READING_AGE_MS)
   const isOnRecord = (await world.store.upkeep.pendingNamesOf(person.key)).length > 0
-  const value = move.canonical && !isOnRecord ? MEMORY_LOCKED : '20200101000000Z'
+  // Nobody looks while the directory is down, and our next write to the entry hides who wrote before.
+  const canTell = !world.directory.faults.isDown
+  const value = move.canonical && !isOnRecord && canTell ? MEMORY_LOCKED : '20200101000000Z'
   if (move.do === 'foreign-unlock') {
     world.directory.setLock(person.key, null)
     other.lock = null

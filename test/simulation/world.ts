@@ -11,15 +11,17 @@ import {
   type Serial,
 } from '../../src/core/names.ts'
 import { MEMORY_LOCKED, MemoryDirectory } from '../../src/directory/memory.ts'
+import { lookAtEvidence } from '../../src/daemon/evidence.ts'
 import { recoverUnlocks, recoverUnregisters } from '../../src/daemon/recover-folders.ts'
+import { wire } from '../../src/daemon/wiring.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import type { LdifPort } from '../../src/ports/ldif.ts'
 import { reconcileAccount } from '../../src/reconcile/account.ts'
-import { openLedger } from '../../src/reconcile/ledger.ts'
 import type { Ports } from '../../src/reconcile/ports.ts'
 import { resolveEvent } from '../../src/reconcile/resolve.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
 import { MemoryLdif } from './memory-ldif.ts'
+import { NO_GUARDS, POLICY, RESYNC } from './usual-settings.ts'
 
 /**
  * Lockstep on a directory in memory, driven step by step on a virtual clock: the real store (SQLite in memory), core,
@@ -47,6 +49,8 @@ export class World {
   /** Operations until the next crash; null: none is due. */
   crashIn: number | null = null
   crashes = 0
+  /** Writes that succeeded after they were given up. */
+  lateWrites = 0
   readonly #clock: VirtualClock
   readonly #ports: Ports
   readonly #policy: Ports['policy']
@@ -67,7 +71,7 @@ export class World {
     this.#tag = tag
     this.#policy = policy
     const name = must(parseDirectoryName(`d${tag}`))
-    this.directory = new MemoryDirectory({ name, lockPlaces }, clock)
+    this.directory = new MemoryDirectory({ name, lockPlaces, hasVersions: /[13579]$/.test(tag) }, clock)
     this.people = ['alice', 'bob'].map((text) => {
       const login = must(parseLogin(`${text}${tag}`))
       return { login, key: this.directory.addAccount(login) }
@@ -89,7 +93,7 @@ export class World {
       actor: '',
       takenAtUs: this.#clock.ms * 1000,
       source: 'shim',
-      reason: '',
+      reason: null,
       untilUs: null,
     }
   }
@@ -163,9 +167,16 @@ export class World {
     this.crashIn = null
     this.crashes++
     await this.store.db.updateTable('queue').set({ lease_owner: null, lease_until_ms: null }).execute()
-    const system = { store: this.store, ldif: this.ldif as LdifPort, clock: this.#clock }
+    const system = {
+      store: this.store,
+      ldif: this.ldif as LdifPort,
+      clock: this.#clock,
+      directory: this.directory,
+      source: null,
+    }
     await recoverUnlocks(system)
     await recoverUnregisters(system)
+    await lookAtEvidence(system, SILENT)
     await this.store.upkeep.markUnsettled(this.#clock.ms)
   }
 
@@ -193,23 +204,20 @@ export class World {
   }
 
   #openPorts(): Ports {
-    const ledger = openLedger(this.#mortal(this.store.records), this.ldif, this.#clock)
-    return {
+    const { ports } = wire({
+      settings: { policy: { ...POLICY, ...this.#policy }, guards: NO_GUARDS, resync: RESYNC },
       clock: this.#clock,
+      store: { ...this.store, records: this.#mortal(this.store.records) },
       directory: this.#mortal(this.directory),
-      desired: this.store.desired,
-      ledger,
-      guards: this.store.guards,
-      truth: null,
-      inbox: this.store.inbox,
-      queue: this.store.queue,
-      verification: this.store.verification,
-      policy: this.#policy,
-      guardSettings: { dryRun: { isForAll: false, directories: [], realms: [] }, breaker: null },
+      ldif: this.ldif,
+      source: null,
       newId: () => `${this.#tag}-${String(++this.#ids).padStart(6, '0')}`,
-    }
+    })
+    return ports
   }
 }
+
+const SILENT = { info: () => undefined, warn: () => undefined, error: () => undefined }
 
 export class VirtualClock implements Clock {
   ms = 1_700_000_000_000

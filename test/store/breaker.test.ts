@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
-import type { BreakerLimit, BreakerSettings } from '../../src/core/breaker.ts'
+import { appliedLimits, isLimitSet, type BreakerLimit, type BreakerSettings } from '../../src/core/breaker.ts'
 import type { Change } from '../../src/core/change.ts'
-import { asDn, parseRealm } from '../../src/core/names.ts'
+import { asDn, parseDirectoryName, parseRealm } from '../../src/core/names.ts'
+import { must } from '../simulation/world.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
-import { lockEvent, openTestStore, START_MS, testKey, type TestStore } from './test-store.ts'
+import { claimOf, lockEvent, openTestStore, START_MS, testKey, type TestStore } from './test-store.ts'
 
 /** What the breaker counts, without a directory. */
 
@@ -32,14 +33,26 @@ let changes = 0
 function lockOf(opened: TestStore, number: number): Change {
   const key = testKey(number)
   const dn = asDn(`uid=u${number},ou=people,dc=example`)
-  const nothing = { serial: null, holds: [], forward: [], inverse: [], slots: [], reason: '', actor: '' }
+  const nothing = {
+    serial: null,
+    holds: [],
+    forward: [],
+    inverse: [],
+    slots: [],
+    reason: { code: 'no-hold-left', params: {} } as const,
+    actor: '',
+  }
   return { id: `change-${++changes}`, kind: 'lock', key, dn, ...nothing, plannedAtMs: opened.clock.nowMs() }
+}
+
+async function planned(store: Store, change: Change): ReturnType<Store['records']['plan']> {
+  return store.records.plan(await claimOf(store, change.key, change.plannedAtMs), change)
 }
 
 /** Whether each of the locks may be written, one after the other. */
 async function passes(opened: TestStore, store: Store, ...numbers: readonly number[]): Promise<boolean[]> {
   const passed = []
-  for (const number of numbers) passed.push((await store.records.plan(lockOf(opened, number))) === null)
+  for (const number of numbers) passed.push((await planned(store, lockOf(opened, number))) === null)
   return passed
 }
 
@@ -48,10 +61,11 @@ test('a lock that was not written after all leaves its place to another, and so 
   await using store = await open(opened, breaker('auto', {}))
   await note(store, 1, 2, 3, 4)
   const change = lockOf(opened, 1)
-  expect(await store.records.plan(change)).toBeNull()
+  const claim = await claimOf(store, change.key)
+  expect(await store.records.plan(claim, change)).toBeNull()
   expect(await passes(opened, store, 2)).toEqual([true])
-  expect(await store.records.plan(lockOf(opened, 3))).toMatchObject({ againAtMs: START_MS + HOUR + 1 })
-  await store.records.close(change, 'not-applied', null)
+  expect(await planned(store, lockOf(opened, 3))).toMatchObject({ againAtMs: START_MS + HOUR + 1 })
+  await store.records.close(claim, change, 'not-applied', null)
   expect(await passes(opened, store, 3, 4)).toEqual([true, false])
   opened.clock.setMs(START_MS + HOUR + 1)
   expect(await passes(opened, store, 4)).toEqual([true])
@@ -89,7 +103,7 @@ test('closed by hand it lets nothing pass when its window is over, and counts fr
   await note(store, 1, 2, 3, 4)
   expect(await passes(opened, store, 1, 2, 3)).toEqual([true, true, false])
   opened.clock.setMs(START_MS + 5 * HOUR)
-  expect(await store.records.plan(lockOf(opened, 4))).toMatchObject({ againAtMs: null })
+  expect(await planned(store, lockOf(opened, 4))).toMatchObject({ againAtMs: null })
   expect(await store.reviews.resume({ person: 'anna', reason: 'x' })).toBe(2)
   expect(await passes(opened, store, 3, 4)).toEqual([true, true])
   expect(await store.findings.open()).toEqual([])
@@ -145,4 +159,114 @@ test('a limit that is reached again and again within minutes is told once, and a
   expect(await reachedAndRejected()).toBe(0)
   opened.clock.setMs(START_MS + HOUR)
   expect(await reachedAndRejected()).toBe(1)
+})
+
+const WORD = { person: 'anna', reason: 'x' }
+
+function use(store: Store, settings: BreakerSettings | null): Promise<void> {
+  return store.use({ lockTtlMs: null, breaker: settings })
+}
+
+const reviewsOf = async (store: Store): Promise<unknown> =>
+  (await store.reviews.list({ limit: 10 })).map(({ state, approvedBy }) => [state, approvedBy])
+
+test('a lock that one person approved waits again where two have to by now, and passes by the second', async () => {
+  await using opened = await openTestStore()
+  const one = breaker('auto', {})
+  await using store = await open(opened, one)
+  await note(store, 1, 2, 3)
+  expect(await passes(opened, store, 1, 2, 3)).toEqual([true, true, false])
+  expect(await store.reviews.approve([testKey(3)], WORD)).toMatchObject({ approved: [testKey(3)] })
+  await use(store, { ...one, approvals: 2 })
+  expect(await reviewsOf(store)).toEqual([['waiting', ['anna']]])
+  expect(await store.reviews.counts()).toMatchObject({ waiting: 1, approved: 0 })
+  expect(await passes(opened, store, 3)).toEqual([false])
+  expect(await store.reviews.approve([testKey(3)], WORD)).toMatchObject({ again: [testKey(3)] })
+  expect(await store.reviews.approve([testKey(3)], { ...WORD, person: 'ben' })).toMatchObject({
+    approved: [testKey(3)],
+  })
+  expect(await passes(opened, store, 3)).toEqual([true])
+})
+
+test('a lock that one of two persons approved passes once one is enough', async () => {
+  await using opened = await openTestStore()
+  const one = breaker('auto', {})
+  await using store = await open(opened, { ...one, approvals: 2 })
+  await note(store, 1, 2, 3)
+  expect(await passes(opened, store, 1, 2, 3)).toEqual([true, true, false])
+  expect(await store.reviews.approve([testKey(3)], WORD)).toMatchObject({ short: [testKey(3)] })
+  expect(await passes(opened, store, 3)).toEqual([false])
+  await use(store, one)
+  expect(await reviewsOf(store)).toEqual([['approved', ['anna']]])
+  expect(await passes(opened, store, 3)).toEqual([true])
+})
+
+async function rejected(store: Store, number: number): Promise<void> {
+  const accountKey = testKey(number)
+  const event = {
+    ...lockEvent(++changes),
+    kind: 'release',
+    accountKey,
+    attributeSerials: [],
+    pinnedHold: null,
+  } as const
+  expect(await store.reviews.reject([event], WORD)).toEqual([accountKey])
+}
+
+const found = async (store: Store): Promise<string[]> => (await store.findings.open()).map(({ subject }) => subject)
+
+test('what was found of a limit ends when it is set no more, or when nothing waits and no person has to say so', async () => {
+  const changesOf: readonly (BreakerSettings | null)[] = [
+    null,
+    breaker('auto', { max: { locks: 50 } }),
+    breaker('manual', { max: { locks: 50 } }),
+    breaker('manual', { of: 'directory' }),
+    breaker('auto', {}),
+  ]
+  for (const change of changesOf) {
+    await using opened = await openTestStore()
+    await using store = await open(opened, breaker('manual', {}))
+    await note(store, 1, 2, 3)
+    expect(await passes(opened, store, 1, 2, 3)).toEqual([true, true, false])
+    await rejected(store, 3)
+    expect(await found(store)).toEqual(['all 2/3600000'])
+    await use(store, change)
+    expect(await found(store)).toEqual([])
+  }
+})
+
+test('a limit that a person has to open stays closed when others are changed, and what waits keeps its finding', async () => {
+  await using opened = await openTestStore()
+  await using store = await open(opened, breaker('manual', {}))
+  await note(store, 1, 2, 3, 4)
+  expect(await passes(opened, store, 1, 2, 3)).toEqual([true, true, false])
+  await use(store, breaker('manual', {}, { of: 'realm', max: { locks: 9 } }))
+  expect(await found(store)).toEqual(['all 2/3600000'])
+  await use(store, breaker('auto', {}))
+  const [finding] = await store.findings.open()
+  expect(finding?.params).toMatchObject({ until: 'review-or-room' })
+  await rejected(store, 3)
+  expect(await found(store)).toEqual([])
+})
+
+test('the id of a limit is that of the limits that make it, and of no others', () => {
+  const subject = { directory: must(parseDirectoryName('corp')), realm: parseRealm('r1'), dn: asDn('uid=a,ou=X,dc=e') }
+  const limits = breaker(
+    'auto',
+    {},
+    { max: { share: 0.1 } },
+    { of: 'directory', only: ['corp'] },
+    { of: 'realm' },
+    { of: 'ou' },
+    { of: 'ou', only: ['OU=x,dc=e'] },
+    { of: 'ou', max: { share: 0.125 } },
+  ).limits
+  for (const limit of limits) {
+    const one = { ...breaker('auto'), limits: [limit] }
+    const [applied] = appliedLimits(one, subject)
+    const id = must(applied?.id ?? null)
+    expect([isLimitSet(one, id), isLimitSet(breaker('auto', { max: { locks: 3 } }), id)]).toEqual([true, false])
+    expect(isLimitSet({ ...one, limits: [{ ...limit, perMs: 1 }] }, id)).toBe(false)
+  }
+  expect(isLimitSet(breaker('auto', { of: 'directory', only: ['leg'] }), 'directory corp 2/3600000')).toBe(false)
 })

@@ -1,15 +1,18 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { AppError } from '../../src/core/error.ts'
 import { parseMailAddress } from '../../src/core/mail-address.ts'
 import { asDn, parseLogin } from '../../src/core/names.ts'
 import type { GatherRules } from '../../src/ports/mail.ts'
 import type { Store } from '../../src/store/store.ts'
-import { lockEvent, openTestStore, START_MS, testKey, type TestStore } from './test-store.ts'
+import type { ClaimedMail } from '../../src/ports/mail.ts'
+import { claimOf, lockEvent, openTestStore, START_MS, testKey, type TestStore } from './test-store.ts'
 
 /** From the journal to the outbox: once, gathered, bounded. */
 
 const DESK = parseMailAddress('helpdesk@example.org')
 const MINUTE_MS = 60_000
+const AWAY = new AppError('source-unreachable', 'the connection was refused')
 const RULES: GatherRules = {
   ownerKinds: ['locked', 'unlocked'],
   helpDesk: DESK === null ? [] : [DESK],
@@ -40,9 +43,16 @@ async function change(opened: TestStore, number: number, kind: 'lock' | 'unlock'
     inverse: [],
     slots: [],
   }
-  const planned = { ...draft, reason: 'r', actor: '', id, plannedAtMs: clock.nowMs() }
-  await store.records.plan(planned)
-  await store.records.close(planned, 'applied', null)
+  const planned = {
+    ...draft,
+    reason: { code: 'no-hold-left', params: {} } as const,
+    actor: '',
+    id,
+    plannedAtMs: clock.nowMs(),
+  }
+  const claim = await claimOf(store, key, clock.nowMs())
+  await store.records.plan(claim, planned)
+  await store.records.close(claim, planned, 'applied', null)
 }
 
 async function sendAll(opened: TestStore): Promise<{ recipient: string; counts: object }[]> {
@@ -53,8 +63,13 @@ async function sendAll(opened: TestStore): Promise<{ recipient: string; counts: 
     if (mail === null || DESK === null) return sent
     const recipient = mail.recipient.kind === 'owner' ? mail.recipient.account : mail.recipient.address
     sent.push({ recipient, counts: mail.digest.counts })
-    await store.outbox.sent(mail.id, DESK)
+    await store.outbox.sent(mail, DESK)
   }
+}
+
+function must(mail: ClaimedMail | null): ClaimedMail {
+  if (mail === null) throw new Error('no mail was claimed')
+  return mail
 }
 
 function numbers(first: number, count: number): number[] {
@@ -134,7 +149,7 @@ test('a mail that waits keeps its id and its date, and what comes meanwhile is a
   clock.setMs(START_MS + MINUTE_MS)
   const first = await store.outbox.claim(clock.nowMs())
   const wait = { dueMs: START_MS + 40 * MINUTE_MS, code: 'mail-unreachable', why: 'x', isTried: false } as const
-  await store.outbox.postpone(first?.id ?? '', wait)
+  await store.outbox.postpone(must(first), wait)
   await sendAll(opened)
   clock.setMs(START_MS + 20 * MINUTE_MS)
   await change(opened, 1, 'unlock', 'b')
@@ -147,7 +162,7 @@ test('a mail that waits keeps its id and its date, and what comes meanwhile is a
   expect(early).toHaveLength(1)
   expect([again?.id, again?.sealedMs, again?.digest]).toEqual([first?.id, first?.sealedMs, first?.digest])
   expect(await store.outbox.claim(clock.nowMs())).toBeNull()
-  if (DESK !== null) await store.outbox.sent(again?.id ?? '', DESK)
+  if (DESK !== null) await store.outbox.sent(must(again), DESK)
   expect((await sendAll(opened)).map(({ counts }) => counts)).toEqual([{ unlocked: 1 }])
 })
 
@@ -171,14 +186,14 @@ test('what ended unsent can be tried again by hand, and what waits can be droppe
   await gatherAll(store)
   clock.setMs(START_MS + MINUTE_MS)
   const mail = await store.outbox.claim(clock.nowMs())
-  await store.outbox.end(mail?.id ?? '', 'expired', { code: null, text: 'late' })
+  await store.outbox.end(must(mail), 'expired', { code: null, text: 'late' })
   expect(await store.mails.counts()).toMatchObject({ states: { expired: 1, gathering: 1 }, lostLately: 1 })
   clock.setMs(START_MS + 3 * 86_400_000)
   expect(await store.mails.retry([mail?.id ?? ''])).toBe(1)
   const claimed = [await store.outbox.claim(clock.nowMs()), await store.outbox.claim(clock.nowMs())]
   const again = claimed.find((each) => each?.id === mail?.id)
   expect((again?.expiresMs ?? 0) > clock.nowMs()).toBe(true)
-  for (const each of claimed) await store.outbox.release(each?.id ?? '')
+  for (const each of claimed) await store.outbox.release(must(each))
   expect(await store.mails.drop(null, 'admin')).toBe(2)
   expect(await store.outbox.claim(clock.nowMs())).toBeNull()
   expect((await store.mails.list({ limit: 10 })).map(({ state, why }) => `${state}: ${why}`)).toEqual([
@@ -221,13 +236,13 @@ test('an event that waits is told once, when it has waited long enough, however 
 test('what a full resync found, and a privacyIDEA that stays away, are told once', async () => {
   await using opened = await begun()
   const { store, clock } = opened
-  await store.sourceState.differed({ tokens: 9, accounts: 3, differences: 4, first: 'corp/a S1: locked there' })
-  await store.sourceState.failed('scan', 'the connection was refused')
-  await store.sourceState.failed('resync', 'the connection was refused')
+  await store.sourceState.differed({ tokens: 9, accounts: 3, differences: 4, first: [] })
+  await store.sourceState.failed('scan', AWAY)
+  await store.sourceState.failed('resync', AWAY)
   const told: object[] = []
   for (let minute = 0; minute <= 60; minute++) {
     clock.setMs(START_MS + minute * MINUTE_MS)
-    await store.sourceState.failed('scan', 'the connection was refused')
+    await store.sourceState.failed('scan', AWAY)
     await gatherAll(store)
     told.push(...(await sendAll(opened)).map(({ counts }) => counts))
   }
@@ -235,7 +250,7 @@ test('what a full resync found, and a privacyIDEA that stays away, are told once
   await store.sourceState.done('scan')
   await store.sourceState.done('resync')
   clock.setMs(START_MS + 90 * MINUTE_MS)
-  await store.sourceState.failed('scan', 'again')
+  await store.sourceState.failed('scan', AWAY)
   clock.setMs(START_MS + 96 * MINUTE_MS)
   await gatherAll(store)
   clock.setMs(START_MS + 97 * MINUTE_MS)

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { runToolOk } from '../servers/run-tool.ts'
+import { HEARTBEAT_STALE_MS, isOwnerDead, ownerOfThisProcess, WORKER_KEY } from '../../src/store/process-owner.ts'
 import { lockEvent, openTestStore, testKey, type TestStore } from './test-store.ts'
 
 /** Several processes on one store. */
@@ -12,7 +13,7 @@ import { lockEvent, openTestStore, testKey, type TestStore } from './test-store.
 const SCRIPT = fileURLToPath(new URL('store-process.ts', import.meta.url))
 const IN_STEP = {
   standing: 'in-step',
-  reason: '',
+  reason: null,
   errorCode: null,
   againAtMs: null,
   applied: 0,
@@ -101,22 +102,69 @@ test('who enters beside a living process is told so, and alone once that one was
   expect(opened.raw('select count(*) as n from meta where key = ?', other)).toEqual([{ n: 0 }])
 })
 
-test('a lease that ran out goes to the next, and its first owner cannot give it back in its place', async () => {
+/** This process as one of another PID namespace, where its process id is another one's. */
+function ownerElsewhere(): string {
+  const [host, , , boot] = ownerOfThisProcess().split(':')
+  return `${host}:1:1:${boot}:1`
+}
+
+test('a daemon of another PID namespace is alive until its heartbeat is missing, whatever has its process id here', async () => {
   await using opened = await openTestStore()
-  await mark(opened, [1])
-  const nowMs = Date.now()
-  const [first] = await opened.store.queue.claim(1, nowMs)
-  expect(await opened.store.queue.claim(1, nowMs + 1_000)).toEqual([])
-  const { child, said } = await holdingProcess(opened.file)
-  expect(said).toBe('holding 0')
-  await killed(child)
-  const [second] = await opened.store.queue.claim(1, nowMs + 61_000)
-  expect(second?.key).toBe(first?.key)
-  opened.raw("update queue set lease_owner = 'elsewhere:1:1'")
-  if (first === undefined) throw new Error('nothing was claimed')
-  await expect(opened.store.queue.renew(first, nowMs)).rejects.toMatchObject({ code: 'lease-lost' })
-  await opened.store.records.settle(first, IN_STEP, [])
-  expect(opened.raw('select lease_owner from queue')).toEqual([{ lease_owner: 'elsewhere:1:1' }])
+  const nowMs = opened.clock.nowMs()
+  const row = { owner: ownerElsewhere(), pid: 1, startedMs: nowMs, readyMs: nowMs, heartbeatMs: nowMs }
+  opened.raw("insert into meta (key, value) values ('daemon', ?)", JSON.stringify(row))
+  const { processLock } = opened.store
+  await expect(processLock.becomeDaemon()).rejects.toMatchObject({
+    code: 'already-running',
+    message: expect.stringContaining('in another PID namespace'),
+  })
+  expect(await processLock.daemon()).toMatchObject({ pid: 1 })
+  opened.clock.setMs(nowMs + HEARTBEAT_STALE_MS)
+  await processLock.becomeDaemon()
+  expect(await processLock.daemon()).toMatchObject({ pid: process.pid })
+})
+
+test('a worker of another PID namespace is there until its heartbeat is missing', async () => {
+  await using opened = await openTestStore()
+  const nowMs = opened.clock.nowMs()
+  const { processLock } = opened.store
+  opened.raw('insert into meta (key, value) values (?, ?)', WORKER_KEY + ownerElsewhere(), `working ${nowMs}`)
+  expect(await processLock.enter()).toBe(false)
+  await processLock.leave()
+  opened.clock.setMs(nowMs + HEARTBEAT_STALE_MS)
+  expect(await processLock.enter()).toBe(true)
+  await processLock.leave()
+})
+
+test('an owner that does not name its PID namespace, as older versions wrote it, is judged by its process id', () => {
+  const own = ownerOfThisProcess().split(':')
+  expect(isOwnerDead(own.join(':'))).toBe(false)
+  expect(isOwnerDead(own.slice(0, 4).join(':'))).toBe(false)
+  expect(isOwnerDead(own.slice(0, 3).join(':'))).toBe(false)
+  const [host, , startTime, boot] = own
+  expect(isOwnerDead(`${host}:1:${startTime}:${boot}`)).toBe(true)
+  expect(isOwnerDead(`${host}:1:${startTime}:another-boot:1`)).toBe(true)
+  expect(isOwnerDead(ownerElsewhere())).toBe(false)
+})
+
+test('an account that is to be looked at later can be kept out of everybody’s hands, and keeps its time; one that is due cannot', async () => {
+  await using opened = await openTestStore()
+  const { queue, processLock } = opened.store
+  const laterMs = opened.clock.nowMs() + 60_000
+  await queue.mark([testKey(1)], laterMs)
+  await queue.mark([testKey(2)], opened.clock.nowMs())
+  const kept: unknown[] = []
+  const look = async (): Promise<void> => {
+    kept.push(await queue.claim(10, laterMs))
+    expect(await processLock.whileIdle(testKey(1), () => Promise.resolve())).toBe(false)
+  }
+  expect(await processLock.whileIdle(testKey(2), look)).toBe(false)
+  const claims = await queue.claim(10, opened.clock.nowMs())
+  expect(claims.map(({ key }) => key)).toEqual([testKey(2)])
+  expect(await processLock.whileIdle(testKey(1), look)).toBe(true)
+  expect(kept).toEqual([[]])
+  expect(await queue.claim(10, opened.clock.nowMs())).toEqual([])
+  expect((await queue.claim(10, laterMs)).map(({ key }) => key)).toEqual([testKey(1)])
 })
 
 test('an account that is marked while it is in work stays due', async () => {
@@ -134,10 +182,10 @@ test('a write that fails does not fail those that are committed with it', async 
   await mark(opened, [1])
   const [claim] = await opened.store.queue.claim(1, Date.now())
   if (claim === undefined) throw new Error('nothing was claimed')
-  opened.raw("update queue set lease_owner = 'elsewhere:1:1'")
+  opened.raw("update queue set lease_token = 'of another claim'")
   const results = await Promise.allSettled([
     opened.store.inbox.take([lockEvent(1)], []),
-    opened.store.queue.renew(claim, Date.now()),
+    opened.store.records.settle(claim, IN_STEP, []),
     opened.store.inbox.take([lockEvent(2)], []),
   ])
   expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])

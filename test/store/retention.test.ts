@@ -8,7 +8,7 @@ import type { Event } from '../../src/core/event.ts'
 import type { Settings } from '../../src/core/settings.ts'
 import { keepBounded } from '../../src/daemon/housekeeping.ts'
 import { makeFolders } from '../../src/ldif/layout.ts'
-import { lockEvent, openTestStore, START_MS, testKey, type TestStore } from './test-store.ts'
+import { claimOf, lockEvent, openTestStore, START_MS, testKey, type TestStore } from './test-store.ts'
 
 /** A service of many days: what is kept stops growing, and says the same as before. */
 
@@ -62,12 +62,13 @@ async function aDay(opened: TestStore, day: number): Promise<void> {
       forward: [],
       inverse: [],
       slots: [],
-      reason: '',
+      reason: { code: 'no-hold-left', params: {} } as const,
       actor: '',
       plannedAtMs: opened.clock.nowMs(),
     } as const
-    await opened.store.records.plan(change)
-    await opened.store.records.close(change, 'applied', null)
+    const claim = await claimOf(opened.store, key, opened.clock.nowMs())
+    await opened.store.records.plan(claim, change)
+    await opened.store.records.close(claim, change, 'applied', null)
   }
 }
 

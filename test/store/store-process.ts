@@ -31,7 +31,7 @@ async function work(store: Store, folder: string): Promise<void> {
         rmSync(mark)
         const outcome = {
           standing: 'in-step',
-          reason: '',
+          reason: null,
           errorCode: null,
           againAtMs: null,
           applied: 0,

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Event } from '../../src/core/event.ts'
 import { accountKey, parseAccountId, parseDirectoryName, parseLogin, parseSerial } from '../../src/core/names.ts'
 import type { AccountKey } from '../../src/core/names.ts'
+import type { Claim } from '../../src/ports/store.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
 import { makeTempDir } from '../servers/temp-dir.ts'
@@ -23,10 +24,18 @@ export interface TestStore extends AsyncDisposable {
 
 /** What the steps after the second, and the second, made; pruning on record made no table. */
 const SINCE_3 = [
+  'drop index change_late',
+  'drop index account_late',
+  ...['may_arrive_until_ms', 'arrived_ms', 'is_others'].map((name) => `alter table change drop column ${name}`),
+  ...['late_until_ms', 'adoption'].map((name) => `alter table account drop column ${name}`),
+  'drop index account_other_lock_unclear',
+  'alter table account drop column other_lock',
+  'alter table account drop column other_lock_is',
   'drop table mirror',
   'drop table owner',
   'drop table verification',
   'drop table lock_count',
+  'drop table loss_count',
   'drop table review',
   'drop table approval',
   'drop table finding',
@@ -34,14 +43,28 @@ const SINCE_3 = [
   'alter table account drop column known_ms',
   'drop table mail',
   'drop table enrolment',
+  'drop table evidence',
   'drop table token',
+  'drop table authored_serial',
   'drop table lockout',
+  'drop table unplaced',
+  'alter table event drop column counted_ms',
+  'alter table event drop column tried_ms',
+  'alter table event drop column sole_serial',
   'drop index account_by_user',
   'alter table account drop column resolver',
   'alter table account drop column user_id',
   'alter table queue drop column hinted',
+  ...['lease_token', 'lease_boot', 'lease_watch', 'repair'].map((column) => `alter table queue drop column ${column}`),
 ]
-const SINCE_4 = ['drop table resync_account']
+const SINCE_4 = [
+  'drop table resync_account',
+  'drop table serial_twin',
+  'drop index account_by_login_key',
+  'create index account_by_login on account (login)',
+  'drop index event_by_serial_key',
+  'create index event_by_serial on event (serial) where serial is not null',
+]
 const SINCE_2 = ['alter table account drop column effective']
 
 export const START_MS = 1_700_000_000_000
@@ -79,6 +102,22 @@ export async function openTestStore(): Promise<TestStore> {
   }
 }
 
+const claiming = new WeakMap<Store, Promise<unknown>>()
+
+/** The account is claimed, whoever had it before; those of several callers at once one after the other. */
+export async function claimOf(store: Store, key: AccountKey, nowMs = START_MS): Promise<Claim> {
+  const claimed = (claiming.get(store) ?? Promise.resolve()).then(async () => {
+    await store.queue.mark([key], nowMs)
+    const first = { lease_owner: null, due_ms: 0 }
+    await store.db.updateTable('queue').set(first).where('account_key', '=', key).execute()
+    const [claim] = await store.queue.claim(1, nowMs)
+    if (claim?.key !== key) throw new Error(`${key} was not claimed`)
+    return claim
+  })
+  claiming.set(store, claimed)
+  return claimed
+}
+
 export function lockEvent(number: number, takenAtMs = START_MS): Event {
   return {
     id: `event-${number}`,
@@ -89,7 +128,7 @@ export function lockEvent(number: number, takenAtMs = START_MS): Event {
     actor: '',
     takenAtUs: takenAtMs * 1000 + number,
     source: 'shim',
-    reason: '',
+    reason: null,
     untilUs: null,
   }
 }

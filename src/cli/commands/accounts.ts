@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import type { CliIo } from '../io.ts'
+import { lockedBy } from '../lock-effect.ts'
 import { moment } from '../moment.ts'
-import { print, printJson, printTable } from '../output.ts'
+import { firstOf, print, printData, printTable } from '../output.ts'
 import { limitOption } from '../options.ts'
 import { loadForWork } from '../settings.ts'
 import { verificationText } from '../verification-text.ts'
@@ -22,16 +23,18 @@ export function register(program: Command, io: CliIo): void {
     .action(async (options: Options, command: Command) => {
       const limit = limitOption('--limit', options.limit)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io), false)
-      const accounts = await store.reports.accounts({ held: options.locked === true, limit })
-      if (options.json === true) printJson(io, accounts)
+      await using store = await openStoreOf(await loadForWork(command, io, true), false)
+      const { items: accounts, isCut } = await firstOf(limit, (max) =>
+        store.reports.accounts({ held: options.locked === true, limit: max }),
+      )
+      if (options.json === true) printData(io, { accounts, isCut })
       else if (accounts.length === 0)
         print(io, options.locked === true ? 'no account is held' : 'no account is on record')
       else
         printTable(io, accounts, [
           { title: 'login', value: (account) => account.login ?? '-' },
           { title: 'account', value: (account) => account.dn, shrinks: true },
-          { title: 'locked', value: (account) => (account.lockedByUs ? 'by us' : '-') },
+          { title: 'locked', value: (account) => lockedBy(account) },
           {
             title: 'holds',
             value: (account) => account.holds.map((hold) => hold.name).join(' ') || '-',

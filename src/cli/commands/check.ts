@@ -1,16 +1,19 @@
+import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
+import type { ExplainedFile } from '../../config/explain-files.ts'
 import type { Problem } from '../../config/problem.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { print, printJson } from '../output.ts'
+import { print, printData } from '../output.ts'
 import { configFlag } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
     .command('check')
     .description('check the configuration file, and the files of secrets and templates that it names')
+    .option('--explain', 'also list each file that it names, whose it is, and which modes are good')
     .option('--json', 'print the result as JSON')
-    .action(async (options: { json?: boolean }, command: Command) => {
+    .action(async (options: { explain?: boolean; json?: boolean }, command: Command) => {
       const { checkConfig } = await import('../../config/check.ts')
       const { showProblem } = await import('../../config/problem.ts')
       const lookup = { flag: configFlag(command), env: io.env, cwd: io.cwd }
@@ -20,13 +23,22 @@ export function register(program: Command, io: CliIo): void {
       const problems = [...checked.problems, ...(await checkTemplates(checked, lookup))]
       const errors = problems.filter((problem) => problem.severity === 'error').length
       io.exitCode = errors > 0 ? EXIT.config : EXIT.ok
+      const files =
+        options.explain === true ? (await import('../../config/explain-files.ts')).explainFiles(lookup) : null
       if (options.json === true) {
-        printJson(io, { file, ok: errors === 0, problems })
+        const message = verdict(file, errors, problems.length - errors)
+        const trouble = { code: 'has-findings', message, hint: 'problems names line and key of each.' } as const
+        printData(io, { file, problems, files }, errors === 0 ? null : trouble)
         return
       }
       for (const problem of problems) print(io, line(problem, showProblem(file, problem)))
+      for (const text of files === null ? [] : explained(files)) print(io, text)
       print(io, verdict(file, errors, problems.length - errors))
     })
+}
+
+function explained(files: readonly ExplainedFile[]): string[] {
+  return files.map(({ key, place, state, good }) => `${key}: ${place} (${state}); good: ${good}`)
 }
 
 function line(problem: Problem, shown: string): string {
@@ -34,7 +46,7 @@ function line(problem: Problem, shown: string): string {
 }
 
 function verdict(file: string, errors: number, warnings: number): string {
-  const warned = warnings === 0 ? '' : `, ${warnings} warning${warnings === 1 ? '' : 's'}`
+  const warned = warnings === 0 ? '' : `, ${counted(warnings, 'warning')}`
   if (errors === 0) return `${file} is good${warned}. Next: lockstep doctor`
-  return `${file} has ${errors} mistake${errors === 1 ? '' : 's'}${warned}`
+  return `${file} has ${counted(errors, 'mistake')}${warned}`
 }

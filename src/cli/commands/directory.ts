@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
+import type { Trouble } from '../../contract/verdict.ts'
 import type { DirectoryIdentity } from '../../core/directory-identity.ts'
 import type { DirectoryServers } from '../../daemon/directory-servers.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { actorOf } from '../options.ts'
-import { note, plain, print, printJson, printTable } from '../output.ts'
-import { loadForWork } from '../settings.ts'
+import { personOf } from '../person.ts'
+import { note, plain, print, printData, printTable } from '../output.ts'
+import { loadBeside, loadForWork } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
   const group = program.command('directory').description('which directories Lockstep works with')
@@ -15,14 +16,14 @@ export function register(program: Command, io: CliIo): void {
     .argument('[name]', 'only this directory')
     .option('--json', 'print the result as JSON')
     .action(async (name: string | undefined, options: { json?: boolean }, command: Command) => {
-      const settings = await loadForWork(command, io)
+      const settings = await loadForWork(command, io, true)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
       const { askServers, directoryCalled } = await import('../../daemon/directory-servers.ts')
       const wanted = name === undefined ? settings.directories : [directoryCalled(settings, name)]
       await using store = await openStoreOf(settings, false)
       const found = await Promise.all(wanted.map((each) => askServers(each, store.identities)))
       if (found.some(({ servers }) => servers.some(({ difference }) => difference !== null))) io.exitCode = EXIT.config
-      if (options.json === true) printJson(io, found.map(jsonOf))
+      if (options.json === true) printData(io, { directories: found.map(jsonOf) }, troubleOf(io.exitCode))
       else show(io, found)
     })
   group
@@ -31,21 +32,28 @@ export function register(program: Command, io: CliIo): void {
     .argument('<name>', 'its name in the configuration')
     .option('--json', 'print the result as JSON')
     .action(async (name: string, options: { json?: boolean }, command: Command) => {
-      const settings = await loadForWork(command, io)
+      // What is meant from now on is what the file says, which the daemon may not have loaded for that very reason.
+      const { file: settings } = await loadBeside(command, io)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
       const { acceptDirectory } = await import('../../daemon/directory-servers.ts')
       await using store = await openStoreOf(settings, true)
-      const identity = await acceptDirectory(settings, name, actorOf(io), store.identities)
+      const identity = await acceptDirectory(settings, name, personOf(io), store.identities)
       await store.upkeep.markUnsettled(Date.now())
-      if (options.json === true) return printJson(io, { directory: name, accepted: identity })
+      if (options.json === true) return printData(io, { directory: name, accepted: identity })
       print(io, `directory ${name} is from now on the one with ${plain(words(identity))}`)
     })
+}
+
+function troubleOf(exit: number): Trouble | null {
+  if (exit === EXIT.ok) return null
+  const hint = 'If that is meant: lockstep directory accept NAME.'
+  return { code: 'directory-changed', message: 'another directory answers than the one on record', hint }
 }
 
 function jsonOf({ directory, recorded, servers }: DirectoryServers): unknown {
   const shown = servers.map(({ error, ...server }) => ({
     ...server,
-    error: error === null ? null : { code: error.code, message: error.message },
+    error: error === null ? null : { code: error.code, message: error.message, hint: error.hint },
   }))
   return { directory, recorded, servers: shown }
 }

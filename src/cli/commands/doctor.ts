@@ -1,10 +1,13 @@
+import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
+import type { Trouble } from '../../contract/verdict.ts'
 import type { DiagnosisOptions } from '../../daemon/doctor.ts'
 import type { Finding } from '../../daemon/finding.ts'
 import { EXIT, exitOf } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { painter, plain, print, printJson, progress } from '../output.ts'
-import { loadForWork } from '../settings.ts'
+import { painter, plain, print, printData, progress } from '../output.ts'
+import { configFlag, loadBeside } from '../settings.ts'
+import { whoMay } from '../who-may.ts'
 
 const PROBE_PASSWORD = 'LOCKSTEP_PROBE_PASSWORD'
 
@@ -14,6 +17,7 @@ interface DoctorOptions {
   readonly privacyideaAdmin?: string
   readonly passwordFile?: string
   readonly scriptsDir?: string
+  readonly piUser?: string
   readonly json?: boolean
 }
 
@@ -27,42 +31,58 @@ export function register(program: Command, io: CliIo): void {
       '--privacyidea-admin <name>',
       'an administrator who may see event handlers and resolvers, for this one time',
     )
-    .option('--password-file <file>', 'file that holds his password (else LOCKSTEP_SETUP_PASSWORD, else asked for)')
+    .option('--password-file <file>', 'file that holds their password (else LOCKSTEP_SETUP_PASSWORD, else asked for)')
     .option('--scripts-dir <dir>', "privacyIDEA's script directory, where it is on this machine")
+    .option('--pi-user <user>', 'as whom the scripts there are tried (else by the group of that folder); takes root')
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
       `\nWith the test account's password in ${PROBE_PASSWORD} it also tries whether a bind is refused while locked.`,
     )
     .action(async (options: DoctorOptions, command: Command) => {
+      const startedAsRoot = process.getuid?.() === 0
       const { diagnose } = await import('../../daemon/doctor.ts')
-      const settings = await loadForWork(command, io)
+      // Before the command goes on as the owner of the store: a file that a person names is read with their own rights.
       const source = await sourceOptions(options, io)
+      const { file, running, mistake } = await loadBeside(command, io, options.probe === undefined)
+      // The record is the daemon's, whatever the key store says by now; all else is tried as the file says.
+      const settings = running === null ? file : { ...file, store: running.settings.store }
       const findings = await look(io, (step) =>
         diagnose(settings, {
           env: io.env,
+          running,
+          mistake: mistake?.message ?? null,
           probeLogin: options.probe ?? null,
           probeRealm: options.realm ?? null,
           probePassword: io.env[PROBE_PASSWORD] || null,
           source,
+          whoMay: (thrown) => whoMay(thrown, startedAsRoot, commandLine(command)),
           onStep: step,
         }),
       )
       io.exitCode = exitCodeOf(findings)
-      if (options.json === true) printJson(io, { ok: io.exitCode === EXIT.ok, findings })
+      if (options.json === true) printData(io, { findings }, troubleOf(findings, io.exitCode))
       else printFindings(io, findings)
     })
+}
+
+function commandLine(command: Command): string[] {
+  const file = configFlag(command)
+  return [...(file === undefined ? [] : ['--config', file]), 'doctor']
 }
 
 async function sourceOptions(options: DoctorOptions, io: CliIo): Promise<DiagnosisOptions['source']> {
   const { default: path } = await import('node:path')
   const { privacyideaAdmin: user, scriptsDir: dir } = options
   const scriptsDir = dir === undefined ? null : path.resolve(io.cwd, dir)
-  if (user === undefined) return { admin: null, scriptsDir }
+  const { runShims } = await import('../../daemon/shims-trial.ts')
+  const { USUAL_SCRIPTS_DIR } = await import('../../daemon/doctor-shims.ts')
+  const shims = await runShims(scriptsDir ?? USUAL_SCRIPTS_DIR, options.piUser ?? null)
+  if (user === undefined) return { admin: null, scriptsDir, shims }
   const { adminPassword } = await import('../admin-login.ts')
   const { openPrompt } = await import('../prompt.ts')
   using prompt = openPrompt(io)
-  return { admin: { user, password: await adminPassword(options.passwordFile, prompt, io) }, scriptsDir }
+  return { admin: { user, password: await adminPassword(options.passwordFile, prompt, io) }, scriptsDir, shims }
 }
 
 async function look(
@@ -79,6 +99,17 @@ function exitCodeOf(findings: readonly Finding[]): number {
   if (failed.length === 0) return EXIT.ok
   const temporary = failed.every((finding) => finding.code !== null && exitOf(finding.code) === EXIT.tempFail)
   return temporary ? EXIT.unavailable : EXIT.config
+}
+
+function troubleOf(findings: readonly Finding[], exit: number): Trouble | null {
+  if (exit === EXIT.ok) return null
+  const failed = findings.filter((finding) => finding.status === 'fail').length
+  const code = exit === EXIT.unavailable ? 'not-asked' : 'has-findings'
+  return {
+    code,
+    message: `${failed} of ${counted(findings.length, 'check')} failed`,
+    hint: 'fix says for each what to do.',
+  }
 }
 
 const MARK = { ok: 'ok  ', warn: 'warn', fail: 'FAIL' } as const

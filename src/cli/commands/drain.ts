@@ -1,9 +1,17 @@
+import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
+import type { Trouble } from '../../contract/verdict.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { note, print, printJson } from '../output.ts'
+import { note, print, printData } from '../output.ts'
 import { durationOption } from '../options.ts'
 import { loadForWork } from '../settings.ts'
+
+const NOT_DONE: Trouble = {
+  code: 'not-done-yet',
+  message: 'something could not be done now',
+  hint: 'lockstep status tells more, and what to do.',
+}
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -13,26 +21,33 @@ export function register(program: Command, io: CliIo): void {
     )
     .option('--timeout <duration>', 'give up after so long', '30s')
     .option('--json', 'print the result as JSON')
-    .action(async (options: { timeout: string; json?: boolean }, command: Command) => {
+    .option('--log', 'write a line for each lock, unlock and serial to standard error, as the daemon does in its log')
+    .action(async (options: { timeout: string; json?: boolean; log?: boolean }, command: Command) => {
       const timeoutMs = durationOption('--timeout', options.timeout)
       const settings = await loadForWork(command, io)
       const { openLog } = await import('../../daemon/log.ts')
       const { drain, isAllDone } = await import('../../daemon/drain.ts')
-      const report = await drain(settings, { timeoutMs, log: openLog(io.stderr, false) })
+      const { refuseMistakesAtStart } = await import('../../daemon/refuse-mistakes.ts')
+      await refuseMistakesAtStart(settings, io.env)
+      const log = openLog(io.stderr, false)
+      log.use(settings.log)
+      const report = await drain(settings, { timeoutMs, log, logsAccounts: options.log === true })
       const { eventsWaiting, accountsWaiting, filesWaiting } = report
       const isDone = isAllDone(report)
       io.exitCode = isDone ? EXIT.ok : EXIT.tempFail
       if (options.json === true) {
-        printJson(io, { ok: isDone, ...report })
+        printData(io, report, isDone ? null : NOT_DONE)
         return
       }
-      print(io, `${report.taken} event file${report.taken === 1 ? '' : 's'} taken`)
+      print(io, `${counted(report.taken, 'event file')} taken`)
       if (isDone) print(io, 'nothing waits any more')
       else {
-        const files = filesWaiting === 0 ? '' : `, ${filesWaiting} file${filesWaiting === 1 ? '' : 's'} in the spool`
-        print(io, `still waiting: ${eventsWaiting} events, ${accountsWaiting} accounts${files}`)
+        const files = filesWaiting === 0 ? '' : `, ${counted(filesWaiting, 'file')} in the spool`
+        print(io, `still waiting: ${counted(eventsWaiting, 'event')}, ${counted(accountsWaiting, 'account')}${files}`)
+        if (report.sourceUnread !== null)
+          print(io, 'privacyIDEA was not read: what happened there without an event is not known')
       }
-      for (const reason of report.reasons) note(io, `  ${reason}`)
+      for (const { text } of report.reasons) note(io, `  ${text}`)
       if (!isDone) note(io, '  lockstep status tells more, and what to do')
     })
 }

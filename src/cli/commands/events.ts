@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { AppError } from '../../core/error.ts'
 import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
-import { print, printJson, printTable } from '../output.ts'
+import { firstOf, print, printData, printTable } from '../output.ts'
 import { limitOption } from '../options.ts'
 import { loadForWork } from '../settings.ts'
 
@@ -27,12 +27,11 @@ export function register(program: Command, io: CliIo): void {
       }
       const limit = limitOption('--limit', options.limit)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io), false)
-      const events = await store.reports.events({
-        limit,
-        ...(options.state === undefined ? {} : { state: options.state }),
-      })
-      if (options.json === true) printJson(io, events)
+      await using store = await openStoreOf(await loadForWork(command, io, true), false)
+      const { items: events, isCut } = await firstOf(limit, (max) =>
+        store.reports.events({ limit: max, ...(options.state === undefined ? {} : { state: options.state }) }),
+      )
+      if (options.json === true) printData(io, { events, isCut })
       else if (events.length === 0) print(io, 'no events')
       else
         printTable(io, events, [

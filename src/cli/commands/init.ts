@@ -15,7 +15,7 @@ export function register(program: Command, io: CliIo): void {
     )
     .option('--ca <file>', 'PEM file of the certification authority')
     .addOption(new Option('--start-tls <how>', 'for ldap:// URLs').choices(['required', 'off']).default('required'))
-    .option('--bind-dn <dn>', 'account that Lockstep binds as')
+    .option('--bind-dn <dn>', 'account that Lockstep binds as; for Active Directory also user@domain or DOMAIN\\user')
     .option(
       '--bind-password-file <file>',
       'file that holds its password, mode 0600 (else LOCKSTEP_BIND_PASSWORD, else asked)',

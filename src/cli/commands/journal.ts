@@ -1,9 +1,13 @@
+import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
+import type { Trouble } from '../../contract/verdict.ts'
+import { parseReason, reasonText } from '../../core/reason.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
-import { note, print, printJson, printTable, progress } from '../output.ts'
+import { note, print, printData, printTable, progress } from '../output.ts'
 import { limitOption } from '../options.ts'
+import type { JournalRow } from '../../store/schema.ts'
 import { loadForWork } from '../settings.ts'
 
 interface Options {
@@ -23,18 +27,18 @@ export function register(program: Command, io: CliIo): void {
     .option('--json', 'print the result as JSON')
     .action(async (options: Options, command: Command) => {
       const { openStoreOf } = await import('../../daemon/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io), false)
+      await using store = await openStoreOf(await loadForWork(command, io, true), false)
       if (options.verify === true) {
         using line = progress(io)
-        const { records, faults } = await store.archive.verify((count) => line.step(`${count} records checked`))
+        const { records, faults } = await store.archive.verify((count) =>
+          line.step(`${counted(count, 'record')} checked`),
+        )
         io.exitCode = faults.length === 0 ? EXIT.ok : EXIT.dataError
-        if (options.json === true) printJson(io, { ok: faults.length === 0, records, faults })
-        else if (faults.length === 0) print(io, `${records} records, the chain is whole`)
+        if (options.json === true)
+          printData(io, { records, faults }, faults.length === 0 ? null : troubleOf(faults.length))
+        else if (faults.length === 0) print(io, `${counted(records, 'record')}, the chain is whole`)
         else {
-          print(
-            io,
-            `the chain is broken in ${faults.length} place${faults.length === 1 ? '' : 's'} (${records} records read)`,
-          )
+          print(io, `the chain is broken in ${counted(faults.length, 'place')} (${counted(records, 'record')} read)`)
           for (const fault of faults) note(io, `  ${fault.what}`)
         }
         return
@@ -42,26 +46,31 @@ export function register(program: Command, io: CliIo): void {
       const limit = limitOption('--limit', options.limit)
       const fromSeq = options.from === undefined ? {} : { fromSeq: limitOption('--from', options.from) }
       const rows = await store.reports.journal({ limit, ...fromSeq })
-      if (options.json === true) {
-        printJson(
-          io,
-          rows.map(({ seq, at_ms: atMs, kind, subject, body, hash }) => ({
-            seq,
-            at: moment(atMs),
-            kind,
-            subject,
-            body: JSON.parse(body) as unknown,
-            hash,
-          })),
-        )
-        return
-      }
+      if (options.json === true) return printData(io, { records: rows.map(recordJson) })
       printTable(io, rows, [
         { title: 'seq', value: (row) => String(row.seq), align: 'right' },
         { title: 'time', value: (row) => moment(row.at_ms) },
         { title: 'what', value: (row) => row.kind },
         { title: 'subject', value: (row) => row.subject, shrinks: true },
-        { title: 'details', value: (row) => row.body, shrinks: true },
+        { title: 'details', value: (row) => JSON.stringify(shownBody(JSON.parse(row.body))), shrinks: true },
       ])
     })
+}
+
+function recordJson({ seq, at_ms: atMs, kind, subject, body, hash }: JournalRow): object {
+  return { seq, atMs: Number(atMs), kind, subject, body: JSON.parse(body) as object, hash }
+}
+
+function troubleOf(faults: number): Trouble {
+  const message = `the chain of the journal is broken in ${counted(faults, 'place')}`
+  return { code: 'chain-broken', message, hint: 'faults says where: a record was changed, removed or moved.' }
+}
+
+/** A record as it is shown: where it holds a reason, the sentence stands in its place. */
+function shownBody(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(shownBody)
+  if (typeof value !== 'object' || value === null) return value
+  const reason = parseReason(value)
+  if (reason !== null) return reasonText(reason)
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, shownBody(each)]))
 }

@@ -1,13 +1,15 @@
 import type { Command } from 'commander'
+import type { Trouble, VerdictCode } from '../../contract/verdict.ts'
 import { AppError } from '../../core/error.ts'
 import type { Act, ActResult } from '../../daemon/act.ts'
 import { adviceFor } from '../advice.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { effectNote } from '../lock-effect.ts'
+import { effectNote, otherLockNote } from '../lock-effect.ts'
 import { moment } from '../moment.ts'
-import { plain, print, printJson } from '../output.ts'
-import { actorOf, durationOption, reasonOption } from '../options.ts'
+import { plain, print, printData } from '../output.ts'
+import { durationOption, reasonOption } from '../options.ts'
+import { personOf } from '../person.ts'
 import { loadForWork } from '../settings.ts'
 
 interface Options {
@@ -15,6 +17,7 @@ interface Options {
   readonly realm?: string
   readonly for?: string
   readonly resetToken?: boolean
+  readonly adopt?: boolean
   readonly json?: boolean
 }
 
@@ -37,6 +40,7 @@ export function register(program: Command, io: CliIo): void {
     .argument('<login>', 'the login, as privacyIDEA knows it')
     .requiredOption('--reason <text>', 'why, for the record; needed')
     .option('--reset-token', 'reset the fail counters of the tokens that hold it, in privacyIDEA')
+    .option('--adopt', 'take over a lock that equals what Lockstep writes and is not on record, and release it too')
     .option('--realm <realm>', 'where several directories are configured')
     .option('--json', 'print the result as JSON')
     .action((login: string, options: Options, command: Command) => carryOut('release', login, options, command, io))
@@ -52,48 +56,78 @@ async function carryOut(
   const forMs = options.for === undefined ? null : durationOption('--for', options.for)
   if (forMs !== null && forMs < FOR_MS_MIN) throw new AppError('usage', `--for ${options.for}: expected at least 1s`)
   const reason = reasonOption(options.reason)
-  const settings = await loadForWork(command, io)
+  const settings = await loadForWork(command, io, kind === 'release')
   const { errorsOnly, openLog } = await import('../../daemon/log.ts')
   const { openSystem } = await import('../../daemon/system.ts')
   const { act } = await import('../../daemon/act.ts')
-  await using system = await openSystem(settings)
+  await using system = await openSystem(settings, undefined, kind === 'hold')
   const order: Act = {
     kind,
     login,
     realm: options.realm ?? null,
     reason,
-    actor: actorOf(io),
+    actor: personOf(io),
     forMs,
     resetsTokens: options.resetToken === true,
+    adopts: options.adopt === true,
   }
   const result = await act(system, order, errorsOnly(openLog(io.stderr, false)))
   const { account, lock } = result
-  const verdict = kind === 'hold' ? verdictOfLock(result) : verdictOfUnlock(result)
+  const verdict = kind === 'hold' ? verdictOfLock(result) : verdictOfUnlock(result, login, order.adopts)
   io.exitCode = verdict.exit
+  const advice = result.isDone ? '' : adviceFor(account.standingCode ?? account.standing)
   if (options.json === true) {
-    printJson(io, { ok: verdict.exit === EXIT.ok, lock, account })
+    printData(io, { lock, account }, troubleOf(verdict, advice))
     return
   }
   print(io, `${plain(account.dn)}: ${verdict.text}`)
+  if (kind === 'hold') for (const line of heldAlready(result)) print(io, `  ${line}`)
   const effect = kind === 'hold' && result.isDone ? effectNote(account) : null
   if (effect !== null) print(io, `  ${effect}`)
+  // Where theirs alone keeps the user out the verdict says so.
+  if (result.isDone && lock !== 'others' && account.otherLock !== null)
+    print(io, `  ${otherLockNote(account.otherLock)}`)
   const isTold = result.isDone && account.standing !== 'conflict' && account.standing !== 'protected'
   if (!isTold && account.standingReason !== '') print(io, `  ${plain(account.standingReason)}`)
-  const advice = result.isDone ? '' : adviceFor(account.standingCode ?? account.standing)
   if (advice !== '') print(io, `  Next: ${advice}`)
+}
+
+/** Holds of persons that stand beside the new one; each ends by itself or with `lockstep unlock`. */
+function heldAlready({ manualBefore, account }: ActResult): string[] {
+  const until = (ms: number | null): string => (ms === null ? 'until lockstep unlock' : `until ${moment(ms)}`)
+  const standing = manualBefore.filter(({ name }) => account.holds.some((hold) => hold.name === name))
+  const added = account.holds.find(({ kind, name }) => kind === 'manual' && !manualBefore.some((m) => m.name === name))
+  if (standing.length === 0 || added === undefined) return []
+  const already = standing.map(({ actor, sinceMs, untilMs, reason }) => {
+    const why = reason === '' ? '' : `: ${plain(reason)}`
+    return `held already by ${plain(actor)} since ${moment(sinceMs)}, ${until(untilMs)}${why}`
+  })
+  return [...already, `this one holds ${until(added.untilMs)}`]
 }
 
 interface Verdict {
   readonly text: string
   readonly exit: number
+  /** Left out: it is done. */
+  readonly code?: VerdictCode
+}
+
+const NOT_YET: Verdict = { text: 'on record, not yet carried out', exit: EXIT.tempFail, code: 'not-done-yet' }
+
+function troubleOf({ text, code }: Verdict, hint: string): Trouble | null {
+  return code === undefined ? null : { code, message: text, hint }
 }
 
 /** Held, whoever's lock it is that keeps the user out; 69 where none does. */
 function verdictOfLock({ account, isDone, lock }: ActResult): Verdict {
   if (account.standing === 'protected') {
-    return { text: 'not locked; the hold stays on record until lockstep unlock', exit: EXIT.noPermission }
+    return {
+      text: 'not locked; the hold stays on record until lockstep unlock',
+      exit: EXIT.noPermission,
+      code: 'protected',
+    }
   }
-  if (!isDone) return { text: 'on record, not yet carried out', exit: EXIT.tempFail }
+  if (!isDone) return NOT_YET
   if (lock === 'open' && account.holds.length === 0) {
     return { text: 'not locked any more: the hold has ended meanwhile', exit: EXIT.ok }
   }
@@ -103,7 +137,7 @@ function verdictOfLock({ account, isDone, lock }: ActResult): Verdict {
   }
   if (account.standing === 'not-effective') {
     const text = `the lock is written and keeps nobody out: ${plain(account.standingReason)}`
-    return { text, exit: EXIT.unavailable }
+    return { text, exit: EXIT.unavailable, code: 'not-effective' }
   }
   const ends = account.holds.flatMap(({ untilMs }) => untilMs ?? [])
   if (ends.length < account.holds.length || ends.length === 0) return { text: 'locked', exit: EXIT.ok }
@@ -111,16 +145,31 @@ function verdictOfLock({ account, isDone, lock }: ActResult): Verdict {
 }
 
 /** 69 where the user is still locked out although we did what was asked. */
-function verdictOfUnlock({ account, isDone, lock, wasHeld }: ActResult): Verdict {
-  if (!isDone) return { text: 'on record, not yet carried out', exit: EXIT.tempFail }
+function verdictOfUnlock(result: ActResult, login: string, adopts: boolean): Verdict {
+  const { account, isDone, lock, wasHeld, unrecorded } = result
+  if (!isDone) return NOT_YET
   if (account.holds.length > 0) {
     const names = account.holds.map((hold) => hold.name).join(', ')
-    return { text: `still locked: held anew by ${names}`, exit: EXIT.unavailable }
+    return { text: `still locked: held anew by ${names}`, exit: EXIT.unavailable, code: 'still-locked' }
+  }
+  if (lock === 'open' && result.isResetRefused) {
+    const text = 'unlocked, but the fail counter was not reset: privacyIDEA refuses it (right reset; lockstep doctor)'
+    return { text, exit: EXIT.noPermission, code: 'reset-refused' }
+  }
+  if (lock === 'open' && unrecorded === 'adopted') {
+    return { text: 'the lock that stood there was adopted as ours, and released: unlocked', exit: EXIT.ok }
   }
   if (lock === 'open') return { text: wasHeld ? 'unlocked' : 'was not locked', exit: EXIT.ok }
   if (lock === 'unknown') {
     return { text: 'no hold of ours is left; how it stands in the directory could not be read', exit: EXIT.ok }
   }
-  const text = 'no hold of ours is left, but somebody else’s lock stands: whoever set it has to take it away'
-  return { text, exit: EXIT.unavailable }
+  if (adopts) {
+    const why =
+      unrecorded === 'stands' ? 'what stood there before it is not known' : 'it is not what Lockstep would write'
+    const text = `no hold of ours is left; the lock that stands was not adopted, since ${why}: whoever set it has to take it away`
+    return { text, exit: EXIT.unavailable, code: 'still-locked' }
+  }
+  const theirs = 'no hold of ours is left, but somebody else’s lock stands: whoever set it has to take it away'
+  const ours = `; it equals what Lockstep writes: if nobody else set it, run lockstep unlock ${plain(login)} --adopt --reason TEXT`
+  return { text: unrecorded === 'stands' ? theirs + ours : theirs, exit: EXIT.unavailable, code: 'still-locked' }
 }

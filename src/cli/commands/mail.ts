@@ -1,4 +1,6 @@
+import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
+import type { Trouble } from '../../contract/verdict.ts'
 import { AppError } from '../../core/error.ts'
 import { MAIL_LANGUAGES, type MailLanguage } from '../../core/mail-language.ts'
 import { NOTICE_KINDS, OWNER_KINDS, type NoticeKind } from '../../core/notice.ts'
@@ -7,8 +9,9 @@ import type { MailReport } from '../../store/mail-reports.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
-import { actorOf, limitOption } from '../options.ts'
-import { counted, note, plain, print, printJson, printTable } from '../output.ts'
+import { limitOption } from '../options.ts'
+import { personOf } from '../person.ts'
+import { firstOf, note, plain, print, printData, printTable } from '../output.ts'
 import { loadForWork, loadSettings } from '../settings.ts'
 
 /** States of mails that nobody got. */
@@ -41,9 +44,9 @@ function registerList(mail: Command, io: CliIo): void {
       const states = statesOf(options.state)
       const limit = limitOption('--limit', options.limit)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io), false)
-      const mails = await store.mails.list({ states, limit })
-      if (options.json === true) return printJson(io, { mails, ...(await store.mails.counts()) })
+      await using store = await openStoreOf(await loadForWork(command, io, true), false)
+      const { items: mails, isCut } = await firstOf(limit, (max) => store.mails.list({ states, limit: max }))
+      if (options.json === true) return printData(io, { mails, isCut, ...(await store.mails.counts()) })
       if (mails.length === 0) return note(io, 'no such mail')
       printTable(io, mails, [
         { title: 'id', value: (each) => each.id },
@@ -59,6 +62,11 @@ function registerList(mail: Command, io: CliIo): void {
         { title: 'why', value: (each) => each.why || '-', shrinks: true },
       ])
     })
+}
+
+function troubleOf(exit: number): Trouble | null {
+  const hint = 'lockstep mail list shows the ids.'
+  return exit === EXIT.ok ? null : { code: 'nothing-matched', message: 'no such mail waits', hint }
 }
 
 function tells({ counts }: MailReport): string {
@@ -101,11 +109,11 @@ function registerRetry(mail: Command, io: CliIo): void {
     .action(async (ids: string[], options: ChosenOptions, command: Command) => {
       const which = chosen(ids, options)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io), true)
+      await using store = await openStoreOf(await loadForWork(command, io, true), true)
       const mails = await store.mails.retry(which)
       const daemon = await store.processLock.daemon()
       io.exitCode = exitOf(mails, which)
-      if (options.json === true) printJson(io, { mails, daemon: daemon !== null })
+      if (options.json === true) printData(io, { mails, daemon: daemon !== null }, troubleOf(io.exitCode))
       else print(io, `due again: ${counted(mails, 'mail')}${daemon === null ? '; run lockstep drain' : ''}`)
     })
 }
@@ -119,10 +127,10 @@ function registerDrop(mail: Command, io: CliIo): void {
     .action(async (ids: string[], options: ChosenOptions, command: Command) => {
       const which = chosen(ids, options)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io), true)
-      const mails = await store.mails.drop(which, actorOf(io))
+      await using store = await openStoreOf(await loadForWork(command, io, true), true)
+      const mails = await store.mails.drop(which, personOf(io))
       io.exitCode = exitOf(mails, which)
-      if (options.json === true) printJson(io, { mails })
+      if (options.json === true) printData(io, { mails }, troubleOf(io.exitCode))
       else print(io, `dropped: ${counted(mails, 'mail')}`)
     })
 }
@@ -137,7 +145,7 @@ function registerTest(mail: Command, io: CliIo): void {
       const { sendTestMail } = await import('../../daemon/mail-by-hand.ts')
       const { openLog } = await import('../../daemon/log.ts')
       const sent = await sendTestMail(settings, address, io.env, openLog(io.stderr, false))
-      if (options.json === true) printJson(io, sent)
+      if (options.json === true) printData(io, sent)
       else print(io, `${sent.server} took ${sent.messageId} for ${sent.to}`)
     })
 }
@@ -164,7 +172,7 @@ function registerPreview(mail: Command, io: CliIo): void {
       const { previewMail } = await import('../../daemon/mail-by-hand.ts')
       const { openLog } = await import('../../daemon/log.ts')
       const words = await previewMail(settings, what, openLog(io.stderr, false))
-      if (options.json === true) printJson(io, words)
+      if (options.json === true) printData(io, words)
       else if (options.html === true) print(io, words.html)
       else print(io, `Subject: ${plain(words.subject)}\n\n${words.text}`)
     })

@@ -1,3 +1,4 @@
+import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
 import { AppError } from '../../core/error.ts'
 import { directoryPhrase } from '../../core/guard.ts'
@@ -5,8 +6,9 @@ import type { DirectoryName } from '../../core/names.ts'
 import type { Settings } from '../../core/settings.ts'
 import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
-import { counted, plain, print, printJson } from '../output.ts'
-import { actorOf, reasonOption } from '../options.ts'
+import { plain, print, printData } from '../output.ts'
+import { reasonOption } from '../options.ts'
+import { personOf } from '../person.ts'
 import { loadForWork } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
@@ -18,14 +20,14 @@ export function register(program: Command, io: CliIo): void {
     .option('--json', 'print the result as JSON')
     .action(async (options: { reason: string; directory?: string; json?: boolean }, command: Command) => {
       const reason = reasonOption(options.reason)
-      const actor = actorOf(io)
-      const settings = await loadForWork(command, io)
+      const actor = personOf(io)
+      const settings = await loadForWork(command, io, true)
       const directory = directoryOption(settings, options.directory)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
       await using store = await openStoreOf(settings, true)
       const before = await store.switches.pause(directory, actor, reason)
       const what = directoryPhrase(directory)
-      if (options.json === true) printJson(io, { paused: true, changed: before === null, ...named(directory) })
+      if (options.json === true) printData(io, { paused: true, changed: before === null, directory })
       else if (before === null) print(io, `paused${what}: nothing is written until lockstep resume`)
       else
         print(
@@ -39,17 +41,19 @@ export function register(program: Command, io: CliIo): void {
     .option('--directory <name>', 'after the pause of this directory')
     .option('--json', 'print the result as JSON')
     .action(async (options: { directory?: string; json?: boolean }, command: Command) => {
-      const actor = actorOf(io)
-      const settings = await loadForWork(command, io)
+      const actor = personOf(io)
+      const settings = await loadForWork(command, io, true)
       const directory = directoryOption(settings, options.directory)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
+      const { refuseWhereFileIsDrier } = await import('../../daemon/file-forbids.ts')
       await using store = await openStoreOf(settings, true)
+      await refuseWhereFileIsDrier(settings, store)
       const accounts = await store.switches.resume(directory, actor)
       const left = await store.switches.pauses()
       const isServed = (await store.processLock.daemon()) !== null
       if (options.json === true) {
         const changed = accounts !== null
-        printJson(io, { paused: left.length > 0, changed, accounts: accounts ?? 0, ...named(directory) })
+        printData(io, { paused: left.length > 0, changed, accounts: accounts ?? 0, directory })
         return
       }
       if (accounts === null) print(io, `nothing was paused${directoryPhrase(directory)}`)
@@ -59,10 +63,6 @@ export function register(program: Command, io: CliIo): void {
       }
       for (const each of left) print(io, `still paused${directoryPhrase(each.directory)}: ${plain(each.reason)}`)
     })
-}
-
-function named(directory: DirectoryName | null): { directory?: DirectoryName } {
-  return directory === null ? {} : { directory }
 }
 
 /** Null where none is named. Fails with `usage`. */

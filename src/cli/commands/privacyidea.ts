@@ -19,6 +19,8 @@ export function register(program: Command, io: CliIo): void {
       'where privacyIDEA reaches the webhook, without path and secret (else intake.http.listen)',
     )
     .option('--policies', 'also create the admin policies of least privilege')
+    .option('--no-reset', 'leave out the right to reset fail counters: lockstep unlock --reset-token then refuses')
+    .option('--enroll', 'also the rights for lockstep enroll as that account (else name an administrator with --user)')
     .option('--account <name>', 'account of the running service (else privacyidea.user, else lockstep)')
     .option('--setup-account <name>', 'also a policy for an account that may set up and no more')
     .option('--keep-admins', 'where no admin policy is there yet: also one that keeps all rights for all others')

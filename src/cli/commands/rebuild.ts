@@ -1,8 +1,16 @@
+import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
+import type { Trouble } from '../../contract/verdict.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { note, print, printJson, progress } from '../output.ts'
+import { note, print, printData, progress } from '../output.ts'
 import { loadForWork } from '../settings.ts'
+
+const NOT_ALL_READ: Trouble = {
+  code: 'not-all-read',
+  message: 'some of it could not be taken in; problems says what, and why',
+  hint: 'All else was restored. Next: lockstep drain, then lockstep status.',
+}
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -17,17 +25,25 @@ export function register(program: Command, io: CliIo): void {
       await system.store.processLock.becomeDaemon()
       try {
         using line = progress(io)
-        const report = await rebuild(system, (accounts) => line.step(`${accounts} accounts restored`))
+        const report = await rebuild(system, (accounts) => line.step(`${counted(accounts, 'account')} restored`))
         io.exitCode = report.problems.length === 0 ? EXIT.ok : EXIT.dataError
-        if (options.json === true) printJson(io, report)
+        if (options.json === true) printData(io, report, report.problems.length === 0 ? null : NOT_ALL_READ)
         else {
-          print(io, `${report.accounts} accounts: ${report.serials} serials, ${report.holds} holds restored`)
+          print(
+            io,
+            `${counted(report.accounts, 'account')}: ${counted(report.serials, 'serial')}, ${counted(report.holds, 'hold')} restored`,
+          )
           if (report.appliedByHand > 0) print(io, `${report.appliedByHand} unlock files had been applied by hand`)
           const kept = report.leftAlone.length
           if (kept > 0) print(io, `${kept} unlock files were kept, and nothing was restored from them; see below`)
           const others = report.lockedByOthers.length
           if (others > 0)
-            print(io, `${others} accounts are locked and no file claims it: left alone (--json lists them)`)
+            print(
+              io,
+              `${counted(others, 'account')} locked, which no file claims: left alone (--json lists them; lockstep unlock LOGIN --adopt takes over one that is ours)`,
+            )
+          if (report.serialsOfOthers > 0)
+            print(io, `${counted(report.serialsOfOthers, 'serial')} in the directory that no file claims: left alone`)
           for (const problem of report.problems) note(io, `  ${problem}`)
           print(io, 'Next: lockstep drain (or serve), then lockstep status')
         }

@@ -1,8 +1,9 @@
+import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
 import type { RehearsalReport } from '../../daemon/rehearse.ts'
 import type { CliIo } from '../io.ts'
 import { momentOption } from '../options.ts'
-import { note, plain, print, printJson, printTable, progress } from '../output.ts'
+import { note, plain, print, printData, printTable, progress } from '../output.ts'
 import { loadSettings } from '../settings.ts'
 
 interface RehearseOptions {
@@ -30,7 +31,7 @@ export function register(program: Command, io: CliIo): void {
       const { secretReader } = await import('../../config/secret.ts')
       const report = await run(io, (onStep) => rehearse(settings, secretReader(io.env), { sinceMs, onStep }))
       if (options.out !== undefined) await writePage(io, options.out, report)
-      if (options.json === true) printJson(io, (await import('../rehearsal-json.ts')).rehearsalJson(report))
+      if (options.json === true) printData(io, (await import('../rehearsal-json.ts')).rehearsalJson(report))
       else await printReport(io, report)
     })
 }
@@ -72,8 +73,11 @@ async function printReport(io: CliIo, report: RehearsalReport): Promise<void> {
   const written = locks.filter(isWritten).length
   const spared = locks.filter((lock) => lock.fate === 'protected').length
   const from = `${localTime(report.sinceMs)} to ${localTime(report.untilMs)} (${zoneText(report.zoneMs)})`
-  print(io, plain(`privacyIDEA ${report.version}, ${from}, ${report.rows} rows`))
-  print(io, `${written} locks, ${report.lockedAtOnce.count} at once at most; ${spared} of protected accounts held back`)
+  print(io, plain(`privacyIDEA ${report.version}, ${from}, ${counted(report.rows, 'row')}`))
+  print(
+    io,
+    `${counted(written, 'lock')}, ${report.lockedAtOnce.count} at once at most; ${spared} of protected accounts held back`,
+  )
   for (const { name } of RATE_WINDOWS) {
     const { count, fromMs } = rates[name]
     print(io, `  ${count} within ${WINDOW_NAMES[name]}${fromMs === null ? '' : `, from ${localTime(fromMs)}`}`)

@@ -1,8 +1,13 @@
+import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
 import type { ResyncReport } from '../../reconcile/resync-ports.ts'
+import { AppError } from '../../core/error.ts'
+import { reasonText } from '../../core/reason.ts'
+import { runAdoption } from '../adoption.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { note, plain, print, printJson, printTable } from '../output.ts'
+import { troubleOfLeft } from '../left-alone.ts'
+import { note, plain, print, printData, printTable } from '../output.ts'
 import { resyncProgress } from '../resync-progress.ts'
 import { loadForWork } from '../settings.ts'
 
@@ -12,6 +17,8 @@ const ROWS_MAX = 200
 interface Options {
   readonly dryRun?: boolean
   readonly acceptDrop?: boolean
+  readonly adopt?: boolean
+  readonly yes?: boolean
   readonly json?: boolean
 }
 
@@ -20,11 +27,21 @@ export function register(program: Command, io: CliIo): void {
     .command('resync')
     .description("compare all of privacyIDEA's tokens and all marked accounts with the record, and repair what differs")
     .option('--dry-run', 'show what differs, and change nothing')
-    .option('--accept-drop', 'this once, believe that privacyIDEA has fewer tokens than resync.shrinkLimit allows')
+    .option(
+      '--accept-drop',
+      'this once, believe that tokens which privacyIDEA does not show are gone: beyond resync.shrinkLimit, of resolvers that are gone, and past guards.lossBreaker',
+    )
+    .option(
+      '--adopt',
+      'list the serials and locks in the directories that Lockstep neither wrote nor adopted and that nothing explains',
+    )
+    .option('--yes', 'with --adopt: remove these serials, and release these locks')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExits with 75 where a directory did not answer: it was left alone, the others were done.')
     .action(async (options: Options, command: Command) => {
-      const settings = await loadForWork(command, io)
+      if (options.adopt === true) return runAdoption(options, command, io)
+      if (options.yes === true) throw new AppError('usage', '--yes belongs to --adopt')
+      const settings = await loadForWork(command, io, options.dryRun === true)
       const { resyncOnce } = await import('../../daemon/resync-once.ts')
       const { openLog } = await import('../../daemon/log.ts')
       const isDryRun = options.dryRun === true
@@ -38,7 +55,7 @@ export function register(program: Command, io: CliIo): void {
         })
       })()
       if (report.left.length > 0) io.exitCode = EXIT.tempFail
-      if (options.json === true) printJson(io, { ...report, dryRun: isDryRun })
+      if (options.json === true) printData(io, { ...report, dryRun: isDryRun }, troubleOfLeft(report.left))
       else show(io, report, isDryRun)
     })
 }
@@ -50,7 +67,7 @@ function show(io: CliIo, report: ResyncReport, isDryRun: boolean): void {
       { title: 'serial', value: (drift) => drift.serial ?? '-' },
       { title: 'now', value: (drift) => drift.now },
       { title: 'should be', value: (drift) => drift.should },
-      { title: 'why', value: (drift) => drift.why },
+      { title: 'why', value: (drift) => reasonText(drift.why) },
     ])
   }
   const more = report.differences - Math.min(report.drift.length, ROWS_MAX)
@@ -58,6 +75,6 @@ function show(io: CliIo, report: ResyncReport, isDryRun: boolean): void {
   for (const { directory, reason } of report.left) {
     note(io, `lockstep: directory ${directory} was left alone: ${plain(reason)}`)
   }
-  const what = `${report.tokens} tokens and ${report.accounts} marked accounts compared, ${report.differences} differ`
+  const what = `${counted(report.tokens, 'token')} and ${counted(report.accounts, 'marked account')} compared, ${report.differences} differ`
   print(io, isDryRun && report.differences > 0 ? `${what}; nothing was changed (dry run)` : what)
 }

@@ -1,6 +1,7 @@
+import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
 import type { CliIo } from '../io.ts'
-import { counted, print, printJson } from '../output.ts'
+import { print, printData } from '../output.ts'
 import { loadForWork } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
@@ -10,12 +11,12 @@ export function register(program: Command, io: CliIo): void {
     .option('--json', 'print the result as JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
       const { openStoreOf } = await import('../../daemon/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io), true)
+      await using store = await openStoreOf(await loadForWork(command, io, true), true)
       const nowMs = Date.now()
       const events = await store.upkeep.retryWaiting(nowMs)
       const accounts = await store.upkeep.markUnsettled(nowMs)
       const daemon = await store.processLock.daemon()
-      if (options.json === true) printJson(io, { events, accounts, daemon: daemon !== null })
+      if (options.json === true) printData(io, { events, accounts, daemon: daemon !== null })
       else
         print(
           io,

@@ -1,25 +1,35 @@
+import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
+import type { Trouble } from '../../contract/verdict.ts'
 import { AppError } from '../../core/error.ts'
-import type { ReviewResult, ReviewSelection } from '../../daemon/review.ts'
-import type { Review } from '../../ports/review.ts'
+import { reasonText } from '../../core/reason.ts'
+import type { ReviewKind, ReviewResult, ReviewSelection } from '../../daemon/review.ts'
+import type { LossReview, Review } from '../../ports/review.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
+import { LOSS_STATES, lossText } from '../loss-text.ts'
 import { moment } from '../moment.ts'
-import { counted, plain, print, printJson, printTable } from '../output.ts'
-import { limitOption, personOf, reasonOption } from '../options.ts'
+import { plain, print, printData, printTable } from '../output.ts'
+import { limitOption, reasonOption } from '../options.ts'
+import { personOf } from '../person.ts'
 import { loadForWork } from '../settings.ts'
+
+const KIND_HELP = 'only locks, or only losses: lock or loss'
+/** Of one account. */
+const SHOWN_MAX = 1_000
 
 interface Selecting {
   readonly realm?: string
   readonly directory?: string
   readonly all?: boolean
+  readonly kind?: string
   readonly json?: boolean
 }
 
 export function register(program: Command, io: CliIo): void {
   const review = program
     .command('review')
-    .description('locks that the breaker holds back: look at them, approve or reject them')
+    .description('locks and losses that the breakers hold back: look at them, approve or reject them')
   registerList(review, io)
   registerShow(review, io)
   for (const kind of ['approve', 'reject'] as const) registerDecision(review, kind, io)
@@ -29,80 +39,141 @@ export function register(program: Command, io: CliIo): void {
 function registerList(review: Command, io: CliIo): void {
   review
     .command('list', { isDefault: true })
-    .description('the locks that wait, since when and why')
+    .description('the locks and losses that wait, since when and why')
     .option('--realm <realm>', 'only users of this realm')
     .option('--directory <name>', 'only accounts of this directory')
-    .option('--limit <number>', 'at most so many', '1000')
+    .option('--kind <kind>', KIND_HELP)
+    .option('--limit <number>', 'at most so many of each kind', '1000')
     .option('--json', 'print the result as JSON')
     .action(async (options: Selecting & { limit: string }, command: Command) => {
       const limit = limitOption('--limit', options.limit)
-      const settings = await loadForWork(command, io)
+      const settings = await loadForWork(command, io, true)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
-      const { reviewsOf } = await import('../../daemon/review.ts')
+      const { lossesOf, reviewsOf } = await import('../../daemon/review.ts')
+      const { reviewCounts } = await import('../../daemon/review-counts.ts')
       await using store = await openStoreOf(settings, false)
-      const counts = await store.reviews.counts()
-      const reviews: Review[] = []
-      for await (const page of reviewsOf(store, selectionOf([], options))) {
-        reviews.push(...page.slice(0, limit - reviews.length))
-        if (reviews.length >= limit) break
-      }
-      if (options.json === true) printJson(io, { ...counts, reviews: reviews.map(reviewJson) })
-      else showList(io, reviews, counts.waiting + counts.approved, store.reviews.approvalsNeeded)
+      const selection = selectionOf([], options)
+      const counts = await reviewCounts(store)
+      const reviews = await firstOf(reviewsOf(store, selection), limit)
+      const losses = await firstOf(lossesOf(store, selection), limit)
+      const { locks, losses: lost } = counts
+      const inAll = locks.waiting + locks.approved + lost.waiting + lost.approved + lost.dismissed
+      if (options.json === true)
+        printData(io, { ...counts, reviews: [...reviews.map(reviewJson), ...losses.map(lossJson)] })
+      else showList(io, reviews, losses, { inAll, approvals: store.reviews.approvalsNeeded })
     })
 }
 
-function showList(io: CliIo, reviews: readonly Review[], inAll: number, approvals: number): void {
-  if (reviews.length === 0) {
-    print(io, 'no lock waits')
+async function firstOf<Item>(pages: AsyncIterable<readonly Item[]>, limit: number): Promise<Item[]> {
+  const first: Item[] = []
+  for await (const page of pages) {
+    first.push(...page.slice(0, limit - first.length))
+    if (first.length >= limit) break
+  }
+  return first
+}
+
+interface Row {
+  readonly login: string
+  readonly account: string
+  readonly kind: ReviewKind
+  readonly since: string
+  readonly state: string
+  readonly holds: string
+  readonly why: string
+}
+
+function showList(
+  io: CliIo,
+  locks: readonly Review[],
+  losses: readonly LossReview[],
+  { inAll, approvals }: { inAll: number; approvals: number },
+): void {
+  const rows: Row[] = [
+    ...locks.map((each): Row => ({
+      ...rowOf(each, each.change.dn, approvals),
+      kind: 'lock',
+      holds: each.change.holds.join(' '),
+      why: reasonText(each.reason),
+    })),
+    ...losses.map((each): Row => ({
+      ...rowOf(each, each.dn, approvals),
+      kind: 'loss',
+      holds: each.serial,
+      why: lossText(each),
+    })),
+  ]
+  if (rows.length === 0) {
+    print(io, 'no lock waits, and no loss')
     return
   }
-  printTable(io, reviews, [
-    { title: 'login', value: ({ login }) => login ?? '-' },
-    { title: 'account', value: ({ change }) => change.dn, shrinks: true },
-    { title: 'since', value: ({ sinceMs }) => moment(sinceMs) },
-    { title: 'state', value: (each) => stateText(each, approvals) },
-    { title: 'holds', value: ({ change }) => change.holds.join(' '), shrinks: true },
-    { title: 'why', value: ({ reason }) => reason, shrinks: true },
+  printTable(io, rows, [
+    { title: 'login', value: ({ login }) => login },
+    { title: 'account', value: ({ account }) => account, shrinks: true },
+    { title: 'kind', value: ({ kind }) => kind },
+    { title: 'since', value: ({ since }) => since },
+    { title: 'state', value: ({ state }) => state },
+    { title: 'holds', value: ({ holds }) => holds, shrinks: true },
+    { title: 'why', value: ({ why }) => why, shrinks: true },
   ])
-  if (inAll > reviews.length) print(io, `… ${inAll} in all`)
+  if (inAll > rows.length) print(io, `… ${inAll} in all`)
   print(io, 'Next: lockstep review show LOGIN, then approve or reject LOGIN (or --all) --reason …')
 }
 
-function stateText({ state, approvedBy }: Review, approvals: number): string {
+function rowOf(
+  { login, sinceMs, ...each }: Pick<LossReview, 'login' | 'sinceMs' | 'state' | 'approvedBy'>,
+  account: string,
+  approvals: number,
+): Pick<Row, 'login' | 'account' | 'since' | 'state'> {
+  return { login: login ?? '-', account, since: moment(sinceMs), state: stateText(each, approvals) }
+}
+
+function stateText({ state, approvedBy }: Pick<LossReview, 'state' | 'approvedBy'>, approvals: number): string {
   return approvals > 1 ? `${state}, ${approvedBy.length} of ${approvals}` : state
 }
 
 function registerShow(review: Command, io: CliIo): void {
   review
     .command('show')
-    .description('one lock that waits, with the LDIF that would be written and the one that would take it back')
+    .description(
+      'what waits of one account: a lock with the LDIF that would be written and the one that would take it back, and losses',
+    )
     .argument('<account>', 'a login, a serial, an account key or id, or a DN')
     .option('--json', 'print the result as JSON')
     .action(async (name: string, options: { json?: boolean }, command: Command) => {
-      const settings = await loadForWork(command, io)
+      const settings = await loadForWork(command, io, true)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
-      const { previewOf, reviewsOf } = await import('../../daemon/review.ts')
+      const { lossesOf, previewOf, reviewsOf } = await import('../../daemon/review.ts')
       await using store = await openStoreOf(settings, false)
-      const found: Review[] = []
-      for await (const page of reviewsOf(store, selectionOf([name], {}))) found.push(...page)
-      if (found.length === 0) throw new AppError('unknown-user', `no lock of ${plain(name)} waits`)
+      const found = await firstOf(reviewsOf(store, selectionOf([name], {})), SHOWN_MAX)
+      const losses = await firstOf(lossesOf(store, selectionOf([name], {})), SHOWN_MAX)
+      if (found.length + losses.length === 0)
+        throw new AppError('unknown-user', `no lock of ${plain(name)} waits, and no loss`)
       if (options.json === true) {
-        printJson(
-          io,
-          found.map((each) => ({ ...reviewJson(each), ldif: previewOf(each) })),
-        )
+        const locks = found.map((each) => ({ ...reviewJson(each), ldif: previewOf(each) }))
+        printData(io, { reviews: [...locks, ...losses.map(lossJson)] })
         return
       }
       for (const each of found) {
         const { forward, inverse } = previewOf(each)
         print(io, `${plain(each.change.dn)}\n  account   ${each.key}`)
-        print(io, `  waits     since ${moment(each.sinceMs)}: ${plain(each.reason)}`)
-        print(io, `  holds     ${each.change.holds.join(' ')}: ${plain(each.change.reason)}`)
+        print(io, `  waits     since ${moment(each.sinceMs)}: ${plain(reasonText(each.reason))}`)
+        print(io, `  holds     ${each.change.holds.join(' ')}: ${plain(reasonText(each.change.reason))}`)
         const by = each.approvedBy.length === 0 ? '' : ` by ${plain(each.approvedBy.join(' '))}`
         print(io, `  state     ${stateText(each, store.reviews.approvalsNeeded)}${by}`)
         print(io, `\n${forward}\n${inverse}`)
       }
+      for (const each of losses) showLoss(io, each, store.reviews.approvalsNeeded)
     })
+}
+
+function showLoss(io: CliIo, loss: LossReview, approvals: number): void {
+  const by = loss.approvedBy.length === 0 ? '' : ` by ${plain(loss.approvedBy.join(' '))}`
+  const unlock = loss.isHold ? ', and ends the hold that it makes' : ''
+  print(io, `${plain(loss.dn)}\n  account   ${loss.key}`)
+  print(io, `  loss      ${loss.serial} since ${moment(loss.sinceMs)}: ${lossText(loss)}`)
+  print(io, `  approved  it takes ${loss.serial} off the account${unlock}`)
+  print(io, `  state     ${stateText(loss, approvals)}${by}: ${LOSS_STATES[loss.state]}`)
 }
 
 function registerDecision(review: Command, kind: 'approve' | 'reject', io: CliIo): void {
@@ -110,13 +181,14 @@ function registerDecision(review: Command, kind: 'approve' | 'reject', io: CliIo
     .command(kind)
     .description(
       kind === 'approve'
-        ? 'let locks that wait be written'
-        : 'end the holds of accounts whose lock waits; the tokens stay as they are in privacyIDEA',
+        ? 'let locks that wait be written, and losses that wait be carried out'
+        : 'end the holds of accounts whose lock waits, and keep serial and lock of those whose loss waits; the tokens stay as they are in privacyIDEA',
     )
     .argument('[accounts...]', 'logins, serials, account keys or DNs')
     .option('--all', 'all that wait')
     .option('--realm <realm>', 'all that wait of this realm')
     .option('--directory <name>', 'all that wait of this directory')
+    .option('--kind <kind>', KIND_HELP)
     .requiredOption('--reason <text>', 'why, for the record; needed')
     .option('--json', 'print the result as JSON')
     .action(async (names: readonly string[], options: Selecting & { reason: string }, command: Command) => {
@@ -125,7 +197,7 @@ function registerDecision(review: Command, kind: 'approve' | 'reject', io: CliIo
       if (isNamed === (options.all === true || options.realm !== undefined || options.directory !== undefined)) {
         throw new AppError('usage', 'name the accounts, or say --all, --realm or --directory')
       }
-      const settings = await loadForWork(command, io)
+      const settings = await loadForWork(command, io, kind === 'reject')
       const { errorsOnly, openLog } = await import('../../daemon/log.ts')
       const { openSystem } = await import('../../daemon/system.ts')
       const { decide } = await import('../../daemon/review.ts')
@@ -133,17 +205,34 @@ function registerDecision(review: Command, kind: 'approve' | 'reject', io: CliIo
       const log = errorsOnly(openLog(io.stderr, false))
       const result = await decide(system, kind, selectionOf(names, options), word, log)
       const needed = system.store.reviews.approvalsNeeded
-      const isNothing = result.approved + result.rejected + result.short + result.again === 0
+      const isNothing = decidedCount(result) === 0
       io.exitCode = exitOfDecision(result, isNamed && isNothing)
-      if (options.json === true) printJson(io, { ok: io.exitCode === EXIT.ok, by: word.person, needed, ...result })
+      if (options.json === true) printData(io, { by: word.person, needed, ...result }, troubleOf(io.exitCode))
       else tell(io, result, needed, word.person)
     })
 }
 
 /** 77 where all that was said had been said by the same person before: another one is needed. */
-function exitOfDecision({ approved, rejected, short, again }: ReviewResult, isMissing: boolean): number {
+function exitOfDecision(result: ReviewResult, isMissing: boolean): number {
   if (isMissing) return EXIT.noUser
-  return again > 0 && approved + rejected + short === 0 ? EXIT.noPermission : EXIT.ok
+  const again = result.again + result.losses.again
+  return again > 0 && decidedCount(result) === again ? EXIT.noPermission : EXIT.ok
+}
+
+function troubleOf(exit: number): Trouble | null {
+  if (exit === EXIT.ok) return null
+  return exit === EXIT.noUser
+    ? { code: 'nothing-matched', message: 'no such lock waits, and no such loss', hint: 'lockstep review lists them.' }
+    : {
+        code: 'another-person-needed',
+        message: 'the same person approved it before',
+        hint: 'Another person has to approve it as well.',
+      }
+}
+
+function decidedCount({ approved, rejected, short, again, losses }: ReviewResult): number {
+  const lost = losses.approved + losses.dismissed + losses.short + losses.again
+  return approved + rejected + short + again + lost
 }
 
 function tell(io: CliIo, result: ReviewResult, needed: number, person: string): void {
@@ -157,36 +246,63 @@ function tell(io: CliIo, result: ReviewResult, needed: number, person: string): 
     )
   if (again > 0)
     print(io, `${counted(again, 'lock')} approved by ${plain(person)} before; another person has to approve`)
-  if (approved + rejected + short + again === 0) print(io, 'no such lock waits')
+  tellLosses(io, result.losses, needed, person)
+  if (decidedCount(result) === 0) print(io, 'no such lock waits, and no such loss')
   if (pending > 0) print(io, `${counted(pending, 'account')} still to be done; lockstep status shows it`)
+}
+
+function tellLosses(io: CliIo, losses: ReviewResult['losses'], needed: number, person: string): void {
+  const { approved, dismissed, short, again } = losses
+  const count = (n: number): string => `the loss of ${counted(n, 'token')}`
+  if (approved > 0) print(io, `${count(approved)} approved`)
+  if (dismissed > 0) print(io, `${count(dismissed)} dismissed: serials and locks stay`)
+  if (short > 0) print(io, `${count(short)} approved by ${plain(person)}; ${needed} persons are needed`)
+  if (again > 0) print(io, `${count(again)} approved by ${plain(person)} before; another person has to approve`)
 }
 
 function registerResume(review: Command, io: CliIo): void {
   review
     .command('resume')
     .description(
-      'close the breaker: locks are counted from nothing again, and what waits is locked as far as the limits allow',
+      'close the breakers: locks and losses are counted from nothing again, and what waits is carried out as far as the limits allow',
     )
+    .option('--kind <kind>', KIND_HELP)
     .requiredOption('--reason <text>', 'why, for the record; needed')
     .option('--json', 'print the result as JSON')
-    .action(async (options: { reason: string; json?: boolean }, command: Command) => {
+    .action(async (options: { reason: string; kind?: string; json?: boolean }, command: Command) => {
       const word = { person: personOf(io), reason: reasonOption(options.reason) }
       const settings = await loadForWork(command, io)
       const { errorsOnly, openLog } = await import('../../daemon/log.ts')
       const { openSystem } = await import('../../daemon/system.ts')
       const { resumeBreaker } = await import('../../daemon/review.ts')
       await using system = await openSystem(settings)
-      const waited = await resumeBreaker(system, word, errorsOnly(openLog(io.stderr, false)))
-      if (options.json === true) printJson(io, { ok: true, by: word.person, waited })
-      else print(io, `the breaker is closed; ${counted(waited, 'lock')} had waited`)
+      const log = errorsOnly(openLog(io.stderr, false))
+      const { locks, losses } = await resumeBreaker(system, kindOf(options.kind), word, log)
+      if (options.json === true) printData(io, { by: word.person, waited: locks, lossesWaited: losses })
+      else {
+        const lost = losses > 0 ? ` and the loss of ${counted(losses, 'token')}` : ''
+        print(io, `the breaker is closed; ${counted(locks, 'lock')}${lost} had waited`)
+      }
     })
 }
 
-function selectionOf(names: readonly string[], { realm, directory }: Selecting): ReviewSelection {
-  return { names, realm: realm ?? null, directory: directory ?? null }
+function selectionOf(names: readonly string[], { realm, directory, kind }: Selecting): ReviewSelection {
+  return { names, realm: realm ?? null, directory: directory ?? null, kind: kindOf(kind) }
+}
+
+function kindOf(text: string | undefined): ReviewKind | null {
+  if (text === undefined || text === 'lock' || text === 'loss') return text ?? null
+  throw new AppError('usage', '--kind: is lock or loss')
 }
 
 function reviewJson({ key, login, realm, directory, sinceMs, reason, state, approvedBy, change }: Review): object {
   const { dn, holds } = change
-  return { account: key, login, realm, directory, dn, sinceMs, state, approvedBy, holds, reason, why: change.reason }
+  const whose = { account: key, login, realm, directory, dn, sinceMs, state, approvedBy, holds }
+  return { kind: 'lock', ...whose, reason, why: change.reason }
+}
+
+function lossJson(loss: LossReview): object {
+  const { key, login, realm, directory, dn, sinceMs, state, approvedBy, serial, isHold, cause } = loss
+  const whose = { account: key, login, realm, directory, dn, sinceMs, state, approvedBy }
+  return { kind: 'loss', ...whose, serial, holds: isHold ? [serial] : [], cause, text: lossText(loss) }
 }

@@ -1,11 +1,20 @@
 import type { Command } from 'commander'
+import type { Trouble } from '../../contract/verdict.ts'
 import type { CliIo } from '../io.ts'
-import { print, printJson, printTable } from '../output.ts'
+import type { ShimsTrial } from '../../daemon/shims-trial.ts'
+import { EXIT } from '../exit.ts'
+import { print, printData, printTable } from '../output.ts'
 import { loadSettings } from '../settings.ts'
+import { becomeOwnerOf } from '../state-owner.ts'
 
 interface InstallOptions {
   readonly spool?: string
   readonly group?: string
+  readonly json?: boolean
+}
+
+interface TestOptions {
+  readonly piUser?: string
   readonly json?: boolean
 }
 
@@ -31,7 +40,7 @@ export function register(program: Command, io: CliIo): void {
         group: options.group ?? null,
       })
       if (options.json === true) {
-        printJson(io, done)
+        printData(io, done)
         return
       }
       const rows = [
@@ -45,4 +54,42 @@ export function register(program: Command, io: CliIo): void {
       ])
       print(io, `\nNext:\n${done.nextSteps.map((step) => `  ${step}`).join('\n')}`)
     })
+  shims
+    .command('test')
+    .description('run each script as the user that privacyIDEA runs as, and look whether its event arrives; takes root')
+    .argument('<dir>', "privacyIDEA's script directory")
+    .option('--pi-user <user>', 'that user (else the one whose group the folder has)')
+    .option('--json', 'print the result as JSON')
+    .action((dir: string, options: TestOptions, command: Command) => test(dir, options, command, io))
+}
+
+/** Exits with 78 where an event does not arrive, and with 77 where the scripts could not be run as that user. */
+async function test(dir: string, options: TestOptions, command: Command, io: CliIo): Promise<void> {
+  const { default: path } = await import('node:path')
+  const { arrivalsOf, runShims } = await import('../../daemon/shims-trial.ts')
+  const settings = await loadSettings(command, io)
+  const trial = await runShims(path.resolve(io.cwd, dir), options.piUser ?? null)
+  becomeOwnerOf(settings)
+  const verdicts = await arrivalsOf(settings, trial)
+  const hasFailed = verdicts.some(({ is }) => is === 'failed')
+  io.exitCode = trial.user === null ? EXIT.noPermission : hasFailed ? EXIT.config : EXIT.ok
+  if (options.json === true) {
+    printData(io, { dir: trial.dir, user: trial.user, why: trial.why, scripts: verdicts }, troubleOf(trial, hasFailed))
+    return
+  }
+  if (trial.user === null) return print(io, `The scripts in ${trial.dir} were not run: ${trial.why}.`)
+  printTable(io, verdicts, [
+    { title: 'script', value: ({ name }) => name },
+    { title: `as ${trial.user}`, value: ({ is }) => is },
+    { title: 'what is wrong', value: ({ trouble }) => trouble, shrinks: true },
+  ])
+}
+
+function troubleOf(trial: ShimsTrial, hasFailed: boolean): Trouble | null {
+  if (trial.user === null) {
+    const message = `the scripts in ${trial.dir} were not run: ${trial.why}`
+    return { code: 'not-asked', message, hint: 'Name that user with --pi-user, and run it as root.' }
+  }
+  if (!hasFailed) return null
+  return { code: 'has-findings', message: 'the event of a script did not arrive', hint: 'scripts says what is wrong.' }
 }

@@ -1,3 +1,4 @@
+import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
 import { age } from '../../core/age.ts'
 import { directoryPhrase } from '../../core/guard.ts'
@@ -7,27 +8,42 @@ import { adviceFor } from '../advice.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
-import { painter, plain, print, printJson, printTable } from '../output.ts'
-import { loadForWork } from '../settings.ts'
+import { painter, plain, print, printData, printTable } from '../output.ts'
+import { loadBeside } from '../settings.ts'
+import { statusJson } from '../status-json.ts'
 import { verificationText } from '../verification-text.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
     .command('status')
     .description('health, queue, locked accounts, and what waits and why')
+    .option(
+      '--check',
+      'one line for monitoring, for any user: ends with 0 (ok), 1 (warning), 2 (critical) or 3 (unknown)',
+    )
+    .option(
+      '--health-file <file>',
+      'with --check: the file to read (else the key health.file, else /run/lockstep/health)',
+    )
     .option('--json', 'print the result as JSON')
-    .action(async (options: { json?: boolean }, command: Command) => {
-      const settings = await loadForWork(command, io)
+    .action(async (options: { check?: boolean; healthFile?: string; json?: boolean }, command: Command) => {
+      if (options.check === true) {
+        const { runStatusCheck } = await import('../status-check.ts')
+        return runStatusCheck(options, command, io)
+      }
+      const { file, settings, mistake } = await loadBeside(command, io, true)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
       const { readStatus } = await import('../../daemon/status.ts')
       await using store = await openStoreOf(settings, false)
-      const status = await readStatus(settings, store)
+      const status = await readStatus(file, store, mistake?.message ?? null)
       io.exitCode = EXIT.ok
-      if (options.json === true) printJson(io, status)
+      if (options.json === true) printData(io, statusJson(status))
       else show(io, status)
     })
 }
 
+/** Digits of the digest: enough to compare by eye. */
+const DIGEST_SHOWN = 12
 const HOW = { done: 'done', waiting: 'left something undone', failed: 'failed' } as const
 
 function show(io: CliIo, status: StatusReport): void {
@@ -41,14 +57,19 @@ function show(io: CliIo, status: StatusReport): void {
     const what = `PAUSED${directoryPhrase(directory)} since ${moment(sinceMs)} by ${plain(by)}: ${plain(reason)}`
     print(io, paint('yellow', what))
   }
-  for (const { kind, firstMs, reason } of status.findings) {
+  for (const { kind, firstMs, reason, fix } of status.findings) {
     print(io, paint('yellow', `${kind.toUpperCase()} since ${moment(firstMs)}: ${plain(reason)}`))
+    if (fix !== '') print(io, `  Next: ${plain(fix)}`)
   }
   const { daemon, counts } = status
   print(
     io,
     `daemon    ${daemon === null ? 'not running' : `process ${daemon.pid}, serving since ${moment(daemon.readyMs ?? daemon.startedMs)}`}`,
   )
+  if (status.configuration !== null) {
+    const { file, loadedMs, digest } = status.configuration
+    print(io, `config    ${plain(file)}, loaded ${moment(loadedMs)} (${digest.slice(0, DIGEST_SHOWN)})`)
+  }
   if (status.lastDrain !== null) {
     const { outcome, endedMs } = status.lastDrain
     print(io, `drain     ${HOW[outcome]}, ${moment(endedMs)}, ${ago(status.lastDrain)}`)
@@ -59,19 +80,22 @@ function show(io: CliIo, status: StatusReport): void {
   )
   print(
     io,
-    `queue     ${counts.queueLength} accounts, ${counts.queueDue} due${counts.oldestDueMs === null ? '' : `, the oldest for ${counts.oldestDueMs} ms`}`,
+    `queue     ${counted(counts.queueLength, 'account')}, ${counts.queueDue} due${counts.oldestDueMs === null ? '' : `, the oldest for ${counts.oldestDueMs} ms`}`,
   )
   print(
     io,
-    `events    ${status.spoolFiles} in the spool, ${counts.eventsWaiting} unresolved, ${counts.eventsRefused} refused${counts.eventsNewestMs === null ? '' : `, newest ${moment(counts.eventsNewestMs)}`}`,
+    `events    ${status.spoolFiles} in the spool${oldestFile(status)}, ${counts.eventsWaiting} unresolved, ${counts.eventsRefused} refused${counts.eventsNewestMs === null ? '' : `, newest ${moment(counts.eventsNewestMs)}`}`,
   )
   if (status.privacyidea !== null) print(io, `api       ${sweepLine(status.privacyidea, Date.now())}`)
   if (status.review.waiting + status.review.approved > 0) {
-    const { waiting, approved, oldestMs } = status.review
+    const { locks, losses, approved, oldestMs } = status.review
     const since = oldestMs === null ? '' : ` since ${moment(oldestMs)}`
-    print(io, `review    ${waiting} locks wait${since}, ${approved} approved`)
+    print(
+      io,
+      `review    ${counted(locks.waiting, 'lock')} and ${counted(losses.waiting, 'loss', 'losses')} waiting${since}, ${approved} approved`,
+    )
   }
-  print(io, `journal   ${counts.journalRecords} records`)
+  print(io, `journal   ${counted(counts.journalRecords, 'record')}`)
   for (const line of serverLines(status, Date.now())) print(io, line)
   if (status.mail !== null) print(io, `mail      ${mailLine(status.mail, Date.now())}`)
   for (const text of status.notes) print(io, `note      ${plain(text)}`)
@@ -109,6 +133,10 @@ function show(io: CliIo, status: StatusReport): void {
     const steps = new Set([...codes].map(adviceFor).filter((step) => step !== ''))
     for (const step of steps) print(io, `Next: ${step}`)
   }
+}
+
+function oldestFile({ spoolOldestMs }: StatusReport): string {
+  return spoolOldestMs === null ? '' : ` (the oldest for ${age(Math.max(0, Date.now() - spoolOldestMs))})`
 }
 
 /** One line for each server; where a directory has one that is up, there is nothing to tell. */

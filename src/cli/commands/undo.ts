@@ -1,12 +1,15 @@
 import type { Command } from 'commander'
+import type { Trouble } from '../../contract/verdict.ts'
+import { skippedText } from '../../core/undo.ts'
 import { AppError } from '../../core/error.ts'
 import type { System } from '../../daemon/system.ts'
 import type { UndoPlan, UndoStep } from '../../daemon/undo.ts'
 import type { AccountReport } from '../../store/reports.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { note, plain, print, printJson, printTable } from '../output.ts'
-import { actorOf, momentOption } from '../options.ts'
+import { note, plain, print, printData, printTable } from '../output.ts'
+import { momentOption } from '../options.ts'
+import { personOf } from '../person.ts'
 import { loadForWork } from '../settings.ts'
 import { moment } from '../moment.ts'
 
@@ -32,25 +35,43 @@ export function register(program: Command, io: CliIo): void {
         const end = options.until === undefined ? 'now' : `--until ${options.until}`
         throw new AppError('usage', `--since ${options.since} is after ${end}`)
       }
-      const settings = await loadForWork(command, io)
+      const settings = await loadForWork(command, io, options.yes !== true)
       const { openSystem } = await import('../../daemon/system.ts')
       const { planUndo } = await import('../../daemon/undo.ts')
       await using system = await openSystem(settings)
-      const plan = await planUndo(system, sinceMs, untilMs, actorOf(io))
+      const plan = await planUndo(system, sinceMs, untilMs, personOf(io))
       if (options.json !== true) show(io, plan.steps)
       const waiting = options.yes === true ? await apply(system, plan, io) : []
       const isDone = waiting.length === 0
       io.exitCode = isDone ? EXIT.ok : EXIT.tempFail
       if (options.json === true)
-        printJson(io, { ok: isDone, applied: options.yes === true, steps: plan.steps, waiting })
+        printData(
+          io,
+          { applied: options.yes === true, steps: plan.steps.map(stepJson), waiting },
+          isDone ? null : NOT_DONE,
+        )
       else tell(io, plan, options.yes === true, waiting)
     })
 }
 
-async function apply(system: System, { words }: UndoPlan, io: CliIo): Promise<AccountReport[]> {
+const NOT_DONE: Trouble = {
+  code: 'not-done-yet',
+  message: 'some of it is on record, and could not be carried out yet',
+  hint: 'lockstep status tells more, and what to do.',
+}
+
+/** When the holds of a person were to end is shown as an instant. */
+function stepJson({ change, skipped, ...step }: UndoStep): object {
+  const { ends, ...rest } = change
+  const ending = Object.entries(ends).map(([name, us]) => [name, moment(Math.ceil(us / 1000))])
+  const shown = skipped === null ? null : { ...skipped, text: skippedText(skipped) }
+  return { ...step, skipped: shown, change: { ...rest, ends: Object.fromEntries(ending) as object } }
+}
+
+async function apply(system: System, plan: UndoPlan, io: CliIo): Promise<AccountReport[]> {
   const { applyUndo } = await import('../../daemon/undo.ts')
   const { errorsOnly, openLog } = await import('../../daemon/log.ts')
-  return applyUndo(system, words, errorsOnly(openLog(io.stderr, false)))
+  return applyUndo(system, plan, errorsOnly(openLog(io.stderr, false)))
 }
 
 function tell(io: CliIo, { steps }: UndoPlan, isApplied: boolean, waiting: readonly AccountReport[]): void {
@@ -83,6 +104,6 @@ function show(io: CliIo, steps: readonly UndoStep[]): void {
 }
 
 function undoText({ action, holds, skipped }: UndoStep): string {
-  if (skipped !== null) return `left alone: ${skipped}`
+  if (skipped !== null) return `left alone: ${skippedText(skipped)}`
   return action === 'lock' ? `lock again, hold ${holds.join(' ')}` : action
 }

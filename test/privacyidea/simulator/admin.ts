@@ -1,5 +1,5 @@
 import { no, notAllowed, yes, type SimAnswer, type SimRequest } from './answer.ts'
-import { REALM, RESOLVER } from './stock.ts'
+import { REALM, type SimUser } from './stock.ts'
 import { userLogin } from './validate.ts'
 import type { World } from './world.ts'
 
@@ -20,16 +20,19 @@ export function logIn(world: World, { params }: SimRequest): SimAnswer {
 
 export function listUsers(world: World, { params, admin }: SimRequest): SimAnswer {
   if (!world.allows(admin, 'userlist')) return notAllowed('userlist')
-  if (!world.isUserStoreUp || (params['realm'] ?? REALM).toLowerCase() !== REALM) return yes([])
+  const name = (params['realm'] ?? REALM).toLowerCase()
+  if (!world.isUserStoreUp || !world.realms.has(name)) return yes([])
   const { username } = params
-  const one = username === undefined ? null : world.stock.userOf(username)
-  const found = username === undefined || username === '*' ? [...world.stock.users.values()] : one === null ? [] : [one]
-  const realm = world.version.hasConditionalAccess ? { realm: REALM } : {}
+  const found =
+    username === undefined || username === '*'
+      ? [...world.stock.users.values()]
+      : shown(world, username, name, params['resolver'])
+  const realm = world.version.hasConditionalAccess ? { realm: name } : {}
   return yes(
-    found.map(({ login, userId }) => ({
+    found.map(({ login, userId, resolver }) => ({
       username: login,
       userid: userId,
-      resolver: RESOLVER,
+      resolver,
       email: `${login}@example.org`,
       givenname: 'User',
       surname: login,
@@ -37,6 +40,13 @@ export function listUsers(world: World, { params, admin }: SimRequest): SimAnswe
       ...realm,
     })),
   )
+}
+
+/** 3.14 shows the user that it means itself, or the one of the resolver; the others show all of the login. */
+function shown(world: World, login: string, realm: string, resolver: string | undefined): readonly SimUser[] {
+  const users = world.usersOf(login, realm)
+  if (world.version.listsEveryResolver) return users
+  return resolver === undefined ? users.slice(0, 1) : users.filter((user) => user.resolver === resolver)
 }
 
 export function setPolicy(world: World, { path, body, admin }: SimRequest): SimAnswer {
@@ -82,6 +92,9 @@ export function events(world: World, request: SimRequest): SimAnswer {
     if (binding === undefined) return no(404, 601, 'The event handler does not exist.')
     binding['active'] = first === 'enable'
     return yes(Number(second))
+  }
+  if (method === 'GET' && first === 'actions') {
+    return yes(second === 'Script' ? Object.fromEntries([...world.scripts].map((name) => [name, {}])) : {})
   }
   if (method === 'GET') return yes([...world.events.values()].filter(({ id }) => first === '' || id === Number(first)))
   if (method === 'DELETE') return yes(world.events.delete(Number(first)) ? Number(first) : 0)

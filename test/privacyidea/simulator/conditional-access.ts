@@ -20,7 +20,7 @@ function listLockouts(world: World, { params, admin }: SimRequest): SimAnswer {
   const found = world.lockouts.all().filter((each) => states.includes(stateOf(each)))
   const [page, size] = [Number(params['page'] ?? 1), Math.min(1000, Number(params['page_size'] ?? 15))]
   const rows = found.slice((page - 1) * size, page * size)
-  return yes({ count: found.length, current: page, locked_users: rows.map((each) => rowOf(world, each)) })
+  return yes({ count: found.length, current: page, locked_users: rows.map((each) => world.mangle(rowOf(world, each))) })
 }
 
 function oneLockout(world: World, { params, admin }: SimRequest): SimAnswer {
@@ -101,5 +101,5 @@ export function authenticationLog(world: World, { params, admin }: SimRequest): 
     reasons: [],
     ...namesOf(world, userId),
   }))
-  return yes({ count: found.length, current: page, auth_logs: rows })
+  return yes({ count: found.length, current: page, auth_logs: rows.map((row) => world.mangle(row)) })
 }

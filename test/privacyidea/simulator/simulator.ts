@@ -100,7 +100,8 @@ async function answerTo(world: World, faults: Faults, incoming: IncomingMessage,
   const url = new URL(incoming.url ?? '/', 'http://x')
   const parsed = parseBody(incoming.headers['content-type'] ?? '', body)
   const named = Object.entries(parsed).map(([name, value]) => [name, String(value)] as const)
-  const params = Object.fromEntries([...url.searchParams, ...named])
+  const query = [...url.searchParams].map(([name, value]) => [name, decodedAgain(value)] as const)
+  const params = Object.fromEntries([...query, ...named])
   const open: SimRequest = { method, path: url.pathname, params, body: parsed, admin: '' }
   const forAll = publicCall(world, open)
   if (forAll !== null) return audited(world, open, forAll)
@@ -112,6 +113,17 @@ async function answerTo(world: World, faults: Faults, incoming: IncomingMessage,
   if (session === null) return no(401, 4304, 'Authentication failure. Error decoding the Authorization token')
   const request = { ...open, admin: session.name }
   return audited(world, request, await adminCall(world, request))
+}
+
+/** The values of a query are decoded twice there; what is no escape stays as it is. */
+function decodedAgain(value: string): string {
+  return value.replace(/(?:%[0-9a-f]{2})+/gi, (escapes) => {
+    try {
+      return decodeURIComponent(escapes)
+    } catch {
+      return escapes
+    }
+  })
 }
 
 function publicCall(world: World, request: SimRequest): SimAnswer | null {
@@ -130,6 +142,7 @@ async function adminCall(world: World, request: SimRequest): Promise<SimAnswer> 
     return changeToken(world, 'delete', { ...request, params: { ...request.params, serial: action } })
   }
   if (path === '/user/' && method === 'GET') return listUsers(world, request)
+  if (path === '/realm/' && method === 'GET') return yes(realmsOf(world))
   if (path === '/audit/' && method === 'GET') {
     return world.allows(admin, 'auditlog') ? yes(world.audit.page(request.params)) : notAllowed('auditlog')
   }
@@ -143,6 +156,15 @@ async function adminCall(world: World, request: SimRequest): Promise<SimAnswer> 
   return path === '/authenticationlog/' && method === 'GET'
     ? authenticationLog(world, request)
     : { kind: 'unknown-path' }
+}
+
+/** Takes no right. */
+function realmsOf({ realms }: World): Record<string, unknown> {
+  const members = (resolvers: readonly string[]) =>
+    resolvers.map((name) => ({ name, type: 'ldapresolver', priority: null }))
+  return Object.fromEntries(
+    [...realms].map(([name, resolvers]) => [name, { default: false, resolver: members(resolvers) }]),
+  )
 }
 
 function audited(world: World, { method, path, params, admin }: SimRequest, answer: SimAnswer): SimAnswer {

@@ -16,12 +16,18 @@ export async function listTokens(world: World, { params, admin }: SimRequest): P
     if (found === RESOLVER_DOWN) await world.waitForOwners(1)
     return found as SimAnswer
   }
-  const sorted = inOrder(world, found, params['sortby'] ?? 'serial', params['sortdir'] === 'desc')
+  const sorted = inOrder(
+    world,
+    found.filter(({ id }: SimToken) => world.hides?.(id) !== true),
+    params['sortby'] ?? 'serial',
+    params['sortdir'] === 'desc',
+  )
   const page = Math.max(1, Number(params['page'] ?? 1))
   const size = pageSize(Number(params['pagesize'] ?? 15), version.pageSizeMax, sorted.length)
-  const rows = sorted.slice((page - 1) * size, page * size)
-  const owned = rows.filter(({ userId }) => userId !== null).length
-  if (!world.isUserStoreUp && owned > 0) {
+  const whole = sorted.slice((page - 1) * size, page * size)
+  const rows = whole.filter((_, at) => world.leavesOut?.(at) !== true)
+  const owned = rows.filter(({ userId, resolver }) => userId !== null && world.isDown(resolver)).length
+  if (owned > 0) {
     await world.waitForOwners(owned)
     if (params['serial'] !== undefined && !/[,*]/.test(params['serial']) && !version.worksWithoutUserStore) {
       return RESOLVER_DOWN
@@ -32,7 +38,7 @@ export async function listTokens(world: World, { params, admin }: SimRequest): P
     current: page,
     next: page * size < sorted.length ? page + 1 : null,
     prev: page > 1 ? page - 1 : null,
-    tokens: rows.map((token) => rowOf(world, token)),
+    tokens: rows.map((token) => world.mangle(rowOf(world, token))),
   })
 }
 
@@ -45,19 +51,24 @@ function filtered(world: World, params: SimRequest['params']): readonly SimToken
   const { stock, version } = world
   const { serial, user, realm, resolver, userid, assigned } = params
   let tokens: readonly SimToken[] = stock.tokens
+  const isHidden = ({ userId, resolver: of }: SimToken): boolean =>
+    version.hidesTokensOfNoRealm && userId !== null && !world.hasResolver(of)
+  if (world.realms.size > 1 || !world.hasResolver(RESOLVER)) tokens = tokens.filter((token) => !isHidden(token))
   if (user !== undefined && user !== '') {
-    if (realm !== undefined && realm.toLowerCase() !== REALM) {
+    const name = realm?.toLowerCase() ?? REALM
+    if (!world.realms.has(name)) {
       return version.realmNotFound ? no(404, 601, `Realm '${realm}' does not exist.`) : UNKNOWN_USER
     }
-    if (!world.isUserStoreUp) return RESOLVER_DOWN
-    const found = stock.userOf(user)
-    if (found === null) return UNKNOWN_USER
+    if (world.realms.get(name)?.some((each) => world.isDown(each)) === true) return RESOLVER_DOWN
+    const users = world.usersOf(user, name)
+    const found = resolver === undefined ? users[0] : users.find((each) => each.resolver === resolver)
+    if (found === undefined) return resolver === undefined || users.length === 0 ? UNKNOWN_USER : []
     tokens = stock.tokensOf(found.userId)
   } else if (userid !== undefined && version.filtersById && !userid.includes('*')) {
-    tokens = stock.tokensOf(userid)
+    tokens = stock.tokensOf(userid).filter((token) => !isHidden(token))
   }
   if (resolver !== undefined && version.filtersById) {
-    tokens = resolver === RESOLVER ? tokens.filter(({ userId }) => userId !== null) : []
+    tokens = tokens.filter((token) => token.userId !== null && token.resolver === resolver)
   }
   if (serial !== undefined && serial !== '') {
     const asked = new Set(serial.split(',').map((each) => each.trim()))
@@ -95,7 +106,7 @@ function rowOf(world: World, token: SimToken): Record<string, unknown> {
     description: '',
     container_serial: '',
     count: token.counter,
-    info: { tokenkind: 'software', ...fullSinceOf(token) },
+    info: { tokenkind: 'software', creation_date: token.madeAt, ...fullSinceOf(token) },
     otplen: 6,
   }
   const row = {
@@ -118,11 +129,13 @@ function fullSinceOf({ fullSinceMs }: SimToken): Record<string, string> {
   return { failcounter_exceeded: `${new Date(fullSinceMs).toISOString().slice(0, 16)}+0000` }
 }
 
-function ownerOf(world: World, { userId }: SimToken): Record<string, unknown> {
+function ownerOf(world: World, { userId, resolver, realm }: SimToken): Record<string, unknown> {
   if (userId === null) return { username: '', user_id: '', user_realm: '', resolver: '', realms: [] }
-  const known = { user_id: userId, resolver: RESOLVER, realms: [REALM] }
-  if (!world.isUserStoreUp) return { ...known, username: '**resolver error**', user_realm: '' }
-  return { ...known, username: world.stock.users.get(userId)?.login ?? '', user_realm: REALM }
+  const isHomeless = !world.realms.has(realm)
+  const known = { user_id: userId, resolver, realms: isHomeless ? [] : [realm] }
+  if (world.isDown(resolver) || isHomeless || !world.hasResolver(resolver))
+    return { ...known, username: '**resolver error**', user_realm: '' }
+  return { ...known, username: world.stock.users.get(userId)?.login ?? '', user_realm: realm }
 }
 
 /** `POST /token/init`. */

@@ -13,6 +13,10 @@ export interface SimVersion {
   readonly hasConditionalAccess: boolean
   /** With the user store down: one serial is answered with a resolver error, and reset and unassign are done. */
   readonly worksWithoutUserStore: boolean
+  /** Tokens of a resolver that is in no realm do not show. */
+  readonly hidesTokensOfNoRealm: boolean
+  /** The list of users shows all of one login, whatever resolver is asked for. */
+  readonly listsEveryResolver: boolean
   readonly loginRefused: string
 }
 
@@ -25,6 +29,8 @@ const OLD = {
   guardsSettings: false,
   hasConditionalAccess: false,
   worksWithoutUserStore: false,
+  hidesTokensOfNoRealm: true,
+  listsEveryResolver: true,
   loginRefused: 'Authentication failure. Wrong credentials',
 } as const
 
@@ -40,6 +46,8 @@ export const VERSIONS = {
     guardsSettings: true,
     hasConditionalAccess: true,
     worksWithoutUserStore: true,
+    hidesTokensOfNoRealm: false,
+    listsEveryResolver: false,
     loginRefused: 'Authentication failed.',
   },
 } satisfies Record<string, SimVersion>

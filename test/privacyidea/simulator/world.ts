@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { AuditLog } from './audit.ts'
 import { Lockouts } from './lockouts.ts'
-import { REALM, RESOLVER, Stock } from './stock.ts'
+import { REALM, RESOLVER, Stock, type SimUser } from './stock.ts'
 import type { SimVersion } from './version.ts'
 
 export interface AdminPolicy {
@@ -22,6 +22,13 @@ export interface LogRow {
 }
 
 /** Everything that one simulated privacyIDEA knows. */
+/** Of those that privacyIDEA names where there is no admin policy, what Lockstep looks for. */
+const ALL_RIGHTS = [
+  ...['tokenlist', 'userlist', 'auditlog', 'reset', 'user_lock_read', 'authentication_log_read'],
+  ...['enrollHOTP', 'enrollTOTP', 'delete'],
+  ...['eventhandling_read', 'eventhandling_write', 'policyread', 'policywrite', 'policydelete'],
+]
+
 export class World {
   readonly version: SimVersion
   readonly stock = new Stock()
@@ -33,8 +40,18 @@ export class World {
   readonly authenticationLog: LogRow[] = []
   /** What `GET /script` would list; 3.14 refuses to bind others. */
   readonly scripts = new Set<string>()
+  /** True of rows that its lists leave out, by their place in the page, though the count names them; null: none. */
+  leavesOut: ((at: number) => boolean) | null = null
+  /** True of tokens, by their ids, that no list has nor counts; null: none. */
+  hides: ((id: number) => boolean) | null = null
   /** False: the user store below refuses connections. */
   isUserStoreUp = true
+  /** The resolvers of each realm, in the order in which they count. */
+  readonly realms = new Map([[REALM, [RESOLVER]]])
+  /** Resolvers that do not answer while others do. */
+  readonly downResolvers = new Set<string>()
+  /** Changes rows of tokens, of lockouts and of the authentication log on their way out. */
+  mangle: (row: Record<string, unknown>) => Record<string, unknown> = (row) => row
   /** `failcounter_clear_timeout`, as it was set; null: it was not. */
   clearTimeoutMin: string | null = null
   /** How long each owner takes then: 20 s on a real one. */
@@ -59,8 +76,7 @@ export class World {
 
   rightsOf(admin: string): string[] {
     const all = [...this.policies.values()].filter(({ active }) => active)
-    if (all.length === 0)
-      return ['tokenlist', 'userlist', 'auditlog', 'reset', 'user_lock_read', 'authentication_log_read']
+    if (all.length === 0) return ALL_RIGHTS
     return all.filter(({ admins }) => admins.length === 0 || admins.includes(admin)).flatMap(({ actions }) => actions)
   }
 
@@ -100,6 +116,23 @@ export class World {
     if (userId !== null) this.lockouts.count(type, userId)
   }
 
+  /** The realm has it, or some realm has. */
+  hasResolver(resolver: string, realm?: string): boolean {
+    const lists = realm === undefined ? [...this.realms.values()] : [this.realms.get(realm) ?? []]
+    return lists.some((resolvers) => resolvers.includes(resolver))
+  }
+
+  isDown(resolver: string): boolean {
+    return !this.isUserStoreUp || this.downResolvers.has(resolver)
+  }
+
+  /** Those of a login in a realm, the one that is meant without a resolver first. */
+  usersOf(login: string, realm: string): SimUser[] {
+    const order = this.realms.get(realm) ?? []
+    const found = this.stock.usersCalled(login).filter(({ resolver }) => order.includes(resolver))
+    return found.toSorted((a, b) => order.indexOf(a.resolver) - order.indexOf(b.resolver))
+  }
+
   /** Ends what waits. */
   close(): void {
     this.#waits.abort()
@@ -109,5 +142,7 @@ export class World {
 /** A user as the API names him. */
 export function namesOf(world: World, userId: string | null): Record<string, string | null> {
   if (userId === null) return { username: null, uid: null, realm: null, resolver: null }
-  return { username: world.stock.users.get(userId)?.login ?? '', uid: userId, realm: REALM, resolver: RESOLVER }
+  const user = world.stock.users.get(userId)
+  const { login: username, realm, resolver } = user ?? { login: '', realm: REALM, resolver: RESOLVER }
+  return { username, uid: userId, realm, resolver }
 }

@@ -1,0 +1,49 @@
+import { statSync } from 'node:fs'
+import { toAppError } from '../core/error.ts'
+import { loadConfig, type ConfigLookup } from './load.ts'
+import { namedFiles, SECRET_MODES, type NamedFile } from './named-files.ts'
+import { ConfigError } from './problem.ts'
+
+/** For `check --explain`: each secret and certificate that the configuration names, and which modes are good. */
+export interface ExplainedFile {
+  readonly key: string
+  /** The path, or the name of the variable. */
+  readonly place: string
+  /** Whose it is, and its mode; or why that cannot be said. */
+  readonly state: string
+  readonly good: string
+}
+
+const CERTIFICATE_MODES = '0644: certificates are no secret, and no more than its owner may write it'
+
+/** Empty where the configuration has mistakes of its own. */
+export function explainFiles(lookup: ConfigLookup): readonly ExplainedFile[] {
+  try {
+    return namedFiles(loadConfig(lookup).settings).map(explained)
+  } catch (error) {
+    if (error instanceof ConfigError) return []
+    throw error
+  }
+}
+
+function explained({ key, kind, source }: NamedFile): ExplainedFile {
+  if (!('file' in source)) {
+    const good = 'set for the process of the daemon alone; it shows to root and to the user that Lockstep runs as'
+    return { key, place: source.env, state: 'a variable of the environment', good }
+  }
+  return {
+    key,
+    place: source.file,
+    state: stateOf(source.file),
+    good: kind === 'secret' ? SECRET_MODES : CERTIFICATE_MODES,
+  }
+}
+
+function stateOf(file: string): string {
+  try {
+    const { mode, uid, gid } = statSync(file)
+    return `mode ${(mode & 0o7777).toString(8).padStart(4, '0')}, user ${uid}, group ${gid}`
+  } catch (error) {
+    return toAppError(error).message
+  }
+}

@@ -1,0 +1,145 @@
+import { z } from 'zod'
+import { account, count, directoryName, instant, instantOrNull, reason, reasonOrNull, text } from './parts.ts'
+
+/** What the commands print that change something: accounts, decisions, what goes on. */
+
+/** lock, unlock. `lock`: what the directory says now; `others`: locked, and not by us. */
+export const act = z.strictObject({ lock: z.enum(['open', 'ours', 'others', 'unknown']), account })
+
+export const undo = z.strictObject({
+  applied: z.boolean(),
+  steps: z.array(
+    z.strictObject({
+      account: z.string(),
+      dn: z.string(),
+      action: z.enum([
+        'unlock',
+        'lock',
+        'add serial',
+        'remove serial',
+        'remove serial, and unlock',
+        'remove serial, and end its hold',
+      ]),
+      holds: z.array(z.string()),
+      /** Why it is left as it is. */
+      skipped: reasonOrNull,
+      change: z.strictObject({
+        id: z.string(),
+        account: z.string(),
+        kind: z.enum(['lock', 'unlock', 'register', 'unregister']),
+        serial: z.string().nullable(),
+        dn: z.string(),
+        reason: reasonOrNull,
+        actor: z.string(),
+        plannedAt: instant,
+        state: z.string(),
+        closedAt: instantOrNull,
+        holds: z.array(z.string()),
+        ends: z.record(z.string(), instant),
+      }),
+    }),
+  ),
+  waiting: z.array(account),
+})
+
+export const pause = z.strictObject({ paused: z.boolean(), changed: z.boolean(), directory: directoryName.nullable() })
+export const resume = z.strictObject({ ...pause.shape, accounts: count })
+
+const decidedLosses = z.strictObject({ approved: count, dismissed: count, short: count, again: count })
+export const decision = z.strictObject({
+  by: z.string(),
+  /** How many persons must approve. */
+  needed: count,
+  approved: count,
+  rejected: count,
+  short: count,
+  again: count,
+  pending: count,
+  losses: decidedLosses,
+})
+export const reviewResume = z.strictObject({ by: z.string(), waited: count, lossesWaited: count })
+
+export const drain = z.strictObject({
+  taken: count,
+  filesWaiting: count,
+  eventsWaiting: count,
+  accountsWaiting: count,
+  reasons: z.array(z.strictObject({ code: z.string().nullable(), text })),
+  isTimedOut: z.boolean(),
+  sourceUnread: text.nullable(),
+})
+
+export const retry = z.strictObject({ events: count, accounts: count, daemon: z.boolean() })
+
+export const rebuild = z.strictObject({
+  accounts: count,
+  serials: count,
+  holds: count,
+  appliedByHand: count,
+  serialsOfOthers: count,
+  lockedByOthers: z.array(z.string()),
+  leftAlone: z.array(z.string()),
+  problems: z.array(text),
+})
+
+export const reload = z.strictObject({
+  changed: z.array(z.string()),
+  restart: z.array(z.string()),
+  warnings: z.array(text),
+})
+
+export const healthcheck = z.strictObject({
+  serving: z.boolean(),
+  pid: z.int().nullable(),
+  reasons: z.array(reason),
+})
+
+const marks = { locks: count, serials: count }
+const elsewhere = z
+  .strictObject({
+    setup: z.strictObject({ handlers: count, policies: count, isRemoved: z.boolean() }).nullable(),
+    /** `dir`: the script directory that was looked at; null: there is none of the usual name, and none was given. */
+    shims: z.strictObject({ dir: z.string().nullable(), paths: z.array(z.string()), isRemoved: z.boolean() }),
+  })
+  .nullable()
+export const retire = z.discriminatedUnion('applied', [
+  z.strictObject({
+    applied: z.literal(false),
+    directories: z.array(
+      z.strictObject({
+        directory: directoryName,
+        ...marks,
+        accounts: count,
+        since: instantOrNull,
+        provenAt: instantOrNull,
+      }),
+    ),
+    elsewhere,
+  }),
+  z.strictObject({
+    applied: z.literal(true),
+    directories: z.array(
+      z.strictObject({
+        directory: directoryName,
+        before: z.strictObject(marks),
+        left: z.array(z.strictObject({ dn: z.string(), what: z.string(), why: text })),
+        leftCount: count,
+        others: z.strictObject(marks),
+        gone: count,
+        mayArriveUntilAt: instantOrNull,
+        isProven: z.boolean(),
+      }),
+    ),
+    elsewhere,
+  }),
+])
+export const retireCancel = z.strictObject({
+  directory: directoryName,
+  changed: z.boolean(),
+  resync: z.enum(['daemon', 'by-hand']).nullable(),
+})
+
+export const mailRetry = z.strictObject({ mails: count, daemon: z.boolean() })
+export const mailDrop = z.strictObject({ mails: count })
+export const mailTest = z.strictObject({ to: z.string(), messageId: z.string(), server: z.string() })
+export const mailPreview = z.strictObject({ subject: text, text: z.string(), html: z.string() })

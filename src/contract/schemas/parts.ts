@@ -1,0 +1,154 @@
+import { z } from 'zod'
+
+/** What several documents have in common. Objects are closed: what is not named here is not printed. */
+
+/** RFC 3339, UTC. */
+export const instant = z.iso.datetime().meta({ id: 'Instant' })
+export const instantOrNull = instant.nullable()
+/** A length of time in milliseconds. */
+export const length = z.number().nonnegative()
+export const count = z.int().nonnegative()
+/** One sentence for people; no program should read it. */
+export const text = z.string()
+const params = z.record(z.string(), z.unknown())
+
+/** Why something is so: the code decides, the sentence explains. */
+export const reason = z.strictObject({ code: z.string(), params, text }).meta({ id: 'Reason' })
+export const reasonOrNull = reason.nullable()
+
+export const failure = z.strictObject({ code: z.string(), message: text, hint: text }).meta({ id: 'Failure' })
+
+export const directoryName = z.string()
+
+export const hold = z
+  .strictObject({
+    name: z.string(),
+    kind: z.enum(['token', 'account', 'lockout', 'manual']),
+    serial: z.string().nullable(),
+    since: instant,
+    until: instantOrNull,
+    reason: reasonOrNull,
+    actor: z.string(),
+  })
+  .meta({ id: 'Hold' })
+
+/** What somebody should look at. `fix` is '' where there is nothing to do. */
+const finding = { code: z.string(), params, text, fix: text }
+
+const serverVerdict = z
+  .strictObject({
+    url: z.string(),
+    stands: z.enum(['yes', 'no', 'unknown']),
+    effective: z.enum(['yes', 'no', 'unknown']),
+    hadIt: z.boolean(),
+    otherLock: text.optional(),
+    text,
+  })
+  .meta({ id: 'ServerVerdict' })
+
+const verification = z
+  .strictObject({
+    wanted: z.enum(['locked', 'open', 'removed']),
+    written: z.enum(['yes', 'no', 'unknown']),
+    effective: z.enum(['yes', 'no', 'unknown']),
+    standing: count,
+    verified: count,
+    of: count,
+    checkedAt: instantOrNull,
+    servers: z.array(serverVerdict),
+    problem: z.strictObject({ ...finding, since: instant }).nullable(),
+  })
+  .meta({ id: 'Verification' })
+
+export const account = z
+  .strictObject({
+    key: z.string(),
+    directory: directoryName,
+    dn: z.string(),
+    login: z.string().nullable(),
+    realm: z.string().nullable(),
+    lockedByUs: z.boolean(),
+    effective: z.enum(['yes', 'no', 'unknown', 'probed']).nullable(),
+    proof: z.strictObject({ at: instant, url: z.string() }).nullable(),
+    otherLock: z
+      .strictObject({
+        is: z.enum(['locked', 'unknown']),
+        cause: z.string(),
+        attribute: z.string(),
+        until: instantOrNull,
+        reason,
+      })
+      .nullable(),
+    standing: z.string(),
+    standingCode: z.string().nullable(),
+    standingReason: reasonOrNull,
+    holds: z.array(hold),
+    verification: verification.nullable(),
+    updatedAt: instant,
+  })
+  .meta({ id: 'Account' })
+
+export const event = z
+  .strictObject({
+    id: z.string(),
+    kind: z.string(),
+    serial: z.string().nullable(),
+    login: z.string().nullable(),
+    realm: z.string().nullable(),
+    actor: z.string(),
+    source: z.string(),
+    reason: reasonOrNull,
+    takenAt: instant,
+    receivedAt: instant,
+    state: z.enum(['waiting', 'resolved', 'ended', 'refused']),
+    account: z.string().nullable(),
+    why: reasonOrNull,
+    attempts: count,
+    nextTryAt: instantOrNull,
+  })
+  .meta({ id: 'Event' })
+
+/** Of findings that are on record. */
+export const openFinding = z.strictObject({
+  ...finding,
+  subject: z.string(),
+  isAttention: z.boolean(),
+  firstAt: instant,
+})
+export const lockFinding = z.strictObject({
+  ...finding,
+  account: z.string(),
+  dn: z.string(),
+  login: z.string().nullable(),
+  since: instant,
+})
+
+/** Locks and losses that wait, and such as a person decided about. */
+export const reviewCounts = {
+  waiting: count,
+  approved: count,
+  oldestAt: instantOrNull,
+  locks: z.strictObject({ waiting: count, approved: count }),
+  losses: z.strictObject({ waiting: count, approved: count, dismissed: count }),
+}
+
+export const unplacedGroup = z
+  .strictObject({
+    cause: z.string(),
+    tokens: count,
+    full: count,
+    owners: count,
+    names: z.array(z.string()),
+  })
+  .meta({ id: 'UnplacedGroup' })
+
+export const mailCounts = {
+  states: z.record(z.string(), count),
+  oldestAt: instantOrNull,
+  lostLately: count,
+  failing: z.strictObject({ since: instant, text }).nullable(),
+  sentAt: instantOrNull,
+}
+
+/** A directory that was not compared. */
+export const leftAlone = z.strictObject({ directory: directoryName, code: z.string(), text })

@@ -1,0 +1,316 @@
+import { z } from 'zod'
+import {
+  account,
+  count,
+  directoryName,
+  event,
+  failure,
+  instant,
+  instantOrNull,
+  leftAlone,
+  length,
+  lockFinding,
+  mailCounts,
+  openFinding,
+  reason,
+  reasonOrNull,
+  reviewCounts,
+  text,
+  unplacedGroup,
+} from './parts.ts'
+
+/** What the commands print that look at the record. */
+
+const pause = z.strictObject({
+  directory: directoryName.nullable(),
+  since: instant,
+  by: z.string(),
+  comment: z.string(),
+})
+
+const sweep = z.strictObject({
+  doneAt: instantOrNull,
+  failing: z.strictObject({ since: instant, code: z.string().optional(), text }).nullable(),
+  note: text.optional(),
+})
+
+const healthReason = z.strictObject({ ...reason.shape, gravity: z.enum(['critical', 'warning']) })
+
+const reloadOutcome = z.discriminatedUnion('is', [
+  z.strictObject({
+    is: z.literal('done'),
+    endedAt: instant,
+    changed: z.array(z.string()),
+    restart: z.array(z.string()),
+    warnings: z.array(text),
+  }),
+  z.strictObject({ is: z.literal('failed'), endedAt: instant, code: z.string(), message: text, hint: text }),
+])
+
+const configuration = z.strictObject({
+  file: z.string(),
+  loadedAt: instant,
+  digest: z.string(),
+  difference: z
+    .strictObject({ reload: z.array(z.string()), restart: z.array(z.string()), changedAt: instantOrNull })
+    .nullable(),
+  mistake: text.nullable(),
+  reload: reloadOutcome.nullable(),
+})
+
+const server = z.strictObject({
+  url: z.string(),
+  is: z.enum(['untried', 'up', 'down', 'slow', 'refused', 'read-only', 'other-identity']),
+  since: instant,
+  text,
+})
+
+const retirement = z.strictObject({
+  directory: directoryName,
+  since: instant,
+  by: z.string(),
+  provenAt: instantOrNull,
+})
+
+export const status = z.strictObject({
+  health: z.enum(['ok', 'attention', 'down']),
+  healthReasons: z.array(healthReason),
+  notes: z.array(text),
+  mode: z.enum(['events', 'api']),
+  privacyidea: z.strictObject({ scan: sweep, resync: sweep }).nullable(),
+  dryRun: z.boolean(),
+  dryRunOf: text.nullable(),
+  paused: pause.nullable(),
+  pauses: z.array(pause),
+  review: z.strictObject(reviewCounts),
+  findings: z.array(openFinding),
+  unplaced: z.array(unplacedGroup),
+  daemon: z
+    .strictObject({
+      owner: z.string(),
+      pid: z.int(),
+      startedAt: instant,
+      readyAt: instantOrNull,
+      heartbeatAt: instant,
+    })
+    .nullable(),
+  configuration: configuration.nullable(),
+  lastDrain: z
+    .strictObject({
+      outcome: z.enum(['done', 'waiting', 'failed']),
+      text,
+      endedAt: instant,
+      recentForMs: length,
+      isRecent: z.boolean(),
+      endsAt: z.array(instant),
+    })
+    .nullable(),
+  retired: z.array(retirement),
+  counts: z.strictObject({
+    accountsKnown: count,
+    accountsHeld: count,
+    accountsLockedByUs: count,
+    accountsUnsettled: count,
+    queueLength: count,
+    queueDue: count,
+    oldestDueMs: length.nullable(),
+    eventsWaiting: count,
+    eventsRefused: count,
+    eventsNewestAt: instantOrNull,
+    journalRecords: count,
+  }),
+  spoolFiles: count,
+  spoolOldestAt: instantOrNull,
+  disks: z.array(
+    z.strictObject({ place: z.string(), freeBytes: z.number(), sizeBytes: z.number(), hasInodes: z.boolean() }),
+  ),
+  locked: z.array(account),
+  waits: z.array(
+    z.strictObject({
+      what: z.enum(['event', 'account']),
+      name: z.string(),
+      code: z.string(),
+      why: reasonOrNull,
+      againAt: instantOrNull,
+    }),
+  ),
+  servers: z.array(z.strictObject({ directory: directoryName, checkedAt: instant, servers: z.array(server) })),
+  lockFindings: z.array(lockFinding),
+  lockFindingCount: count,
+  mail: z.strictObject(mailCounts).nullable(),
+})
+
+export const statusCheck = z.strictObject({ exit: z.int(), line: text })
+
+export const accounts = z.strictObject({ accounts: z.array(account), isCut: z.boolean() })
+export const events = z.strictObject({ events: z.array(event), isCut: z.boolean() })
+
+const lossCause = z.enum(['not-listed', 'no-owner', 'no-account']).nullable()
+
+export const show = z.strictObject({
+  accounts: z.array(
+    z.strictObject({
+      account,
+      serials: z.array(z.string()),
+      retired: retirement.nullable(),
+      mirrored: z.array(
+        z.strictObject({ kind: z.enum(['token', 'lockout']), of: z.string(), state: z.enum(['open', 'set', 'left']) }),
+      ),
+      further: z.array(
+        z.strictObject({ directory: directoryName, dn: z.string().nullable(), error: failure.nullable() }),
+      ),
+      losses: z.array(
+        z.strictObject({
+          key: z.string(),
+          serial: z.string(),
+          directory: directoryName,
+          dn: z.string(),
+          login: z.string().nullable(),
+          realm: z.string().nullable(),
+          since: instant,
+          cause: lossCause,
+          state: z.enum(['waiting', 'approved', 'dismissed']),
+          approvedBy: z.array(z.string()),
+          isHold: z.boolean(),
+          text,
+        }),
+      ),
+      timeline: z.array(
+        z.strictObject({
+          at: instant,
+          what: z.string(),
+          serial: z.string().nullable(),
+          actor: z.string(),
+          details: text,
+          reason: reasonOrNull,
+        }),
+      ),
+    }),
+  ),
+})
+
+export const owners = z.strictObject({
+  groups: z.array(unplacedGroup),
+  tokens: z.array(
+    z.strictObject({
+      serial: z.string(),
+      cause: z.string(),
+      login: z.string().nullable(),
+      realm: z.string().nullable(),
+      resolver: z.string().nullable(),
+      userId: z.string().nullable(),
+      isFull: z.boolean(),
+      since: instant,
+    }),
+  ),
+})
+
+/** `body`: the record itself, with instants and reasons as everywhere; what a kind of record holds is not promised. */
+export const journal = z.strictObject({
+  records: z.array(
+    z.strictObject({
+      seq: count,
+      at: instant,
+      kind: z.string(),
+      subject: z.string(),
+      body: z.unknown(),
+      hash: z.string(),
+    }),
+  ),
+})
+export const journalVerify = z.strictObject({
+  records: count,
+  faults: z.array(z.strictObject({ seq: z.int(), what: text })),
+})
+
+export const mailList = z.strictObject({
+  ...mailCounts,
+  isCut: z.boolean(),
+  mails: z.array(
+    z.strictObject({
+      id: z.string(),
+      state: z.enum(['gathering', 'waiting', 'sent', 'refused', 'expired', 'no-address', 'dropped']),
+      audience: z.enum(['owner', 'help-desk']),
+      recipient: z.string(),
+      address: z.string().nullable(),
+      counts: z.record(z.string(), count),
+      count,
+      createdAt: instant,
+      dueAt: instantOrNull,
+      sealedAt: instantOrNull,
+      endedAt: instantOrNull,
+      attempts: count,
+      why: reasonOrNull,
+    }),
+  ),
+})
+
+const waiting = {
+  account: z.string(),
+  login: z.string().nullable(),
+  realm: z.string().nullable(),
+  directory: directoryName,
+  dn: z.string(),
+  since: instant,
+  approvedBy: z.array(z.string()),
+  holds: z.array(z.string()),
+}
+const lockReview = {
+  ...waiting,
+  kind: z.literal('lock'),
+  state: z.enum(['waiting', 'approved']),
+  /** Which limit was reached. */
+  reason,
+  /** Why it is to be locked. */
+  why: reason,
+}
+const lossReview = z.strictObject({
+  ...waiting,
+  kind: z.literal('loss'),
+  state: z.enum(['waiting', 'approved', 'dismissed']),
+  serial: z.string(),
+  cause: lossCause,
+  text,
+})
+
+export const reviewList = z.strictObject({
+  ...reviewCounts,
+  reviews: z.array(z.discriminatedUnion('kind', [z.strictObject(lockReview), lossReview])),
+})
+const ldif = z.strictObject({ forward: z.string(), inverse: z.string() })
+export const reviewShow = z.strictObject({
+  reviews: z.array(z.discriminatedUnion('kind', [z.strictObject({ ...lockReview, ldif }), lossReview])),
+})
+
+export const resync = z.strictObject({
+  tokens: count,
+  accounts: count,
+  differences: count,
+  drift: z.array(
+    z.strictObject({
+      account: z.string(),
+      serial: z.string().nullable(),
+      now: z.string(),
+      should: z.string(),
+      why: reason,
+    }),
+  ),
+  left: z.array(leftAlone),
+  unowned: z.array(z.strictObject({ key: z.string(), dn: z.string(), serial: z.string().nullable(), why: reason })),
+  isOtherSource: z.boolean(),
+  dryRun: z.boolean(),
+})
+
+export const adoption = z.strictObject({
+  rows: z.array(
+    z.strictObject({
+      account: z.string(),
+      serial: z.string().nullable(),
+      action: z.enum(['remove', 'unlock', 'take-over', 'leave']),
+      why: reason,
+    }),
+  ),
+  isOtherSource: z.boolean(),
+  left: z.array(leftAlone),
+  isDone: z.boolean(),
+})

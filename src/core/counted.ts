@@ -1,0 +1,4 @@
+/** `1 account`, `2 accounts`: no text for people has a count without its noun in the right number. */
+export function counted(count: number, noun: string, plural = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : plural}`
+}

@@ -1,0 +1,16 @@
+/** SIGHUP asks for the configuration to be loaded anew. One that comes before anybody listens is not lost. */
+export class Hangups {
+  #listener: (() => void) | null = null
+  #isWaiting = false
+
+  raise(): void {
+    if (this.#listener === null) this.#isWaiting = true
+    else this.#listener()
+  }
+
+  listen(listener: () => void): void {
+    this.#listener = listener
+    if (this.#isWaiting) listener()
+    this.#isWaiting = false
+  }
+}

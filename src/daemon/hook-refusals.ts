@@ -1,0 +1,105 @@
+import { toAppError } from '../core/error.ts'
+import type { Reason, ReasonParams } from '../core/reason.ts'
+import type { HookRefusal } from '../http/hook.ts'
+import type { System } from './system.ts'
+import { errorFields, type Log } from './log.ts'
+import { until } from './until.ts'
+
+/**
+ * Requests that the webhook refused, counted by cause: a finding each, and a line in the log once a minute. Neither the path nor
+ * the secret is kept, since a secret with one wrong character is nearly the right one.
+ */
+
+const LOOK_MS = 1_000
+const TOLD_MS = 60_000
+/** A finding ends when nothing was refused for so long, over restarts. */
+const QUIET_MS = 3_600_000
+
+type RefusedParams = ReasonParams['webhook-secret-wrong']
+type Store = Pick<System['store'], 'findings'>
+
+interface Count {
+  count: number
+  /** Not in the log yet. */
+  fresh: number
+  readonly sinceMs: number
+  lastMs: number
+  from: string
+  toldMs: number
+}
+
+export class HookRefusals {
+  readonly #store: Store
+  readonly #clock: System['clock']
+  readonly #counts = new Map<HookRefusal, Count>()
+
+  constructor(store: Store, clock: System['clock']) {
+    this.#store = store
+    this.#clock = clock
+  }
+
+  note(why: HookRefusal, from: string): void {
+    const nowMs = this.#clock.nowMs()
+    const known = this.#counts.get(why)
+    if (known === undefined) {
+      this.#counts.set(why, { count: 1, fresh: 1, sinceMs: nowMs, lastMs: nowMs, from, toldMs: -Infinity })
+      return
+    }
+    known.count++
+    known.fresh++
+    known.lastMs = nowMs
+    known.from = from
+  }
+
+  /** @param stop ends it */
+  async keep(log: Log, stop: AbortSignal): Promise<void> {
+    await this.#goOn(log)
+    while (!stop.aborted) {
+      for (const [why, count] of this.#counts) await this.#tell(why, count, log, TOLD_MS)
+      await until(LOOK_MS, stop)
+    }
+    for (const [why, count] of this.#counts) await this.#tell(why, count, log, 0)
+  }
+
+  /** With what an earlier daemon counted. */
+  async #goOn(log: Log): Promise<void> {
+    try {
+      for (const { kind, subject, params } of await this.#store.findings.open()) {
+        if (kind !== 'webhook-secret-wrong' && kind !== 'webhook-refused') continue
+        const { count, sinceMs, lastMs = this.#clock.nowMs(), from } = params as RefusedParams
+        const why = subject as HookRefusal
+        const { count: more = 0, fresh = 0, ...now } = this.#counts.get(why) ?? { lastMs, from }
+        this.#counts.set(why, { ...now, count: count + more, fresh, sinceMs, toldMs: -Infinity })
+      }
+    } catch (thrown) {
+      log.error('what the webhook refused before could not be read', errorFields(toAppError(thrown)))
+    }
+  }
+
+  /** @param afterMs what came since the last line is gathered for so long */
+  async #tell(why: HookRefusal, count: Count, log: Log, afterMs: number): Promise<void> {
+    const reason = reasonOf(why, count)
+    try {
+      if (count.fresh > 0 && performance.now() - count.toldMs >= afterMs) {
+        log.warn('webhook refused', { cause: why, count: count.fresh, from: count.from })
+        ;[count.fresh, count.toldMs] = [0, performance.now()]
+        await this.#store.findings.raise({ subject: why, reason })
+      }
+      if (this.#clock.nowMs() - count.lastMs > QUIET_MS) {
+        this.#counts.delete(why)
+        await this.#store.findings.end(reason.code, why)
+      }
+    } catch (thrown) {
+      log.error('what the webhook refused could not be put on record', errorFields(toAppError(thrown)))
+    }
+  }
+}
+
+function reasonOf(
+  why: HookRefusal,
+  { count, sinceMs, lastMs, from }: Count,
+): Reason<'webhook-secret-wrong' | 'webhook-refused'> {
+  const params = { count, sinceMs, lastMs, from }
+  if (why === 'wrong-secret') return { code: 'webhook-secret-wrong', params }
+  return { code: 'webhook-refused', params: { ...params, cause: why } }
+}

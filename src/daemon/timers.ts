@@ -1,0 +1,33 @@
+import { toAppError } from '../core/error.ts'
+import { errorFields, type Log } from './log.ts'
+
+/** Does the work again and again, one at a time; a failure is logged. Stopped with clearInterval. */
+export function every(intervalMs: number, log: Log, work: () => Promise<unknown>): NodeJS.Timeout {
+  let isRunning = false
+  return setInterval(() => {
+    if (isRunning) return
+    isRunning = true
+    inBackground(log, async () => {
+      try {
+        await work()
+      } finally {
+        isRunning = false
+      }
+    })
+  }, intervalMs)
+}
+
+export function inBackground(log: Log, work: () => Promise<unknown>): void {
+  work().catch((thrown: unknown) => log.error('upkeep failed', errorFields(toAppError(thrown))))
+}
+
+/** @returns false: it goes on after that time */
+export async function within(work: Promise<unknown>, limitMs: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<false>()
+  const timer = setTimeout(() => resolve(false), limitMs)
+  try {
+    return await Promise.race([work.then(() => true as const), promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,3 @@
+import { firstContactTests } from './first-contact.ts'
+
+firstContactTests('3.12')

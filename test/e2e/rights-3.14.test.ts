@@ -1,0 +1,3 @@
+import { rightsTests } from './rights.ts'
+
+rightsTests('3.14')
