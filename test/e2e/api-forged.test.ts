@@ -147,6 +147,7 @@ test('10,000 forged webhooks and shim calls: nobody is locked, nobody unlocked, 
   expect(taken).toBeGreaterThan(LIES_OF_EACH_KIND / 4)
   await lockstep.settled(TAKEN_WITHIN_MS)
   await lockstep.json('resync')
+  await lockstep.settled()
 
   expect(await lookAtAll(slapd)).toEqual(before)
   expect(changesOf(lockstep)).toEqual(changes)

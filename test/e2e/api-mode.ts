@@ -136,6 +136,7 @@ export function apiModeTests(release: ReleaseName): void {
       const dry = await lockstep.json<{ drift: { serial: string }[] }>('resync', '--dry-run')
       expect(dry.drift.map(({ serial }) => serial)).toContain('C1')
       await lockstep.json('resync')
+      await lockstep.settled()
       expect(serialsOf(await look(slapd, other))).toEqual(['C1', 'GHOST'])
       expect((await lockstep.cli('status')).stdout).toContain(`GHOST of ${slapd.userDn(other)}`)
       const account = slapd.userDn(other)
@@ -150,6 +151,7 @@ export function apiModeTests(release: ReleaseName): void {
       await carries(other, [])
       await pi.ask('POST', '/token/unassign', { serial: 'C1' })
       await lockstep.json('resync')
+      await lockstep.settled()
       await carries(user, [])
       expect(await lockstep.json('resync', '--dry-run')).toMatchObject({ differences: 0 })
     })
@@ -231,6 +233,7 @@ export function apiModeTests(release: ReleaseName): void {
       await fail({ serial: 'K1' })
       await lockedIs(user, true)
       await lockstep.json('resync')
+      await lockstep.settled()
       expect(await failCountOf('K1')).toBe(FAILURES_MAX)
       expect((await look(slapd, user)).canBind).toBe(false)
     })
@@ -263,6 +266,7 @@ export function apiModeTests(release: ReleaseName): void {
       const user = newUser()
       await newToken('P1', user)
       await lockstep.json('resync')
+      await lockstep.settled()
       await carries(user, ['P1'])
       let counter = 0
       const isLetIn = async (): Promise<boolean> =>
@@ -274,8 +278,11 @@ export function apiModeTests(release: ReleaseName): void {
         `dn: ${dn}\nchangetype: modify\nreplace: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n`,
       )
       await lockstep.json('resync')
+      // The daemon may have the account in work, and the command does not wait for what others have.
+      await lockstep.settled()
       expect(await isLetIn()).toBe(false)
       await lockstep.json('resync')
+      await lockstep.settled()
       expect(lockstep.ldif('unlock').filter((name) => /^P1|^lockout/.test(name))).toEqual([])
       expect(await lockstep.cli('show', user)).toMatchObject({ stdout: expect.stringMatching(/mirrored .* because/) })
       await slapd.ldapmodify(`dn: ${dn}\nchangetype: modify\ndelete: pwdAccountLockedTime\n`)
@@ -330,6 +337,7 @@ export function apiModeTests(release: ReleaseName): void {
         const expired = rows.filter((row) => !row.permanent && row.seconds_remaining === 0)
         expect(expired.length).toBeGreaterThan(0)
         await lockstep.json('resync')
+        await lockstep.settled()
         for (const { username } of expired) expect((await look(slapd, username)).canBind).toBe(true)
       },
     )
@@ -375,6 +383,7 @@ export function apiModeTests(release: ReleaseName): void {
 
     test('after all of that the record is whole and nothing differs', async () => {
       await lockstep.json('resync')
+      await lockstep.settled()
       expect(await lockstep.json('resync', '--dry-run')).toMatchObject({ differences: 0 })
       expect(await lockstep.json('journal', '--verify')).toMatchObject({ faults: [] })
       expect(lockstep.log()).not.toContain('lockstep-secret')

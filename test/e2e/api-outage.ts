@@ -235,6 +235,7 @@ function userStoreTests(world: () => World): void {
       await servers.fail({ serial: `T${third}` })
       await servers.becomes(third, 'locked')
       await lockstep.json('resync')
+      await lockstep.settled()
       await servers.carries(fourth, `U${fourth}`)
       const everybody: [string, string][] = [
         [users[0], serials[0]],
@@ -274,6 +275,7 @@ function userStoreTests(world: () => World): void {
         await eventually(`${user} is ${truth}`, async () => (await servers.state(user)) === truth, LONG_MS)
       }
       await lockstep.json('resync')
+      await lockstep.settled()
       expect(await lockstep.json('resync', '--dry-run')).toMatchObject({ differences: 0 })
     },
   )

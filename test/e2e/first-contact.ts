@@ -96,6 +96,7 @@ export function firstContactTests(release: ReleaseName): void {
         await production.ask('POST', '/token/reset', { serial: 'P3' })
         await production.ask('DELETE', '/token/P6')
         await lockstep.json('resync')
+        await lockstep.settled()
         const after = KNOWN.with(5, 'open')
         await eventually('both are followed', async () => (await states()).join() === after.join(), WITHIN_MS)
 
@@ -141,6 +142,7 @@ export function firstContactTests(release: ReleaseName): void {
         const adopted = ['open', 'open SAME', 'open', 'open', 'open', 'open'].join()
         await eventually('all of it is done', async () => (await states()).join() === adopted)
         await lockstep.json('resync')
+        await lockstep.settled()
         expect(await lockstep.json<Status>('status')).toMatchObject({ findings: [] })
       },
       TEST_TIMEOUT_MS,
