@@ -1,3 +1,4 @@
+import { age } from '../core/age.ts'
 import { counted } from '../core/counted.ts'
 import { basename, resolve } from 'node:path'
 import type { Command } from 'commander'
@@ -174,7 +175,7 @@ async function rollOutTo(
         const perSecond = (seen * 1000) / (performance.now() - startedMs)
         const leftS = perSecond > 0 ? Math.ceil((of - seen) / perSecond) : 0
         line.step(
-          `${seen} of ${counted(of, 'user')}, ${counted(made, 'new token')}, ${perSecond.toFixed(1)}/s, ${leftS} s left`,
+          `${seen} of ${counted(of, 'user')}, ${counted(made, 'new token')}, ${perSecond.toFixed(1)}/s, ${age(leftS * 1000)} left`,
         )
       },
     })

@@ -1,3 +1,4 @@
+import { writtenDuration } from '../core/duration.ts'
 import { RATE_WINDOWS, type Peak } from '../core/rehearsal-report.ts'
 import type { RehearsalReport } from '../daemon/rehearse.ts'
 
@@ -29,8 +30,8 @@ export function rehearsalJson(report: RehearsalReport): object {
     lockedAtOnce: peak(report.lockedAtOnce),
     breaker: {
       maxLocks: breaker.locksMax,
-      per: `${breaker.perMs / 60_000}m`,
-      limits: breaker.limits.map(({ locksMax, perMs }) => ({ maxLocks: locksMax, per: `${perMs / 60_000}m` })),
+      per: writtenDuration(breaker.perMs),
+      limits: breaker.limits.map(({ locksMax, perMs }) => ({ maxLocks: locksMax, per: writtenDuration(perMs) })),
       usualMax: breaker.usualMax,
       stopped: breaker.daysStopped.map(({ dayMs, count }) => ({
         day: new Date(dayMs).toISOString().slice(0, 10),

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { writtenDuration } from '../core/duration.ts'
 import { parseSerial, type Serial } from '../core/names.ts'
 import { isWindowsName } from '../core/bind-name.ts'
 import { dnProblem } from './dn-syntax.ts'
@@ -70,15 +71,8 @@ export function choice<const Allowed extends string>(
 
 /** `5s`, `10m`, `2h`, `30d`, `250ms` to milliseconds. */
 export function duration(minMs: number, maxMs: number = DURATION_MS_MAX): Value<number> {
-  const expected = `a duration from ${showDuration(minMs)} to ${showDuration(maxMs)}, as in 250ms, 5s, 10m, 2h or 30d`
+  const expected = `a duration from ${writtenDuration(minMs)} to ${writtenDuration(maxMs)}, as in 250ms, 5s, 10m, 2h or 30d`
   return fromText(expected, (written) => measured(written, /^(\d{1,9})(ms|s|m|h|d)$/, UNITS_MS, minMs, maxMs))
-}
-
-function showDuration(ms: number): string {
-  const unit = Object.entries(UNITS_MS)
-    .toReversed()
-    .find(([, each]) => ms >= each && ms % each === 0)
-  return unit === undefined ? `${ms}ms` : `${ms / unit[1]}${unit[0]}`
 }
 
 /** `64KiB` to bytes. */

@@ -128,9 +128,3 @@ export function untilOf(reset: BreakerSettings['reset']): LimitReached['until'] 
 export function percentOf(share: number): string {
   return `${Number((share * 100).toFixed(3))} %`
 }
-
-export function span(ms: number): string {
-  const [name, unitMs] =
-    ms % 86_400_000 === 0 ? ['d', 86_400_000] : ms % 3_600_000 === 0 ? ['h', 3_600_000] : ['min', 60_000]
-  return ms % unitMs === 0 ? `${ms / unitMs} ${name}` : `${ms / 1000} s`
-}

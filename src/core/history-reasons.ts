@@ -1,4 +1,5 @@
-import { percentOf, span, type LimitReached } from './breaker.ts'
+import { percentOf, type LimitReached } from './breaker.ts'
+import { span } from './duration.ts'
 import type { ErrorCode } from './error.ts'
 import { lossCauseText, type LossCause } from './loss-breaker.ts'
 import type { DirectoryName } from './names.ts'

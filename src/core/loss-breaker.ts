@@ -1,4 +1,5 @@
-import { percentOf, span } from './breaker.ts'
+import { percentOf } from './breaker.ts'
+import { span } from './duration.ts'
 
 /**
  * The breaker of losses (mode `api`): how many tokens may vanish within a time without a reason. A loss is a token of an

@@ -1,3 +1,4 @@
+import { writtenDuration } from './duration.ts'
 import type { RehearsedLock } from './rehearsal.ts'
 
 /** What a rehearsal comes to: the highest rates, and the breaker that would have let ordinary days through. */
@@ -25,7 +26,15 @@ export interface BreakerAdvice {
   /** Further limits, over longer windows, with the same margin. */
   readonly limits: readonly { readonly locksMax: number; readonly perMs: number }[]
   /** Days on which this breaker would have held locks back. */
-  readonly daysStopped: readonly { readonly dayMs: number; readonly count: number }[]
+  readonly daysStopped: readonly StoppedDay[]
+}
+
+export interface StoppedDay {
+  readonly dayMs: number
+  /** The highest count within `BreakerAdvice.perMs` that ended on this day. */
+  readonly count: number
+  /** The shortest window whose limit was exceeded, and the highest count within it. */
+  readonly exceeded: { readonly perMs: number; readonly count: number }
 }
 
 const DAY_MS = 86_400_000
@@ -86,16 +95,38 @@ export function adviseBreaker(startsMs: readonly number[]): BreakerAdvice {
     locksMax: Math.max(locksMax, usualPeak(days, perMs) * MARGIN),
   }))
   const all = [{ perMs: BREAKER_PER_MS, locksMax }, ...limits]
-  const daysStopped = days
-    .filter(([, starts]) => all.some((limit) => peak(starts, limit.perMs).count > limit.locksMax))
-    .map(([dayMs, starts]) => ({ dayMs, count: peak(starts, BREAKER_PER_MS).count }))
-  return { locksMax, perMs: BREAKER_PER_MS, usualMax, limits, daysStopped }
+  return { locksMax, perMs: BREAKER_PER_MS, usualMax, limits, daysStopped: stoppedDays(startsMs, all) }
 }
 
-/** As it would be written in the configuration. */
+/** As the breaker counts: a window does not end at midnight. @param startsMs ascending */
+function stoppedDays(
+  startsMs: readonly number[],
+  limits: readonly { readonly locksMax: number; readonly perMs: number }[],
+): StoppedDay[] {
+  const daysMs = [...new Set(startsMs.map(dayOf))]
+  const edgesMs = daysMs.flatMap((dayMs) => [dayMs, dayMs + DAY_MS])
+  // Every second stretch is the time between two days with locks, and holds none.
+  const peaksOf = (perMs: number): number[] => peaksIn(startsMs, edgesMs, perMs).filter((_, index) => index % 2 === 0)
+  const within = limits.map(({ locksMax, perMs }) => ({ locksMax, perMs, counts: peaksOf(perMs) }))
+  const shortest = within[0]?.counts ?? []
+  return daysMs.flatMap((dayMs, day) => {
+    const limit = within.find(({ counts, locksMax }) => (counts[day] ?? 0) > locksMax)
+    if (limit === undefined) return []
+    return [{ dayMs, count: shortest[day] ?? 0, exceeded: { perMs: limit.perMs, count: limit.counts[day] ?? 0 } }]
+  })
+}
+
+/** As it would be written in the configuration, in one line. */
 export function breakerText({ locksMax, perMs, limits }: BreakerAdvice): string {
-  const further = limits.map((limit) => `{ maxLocks: ${limit.locksMax}, per: ${limit.perMs / 60_000}m }`)
-  return `{ maxLocks: ${locksMax}, per: ${perMs / 60_000}m, limits: [${further.join(', ')}] }`
+  const further = limits.map((limit) => `{ maxLocks: ${limit.locksMax}, per: ${writtenDuration(limit.perMs)} }`)
+  return `{ maxLocks: ${locksMax}, per: ${writtenDuration(perMs)}, limits: [${further.join(', ')}] }`
+}
+
+/** The same as lines of a file, none of which is long. */
+export function breakerLines({ locksMax, perMs, limits }: BreakerAdvice): string {
+  const further = limits.map((limit) => `      - { maxLocks: ${limit.locksMax}, per: ${writtenDuration(limit.perMs)} }`)
+  const first = [`    maxLocks: ${locksMax}`, `    per: ${writtenDuration(perMs)}`]
+  return ['guards:', '  breaker:', ...first, '    limits:', ...further].join('\n')
 }
 
 /** The highest count within such a window of a usual day. */
@@ -107,7 +138,7 @@ function usualPeak(days: readonly (readonly [dayMs: number, startsMs: readonly n
 function byDay(startsMs: readonly number[]): Map<number, number[]> {
   const days = new Map<number, number[]>()
   for (const startMs of startsMs) {
-    const dayMs = Math.floor(startMs / DAY_MS) * DAY_MS
+    const dayMs = dayOf(startMs)
     const starts = days.get(dayMs)
     if (starts === undefined) days.set(dayMs, [startMs])
     else starts.push(startMs)
@@ -115,17 +146,33 @@ function byDay(startsMs: readonly number[]): Map<number, number[]> {
   return days
 }
 
-/** Locks that began in each of equal stretches of time, empty ones among them, for a chart. */
-export function histogram(
-  locks: readonly Pick<RehearsedLock, 'fromMs'>[],
-  sinceMs: number,
-  untilMs: number,
-  stepMs: number,
-): number[] {
-  const bars = Array.from({ length: Math.max(1, Math.ceil((untilMs - sinceMs) / stepMs)) }, () => 0)
-  for (const { fromMs } of locks) {
-    const index = Math.min(bars.length - 1, Math.max(0, Math.floor((fromMs - sinceMs) / stepMs)))
-    bars[index] = (bars[index] ?? 0) + 1
+function dayOf(ms: number): number {
+  return Math.floor(ms / DAY_MS) * DAY_MS
+}
+
+/**
+ * Locks that began in each stretch of time, for a chart. What lies outside is in the first or the last.
+ * @param edgesMs where a stretch begins, ascending, and last where the last one ends
+ */
+export function countsIn(startsMs: readonly number[], edgesMs: readonly number[]): number[] {
+  const counts = edgesMs.slice(1).map(() => 0)
+  let at = 0
+  for (const startMs of startsMs) {
+    while (at < counts.length - 1 && startMs >= (edgesMs[at + 1] ?? Infinity)) at += 1
+    counts[at] = (counts[at] ?? 0) + 1
   }
-  return bars
+  return counts
+}
+
+/** The highest count within a window of this width that ended in each stretch of time. @param startsMs ascending */
+export function peaksIn(startsMs: readonly number[], edgesMs: readonly number[], widthMs: number): number[] {
+  const highest = edgesMs.slice(1).map(() => 0)
+  let at = 0
+  let from = 0
+  for (const [to, startMs] of startsMs.entries()) {
+    while (startMs - (startsMs[from] ?? 0) >= widthMs) from += 1
+    while (at < highest.length - 1 && startMs >= (edgesMs[at + 1] ?? Infinity)) at += 1
+    highest[at] = Math.max(highest[at] ?? 0, to - from + 1)
+  }
+  return highest
 }

@@ -1,3 +1,4 @@
+import { span } from '../core/duration.ts'
 import { AppError } from '../core/error.ts'
 import type { Settings } from '../core/settings.ts'
 import { isOwnerDead, placeOfOwner } from '../store/process-owner.ts'
@@ -37,7 +38,7 @@ async function outcomeAfter(
     if (isOwnerDead(owner))
       throw new AppError('not-serving', `the daemon (process ${pid}) has ended meanwhile`, { hint: LOG })
     if (performance.now() >= deadlineMs) {
-      throw new AppError('not-ready', `the daemon (process ${pid}) has not answered within ${timeoutMs / 1000} s`, {
+      throw new AppError('not-ready', `the daemon (process ${pid}) has not answered within ${span(timeoutMs)}`, {
         hint: `It goes on with what it had until it has tried everything. ${LOG}`,
       })
     }

@@ -1,4 +1,4 @@
-import { counted } from '../core/counted.ts'
+import { span } from '../core/duration.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { DirectoryProbe } from '../directory/probe.ts'
 import type { WindowsProbe } from '../directory/windows-probe.ts'
@@ -99,7 +99,7 @@ function tellLockout(found: Findings, { domain }: WindowsProbe, { base }: Direct
       fix: 'Give the bind account the right to read the entry of the domain.',
     })
   } else {
-    const how = ms === Infinity ? 'until an administrator ends it' : `for ${counted(Math.round(ms / 60_000), 'minute')}`
+    const how = ms === Infinity ? 'until an administrator ends it' : `for ${span(Math.round(ms / 1000) * 1000)}`
     found.ok('lockout-duration', `a lockout after wrong passwords lasts ${how}`)
   }
 }

@@ -1,4 +1,5 @@
 import { counted } from '../core/counted.ts'
+import { span } from '../core/duration.ts'
 import { toAppError, type AppError } from '../core/error.ts'
 import { parseLogin } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
@@ -224,7 +225,7 @@ async function checkIndexes(
   const probes = await probe.indexes()
   const slow = probes.filter(({ hasIndex, tookMs }) => hasIndex === false || tookMs >= UNINDEXED_MS)
   for (const { attribute, hasIndex, tookMs } of slow) {
-    const how = hasIndex === false ? 'has no index' : `took ${Math.round(tookMs)} ms for a search that finds nothing`
+    const how = hasIndex === false ? 'has no index' : `took ${span(Math.round(tookMs))} for a search that finds nothing`
     found.warn('index', {
       what: `${attribute} ${how}`,
       why: 'Accounts are searched for by it all the time; without an index the server reads every one.',

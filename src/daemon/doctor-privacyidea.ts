@@ -1,3 +1,4 @@
+import { span } from '../core/duration.ts'
 import { toAppError, type AppError } from '../core/error.ts'
 import { isLoopback } from '../core/loopback.ts'
 import { needsReset, type Settings, type SourceSettings } from '../core/settings.ts'
@@ -211,7 +212,7 @@ async function clearTimeoutText(port: PrivacyIdeaPort): Promise<string> {
     const timeoutMs = await port.failCounterClearTimeoutMs()
     return timeoutMs === null
       ? 'a full fail counter is cleared by a reset or a success alone'
-      : `a full fail counter is over after ${timeoutMs / 60_000} min`
+      : `a full fail counter is over after ${span(timeoutMs)}`
   } catch (thrown) {
     const error = toAppError(thrown)
     if (error.code !== 'source-not-permitted') throw thrown
@@ -229,7 +230,7 @@ async function checkClock(found: Findings, client: Client): Promise<void> {
   const skewMs = Math.max(ahead, behind, 0)
   if (skewMs <= SKEW_WARN_MS) return found.ok('clock-skew', 'its clock agrees with ours')
   const trouble = {
-    what: `its clock is ${Math.round(skewMs / 1000)} s ${ahead > behind ? 'ahead of' : 'behind'} ours`,
+    what: `its clock is ${span(Math.round(skewMs / 1000) * 1000)} ${ahead > behind ? 'ahead of' : 'behind'} ours`,
     why: 'The newest event decides, and an event carries the time of the machine that took it.',
     fix: 'Set the clocks of both machines, and keep them right: timedatectl set-ntp true',
   }

@@ -1,14 +1,22 @@
-import { breakerText, RATE_WINDOWS } from '../core/rehearsal-report.ts'
-import { rehearsalChart } from './rehearsal-chart.ts'
+import { counted } from '../core/counted.ts'
+import { span } from '../core/duration.ts'
+import { breakerLines, RATE_WINDOWS } from '../core/rehearsal-report.ts'
+import { isWithin, isWritten, limitFigures, limitsOf, locksFigure } from './rehearsal-figures.ts'
+import { LOCK_COLUMNS, STYLE } from './rehearsal-style.ts'
 import type { RehearsalReport, ReportedLock } from './rehearse.ts'
 
+export { isWritten }
+
 /**
- * The report as one HTML page: no script, nothing from elsewhere, light and dark. Every text that comes from outside is
- * escaped. Pure.
+ * The report as one HTML page: no script, nothing from elsewhere, light and dark, from the width of a phone on. Every text
+ * that comes from outside is escaped. Pure.
  */
 
 /** Rows of the table at most; the JSON has all. */
 const ROWS_MAX = 2_000
+/** Rows that are shown at once; the others are folded. */
+const ROWS_OPEN = 200
+const STOPPED_MAX = 10
 
 export const WINDOW_NAMES: Readonly<Record<(typeof RATE_WINDOWS)[number]['name'], string>> = {
   minute: 'a minute',
@@ -18,14 +26,14 @@ export const WINDOW_NAMES: Readonly<Record<(typeof RATE_WINDOWS)[number]['name']
 }
 
 export function rehearsalPage(report: RehearsalReport): string {
-  const { locks, breaker, rates } = report
+  const { locks, breaker } = report
   const written = locks.filter(isWritten)
   const spared = locks.filter((lock) => lock.fate === 'protected')
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>Lockstep rehearsal</title>
@@ -34,35 +42,27 @@ export function rehearsalPage(report: RehearsalReport): string {
 <body>
 <main>
 <h1>What Lockstep would have locked</h1>
-<p>privacyIDEA ${escapeHtml(report.version)}, ${localTime(report.sinceMs)} to ${localTime(report.untilMs)}
-(${zoneText(report.zoneMs)}), ${report.rows.toLocaleString('en')} rows of its audit log. Nothing was changed anywhere.</p>
+<p>privacyIDEA ${escapeHtml(report.version)}, ${timeHtml(report.sinceMs)} to ${timeHtml(report.untilMs)}
+(${zoneText(report.zoneMs)}), ${numberText(report.rows)} ${report.rows === 1 ? 'row' : 'rows'} of its audit log. Nothing was changed anywhere.</p>
 <dl>
-${figure(written.length, 'locks')}
-${figure(new Set(written.map(userOf)).size, 'accounts')}
-${figure(report.lockedAtOnce.count, 'locked at once, at most')}
-${figure(new Set(spared.map(userOf)).size, 'protected accounts, not locked')}
+${figure(written.length, 'lock')}
+${figure(new Set(written.map(userOf)).size, 'account')}
+${figure(report.lockedAtOnce.count, 'locked at the same time, at most', '')}
+${figure(new Set(spared.map(userOf)).size, 'protected account', 's, not locked')}
 </dl>
-<figure>
-${rehearsalChart(report)}
-</figure>
+<h2>Locks over time</h2>
+${written.length === 0 ? `<p>${noneText(report)}</p>` : ''}
+${locksFigure(report)}
 <h2>How fast</h2>
-<table class="narrow">
-<thead><tr><th>within</th><th class="number">locks, at most</th><th>from</th></tr></thead>
-<tbody>
-${RATE_WINDOWS.map(({ name }) => {
-  const { count, fromMs } = rates[name]
-  return `<tr><td>${WINDOW_NAMES[name]}</td><td class="number">${count}</td><td>${fromMs === null ? '' : localTime(fromMs)}</td></tr>`
-}).join('\n')}
-</tbody>
-</table>
+${ratesHtml(report)}
 <h2>The breaker</h2>
-<pre>guards:
-  breaker: ${breakerText(breaker)}</pre>
-<p>A usual day needs ${breaker.usualMax} within ten minutes; this is twice as many, and five at least. ${stoppedText(report)}</p>
+<p>For the configuration file:</p>
+<pre>${breakerLines(breaker)}</pre>
+<p>${basisText(report)} ${stoppedText(report)}</p>
 <h2>Who and when</h2>
-${tableOf(locks)}
+${tablesOf(locks)}
 <h2>What this cannot tell</h2>
-<ul>
+<ul class="caveats">
 ${report.caveats.map((text) => `<li>${escapeHtml(text)}</li>`).join('\n')}
 </ul>
 </main>
@@ -71,57 +71,124 @@ ${report.caveats.map((text) => `<li>${escapeHtml(text)}</li>`).join('\n')}
 `
 }
 
-/** Whether Lockstep would have written it; what is unknown counts as written. */
-export function isWritten(lock: ReportedLock): boolean {
-  return lock.fate === 'locked' || lock.fate === 'unknown'
-}
-
 function userOf(lock: ReportedLock): string {
   return `${lock.realm ?? ''}\n${lock.login}`
 }
 
-function figure(count: number, text: string): string {
-  return `<div><dd>${count.toLocaleString('en')}</dd><dt>${text}</dt></div>`
+function numberText(count: number): string {
+  return count.toLocaleString('en')
 }
 
-function stoppedText({ breaker }: RehearsalReport): string {
-  const { daysStopped } = breaker
-  if (daysStopped.length === 0) return 'It would have stopped nothing in this time.'
-  const days = daysStopped.slice(0, 10).map(({ dayMs, count }) => `${localTime(dayMs).slice(0, 10)} (${count})`)
-  const more = daysStopped.length > 10 ? ' and others' : ''
-  return `It would have held locks back on ${days.join(', ')}${more}: look whether that was an attack, or a day like others.`
+/** @param ending what follows the noun where there are several */
+function figure(count: number, noun: string, ending = 's'): string {
+  return `<div><dt>${noun}${count === 1 ? ending.replace(/^s/, '') : ending}</dt><dd>${numberText(count)}</dd></div>`
 }
 
-function tableOf(locks: readonly ReportedLock[]): string {
-  if (locks.length === 0) return '<p>Nobody.</p>'
-  const rows = locks
-    .slice(0, ROWS_MAX)
-    .map(
-      (lock) =>
-        `<tr${isWritten(lock) ? '' : ' class="spared"'}><td>${escapeHtml(lock.login)}</td><td>${escapeHtml(lock.realm ?? '')}</td>` +
-        `<td>${localTime(lock.fromMs)}</td><td>${endText(lock)}</td><td class="number">${durationText(lock)}</td>` +
-        `<td>${escapeHtml(lock.serials.join(', '))}</td><td>${lock.isConfirmed ? 'said' : 'counted'}</td><td>${escapeHtml(fateText(lock))}</td></tr>`,
-    )
-  const left = locks.length - rows.length
-  return `<div class="wide"><table>
-<thead><tr><th>login</th><th>realm</th><th>from</th><th>to</th><th class="number">for</th><th>tokens</th><th>how known</th><th>account</th></tr></thead>
+function noneText({ locks, sinceMs, untilMs }: RehearsalReport): string {
+  const time = `from ${timeHtml(sinceMs)} to ${timeHtml(untilMs)}`
+  if (locks.length === 0) return `No token was full ${time}: nobody would have been locked.`
+  return `Nobody would have been locked ${time}. The tokens that were full belong to accounts that are protected or not there.`
+}
+
+/** The highest rates, and beside them what the breaker allows; without locks there are none. */
+function ratesHtml(report: RehearsalReport): string {
+  const { rates, breaker } = report
+  if (rates.day.count === 0) return '<p>No lock, so that there is no rate.</p>'
+  const limits = new Map(limitsOf(breaker).map(({ perMs, locksMax }) => [perMs, locksMax]))
+  const rows = RATE_WINDOWS.filter(({ ms }) => isWithin(ms, report)).map(({ name, ms }) => {
+    const { count, fromMs } = rates[name]
+    const limit = limits.get(ms)
+    return `<tr><th scope="row">${WINDOW_NAMES[name]}</th><td class="number" data-label="most locks">${numberText(count)}</td><td class="number" data-label="the breaker's limit">${limit === undefined ? '–' : numberText(limit)}</td><td data-label="first of them">${fromMs === null ? '' : timeHtml(fromMs)}</td></tr>`
+  })
+  return `<p>The breaker holds locks back once a bar is above its line.</p>
+${limitFigures(report)}
+<div class="sized"><table class="stacks">
+<thead><tr><th scope="col">within</th><th scope="col" class="number">most locks</th><th scope="col" class="number">the breaker's limit</th><th scope="col">first of them</th></tr></thead>
 <tbody>
 ${rows.join('\n')}
 </tbody>
-</table></div>${left > 0 ? `\n<p>${left.toLocaleString('en')} more: <code>--json</code> gives all.</p>` : ''}`
+</table></div>`
 }
 
-export function endText(lock: Pick<ReportedLock, 'toMs' | 'end'>): string {
+/** On what the breaker rests. */
+function basisText({ locks, breaker }: RehearsalReport): string {
+  const days = new Set(locks.filter(isWritten).map((lock) => localTime(lock.fromMs).slice(0, 10)))
+  const [only] = days
+  if (only === undefined)
+    return 'Without locks there is no usual day: this is the smallest breaker. Rehearse a longer time.'
+  const need = `${numberText(breaker.usualMax)} within ${span(breaker.perMs)}`
+  if (days.size === 1)
+    return `Only ${only} has locks: ${need}. The limits rest on this day alone. Rehearse a longer time before you rely on them.`
+  return `A usual day needs ${need}; the limit is twice as many, and 5 at least.`
+}
+
+function stoppedText({ breaker, locks }: RehearsalReport): string {
+  const { daysStopped } = breaker
+  if (daysStopped.length === 0) return locks.some(isWritten) ? 'It would have held back nothing in this time.' : ''
+  const days = daysStopped
+    .slice(0, STOPPED_MAX)
+    .map(
+      ({ dayMs, exceeded }) =>
+        `${localTime(dayMs).slice(0, 10)} (${numberText(exceeded.count)} in ${span(exceeded.perMs)})`,
+    )
+  const left = daysStopped.length - days.length
+  return `It would have held locks back on ${days.join(', ')}${left > 0 ? ` and ${counted(left, 'more day')}` : ''}. See whether that was an attack, or a day like others.`
+}
+
+function tablesOf(locks: readonly ReportedLock[]): string {
+  if (locks.length === 0) return '<p>Nobody.</p>'
+  const folded = locks.slice(ROWS_OPEN, ROWS_MAX)
+  const left = locks.length - ROWS_MAX
+  return [
+    tableOf(locks.slice(0, ROWS_OPEN)),
+    folded.length === 0
+      ? ''
+      : `<details>\n<summary>${numberText(folded.length)} more</summary>\n${tableOf(folded)}\n</details>`,
+    left > 0 ? `<p>${numberText(left)} more: <code>lockstep rehearse --json</code> gives all.</p>` : '',
+  ].join('\n')
+}
+
+function tableOf(locks: readonly ReportedLock[]): string {
+  const heads = LOCK_COLUMNS.map(({ title }) => `<th scope="col">${title}</th>`)
+  return `<div class="sized"><table class="locks">
+<thead><tr>${heads.join('')}</tr></thead>
+<tbody>
+${locks.map(rowOf).join('\n')}
+</tbody>
+</table></div>`
+}
+
+/** In the order of LOCK_COLUMNS. */
+function rowOf(lock: ReportedLock): string {
+  const cells = [
+    escapeHtml(lock.realm ?? ''),
+    timeHtml(lock.fromMs),
+    endText(lock, timeHtml),
+    durationText(lock),
+    escapeHtml(lock.serials.join(', ')),
+    lock.isConfirmed ? 'said' : 'counted',
+    escapeHtml(fateText(lock)),
+  ]
+  const row = isWritten(lock) ? '<tr>' : '<tr class="spared">'
+  return `${row}<th scope="row">${escapeHtml(lock.login)}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`
+}
+
+function timeHtml(ms: number): string {
+  return `<time>${localTime(ms)}</time>`
+}
+
+export function endText(lock: Pick<ReportedLock, 'toMs' | 'end'>, timeText = localTime): string {
   if (lock.toMs === null) return lock.end === 'unseen' ? 'ended unseen' : 'still'
-  return `${lock.end === 'unseen' ? 'before ' : ''}${localTime(lock.toMs)}`
+  return `${lock.end === 'unseen' ? 'before ' : ''}${timeText(lock.toMs)}`
 }
 
+/** How long it lasted, about: `40 s`, `10 min`, `2.5 h`, `3 d`; '' while it lasts. */
 export function durationText({ fromMs, toMs }: Pick<ReportedLock, 'fromMs' | 'toMs'>): string {
   if (toMs === null) return ''
   const s = Math.round((toMs - fromMs) / 1000)
   if (s < 60) return `${s} s`
-  if (s < 3600) return `${Math.round(s / 60)} min`
-  return s < 172_800 ? `${(s / 3600).toFixed(1)} h` : `${(s / 86_400).toFixed(1)} d`
+  if (s < 3570) return `${Math.round(s / 60)} min`
+  return s < 172_800 ? `${Number((s / 3600).toFixed(1))} h` : `${Number((s / 86_400).toFixed(1))} d`
 }
 
 export function fateText(lock: Pick<ReportedLock, 'fate' | 'why'>): string {
@@ -142,33 +209,20 @@ export function zoneText(zoneMs: number | null): string {
   return `UTC${zoneMs < 0 ? '-' : '+'}${two(minutes / 60)}:${two(minutes % 60)}, as it is there now`
 }
 
-export function escapeHtml(text: string): string {
-  const escaped: Readonly<Record<string, string>> = {
-    '&': '&amp;',
-    '<': '&lt;',
-    '>': '&gt;',
-    '"': '&quot;',
-    "'": '&#39;',
-  }
-  return text.replace(/[&<>"']/g, (character) => escaped[character] ?? '')
+const ESCAPED: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
 }
 
-const STYLE = `
-:root { color-scheme: light dark; --text: #1c2430; --soft: #5b6675; --line: #d9dee5; --page: #fff; --locked: #b3402e; --spared: #8a97a8; }
-@media (prefers-color-scheme: dark) { :root { --text: #e4e8ee; --soft: #9aa6b5; --line: #333c48; --page: #14181e; --locked: #ef7d68; --spared: #6f7d90; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 66rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
-h1 { font-size: 1.6rem; margin: 0 0 .5rem; } h2 { font-size: 1.15rem; margin: 2.25rem 0 .5rem; }
-p, li { max-width: 46rem; }
-dl { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; margin: 1.5rem 0; } dl div { display: flex; flex-direction: column; }
-dd { margin: 0; font-size: 1.9rem; font-weight: 600; font-variant-numeric: tabular-nums; line-height: 1.2; } dt { color: var(--soft); }
-figure { margin: 1.5rem 0; overflow-x: auto; } svg { display: block; width: 100%; min-width: 34rem; height: auto; }
-.axis { fill: var(--soft); font-size: 12px; } .grid { stroke: var(--line); } .locked { fill: var(--locked); } .spared { fill: var(--spared); }
-table { border-collapse: collapse; width: 100%; font-size: .92rem; } table.narrow { width: auto; }
-th, td { text-align: left; padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { color: var(--soft); font-weight: 500; } .number { text-align: right; font-variant-numeric: tabular-nums; }
-tr.spared td { color: var(--soft); } .wide { overflow-x: auto; }
-td:last-child { white-space: normal; }
-pre { padding: .75rem 1rem; border: 1px solid var(--line); border-radius: .4rem; overflow-x: auto; }
-`
+/** Text from outside, safe in an element and an attribute. What cannot be seen, or turns the text around, is a `?`. */
+function escapeHtml(text: string): string {
+  return (
+    text
+      // eslint-disable-next-line no-control-regex -- control characters are what it replaces
+      .replace(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff]/g, '?')
+      .replace(/[&<>"']/g, (character) => ESCAPED[character] ?? '')
+  )
+}

@@ -1,4 +1,5 @@
 import { ResultCodeError, type Client, type Entry } from 'ldapts'
+import { span } from '../core/duration.ts'
 import { AppError } from '../core/error.ts'
 import { limitAnswers } from './answer-limits.ts'
 import { clientOn } from './connection.ts'
@@ -60,7 +61,7 @@ async function once<Result>(
   const socket = await openSocket(serverOf(url, settings), settings)
   const gone = new AppError(
     'directory-unreachable',
-    `directory ${settings.name}: ${url}: no answer within ${settings.connectTimeoutMs} ms`,
+    `directory ${settings.name}: ${url}: no answer within ${span(settings.connectTimeoutMs)}`,
   )
   const timer = setTimeout(() => socket.destroy(), settings.connectTimeoutMs)
   const client = clientOn(socket, () => gone)

@@ -12,6 +12,7 @@ import {
 } from 'ldapts'
 import { isWindowsName } from '../core/bind-name.ts'
 import type { Modification } from '../core/change.ts'
+import { span } from '../core/duration.ts'
 import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import { AnswerTooLarge, limitAnswers, type AnswerLimits } from './answer-limits.ts'
@@ -316,7 +317,7 @@ export class Connection {
     const waitedMs = Math.round(performance.now() - operation.startedMs)
     const tooLarge = thrown instanceof AnswerTooLarge ? thrown : this.#tooLarge
     const reason = this.#timedOut
-      ? `no answer within ${waitedMs} ms`
+      ? `no answer within ${span(waitedMs)}`
       : tooLarge === null
         ? 'the connection broke before the answer came'
         : `its answer was not taken: ${tooLarge.message}`

@@ -1,3 +1,4 @@
+import { span } from '../core/duration.ts'
 import { AppError, toAppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -200,7 +201,7 @@ export class ServerPool {
     this.#slowInARow = tookMs > limitMs ? this.#slowInARow + 1 : 0
     if (this.#slowInARow >= SLOW_ANSWERS) {
       this.#slowUntilMs = performance.now() + this.#options.times.failbackMs
-      this.#become('slow', `${this.#what()}: answers take ${Math.round(tookMs)} ms`)
+      this.#become('slow', `${this.#what()}: answers take ${span(Math.round(tookMs))}`)
     } else if (this.#slowInARow === 0 && this.#failure === null && this.#state.is === 'slow' && !this.isSlow) {
       this.#become('up', '')
     }

@@ -3,6 +3,7 @@ import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { REACH_REASONS, tlsReason, type TlsMending } from '../core/tls-reason.ts'
 import { caTrouble } from '../core/ca-file.ts'
+import { span } from '../core/duration.ts'
 import { AppError } from '../core/error.ts'
 import { systemRefusal } from '../core/system-error.ts'
 import { isLoopback } from '../core/loopback.ts'
@@ -104,7 +105,7 @@ function ready(socket: Socket, event: 'connect' | 'secureConnect', timeoutMs: nu
     const onClose = (): void => fail(new AppError('directory-unreachable', `${what}: the server closed the connection`))
     const timer = setTimeout(() => {
       const step = event === 'connect' ? 'connection' : 'secure connection'
-      fail(new AppError('directory-timeout', `${what}: no ${step} within ${timeoutMs} ms`, { hint: REACH_HINT }))
+      fail(new AppError('directory-timeout', `${what}: no ${step} within ${span(timeoutMs)}`, { hint: REACH_HINT }))
     }, timeoutMs)
     socket.once('error', onError)
     socket.once('close', onClose)

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { BerReader } from 'ldapts'
+import { span } from '../core/duration.ts'
 import { AppError } from '../core/error.ts'
 import { START_TLS_OID } from './controls.ts'
 
@@ -43,7 +44,7 @@ export function requestStartTls(socket: Socket, timeoutMs: number, what: string)
       else if (code !== null || received.length > RESPONSE_BYTES_MAX) finish(refused(code, what))
     }
     const timer = setTimeout(() => {
-      finish(new AppError('directory-timeout', `${what}: no answer to StartTLS within ${timeoutMs} ms`))
+      finish(new AppError('directory-timeout', `${what}: no answer to StartTLS within ${span(timeoutMs)}`))
     }, timeoutMs)
     socket.on('data', onData).on('error', onClose).on('close', onClose)
     socket.write(REQUEST)

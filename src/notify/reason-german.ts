@@ -1,4 +1,5 @@
 import { percentOf } from '../core/breaker.ts'
+import { span } from '../core/duration.ts'
 import type { AnyReason, HistoryParams } from '../core/history-reasons.ts'
 import type { OtherLockCause } from '../core/other-lock-cause.ts'
 import type { Reason, ReasonParams } from '../core/reason.ts'
@@ -70,7 +71,7 @@ const TEXTS: {
     const where = counted === 'all' ? '' : ` (${germanCounted(counted)})`
     const part = share === null ? '' : `, ${percentOf(share)} der Konten`
     const waits = until === 'review' ? 'wartet auf lockstep review' : 'wartet auf lockstep review oder auf freien Platz'
-    return `höchstens ${allowed} ${allowed === 1 ? 'Sperre' : 'Sperren'} in ${germanSpan(perMs)}${where}${part}; ${waits}`
+    return `höchstens ${allowed} ${allowed === 1 ? 'Sperre' : 'Sperren'} in ${span(perMs).replace('.', ',')}${where}${part}; ${waits}`
   },
   'keeps-changing': () => 'etwas anderes ändert das Konto im Verzeichnis fortwährend',
   'account-gone': () => 'das Konto gibt es im Verzeichnis nicht mehr',
@@ -146,10 +147,4 @@ function germanPlace(place: string): string {
 function germanCounted(counted: string): string {
   const [what = '', ...name] = counted.split(' ')
   return `${{ directory: 'Verzeichnis', realm: 'Realm', ou: 'OU' }[what] ?? what} ${name.join(' ')}`
-}
-
-function germanSpan(ms: number): string {
-  if (ms % 86_400_000 === 0) return `${ms / 86_400_000} d`
-  if (ms % 3_600_000 === 0) return `${ms / 3_600_000} h`
-  return ms % 60_000 === 0 ? `${ms / 60_000} min` : `${ms / 1000} s`
 }

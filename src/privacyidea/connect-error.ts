@@ -1,3 +1,4 @@
+import { span } from '../core/duration.ts'
 import { AppError } from '../core/error.ts'
 import { REACH_REASONS, tlsReason, type TlsMending } from '../core/tls-reason.ts'
 
@@ -34,7 +35,7 @@ export function errorOfConnection(thrown: unknown, where: string, timeoutMs: num
     return new AppError('source-timeout', `${where}: no connection in time`, { hint: REACH_HINT, cause: thrown })
   }
   if (TIMEOUTS.includes(code) || (thrown instanceof Error && thrown.name === 'TimeoutError')) {
-    return new AppError('source-timeout', `${where}: no answer within ${timeoutMs} ms`, {
+    return new AppError('source-timeout', `${where}: no answer within ${span(timeoutMs)}`, {
       hint: 'It is tried again by itself. A user store below privacyIDEA that does not answer makes it slow; else raise privacyidea.timeout.',
       cause: thrown,
     })

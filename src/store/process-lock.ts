@@ -1,3 +1,4 @@
+import { age } from '../core/age.ts'
 import { AppError } from '../core/error.ts'
 import type { Served } from '../core/health.ts'
 import type { AccountKey } from '../core/names.ts'
@@ -253,9 +254,8 @@ function alreadyRunning(other: DaemonRow, nowMs: number): AppError {
   }
   const where =
     place === 'other-host' ? `on host ${other.owner.split(':')[0] ?? ''}` : 'in another PID namespace (a container)'
-  const agoS = Math.max(0, Math.round((nowMs - other.heartbeatMs) / 1000))
   return new AppError('already-running', `${what} ${where}`, {
-    hint: `Stop it there. Its last heartbeat is ${agoS} s old; if it was killed, start again once that is ${HEARTBEAT_STALE_MS / 1000} s old.`,
+    hint: `Stop it there. Its last heartbeat is ${age(nowMs - other.heartbeatMs)} old; if it was killed, start again once that is ${age(HEARTBEAT_STALE_MS)} old.`,
   })
 }
 

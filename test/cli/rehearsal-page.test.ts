@@ -1,67 +1,178 @@
-import { expect, test } from 'vitest'
-import { parseLogin, parseRealm } from '../../src/core/names.ts'
-import { adviseBreaker, lockedAtOnce, peaks } from '../../src/core/rehearsal-report.ts'
-import { rehearsalPage } from '../../src/daemon/rehearsal-page.ts'
-import type { RehearsalReport, ReportedLock } from '../../src/daemon/rehearse.ts'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { parseConfig } from '../../src/config/load.ts'
+import { adviseBreaker, breakerLines, breakerText } from '../../src/core/rehearsal-report.ts'
+import { durationText, rehearsalPage } from '../../src/daemon/rehearsal-page.ts'
+import { timeBins, timeTicks } from '../../src/daemon/rehearsal-time.ts'
+import { lockOf, reportOf, SAMPLES } from '../e2e/rehearsal-samples.ts'
 
-const DAY = 86_400_000
-const SINCE = 20_000 * DAY
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
+const SINCE = Date.UTC(2026, 7, 26, 13, 37)
+const CONFIG = `directories:
+  corp:
+    type: openldap
+    urls: [ldaps://ldap.example.org]
+    bindDn: cn=lockstep,dc=example,dc=org
+    bindPasswordFile: /etc/lockstep/ldap-password
+    base: ou=people,dc=example,dc=org
+`
 
-function lockOf(login: string, fromMs: number, change: Partial<ReportedLock> = {}): ReportedLock {
-  const name = parseLogin(login)
-  if (name === null) throw new Error(`no login: ${login}`)
-  const fixed = { realm: parseRealm('r1'), toMs: fromMs + 600_000, end: 'seen', isConfirmed: true } as const
-  return { login: name, fromMs, serials: [], fate: 'locked', why: '', ...fixed, ...change }
+/** The texts of a page, without its markup and style. */
+function textOf(page: string): string {
+  return page
+    .replace(/<style>.*?<\/style>/s, '')
+    .replace(/<[^>]+>/g, ' ')
+    .replace(/\s+/g, ' ')
 }
 
-function reportOf(locks: readonly ReportedLock[], days = 90): RehearsalReport {
-  const starts = locks.map((lock) => lock.fromMs)
-  return {
-    version: '3.14',
-    sinceMs: SINCE,
-    untilMs: SINCE + days * DAY,
-    zoneMs: 3_600_000,
-    rows: 1234,
-    locks,
-    rates: peaks(starts),
-    lockedAtOnce: lockedAtOnce(locks),
-    breaker: adviseBreaker(starts),
-    caveats: ['<b>not bold</b>'],
-  }
+function pageOf(sample: string): string {
+  return rehearsalPage(SAMPLES[sample]?.() ?? reportOf([], SINCE))
 }
 
 test('names and reasons from outside do nothing in the page', () => {
   const hostile = `"><script>alert(1)</script>'&`
-  const page = rehearsalPage(reportOf([lockOf(hostile, SINCE + DAY, { fate: 'protected', why: '<img src=x>' })]))
+  const locks = [lockOf(hostile, SINCE + DAY, { fate: 'protected', why: '<img src=x>' })]
+  const page = rehearsalPage(reportOf(locks, SINCE, SINCE + 90 * DAY, ['<b>not bold</b>']))
   expect(page).not.toMatch(/<script|<img|<b>/)
   expect(page).toContain('&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;&#39;&amp;')
   expect(page).toContain('protected: &lt;img src=x&gt;')
 })
 
+test('what cannot be seen, or turns a text around, shows as a question mark', () => {
+  const page = rehearsalPage(reportOf([lockOf('a\u202eb\nc\u2066d', SINCE + DAY)], SINCE, SINCE + DAY * 2))
+  expect(page).toContain('>a?b?c?d<')
+})
+
 test('the page loads nothing from elsewhere and knows light and dark', () => {
-  const page = rehearsalPage(reportOf([lockOf('alice', SINCE + DAY)]))
-  expect(page).not.toMatch(/(?:src|href)=|url\(|@import/)
+  const page = rehearsalPage(reportOf([lockOf('alice', SINCE + DAY)], SINCE, SINCE + 90 * DAY, []))
+  expect(page).not.toMatch(/(?:src|href)=|url\(|@import|https?:/)
   expect(page).toContain("default-src 'none'")
   expect(page).toContain('prefers-color-scheme: dark')
   expect(page).toContain('UTC+01:00')
 })
 
-test.each([1 / 24, 1, 3, 14, 90, 365, 3650])('the chart of %d days holds every lock and fits', (days) => {
+test.each([1 / 24, 1, 3, 14, 90, 365, 3650])('the chart of %d days holds every lock, however wide it is', (days) => {
   const locks = Array.from({ length: 40 }, (_, index) =>
     lockOf(`u${index}`, SINCE + (index / 40) * days * DAY, index % 4 === 0 ? { fate: 'no-account' } : {}),
   )
-  const page = rehearsalPage(reportOf(locks, days))
-  const bars = [
-    ...page.matchAll(/<rect class="(?:locked|spared)" x="([\d.]+)" y="([\d.]+)"[^>]*><title>(\d+)<\/title>/g),
-  ]
-  expect(bars.reduce((sum, bar) => sum + Number(bar[3]), 0)).toBe(40)
-  for (const [, x, y] of bars) {
-    expect(Number(x)).toBeLessThan(1000)
-    expect(Number(y)).toBeGreaterThanOrEqual(0)
+  const page = rehearsalPage(reportOf(locks, SINCE, SINCE + days * DAY))
+  for (const width of ['narrow', 'wide']) {
+    const svg = new RegExp(`aria-labelledby="locks-${width}-title".*?</svg>`, 's').exec(page)?.[0] ?? ''
+    const bars = [...svg.matchAll(/<rect class="(?:locked|spared)"[^>]* data-count="(\d+)"/g)]
+    expect(bars.reduce((sum, bar) => sum + Number(bar[1]), 0)).toBe(40)
   }
-  expect(page).not.toContain('NaN')
+  expect(page).not.toMatch(/NaN|undefined|Infinity/)
 })
 
-test('nobody locked makes a page that says so', () => {
-  expect(rehearsalPage(reportOf([]))).toContain('<p>Nobody.</p>')
+describe('durations are for people', () => {
+  test.each(Object.keys(SAMPLES))('of %s: no hour as 60 minutes, no day as 1440', (sample) => {
+    expect(textOf(pageOf(sample))).not.toMatch(/\b(?:60|1440) ?m(?:in)?\b|\.0 [hd]\b/)
+  })
+
+  test.each([
+    [40_000, '40 s'],
+    [600_000, '10 min'],
+    [3_590_000, '1 h'],
+    [HOUR, '1 h'],
+    [9_000_000, '2.5 h'],
+    [30 * HOUR, '30 h'],
+    [3 * DAY, '3 d'],
+  ])('a lock of %i ms lasted %s', (ms, text) => {
+    expect(durationText({ fromMs: SINCE, toMs: SINCE + ms })).toBe(text)
+  })
+})
+
+test('the breaker as it can be copied, in one line or in several, is what the configuration takes', () => {
+  const starts = Array.from({ length: 300 }, (_, index) => SINCE + index * 4 * HOUR)
+  const advice = adviseBreaker(starts)
+  const one = parseConfig(`${CONFIG}guards:\n  breaker: ${breakerText(advice)}\n`, '/x.yaml').settings.guards.breaker
+  expect(one?.limits.map(({ perMs }) => perMs)).toEqual([600_000, HOUR, DAY])
+  expect(parseConfig(`${CONFIG}${breakerLines(advice)}\n`, '/x.yaml').settings.guards.breaker).toEqual(one)
+  const page = rehearsalPage(
+    reportOf(
+      starts.map((ms, index) => lockOf(`u${index}`, ms)),
+      SINCE,
+      SINCE + 50 * DAY,
+    ),
+  )
+  expect(page).toContain(`<pre>${breakerLines(advice)}</pre>`)
+})
+
+describe('what the page says where there is little', () => {
+  test('nobody locked: it says so, of which time, and draws nothing', () => {
+    const page = pageOf('none-in-a-day')
+    expect(textOf(page)).toContain(
+      'No token was full from 2026-11-23 13:37 to 2026-11-24 13:37 : nobody would have been',
+    )
+    expect(page).toContain('<p>Nobody.</p>')
+    expect(page).toContain('this is the smallest breaker')
+    expect(page).not.toContain('<svg')
+  })
+
+  test('only protected accounts: nobody would have been locked, and the chart shows them', () => {
+    const page = pageOf('spared-only')
+    expect(textOf(page)).toContain('Nobody would have been locked')
+    expect(page).toContain('<svg')
+  })
+
+  test('one day: hours on the axis, and the breaker says that it rests on few days', () => {
+    const page = pageOf('1-day')
+    expect(page).toContain('Locks for each hour')
+    expect(page).toContain('>18:00</span>')
+    expect(page).toContain('>24 Nov</span>')
+    expect(textOf(pageOf('one-lock'))).toContain(
+      'Only 2026-11-23 has locks: 1 within 10 min. The limits rest on this day',
+    )
+    expect(textOf(pageOf('one-lock'))).toContain('1 lock')
+  })
+
+  test('one hour: no window is longer than what was replayed', () => {
+    const page = pageOf('1-hour')
+    expect(page).toContain('limit 6 in 1 h')
+    expect(page).not.toContain(' in 24 h')
+    expect(page).not.toContain('>a day<')
+  })
+})
+
+test('a day of thousands is cut and named, so that the days of one lock are seen beside it', () => {
+  const page = pageOf('huge-day')
+  expect(page).toContain('class="gap"')
+  expect(page).toMatch(/Higher than drawn: 2026-10-22 \(5,\d{3}\)/)
+  const heights = [...page.matchAll(/data-count="1"><|height="([\d.]+)" data-count="1"/g)].map((each) =>
+    Number(each[1]),
+  )
+  expect(Math.min(...heights)).toBeGreaterThan(4)
+})
+
+test('each limit is a line at its height, with its text', () => {
+  const page = pageOf('90-days')
+  for (const text of ['limit 5 in 10 min', 'limit 5 in 1 h', 'limit 5 in 24 h'])
+    expect(page).toContain(`>${text}</span>`)
+  const figure = /aria-labelledby="within-600000-title".*?<\/figure>/s.exec(page)?.[0] ?? ''
+  const [, y] = /<line class="limit"[^>]* y1="([\d.]+)"/.exec(figure) ?? []
+  const tops = [...figure.matchAll(/height="([\d.]+)" data-count="(\d+)"/g)].map(
+    (bar) => Number(bar[1]) / Number(bar[2]),
+  )
+  expect((100 - Number(y)) / 5).toBeCloseTo(tops[0] ?? 0, 1)
+})
+
+test('stretches of time are never more than asked for, have no gap, and hold all of the time', () => {
+  const spans = fc.record({
+    since: fc.integer({ min: 0, max: 4_000_000_000_000 }),
+    ms: fc.integer({ min: 1000, max: 3660 * DAY }),
+    max: fc.integer({ min: 12, max: 120 }),
+  })
+  fc.assert(
+    fc.property(spans, ({ since, ms, max }) => {
+      const { edgesMs } = timeBins(since, since + ms, max)
+      expect(edgesMs.length - 1).toBeLessThanOrEqual(max)
+      expect(edgesMs[0]).toBeLessThanOrEqual(since)
+      expect(edgesMs.at(-1)).toBeGreaterThanOrEqual(since + ms)
+      expect(edgesMs).toEqual([...new Set(edgesMs)].toSorted((a, b) => a - b))
+      const ticks = timeTicks(since, since + ms, 4)
+      expect(ticks.length).toBeLessThanOrEqual(4)
+      expect(new Set(ticks.map(({ text }) => text)).size).toBe(ticks.length)
+    }),
+  )
 })

@@ -2,7 +2,15 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseLogin, parseRealm, parseSerial, type Serial } from '../../src/core/names.ts'
 import { newRehearsal, type AuditRow, type KnownToken, type RehearsedLock } from '../../src/core/rehearsal.ts'
-import { adviseBreaker, breakerText, histogram, lockedAtOnce, peak, peaks } from '../../src/core/rehearsal-report.ts'
+import {
+  adviseBreaker,
+  breakerText,
+  countsIn,
+  lockedAtOnce,
+  peak,
+  peaks,
+  peaksIn,
+} from '../../src/core/rehearsal-report.ts'
 import { serialOf } from './arbitrary.ts'
 
 const OPTIONS = {
@@ -322,17 +330,49 @@ describe('rates', () => {
     const attack = Array.from({ length: 200 }, (_, index) => 30 * day + 7_200_000 + index * 1000)
     const advice = adviseBreaker([...usual, ...attack].toSorted((a, b) => a - b))
     expect(advice).toMatchObject({ locksMax: 8, usualMax: 4, perMs: 600_000 })
-    expect(advice.daysStopped).toEqual([{ dayMs: 30 * day, count: 200 }])
+    expect(advice.daysStopped).toEqual([
+      { dayMs: 30 * day, count: 200, exceeded: { perMs: 600_000, count: 200 } },
+      // A window of 24 hours does not end at midnight.
+      { dayMs: 31 * day, count: 4, exceeded: { perMs: day, count: 204 } },
+    ])
     expect(advice.limits.map(({ perMs }) => perMs)).toEqual([60 * 60_000, day])
-    const limits = breakerText(advice)
-    expect(limits).toMatch(
-      /^\{ maxLocks: 8, per: 10m, limits: \[\{ maxLocks: \d+, per: 60m \}, \{ maxLocks: \d+, per: 1440m \}\] \}$/,
+    expect(breakerText(advice)).toBe(
+      '{ maxLocks: 8, per: 10m, limits: [{ maxLocks: 8, per: 1h }, { maxLocks: 8, per: 24h }] }',
     )
     expect(adviseBreaker([])).toMatchObject({ locksMax: 5, daysStopped: [] })
   })
 
+  test('a burst around midnight is more than either day has, and would have been stopped', () => {
+    const day = 86_400_000
+    const usual = Array.from({ length: 40 }, (_, index) => [0, 1, 2].map((each) => index * day + each * 1000)).flat()
+    const burst = Array.from({ length: 8 }, (_, index) => 20 * day + day / 2 + (index - 4) * 60_000)
+    const shifted = [...usual, ...burst].map((ms) => ms + day / 2).toSorted((a, b) => a - b)
+    const { locksMax, daysStopped } = adviseBreaker(shifted)
+    expect(locksMax).toBe(6)
+    expect(daysStopped.at(-1)).toMatchObject({ count: 8, exceeded: { perMs: 600_000, count: 8 } })
+  })
+
   test('every lock is in one bar', () => {
-    expect(histogram([{ fromMs: 0 }, { fromMs: 9 }, { fromMs: 10 }, { fromMs: 35 }], 0, 30, 10)).toEqual([2, 1, 1])
+    expect(countsIn([0, 9, 10, 35], [0, 10, 20, 30])).toEqual([2, 1, 1])
+    expect(countsIn([-1, 10, 20], [0, 10, 10, 20])).toEqual([1, 0, 2])
+    expect(countsIn([], [0, 10, 20])).toEqual([0, 0])
+  })
+
+  test('the highest counts of each stretch are those of windows that end in it, as found one by one', () => {
+    const starts = fc
+      .array(fc.integer({ min: 0, max: 500 }), { maxLength: 60 })
+      .map((all) => all.toSorted((a, b) => a - b))
+    fc.assert(
+      fc.property(starts, fc.integer({ min: 1, max: 100 }), (all, width) => {
+        const edges = [0, 100, 250, 501]
+        const highest = [0, 1, 2].map((bin) => {
+          const inside = all.filter((each) => each >= (edges[bin] ?? 0) && each < (edges[bin + 1] ?? 0))
+          return Math.max(0, ...inside.map((to) => all.filter((each) => each > to - width && each <= to).length))
+        })
+        expect(peaksIn(all, edges, width)).toEqual(highest)
+        expect(Math.max(0, ...highest)).toBe(peak(all, width).count)
+      }),
+    )
   })
 })
 

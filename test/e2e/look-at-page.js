@@ -1,5 +1,5 @@
 /* oxlint-disable -- no TypeScript: it runs in a page, whose types are not there */
-/* Runs in a page (test/e2e/mail-appearance.test.ts): how wide it is, and the contrast of each text to what lies behind it. */
+/* Runs in a page (mail-appearance.test.ts, rehearsal-page.test.ts): how wide it is, and the contrast of each text and shape to what lies behind it. */
 ;(() => {
   const channels = (colour) => (colour.match(/[\d.]+/g) ?? []).map(Number)
   const luminance = (colour) => {
@@ -24,13 +24,19 @@
     const node = walker.currentNode
     const text = node.textContent?.trim() ?? ''
     const parent = node.parentElement
-    if (text === '' || text === '\u00a0' || parent === null) continue
+    if (text === '' || text === '\u00a0' || parent === null || parent.ownerSVGElement) continue
     texts++
     const style = getComputedStyle(parent)
     fontMin = Math.min(fontMin, Number.parseFloat(style.fontSize))
     const [a, b] = [luminance(style.color), luminance(behind(parent))]
     low.push({ text, contrast: (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) })
   }
+  const shapes = []
+  for (const shape of document.querySelectorAll('rect[data-count], line.limit, line.base')) {
+    const { fill, stroke } = getComputedStyle(shape)
+    const [a, b] = [luminance(shape.tagName === 'line' ? stroke : fill), luminance(behind(shape.ownerSVGElement))]
+    shapes.push({ name: shape.getAttribute('class'), contrast: (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) })
+  }
   const { scrollWidth } = document.documentElement
-  return { scrollWidth, texts, fontMin, backgroundLuminance: luminance(behind(document.body)), low }
+  return { scrollWidth, texts, fontMin, backgroundLuminance: luminance(behind(document.body)), low, shapes }
 })()
