@@ -33,9 +33,10 @@ export function rehearsalJson(report: RehearsalReport): object {
       per: writtenDuration(breaker.perMs),
       limits: breaker.limits.map(({ locksMax, perMs }) => ({ maxLocks: locksMax, per: writtenDuration(perMs) })),
       usualMax: breaker.usualMax,
-      stopped: breaker.daysStopped.map(({ dayMs, count }) => ({
+      stopped: breaker.daysStopped.map(({ dayMs, count, exceeded }) => ({
         day: new Date(dayMs).toISOString().slice(0, 10),
         count,
+        exceeded: { count: exceeded.count, per: writtenDuration(exceeded.perMs) },
       })),
     },
     cannotTell: report.caveats,

@@ -12,16 +12,16 @@ interface Step {
   /** About how long. */
   readonly ms: number
   /** When the stretch that holds this time begins. */
-  floor(ms: number): number
+  readonly floor: (ms: number) => number
   /** When the stretch after the one that begins then begins. */
-  next(ms: number): number
+  readonly next: (ms: number) => number
 }
 
 export interface BinStep extends Step {
   /** As in `locks for each day`. */
   readonly name: string
   /** When a stretch begins, as a text: `2026-11-24 13:00`, `2026-11-24`, `2026-11`. */
-  label(fromMs: number): string
+  readonly label: (fromMs: number) => string
 }
 
 export interface Bins {

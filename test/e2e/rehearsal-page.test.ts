@@ -93,7 +93,7 @@ const unfold = (page: Page): Promise<unknown> =>
   page.evaluate('for (const each of document.querySelectorAll("details")) each.open = true')
 
 for (const sample of Object.keys(SAMPLES)) {
-  describe(sample, () => {
+  describe(`a rehearsal: ${sample}`, () => {
     const { locks } = reportOf(sample)
 
     test.each(SCHEMES)('%s: nothing lies aside, is cut or covered, at any width', async (scheme) => {
@@ -188,10 +188,12 @@ test('the page reads in order, and its details open with the keyboard', async ()
   await using opened = await open('huge-day')
   const { page } = opened
   expect(await page.getAttribute('html', 'lang')).toBe('en')
-  const headings = await page.$$eval('h1, h2, h3, h4', (all) => all.map((each) => each.tagName))
+  const headings = await page.evaluate<string[]>(
+    '[...document.querySelectorAll("h1, h2, h3, h4")].map((each) => each.tagName)',
+  )
   expect(headings[0]).toBe('H1')
   expect(new Set(headings.slice(1))).toEqual(new Set(['H2']))
-  const ids = await page.$$eval('[id]', (all) => all.map((each) => each.id))
+  const ids = await page.evaluate<string[]>('[...document.querySelectorAll("[id]")].map((each) => each.id)')
   expect(new Set(ids).size).toBe(ids.length)
   await page.keyboard.press('Tab')
   expect(await page.evaluate<string>('document.activeElement.textContent')).toBe('The numbers of this chart')

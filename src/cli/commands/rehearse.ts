@@ -54,6 +54,7 @@ async function writePage(io: CliIo, out: string, report: RehearsalReport): Promi
 async function printReport(io: CliIo, report: RehearsalReport): Promise<void> {
   const { durationText, endText, fateText, isWritten, localTime, WINDOW_NAMES, zoneText } =
     await import('../../daemon/rehearsal-page.ts')
+  const { span } = await import('../../core/duration.ts')
   const { RATE_WINDOWS, breakerText } = await import('../../core/rehearsal-report.ts')
   const { locks, rates, breaker } = report
   const rows = locks.slice(0, SHOWN_MAX)
@@ -83,8 +84,11 @@ async function printReport(io: CliIo, report: RehearsalReport): Promise<void> {
     print(io, `  ${count} within ${WINDOW_NAMES[name]}${fromMs === null ? '' : `, from ${localTime(fromMs)}`}`)
   }
   print(io, `guards.breaker: ${breakerText(breaker)}`)
-  for (const { dayMs, count } of breaker.daysStopped.slice(0, SHOWN_MAX)) {
-    print(io, `  it would have stopped ${localTime(dayMs).slice(0, 10)}: ${count} within ten minutes`)
+  for (const { dayMs, exceeded } of breaker.daysStopped.slice(0, SHOWN_MAX)) {
+    print(
+      io,
+      `  it would have stopped ${localTime(dayMs).slice(0, 10)}: ${exceeded.count} within ${span(exceeded.perMs)}`,
+    )
   }
   print(io, 'What this cannot tell:')
   for (const text of report.caveats) print(io, `  - ${plain(text)}`)

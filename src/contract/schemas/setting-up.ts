@@ -213,7 +213,9 @@ export const rehearse = z.strictObject({
     ...limit,
     limits: z.array(z.strictObject(limit)),
     usualMax: count,
-    stopped: z.array(z.strictObject({ day: z.iso.date(), count })),
+    stopped: z.array(
+      z.strictObject({ day: z.iso.date(), count, exceeded: z.strictObject({ count, per: z.string() }) }),
+    ),
   }),
   cannotTell: z.array(text),
 })
