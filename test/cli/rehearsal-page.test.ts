@@ -1,9 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { rehearsalJson } from '../../src/cli/rehearsal-json.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import { adviseBreaker, breakerLines, breakerText } from '../../src/core/rehearsal-report.ts'
 import { durationText, rehearsalPage } from '../../src/daemon/rehearsal-page.ts'
 import { timeBins, timeTicks } from '../../src/daemon/rehearsal-time.ts'
+import { documentIn } from '../support/json-contract.ts'
 import { lockOf, reportOf, SAMPLES } from '../e2e/rehearsal-samples.ts'
 
 const HOUR = 3_600_000
@@ -175,4 +177,24 @@ test('stretches of time are never more than asked for, have no gap, and hold all
       expect(new Set(ticks.map(({ text }) => text)).size).toBe(ticks.length)
     }),
   )
+})
+
+test.each(Object.keys(SAMPLES))(
+  'the JSON of %s is what docs/json.md promises, with durations as they are written',
+  (sample) => {
+    const data = rehearsalJson(SAMPLES[sample]?.() ?? reportOf([], SINCE))
+    documentIn(JSON.stringify({ ok: true, data }), ['rehearse'], 0)
+    expect(JSON.stringify(data)).not.toMatch(/"(?:60|1440)m"/)
+  },
+)
+
+test('a burst over midnight is a stopped day, with the window that it exceeded', () => {
+  const midnight = Date.UTC(2026, 8, 10)
+  const burst = Array.from({ length: 8 }, (_, index) => lockOf(`b${index}`, midnight + (index - 4) * 60_000))
+  const usual = Array.from({ length: 60 }, (_, index) => lockOf(`u${index}`, SINCE + index * DAY))
+  const report = reportOf([...usual, ...burst], SINCE, SINCE + 60 * DAY)
+  expect(rehearsalJson(report)).toMatchObject({
+    breaker: { maxLocks: 5, stopped: [{ day: '2026-09-10', count: 8, exceeded: { count: 8, per: '10m' } }] },
+  })
+  expect(textOf(rehearsalPage(report))).toContain('It would have held locks back on 2026-09-10 (8 in 10 min)')
 })
