@@ -67,7 +67,7 @@ export function limitFigures(report: RehearsalReport): string {
     if (!isWithin(perMs, report)) return ''
     const counts = peaksIn(starts, bins.edgesMs, perMs)
     const layers = [{ name: 'locked', what: `within ${span(perMs)}`, counts }] as const
-    const title = `Most locks within ${span(perMs)}, for each ${bins.step.name}`
+    const title = `Most locks in ${span(perMs)}, each ${bins.step.name}`
     const { ticksMax } = NARROW
     return `<figure class="chart">
 ${plotHtml({ id: `within-${perMs}`, title, bins, layers, limit: limitOf(limit), ticksMax })}

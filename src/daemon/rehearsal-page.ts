@@ -17,6 +17,8 @@ const ROWS_MAX = 2_000
 /** Rows that are shown at once; the others are folded. */
 const ROWS_OPEN = 200
 const STOPPED_MAX = 10
+/** Not enough days with locks to call one of them usual. A rehearsal of 24 hours is of two. */
+const FEW_DAYS = 2
 
 export const WINDOW_NAMES: Readonly<Record<(typeof RATE_WINDOWS)[number]['name'], string>> = {
   minute: 'a minute',
@@ -93,7 +95,7 @@ function noneText({ locks, sinceMs, untilMs }: RehearsalReport): string {
 /** The highest rates, and beside them what the breaker allows; without locks there are none. */
 function ratesHtml(report: RehearsalReport): string {
   const { rates, breaker } = report
-  if (rates.day.count === 0) return '<p>No lock, so that there is no rate.</p>'
+  if (rates.day.count === 0) return '<p>There were no locks, so there is no rate.</p>'
   const limits = new Map(limitsOf(breaker).map(({ perMs, locksMax }) => [perMs, locksMax]))
   const rows = RATE_WINDOWS.filter(({ ms }) => isWithin(ms, report)).map(({ name, ms }) => {
     const { count, fromMs } = rates[name]
@@ -113,12 +115,13 @@ ${rows.join('\n')}
 /** On what the breaker rests. */
 function basisText({ locks, breaker }: RehearsalReport): string {
   const days = new Set(locks.filter(isWritten).map((lock) => localTime(lock.fromMs).slice(0, 10)))
-  const [only] = days
-  if (only === undefined)
+  if (days.size === 0)
     return 'Without locks there is no usual day: this is the smallest breaker. Rehearse a longer time.'
   const need = `${numberText(breaker.usualMax)} within ${span(breaker.perMs)}`
-  if (days.size === 1)
-    return `Only ${only} has locks: ${need}. The limits rest on this day alone. Rehearse a longer time before you rely on them.`
+  if (days.size <= FEW_DAYS) {
+    const which = days.size === 1 ? 'this day' : 'these days'
+    return `Only ${[...days].join(' and ')} ${days.size === 1 ? 'has' : 'have'} locks: ${need}. The limits rest on ${which} alone. Rehearse a longer time before you rely on them.`
+  }
   return `A usual day needs ${need}; the limit is twice as many, and 5 at least.`
 }
 

@@ -35,7 +35,7 @@ details, .sized { container-type: inline-size; }`
 
 const CHARTS = `
 .chart { margin: 1rem 0; container-type: inline-size; } .chart .wide { display: none; }
-.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); gap: 0 2rem; }
+.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); gap: 0 2rem; align-items: end; }
 .caption, .note { margin: 0; max-width: none; } .caption { font-weight: 500; } .note, .legend { font-size: .9rem; color: var(--soft); }
 .plot { display: grid; grid-template-columns: auto minmax(0, 1fr); column-gap: .5rem; padding: 1.6rem 1.1rem 0 0; font-size: .8rem; color: var(--soft); }
 .values { display: flex; flex-direction: column-reverse; justify-content: space-between; text-align: right; font-variant-numeric: tabular-nums; }

@@ -123,6 +123,9 @@ describe('what the page says where there is little', () => {
     expect(page).toContain('Locks for each hour')
     expect(page).toContain('>18:00</span>')
     expect(page).toContain('>24 Nov</span>')
+    expect(textOf(page)).toContain(
+      'Only 2026-11-23 and 2026-11-24 have locks: 1 within 10 min. The limits rest on these days',
+    )
     expect(textOf(pageOf('one-lock'))).toContain(
       'Only 2026-11-23 has locks: 1 within 10 min. The limits rest on this day',
     )
