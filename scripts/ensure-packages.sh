@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure that what the tests and the demo use is there: slapd with its modules, ldapmodify, 389-DS, Samba's domain controller,
-# MariaDB, openssl, Python with venv, which privacyIDEA is installed with, an SMTP server, a browser that shows mails, and spin
-# with a C compiler, which check the model in docs/model/.
+# MariaDB, openssl, Python with venv, which privacyIDEA is installed with, an SMTP server, a browser that shows mails, spin
+# with a C compiler, which check the model in docs/model/, and what an installation by the README uses.
 # `ensure-packages.sh openldap` leaves all but OpenLDAP out: the demo needs no more.
 # As root it installs what is missing; else it says the line and exits 69. Never starts a system service.
 set -u
@@ -23,6 +23,8 @@ python3-cryptography python3-gpg attr acl"
   have mariadbd && have mariadb-install-db || packages="$packages mariadb-server"
   have chromium || packages="$packages chromium"
   have spin || packages="$packages spin"
+  # The commands that make users and folders, which the README names; none of its services runs.
+  have systemd-sysusers && have systemd-tmpfiles || packages="$packages systemd"
   have cc && [ -e /usr/include/stdio.h ] || packages="$packages gcc libc6-dev"
 fi
 have flock || packages="$packages util-linux"

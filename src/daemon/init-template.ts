@@ -27,6 +27,18 @@ export interface InitAnswers {
   readonly ldifDir: string
 }
 
+/** Good as it stands once "# " is taken off each line after the first four, and the files and the token are there. */
+const PRIVACYIDEA_LINES = `# privacyIDEA's API (mode api, recommended): Lockstep asks privacyIDEA itself which tokens are locked, and does not depend on
+# events. Without this section it believes the events (mode events). To switch it on, remove "# " from each line below, put in
+# your values, and see docs/privacyidea.md. Where privacyIDEA's certificate is from an authority of your own, add ca: FILE.
+#
+# privacyidea:
+#   url: https://pi.example.org
+#   user: lockstep # an administrator of privacyIDEA that may list tokens
+#   passwordFile: pi-password # holds their password; owned by the user that Lockstep runs as, mode 0600
+#   knownToken: ALWAYS1 # serial of a token that always shows for them: an empty list is believed only while it does
+`
+
 /** The commented file. Every value is quoted where YAML asks for it. */
 export function configText(answers: InitAnswers): string {
   return `# Lockstep: keeps directory accounts in step with privacyIDEA tokens.
@@ -50,6 +62,7 @@ ${startTlsLines(answers)}${caLines(answers)}    # The account that Lockstep bind
     serialFormat: ${scalar(answers.serialFormat)}
 
 ${realmLines(answers)}
+${PRIVACYIDEA_LINES}
 policy:
   # Somebody takes our lock away in the directory: respect ends the hold, relock writes it again.
   onForeignUnlock: respect

@@ -7,11 +7,13 @@ function databaseLine(context: string): string {
   return `# the entry of the database: ldapsearch -Q -Y EXTERNAL -H ldapi:/// -LLL -b cn=config '(olcSuffix=${context})' dn`
 }
 
-const APPLY = 'ldapmodify -Y EXTERNAL -H ldapi:/// <<EOF'
+/** The configuration is root's to write, the data an administrator's (`-W`): on Debian root may not. What is there already is passed over. */
+const APPLY = 'ldapmodify -c -Q -Y EXTERNAL -H ldapi:/// <<EOF'
+const applyAsAdmin = (context: string): string => `ldapmodify -c -x -H ldapi:/// -D cn=admin,${context} -W <<EOF`
 
 /** The right to write one attribute, and what slapd.conf says for it. */
 export function writeRightFix(settings: DirectorySettings, attribute: string, context: string): string {
-  const by = `by dn.exact="${settings.bindDn}" write by users read`
+  const by = `by dn.exact="${settings.bindDn}" write by * break`
   return [
     databaseLine(context),
     APPLY,
@@ -21,7 +23,7 @@ export function writeRightFix(settings: DirectorySettings, attribute: string, co
     `olcAccess: {0}to dn.subtree="${settings.base}" attrs=${attribute} ${by}`,
     'EOF',
     '# slapd.conf, before the other access lines of the database:',
-    `access to dn.subtree="${settings.base}" attrs=${attribute} ${by}`,
+    `#   access to dn.subtree="${settings.base}" attrs=${attribute} ${by}`,
   ].join('\n')
 }
 
@@ -51,8 +53,8 @@ export function configReadFix(settings: DirectorySettings): string {
     `olcAccess: {0}${right}`,
     'EOF',
     '# slapd.conf, before the first other "database" line:',
-    'database config',
-    `access ${right}`,
+    '#   database config',
+    `#   access ${right}`,
   ].join('\n')
 }
 
@@ -117,7 +119,7 @@ export function defaultPolicyFix(context: string): string {
 function policyFix(context: string): string {
   return [
     '# the policy itself, as an administrator of the data:',
-    `ldapmodify -x -D cn=admin,${context} -W <<EOF`,
+    applyAsAdmin(context),
     `dn: ou=policies,${context}`,
     'changetype: add',
     'objectClass: organizationalUnit',
@@ -138,7 +140,7 @@ function policyFix(context: string): string {
 export function lockoutFix(policyDn: string, context: string): string {
   return [
     '# pwdMaxFailure: 0 keeps the server from locking by itself after wrong passwords',
-    `ldapmodify -x -D cn=admin,${context} -W <<EOF`,
+    applyAsAdmin(context),
     `dn: ${policyDn}`,
     'changetype: modify',
     'replace: pwdLockout',
@@ -159,7 +161,7 @@ export function searchLimitFix(settings: DirectorySettings, context: string): st
     `olcLimits: {0}${limits}`,
     'EOF',
     '# slapd.conf, in the section of the database:',
-    `limits ${limits}`,
+    `#   limits ${limits}`,
   ].join('\n')
 }
 

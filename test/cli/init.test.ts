@@ -68,6 +68,21 @@ test('what it writes is what doctor finds good', async () => {
   expect(findings.filter((finding) => finding.area === 'directory main' && finding.status !== 'ok')).toEqual([])
 })
 
+test('the section privacyidea stands there as comments, and is good once the # is taken away', async () => {
+  const { code } = await init([...flags(), '--realm', 'r1'], { LOCKSTEP_BIND_PASSWORD: slapd.servicePassword })
+  expect(code).toBe(0)
+  expect(loadConfig({ env: {}, cwd: dir.path }).settings.privacyidea).toBeNull()
+  const commented =
+    /^# privacyidea:\n(?:#   .*\n)+/m.exec(text('lockstep.yaml'))?.[0] ?? expect.fail(text('lockstep.yaml'))
+  const section = commented.replace(/^# /gm, '')
+  writeFileSync(join(dir.path, 'lockstep.yaml'), text('lockstep.yaml').replace(commented, section))
+  writeFileSync(join(dir.path, 'pi-password'), 'secret', { mode: 0o600 })
+  expect(await runCli(['check'], { cwd: dir.path })).toMatchObject({ code: 0 })
+  const { settings, warnings } = loadConfig({ env: {}, cwd: dir.path })
+  expect(warnings).toEqual([])
+  expect(settings.privacyidea).toMatchObject({ url: 'https://pi.example.org', knownToken: 'ALWAYS1' })
+})
+
 test('a password file of its own is named, not copied, and must be private', async () => {
   writeFileSync(join(dir.path, 'pw'), `${slapd.servicePassword}\n`)
   chmodSync(join(dir.path, 'pw'), 0o644)

@@ -1,4 +1,4 @@
-import { cpSync, readFileSync } from 'node:fs'
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
@@ -80,7 +80,128 @@ describe.runIf(process.getuid?.() === 0)('a Debian on which slapd was just insta
       await seeFirstLock(shell, password)
     },
   )
+
+  test(
+    'on another suffix, where a part is there already, docs/openldap.md adds what is missing, and a second time nothing',
+    { timeout: WALK_TIMEOUT_MS },
+    async () => {
+      await using debian = await startStockDebian({ domain: 'example.net', adminPassword: ADMIN_PASSWORD })
+      await using shell = await debian.shell('/root')
+      await runGood(shell, 'useradd -r lockstep && mkdir /etc/lockstep')
+      await runGood(shell, partOfThePage('dc=example,dc=net'), ASKS_ADMIN)
+      const first = await applyPage(shell)
+      expect(first.refusals).toHaveLength(5)
+      const before = await shell.run(SHOW_ALL)
+      const second = await applyPage(shell)
+      expect(second.refusals.length).toBeGreaterThan(12)
+      expect((await shell.run(SHOW_ALL)).shown).toBe(before.shown)
+      for (const refusal of [...first.refusals, ...second.refusals]) expect(refusal).toMatch(HARMLESS)
+
+      const password = /The password of testuser: (\w+)/.exec(first.shown)?.[1] ?? expect.fail(first.shown)
+      await seeRights(shell, password)
+    },
+  )
+
+  test(
+    'the lines that doctor prints, run as they stand one after the other, make it ready as well',
+    { timeout: WALK_TIMEOUT_MS },
+    async () => {
+      await using debian = await startStockDebian({ domain: 'example.org', adminPassword: ADMIN_PASSWORD })
+      await using shell = await debian.shell(debian.shared)
+      await runGood(shell, 'useradd -r lockstep && mkdir /etc/lockstep')
+      let page = ''
+      for (const mark of ['host=', '[ -s "$password_file" ]', 'cn: lockstep', 'uid: testuser'])
+        page += await runGood(shell, blockWith('docs/openldap.md', mark), ASKS_ADMIN)
+      const password = /The password of testuser: (\w+)/.exec(page)?.[1] ?? expect.fail(page)
+      writeFileSync(join(debian.shared, 'lockstep.yaml'), PLAIN_CONFIG)
+      const fixed = new Set<string>()
+      let fix = await nextFix(shell, password)
+      while (fix !== null && !fixed.has(fix)) {
+        await runGood(shell, fix, ASKS_ADMIN)
+        fixed.add(fix)
+        fix = await nextFix(shell, password)
+      }
+      expect(fix).toBeNull()
+      expect(fixed.size).toBe(3)
+    },
+  )
 })
+
+const PLAIN_CONFIG = `directories:
+  main:
+    type: openldap
+    urls: ['ldap://127.0.0.1']
+    startTls: off
+    bindDn: cn=lockstep,ou=services,dc=example,dc=org
+    bindPasswordFile: /etc/lockstep/ldap-password
+    base: ou=people,dc=example,dc=org
+store: sqlite:state/lockstep.db
+ldif: { dir: state/ldif }
+intake: { spool: state/spool }
+`
+
+/** What doctor says first about the directory; null: nothing. */
+async function nextFix(shell: PageShell, password: string): Promise<string | null> {
+  const command = `LOCKSTEP_PROBE_PASSWORD=${password} '${ROOT}/bin/lockstep' doctor --probe testuser --config lockstep.yaml --json`
+  const { shown } = await shell.run(command)
+  const { data } = JSON.parse(shown) as {
+    data: { findings: { area: string; status: string; what: string; fix: string }[] }
+  }
+  const open = data.findings.filter(({ area, status }) => area === 'directory main' && status !== 'ok')
+  return open[0]?.fix ?? null
+}
+
+/** All of the configuration and the data, without the marks of a write that changed nothing. */
+const SHOW_ALL = `for n in 0 1; do slapcat -n $n | grep -v '^\\(entryCSN\\|modifyTimestamp\\|modifiersName\\|contextCSN\\):'; done`
+
+/** What another administrator may have done before: of each block a part. */
+function partOfThePage(suffix: string): string {
+  const config = (text: string) => `dn: olcDatabase={1}mdb,cn=config\nchangetype: modify\n${text}\n\n`
+  const unit = (ou: string) => `dn: ou=${ou},${suffix}\nchangetype: add\nobjectClass: organizationalUnit\nou: ${ou}\n\n`
+  const clause = `to dn.subtree="ou=people,${suffix}" attrs=description by dn.exact="cn=lockstep,ou=services,${suffix}" write by * break`
+  return `ldapmodify -Q -Y EXTERNAL -H ldapi:/// <<'END' &&
+dn: cn=module{0},cn=config
+changetype: modify
+add: olcModuleLoad
+olcModuleLoad: ppolicy
+
+${config('add: olcDbIndex\nolcDbIndex: description eq')}${config(`add: olcAccess\nolcAccess: {0}${clause}`)}END
+ldapmodify -x -H ldapi:/// -D cn=admin,${suffix} -W <<'END'
+${unit('services')}${unit('policies')}END`
+}
+
+/** The page with the values of this server in the one block that asks for them. */
+async function applyPage(shell: PageShell): Promise<{ shown: string; refusals: string[] }> {
+  let shown = ''
+  for (const block of blocksOf('docs/openldap.md')) {
+    const isValues = block.startsWith('host=')
+    const filled = isValues ? block.replace('ldap.example.org', 'ldap.example.net').replace('dc=org', 'dc=net') : block
+    shown += (await shell.run(filled, ASKS_ADMIN)).shown
+  }
+  return { shown, refusals: shown.match(/^ldap_\w+: .*(?:\n\s+additional info: .*)?/gm) ?? [] }
+}
+
+/** The rights of the page are enough for a lock that takes effect, and not for more; others may do what they could before. */
+async function seeRights(shell: PageShell, password: string): Promise<void> {
+  const user = 'uid=testuser,ou=people,dc=example,dc=net'
+  const tools = '-x -H ldap://127.0.0.1'
+  const service = `${tools} -D cn=lockstep,ou=services,dc=example,dc=net -y /etc/lockstep/ldap-password`
+  const write = async (lines: string) =>
+    (await shell.run(`ldapmodify ${service} <<'END'\ndn: ${user}\nchangetype: modify\n${lines}\nEND`)).shown
+  const bind = async () => (await shell.run(`ldapwhoami ${tools} -D ${user} -w ${password}`)).shown
+  expect(await bind()).toContain(user)
+  expect(await write('add: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z')).not.toContain('ldap_')
+  expect(await bind()).toContain('Invalid credentials (49)')
+  expect(await write('delete: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z')).not.toContain('ldap_')
+  expect(await bind()).toContain(user)
+  expect(await write('add: description\ndescription: privacyIDEA:T1')).not.toContain('ldap_')
+  expect(await write('replace: sn\nsn: B')).toContain('Insufficient access (50)')
+  expect(await write('replace: userPassword\nuserPassword: x')).toContain('Insufficient access (50)')
+  const config = (await shell.run(`ldapsearch ${service} -LLL -b cn=config '(olcSuffix=*)' '*'`)).shown
+  expect(config).toContain('olcSuffix: dc=example,dc=net')
+  expect(config).not.toMatch(/olcRootPW|olcAccess/)
+  expect((await shell.run(`ldapsearch ${tools} -LLL -b ${user} description`)).shown).toContain('privacyIDEA:T1')
+}
 
 async function seeFirstLock(shell: PageShell, password: string): Promise<void> {
   const bind = `LDAPTLS_CACERT=/etc/lockstep/ldap-ca.pem ldapwhoami -x -H ldaps://ldap.example.org -D uid=testuser,ou=people,dc=example,dc=org -w ${password}`
