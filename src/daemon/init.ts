@@ -94,7 +94,7 @@ export async function writeConfig(request: InitRequest): Promise<InitResult> {
     if (!request.force) for (const each of written) rmSync(each.path, { force: true })
     throw error
   }
-  return { file: request.file, written, nextSteps: nextSteps(request, written, owner !== null) }
+  return { file: request.file, written, nextSteps: nextSteps(request, written, owner) }
 }
 
 /** Tells before anything is written or asked what stands in the way. */
@@ -158,7 +158,11 @@ async function serviceUser(): Promise<{ uid: number; gid: number } | null> {
   }
 }
 
-function nextSteps(request: InitRequest, written: InitResult['written'], isGiven: boolean): string[] {
+function nextSteps(
+  request: InitRequest,
+  written: InitResult['written'],
+  owner: { readonly uid: number } | null,
+): string[] {
   const config = `--config ${request.file}`
   const secrets = written.filter((each) => each.mode === '0600').map((each) => each.path)
   const steps = [
@@ -176,8 +180,12 @@ function nextSteps(request: InitRequest, written: InitResult['written'], isGiven
       `bind the webhook in privacyIDEA   (docs/privacyidea-events.md; its secret is in ${hookSecretFile(request)})`,
     )
   }
+  const given = 'file' in request.bindPassword ? request.bindPassword.file : null
+  if (owner !== null && given !== null && statSync(given, { throwIfNoEntry: false })?.uid !== owner.uid) {
+    steps.unshift(`chown ${SERVICE_USER} ${given}   (the service could not read it)`)
+  }
   const isRoot = process.getuid?.() === 0
-  if (isRoot && !isGiven && secrets.length > 0) {
+  if (isRoot && owner === null && secrets.length > 0) {
     steps.unshift(`chown USER ${secrets.join(' ')}   (USER: who Lockstep will run as)`)
   }
   return steps

@@ -8,9 +8,10 @@ import { readRightFix, writeRightFix, limitsFix, policyRightFix } from '../../sr
 import { changeFor, desired, heldBy, loginOf, serialOf } from '../directory/contract.ts'
 import { directorySettings } from '../directory/directory-settings.ts'
 import { ds389Settings } from '../directory/ds389-world.ts'
-import { startDs389 } from '../servers/ds389.ts'
+import { startDs389, type Ds389 } from '../servers/ds389.ts'
 
 const PAGE = readFileSync(new URL('../../docs/389ds-freeipa.md', import.meta.url), 'utf8')
+const BLOCKS = [...PAGE.matchAll(/```ldif\n(.*?)```/gs)].map((match) => match[1] ?? '')
 const SUFFIX = 'dc=example,dc=org'
 /** Of a server that nobody asks. */
 const SETTINGS = directorySettings({
@@ -26,17 +27,18 @@ test(
   { timeout: START_TIMEOUT_MS },
   async () => {
     await using ds = await startDs389()
-    await ds.edit(
-      `dn: ou=people,${SUFFIX}\nchangetype: modify\ndelete: aci\n\ndn: ${ds.serviceDn}\nchangetype: delete\n`,
+    await ds.edit(`dn: ou=people,${SUFFIX}\nchangetype: modify\ndelete: aci\n`)
+    const indexes = ['description', 'nsAccountLock'].map(
+      (attribute) => `cn=${attribute},cn=index,cn=userRoot,cn=ldbm database,cn=plugins,cn=config`,
     )
-    // Its indexes are those of the page.
-    await ds.edit(
-      `dn: cn=nsAccountLock,cn=index,cn=userRoot,cn=ldbm database,cn=plugins,cn=config\nchangetype: delete\n`,
-    )
-    const blocks = [...PAGE.matchAll(/```ldif\n(.*?)```/gs)].map((match) => match[1] ?? '')
+    for (const dn of [ds.serviceDn, ds.readerDn, `ou=services,${SUFFIX}`, ...indexes]) await removeIfThere(ds, dn)
+    const blocks = BLOCKS.filter((block) => !block.includes('cn=sysaccounts'))
     expect(blocks.length).toBe(4)
+    for (const block of blocks) expect(await applyBlock(ds, block), block).toEqual([])
+    for (const dn of indexes) expect(await ds.ldapsearch('-b', dn, '-s', 'base')).toContain('nsIndexType: eq')
+    // Again, and nothing but what the page calls harmless is said.
     for (const block of blocks)
-      await ds.edit(block.replace(/^userPassword: .*$/m, `userPassword: ${ds.servicePassword}`))
+      for (const refusal of await applyBlock(ds, block)) expect(refusal).toMatch(/\((?:68|20)\)/)
     await using port = openDirectories({ directories: [ds389Settings(ds)], realms: {} }, systemClock)
     const { key } = await port.findByLogin(loginOf('u1'), null)
     const change = changeFor(heldBy(serialOf('T1')), await port.observe(key, [], 0))
@@ -49,6 +51,42 @@ test(
     expect((await port.apply(register)).serialValues).toEqual(['privacyIDEA:T1'])
   },
 )
+
+test(
+  'the LDIF of the page for FreeIPA makes a server with its layout ready, but for what FreeIPA’s own plugins add',
+  { timeout: START_TIMEOUT_MS },
+  async () => {
+    await using ds = await startDs389({ layout: 'freeipa' })
+    for (const dn of [`cn=users,cn=accounts,${SUFFIX}`, `cn=kerberos,${SUFFIX}`])
+      await ds.edit(`dn: ${dn}\nchangetype: modify\ndelete: aci\n`)
+    await removeIfThere(ds, ds.serviceDn)
+    const limits = BLOCKS.find((block) => block.includes('nsSizeLimit')) ?? expect.fail('no limits')
+    const ownLimits = limits.replace(/^dn: .*$/m, /`(dn: uid=lockstep,cn=sysaccounts.*)`/.exec(PAGE)?.[1] ?? '')
+    const blocks = BLOCKS.filter((block) => block.includes('cn=sysaccounts'))
+    expect(blocks.length).toBe(2)
+    for (const block of [...blocks, ownLimits]) expect(await applyBlock(ds, block), block).toEqual([])
+    await using port = openDirectories({ directories: [ds389Settings(ds)], realms: {} }, systemClock)
+    const { key } = await port.findByLogin(loginOf('u1'), null)
+    const change = changeFor(heldBy(serialOf('T1')), await port.observe(key, [], 0))
+    expect((await port.apply(change)).lock).toMatchObject({ state: 'as-ours', effective: { is: 'yes' } })
+    expect((await ds.bind(ds.userDn('u1'), ds.userPassword)).code).toBe(53)
+    const service = { dn: ds.serviceDn, password: ds.servicePassword }
+    const sn = `dn: ${ds.userDn('u1')}\nchangetype: modify\nreplace: sn\nsn: B\n`
+    expect(await ds.ldapmodify(sn, service)).toMatchObject({ code: 50 })
+  },
+)
+
+/** As the page says, `ldapmodify -c`. @returns what the server refused */
+async function applyBlock(ds: Ds389, block: string): Promise<readonly string[]> {
+  const text = block.replace(/^userPassword: .*$/m, `userPassword: ${ds.servicePassword}`)
+  const { stderr } = await ds.ldapmodify(text, ds.admin, ['-c'])
+  return stderr.split('\n').filter((line) => line.startsWith('ldap_'))
+}
+
+async function removeIfThere(ds: Ds389, dn: string): Promise<void> {
+  const { code, stderr } = await ds.ldapmodify(`dn: ${dn}\nchangetype: delete\n`)
+  expect([0, 32], stderr).toContain(code)
+}
 
 test('the rights of the page are those that doctor prints', () => {
   const acisOf = (text: string) => [...text.matchAll(/^aci: .*$/gm)].map(([line]) => line)

@@ -18,9 +18,15 @@ function blocksOf(page: string): string[] {
   return [...text.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block]) => block ?? '')
 }
 
+/** Those that a test took from a page. */
+const taken = new Set<string>()
+
 /** The block that holds a command. */
 function blockWith(page: string, command: string): string {
-  return blocksOf(page).find((block) => block.includes(command)) ?? expect.fail(`${page} has no block with ${command}`)
+  const found = blocksOf(page).find((block) => block.includes(command))
+  if (found === undefined) return expect.fail(`${page} has no block with ${command}`)
+  if (page === 'README.md') taken.add(found)
+  return found
 }
 
 async function runGood(
@@ -39,11 +45,15 @@ function copyCheckout(to: string): void {
   cpSync(ROOT, to, { recursive: true, filter: (source) => !left.has(source) })
 }
 
+const UNIT_PID = '/run/unit.pid'
+const STOP_UNIT = `kill $(cat ${UNIT_PID}) && tail --pid=$(cat ${UNIT_PID}) -f /dev/null`
+
 /** Runs the line of the unit as the unit's user, which systemd does elsewhere: none runs in the tests. */
 function startUnit(debian: StockDebian, unit: string): void {
   const valueOf = (key: string) => new RegExp(`^${key}=(.*)$`, 'm').exec(unit)?.[1] ?? expect.fail(`no ${key}`)
   const ids = [`--reuid=${valueOf('User')}`, `--regid=${valueOf('Group')}`, '--init-groups', '--no-new-privs']
-  debian.start(['sh', '-c', `umask ${valueOf('UMask')} && exec setpriv ${ids.join(' ')} ${valueOf('ExecStart')}`])
+  const command = `echo $$ >${UNIT_PID} && umask ${valueOf('UMask')} && exec setpriv ${ids.join(' ')} ${valueOf('ExecStart')}`
+  debian.start(['sh', '-c', command])
 }
 
 describe.runIf(process.getuid?.() === 0)('a Debian on which slapd was just installed', () => {
@@ -78,6 +88,11 @@ describe.runIf(process.getuid?.() === 0)('a Debian on which slapd was just insta
       startUnit(debian, await runGood(shell, 'cat /etc/systemd/system/lockstep.service'))
       await runGood(shell, service.slice(2).join('\n'))
       await seeFirstLock(shell, password)
+      await rebuildLostDatabase(shell)
+      await endLockByHand(shell, password)
+      await switchApiOn(shell)
+      await makeOtherSecrets(shell)
+      expect(new Set(blocksOf('README.md'))).toEqual(taken)
     },
   )
 
@@ -113,6 +128,9 @@ describe.runIf(process.getuid?.() === 0)('a Debian on which slapd was just insta
       for (const mark of ['host=', '[ -s "$password_file" ]', 'cn: lockstep', 'uid: testuser'])
         page += await runGood(shell, blockWith('docs/openldap.md', mark), ASKS_ADMIN)
       const password = /The password of testuser: (\w+)/.exec(page)?.[1] ?? expect.fail(page)
+      expect(await initWithPassword(shell, '/etc/lockstep/ldap-password')).not.toContain('chown')
+      await runGood(shell, 'install -m 600 /etc/lockstep/ldap-password /root/of-root')
+      expect(await initWithPassword(shell, '/root/of-root')).toContain('chown lockstep /root/of-root')
       writeFileSync(join(debian.shared, 'lockstep.yaml'), PLAIN_CONFIG)
       const fixed = new Set<string>()
       let fix = await nextFix(shell, password)
@@ -139,6 +157,13 @@ store: sqlite:state/lockstep.db
 ldif: { dir: state/ldif }
 intake: { spool: state/spool }
 `
+
+/** What init says about a password file. */
+function initWithPassword(shell: PageShell, file: string): Promise<string> {
+  const options = `--url ldap://127.0.0.1 --start-tls off --bind-dn cn=lockstep,ou=services,dc=example,dc=org --base ou=people,dc=example,dc=org`
+  const command = `'${ROOT}/bin/lockstep' init --config /root/init.yaml --force --yes ${options} --bind-password-file ${file}`
+  return runGood(shell, command)
+}
 
 /** What doctor says first about the directory; null: nothing. */
 async function nextFix(shell: PageShell, password: string): Promise<string | null> {
@@ -203,12 +228,54 @@ async function seeRights(shell: PageShell, password: string): Promise<void> {
   expect((await shell.run(`ldapsearch ${tools} -LLL -b ${user} description`)).shown).toContain('privacyIDEA:T1')
 }
 
+const BIND =
+  'LDAPTLS_CACERT=/etc/lockstep/ldap-ca.pem ldapwhoami -x -H ldaps://ldap.example.org -D uid=testuser,ou=people,dc=example,dc=org'
+
 async function seeFirstLock(shell: PageShell, password: string): Promise<void> {
-  const bind = `LDAPTLS_CACERT=/etc/lockstep/ldap-ca.pem ldapwhoami -x -H ldaps://ldap.example.org -D uid=testuser,ou=people,dc=example,dc=org -w ${password}`
+  const bind = `${BIND} -w ${password}`
   expect(await runGood(shell, bind)).toContain('dn:uid=testuser')
   const first = await shell.run(blockWith('README.md', 'lockstep-lock'), [['Enter LDAP Password: ', password]])
+  expect(first.shown).toContain('Enter LDAP Password: ')
   // The page waits a second, which a machine with other work may not keep.
   await eventually('the first lock', async () => (await shell.run(bind)).shown.includes('Invalid credentials (49)'))
-  expect(first.shown).toContain('Enter LDAP Password: ')
   expect(await runGood(shell, 'lockstep show testuser')).toMatch(/locked +by us/)
+}
+
+/** docs/operations.md, "When the database is lost". */
+async function rebuildLostDatabase(shell: PageShell): Promise<void> {
+  await runGood(shell, `${STOP_UNIT}; mkdir lost && mv /var/lib/lockstep/lockstep.db* lost`)
+  const rebuilt = await runGood(shell, blockWith('docs/operations.md', 'lockstep rebuild'))
+  expect(rebuilt).toContain('1 account: 0 serials, 1 hold restored')
+  expect(rebuilt).toContain('1 held, 1 locked by us')
+}
+
+/** The last block of docs/openldap.md, with the name of the file that its first line shows. */
+async function endLockByHand(shell: PageShell, password: string): Promise<void> {
+  const page = readFileSync(join(ROOT, 'docs/openldap.md'), 'utf8')
+  const [list = '', modify = ''] = /^## By hand[^]*?^```\n([^]*?)^```/m.exec(page)?.[1]?.split('\n') ?? []
+  const name = /(\S+)\.ldif/.exec(await runGood(shell, list))?.[1] ?? expect.fail('no file in unlock/')
+  await runGood(shell, modify.replace('SERIAL', name), ASKS_ADMIN)
+  expect(await runGood(shell, `${BIND} -w ${password}`)).toContain('dn:uid=testuser')
+}
+
+/** The secrets of the other pages: for Lockstep's user alone, and such as Lockstep takes. */
+async function makeOtherSecrets(shell: PageShell): Promise<void> {
+  await runGood(shell, 'rm /etc/lockstep/ldap-password')
+  await runGood(shell, blockWith('docs/389ds-freeipa.md', '/etc/lockstep/ldap-password'))
+  await runGood(shell, blockWith('docs/privacyidea-events.md', '/etc/lockstep/hook-secret'))
+  const files = await runGood(shell, "stat -c '%U %a %s' /etc/lockstep/ldap-password /etc/lockstep/hook-secret")
+  expect(files.trim().split('\n')).toEqual(['lockstep 600 49', 'lockstep 600 49'])
+}
+
+/** Mode api is a matter of the password's file, of taking "# " away, and of the address. */
+async function switchApiOn(shell: PageShell): Promise<void> {
+  const block = blockWith('README.md', '/etc/lockstep/pi-password')
+  await runGood(shell, block, [['The password of lockstep in privacyIDEA: ', 'secret of the API']])
+  const file = await runGood(
+    shell,
+    'stat -c "%U %a %s" /etc/lockstep/pi-password; cat /etc/lockstep/pi-password; echo .',
+  )
+  expect(file).toContain('lockstep 600 17\nsecret of the API.')
+  await runGood(shell, "sed -i '/^# privacyidea:/,/^$/ s/^# //' /etc/lockstep/lockstep.yaml && lockstep check")
+  expect(await runGood(shell, 'cat /etc/lockstep/lockstep.yaml')).toMatch(/^privacyidea:\n {2}url: /m)
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes of a mount, network and process namespace of its own a Debian on which slapd was just installed; test/servers/stock-debian.ts
-# starts it. What is changed below /etc, /var, /opt, /usr/local and /run is gone with the namespace, and nobody else sees it.
+# starts it. What is changed below /etc, /var, /opt, /usr/local, /root and /run is gone with the namespace, and nobody else sees it.
 # Usage: stock-debian.sh DIR DOMAIN ADMIN_PASSWORD
 #
 # DIR is where the changes are kept in memory. The server is set up by the package's own scripts, as `apt-get install slapd` runs
@@ -11,9 +11,9 @@ dir=$1
 domain=$2
 password=$3
 mount -t tmpfs -o mode=0755 tmpfs "$dir"
-for folder in etc var opt usr/local; do
+for folder in etc var opt usr/local root; do
   mkdir -p "$dir/upper/$folder" "$dir/work/$folder"
-  chmod 755 "$dir/upper/$folder"
+  chmod --reference="/$folder" "$dir/upper/$folder"
   mount -t overlay -o "lowerdir=/$folder,upperdir=$dir/upper/$folder,workdir=$dir/work/$folder" overlay "/$folder"
 done
 mount -t tmpfs -o mode=0755 tmpfs /run

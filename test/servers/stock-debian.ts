@@ -67,7 +67,8 @@ export async function startStockDebian(options: { domain: string; adminPassword:
   return {
     shared: path,
     shell: (cwd, network = 'own') => openShell(path, enter(cwd, network)),
-    start: (program) => spawn('nsenter', [...enter('/', 'own'), ...program], { stdio: 'pipe' }),
+    start: (program) =>
+      spawn('nsenter', [...enter('/', 'own'), ...program], { stdio: 'ignore', env: loginEnvironment() }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   }
 }
@@ -83,7 +84,7 @@ async function openShell(shared: string, enter: readonly string[]): Promise<Page
   const typed = `stty -echo; exec bash '${script}' '${fifo}'`
   const child = spawn('nsenter', [...enter, 'script', '-qefc', typed, '/dev/null'], {
     stdio: 'pipe',
-    env: { ...process.env, TERM: 'dumb', SHELL: '/bin/bash' },
+    env: loginEnvironment(),
   })
   const shown = collect(child)
   const blocks = await open(fifo, 'w')
@@ -95,6 +96,14 @@ async function openShell(shared: string, enter: readonly string[]): Promise<Page
       await ended
     },
   }
+}
+
+/** That of root who has just logged in: without what npm adds for its scripts, such as this checkout's own Node.js. */
+function loginEnvironment(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !/^(?:npm_|INIT_CWD$|NODE$|VITEST|LOCKSTEP_)/i.test(name))
+  const folders = (process.env['PATH'] ?? '').split(':').filter((folder) => !/node_modules|node-gyp/.test(folder))
+  const path = [...new Set([...folders, '/usr/local/sbin', '/usr/sbin', '/sbin'])].join(':')
+  return { ...Object.fromEntries(kept), PATH: path, TERM: 'dumb', SHELL: '/bin/bash' }
 }
 
 async function runBlock(
