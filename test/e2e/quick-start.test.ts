@@ -67,7 +67,7 @@ test(
 
 /** Each `sleep 1` of the page as a wait for what is to have happened by then. */
 function withoutHurry(commands: string): string {
-  const [first = '', ...parts] = commands.split('sleep 1\n')
+  const [first = '', ...parts] = commands.replace('--wait 10s', '--wait 100s').split('sleep 1\n')
   expect(parts).toHaveLength(AWAITED.length)
   const waits = parts.map((part, index) => `until ${AWAITED[index]} >/dev/null 2>&1; do sleep 0.1; done\n${part}`)
   return first + waits.join('')
