@@ -15,7 +15,8 @@ import { documentIn } from '../support/json-contract.ts'
 const LOCKSTEP = fileURLToPath(new URL('../../bin/lockstep', import.meta.url))
 const RUN_TIMEOUT_MS = 180_000
 const READY_TIMEOUT_MS = 120_000
-const STOP_TIMEOUT_MS = 10_000
+/** More than the daemon takes to give up by itself. */
+const STOP_TIMEOUT_MS = 60_000
 const LOG_LENGTH_MAX = 1_000_000
 export const HOOK_SECRET = 'hook-secret-of-the-tests'
 
