@@ -7,6 +7,7 @@ import * as drain from './commands/drain.ts'
 import * as enroll from './commands/enroll.ts'
 import * as events from './commands/events.ts'
 import * as healthcheck from './commands/healthcheck.ts'
+import * as help from './commands/help.ts'
 import * as init from './commands/init.ts'
 import * as journal from './commands/journal.ts'
 import * as lock from './commands/lock.ts'
@@ -27,36 +28,48 @@ import * as shims from './commands/shims.ts'
 import * as show from './commands/show.ts'
 import * as status from './commands/status.ts'
 import * as undo from './commands/undo.ts'
+import * as version from './commands/version.ts'
 import type { CliIo } from './io.ts'
 
-/** The commands, in the order in which help lists them: set up, run, see, act, repair. */
-export const COMMANDS: readonly ((program: Command, io: CliIo) => void)[] = [
-  init.register,
-  check.register,
-  doctor.register,
-  directory.register,
-  shims.register,
-  privacyidea.register,
-  recipes.register,
-  enroll.register,
-  rehearse.register,
-  serve.register,
-  reload.register,
-  drain.register,
-  healthcheck.register,
-  status.register,
-  accounts.register,
-  owners.register,
-  show.register,
-  events.register,
-  journal.register,
-  mail.register,
-  lock.register,
-  review.register,
-  pause.register,
-  retry.register,
-  resync.register,
-  undo.register,
-  rebuild.register,
-  retire.register,
+export interface CommandGroup {
+  /** As the list of commands has it. */
+  readonly title: string
+  readonly commands: readonly ((program: Command, io: CliIo) => void)[]
+}
+
+/** The commands, in the order in which help lists them. */
+export const COMMAND_GROUPS: readonly CommandGroup[] = [
+  {
+    title: 'Set up:',
+    commands: [
+      init.register,
+      check.register,
+      doctor.register,
+      directory.register,
+      shims.register,
+      privacyidea.register,
+      recipes.register,
+      rehearse.register,
+    ],
+  },
+  { title: 'Run:', commands: [serve.register, reload.register, drain.register, healthcheck.register] },
+  {
+    title: 'Look:',
+    commands: [
+      status.register,
+      accounts.register,
+      show.register,
+      owners.register,
+      events.register,
+      journal.register,
+      mail.register,
+      version.register,
+      help.register,
+    ],
+  },
+  { title: 'Act:', commands: [lock.register, enroll.register, review.register, pause.register] },
+  {
+    title: 'Repair:',
+    commands: [retry.register, resync.register, undo.register, rebuild.register, retire.register],
+  },
 ]

@@ -1,8 +1,11 @@
 import { Command, CommanderError } from 'commander'
 import type { Trouble } from '../contract/verdict.ts'
 import { AppError, toAppError } from '../core/error.ts'
-import { COMMANDS } from './commands.ts'
+import { COMMAND_GROUPS } from './commands.ts'
+import { registerInGroups } from './commands/help.ts'
 import { EXIT, exitOf } from './exit.ts'
+import { formatHelp, HELP_FORMAT, helpWidth } from './help/format.ts'
+import { slipOf, unknownCommand } from './help/slip.ts'
 import type { CliIo } from './io.ts'
 import { painter, printError } from './output.ts'
 import { VERSION } from './version.ts'
@@ -22,9 +25,9 @@ export async function main(argv: readonly string[], io: CliIo): Promise<number> 
     return io.exitCode
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok
-    const known = error instanceof CommanderError ? slipOf(error) : withWhoMay(toAppError(error), startedAsRoot, argv)
-    // The command line's slips were told by the parser, with the command that they belong to.
-    if (!(error instanceof CommanderError)) reportError(io, known, error)
+    const known = withWhoMay(toAppError(error), startedAsRoot, argv)
+    // Where a command is missing, help was printed in place of it.
+    if (!(error instanceof AppError) || !(error.cause instanceof CommanderError)) reportError(io, known, error)
     if (wantsJson(argv)) printError(io, troubleOf(known))
     return exitOf(known.code)
   }
@@ -35,12 +38,6 @@ function withWhoMay(error: AppError, startedAsRoot: boolean, argv: readonly stri
   if (error.code !== 'file-not-permitted') return error
   const hint = whoMay(error, startedAsRoot, argv)
   return hint === null ? error : new AppError(error.code, error.message, { hint, cause: error })
-}
-
-function slipOf(error: CommanderError): AppError {
-  const message = error.message.replace(/^error: /, '').split('\n', 1)[0] ?? ''
-  const isHelp = error.code === 'commander.help'
-  return new AppError('usage', isHelp ? 'no command is given' : message, { hint: 'See lockstep --help.' })
 }
 
 /** By the words alone, since the slip may be in the command line itself. */
@@ -62,33 +59,47 @@ export function buildProgram(io: CliIo): Command {
     .description('Keeps directory accounts in step with privacyIDEA tokens.')
     .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
-    .helpCommand('help [command]', 'print help for a command')
+    // `help` is a command like the others: the parser's own takes any word.
+    .helpCommand(false)
     .option(
       '--config <file>',
       'configuration file (else LOCKSTEP_CONFIG, ./lockstep.yaml, /etc/lockstep/lockstep.yaml)',
     )
-    .configureHelp({ sortOptions: false, showGlobalOptions: true })
-    .showHelpAfterError('Run it with --help for what it takes.')
+    .configureHelp(HELP_FORMAT)
     .showSuggestionAfterError(true)
-  for (const register of COMMANDS) register(program, io)
+  for (const { title, commands } of COMMAND_GROUPS) {
+    program.commandsGroup(title)
+    for (const register of commands) register(program, io)
+  }
+  registerInGroups(program)
   settle(program, io)
+  formatHelp(program, io)
   return program
 }
 
 /** Subcommands made with `command()` copy these settings only when they are set first; this sets them on all. */
 function settle(command: Command, io: CliIo): void {
-  command.exitOverride()
+  command.exitOverride((error) => {
+    throw error.exitCode === 0 ? error : slipOf(error, command)
+  })
   command.configureOutput({
     writeOut: (text) => void io.stdout.write(text),
     writeErr: (text) => void io.stderr.write(text),
-    outputError: (text, write) => write(text.replace(/^error: /, 'lockstep: ')),
+    getOutHelpWidth: () => helpWidth(io),
+    getErrHelpWidth: () => helpWidth(io),
+    // Reported once, in main, with the next step.
+    outputError: () => undefined,
   })
-  command.showHelpAfterError(`Run "${fullName(command)} --help" for what it takes.`)
+  refuseOtherWords(command)
   for (const child of command.commands) settle(child, io)
 }
 
-function fullName(command: Command): string {
-  return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`
+/** A group with a default takes any word for an argument of that. */
+function refuseOtherWords(group: Command): void {
+  group.hook('preSubcommand', (_group, called) => {
+    const [word = ''] = group.args
+    if (word !== '' && !word.startsWith('-') && word !== called.name()) throw unknownCommand(group, word)
+  })
 }
 
 /** One message and the next step; the stack only with LOCKSTEP_DEBUG. */
@@ -96,7 +107,7 @@ export function reportError(io: CliIo, error: AppError, thrown: unknown): void {
   const paint = painter(io, io.stderr)
   const lines = [`${paint('red', 'lockstep:')} ${error.message}`]
   const hint = hintOf(error)
-  if (hint !== '') lines.push(`  ${hint}`)
+  if (hint !== '') lines.push(...hint.split('\n').map((line) => `  ${line}`))
   if ((io.env['LOCKSTEP_DEBUG'] ?? '') !== '' && thrown instanceof Error) lines.push(thrown.stack ?? '')
   io.stderr.write(`${lines.join('\n')}\n`)
 }

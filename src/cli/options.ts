@@ -28,6 +28,11 @@ export function reasonOption(text: string): string {
   return reason
 }
 
+/** The same where none has to be given; '': none is. */
+export function givenReason(text: string | undefined): string {
+  return text === undefined ? '' : reasonOption(text)
+}
+
 /**
  * A time (`2026-11-24T10:00Z`, RFC 3339; a day alone begins in UTC) or an age (`2h`: so long ago), in milliseconds since
  * 1970. A time of day without its zone is refused: all that Lockstep prints is in UTC, and that of the machine may differ.

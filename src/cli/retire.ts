@@ -18,6 +18,7 @@ import type { RetireOptions } from './commands/retire.ts'
 import { EXIT } from './exit.ts'
 import type { CliIo } from './io.ts'
 import { moment } from './moment.ts'
+import { givenReason } from './options.ts'
 import { personOf } from './person.ts'
 import { note, plain, print, printData, printTable } from './output.ts'
 import { openPrompt } from './prompt.ts'
@@ -49,7 +50,8 @@ export async function runRetire(
   command: Command,
   io: CliIo,
 ): Promise<void> {
-  if (options.cancel === true) return cancel(name, options, command, io)
+  const reason = givenReason(options.reason)
+  if (options.cancel === true) return cancel(name, options, reason, command, io)
   // Scripts of privacyIDEA are removed as who gives the command; all else is done as the owner of the store.
   const elsewhere = name === null ? await removeElsewhere(await loadSettings(command, io), options, io) : null
   const settings = await loadForWork(command, io, options.yes !== true)
@@ -69,7 +71,7 @@ export async function runRetire(
   }
   const reports: RetireReport[] = []
   for (const each of names) {
-    reports.push(await retire(system, each, personOf(io), errorsOnly(openLog(io.stderr, false))))
+    reports.push(await retire(system, each, { by: personOf(io), reason }, errorsOnly(openLog(io.stderr, false))))
   }
   const isLooked = elsewhere === null || elsewhere.setup !== null
   const isProven = reports.every((report) => report.isProven) && isLooked
@@ -78,18 +80,28 @@ export async function runRetire(
     printData(io, { applied: true, directories: reports, elsewhere }, isProven ? null : NOT_PROVEN)
     return
   }
+  for (const { directory, sinceMs } of plans) {
+    if (sinceMs !== null)
+      note(io, `directory ${directory} was retired already, since ${moment(sinceMs)}; it was searched again`)
+  }
   for (const report of reports) showReport(io, report)
   if (elsewhere !== null) showNotLookedAt(io, options, elsewhere)
   showNext(io, name, isProven, settings)
 }
 
-async function cancel(name: string | null, options: RetireOptions, command: Command, io: CliIo): Promise<void> {
+async function cancel(
+  name: string | null,
+  options: RetireOptions,
+  reason: string,
+  command: Command,
+  io: CliIo,
+): Promise<void> {
   if (name === null) throw new AppError('usage', '--cancel needs the name of a directory')
   const settings = await loadForWork(command, io)
   const { openStoreOf } = await import('../daemon/state-store.ts')
   await using store = await openStoreOf(settings, true)
   const directory = directoryCalled(settings, name).name
-  const changed = await store.retirements.cancel(directory, personOf(io))
+  const changed = await store.retirements.cancel(directory, personOf(io), reason)
   const isCompared = changed && settings.privacyidea !== null
   const isServed = (await store.processLock.daemon()) !== null
   const resync = isCompared ? (isServed ? 'daemon' : 'by-hand') : null

@@ -12,6 +12,6 @@ export function statusJson({ healthReasons: sentences, healthCodes, pauses, paus
 }
 
 /** Its reason is what a person wrote. */
-function pauseJson({ reason: comment, ...pause }: Pause): object {
+export function pauseJson({ reason: comment, ...pause }: Pause): object {
   return { ...pause, comment }
 }

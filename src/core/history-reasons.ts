@@ -26,8 +26,8 @@ export interface HistoryParams {
   'user-lockout-by-hand': Nothing
   /** A person locked or unlocked it by hand; `text`: their words. */
   manual: { readonly text: string }
-  /** A change was undone; `kind` and `change` are its own. */
-  undo: { readonly kind: string; readonly change: string }
+  /** A change was undone; `kind` and `change` are its own, `text` is why, where a person says it. */
+  undo: { readonly kind: string; readonly change: string; readonly text?: string }
   /** An LDIF folder had it, and the store had not. */
   'restored-from-folders': Nothing
 
@@ -163,7 +163,7 @@ export const HISTORY_TEXTS: {
   'user-lockout-failures': () => 'privacyIDEA keeps the user out after too many failed logins',
   'user-lockout-by-hand': () => 'somebody locked the user in privacyIDEA',
   manual: ({ text }) => (text === '' ? 'by hand' : text),
-  undo: ({ kind, change }) => `undo of ${kind} ${change}`,
+  undo: ({ kind, change, text }) => `undo of ${kind} ${change}${text === undefined ? '' : `: ${text}`}`,
   'restored-from-folders': () => 'restored from the LDIF folders',
 
   'no-hold-left': () => 'no hold is left',

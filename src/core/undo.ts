@@ -9,6 +9,7 @@ import {
   type Login,
   type Serial,
 } from './names.ts'
+import type { Reason } from './reason.ts'
 import { holdKey, isSameSerial, spelledAmong } from './serial-key.ts'
 import type { HoldEnds } from './state.ts'
 
@@ -59,6 +60,8 @@ export interface UndoView {
 /** Who says it, and when. */
 export interface Saying {
   readonly actor: string
+  /** '', or left out: none was given. */
+  readonly reason?: string
   readonly takenAtUs: number
   newId(): string
 }
@@ -213,7 +216,7 @@ function sayings(
     actor: saying.actor,
     takenAtUs: saying.takenAtUs,
     source: 'cli',
-    reason: change === null ? null : { code: 'undo', params: { kind: change.kind, change: change.id } },
+    reason: change === null ? null : undoReason(change, saying.reason ?? ''),
     untilUs: null,
     accountKey: view.key,
     attributeSerials: [],
@@ -229,6 +232,10 @@ function sayings(
     }
     return say({ kind: 'hold', serial: null, pinnedHold: name, untilUs: change?.ends[name] ?? null })
   })
+}
+
+function undoReason({ kind, id }: DoneChange, text: string): Reason<'undo'> {
+  return { code: 'undo', params: { kind, change: id, ...(text === '' ? {} : { text }) } }
 }
 
 /** Newer than all that is on record, for a look at what would be. */

@@ -43,10 +43,8 @@ export interface ActResult {
   readonly account: AccountReport
   /** What the directory says of the account now; `others`: locked, and not by us. */
   readonly lock: 'open' | 'ours' | 'others' | 'unknown'
-  /** It had a hold or a lock of ours before. */
-  readonly wasHeld: boolean
-  /** Holds of persons that stood before. */
-  readonly manualBefore: AccountReport['holds']
+  /** What was on record before the order; null: nothing. */
+  readonly before: Pick<AccountReport, 'lockedByUs' | 'holds' | 'otherLock'> | null
   /** A lock that is not on record as ours, and equals what we would write: it stands there, or was adopted by this order. */
   readonly unrecorded: 'stands' | 'adopted' | 'none'
   /** The fail counters that were to be reset were not: privacyIDEA refuses it. */
@@ -85,8 +83,6 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
     const ofRecord = parseRealm(before?.realm ?? '')
     await refuseWhereFileForbids(system, [{ key: found.key, realm: ofRecord ?? realm, isLocked: true }])
   }
-  const wasHeld = before !== undefined && (before.lockedByUs || before.holds.length > 0)
-  const manualBefore = (before?.holds ?? []).filter((hold) => hold.kind === 'manual')
   const nowMs = system.clock.nowMs()
   const event: Event = {
     id: `cli:${newId(system.clock)}`,
@@ -126,8 +122,7 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
   const isResetRefused = open.some(({ kind, subject }) => kind === 'reset-refused' && subject === key)
   return {
     ...result,
-    wasHeld,
-    manualBefore,
+    before: before ?? null,
     lock,
     isResetRefused,
     unrecorded: stands ? 'stands' : isUnrecorded ? 'adopted' : 'none',

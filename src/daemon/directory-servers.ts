@@ -44,6 +44,7 @@ export async function acceptDirectory(
   name: string,
   by: string,
   identities: IdentityPort,
+  reason = '',
 ): Promise<DirectoryIdentity> {
   const directory = directoryCalled(settings, name)
   const { servers } = await askServers(directory, identities)
@@ -62,7 +63,7 @@ export async function acceptDirectory(
     if (difference !== null)
       throw refused(name, `${first.url} and ${url} are not one directory; at the second, ${difference}`)
   }
-  await identities.accept(directory.name, first.identity, by)
+  await identities.accept(directory.name, first.identity, by, reason)
   return first.identity
 }
 

@@ -34,8 +34,8 @@ export class HeldIdentities implements IdentityPort {
     return identity
   }
 
-  accept(directory: DirectoryName, identity: DirectoryIdentity, by: string): Promise<void> {
-    return this.#recorded.accept(directory, identity, by)
+  accept(directory: DirectoryName, identity: DirectoryIdentity, by: string, reason?: string): Promise<void> {
+    return this.#recorded.accept(directory, identity, by, reason)
   }
 
   /** The configuration is in effect. What came on record meanwhile, by another process, stays. */

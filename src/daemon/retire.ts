@@ -65,11 +65,16 @@ export async function planRetire({ store }: Pick<System, 'store'>, directory: Di
  * May be given again. Fails with what the search fails with (`directory-*`), and with `not-ready` where the file asks for a dry
  * run that the daemon does not know of.
  */
-export async function retire(system: System, directory: DirectoryName, by: string, log: Log): Promise<RetireReport> {
+export async function retire(
+  system: System,
+  directory: DirectoryName,
+  { by, reason }: { readonly by: string; readonly reason: string },
+  log: Log,
+): Promise<RetireReport> {
   const { store } = system
   await refuseWhereFileIsDrier(system.settings, store)
   const before = await store.forms.marksIn(directory)
-  await store.retirements.order(directory, by)
+  await store.retirements.order(directory, by, reason)
   const keys = await store.retirements.accountsIn(directory)
   for (let at = 0; at < keys.length; at += PAGE) await release(system, keys.slice(at, at + PAGE), log)
   const found = await search(system, directory)

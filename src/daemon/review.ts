@@ -32,6 +32,8 @@ export interface ReviewResult {
   readonly short: number
   /** This person approved them before. */
   readonly again: number
+  /** Of the accounts that were named: what was approved before and is not carried out yet, locks and losses. */
+  readonly approvedBefore: readonly Approved[]
   /** Told, and not carried out yet. */
   readonly pending: number
   /** Likewise, in tokens whose loss waited. */
@@ -41,6 +43,13 @@ export interface ReviewResult {
     readonly short: number
     readonly again: number
   }
+}
+
+/** A lock or a loss that is approved already. */
+export interface Approved {
+  readonly account: AccountKey
+  readonly login: string | null
+  readonly by: readonly string[]
 }
 
 const PAGE = 200
@@ -114,6 +123,7 @@ export async function decide(
   log: Log,
 ): Promise<ReviewResult> {
   await refuseBothKinds(system.store, kind, selection)
+  const approvedBefore = selection.names.length === 0 ? [] : await approvedIn(system.store, selection)
   const told: AccountKey[] = []
   let [approved, rejected, short, again] = [0, 0, 0, 0]
   for await (const page of reviewsOf(system.store, selection)) {
@@ -141,7 +151,18 @@ export async function decide(
   }
   const losses = await decideLosses(system, kind, selection, word, told)
   const pending = await carriedOut(system, told, log)
-  return { approved, rejected, short, again, pending, losses }
+  return { approved, rejected, short, again, approvedBefore, pending, losses }
+}
+
+async function approvedIn(store: Store, selection: ReviewSelection): Promise<Approved[]> {
+  const found: Approved[] = []
+  for (const pages of [reviewsOf(store, selection), lossesOf(store, selection)]) {
+    for await (const page of pages) {
+      const approved = page.filter(({ state }) => state === 'approved')
+      found.push(...approved.map(({ key, login, approvedBy }) => ({ account: key, login, by: approvedBy })))
+    }
+  }
+  return found
 }
 
 /** An order for many at once that was meant for locks must not take serials off, nor the other way round. */

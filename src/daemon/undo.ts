@@ -43,12 +43,17 @@ const LATER_CHANGES_MAX = 1_000
 /** Accounts at most that are looked at in the directory for what is left as it is. */
 const LOOKS_MAX = 100
 
-/** @param actor who undoes it, for the record */
-export async function planUndo(system: System, sinceMs: number, untilMs: number, actor: string): Promise<UndoPlan> {
+/** Who undoes it and why ('': not given), for the record. */
+export interface UndoOrder {
+  readonly actor: string
+  readonly reason: string
+}
+
+export async function planUndo(system: System, sinceMs: number, untilMs: number, order: UndoOrder): Promise<UndoPlan> {
   const changes = await system.store.reports.changes({ sinceMs, untilMs, state: 'applied', limit: CHANGES_MAX })
   const firsts = new Map<string, ChangeReport>()
   for (const change of changes) firsts.set(idOf(change.account, change.serial), change)
-  const planner = new UndoPlanner(system, firsts, { untilMs, actor })
+  const planner = new UndoPlanner(system, firsts, { untilMs, ...order })
   const ordered = [...firsts.values()].map((change) => ({ change, ...roughUndoing(change) })).toSorted(undoOrder)
   const steps: UndoStep[] = []
   for (const { change } of ordered) steps.push(await planner.step(change))
@@ -65,7 +70,7 @@ class UndoPlanner {
   readonly words = new Map<AccountKey, readonly ResolvedEvent[]>()
   readonly #system: System
   readonly #firsts: ReadonlyMap<string, ChangeReport>
-  readonly #actor: string
+  readonly #order: UndoOrder
   readonly #untilMs: number
   #looks = 0
   /** The last word on an account and on a serial: what follows is later. */
@@ -74,12 +79,12 @@ class UndoPlanner {
   constructor(
     system: System,
     firsts: ReadonlyMap<string, ChangeReport>,
-    { untilMs, actor }: { readonly untilMs: number; readonly actor: string },
+    { untilMs, actor, reason }: UndoOrder & { readonly untilMs: number },
   ) {
     this.#system = system
     this.#firsts = firsts
     this.#untilMs = untilMs
-    this.#actor = actor
+    this.#order = { actor, reason }
   }
 
   async step(change: ChangeReport): Promise<UndoStep> {
@@ -155,7 +160,7 @@ class UndoPlanner {
     const saidUs = subjects.map((subject) => (this.#saidUs.get(subject) ?? 0) + 1)
     const takenAtUs = Math.max(await wordTimeUs(this.#system, view.key, view.login), ...saidUs)
     for (const subject of subjects) this.#saidUs.set(subject, takenAtUs)
-    const words = wordsFor(step, change, view, { actor: this.#actor, takenAtUs, newId: () => newId(clock) })
+    const words = wordsFor(step, change, view, { ...this.#order, takenAtUs, newId: () => newId(clock) })
     this.words.set(view.key, [...(this.words.get(view.key) ?? []), ...words])
   }
 }

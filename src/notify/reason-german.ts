@@ -31,7 +31,8 @@ const TEXTS: {
   'user-lockout-failures': () => 'Benutzersperre in privacyIDEA nach zu vielen fehlgeschlagenen Anmeldungen',
   'user-lockout-by-hand': () => 'Benutzersperre in privacyIDEA, von Hand gesetzt',
   manual: ({ text }) => (text === '' ? 'von Hand' : `von Hand: ${text}`),
-  undo: ({ kind, change }) => `rückgängig gemacht: ${CHANGES[kind] ?? kind} ${change}`,
+  undo: ({ kind, change, text }) =>
+    `rückgängig gemacht: ${CHANGES[kind] ?? kind} ${change}${text === undefined ? '' : ` (${text})`}`,
   'restored-from-folders': () => 'aus den LDIF-Ordnern übernommen',
 
   'no-hold-left': () => 'kein Grund für eine Sperre besteht mehr',

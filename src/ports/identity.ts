@@ -15,6 +15,6 @@ export interface IdentityPort {
     identity: DirectoryIdentity,
     instead: DirectoryIdentity | null,
   ): Promise<DirectoryIdentity>
-  /** A person's word: whatever is on record, it is this one from now on. */
-  accept(directory: DirectoryName, identity: DirectoryIdentity, by: string): Promise<void>
+  /** A manual action: whatever is on record, it is this one from now on. @param reason '': none is given */
+  accept(directory: DirectoryName, identity: DirectoryIdentity, by: string, reason?: string): Promise<void>
 }

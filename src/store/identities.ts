@@ -3,6 +3,7 @@ import type { DirectoryIdentity } from '../core/directory-identity.ts'
 import type { DirectoryName } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { IdentityPort } from '../ports/identity.ts'
+import { orderBody } from './orders.ts'
 import type { Database } from './schema.ts'
 import type { Writer, WriteScope } from './writer.ts'
 
@@ -20,11 +21,11 @@ export function openIdentities(db: Database, writer: Writer, clock: Clock): Iden
         await write(scope, directory, identity)
         return identity
       }),
-    accept: (directory, identity, by) =>
+    accept: (directory, identity, by, reason = '') =>
       writer.run(async (scope) => {
         const was = await read(scope.trx, directory)
         await write(scope, directory, identity)
-        const body = { by, was, is: identity }
+        const body = { ...orderBody(by, reason), was, is: identity }
         scope.log({ atMs: clock.nowMs(), kind: 'directory-identity', subject: directory, body })
       }),
   }

@@ -52,6 +52,8 @@ const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] =
 ]
 
 const VERSION_KEY = 'schema'
+/** Of the stores that this version writes. */
+export const STORE_SCHEMA = STEPS.length
 
 /** Brings the store to this version. Fails with `store-unavailable` where a newer Lockstep has written it. */
 export async function migrate(db: Database, nowMs: number): Promise<void> {

@@ -28,6 +28,11 @@ interface Body {
   readonly isEnough?: boolean
 }
 
+/** Of a record of the journal. @param reason '': none was given */
+export function orderBody(by: string, reason: string): Pick<Body, 'by' | 'reason'> {
+  return reason === '' ? { by } : { by, reason }
+}
+
 export function isOrder(kind: string): kind is keyof typeof EVENTS {
   return Object.hasOwn(EVENTS, kind)
 }

@@ -3,6 +3,7 @@ import type { Retirement } from '../core/retirement.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { GuardPort } from '../ports/store.ts'
 import { LIVE } from './literals.ts'
+import { orderBody } from './orders.ts'
 import { markAccounts } from './queue.ts'
 import { recentLook } from './recent-look.ts'
 import { keyFromRow } from './rows.ts'
@@ -20,11 +21,11 @@ const LOOK_MS = 20
 export interface RetirementPort {
   all(): Promise<readonly Retirement[]>
   /** Marks every account there that has something of ours. Given again it marks them again, and its proof is void. */
-  order(directory: DirectoryName, by: string): Promise<void>
+  order(directory: DirectoryName, by: string, reason?: string): Promise<void>
   /** A search found nothing of ours. */
   proven(directory: DirectoryName): Promise<void>
   /** What the events say counts there again; a full resync is due, for what no event said. @returns false: nothing was ordered */
-  cancel(directory: DirectoryName, by: string): Promise<boolean>
+  cancel(directory: DirectoryName, by: string, reason?: string): Promise<boolean>
   /** It is in the configuration no more: nothing that is on record about its accounts is followed. */
   forget(directory: DirectoryName): Promise<void>
   /** The accounts there that have a hold, a lock, an open change, or a serial that is ours to take off. */
@@ -36,13 +37,13 @@ export interface RetirementPort {
 export function openRetirements(db: Database, writer: Writer, clock: Clock): RetirementPort {
   return {
     all: () => readRetirements(db),
-    order: async (directory, by) => {
+    order: async (directory, by, reason = '') => {
       await writer.run(async (scope) => {
         const before = (await readRetirements(scope.trx)).find((each) => each.directory === directory)
         const value = { sinceMs: before?.sinceMs ?? clock.nowMs(), by: before?.by ?? by, provenMs: null }
         await scope.hot.writeMeta.run(scope.on, { key: KEY + directory, value: JSON.stringify(value) })
         if (before !== undefined) return
-        scope.log({ atMs: clock.nowMs(), kind: 'retired', subject: directory, body: { by } })
+        scope.log({ atMs: clock.nowMs(), kind: 'retired', subject: directory, body: orderBody(by, reason) })
       })
       await markAll(writer, clock, await accountsIn(db, directory))
     },
@@ -53,7 +54,7 @@ export function openRetirements(db: Database, writer: Writer, clock: Clock): Ret
         const value = { sinceMs: order.sinceMs, by: order.by, provenMs: clock.nowMs() }
         await scope.hot.writeMeta.run(scope.on, { key: KEY + directory, value: JSON.stringify(value) })
       }),
-    async cancel(directory, by) {
+    async cancel(directory, by, reason = '') {
       const wasOrdered = await writer.run(async (scope) => {
         const isOrdered = (await readRetirements(scope.trx)).some((each) => each.directory === directory)
         if (!isOrdered) return false
@@ -62,7 +63,7 @@ export function openRetirements(db: Database, writer: Writer, clock: Clock): Ret
           .where('key', '=', KEY + directory)
           .execute()
         await scope.hot.writeMeta.run(scope.on, { key: RESYNC_ORDERED, value: String(clock.nowMs()) })
-        scope.log({ atMs: clock.nowMs(), kind: 'retirement-ended', subject: directory, body: { by } })
+        scope.log({ atMs: clock.nowMs(), kind: 'retirement-ended', subject: directory, body: orderBody(by, reason) })
         return true
       })
       if (wasOrdered) await markAll(writer, clock, await accountsIn(db, directory))

@@ -2,6 +2,7 @@ import type { Pause } from '../core/guard.ts'
 import { parseDirectoryName, type DirectoryName } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { GuardPort } from '../ports/store.ts'
+import { orderBody } from './orders.ts'
 import { markAccounts } from './queue.ts'
 import { recentLook } from './recent-look.ts'
 import { keyFromRow } from './rows.ts'
@@ -20,8 +21,8 @@ export interface SwitchPort {
    * @returns the pause that was in force already, which stays as it is; null: this one is
    */
   pause(directory: DirectoryName | null, by: string, reason: string): Promise<Pause | null>
-  /** Marks what waited for it. @returns how many accounts; null: nothing was paused */
-  resume(directory: DirectoryName | null, by: string): Promise<number | null>
+  /** Marks what waited for it. @param reason '': none is given  @returns how many accounts; null: nothing was paused */
+  resume(directory: DirectoryName | null, by: string, reason?: string): Promise<number | null>
   /** That of everything first. */
   pauses(): Promise<readonly Pause[]>
 }
@@ -37,12 +38,12 @@ export function openSwitches(db: Database, writer: Writer, clock: Clock): Switch
         scope.log({ atMs: clock.nowMs(), kind: 'paused', subject: directory ?? '', body: { by, reason } })
         return null
       }),
-    resume: (directory, by) =>
+    resume: (directory, by, reason = '') =>
       writer.run(async (scope) => {
         const isPaused = (await readPauses(scope.trx)).some((each) => each.directory === directory)
         if (!isPaused) return null
         await scope.trx.deleteFrom('meta').where('key', '=', keyOf(directory)).execute()
-        scope.log({ atMs: clock.nowMs(), kind: 'resumed', subject: directory ?? '', body: { by } })
+        scope.log({ atMs: clock.nowMs(), kind: 'resumed', subject: directory ?? '', body: orderBody(by, reason) })
         let waiting = scope.trx.selectFrom('account').select('key').where('standing', '=', 'paused')
         if (directory !== null) waiting = waiting.where('directory', '=', directory)
         const keys = (await waiting.execute()).map((row) => keyFromRow(row.key))

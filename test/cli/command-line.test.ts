@@ -59,9 +59,12 @@ test('every command and subcommand has help of its own, on stdout', () => {
 })
 
 test.each([
-  [['chekc'], /lockstep: unknown command 'chekc'\n\(Did you mean check\?\)/],
-  [['check', '--jsno'], /lockstep: unknown option '--jsno'\n\(Did you mean --json\?\)\nRun "lockstep check --help"/],
-  [['shims', 'install'], /lockstep: missing required argument 'dir'\nRun "lockstep shims install --help"/],
+  [['chekc'], /lockstep: unknown command 'chekc'\n {2}Did you mean this\?\n {4}lockstep check\n/],
+  [
+    ['check', '--jsno'],
+    /lockstep: unknown option '--jsno'\n {2}Did you mean --json\?\n {2}Run "lockstep check --help"/,
+  ],
+  [['shims', 'install'], /lockstep: missing required argument 'dir'\n {2}Run "lockstep shims install --help"/],
   [['check', 'extra'], /too many arguments/],
   [['--config'], /argument missing/],
 ])('a slip in %j is told in words, with exit code 64', async (args, expected) => {

@@ -129,9 +129,9 @@ test('what waits for a resume is not let go where the file asks for a dry run', 
   await lockstep.shim('lock', asNobody(null, 'u1'))
   await lockstep.settled()
   lockstep.editConfig(dry)
-  expect((await lockstep.cli('resume')).code).toBe(75)
+  expect((await lockstep.cli('resume', '--reason', 'over')).code).toBe(75)
   lockstep.editConfig(wet)
-  expect((await lockstep.cli('resume')).code).toBe(0)
+  expect((await lockstep.cli('resume', '--reason', 'over')).code).toBe(0)
 })
 
 test.each([
@@ -191,9 +191,9 @@ test('with a mistake in the file a pause can be ended, and what only looks works
   const doctor = await lockstep.cli('doctor')
   expect(doctor.code).toBe(78)
   expect(doctor.stdout).toContain('the configuration file cannot be loaded')
-  expect(await exit('resume')).toBe(0)
+  expect(await exit('resume', '--reason', 'over')).toBe(0)
   await lockstep.settled()
   expect((await look(slapd, 'u1')).canBind).toBe(false)
   await lockstep.json('pause', '--directory', 'corp', '--reason', 'once more')
-  expect(await exit('resume', '--directory', 'corp')).toBe(0)
+  expect(await exit('resume', '--directory', 'corp', '--reason', 'over')).toBe(0)
 })

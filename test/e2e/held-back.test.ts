@@ -80,8 +80,12 @@ test('a pause of one directory stops its changes over a restart, keeps taking ev
   expect(lockstep.ldif('lock')).toEqual([])
   const shown = (await lockstep.cli('status')).stdout
   expect(shown).toMatch(/PAUSED of directory corp since \S+ by \S+: moving the server/)
-  expect(await lockstep.json('resume')).toMatchObject({ paused: true, changed: false, directory: null })
-  expect(await lockstep.json('resume', '--directory', 'corp')).toMatchObject({
+  expect(await lockstep.json('resume', '--reason', 'over')).toMatchObject({
+    paused: true,
+    changed: false,
+    directory: null,
+  })
+  expect(await lockstep.json('resume', '--directory', 'corp', '--reason', 'over')).toMatchObject({
     paused: false,
     directory: 'corp',
     accounts: 1,

@@ -136,14 +136,14 @@ test('what persons order the guards to do has its line, with who and why', async
   }
   for (const order of [
     ['pause', '--reason', 'a "forged" by=root'],
-    ['resume'],
+    ['resume', '--reason', 'all is well'],
     ['pause', '--directory', 'corp', '--reason', 'LDAP'],
-    ['resume', '--directory', 'corp'],
+    ['resume', '--directory', 'corp', '--reason', 'moved'],
     ['review', 'approve', 'u2', '--reason', 'seen'],
     ['review', 'reject', 'u3', '--reason', 'broken client'],
     ['review', 'resume', '--kind', 'lock', '--reason', 'over'],
-    ['directory', 'accept', 'corp'],
-    ['retire', 'corp', '--yes'],
+    ['directory', 'accept', 'corp', '--reason', 'restored'],
+    ['retire', 'corp', '--yes', '--reason', 'merged'],
     ['retire', 'corp', '--cancel'],
   ]) {
     const { code, stdout, stderr } = await lockstep.cli(...order)
@@ -152,14 +152,14 @@ test('what persons order the guards to do has its line, with who and why', async
   await eventually('all are there', () => orders().length >= 10)
   expect(orders()).toEqual([
     'info paused directory=- by=P comment="a \\"forged\\" by=root"',
-    'info resumed directory=- by=P comment=-',
+    'info resumed directory=- by=P comment="all is well"',
     'info paused directory=corp by=P comment=LDAP',
-    'info resumed directory=corp by=P comment=-',
+    'info resumed directory=corp by=P comment=moved',
     'info approved directory=corp account=A login=u2 realm=r1 token=- kind=lock enough=yes by=P comment=seen',
     'info rejected directory=corp account=A login=u3 realm=r1 token=- kind=lock by=P comment="broken client"',
     'info breaker-resumed directory=- kind=lock by=P comment=over',
-    'info directory-accepted directory=corp by=P comment=-',
-    'info retired directory=corp by=P comment=-',
+    'info directory-accepted directory=corp by=P comment=restored',
+    'info retired directory=corp by=P comment=merged',
     'info retirement-cancelled directory=corp by=P comment=-',
   ])
 })
@@ -231,7 +231,7 @@ test('with account-id no line of an odd day names a person, and each says by cod
   process.kill(lockstep.pid, 'SIGHUP')
   await hasLine(/^error the configuration is not loaded/m)
   lockstep.editConfig(() => before)
-  await lockstep.cli('resume')
+  await lockstep.cli('resume', '--reason', 'over')
   await slapd.stop()
   await lockstep.shim('unlock', of('u10', 'M10'))
   await hasLine(/^warn a directory server is \w+ directory=corp url=\S+$/m)

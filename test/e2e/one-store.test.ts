@@ -75,7 +75,7 @@ describe('where the key store is edited', () => {
     await lockstep.shim('lock', asNobody(null, 'u2'))
     await lockstep.settled()
     expect(await canBind('u2')).toBe(true)
-    expect((await lockstep.cli('resume')).code).toBe(0)
+    expect((await lockstep.cli('resume', '--reason', 'over')).code).toBe(0)
     await eventually('u2 is locked', async () => !(await canBind('u2')))
     expect((await lockstep.cli('lock', 'u3', '--reason', 'x')).code).toBe(0)
     expect(lockstep.ldif('unlock')).toHaveLength(3)

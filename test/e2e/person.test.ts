@@ -124,17 +124,23 @@ test('unlock says where somebody else still locks the account, and where nothing
   const dn = slapd.userDn(user)
   expect(await said('unlock', user, '--reason', 'x')).toEqual({
     code: 0,
-    stdout: `${dn}: was not locked\n`,
+    stdout: `${dn}: was not locked\n  found: no hold on record\n`,
     stderr: '',
   })
   await writeLock(user, '000001010000Z')
   const adopt = `it equals what Lockstep writes: if nobody else set it, run lockstep unlock ${user} --adopt --reason TEXT`
   const stands = 'no hold of ours is left, but somebody else’s lock stands: whoever set it has to take it away'
   const others = `${stands}; ${adopt}`
-  expect(await said('unlock', user, '--reason', 'x')).toEqual({ code: 69, stdout: `${dn}: ${others}\n`, stderr: '' })
+  const first = await said('unlock', user, '--reason', 'x')
+  expect({ code: first.code, stderr: first.stderr }).toEqual({ code: 69, stderr: '' })
+  expect(first.stdout).toMatch(
+    new RegExp(`: ${others}\\n  found: no hold on record\\n  .*lock.*pwdAccountLockedTime.*\\n$`),
+  )
   const locked = await said('lock', user, '--reason', 'mine too')
   expect(locked.stdout).toContain(`${dn}: held, and locked already by somebody else; that lock is left alone`)
-  expect((await said('unlock', user, '--reason', 'x')).stdout).toBe(`${dn}: ${others}\n`)
+  const second = (await said('unlock', user, '--reason', 'x')).stdout
+  expect(second).toContain(`${dn}: ${others}\n  ended: held by `)
+  expect(second).toContain('until lockstep unlock: mine too\n  no lock of ours had been written in the directory\n')
   await writeLock(user, null)
 })
 
@@ -142,7 +148,7 @@ test('lock says until when, where every hold ends', async () => {
   const { stdout } = await said('lock', user, '--reason', 'for a while', '--for', '1h')
   expect(stdout).toMatch(/: locked until 20\d\d-\S+Z\n$/)
   expect((await said('lock', user, '--reason', 'for good')).stdout).toMatch(/: locked$/m)
-  expect((await said('unlock', user, '--reason', 'back')).stdout).toMatch(/: unlocked\n$/)
+  expect((await said('unlock', user, '--reason', 'back')).stdout).toMatch(/: unlocked$/m)
 })
 
 test.each([
@@ -178,20 +184,26 @@ test('a lock while the directory is away says that nothing is on record', async 
 test('a second pause leaves the first as it is, and a resume of nothing says so', async () => {
   await using own = await createLockstep(slapd)
   expect((await own.cli('pause', '--reason', ' ')).code).toBe(64)
-  expect((await own.cli('resume')).stdout).toBe('nothing was paused\n')
-  await own.json('pause', '--reason', 'the first')
+  expect((await own.cli('resume')).code).toBe(64)
+  expect((await own.cli('resume', '--reason', 'over')).stdout).toBe('nothing was paused\n')
+  expect(await own.json('pause', '--reason', 'the first')).toMatchObject({ changed: true, before: null })
   expect((await own.cli('pause', '--reason', 'the second')).stdout).toMatch(
-    /^paused already, since \S+Z by \S+: the first\n$/,
+    /^paused already, since \S+Z by \S+: the first; nothing was changed\n$/,
   )
   expect(await own.json('status')).toMatchObject({ paused: { comment: 'the first' } })
+  const again = await own.json('pause', '--reason', 'the third')
+  expect(again).toMatchObject({ changed: false, before: { comment: 'the first', by: expect.any(String) } })
   expect((await own.cli('lock', user, '--reason', 'waits')).code).toBe(75)
-  expect((await own.cli('resume')).stdout).toBe('resumed: 1 account had waited; run lockstep drain\n')
+  expect((await own.cli('resume', '--reason', 'over')).stdout).toMatch(
+    /^resumed: 1 account had waited; run lockstep drain\nit was paused since \S+ by \S+: the first\n$/,
+  )
   expect((await own.drain()).code).toBe(0)
   expect(await canBind()).toBe(false)
-  expect((await own.cli('resume')).stdout).toBe('nothing was paused\n')
-  const { records } = await own.json<{ records: { kind: string }[] }>('journal')
-  const kinds = records.map(({ kind }) => kind)
-  expect(kinds.filter((kind) => kind === 'paused' || kind === 'resumed')).toEqual(['paused', 'resumed'])
+  expect((await own.cli('resume', '--reason', 'over')).stdout).toBe('nothing was paused\n')
+  const { records } = await own.json<{ records: { kind: string; body: object }[] }>('journal')
+  const switched = records.filter(({ kind }) => kind === 'paused' || kind === 'resumed')
+  expect(switched.map(({ kind }) => kind)).toEqual(['paused', 'resumed'])
+  expect(JSON.stringify(switched[1])).toContain('over')
   await own.json('unlock', user, '--reason', 'done')
 })
 
@@ -206,4 +218,52 @@ test('a second lock says what held the account before, and until when each of th
   expect(third.stdout).toMatch(/: locked$/m)
   expect(third.stdout.match(/held already/g)).toHaveLength(2)
   expect(third.stdout).toMatch(/^ {2}this one holds until lockstep unlock$/m)
+})
+
+test('a second lock says what it changed of the end, and where it changed nothing', async () => {
+  const twice = async (...order: readonly string[]) => {
+    const { stdout } = await lockstep.cli('lock', user, '--reason', 'x', ...order)
+    return stdout.split('\n').filter((line) => /changed/.test(line))
+  }
+  const at = '\\d{4}-\\S+Z'
+  expect(await twice('--for', '2h')).toEqual([])
+  const [same] = await twice('--for', '1h')
+  expect(same).toMatch(new RegExp(`^  nothing else has changed: the account is held until ${at}, as before$`))
+  const [longer] = await twice()
+  expect(longer).toMatch(new RegExp(`^  changed: the account is held until lockstep unlock; before: until ${at}$`))
+  expect(await twice()).toEqual(['  nothing else has changed: the account is held until lockstep unlock, as before'])
+  const held = { lockedByUs: true, holds: [{ kind: 'manual' }, {}, {}, {}] }
+  expect(await lockstep.json('lock', user, '--reason', 'x')).toMatchObject({ changed: false, found: held })
+  expect(await lockstep.json('unlock', user, '--reason', 'x')).toMatchObject({
+    ...{ changed: true, ended: [{ until: expect.any(String) }, {}, {}, {}, {}], tokens: [] },
+  })
+  expect(await lockstep.json('lock', user, '--reason', 'x')).toMatchObject({ changed: true, found: { holds: [] } })
+})
+
+test('unlock names each hold that has ended, the lock, and the fail counter that it left as it was', async () => {
+  await lockstep.shim('register', asAdmin('COUNTER1', user))
+  await lockstep.shim('lock', asNobody('COUNTER1', user))
+  await lockstep.settled()
+  await lockstep.json('lock', user, '--reason', 'a call', '--for', '1h')
+  const at = '\\d{4}-\\S+Z'
+  const { stdout } = await lockstep.cli('unlock', user, '--reason', 'x')
+  const lines = [
+    `uid=${user},.*: unlocked`,
+    `  ended: held by token COUNTER1 since ${at}: token COUNTER1 reached its max fail count`,
+    `  ended: held by \\S+ since ${at}, until ${at}: a call`,
+    '  the lock in the directory was removed',
+    '  the fail counter of COUNTER1 was not reset: privacyIDEA may still refuse the token',
+    '  Next: reset the fail counter in privacyIDEA',
+  ]
+  expect(stdout).toMatch(new RegExp(`^${lines.join('\\n')}\\n$`))
+  await lockstep.shim('lock', asNobody('COUNTER1', user))
+  await lockstep.settled()
+  expect(await lockstep.json('unlock', user, '--reason', 'x')).toMatchObject({
+    changed: true,
+    found: { lockedByUs: true },
+    ended: [{ serial: 'COUNTER1' }],
+    tokens: [{ serial: 'COUNTER1', failCounter: 'kept' }],
+  })
+  const nothing = await lockstep.json('unlock', user, '--reason', 'x')
+  expect(nothing).toMatchObject({ changed: false, ended: [], tokens: [], found: { lockedByUs: false, holds: [] } })
 })

@@ -201,7 +201,7 @@ async function liveThrough(env: Record<string, string>): Promise<Outcome> {
   await run('lock', 'nobody', '--reason', 'x')
   await run('pause', '--reason', 'maintenance')
   await run('unlock', 'u2', '--reason', 'back')
-  await run('resume')
+  await run('resume', '--reason', 'over')
   await lockstep.settled()
   await run('undo', '--since', '1h')
   await run('show', 'u9')

@@ -336,7 +336,7 @@ test('an undo that is held back says so, ends with 75, and is not said a second 
   expect((await own.json<Undone>('undo', '--since', since)).steps).toMatchObject([
     { action: 'unlock', skipped: { code: 'released-already' } },
   ])
-  await own.json('resume')
+  await own.json('resume', '--reason', 'over')
   await own.settled()
   expect((await look(slapd, user)).canBind).toBe(true)
 })

@@ -170,7 +170,7 @@ test(
     await dead.mend()
     expect((await lockstep.cli('retry')).code).toBeOneOf([0, 75])
     await untilQuiet(lockstep, 0)
-    expect((await lockstep.cli('resume', '--directory', 'branch')).code).toBe(0)
+    expect((await lockstep.cli('resume', '--directory', 'branch', '--reason', 'over')).code).toBe(0)
     await untilQuiet(lockstep, 0)
     const wanted = ['dead1', 'dead2', 'dead9', 'branch1', 'branch2']
     await eventually(

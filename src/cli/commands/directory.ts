@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Command } from 'commander'
 import type { Trouble } from '../../contract/verdict.ts'
 import type { DirectoryIdentity } from '../../core/directory-identity.ts'
 import type { DirectoryServers } from '../../daemon/directory-servers.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
+import { givenReason } from '../options.ts'
 import { personOf } from '../person.ts'
 import { note, plain, print, printData, printTable } from '../output.ts'
 import { loadBeside, loadForWork } from '../settings.ts'
@@ -30,17 +32,23 @@ export function register(program: Command, io: CliIo): void {
     .command('accept')
     .description('take the directory that answers now for the one that is meant, after it was set up anew or moved')
     .argument('<name>', 'its name in the configuration')
+    .option('--reason <text>', 'why, for the record')
     .option('--json', 'print the result as JSON')
-    .action(async (name: string, options: { json?: boolean }, command: Command) => {
+    .action(async (name: string, options: { reason?: string; json?: boolean }, command: Command) => {
+      const reason = givenReason(options.reason)
       // What is meant from now on is what the file says, which the daemon may not have loaded for that very reason.
       const { file: settings } = await loadBeside(command, io)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
-      const { acceptDirectory } = await import('../../daemon/directory-servers.ts')
+      const { acceptDirectory, directoryCalled } = await import('../../daemon/directory-servers.ts')
       await using store = await openStoreOf(settings, true)
-      const identity = await acceptDirectory(settings, name, personOf(io), store.identities)
+      const before = await store.identities.known(directoryCalled(settings, name).name)
+      const identity = await acceptDirectory(settings, name, personOf(io), store.identities, reason)
       await store.upkeep.markUnsettled(Date.now())
-      if (options.json === true) return printData(io, { directory: name, accepted: identity })
-      print(io, `directory ${name} is from now on the one with ${plain(words(identity))}`)
+      const changed = !isDeepStrictEqual(before, identity)
+      if (options.json === true) return printData(io, { directory: name, accepted: identity, changed, before })
+      const what = changed ? 'is from now on the one' : 'was on record already as the one'
+      print(io, `directory ${name} ${what} with ${plain(words(identity))}`)
+      if (changed && before !== null) print(io, `before: the one with ${plain(words(before))}`)
     })
 }
 

@@ -35,10 +35,6 @@ export function register(program: Command, io: CliIo): void {
     .option('--scripts-dir <dir>', "privacyIDEA's script directory, where it is on this machine")
     .option('--pi-user <user>', 'as whom the scripts there are tried (else by the group of that folder); takes root')
     .option('--json', 'print the result as JSON')
-    .addHelpText(
-      'after',
-      `\nWith the test account's password in ${PROBE_PASSWORD} it also tries whether a bind is refused while locked.`,
-    )
     .action(async (options: DoctorOptions, command: Command) => {
       const startedAsRoot = process.getuid?.() === 0
       const { diagnose } = await import('../../daemon/doctor.ts')

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Trouble, VerdictCode } from '../../contract/verdict.ts'
 import { AppError } from '../../core/error.ts'
 import type { Act, ActResult } from '../../daemon/act.ts'
+import { isUnheld, lockData, lockLines, unlockData, unlockLines } from '../act-text.ts'
 import { adviceFor } from '../advice.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
@@ -77,32 +78,21 @@ async function carryOut(
   io.exitCode = verdict.exit
   const advice = result.isDone ? '' : adviceFor(account.standingCode ?? account.standing)
   if (options.json === true) {
-    printData(io, { lock, account }, troubleOf(verdict, advice))
+    const data = kind === 'hold' ? lockData(result) : unlockData(result, order)
+    printData(io, { lock, account, ...data }, troubleOf(verdict, advice))
     return
   }
   print(io, `${plain(account.dn)}: ${verdict.text}`)
-  if (kind === 'hold') for (const line of heldAlready(result)) print(io, `  ${line}`)
+  const lines = kind === 'hold' ? lockLines(result) : unlockLines(result, order, settings.privacyidea !== null)
+  for (const line of lines) print(io, `  ${line}`)
   const effect = kind === 'hold' && result.isDone ? effectNote(account) : null
   if (effect !== null) print(io, `  ${effect}`)
-  // Where theirs alone keeps the user out the verdict says so.
-  if (result.isDone && lock !== 'others' && account.otherLock !== null)
+  // Where theirs alone keeps the user out, the verdict of a lock says so.
+  if (result.isDone && account.otherLock !== null && (lock !== 'others' || kind === 'release'))
     print(io, `  ${otherLockNote(account.otherLock)}`)
   const isTold = result.isDone && account.standing !== 'conflict' && account.standing !== 'protected'
   if (!isTold && account.standingReason !== '') print(io, `  ${plain(account.standingReason)}`)
   if (advice !== '') print(io, `  Next: ${advice}`)
-}
-
-/** Holds of persons that stand beside the new one; each ends by itself or with `lockstep unlock`. */
-function heldAlready({ manualBefore, account }: ActResult): string[] {
-  const until = (ms: number | null): string => (ms === null ? 'until lockstep unlock' : `until ${moment(ms)}`)
-  const standing = manualBefore.filter(({ name }) => account.holds.some((hold) => hold.name === name))
-  const added = account.holds.find(({ kind, name }) => kind === 'manual' && !manualBefore.some((m) => m.name === name))
-  if (standing.length === 0 || added === undefined) return []
-  const already = standing.map(({ actor, sinceMs, untilMs, reason }) => {
-    const why = reason === '' ? '' : `: ${plain(reason)}`
-    return `held already by ${plain(actor)} since ${moment(sinceMs)}, ${until(untilMs)}${why}`
-  })
-  return [...already, `this one holds ${until(added.untilMs)}`]
 }
 
 interface Verdict {
@@ -146,7 +136,7 @@ function verdictOfLock({ account, isDone, lock }: ActResult): Verdict {
 
 /** 69 where the user is still locked out although we did what was asked. */
 function verdictOfUnlock(result: ActResult, login: string, adopts: boolean): Verdict {
-  const { account, isDone, lock, wasHeld, unrecorded } = result
+  const { account, isDone, lock, before, unrecorded } = result
   if (!isDone) return NOT_YET
   if (account.holds.length > 0) {
     const names = account.holds.map((hold) => hold.name).join(', ')
@@ -159,7 +149,7 @@ function verdictOfUnlock(result: ActResult, login: string, adopts: boolean): Ver
   if (lock === 'open' && unrecorded === 'adopted') {
     return { text: 'the lock that stood there was adopted as ours, and released: unlocked', exit: EXIT.ok }
   }
-  if (lock === 'open') return { text: wasHeld ? 'unlocked' : 'was not locked', exit: EXIT.ok }
+  if (lock === 'open') return { text: isUnheld(before) ? 'was not locked' : 'unlocked', exit: EXIT.ok }
   if (lock === 'unknown') {
     return { text: 'no hold of ours is left; how it stands in the directory could not be read', exit: EXIT.ok }
   }

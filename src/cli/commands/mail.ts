@@ -165,7 +165,6 @@ function registerPreview(mail: Command, io: CliIo): void {
     .option('--lang <language>', MAIL_LANGUAGES.join(' or '))
     .option('--html', 'the HTML in place of the plain text')
     .option('--json', 'print subject, text and HTML as JSON')
-    .addHelpText('after', `\nKinds: ${NOTICE_KINDS.join(', ')}, and digest, which tells many things.`)
     .action(async (kind: string, options: PreviewOptions, command: Command) => {
       const settings = await loadSettings(command, io)
       const what = previewOf(kind, options)

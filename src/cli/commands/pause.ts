@@ -1,7 +1,7 @@
 import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
 import { AppError } from '../../core/error.ts'
-import { directoryPhrase } from '../../core/guard.ts'
+import { directoryPhrase, type Pause } from '../../core/guard.ts'
 import type { DirectoryName } from '../../core/names.ts'
 import type { Settings } from '../../core/settings.ts'
 import type { CliIo } from '../io.ts'
@@ -10,6 +10,7 @@ import { plain, print, printData } from '../output.ts'
 import { reasonOption } from '../options.ts'
 import { personOf } from '../person.ts'
 import { loadForWork } from '../settings.ts'
+import { pauseJson } from '../status-json.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -27,20 +28,20 @@ export function register(program: Command, io: CliIo): void {
       await using store = await openStoreOf(settings, true)
       const before = await store.switches.pause(directory, actor, reason)
       const what = directoryPhrase(directory)
-      if (options.json === true) printData(io, { paused: true, changed: before === null, directory })
-      else if (before === null) print(io, `paused${what}: nothing is written until lockstep resume`)
-      else
-        print(
-          io,
-          `paused${what} already, since ${moment(before.sinceMs)} by ${plain(before.by)}: ${plain(before.reason)}`,
-        )
+      if (options.json === true) {
+        const inForce = before === null ? null : pauseJson(before)
+        printData(io, { paused: true, changed: before === null, directory, before: inForce })
+      } else if (before === null) print(io, `paused${what}: nothing is written until lockstep resume`)
+      else print(io, `paused${what} already, ${pauseText(before)}; nothing was changed`)
     })
   program
     .command('resume')
     .description('let changes go on after a pause')
+    .requiredOption('--reason <text>', 'why, for the record; needed')
     .option('--directory <name>', 'after the pause of this directory')
     .option('--json', 'print the result as JSON')
-    .action(async (options: { directory?: string; json?: boolean }, command: Command) => {
+    .action(async (options: { reason: string; directory?: string; json?: boolean }, command: Command) => {
+      const reason = reasonOption(options.reason)
       const actor = personOf(io)
       const settings = await loadForWork(command, io, true)
       const directory = directoryOption(settings, options.directory)
@@ -48,21 +49,28 @@ export function register(program: Command, io: CliIo): void {
       const { refuseWhereFileIsDrier } = await import('../../daemon/file-forbids.ts')
       await using store = await openStoreOf(settings, true)
       await refuseWhereFileIsDrier(settings, store)
-      const accounts = await store.switches.resume(directory, actor)
+      const before = (await store.switches.pauses()).find((each) => each.directory === directory) ?? null
+      const accounts = await store.switches.resume(directory, actor, reason)
       const left = await store.switches.pauses()
       const isServed = (await store.processLock.daemon()) !== null
       if (options.json === true) {
         const changed = accounts !== null
-        printData(io, { paused: left.length > 0, changed, accounts: accounts ?? 0, directory })
+        const ended = changed && before !== null ? pauseJson(before) : null
+        printData(io, { paused: left.length > 0, changed, accounts: accounts ?? 0, directory, ended })
         return
       }
       if (accounts === null) print(io, `nothing was paused${directoryPhrase(directory)}`)
       else {
         const next = isServed || accounts === 0 ? '' : '; run lockstep drain'
         print(io, `resumed${directoryPhrase(directory)}: ${counted(accounts, 'account')} had waited${next}`)
+        if (before !== null) print(io, `it was paused ${pauseText(before)}`)
       }
       for (const each of left) print(io, `still paused${directoryPhrase(each.directory)}: ${plain(each.reason)}`)
     })
+}
+
+function pauseText({ sinceMs, by, reason }: Pause): string {
+  return `since ${moment(sinceMs)} by ${plain(by)}: ${plain(reason)}`
 }
 
 /** Null where none is named. Fails with `usage`. */

@@ -37,7 +37,6 @@ export function register(program: Command, io: CliIo): void {
     )
     .option('--yes', 'with --adopt: remove these serials, and release these locks')
     .option('--json', 'print the result as JSON')
-    .addHelpText('after', '\nExits with 75 where a directory did not answer: it was left alone, the others were done.')
     .action(async (options: Options, command: Command) => {
       if (options.adopt === true) return runAdoption(options, command, io)
       if (options.yes === true) throw new AppError('usage', '--yes belongs to --adopt')

@@ -5,6 +5,7 @@ import type { CliIo } from '../io.ts'
 export interface RetireOptions extends AdminOptions {
   readonly yes?: boolean
   readonly cancel?: boolean
+  readonly reason?: string
   readonly scriptsDir?: string
   readonly json?: boolean
 }
@@ -18,6 +19,7 @@ export function register(program: Command, io: CliIo): void {
     .argument('[directory]', 'its name in the configuration; left out: all, and the event handlers, policies and shims')
     .option('--yes', 'do it')
     .option('--cancel', 'take the order for that directory back: what the tokens say counts there again')
+    .option('--reason <text>', 'why, for the record')
   withAdminOptions(retire)
     .option('--scripts-dir <dir>', "privacyIDEA's script directory, where the shims are removed")
     .option('--json', 'print the result as JSON')

@@ -207,7 +207,7 @@ function registerDecision(review: Command, kind: 'approve' | 'reject', io: CliIo
       const needed = system.store.reviews.approvalsNeeded
       const isNothing = decidedCount(result) === 0
       io.exitCode = exitOfDecision(result, isNamed && isNothing)
-      if (options.json === true) printData(io, { by: word.person, needed, ...result }, troubleOf(io.exitCode))
+      if (options.json === true) printData(io, { by: word.person, needed, ...result }, troubleOf(io.exitCode, result))
       else tell(io, result, needed, word.person)
     })
 }
@@ -219,8 +219,12 @@ function exitOfDecision(result: ReviewResult, isMissing: boolean): number {
   return again > 0 && decidedCount(result) === again ? EXIT.noPermission : EXIT.ok
 }
 
-function troubleOf(exit: number): Trouble | null {
+function troubleOf(exit: number, { approvedBefore }: ReviewResult): Trouble | null {
   if (exit === EXIT.ok) return null
+  if (exit === EXIT.noUser && approvedBefore.length > 0) {
+    const hint = 'lockstep show LOGIN says why.'
+    return { code: 'nothing-matched', message: 'approved already, and not carried out yet', hint }
+  }
   return exit === EXIT.noUser
     ? { code: 'nothing-matched', message: 'no such lock waits, and no such loss', hint: 'lockstep review lists them.' }
     : {
@@ -247,7 +251,13 @@ function tell(io: CliIo, result: ReviewResult, needed: number, person: string): 
   if (again > 0)
     print(io, `${counted(again, 'lock')} approved by ${plain(person)} before; another person has to approve`)
   tellLosses(io, result.losses, needed, person)
-  if (decidedCount(result) === 0) print(io, 'no such lock waits, and no such loss')
+  for (const each of result.approvedBefore) {
+    print(
+      io,
+      `${plain(each.login ?? each.account)}: approved already by ${plain(each.by.join(', '))}, and not carried out yet; lockstep show says why`,
+    )
+  }
+  if (decidedCount(result) + result.approvedBefore.length === 0) print(io, 'no such lock waits, and no such loss')
   if (pending > 0) print(io, `${counted(pending, 'account')} still to be done; lockstep status shows it`)
 }
 

@@ -8,7 +8,7 @@ import type { AccountReport } from '../../store/reports.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { note, plain, print, printData, printTable } from '../output.ts'
-import { momentOption } from '../options.ts'
+import { givenReason, momentOption } from '../options.ts'
 import { personOf } from '../person.ts'
 import { loadForWork } from '../settings.ts'
 import { moment } from '../moment.ts'
@@ -17,6 +17,7 @@ interface Options {
   readonly since: string
   readonly until?: string
   readonly yes?: boolean
+  readonly reason?: string
   readonly json?: boolean
 }
 
@@ -27,6 +28,7 @@ export function register(program: Command, io: CliIo): void {
     .requiredOption('--since <time>', 'from then on: 2026-11-24T10:00Z, or an age such as 2h; needed')
     .option('--until <time>', 'up to then; else now')
     .option('--yes', 'do it')
+    .option('--reason <text>', 'why, for the record')
     .option('--json', 'print the result as JSON')
     .action(async (options: Options, command: Command) => {
       const sinceMs = momentOption('--since', options.since)
@@ -35,11 +37,12 @@ export function register(program: Command, io: CliIo): void {
         const end = options.until === undefined ? 'now' : `--until ${options.until}`
         throw new AppError('usage', `--since ${options.since} is after ${end}`)
       }
+      const reason = givenReason(options.reason)
       const settings = await loadForWork(command, io, options.yes !== true)
       const { openSystem } = await import('../../daemon/system.ts')
       const { planUndo } = await import('../../daemon/undo.ts')
       await using system = await openSystem(settings)
-      const plan = await planUndo(system, sinceMs, untilMs, personOf(io))
+      const plan = await planUndo(system, sinceMs, untilMs, { actor: personOf(io), reason })
       if (options.json !== true) show(io, plan.steps)
       const waiting = options.yes === true ? await apply(system, plan, io) : []
       const isDone = waiting.length === 0

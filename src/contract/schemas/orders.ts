@@ -1,10 +1,36 @@
 import { z } from 'zod'
-import { account, count, directoryName, instant, instantOrNull, reason, reasonOrNull, text } from './parts.ts'
+import {
+  account,
+  count,
+  directoryName,
+  hold,
+  instant,
+  instantOrNull,
+  otherLock,
+  pauseInForce,
+  reason,
+  reasonOrNull,
+  text,
+} from './parts.ts'
 
 /** What the commands print that change something: accounts, decisions, what goes on. */
 
-/** lock, unlock. `lock`: what the directory says now; `others`: locked, and not by us. */
-export const act = z.strictObject({ lock: z.enum(['open', 'ours', 'others', 'unknown']), account })
+/** What was on record about the account before the order. */
+const found = z.strictObject({ lockedByUs: z.boolean(), holds: z.array(hold), otherLock })
+/** `lock`: what the directory says now; `others`: locked, and not by us. */
+const ofAccount = { lock: z.enum(['open', 'ours', 'others', 'unknown']), account, found }
+
+/** `changed`: it was not held before, or it is held longer now. */
+export const lock = z.strictObject({ ...ofAccount, changed: z.boolean() })
+export const unlock = z.strictObject({
+  ...ofAccount,
+  /** A hold has ended, or a lock of ours was removed. */
+  changed: z.boolean(),
+  /** The holds that have ended. */
+  ended: z.array(hold),
+  /** Tokens whose holds have ended, and what became of their fail counters in privacyIDEA. */
+  tokens: z.array(z.strictObject({ serial: z.string(), failCounter: z.enum(['kept', 'reset', 'refused', 'pending']) })),
+})
 
 export const undo = z.strictObject({
   applied: z.boolean(),
@@ -42,8 +68,11 @@ export const undo = z.strictObject({
   waiting: z.array(account),
 })
 
-export const pause = z.strictObject({ paused: z.boolean(), changed: z.boolean(), directory: directoryName.nullable() })
-export const resume = z.strictObject({ ...pause.shape, accounts: count })
+const switched = { paused: z.boolean(), changed: z.boolean(), directory: directoryName.nullable() }
+/** `before`: the pause that was in force already, and stays as it is. */
+export const pause = z.strictObject({ ...switched, before: pauseInForce.nullable() })
+/** `ended`: the pause that has ended. */
+export const resume = z.strictObject({ ...switched, accounts: count, ended: pauseInForce.nullable() })
 
 const decidedLosses = z.strictObject({ approved: count, dismissed: count, short: count, again: count })
 export const decision = z.strictObject({
@@ -54,6 +83,10 @@ export const decision = z.strictObject({
   rejected: count,
   short: count,
   again: count,
+  /** Of the accounts that were named: what was approved before and is not carried out yet. */
+  approvedBefore: z.array(
+    z.strictObject({ account: z.string(), login: z.string().nullable(), by: z.array(z.string()) }),
+  ),
   pending: count,
   losses: decidedLosses,
 })

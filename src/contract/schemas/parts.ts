@@ -60,6 +60,17 @@ const verification = z
   })
   .meta({ id: 'Verification' })
 
+/** Somebody else's lock, beside ours or alone; null: none was seen. */
+export const otherLock = z
+  .strictObject({
+    is: z.enum(['locked', 'unknown']),
+    cause: z.string(),
+    attribute: z.string(),
+    until: instantOrNull,
+    reason,
+  })
+  .nullable()
+
 export const account = z
   .strictObject({
     key: z.string(),
@@ -70,15 +81,7 @@ export const account = z
     lockedByUs: z.boolean(),
     effective: z.enum(['yes', 'no', 'unknown', 'probed']).nullable(),
     proof: z.strictObject({ at: instant, url: z.string() }).nullable(),
-    otherLock: z
-      .strictObject({
-        is: z.enum(['locked', 'unknown']),
-        cause: z.string(),
-        attribute: z.string(),
-        until: instantOrNull,
-        reason,
-      })
-      .nullable(),
+    otherLock,
     standing: z.string(),
     standingCode: z.string().nullable(),
     standingReason: reasonOrNull,
@@ -122,6 +125,11 @@ export const lockFinding = z.strictObject({
   login: z.string().nullable(),
   since: instant,
 })
+
+/** Who stopped the changes of a directory, or of all (`directory` is null). */
+export const pauseInForce = z
+  .strictObject({ directory: directoryName.nullable(), since: instant, by: z.string(), comment: z.string() })
+  .meta({ id: 'Pause' })
 
 /** Locks and losses that wait, and such as a person decided about. */
 export const reviewCounts = {

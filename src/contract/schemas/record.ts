@@ -17,16 +17,10 @@ import {
   reviewCounts,
   text,
   unplacedGroup,
+  pauseInForce,
 } from './parts.ts'
 
 /** What the commands print that look at the record. */
-
-const pause = z.strictObject({
-  directory: directoryName.nullable(),
-  since: instant,
-  by: z.string(),
-  comment: z.string(),
-})
 
 const sweep = z.strictObject({
   doneAt: instantOrNull,
@@ -80,8 +74,8 @@ export const status = z.strictObject({
   privacyidea: z.strictObject({ scan: sweep, resync: sweep }).nullable(),
   dryRun: z.boolean(),
   dryRunOf: text.nullable(),
-  paused: pause.nullable(),
-  pauses: z.array(pause),
+  paused: pauseInForce.nullable(),
+  pauses: z.array(pauseInForce),
   review: z.strictObject(reviewCounts),
   findings: z.array(openFinding),
   unplaced: z.array(unplacedGroup),

@@ -35,6 +35,17 @@ export const doctor = z.strictObject({
   ),
 })
 
+export const version = z.strictObject({
+  lockstep: z.string(),
+  node: z.string(),
+  openssl: z.string(),
+  sqlite: z.string(),
+  v8: z.string(),
+  /** Of the stores that this version writes. */
+  storeSchema: count,
+  platform: z.string(),
+})
+
 export const init = z.strictObject({
   file: z.string(),
   written: z.array(z.strictObject({ path: z.string(), mode: z.string() })),
@@ -59,7 +70,13 @@ export const directoryShow = z.strictObject({
     }),
   ),
 })
-export const directoryAccept = z.strictObject({ directory: directoryName, accepted: identity })
+export const directoryAccept = z.strictObject({
+  directory: directoryName,
+  accepted: identity,
+  /** It was another one, or none, before. */
+  changed: z.boolean(),
+  before: identity.nullable(),
+})
 
 const shims = z.strictObject({
   dir: z.string(),

@@ -1,0 +1,89 @@
+import type { Argument, Command, Help } from 'commander'
+import type { CliIo } from '../io.ts'
+import type { HelpPage, HelpPages } from './page.ts'
+import { SET_UP_PAGES } from './set-up-pages.ts'
+import { WORK_PAGES } from './work-pages.ts'
+
+/** How help looks: what the pages add to what the parser knows of a command. */
+
+export const HELP_PAGES: HelpPages = { ...SET_UP_PAGES, ...WORK_PAGES }
+
+/** Where the terminal does not say its width, or there is none. */
+const WIDTH_DEFAULT = 80
+/** Narrower text is read worse than text that the terminal wraps. */
+const WIDTH_MIN = 40
+const INDENT = '  '
+
+const ROOT_NOTE = 'How a command is used, with examples: lockstep help COMMAND'
+const ROOT_EXITS =
+  'Exit codes: 0 done, 64 wrong use, 65 wrong data, 67 no such user, 69 unavailable, 75 try again later, 77 not permitted, 78 wrong configuration'
+
+/** Of every command below `program`, and of itself. Called once all are registered. */
+export function formatHelp(program: Command, io: CliIo): void {
+  program.addHelpText('after', () => ['', ROOT_NOTE, ...wrapped(ROOT_EXITS, '', helpWidth(io))].join('\n'))
+  for (const child of program.commands) formatCommand(child, io, '')
+}
+
+function formatCommand(command: Command, io: CliIo, parent: string): void {
+  const name = `${parent} ${command.name()}`.trim()
+  const page = HELP_PAGES[name]
+  if (page !== undefined) {
+    command.summary(page.summary)
+    const group = command.commands.length > 0 ? `How each is used: lockstep help ${name} COMMAND` : undefined
+    command.addHelpText('after', () => pageText({ note: group, ...page }, helpWidth(io)))
+  }
+  for (const child of command.commands) formatCommand(child, io, name)
+}
+
+export function helpWidth({ stdout }: Pick<CliIo, 'stdout'>): number {
+  const width = stdout.isTTY ? stdout.columns || WIDTH_DEFAULT : WIDTH_DEFAULT
+  return Math.max(WIDTH_MIN, width)
+}
+
+/** A command line is wrapped only where it says so, so that it can be copied. */
+function pageText({ note, examples, exits = {} }: HelpPage, width: number): string {
+  const lines: string[] = []
+  if (note !== undefined) lines.push('', ...wrapped(note, '', width))
+  if (examples.length > 0) lines.push('', 'Examples:')
+  for (const [what, line] of examples) lines.push(`${INDENT}# ${what}`, INDENT + line)
+  const codes = Object.entries(exits)
+  if (codes.length > 0) lines.push('', 'Exit codes:')
+  for (const [code, what] of codes) lines.push(...wrapped(what, `${INDENT}${code.padEnd(4)}`, width))
+  return lines.join('\n')
+}
+
+function wrapped(text: string, head: string, width: number): string[] {
+  const lines: string[] = []
+  let line = head
+  for (const word of text.split(' ')) {
+    const isFirst = line.trim() === '' || line === head
+    if (!isFirst && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = ' '.repeat(head.length) + word
+    } else line += isFirst ? word : ` ${word}`
+  }
+  return [...lines, line]
+}
+
+/** Settings of the parser's own help. */
+export const HELP_FORMAT = {
+  sortOptions: false,
+  showGlobalOptions: true,
+  minWidthToWrap: 16,
+  /** The name and what it takes; that there are options goes without saying. */
+  subcommandTerm: (command: Command): string =>
+    [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' '),
+  /** `--version` is no option of a command. */
+  visibleGlobalOptions(command: Command) {
+    const options: Command['options'][number][] = []
+    for (let above = command.parent; above !== null; above = above.parent) {
+      options.push(...above.options.filter(({ long }) => long !== '--version'))
+    }
+    return options
+  },
+} satisfies Partial<Help>
+
+function argumentTerm(argument: Argument): string {
+  const shown = argument.variadic ? `${argument.name()}...` : argument.name()
+  return argument.required ? `<${shown}>` : `[${shown}]`
+}

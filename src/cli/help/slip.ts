@@ -1,0 +1,50 @@
+import type { Command, CommanderError } from 'commander'
+import { nearest } from '../../config/nearest.ts'
+import { AppError } from '../../core/error.ts'
+import { plain } from '../output.ts'
+import { OTHER_WORDS } from './other-words.ts'
+
+/** What is wrong with a command line, and what to type in place of it. */
+
+/** The words that call a command: `lockstep review approve`. */
+export function fullName(command: Command): string {
+  return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`
+}
+
+/** A slip that the parser found in the command line of this command. */
+export function slipOf(error: CommanderError, command: Command): AppError {
+  if (error.code === 'commander.help') {
+    // The cause marks that help was printed.
+    return new AppError('usage', 'no command is given', { cause: error, hint: `See ${fullName(command)} --help.` })
+  }
+  if (error.code === 'commander.unknownCommand') return unknownCommand(command, command.args[0] ?? '')
+  const [message = '', suggestion = ''] = error.message.replace(/^error: /, '').split('\n', 2)
+  const meant = suggestion.replace(/^\(|\)$/g, '')
+  const usage = `Run "${fullName(command)} --help" for what it takes.`
+  return new AppError('usage', plain(message), { hint: meant === '' ? usage : `${meant}\n${usage}` })
+}
+
+/** @param word what stands where the name of a command is expected */
+export function unknownCommand(group: Command, word: string): AppError {
+  const isRoot = group.parent === null
+  const what = isRoot ? `unknown command '${plain(word)}'` : `unknown command '${plain(word)}' of ${fullName(group)}`
+  return new AppError('usage', what, { hint: adviceFor(group, word, isRoot) })
+}
+
+function adviceFor(group: Command, word: string, isRoot: boolean): string {
+  const names = group.commands.map((each) => each.name()).filter((name) => name !== 'help')
+  const others = isRoot ? otherWord(word) : null
+  if (others !== null) return others
+  const meant = nearest(word, names)
+  if (meant !== null) return `Did you mean this?\n  ${fullName(group)} ${meant}`
+  if (isRoot) return 'All commands: lockstep --help'
+  return `There are: ${names.join(', ')}. See ${fullName(group)} --help.`
+}
+
+/** The command lines that this word stands for, one a line; null: it is no such word. */
+function otherWord(word: string): string | null {
+  const found = OTHER_WORDS.find(({ words }) => words.includes(word.toLowerCase()))
+  if (found === undefined) return null
+  const width = Math.max(...found.run.map(([line]) => line.length))
+  return ['Run:', ...found.run.map(([line, what]) => `  ${line.padEnd(width)}  ${what}`)].join('\n')
+}
