@@ -62,7 +62,11 @@ const LIST: readonly Contract[] = [
   { command: 'mail test', about: 'the server that took the mail', data: orders.mailTest },
   { command: 'mail preview', about: 'the mail as it would be', data: orders.mailPreview },
   { command: 'check', about: 'mistakes and warnings of the configuration', data: setup.check },
-  { command: 'doctor', about: 'what was found, and how to mend it', data: setup.doctor },
+  {
+    command: 'doctor',
+    about: 'what was found, and how to mend it. skip: it was not looked at; fix says how to have it done',
+    data: setup.doctor,
+  },
   { command: 'version', about: 'versions of Lockstep and of what it runs on', data: setup.version },
   { command: 'init', about: 'the files that were written', data: setup.init },
   { command: 'directory show', about: 'what each server says it is', data: setup.directoryShow },

@@ -37,6 +37,7 @@ export interface Trial {
   readonly url: string
 }
 
+const TRY_BIND = "LOCKSTEP_PROBE_PASSWORD=… lockstep doctor --probe LOGIN, with the test account's own password"
 const KEEPS_NOBODY_OUT = 'The lock is written and keeps nobody out.'
 
 export async function probeAccount(
@@ -131,15 +132,19 @@ function tellEffect(found: Findings, cycle: CycleProbe, dn: string, place: Place
   } else if (bindWhileLocked === 'refused') found.ok('lock-effective', 'a bind is refused while locked')
   else if (notEffective !== null) found.fail('lock-effective', { what: 'a lock does not bite', why, fix: notEffective })
   else if (effective.is === 'yes') {
-    found.ok(
-      'lock-effective',
-      'by what the directory says, a lock keeps its user out (with a password it is tried as well)',
-    )
+    found.ok('lock-effective', 'by what the directory says, a lock keeps its user out')
+    if (bindWhileLocked === 'not-tried') {
+      found.skip('probe-bind', {
+        what: `a bind as ${dn} while it is locked: not tried, since its password was not given`,
+        why: 'Only a bind shows whether the server enforces what it says.',
+        fix: TRY_BIND,
+      })
+    }
   } else {
     found.warn('lock-effective', {
       what: 'whether a locked account is really refused was not tried',
       why: 'A policy that cannot be read from here may make a lock useless.',
-      fix: "LOCKSTEP_PROBE_PASSWORD=… lockstep doctor --probe LOGIN, with the test account's own password",
+      fix: TRY_BIND,
     })
   }
   if (bindBefore !== 'accepted') return

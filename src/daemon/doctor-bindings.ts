@@ -31,6 +31,9 @@ interface BindingsLook {
   readonly shims: ShimsState
 }
 
+/** What the account of the service may not see. */
+export const ASK_AN_ADMIN = 'lockstep doctor --privacyidea-admin NAME'
+
 /** @returns how they call Lockstep; `unknown`: they may not be seen */
 export async function checkBindings(
   found: Findings,
@@ -43,8 +46,11 @@ export async function checkBindings(
     standing = await readHandlers(client)
   } catch (thrown) {
     if (!isService || toAppError(thrown).code !== 'source-not-permitted') throw thrown
-    const how = 'lockstep doctor --privacyidea-admin NAME'
-    found.ok('bindings', `event handlers: not looked at, since the service may not see them; ${how} does`)
+    found.skip('bindings', {
+      what: 'event handlers: not looked at, since the service may not see them',
+      why: 'Whether events reach Lockstep is not known.',
+      fix: ASK_AN_ADMIN,
+    })
     return 'unknown'
   }
   const ours = standing.filter((each) => isOurs(each.name))

@@ -19,6 +19,7 @@ import { fixesOf } from './fixes.ts'
 
 /** A search that finds nothing and takes longer than this has no index to use. */
 const UNINDEXED_MS = 200
+const TRY_PROBE = 'lockstep doctor --probe LOGIN, with a test account; it is left as it was'
 
 /** @returns what a trial lock showed, where one was tried */
 export async function directoryFindings(
@@ -30,6 +31,7 @@ export async function directoryFindings(
   try {
     const urls = await checkServers(findings, settings)
     if (urls.length > 0) trial = await lookInside(findings, { ...settings, urls }, account)
+    else skipInside(findings, 'no server answers')
     await checkReplicas(findings, settings, urls.slice(1))
   } catch (error) {
     failWith(findings, 'directory', toAppError(error))
@@ -57,7 +59,10 @@ async function lookInside(
   await using probe = openProbe(settings, systemClock)
   const facts = await probe.facts()
   const context = namingContextOf(facts, settings.base) ?? settings.base
-  if (!(await checkBase(found, probe, settings, facts))) return null
+  if (!(await checkBase(found, probe, settings, facts))) {
+    skipInside(found, 'the base is not seen')
+    return null
+  }
   await checkSchema(found, probe, settings)
   const policies = await probe.policies()
   let place: Place = { settings, context }
@@ -76,15 +81,30 @@ async function lookInside(
     hasSeenRights = isTold
   }
   const trial = account === null ? null : await probeAccount(found, probe, account, place)
+  if (account === null && hasSeenRights) {
+    found.skip('probe-found', {
+      what: 'a lock and a serial on a test account: not tried',
+      why: 'Only a trial shows that the server does what its rights say.',
+      fix: TRY_PROBE,
+    })
+  }
   if (account === null && !hasSeenRights) {
     found.warn('write-rights', {
       what: 'whether the lock and the serial may be written was not tried',
       why: 'A missing right would show at the first lock.',
-      fix: 'lockstep doctor --probe LOGIN, with a test account; it is left as it was',
+      fix: TRY_PROBE,
     })
   }
   if (policies !== null) tellUnread(found, policies, facts, trial, place)
   return trial
+}
+
+function skipInside(found: Findings, since: string): void {
+  found.skip('not-reached', {
+    what: `schema, filter, rights, policies and limits: not looked at, since ${since}`,
+    why: 'What else a lock needs is not known.',
+    fix: 'Mend what failed before, then: lockstep doctor',
+  })
 }
 
 const WHY: Readonly<Partial<Record<AppError['code'], string>>> = {

@@ -17,7 +17,14 @@ const SAID_ELSEWHERE: readonly HealthReason['code'][] = [
 
 export async function healthFindings(settings: Settings): Promise<readonly Finding[]> {
   const found = new Findings('the daemon')
-  if (!isStoreUsable(settings)) return []
+  if (!isStoreUsable(settings)) {
+    found.skip('health', {
+      what: `what waits and what fails: not looked at, since ${settings.store.file} is not there, or this user may not use it`,
+      why: 'Whether the daemon does its work is not known.',
+      fix: 'After the first start, as root or as the user of the service: lockstep doctor',
+    })
+    return found.all
+  }
   try {
     await using store = await openStoreOf(settings, false)
     const { reasons, served, lastDrain } = await readHealth(settings, store, null)

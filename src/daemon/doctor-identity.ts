@@ -6,7 +6,7 @@ import { isStoreUsable, openStoreOf } from './state-store.ts'
 
 /** Whether the servers of a directory are the one on record. A command that only looks makes no store. */
 export async function checkIdentity(found: Findings, settings: Settings, directory: DirectorySettings): Promise<void> {
-  if (!isStoreUsable(settings)) return
+  if (!isStoreUsable(settings)) return notOnRecord(found)
   try {
     await using store = await openStoreOf(settings, false)
     const { recorded, servers } = await askServers(directory, store.identities)
@@ -21,9 +21,19 @@ export async function checkIdentity(found: Findings, settings: Settings, directo
     }
     const isKnown = recorded !== null && servers.some(({ identity }) => identity !== null)
     if (isKnown && others.length === 0) found.ok('identity', 'it is the directory that is on record')
+    else if (recorded === null) notOnRecord(found)
   } catch (thrown) {
     const { message, hint, code } = toAppError(thrown)
     const why = 'Whether it is the directory that Lockstep has worked with was not looked at.'
     found.warn('identity', { what: message, why, fix: hint || 'See the message.', code })
   }
+}
+
+/** Nothing to compare with; or this user may not read it. */
+function notOnRecord(found: Findings): void {
+  found.skip('identity', {
+    what: 'whether it is the directory of before: not compared, since none is on record here',
+    why: 'A server that was set up anew, or another one, is refused once one is on record.',
+    fix: 'After the first start, as root or as the user of the service: lockstep doctor',
+  })
 }

@@ -16,7 +16,14 @@ export async function lossFindings(settings: Settings): Promise<readonly Finding
     })
     return found.all
   }
-  if (!isStoreUsable(settings)) return []
+  if (!isStoreUsable(settings)) {
+    found.skip('losses', {
+      what: 'losses that wait for review: not looked at, since there is no store that this user may use',
+      why: 'Until they are decided, serials and locks stay as they are.',
+      fix: 'After the first start, as root or as the user of the service: lockstep doctor',
+    })
+    return found.all
+  }
   await using store = await openStoreOf(settings, false)
   const { waiting, dismissed } = await store.losses.counts()
   if (waiting === 0) {

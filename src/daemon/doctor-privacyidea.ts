@@ -10,7 +10,7 @@ import { Client } from '../privacyidea/client.ts'
 import { openPrivacyIdea } from '../privacyidea/open-privacyidea.ts'
 import { isAtLeast, policyLine, runTimeRights } from '../privacyidea/policies.ts'
 import { lockAttributesIn, readLdapResolvers, readRealms } from '../privacyidea/surroundings.ts'
-import { checkBindings } from './doctor-bindings.ts'
+import { ASK_AN_ADMIN, checkBindings } from './doctor-bindings.ts'
 import { checkShims, WHY_UNTRIED, type ShimsState } from './doctor-shims.ts'
 import type { ShimsTrial } from './shims-trial.ts'
 import { Findings, type Finding } from './finding.ts'
@@ -62,9 +62,16 @@ export async function privacyIdeaFindings(settings: Settings, how: SourceDiagnos
   const shims = new Findings('privacyIDEA')
   const state = await checkShims(shims, { dir: how.scriptsDir, trial: how.shims ?? null }, settings)
   const { privacyidea } = settings
+  if (privacyidea === null) {
+    found.skip('reach', {
+      what: 'privacyIDEA itself: not asked, since the configuration has no section privacyidea (mode events)',
+      why: 'What no event said is not found out, as a lock that ended by itself.',
+      fix: 'Write privacyidea: { url: …, user: …, passwordFile: … } (docs/privacyidea.md).',
+    })
+  }
   const via = privacyidea === null ? 'unknown' : await checkServer(found, settings, privacyidea, how, state)
   if (state.is === 'untried' && via === 'unknown' && areShimsExpected(settings, how)) {
-    shims.warn('shims', { what: state.what, why: WHY_UNTRIED, fix: state.fix })
+    shims.skip('shims', { what: state.what, why: WHY_UNTRIED, fix: state.fix })
   }
   return [...found.all, ...shims.all]
 }
@@ -86,7 +93,10 @@ async function checkServer(
   checkAddress(found, source)
   await using client = new Client(source, how.readSecret, systemClock)
   try {
-    if (!(await checkLogin(found, client, source))) return via
+    if (!(await checkLogin(found, client, source))) {
+      skipRest(found)
+      return via
+    }
     const { text: version } = await client.version()
     checkVersion(found, version)
     await checkRights(found, client, settings, version)
@@ -99,8 +109,32 @@ async function checkServer(
     })
   } catch (thrown) {
     report(found, 'reach', toAppError(thrown), 'Nothing more could be found out.')
+    skipRest(found)
   }
   return via
+}
+
+/** What was not looked at after a call that failed. */
+function skipRest(found: Findings): void {
+  const rest = Object.entries(CALLS).flatMap(([check, what]) =>
+    found.all.some((each) => each.check === check) ? [] : what,
+  )
+  if (rest.length === 0) return
+  found.skip('not-reached', {
+    what: `not looked at: ${rest.join(', ')}`,
+    why: 'privacyIDEA has to answer for that.',
+    fix: 'Mend what failed before, then: lockstep doctor',
+  })
+}
+
+const CALLS: Readonly<Record<string, string>> = {
+  version: 'version',
+  rights: 'rights',
+  tokens: 'tokens',
+  'clock-skew': 'clock',
+  realms: 'realms',
+  bindings: 'event handlers',
+  'resolver-filter': 'search filters of resolvers',
 }
 
 function report(found: Findings, check: string, error: AppError, why: string): void {
@@ -167,7 +201,13 @@ async function checkRights(found: Findings, client: Client, settings: Settings, 
       fix: `Write mirrorDirectoryLocks: disable-tokens into ${settings.file}, or update privacyIDEA.`,
     })
   }
-  if (rights === null) return found.ok('rights', `the token does not tell its rights; it needs ${wanted.join(', ')}`)
+  if (rights === null) {
+    return found.skip('rights', {
+      what: 'the rights of the account: not looked at, since an API key does not name them',
+      why: 'A missing right would show when it is needed.',
+      fix: `See in Config, Policies of privacyIDEA whether it has ${wanted.join(', ')}`,
+    })
+  }
   const missing = rights.has('*') ? [] : wanted.filter((right) => !rights.has(right))
   const fix = `lockstep privacyidea setup --policies --account ${user}`
   for (const right of missing) {
@@ -200,23 +240,30 @@ async function checkTokens(found: Findings, source: SourceSettings, how: SourceD
   try {
     await port.proveTokenList()
     found.ok('tokens', source.knownToken === null ? 'tokens show' : `the token ${source.knownToken} shows`)
-    found.ok('clear-timeout', await clearTimeoutText(port))
+    await checkClearTimeout(found, port)
   } catch (thrown) {
     report(found, 'tokens', toAppError(thrown), 'An empty answer is never believed: no account changes.')
   }
 }
 
 /** Without the setting an account stays locked until the next attempt, where privacyIDEA would let its user in before. */
-async function clearTimeoutText(port: PrivacyIdeaPort): Promise<string> {
+async function checkClearTimeout(found: Findings, port: PrivacyIdeaPort): Promise<void> {
   try {
     const timeoutMs = await port.failCounterClearTimeoutMs()
-    return timeoutMs === null
-      ? 'a full fail counter is cleared by a reset or a success alone'
-      : `a full fail counter is over after ${span(timeoutMs)}`
+    found.ok(
+      'clear-timeout',
+      timeoutMs === null
+        ? 'a full fail counter is cleared by a reset or a success alone'
+        : `a full fail counter is over after ${span(timeoutMs)}`,
+    )
   } catch (thrown) {
     const error = toAppError(thrown)
     if (error.code !== 'source-not-permitted') throw thrown
-    return 'after how long a full fail counter is over may not be read (right configread): a lock then lasts until the next attempt'
+    found.skip('clear-timeout', {
+      what: 'after how long a full fail counter is over: not looked at, since it may not be read (right configread)',
+      why: 'A lock then lasts until the next attempt, where privacyIDEA would let its user in before.',
+      fix: 'Where that matters: give the account the right configread (Config, Policies of privacyIDEA).',
+    })
   }
 }
 
@@ -224,7 +271,13 @@ async function checkClock(found: Findings, client: Client): Promise<void> {
   const beforeMs = Date.now()
   const { dateMs } = await client.call({ method: 'GET', path: '/token/', query: { page: 1, pagesize: 1 } })
   const afterMs = Date.now()
-  if (dateMs === null) return found.ok('clock-skew', 'privacyIDEA does not tell its time')
+  if (dateMs === null) {
+    return found.skip('clock-skew', {
+      what: 'the clock of privacyIDEA: not looked at, since its answers have no header Date',
+      why: 'The newest event decides, and an event carries the time of the machine that took it.',
+      fix: 'On its machine: timedatectl; a proxy before it may take the header out.',
+    })
+  }
   const ahead = dateMs - afterMs
   const behind = beforeMs - (dateMs + DATE_STEP_MS)
   const skewMs = Math.max(ahead, behind, 0)
@@ -295,6 +348,10 @@ async function checkResolvers(found: Findings, client: Client, settings: Setting
     if (found.all.length === before) found.ok('resolver-filter', 'no search filter would lose a locked account')
   } catch (thrown) {
     if (!isService || toAppError(thrown).code !== 'source-not-permitted') throw thrown
-    found.ok('resolver-filter', 'search filters of resolvers: not looked at (see event handlers)')
+    found.skip('resolver-filter', {
+      what: 'search filters of resolvers: not looked at, since the service may not see them',
+      why: 'A filter by a lock makes privacyIDEA lose the owners of locked accounts.',
+      fix: ASK_AN_ADMIN,
+    })
   }
 }

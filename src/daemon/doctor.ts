@@ -16,7 +16,7 @@ import { runningFindings } from './doctor-running.ts'
 import { portFindings } from './doctor-port.ts'
 import { privacyIdeaFindings, type SourceDiagnosis } from './doctor-privacyidea.ts'
 import type { RunningConfig } from '../store/running-config.ts'
-import type { Finding, Findings } from './finding.ts'
+import { Findings, type Finding } from './finding.ts'
 import { openStoreOf } from './state-store.ts'
 
 export interface DiagnosisOptions {
@@ -53,7 +53,9 @@ export async function diagnose(settings: Settings, options: DiagnosisOptions): P
   const how = { admin: null, scriptsDir: null, ...options.source, readSecret: secretReader(options.env) }
   findings.push(...(await privacyIdeaFindings(settings, how)))
   findings.push(...(await lossFindings(settings)))
-  if (settings.mail !== null) {
+  if (settings.mail === null)
+    findings.push(...notConfigured('mail', 'mail', 'mail: { smtp: …, from: … }', 'Nobody is notified of locks.'))
+  else {
     options.onStep('looking at mail')
     const { mailFindings } = await import('./doctor-mail.ts')
     findings.push(...(await mailFindings(settings.mail, secretReader(options.env))))
@@ -70,6 +72,13 @@ export async function diagnose(settings: Settings, options: DiagnosisOptions): P
     findings.push(...found.findings.all)
   }
   return findings
+}
+
+function notConfigured(area: string, section: string, lines: string, why: string): readonly Finding[] {
+  const found = new Findings(area)
+  const what = `not looked at, since the configuration has no section ${section}`
+  found.skip(section, { what, why, fix: `Write ${lines} where it is wanted (docs/configuration.md).` })
+  return found.all
 }
 
 /** The directory that the test account is in: its realm's first one, else the only one, else the first. */

@@ -2,7 +2,8 @@ import type { ErrorCode } from '../core/error.ts'
 
 /** One thing that `lockstep doctor` looked at. */
 export interface Finding {
-  readonly status: 'ok' | 'warn' | 'fail'
+  /** `skip`: it was not looked at, so that nothing is known of it; `fix` says how to have it done. */
+  readonly status: 'ok' | 'skip' | 'warn' | 'fail'
   /** What was looked at: `this machine`, `directory corp`. */
   readonly area: string
   /** One word for scripts: `bind`, `ppolicy-overlay`. */
@@ -41,6 +42,10 @@ export class Findings {
     this.#found.push({ status: 'ok', area: this.#area, check, what, why: '', fix: '', code: null })
   }
 
+  skip(check: string, trouble: Trouble): void {
+    this.#add('skip', check, trouble)
+  }
+
   warn(check: string, trouble: Trouble): void {
     this.#add('warn', check, trouble)
   }
@@ -49,7 +54,7 @@ export class Findings {
     this.#add('fail', check, trouble)
   }
 
-  #add(status: 'warn' | 'fail', check: string, { what, why, fix, code }: Trouble): void {
+  #add(status: 'skip' | 'warn' | 'fail', check: string, { what, why, fix, code }: Trouble): void {
     this.#found.push({ status, area: this.#area, check, what, why, fix, code: code ?? null })
   }
 }

@@ -109,8 +109,8 @@ test('where the handlers may not be seen, what was not looked at is said all the
     actions: ['tokenlist', 'userlist', 'auditlog'],
   })
   expect(told(await look(null))).toEqual([
-    expect.stringMatching(/^ok bindings: event handlers: not looked at/),
-    expect.stringMatching(/^warn shims: the scripts were not looked at: .*--scripts-dir DIR/),
+    expect.stringMatching(/^skip bindings: event handlers: not looked at/),
+    expect.stringMatching(/^skip shims: the scripts were not looked at: .*--scripts-dir DIR/),
   ])
 })
 

@@ -32,7 +32,7 @@ async function troubles(ds: Ds389, probeLogin: string | null = null): Promise<Fi
   const { settings } = loadConfig({ env: {}, cwd: dir.path })
   const probe = { probeLogin, probeRealm: null, probePassword: ds.userPassword }
   const findings = await diagnose(settings, { env: {}, ...probe, onStep: () => undefined })
-  return findings.filter((finding) => finding.area === 'directory main' && finding.status !== 'ok')
+  return findings.filter((finding) => finding.area === 'directory main' && !['ok', 'skip'].includes(finding.status))
 }
 
 /** Does what a finding says, as the administrator: the text between the lines of the here-document. */

@@ -82,7 +82,7 @@ export function lookTests(world: () => SetUpWorld): void {
 
     test('without an administrator it says what it could not look at', async () => {
       const all = await found('blind')
-      expect(all.get('bindings')).toMatchObject({ status: 'ok', what: expect.stringContaining('--privacyidea-admin') })
+      expect(all.get('bindings')).toMatchObject({ status: 'skip', fix: expect.stringContaining('--privacyidea-admin') })
     })
 
     test('a realm that no directory has, and a wrong login, are told', async () => {

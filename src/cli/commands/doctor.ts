@@ -57,7 +57,8 @@ export function register(program: Command, io: CliIo): void {
         }),
       )
       io.exitCode = exitCodeOf(findings)
-      if (options.json === true) printData(io, { findings }, troubleOf(findings, io.exitCode))
+      if (options.json === true)
+        printData(io, { counts: countsOf(findings), findings }, troubleOf(findings, io.exitCode))
       else printFindings(io, findings)
     })
 }
@@ -108,8 +109,8 @@ function troubleOf(findings: readonly Finding[], exit: number): Trouble | null {
   }
 }
 
-const MARK = { ok: 'ok  ', warn: 'warn', fail: 'FAIL' } as const
-const STYLE = { ok: 'green', warn: 'yellow', fail: 'red' } as const
+const MARK = { ok: 'ok  ', skip: 'skip', warn: 'warn', fail: 'FAIL' } as const
+const STYLE = { ok: 'green', skip: 'dim', warn: 'yellow', fail: 'red' } as const
 
 function printFindings(io: CliIo, findings: readonly Finding[]): void {
   const paint = painter(io)
@@ -123,9 +124,20 @@ function printFindings(io: CliIo, findings: readonly Finding[]): void {
     if (finding.why !== '') print(io, `        why: ${plain(finding.why)}`)
     if (finding.fix !== '') print(io, fixText(finding.fix))
   }
-  const failed = findings.filter((finding) => finding.status === 'fail').length
-  const warned = findings.filter((finding) => finding.status === 'warn').length
-  print(io, failed + warned === 0 ? '\nEverything is as it should be.' : `\n${failed} failed, ${warned} to look at.`)
+  print(io, `\n${summaryOf(countsOf(findings))}`)
+}
+
+type Counts = Readonly<Record<Finding['status'], number>>
+
+function countsOf(findings: readonly Finding[]): Counts {
+  const of = (status: Finding['status']): number => findings.filter((finding) => finding.status === status).length
+  return { ok: of('ok'), skip: of('skip'), warn: of('warn'), fail: of('fail') }
+}
+
+function summaryOf({ skip, warn, fail }: Counts): string {
+  const skipped = skip === 0 ? '' : `${skip} skipped`
+  if (fail + warn > 0) return `${fail} failed, ${warn} to look at${skipped === '' ? '' : `, ${skipped}`}.`
+  return skipped === '' ? 'Everything is as it should be.' : `All that was looked at is as it should be; ${skipped}.`
 }
 
 /** Several lines stand at the left edge: LDIF and here-documents must be copied without spaces before them. */

@@ -22,9 +22,12 @@ export const check = z.strictObject({
 })
 
 export const doctor = z.strictObject({
+  /** How many findings have each status. */
+  counts: z.strictObject({ ok: count, skip: count, warn: count, fail: count }),
   findings: z.array(
     z.strictObject({
-      status: z.enum(['ok', 'warn', 'fail']),
+      /** `skip`: it was not looked at; `why` says what is not known, `fix` how to have it done. */
+      status: z.enum(['ok', 'skip', 'warn', 'fail']),
       area: z.string(),
       check: z.string(),
       what: text,
