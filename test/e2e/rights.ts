@@ -102,7 +102,7 @@ export function rightsTests(release: ReleaseName): void {
       const ran = await unlock('u1')
       expect({ code: ran.code, stdout: ran.stdout }).toMatchObject({
         code: 0,
-        stdout: expect.stringContaining('unlocked'),
+        stdout: expect.stringMatching(/unlocked\n(?:.*\n)* {2}Next: lockstep unlock u1 --reset-token --reason TEXT\n/),
       })
       expect((await look(slapd, 'u1')).canBind).toBe(true)
       expect(store.prepare("select reset_due from token where serial = 'R1'").get()).toEqual({ reset_due: 0 })
@@ -172,6 +172,7 @@ export function rightsTests(release: ReleaseName): void {
         await fullToken('R3', 'u3')
         const unlocked = await unlock('u3', '--reset-token')
         expect({ code: unlocked.code, stderr: unlocked.stderr }).toEqual({ code: 0, stderr: '' })
+        expect(unlocked.stdout).toContain('  the fail counter of R3 was reset\n')
         expect(await failCountOf('R3')).toBe(0)
         expect((await look(slapd, 'u3')).canBind).toBe(true)
       },
