@@ -37,11 +37,11 @@ export function register(program: Command, io: CliIo): void {
   program
     .command('resume')
     .description('let changes go on after a pause')
-    .requiredOption('--reason <text>', 'why, for the record; needed')
+    .option('--reason <text>', 'why, for the record')
     .option('--directory <name>', 'after the pause of this directory')
     .option('--json', 'print the result as JSON')
-    .action(async (options: { reason: string; directory?: string; json?: boolean }, command: Command) => {
-      const reason = reasonOption(options.reason)
+    .action(async (options: { reason?: string; directory?: string; json?: boolean }, command: Command) => {
+      const reason = options.reason === undefined ? '' : reasonOption(options.reason)
       const actor = personOf(io)
       const settings = await loadForWork(command, io, true)
       const directory = directoryOption(settings, options.directory)
