@@ -57,6 +57,7 @@ const EXIT_OF: Readonly<Record<ErrorCode, number>> = {
   'mail-login-refused': EXIT.noPermission,
   'mail-deferred': EXIT.tempFail,
   'mail-refused': EXIT.unavailable,
+  'mail-not-permitted': EXIT.noPermission,
   'store-busy': EXIT.tempFail,
   'store-unavailable': EXIT.unavailable,
   'store-corrupt': EXIT.dataError,

@@ -158,6 +158,7 @@ function buildMail(from: MailFile, absolute: Absolute): MailSettings {
       caFile: from.ca === null ? null : absolute(from.ca),
       tlsServerName: from.tlsServerName,
       login: user === undefined ? null : { user, password: secret(from.passwordFile, from.passwordEnv, absolute) },
+      ehloName: from.ehloName ?? null,
       connectTimeoutMs: from.connectTimeout,
       timeoutMs: from.timeout,
     },

@@ -1,3 +1,4 @@
+import { parseEhloName } from '../core/ehlo-name.ts'
 import { parseMailAddress, parseMailbox, type MailAddress, type Mailbox } from '../core/mail-address.ts'
 import { MAIL_LANGUAGES } from '../core/mail-language.ts'
 import { NOTICE_KINDS, OWNER_KINDS } from '../core/notice.ts'
@@ -55,6 +56,17 @@ const timeZone = single('the name of a time zone, as in Europe/Berlin', TEXT, (r
     return new Reason('')
   }
 })
+
+const ehloName = single(
+  'a name in DNS, as in lockstep.example.org, or an address in brackets and quotes, as in "[192.0.2.1]" or "[IPv6:2001:db8::1]"',
+  { type: 'string', minLength: 1, maxLength: 255 },
+  (raw): string | Reason => {
+    if (Array.isArray(raw)) return new Reason('YAML reads brackets as a list: put quotes around them')
+    if (typeof raw !== 'string') return new Reason('')
+    const isBare = parseEhloName(`[${raw}]`) !== null || parseEhloName(`[IPv6:${raw}]`) !== null
+    return parseEhloName(raw) ?? new Reason(isBare ? 'an address stands in brackets' : '')
+  },
+)
 
 const contact = single('a text of at most 500 characters', TEXT, (raw): string | Reason =>
   typeof raw === 'string' && raw.trim() !== '' && raw.length <= TEXT_LENGTH_MAX ? raw.trim() : new Reason(''),
@@ -129,6 +141,11 @@ const MAIL = {
   user: derived(values.text, null, 'The user to log in as. Left out: no login.'),
   passwordFile: derived(values.path, null, 'File that holds the password, mode 0600. This or `passwordEnv`.'),
   passwordEnv: derived(values.environmentName, null, 'Environment variable that holds the password.'),
+  ehloName: derived(
+    ehloName,
+    "the machine's full name: its host name where that has a domain, else as /etc/hosts has it; else `[127.0.0.1]`",
+    'What this machine calls itself to the mail server (EHLO). Many servers want a full name that is in DNS.',
+  ),
   connectTimeout: withDefault(values.duration(100, 120_000), '10s', 'To connect, and to be greeted.'),
   timeout: withDefault(
     values.duration(1000, 1_200_000),

@@ -51,6 +51,7 @@ export type ErrorCode =
   | 'mail-login-refused'
   | 'mail-deferred'
   | 'mail-refused'
+  | 'mail-not-permitted'
   // this machine
   | 'store-busy'
   | 'store-unavailable'
@@ -139,6 +140,7 @@ const RETRY: Readonly<Record<ErrorCode, Retry>> = {
   'mail-login-refused': 'wait',
   'mail-deferred': 'wait',
   'mail-refused': 'never',
+  'mail-not-permitted': 'wait',
   'store-busy': 'wait',
   'store-unavailable': 'wait',
   'store-corrupt': 'never',

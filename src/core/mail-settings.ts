@@ -37,6 +37,8 @@ export interface SmtpSettings {
   readonly tlsServerName: string | null
   /** Null: no login. */
   readonly login: { readonly user: string; readonly password: SecretSource } | null
+  /** What this machine calls itself (RFC 5321, 4.1.1.1); null, or left out by an earlier version: its own full name. */
+  readonly ehloName?: string | null
   /** To connect and be greeted, each. */
   readonly connectTimeoutMs: number
   /** Without a sign of life from the server. */

@@ -30,6 +30,21 @@ export function troubleMs(failures: number): number {
   return Math.min(TROUBLE_MAX_MS, TROUBLE_FIRST_MS * 2 ** Math.min(failures, 10))
 }
 
+const REFUSED_MAX_MS = 300_000
+
+/** After the server refused to take mail from here: 1, 2, 4 … 30 seconds, and then ever longer up to 5 minutes, since a person must change something. */
+export function refusedMs(failures: number): number {
+  const beyond = Math.max(0, failures - 5)
+  return Math.min(REFUSED_MAX_MS, troubleMs(failures) * 2 ** Math.min(beyond, 10))
+}
+
+const DOUBT_FIRST_MS = 2_000
+
+/** After a refusal that may be about this mail alone or about all: others are tried meanwhile. @param times it was, from 1 */
+export function doubtMs(times: number): number {
+  return DOUBT_FIRST_MS * 2 ** Math.min(times - 1, 10)
+}
+
 /** When the next mail to somebody may go: once what comes together is there, and not too soon after the last one. */
 export function dueMs(nowMs: number, lastMs: number | null, limits: { gatherMs: number; intervalMs: number }): number {
   return Math.max(nowMs + limits.gatherMs, lastMs === null ? 0 : lastMs + limits.intervalMs)

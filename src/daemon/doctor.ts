@@ -2,6 +2,7 @@ import { secretReader } from '../config/secret.ts'
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { toAppError } from '../core/error.ts'
+import type { MailAddress } from '../core/mail-address.ts'
 import type { Settings } from '../core/settings.ts'
 import { isThere } from '../core/system-error.ts'
 import type { Trial } from './doctor-account.ts'
@@ -34,6 +35,8 @@ export interface DiagnosisOptions {
   readonly source?: Omit<SourceDiagnosis, 'readSecret'> | undefined
   /** Of an error that says that this user may not: whose it is and how to come in; null: nothing more is known. */
   readonly whoMay?: (thrown: unknown) => string | null
+  /** A recipient that the mail server is asked about; null: the help desk's addresses. Nothing is sent to them. */
+  readonly mailTo?: MailAddress | null
   /** For people: what is looked at now. */
   readonly onStep: (text: string) => void
 }
@@ -58,7 +61,7 @@ export async function diagnose(settings: Settings, options: DiagnosisOptions): P
   else {
     options.onStep('looking at mail')
     const { mailFindings } = await import('./doctor-mail.ts')
-    findings.push(...(await mailFindings(settings.mail, secretReader(options.env))))
+    findings.push(...(await mailFindings(settings.mail, secretReader(options.env), options.mailTo ?? null)))
   }
   const { probeLogin: login, probeRealm: realm, probePassword: password } = options
   const probed = login === null ? null : probedDirectory(settings, realm)

@@ -12,7 +12,14 @@ import type { GroupPort } from '../ports/directory.ts'
 import type { Contact } from '../ports/mail.ts'
 import type { SecretReader } from '../ports/secret.ts'
 import { openEnrolment } from '../privacyidea/enrolment.ts'
-import { enrol, type EnrolMail, type EnrolOptions, type EnrolOutcome, type EnrolPorts } from '../reconcile/enrol.ts'
+import {
+  enrol,
+  watchRefusals,
+  type EnrolMail,
+  type EnrolOptions,
+  type EnrolOutcome,
+  type EnrolPorts,
+} from '../reconcile/enrol.ts'
 import { rollOut, type RolloutOptions, type RolloutReport } from '../reconcile/rollout.ts'
 import type { Log } from './log.ts'
 import { addressInDirectory } from './contacts.ts'
@@ -61,7 +68,7 @@ export async function openEnrolments(
   let mail: EnrolMail | null = null
   if (mailSettings !== null) {
     const { openSmtp } = await import('../notify/smtp.ts')
-    const transport = opened.use(openSmtp(mailSettings.smtp, secretReader(options.env)))
+    const transport = opened.use(watchRefusals(openSmtp(mailSettings.smtp, secretReader(options.env)), systemClock))
     const { openWriter } = await import('./post.ts')
     const writer = openWriter(mailSettings, systemClock, options.log)
     const { owner } = mailSettings

@@ -47,9 +47,13 @@ export async function openPost(
     writer: openWriter(mail, clock, log),
     rules: { ...rulesOf(mail), ...rules },
     perSecond: mail.limits.perSecond,
-    onTrouble(error) {
-      if (error === null) log.info('mail is sent again')
-      else log.warn('mail cannot be sent; it waits', errorFields(error))
+    onTrouble(error, isSent) {
+      if (error !== null) log.warn('mail cannot be sent; it waits', errorFields(error))
+      else log.info(isSent ? 'mail is sent again' : 'the mail server answers again')
+    },
+    onRefused(mail, answer) {
+      const { stage = null, status = null, enhanced = null } = answer ?? {}
+      log.warn('a mail was refused; it is not sent', { mail, stage, status, enhanced })
     },
   })
   const all = opened.move()

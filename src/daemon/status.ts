@@ -191,11 +191,15 @@ function spaceNotes({ disks }: MachineSigns): string[] {
     .map(({ place, freeBytes }) => `${Math.floor(freeBytes / MIB)} MiB are free at ${place}`)
 }
 
-/** Mails that nobody will get are told for a day. */
+/** Mails that nobody will get are told for a day; and what to do where none is taken. */
 function mailNotes(mail: MailCounts | null): string[] {
-  if (mail === null || mail.lostLately === 0) return []
+  if (mail === null) return []
+  const { lostLately, refusedLately, failing } = mail
+  const refused = refusedLately === 0 ? '' : `, ${refusedLately} of them refused by the mail server`
+  const lost = `${counted(lostLately, 'mail')} could not be delivered in the last day (lockstep mail list --state lost)`
   return [
-    `${counted(mail.lostLately, 'mail')} could not be delivered in the last day (lockstep mail list --state lost)`,
+    ...(lostLately === 0 ? [] : [`${lost}${refused}`]),
+    ...(failing === null || failing.fix === '' ? [] : [`mail: ${failing.fix}`]),
   ]
 }
 

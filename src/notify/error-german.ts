@@ -42,6 +42,7 @@ const TEXTS: Readonly<Record<ErrorCode, string>> = {
   'mail-login-refused': 'der Mailserver lehnt die Anmeldung ab',
   'mail-deferred': 'der Mailserver nimmt die Nachricht noch nicht an',
   'mail-refused': 'der Mailserver lehnt die Nachricht ab',
+  'mail-not-permitted': 'der Mailserver nimmt von diesem Rechner keine Nachrichten an',
   'store-busy': 'die Datenbank von Lockstep ist beschäftigt',
   'store-unavailable': 'die Datenbank von Lockstep ist nicht verfügbar',
   'store-corrupt': 'die Datenbank von Lockstep ist beschädigt',

@@ -1,12 +1,30 @@
 import type { NodemailerError } from 'nodemailer'
 import { AppError, type ErrorCode } from '../core/error.ts'
+import {
+  answerOf,
+  isForGood,
+  MailError,
+  refusalScope,
+  type MailAnswer,
+  type MailStage,
+  type RefusalKind,
+} from '../core/mail-answer.ts'
 import { REACH_REASONS, tlsReason, type TlsMending } from '../core/tls-reason.ts'
 
 /** What nodemailer's failures mean. */
 
+/** What a message names, and what its advice depends on. */
+export interface SmtpFacts {
+  /** The server, as `mail server smtp://host:port`. */
+  readonly where: string
+  /** What this machine calls itself in EHLO. */
+  readonly ehloName: string
+  readonly hasLogin: boolean
+}
+
 const ANSWER_LENGTH_MAX = 300
-const CLOSING = 421
-const PERMANENT = 500
+/** A command that the server does not know: something else than a mail server, or a very old one. */
+const UNKNOWN_COMMAND: readonly number[] = [500, 502]
 
 const TLS_HINTS: Readonly<Record<TlsMending, string>> = {
   authority: 'Put the PEM file of the signing authority into mail.ca.',
@@ -19,40 +37,111 @@ const REACH_HINT = 'Check mail.smtp, that the server runs, and firewalls between
 const LOGIN_HINT = 'Correct mail.user and its password; where the server wants no login, leave them out.'
 const STARTTLS_HINT =
   'Use a port that offers STARTTLS, or smtps://. Where the server offers it, look for who takes it out on the way; nothing was sent in the clear.'
-const SENDER_HINT = 'Correct mail.from, or let this machine send as it there.'
 
-/** @param where the server, as `mail server smtp://host:port` */
-export function errorOfSmtp(thrown: unknown, where: string): AppError {
+const STAGES: Readonly<Record<string, MailStage>> = {
+  CONN: 'connect',
+  EHLO: 'hello',
+  HELO: 'hello',
+  'MAIL FROM': 'sender',
+  'RCPT TO': 'recipient',
+  DATA: 'message',
+}
+
+export function errorOfSmtp(thrown: unknown, facts: SmtpFacts): AppError {
   const failure = (thrown instanceof Error ? thrown : new Error(String(thrown))) as NodemailerError
   const make = (code: ErrorCode, text: string, hint: string): AppError =>
-    new AppError(code, `${where}: ${text}`, { hint, cause: failure })
-  const { command = '', responseCode = 0 } = failure
-  const answer = plain(failure.response ?? '')
+    new AppError(code, `${facts.where}: ${text}`, { hint, cause: failure })
+  const { command = '' } = failure
+  const response = failure.response ?? ''
   if (command.startsWith('AUTH') || failure.code === 'EAUTH' || failure.code === 'ENOAUTH') {
-    if (responseCode === CLOSING || failure.code === 'ECONNECTION')
-      return make('mail-unreachable', unanswered(failure), REACH_HINT)
-    return make('mail-login-refused', `the login was refused${said(answer)}`, LOGIN_HINT)
+    if (failure.code === 'ECONNECTION') return make('mail-unreachable', unanswered(failure), REACH_HINT)
+    return loginError(response, facts, failure)
   }
   const tls = tlsReason(deepCode(failure))
   if (tls !== null) return make('mail-tls', `${tls.text} (${deepCode(failure)})`, TLS_HINTS[tls.mending])
   if (failure.code === 'ETLS' || command === 'STARTTLS') {
-    const text = `the connection could not be secured by STARTTLS: ${answer || plain(failure.message)}`
+    const text = `the connection could not be secured by STARTTLS: ${plain(response) || plain(failure.message)}`
     return make('mail-tls', text, STARTTLS_HINT)
   }
   if (failure.code === 'ETIMEDOUT' || failure.code === 'EABORT')
     return make('mail-timeout', 'it did not answer in time', REACH_HINT)
-  const isOfMail = command === 'RCPT TO' || command === 'DATA'
-  if (isOfMail && responseCode > 0 && responseCode !== CLOSING) {
-    const isForGood = responseCode >= PERMANENT
-    const what = command === 'RCPT TO' ? 'the address' : 'the mail'
-    const text = isForGood ? `${what} was refused${said(answer)}` : `${what} is not taken now${said(answer)}`
-    const hint = isForGood ? 'Look at the address, and at what the server says.' : 'It is tried again by itself.'
-    return make(isForGood ? 'mail-refused' : 'mail-deferred', text, hint)
-  }
+  const stage = STAGES[command]
+  const refusal = stage === undefined ? null : refusalError(stage, response, facts, failure)
+  if (refusal !== null) return refusal
   if (isOfAddress(failure)) return make('mail-refused', plain(failure.message), 'Look at the address.')
-  if (command === 'MAIL FROM' && responseCode > 0)
-    return make('mail-unreachable', `the sender was refused${said(answer)}`, SENDER_HINT)
   return make('mail-unreachable', unanswered(failure), REACH_HINT)
+}
+
+/** What the server refuses with these words; null: they are no refusal. */
+export function refusalError(stage: MailStage, response: string, facts: SmtpFacts, cause?: unknown): MailError | null {
+  const answer = answerOf(stage, response)
+  if (answer === null) return null
+  const { code, text } = nameOf(answer)
+  const said = plain(response)
+  const hint = hintFor(answer, facts)
+  return new MailError(code, `${facts.where}: ${text}: ${said}`, { answer, said, hint, cause })
+}
+
+function loginError(response: string, facts: SmtpFacts, cause: unknown): AppError {
+  const answer = answerOf('login', response)
+  const said = plain(response)
+  const after = said === '' ? '' : `: ${said}`
+  if (answer === null) {
+    return new AppError('mail-login-refused', `${facts.where}: the login was refused${after}`, {
+      hint: LOGIN_HINT,
+      cause,
+    })
+  }
+  const isNow = isForGood(answer)
+  const text = `${facts.where}: ${isNow ? 'the login was refused' : 'the login is not possible now'}${after}`
+  const hint = isNow ? (answer.kind === 'tls' ? HINTS.tls(facts) : LOGIN_HINT) : AGAIN_HINT
+  return new MailError(isNow ? 'mail-login-refused' : 'mail-unreachable', text, { answer, said, hint, cause })
+}
+
+function nameOf(answer: MailAnswer): { code: ErrorCode; text: string } {
+  const { stage, status } = answer
+  const isRefused = isForGood(answer)
+  if (refusalScope(answer) !== 'server') {
+    const what = stage === 'recipient' ? 'the address' : 'the mail'
+    return isRefused
+      ? { code: 'mail-refused', text: `${what} was refused` }
+      : { code: 'mail-deferred', text: `${what} is not taken now` }
+  }
+  if (!isRefused)
+    return { code: 'mail-unreachable', text: stage === 'sender' ? 'the sender is not taken now' : 'it said' }
+  if (stage === 'hello' && UNKNOWN_COMMAND.includes(status)) return { code: 'mail-unreachable', text: 'it said' }
+  return {
+    code: 'mail-not-permitted',
+    text: stage === 'sender' ? 'the sender was refused' : 'it takes no mail from here',
+  }
+}
+
+const AGAIN_HINT = 'It is tried again by itself.'
+const HINTS: Readonly<Record<RefusalKind, (facts: SmtpFacts) => string>> = {
+  client: () =>
+    'Let this machine send at the mail server (Postfix: mynetworks), or give its address a name in DNS, and that name the address.',
+  'ehlo-name': ({ ehloName }) =>
+    `Set mail.ehloName to the full name that this machine has in DNS, as in ehloName: lockstep.example.org; it calls itself ${ehloName} now.`,
+  login: ({ hasLogin }) =>
+    hasLogin
+      ? 'Let mail.user send at the mail server, or correct it.'
+      : 'Set mail.user and mail.passwordFile, or let this machine send without a login at the mail server.',
+  tls: () => 'Use smtps:// in mail.smtp, or startTls: required; a loopback address is secured where mail.ca is set.',
+  relay: ({ hasLogin }) =>
+    hasLogin
+      ? 'Let mail.user send to other domains at the mail server.'
+      : 'Let this machine send to other domains at the mail server (Postfix: mynetworks), or set mail.user and mail.passwordFile.',
+  sender: () => 'Correct mail.from, or let this machine send as it at the mail server.',
+  recipient: () => 'Correct the address.',
+  mailbox: () => 'Look at the mailbox of that address.',
+  content: () => 'Look at what the mail server says of the mail, and at templates of your own.',
+  server: () => 'Look at the log of the mail server.',
+  policy: () => 'Look at what the mail server says, at the address, and at the log of the mail server.',
+}
+
+function hintFor(answer: MailAnswer, facts: SmtpFacts): string {
+  const hint = HINTS[answer.kind](facts)
+  return isForGood(answer) ? hint : `${AGAIN_HINT} Where it lasts: ${hint}`
 }
 
 /** The library itself found that the address or the message cannot be sent this way. */
@@ -70,10 +159,6 @@ function unanswered(failure: NodemailerError): string {
 /** The code of the system or of OpenSSL, where the library put its own in its place. */
 function deepCode(failure: NodemailerError): string {
   return failure.originalCode ?? failure.code ?? ''
-}
-
-function said(answer: string): string {
-  return answer === '' ? '' : `: ${answer}`
 }
 
 /** One line, without control characters, of a bounded length. */

@@ -1,38 +1,52 @@
 import SMTPConnection from 'nodemailer/lib/smtp-connection'
 import type { MailAddress } from '../core/mail-address.ts'
+import type { MailError, MailStage } from '../core/mail-answer.ts'
 import type { SmtpSettings } from '../core/mail-settings.ts'
 import type { SecretReader } from '../ports/secret.ts'
-import { errorOfSmtp } from './smtp-error.ts'
-import { smtpName, smtpOptions } from './smtp.ts'
+import { errorOfSmtp, refusalError } from './smtp-error.ts'
+import { smtpFacts, smtpOptions } from './smtp.ts'
 
 /** What `lockstep doctor` sees of the mail server, as far as it came. */
 export interface SmtpProbe {
   readonly isSecured: boolean
   /** Null: no login is configured. */
   readonly loggedInAs: string | null
-  /** What the server says to the sender; null: it takes him. */
-  readonly senderRefusal: string | null
+  /** What the server has against the sender; null: it takes them. */
+  readonly senderRefusal: MailError | null
+  /** The same for each recipient; none was named where the sender was refused. */
+  readonly recipients: readonly { readonly address: MailAddress; readonly refusal: MailError | null }[]
 }
 
 /** The library takes commands of our own by way of a login of a method of our own. */
-const METHOD = 'LOCKSTEP-SENDER'
+const METHOD = 'LOCKSTEP-ENVELOPE'
 
-/** Connects, secures, logs in and names the sender; nothing is sent. Fails as a sending does. */
+/**
+ * Connects, secures, logs in, and names the sender and the recipients, since many servers say only then what they have
+ * against this machine; no mail is sent. Fails as a sending does.
+ */
 export async function probeSmtp(
   settings: SmtpSettings,
   readSecret: SecretReader,
-  from: MailAddress,
+  envelope: { readonly from: MailAddress; readonly to: readonly MailAddress[] },
 ): Promise<SmtpProbe> {
-  const where = smtpName(settings)
+  const facts = smtpFacts(settings)
   const { auth, ...options } = smtpOptions(settings, readSecret)
-  let senderRefusal: string | null = null
+  const recipients: { address: MailAddress; refusal: MailError | null }[] = []
+  let senderRefusal: MailError | null = null
   const connection = new SMTPConnection({
     ...options,
     customAuth: {
       [METHOD]: async (session) => {
-        const answer = await session.sendCommand(`MAIL FROM:<${from}>`)
-        senderRefusal = answer.status >= 200 && answer.status < 300 ? null : answer.response
-        await session.sendCommand('RSET')
+        const ask = async (stage: MailStage, command: string): Promise<MailError | null> =>
+          refusalError(stage, (await session.sendCommand(command)).response, facts)
+        senderRefusal = await ask('sender', `MAIL FROM:<${envelope.from}>`)
+        let last = senderRefusal
+        for (const address of senderRefusal === null ? envelope.to : []) {
+          last = await ask('recipient', `RCPT TO:<${address}>`)
+          recipients.push({ address, refusal: last })
+          if (isClosing(last)) break
+        }
+        if (!isClosing(last)) await session.sendCommand('RSET')
       },
     },
   })
@@ -42,13 +56,18 @@ export async function probeSmtp(
     if (auth !== undefined) await step(connection, (done) => connection.login({ ...auth }, done))
     const isSecured = connection.secure
     await step(connection, (done) => connection.login({ method: METHOD }, done))
-    return { isSecured, loggedInAs: login?.user ?? null, senderRefusal }
+    return { isSecured, loggedInAs: login?.user ?? null, senderRefusal, recipients }
   } catch (thrown) {
-    throw errorOfSmtp(thrown, where)
+    throw errorOfSmtp(thrown, facts)
   } finally {
     connection.quit()
     connection.close()
   }
+}
+
+/** The server ends the connection (RFC 5321, 3.8): it answers nothing more. */
+function isClosing(refusal: MailError | null): boolean {
+  return refusal?.answer.status === 421
 }
 
 function step(connection: SMTPConnection, run: (done: (error?: Error | null) => void) => void): Promise<void> {

@@ -8,7 +8,8 @@ import { isLoopback } from '../core/loopback.ts'
 import type { SmtpSettings } from '../core/mail-settings.ts'
 import type { MailMessage, MailTransport } from '../ports/mail.ts'
 import type { SecretReader } from '../ports/secret.ts'
-import { errorOfSmtp } from './smtp-error.ts'
+import { ehloNameOf } from './ehlo-name.ts'
+import { errorOfSmtp, type SmtpFacts } from './smtp-error.ts'
 
 /** Mail by SMTP. The settings are read anew, and so is the password, whenever connections are opened anew. */
 
@@ -19,7 +20,7 @@ const CLOSE_TIMEOUT_MS = 1_000
 const ANSWER_BYTES_MAX = 65_536
 
 export function openSmtp(settings: SmtpSettings, readSecret: SecretReader): MailTransport {
-  const where = smtpName(settings)
+  const facts = smtpFacts(settings)
   let open: Transporter | null = null
   const close = (force: boolean): void => {
     open?.close({ force })
@@ -35,7 +36,7 @@ export function openSmtp(settings: SmtpSettings, readSecret: SecretReader): Mail
       try {
         await used.sendMail(asNodemailer(message))
       } catch (thrown) {
-        const error = errorOfSmtp(thrown, where)
+        const error = errorOfSmtp(thrown, facts)
         // Connections that failed, and a password that was refused, are not used again.
         if (open === used && error.code !== 'mail-refused' && error.code !== 'mail-deferred') close(false)
         throw error
@@ -53,6 +54,10 @@ export function smtpName({ isSecure, host, port }: SmtpSettings): string {
   return `mail server ${isSecure ? 'smtps' : 'smtp'}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
+export function smtpFacts(settings: SmtpSettings): SmtpFacts {
+  return { where: smtpName(settings), ehloName: ehloNameOf(settings), hasLogin: settings.login !== null }
+}
+
 /** Fails with `config-invalid` and `file-*` for a secret or a certificate that cannot be read. */
 export function smtpOptions(settings: SmtpSettings, readSecret: SecretReader): SMTPPoolOptions & { pool: true } {
   const { host, port, isSecure, login } = settings
@@ -65,6 +70,7 @@ export function smtpOptions(settings: SmtpSettings, readSecret: SecretReader): S
     maxRequeues: 0,
     host,
     port,
+    name: ehloNameOf(settings),
     secure: isSecure,
     requireTLS: !isSecure && !isPlain,
     ignoreTLS: isPlain,

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../core/error.ts'
 import type { MailAddress, Mailbox } from '../core/mail-address.ts'
+import type { MailFailing, MailRefusals, MailVerdict, Refusal } from '../core/mail-verdict.ts'
 import type { MailLanguage } from '../core/mail-language.ts'
 import type { AccountKey } from '../core/names.ts'
 import type { Digest, NoticeKind } from '../core/notice.ts'
@@ -7,7 +8,7 @@ import type { LeaseToken } from './store.ts'
 
 /**
  * gathering: more may be added. waiting: nothing more is, to be sent. sent: the server has it. refused: it never will
- * (5xx). expired: it was no news any more. no-address: the owner has none. dropped: by a person.
+ * (5xx, and to this mail alone). expired: it was no news any more. no-address: the owner has none. dropped: by a person.
  */
 export const MAIL_STATES = ['gathering', 'waiting', 'sent', 'refused', 'expired', 'no-address', 'dropped'] as const
 export type MailState = (typeof MAIL_STATES)[number]
@@ -26,6 +27,10 @@ export interface ClaimedMail extends HeldMail {
   readonly expiresMs: number
   /** How often the server said "not now" to it. */
   readonly attempts: number
+  /** What the server refused before; null: nothing. */
+  readonly refusals: MailRefusals | null
+  /** Why it was not sent before; ''. */
+  readonly why: string
 }
 
 /** What is told to whom, and from when on. */
@@ -60,11 +65,17 @@ export interface HeldMail {
 
 /** Mails on their way. All methods may fail with `store-busy`, `store-unavailable`, `disk-full`. */
 export interface OutboxPort {
-  /** The next one that is due, sealed. Null: none is. To one person one at a time, in their order. */
-  claim(nowMs: number): Promise<ClaimedMail | null>
+  /**
+   * The next one that is due, sealed. Null: none is. To one person one at a time, in their order.
+   * @param random in [0, 1): one of all that are due, so that no group of them is tried alone; null: the one that waited longest
+   */
+  claim(nowMs: number, random?: number | null): Promise<ClaimedMail | null>
   /** How many are due. */
   countDue(nowMs: number): Promise<number>
+  /** The server has it: it takes mails. */
   sent(mail: HeldMail, address: MailAddress): Promise<void>
+  /** The server refused it. What follows is decided by what is on record of others, and put on record. */
+  refused(mail: ClaimedMail, refusal: Refusal, waits: RefusalWaits): Promise<RefusalOutcome>
   /** @param isTried the server said "not now" to this mail itself */
   postpone(mail: HeldMail, wait: { dueMs: number; code: ErrorCode; why: string; isTried: boolean }): Promise<void>
   end(
@@ -76,10 +87,28 @@ export interface OutboxPort {
   release(mail: HeldMail): Promise<void>
   /** Leases of processes that died are free at once. */
   freeDeadLeases(): Promise<void>
-  /** No mail can be sent at all, and why; null: one was. */
-  trouble(reason: string | null): Promise<void>
+  /** No mail can be sent at all, without an answer to one, and why. */
+  trouble(failure: Omit<Refusal, 'answer'>): Promise<void>
+  /** The server answers. @returns why no mail can be sent all the same; null: nothing is known against it */
+  answers(): Promise<MailFailing | null>
+  /** True where a person wants the mails to be tried at once, since the last trouble. */
+  isRetryWanted(): Promise<boolean>
   /** Mails that ended before this go. @returns how many; call again until 0 */
   forget(beforeMs: number): Promise<number>
+}
+
+/** Milliseconds until it is tried again, by what follows from its refusal. */
+export interface RefusalWaits {
+  readonly deferredMs: number
+  /** @param isNew it was not refused before, or another mail was taken since */
+  doubtedMs(times: number, isNew: boolean): number
+  readonly serverMs: number
+}
+
+export interface RefusalOutcome {
+  readonly verdict: MailVerdict
+  /** Null: nothing is known against all mails. */
+  readonly failing: MailFailing | null
 }
 
 /** Whom a mail goes to. */
@@ -133,8 +162,9 @@ export interface MailMessage {
 export interface MailTransport extends AsyncDisposable {
   /**
    * Resolves once the server has taken responsibility (250).
-   * Fails with `mail-deferred` (4xx to this mail), `mail-refused` (5xx to this mail); and for all mails alike with
-   * `mail-unreachable`, `-timeout`, `-tls`, `-login-refused`, and `config-invalid`, `file-*` for a secret that is not there.
+   * Fails with a MailError where the server answers: `mail-deferred` (4xx) and `mail-refused` (5xx) to this mail, or to all,
+   * where the codes do not say (`refusalScope`); and for all mails alike with `mail-not-permitted`, `mail-unreachable`, `-timeout`,
+   * `-tls`, `-login-refused`, and `config-invalid`, `file-*` for a secret that is not there.
    */
   send(message: MailMessage): Promise<void>
   /** Closes what stands open for the next mail. */

@@ -1,6 +1,8 @@
 import { toAppError, type AppError, type ErrorCode } from '../core/error.ts'
 import type { Enrollee, Enrolment } from '../core/enrolment.ts'
 import type { MailAddress } from '../core/mail-address.ts'
+import { MailError } from '../core/mail-answer.ts'
+import { newRefusalWatch } from '../core/mail-verdict.ts'
 import type { Serial } from '../core/names.ts'
 import { isSameSerial } from '../core/serial-key.ts'
 import type { UserOfSource } from '../core/token.ts'
@@ -62,6 +64,8 @@ export interface NotMade {
 
 /** One mail is tried so often; then its token is taken back. */
 const MAIL_TRIES_MAX = 3
+/** Trying at once again does not change it. */
+const REFUSED: readonly ErrorCode[] = ['mail-refused', 'mail-not-permitted']
 /** What says nothing about this user: all others would meet it as well. */
 const OF_ALL = /^(?:source-|mail-(?!refused)|directory-|store-|disk-|file-|config-|limit-|internal)/
 
@@ -188,7 +192,30 @@ async function send(transport: MailTransport, message: MailMessage): Promise<voi
       return await transport.send(message)
     } catch (thrown) {
       const error = toAppError(thrown)
-      if (error.code === 'mail-refused' || tries >= MAIL_TRIES_MAX) throw error
+      if (REFUSED.includes(error.code) || tries >= MAIL_TRIES_MAX) throw error
     }
+  }
+}
+
+/**
+ * A transport that sees whether what was refused would be refused to all: where the next one, to somebody else, is refused
+ * alike, it fails with `mail-not-permitted`, which ends a roll-out. Mails of tokens wait in no outbox.
+ */
+export function watchRefusals(transport: MailTransport, clock: Clock): MailTransport {
+  const watch = newRefusalWatch()
+  return {
+    async send(message) {
+      try {
+        await transport.send(message)
+      } catch (thrown) {
+        if (!(thrown instanceof MailError) || thrown.code !== 'mail-refused') throw thrown
+        const { code, message: reason, hint: fix, answer, said } = thrown
+        if (!watch.isOfAll({ code, reason, fix, answer }, message.to, clock.nowMs())) throw thrown
+        throw new MailError('mail-not-permitted', reason, { answer, said, hint: fix, cause: thrown })
+      }
+      watch.accepted(clock.nowMs())
+    },
+    rest: () => transport.rest(),
+    [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
   }
 }

@@ -1,5 +1,7 @@
 import { retryDelayMs, toAppError, type AppError, type ErrorCode } from '../core/error.ts'
-import { deferredMs, spacingMs, troubleMs } from '../core/mail-times.ts'
+import { MailError, type MailAnswer } from '../core/mail-answer.ts'
+import { deferredMs, doubtMs, refusedMs, spacingMs, troubleMs } from '../core/mail-times.ts'
+import type { MailFailing } from '../core/mail-verdict.ts'
 import type { Clock } from '../ports/clock.ts'
 import type {
   ClaimedMail,
@@ -27,8 +29,13 @@ export interface MailPorts {
   readonly writer: MailWriter
   readonly rules: GatherRules
   readonly perSecond: number
-  /** A failure is told when it is new. */
-  onTrouble(error: AppError | null): void
+  /**
+   * A failure of all mails, when it is new; null: it is over.
+   * @param isSent a mail was sent; else the server only answers again
+   */
+  onTrouble(error: AppError | null, isSent: boolean): void
+  /** The server refused this mail alone, for ever. */
+  onRefused?(id: string, answer: MailAnswer | null): void
 }
 
 const IN_FLIGHT_MAX = 3
@@ -41,10 +48,14 @@ const SERVER_CODES: readonly ErrorCode[] = [
   'mail-timeout',
   'mail-tls',
   'mail-login-refused',
+  'mail-not-permitted',
   'config-invalid',
   'file-not-permitted',
   'file-io',
 ]
+
+/** They last until a person changes something. */
+const REFUSAL_CODES: readonly ErrorCode[] = ['mail-login-refused', 'mail-not-permitted']
 
 export class Postman {
   readonly #ports: MailPorts
@@ -69,7 +80,11 @@ export class Postman {
         if (this.#looks++ % LOOKS_PER_FREEING === 0) await this.#ports.outbox.freeDeadLeases()
         return LOOK_MS
       }),
-      this.#repeat(onError, () => this.deliver()),
+      this.#repeat(
+        onError,
+        () => this.deliver(),
+        () => this.#isRetryWanted(),
+      ),
     ])
   }
 
@@ -98,7 +113,9 @@ export class Postman {
       if (!isFirst && (this.#failures > 0 || this.#failure !== null)) break
       const waiting = await outbox.countDue(clock.nowMs())
       most = Math.max(most, waiting)
-      const mail = waiting === 0 ? null : await outbox.claim(clock.nowMs())
+      // Where all are refused, any of them may show that the others are taken.
+      const random = this.#failures > 0 ? clock.random() : null
+      const mail = waiting === 0 ? null : await outbox.claim(clock.nowMs(), random)
       if (mail === null) break
       const startedMs = performance.now()
       this.#begin(mail)
@@ -114,7 +131,7 @@ export class Postman {
       this.#failure = null
       throw thrown
     }
-    return this.#failures > 0 ? troubleMs(this.#failures - 1) : LOOK_MS
+    return this.#failures > 0 ? this.#failureMs(this.#failures - 1) : LOOK_MS
   }
 
   #begin(mail: ClaimedMail): void {
@@ -130,16 +147,30 @@ export class Postman {
     return this.#stopped.signal.aborted
   }
 
-  async #repeat(onError: (thrown: unknown) => void, work: () => Promise<number>): Promise<void> {
+  /** @param isDue asked while it waits: true ends the wait */
+  async #repeat(
+    onError: (thrown: unknown) => void,
+    work: () => Promise<number>,
+    isDue: () => Promise<boolean> = () => Promise.resolve(false),
+  ): Promise<void> {
     while (!this.#isStopping) {
       let waitMs = troubleMs(0)
       try {
         waitMs = await work()
+        for (; waitMs > LOOK_MS && !this.#isStopping && !(await isDue()); waitMs -= LOOK_MS) await this.#pause(LOOK_MS)
       } catch (thrown) {
         onError(thrown)
       }
-      await this.#pause(waitMs)
+      await this.#pause(Math.min(waitMs, LOOK_MS))
     }
+  }
+
+  async #isRetryWanted(): Promise<boolean> {
+    return this.#failures > 0 && (await this.#ports.outbox.isRetryWanted())
+  }
+
+  #failureMs(failures: number): number {
+    return this.#trouble !== null && REFUSAL_CODES.includes(this.#trouble) ? refusedMs(failures) : troubleMs(failures)
   }
 
   /** Ends at once when it is to stop. */
@@ -159,7 +190,8 @@ export class Postman {
   async #bring(mail: ClaimedMail): Promise<void> {
     const { outbox, clock, transport, writer } = this.#ports
     if (clock.nowMs() > mail.expiresMs) {
-      return outbox.end(mail, 'expired', { code: null, text: 'it could not be sent while it was news' })
+      const last = mail.why === '' ? '' : `: ${mail.why}`
+      return outbox.end(mail, 'expired', { code: null, text: `it could not be sent while it was news${last}` })
     }
     const contact = await this.#contactOf(mail)
     if (contact === null) return
@@ -173,7 +205,7 @@ export class Postman {
       return this.#failed(mail, toAppError(thrown))
     }
     await outbox.sent(mail, address)
-    await this.#works()
+    this.#knows(null, true)
   }
 
   /** @returns null where it could not be found out now, which is then written down */
@@ -196,26 +228,56 @@ export class Postman {
 
   async #failed(mail: ClaimedMail, error: AppError): Promise<void> {
     const { outbox, clock } = this.#ports
-    const { code, message } = error
+    const { code, message, hint } = error
+    if (error instanceof MailError) return this.#answered(mail, error)
     if (code === 'mail-refused') {
       await outbox.end(mail, 'refused', { code, text: message })
-      return this.#works()
+      return this.#ports.onRefused?.(mail.id, null)
     }
     const isServers = SERVER_CODES.includes(code)
-    const waitMs = isServers ? troubleMs(this.#failures) : deferredMs(mail.attempts, clock.random())
+    const waitMs = isServers ? this.#nextFailureMs(code) : deferredMs(mail.attempts, clock.random())
     await outbox.postpone(mail, { dueMs: clock.nowMs() + waitMs, code, why: message, isTried: !isServers })
-    if (!isServers) return this.#works()
-    this.#failures++
-    if (this.#trouble !== code) this.#ports.onTrouble(error)
-    this.#trouble = code
-    await outbox.trouble(message)
+    if (!isServers) return this.#knows(await outbox.answers(), false)
+    await outbox.trouble({ code, reason: message, fix: hint })
+    this.#fails(error)
   }
 
-  /** The server answers; what it answered is about one mail. */
-  async #works(): Promise<void> {
+  /** The server refused it: whether that is about this mail or about all, what is on record of others shows. */
+  async #answered(mail: ClaimedMail, error: MailError): Promise<void> {
+    const { outbox, clock } = this.#ports
+    const { code, message, hint, answer } = error
+    const refusal = { code, reason: message, fix: hint, answer }
+    const { verdict, failing } = await outbox.refused(mail, refusal, {
+      deferredMs: deferredMs(mail.attempts, clock.random()),
+      doubtedMs: (times, isNew) => (isNew ? doubtMs(times) : deferredMs(mail.attempts, clock.random())),
+      serverMs: this.#nextFailureMs(code),
+    })
+    if (verdict === 'server') return this.#fails(error)
+    if (verdict === 'refused') this.#ports.onRefused?.(mail.id, answer)
+    this.#knows(failing, false)
+    // It waits by itself and the others are tried; that none is taken for long is reported all the same.
+    if (failing !== null && verdict === 'deferred') this.#reports(error)
+  }
+
+  #nextFailureMs(code: ErrorCode): number {
+    return REFUSAL_CODES.includes(code) ? refusedMs(this.#failures) : troubleMs(this.#failures)
+  }
+
+  #fails(error: AppError): void {
+    this.#failures++
+    this.#reports(error)
+  }
+
+  #reports(error: AppError): void {
+    if (this.#trouble !== error.code) this.#ports.onTrouble(error, false)
+    this.#trouble = error.code
+  }
+
+  /** What is known of the server after it answered. */
+  #knows(failing: MailFailing | null, isSent: boolean): void {
+    if (failing !== null) return
     this.#failures = 0
-    if (this.#trouble !== null) this.#ports.onTrouble(null)
+    if (this.#trouble !== null) this.#ports.onTrouble(null, isSent)
     this.#trouble = null
-    await this.#ports.outbox.trouble(null)
   }
 }

@@ -1,7 +1,9 @@
 import { countOf, type NoticeKind } from '../core/notice.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { MailState } from '../ports/mail.ts'
-import { readTrouble, recipientFromRow, type MailTrouble } from './outbox.ts'
+import type { MailAnswer } from '../core/mail-answer.ts'
+import type { MailFailing } from '../core/mail-verdict.ts'
+import { readServer, recipientFromRow, refusalsFromRow, wantRetry } from './outbox.ts'
 import { digestFromRow } from './digests.ts'
 import type { Database } from './schema.ts'
 import type { Writer, WriteScope } from './writer.ts'
@@ -28,14 +30,22 @@ export interface MailReport {
   readonly attempts: number
   readonly whyCode: string | null
   readonly why: string
+  /** What the mail server refused last; null: nothing, or an earlier version did not record it. */
+  readonly answer: MailAnswer | null
 }
 
-export interface MailCounts extends MailTrouble {
+export interface MailCounts {
+  /** Why no mail can be sent. */
+  readonly failing: MailFailing | null
+  /** When the server took one last. */
+  readonly sentMs: number | null
   readonly states: Readonly<Partial<Record<MailState, number>>>
   /** Of those that did not come to their end: the oldest's age counts from here. */
   readonly oldestMs: number | null
   /** Ended without being sent, in the last day. */
   readonly lostLately: number
+  /** Of these, what the server refused. */
+  readonly refusedLately: number
 }
 
 export interface MailFilter {
@@ -73,13 +83,16 @@ export function openMailReports(db: Database, writer: Writer, clock: Clock): Mai
   }
 }
 
-async function retry({ trx }: WriteScope, ids: readonly string[] | null, nowMs: number): Promise<number> {
+async function retry(scope: WriteScope, ids: readonly string[] | null, nowMs: number): Promise<number> {
+  const { trx } = scope
   const chosen = trx.updateTable('mail').set({ due_ms: nowMs, attempts: 0 })
   const gathering = chosen.where('state', '=', 'gathering').where('ended_ms', 'is', null)
   const others = chosen
     .set((update) => ({
       state: 'waiting',
       ended_ms: null,
+      // Somebody may have changed what it was refused for.
+      refusals: update.case().when('ended_ms', 'is', null).then(update.ref('refusals')).else(null).end(),
       expires_ms: update
         .case()
         .when('expires_ms', '<', nowMs + AGAIN_MS)
@@ -92,6 +105,7 @@ async function retry({ trx }: WriteScope, ids: readonly string[] | null, nowMs: 
     await (ids === null ? gathering : gathering.where('id', 'in', ids)).executeTakeFirst(),
     await (ids === null ? others.where('ended_ms', 'is', null) : others.where('id', 'in', ids)).executeTakeFirst(),
   ]
+  await wantRetry(scope)
   return results.reduce((sum, { numUpdatedRows }) => sum + Number(numUpdatedRows), 0)
 }
 
@@ -108,16 +122,20 @@ async function counts(db: Database, nowMs: number): Promise<MailCounts> {
     .executeTakeFirst()
   const lost = await db
     .selectFrom('mail')
-    .select((select) => select.fn.countAll<number>().as('count'))
+    .select((select) => ['state', select.fn.countAll<number>().as('count')])
     .where('ended_ms', '>', nowMs - LATELY_MS)
     .where('state', 'in', ['refused', 'expired', 'no-address'])
-    .executeTakeFirst()
+    .groupBy('state')
+    .execute()
   const oldestMs = oldest?.ms ?? null
+  const { failing, sentMs } = await readServer(db)
   return {
-    ...(await readTrouble(db)),
+    failing,
+    sentMs,
     states: Object.fromEntries(rows.map(({ state, count }) => [state, Number(count)])),
     oldestMs: oldestMs === null ? null : Number(oldestMs),
-    lostLately: Number(lost?.count ?? 0),
+    lostLately: lost.reduce((sum, { count }) => sum + Number(count), 0),
+    refusedLately: Number(lost.find(({ state }) => state === 'refused')?.count ?? 0),
   }
 }
 
@@ -151,6 +169,7 @@ async function list(db: Database, { states, limit }: MailFilter): Promise<MailRe
       attempts: row.attempts,
       whyCode: row.why_code,
       why: row.why,
+      answer: refusalsFromRow(row.refusals)?.answer ?? null,
     }
   })
 }

@@ -24,6 +24,13 @@ export interface MailTable extends LeaseColumns {
   why_code: string | null
   why: string
   ended_ms: number | null
+  /** JSON of MailRefusals: what the server answered last, and how often; null: it refused nothing. */
+  refusals: string | null
+}
+
+/** What a mail server answers is on record with each mail. */
+export async function mailRefusals(db: Database): Promise<void> {
+  await sql.raw('alter table mail add column refusals text').execute(db)
 }
 
 export async function mailTable(db: Database): Promise<void> {

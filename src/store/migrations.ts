@@ -17,7 +17,7 @@ import { seenAgain } from './migrate-seen-again.ts'
 import { serialKeys } from './migrate-serial-keys.ts'
 import { soleSerials } from './migrate-sole-serials.ts'
 import { enrolmentTable } from './enrolment-table.ts'
-import { mailTable } from './mail-table.ts'
+import { mailRefusals, mailTable } from './mail-table.ts'
 import { unplacedTable } from './migrate-unplaced.ts'
 import { waitingEvents } from './migrate-waiting-events.ts'
 import type { Database, Tables } from './schema.ts'
@@ -49,6 +49,7 @@ const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] =
   lateWrites,
   hintActors,
   seenAgain,
+  mailRefusals,
 ]
 
 const VERSION_KEY = 'schema'

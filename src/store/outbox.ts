@@ -2,8 +2,17 @@ import type { Selectable } from 'kysely'
 import { AppError } from '../core/error.ts'
 import { parseMailAddress } from '../core/mail-address.ts'
 import { splitAccountKey } from '../core/names.ts'
+import {
+  afterAnswer,
+  afterSent,
+  failed,
+  judgeRefusal,
+  type MailRefusals,
+  type MailServerRecord,
+  type Refusal,
+} from '../core/mail-verdict.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { ClaimedMail, HeldMail, OutboxPort, Recipient } from '../ports/mail.ts'
+import type { ClaimedMail, HeldMail, OutboxPort, Recipient, RefusalOutcome, RefusalWaits } from '../ports/mail.ts'
 import { freeDeadLeases, newLease, NO_LEASE, type LeaseOptions } from './leases.ts'
 import type { MailTable } from './mail-table.ts'
 import { digestFromRow } from './digests.ts'
@@ -12,29 +21,23 @@ import type { Writer, WriteScope } from './writer.ts'
 
 /** Mails on their way; see OutboxPort. */
 
-export const TROUBLE_KEY = 'mail-trouble'
+const SERVER_KEY = 'mail-trouble'
 const FORGET_ROWS_MAX = 500
 
-/** Why no mail can be sent, and when one was sent last. */
-export interface MailTrouble {
-  readonly failing: { readonly sinceMs: number; readonly reason: string } | null
-  readonly sentMs: number | null
+interface ServerRow extends MailServerRecord {
+  /** A person wants the mails to be tried at once. */
+  readonly isRetryWanted?: boolean
 }
+
+const NOTHING_KNOWN: ServerRow = { failing: null, sentMs: null, accepted: 0, suspect: null }
 
 type MailRow = Selectable<MailTable>
 
 export function openOutbox(db: Database, writer: Writer, clock: Clock, options: LeaseOptions): OutboxPort {
-  const set = ({ id, token }: HeldMail, change: Partial<MailRow>): Promise<void> =>
-    writer.runSoon(async ({ trx }) => {
-      await trx
-        .updateTable('mail')
-        .set({ ...NO_LEASE, ...change })
-        .where('id', '=', id)
-        .where('lease_token', '=', token)
-        .execute()
-    })
+  const set = (mail: HeldMail, change: Partial<MailRow>): Promise<void> =>
+    writer.runSoon((scope) => write(scope, mail, change))
   return {
-    claim: (nowMs) => writer.runSoon((scope) => claim(scope, nowMs, options)),
+    claim: (nowMs, random = null) => writer.runSoon((scope) => claim(scope, { nowMs, random }, options)),
     async countDue(nowMs) {
       const row = await db
         .selectFrom('mail')
@@ -44,7 +47,15 @@ export function openOutbox(db: Database, writer: Writer, clock: Clock, options: 
         .executeTakeFirstOrThrow()
       return Number(row.count)
     },
-    sent: (mail, address) => set(mail, { state: 'sent', address, ended_ms: clock.nowMs(), why: '', why_code: null }),
+    sent: (mail, address) =>
+      writer.runSoon(async (scope) => {
+        const nowMs = clock.nowMs()
+        const change = { address, ended_ms: nowMs, why: '', why_code: null, refusals: null }
+        await write(scope, mail, { state: 'sent', ...change })
+        await writeServer(scope, afterSent(await readServer(scope.trx), nowMs))
+      }),
+    refused: (mail, refusal, waits) =>
+      writer.runSoon((scope) => refuse(scope, { mail, refusal, waits }, clock.nowMs())),
     postpone: ({ id, token }, { dueMs, code, why, isTried }) =>
       writer.runSoon(async ({ trx }) => {
         await trx
@@ -63,7 +74,18 @@ export function openOutbox(db: Database, writer: Writer, clock: Clock, options: 
     end: (mail, state, why) => set(mail, { state, why_code: why.code, why: why.text, ended_ms: clock.nowMs() }),
     release: (mail) => set(mail, {}),
     freeDeadLeases: () => writer.runSoon(({ trx }) => freeDeadLeases(trx, 'mail', options)),
-    trouble: (reason) => writer.runSoon((scope) => noteTrouble(scope, reason, clock.nowMs())),
+    trouble: (failure) =>
+      writer.runSoon(async (scope) => {
+        const known = await readServer(scope.trx)
+        await writeServer(scope, failed(known, { ...failure, answer: null }, clock.nowMs()))
+      }),
+    answers: () =>
+      writer.runSoon(async (scope) => {
+        const after = afterAnswer(await readServer(scope.trx))
+        await writeServer(scope, after)
+        return after.failing
+      }),
+    isRetryWanted: async () => (await readServer(db)).isRetryWanted === true,
     async forget(beforeMs) {
       const result = await writer.runSoon(({ trx }) =>
         trx
@@ -79,11 +101,14 @@ export function openOutbox(db: Database, writer: Writer, clock: Clock, options: 
 }
 
 /** One that gathers is not begun while an older one to the same person waits: it would be told before it. */
-async function claim({ trx }: WriteScope, nowMs: number, options: LeaseOptions): Promise<ClaimedMail | null> {
+async function claim(
+  { trx }: WriteScope,
+  { nowMs, random }: { nowMs: number; random: number | null },
+  options: LeaseOptions,
+): Promise<ClaimedMail | null> {
   const { boot } = options
-  const due = await trx
+  const all = trx
     .selectFrom('mail')
-    .select(['id', 'sealed_ms'])
     .where('ended_ms', 'is', null)
     .where('due_ms', '<=', nowMs)
     .where((where) =>
@@ -107,9 +132,16 @@ async function claim({ trx }: WriteScope, nowMs: number, options: LeaseOptions):
         ),
       ]),
     )
-    .orderBy('due_ms')
-    .limit(1)
-    .executeTakeFirst()
+  const offset =
+    random === null
+      ? 0
+      : Math.floor(
+          random *
+            Number(
+              (await all.select((each) => each.fn.countAll<number>().as('count')).executeTakeFirstOrThrow()).count,
+            ),
+        )
+  const due = await all.select(['id', 'sealed_ms']).orderBy('due_ms').limit(1).offset(offset).executeTakeFirst()
   if (due === undefined) return null
   const lease = newLease(options)
   const row = await trx
@@ -130,6 +162,8 @@ async function claim({ trx }: WriteScope, nowMs: number, options: LeaseOptions):
     sealedMs: Number(row.sealed_ms),
     expiresMs: Number(row.expires_ms),
     attempts: row.attempts,
+    refusals: refusalsFromRow(row.refusals),
+    why: row.why,
   }
 }
 
@@ -143,16 +177,79 @@ export function recipientFromRow(text: string): Recipient {
   throw new AppError('store-corrupt', 'a mail in the store is for nobody')
 }
 
-async function noteTrouble({ trx, hot, on }: WriteScope, reason: string | null, nowMs: number): Promise<void> {
-  const before = await readTrouble(trx)
-  const after: MailTrouble =
-    reason === null
-      ? { failing: null, sentMs: nowMs }
-      : { ...before, failing: { sinceMs: before.failing?.sinceMs ?? nowMs, reason } }
-  await hot.writeMeta.run(on, { key: TROUBLE_KEY, value: JSON.stringify(after) })
+async function write({ trx }: WriteScope, { id, token }: HeldMail, change: Partial<MailRow>): Promise<void> {
+  await trx
+    .updateTable('mail')
+    .set({ ...NO_LEASE, ...change })
+    .where('id', '=', id)
+    .where('lease_token', '=', token)
+    .execute()
 }
 
-export async function readTrouble(db: Pick<Database, 'selectFrom'>): Promise<MailTrouble> {
-  const row = await db.selectFrom('meta').select('value').where('key', '=', TROUBLE_KEY).executeTakeFirst()
-  return row === undefined ? { failing: null, sentMs: null } : (JSON.parse(row.value) as MailTrouble)
+interface Refused {
+  readonly mail: ClaimedMail
+  readonly refusal: Refusal
+  readonly waits: RefusalWaits
 }
+
+async function refuse(scope: WriteScope, { mail, refusal, waits }: Refused, nowMs: number): Promise<RefusalOutcome> {
+  const { recipient: to, refusals: before } = mail
+  const recipient = to.kind === 'owner' ? to.account : to.address
+  const known = await readServer(scope.trx)
+  const { verdict, refusals, server } = judgeRefusal(refusal, { before, recipient }, known, nowMs)
+  const why = { refusals: JSON.stringify(refusals), why_code: refusal.code, why: refusal.reason }
+  if (verdict === 'refused') await write(scope, mail, { ...why, state: 'refused', ended_ms: nowMs })
+  else {
+    const isNew = refusals.times !== before?.times
+    const waitMs = {
+      deferred: waits.deferredMs,
+      doubted: waits.doubtedMs(refusals.times, isNew),
+      server: waits.serverMs,
+    }[verdict]
+    const attempts = mail.attempts + (verdict === 'server' ? 0 : 1)
+    await write(scope, mail, { ...why, attempts, due_ms: nowMs + waitMs })
+  }
+  await writeServer(scope, server)
+  return { verdict, failing: server.failing }
+}
+
+/** @returns null where it has none, or a later version wrote it */
+export function refusalsFromRow(text: string | null): MailRefusals | null {
+  return text === null ? null : (JSON.parse(text) as MailRefusals)
+}
+
+/** Where nothing about it changes the row stays: the loop that sends asks often. A wish to retry ends with the next outcome. */
+async function writeServer({ hot, on, trx }: WriteScope, after: MailServerRecord): Promise<void> {
+  const { failing, sentMs, accepted, suspect } = after
+  const value = JSON.stringify({ failing, sentMs, accepted, suspect } satisfies ServerRow)
+  const row = await trx.selectFrom('meta').select('value').where('key', '=', SERVER_KEY).executeTakeFirst()
+  if (row?.value !== value) await hot.writeMeta.run(on, { key: SERVER_KEY, value })
+}
+
+/** Mails that wait are tried at once, whatever is known of the server. */
+export async function wantRetry({ hot, on, trx }: WriteScope): Promise<void> {
+  const known = await readServer(trx)
+  if (known.failing === null) return
+  await hot.writeMeta.run(on, { key: SERVER_KEY, value: JSON.stringify({ ...known, isRetryWanted: true }) })
+}
+
+export async function readServer(db: Pick<Database, 'selectFrom'>): Promise<ServerRow> {
+  const row = await db.selectFrom('meta').select('value').where('key', '=', SERVER_KEY).executeTakeFirst()
+  if (row === undefined) return NOTHING_KNOWN
+  const known = JSON.parse(row.value) as Partial<ServerRow>
+  if (known.accepted !== undefined) return { ...NOTHING_KNOWN, ...known }
+  // An earlier version took a mail that was refused for one that was sent.
+  const sent = await db
+    .selectFrom('mail')
+    .select((select) => select.fn.max('ended_ms').as('ms'))
+    .where('state', '=', 'sent')
+    .executeTakeFirst()
+  const failing = known.failing ?? null
+  return {
+    ...NOTHING_KNOWN,
+    sentMs: sent?.ms === undefined || sent.ms === null ? null : Number(sent.ms),
+    failing: failing === null ? null : { ...NO_ANSWER, ...failing },
+  }
+}
+
+const NO_ANSWER = { code: null, fix: '', answer: null }

@@ -81,7 +81,9 @@ test('one address that is refused and one that is put off hold up nobody else, a
     why: { code: 'mail-deferred', text: expect.stringContaining('greylisted') },
   })
   const { notes, healthReasons } = await lockstep.json<{ notes: string[]; healthReasons: object[] }>('status')
-  expect(notes.join()).toContain('1 mail could not be delivered in the last day (lockstep mail list --state lost)')
+  expect(notes.join()).toContain(
+    '1 mail could not be delivered in the last day (lockstep mail list --state lost), 1 of them refused by the mail server',
+  )
   expect(healthReasons).toEqual([])
   sink.fault({})
   expect(await lockstep.json('mail', 'retry', '--all')).toMatchObject({ mails: 1 })
@@ -134,6 +136,7 @@ test('over STARTTLS and over TLS, with a login; doctor tells both, and what is w
       `mail server ${sink.url} answers, over TLS`,
       'the login as lockstep is good',
       'it takes lockstep@example.org as the sender',
+      'it takes mail for lockstep@example.org',
       'the help desk has no address',
     ])
     await lockAll(lockstep, ['u1'])

@@ -206,6 +206,7 @@ const changes = (): Readonly<Record<string, To>> => ({
     user: to('second'),
     passwordFile: to(join(dir, 'mail-password-2')),
     passwordEnv: to('LOCKSTEP_TEST_SECRET', 'mail.passwordFile'),
+    ehloName: to('lockstep.example.org'),
     connectTimeout: to('5s'),
     timeout: to('2m'),
     from: to('other@example.org'),

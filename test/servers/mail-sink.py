@@ -2,7 +2,10 @@
 
 usage: mail-sink.py DIR PORT [--cert FILE --key FILE] [--tls] [--auth USER PASSWORD]
 With a certificate it offers STARTTLS, with --tls it is TLS from the start. DIR/faults.json, read at every command:
-  {"refuse": ["address"], "defer": ["address"], "refuseSender": true, "dataDelayMs": 0, "down": false}
+  {"refuse": ["address"], "defer": ["address"], "refuseSender": true, "dataDelayMs": 0, "down": false,
+   "answers": {"RCPT": "554 5.7.1 <{address}>: Relay access denied"}, "taken": ["address"]}
+"answers" has the answer to the connection ("connect"), to EHLO and HELO ("EHLO"), AUTH, MAIL, RCPT, DATA, and to the mail itself
+("message"); {helo} and {address} stand for what the client gave. Those in "taken" are taken by RCPT and "message" all the same.
 """
 
 import argparse
@@ -29,11 +32,21 @@ class Sink:
         except FileNotFoundError:
             return {}
 
+    def answer(self, to, session, address=""):
+        text = self.faults().get("answers", {}).get(to)
+        if text is None or address in self.faults().get("taken", []):
+            return None
+        helo = getattr(session, "host_name", None) or ""
+        return text.replace("{helo}", helo).replace("{address}", address)
+
     async def handle_MAIL(self, server, session, envelope, address, options):
         if self.faults().get("down"):
             return "421 4.3.2 the sink is down"
         if self.faults().get("refuseSender"):
             return "550 5.7.1 this sender may not send"
+        answer = self.answer("MAIL", session, address)
+        if answer:
+            return answer
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 OK"
@@ -43,6 +56,9 @@ class Sink:
             return "550 5.1.1 no such user here"
         if address in self.faults().get("defer", []):
             return "451 4.7.1 greylisted, come back later"
+        answer = self.answer("RCPT", session, address)
+        if answer:
+            return answer
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
@@ -50,12 +66,47 @@ class Sink:
         delay = self.faults().get("dataDelayMs", 0)
         if delay:
             await asyncio.sleep(delay / 1000)
+        answer = self.answer("message", session, envelope.rcpt_tos[0])
+        if answer:
+            return answer
         message = mailbox.MaildirMessage(envelope.content)
         message["X-RcptTo"] = ", ".join(envelope.rcpt_tos)
         message["X-MailFrom"] = envelope.mail_from
+        message["X-Helo"] = session.host_name
         message["X-Tls"] = "yes" if self.tls or session.ssl else "no"
         self.box.add(message)
         return "250 OK, kept"
+
+
+class ScriptedSMTP(SMTP):
+    """Answers as the faults say, to what aiosmtpd answers by itself."""
+
+    async def push(self, status):
+        greeting = None
+        if isinstance(status, str) and status.startswith("220 ") and self.session.host_name is None:
+            greeting = self.event_handler.answer("connect", self.session)
+        await super().push(greeting or status)
+
+    async def scripted(self, to, arg, usual):
+        if to == "EHLO":
+            self.session.host_name = arg
+        answer = self.event_handler.answer(to, self.session)
+        if answer is None:
+            await usual(arg)
+        else:
+            await self.push(answer)
+
+    async def smtp_EHLO(self, arg):
+        await self.scripted("EHLO", arg, super().smtp_EHLO)
+
+    async def smtp_HELO(self, arg):
+        await self.scripted("EHLO", arg, super().smtp_HELO)
+
+    async def smtp_AUTH(self, arg):
+        await self.scripted("AUTH", arg, super().smtp_AUTH)
+
+    async def smtp_DATA(self, arg):
+        await self.scripted("DATA", arg, super().smtp_DATA)
 
 
 def protocol(sink, options, context):
@@ -68,7 +119,7 @@ def protocol(sink, options, context):
     auth = {}
     if options.auth:
         auth = {"authenticator": check, "auth_required": True, "auth_require_tls": False}
-    return SMTP(
+    return ScriptedSMTP(
         sink,
         tls_context=start_tls,
         require_starttls=start_tls is not None,

@@ -15,12 +15,17 @@ const PYTHON = '/usr/bin/python3'
 const MISSING =
   'aiosmtpd is not installed for /usr/bin/python3; install it with: apt-get install -y --no-install-recommends python3-aiosmtpd'
 
+export type ScriptedStep = 'connect' | 'EHLO' | 'AUTH' | 'MAIL' | 'RCPT' | 'DATA' | 'message'
+
 export interface SinkFaults {
   readonly refuse?: readonly string[]
   readonly defer?: readonly string[]
   readonly refuseSender?: boolean
   readonly dataDelayMs?: number
   readonly down?: boolean
+  /** What it answers, with `{helo}` and `{address}` in it, and whom it takes all the same; see the script. */
+  readonly answers?: Readonly<Partial<Record<ScriptedStep, string>>>
+  readonly taken?: readonly string[]
 }
 
 export interface SinkOptions {

@@ -1,6 +1,8 @@
 import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
 import type { Trouble } from '../../contract/verdict.ts'
+import { AppError } from '../../core/error.ts'
+import { parseMailAddress, type MailAddress } from '../../core/mail-address.ts'
 import type { DiagnosisOptions } from '../../daemon/doctor.ts'
 import type { Finding } from '../../daemon/finding.ts'
 import { EXIT, exitOf } from '../exit.ts'
@@ -18,6 +20,7 @@ interface DoctorOptions {
   readonly passwordFile?: string
   readonly scriptsDir?: string
   readonly piUser?: string
+  readonly mailTo?: string
   readonly json?: boolean
 }
 
@@ -34,9 +37,11 @@ export function register(program: Command, io: CliIo): void {
     .option('--password-file <file>', 'file that holds their password (else LOCKSTEP_SETUP_PASSWORD, else asked for)')
     .option('--scripts-dir <dir>', "privacyIDEA's script directory, where it is on this machine")
     .option('--pi-user <user>', 'as whom the scripts there are tried (else by the group of that folder); takes root')
+    .option('--mail-to <address>', 'whom the mail server is asked about (else the help desk); nothing is sent')
     .option('--json', 'print the result as JSON')
     .action(async (options: DoctorOptions, command: Command) => {
       const startedAsRoot = process.getuid?.() === 0
+      const mailTo = addressOf(options.mailTo)
       const { diagnose } = await import('../../daemon/doctor.ts')
       // Before the command goes on as the owner of the store: a file that a person names is read with their own rights.
       const source = await sourceOptions(options, io)
@@ -52,6 +57,7 @@ export function register(program: Command, io: CliIo): void {
           probeRealm: options.realm ?? null,
           probePassword: io.env[PROBE_PASSWORD] || null,
           source,
+          mailTo,
           whoMay: (thrown) => whoMay(thrown, startedAsRoot, commandLine(command)),
           onStep: step,
         }),
@@ -61,6 +67,13 @@ export function register(program: Command, io: CliIo): void {
         printData(io, { counts: countsOf(findings), findings }, troubleOf(findings, io.exitCode))
       else printFindings(io, findings)
     })
+}
+
+function addressOf(text: string | undefined): MailAddress | null {
+  if (text === undefined) return null
+  const address = parseMailAddress(text)
+  if (address !== null) return address
+  throw new AppError('usage', `--mail-to ${text.slice(0, 100)}: expected a mail address, as in you@example.org`)
 }
 
 function commandLine(command: Command): string[] {

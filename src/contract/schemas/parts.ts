@@ -150,11 +150,24 @@ export const unplacedGroup = z
   })
   .meta({ id: 'UnplacedGroup' })
 
+/** What a mail server refused: at which step, with which codes, and what it seems to be against. */
+export const mailAnswer = z
+  .strictObject({
+    stage: z.enum(['connect', 'hello', 'login', 'sender', 'recipient', 'message']),
+    status: z.int(),
+    enhanced: z.string().nullable(),
+    kind: z.string(),
+  })
+  .meta({ id: 'MailAnswer' })
+
 export const mailCounts = {
   states: z.record(z.string(), count),
   oldestAt: instantOrNull,
   lostLately: count,
-  failing: z.strictObject({ since: instant, text }).nullable(),
+  refusedLately: count,
+  failing: z
+    .strictObject({ since: instant, text, code: z.string().nullable(), fix: text, answer: mailAnswer.nullable() })
+    .nullable(),
   sentAt: instantOrNull,
 }
 

@@ -10,6 +10,7 @@ import {
   leftAlone,
   length,
   lockFinding,
+  mailAnswer,
   mailCounts,
   openFinding,
   reason,
@@ -235,6 +236,7 @@ export const mailList = z.strictObject({
       endedAt: instantOrNull,
       attempts: count,
       why: reasonOrNull,
+      answer: mailAnswer.nullable(),
     }),
   ),
 })
