@@ -38,20 +38,27 @@ export interface MailAnswer {
 /** `mail`: this mail alone. `server`: every mail from here. `unclear`: the codes do not say which. */
 export type RefusalScope = 'mail' | 'server' | 'unclear'
 
+interface RefusedBy {
+  readonly answer: MailAnswer
+  readonly said: string
+  readonly messageOfAll: string
+  readonly hint: string
+  readonly cause?: unknown
+}
+
 /** A failure that is an answer of the mail server. */
 export class MailError extends AppError {
   readonly answer: MailAnswer
   /** The server's words, on one line. */
   readonly said: string
+  /** The message where it is about every mail. */
+  readonly messageOfAll: string
 
-  constructor(
-    code: ErrorCode,
-    message: string,
-    { answer, said, ...options }: { answer: MailAnswer; said: string; hint: string; cause?: unknown },
-  ) {
+  constructor(code: ErrorCode, message: string, { answer, said, messageOfAll, ...options }: RefusedBy) {
     super(code, message, options)
     this.answer = answer
     this.said = said
+    this.messageOfAll = messageOfAll
   }
 }
 

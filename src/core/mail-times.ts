@@ -39,10 +39,14 @@ export function refusedMs(failures: number): number {
 }
 
 const DOUBT_FIRST_MS = 2_000
+const DOUBTS_SOON = 2
 
-/** After a refusal that may be about this mail alone or about all: others are tried meanwhile. @param times it was, from 1 */
-export function doubtMs(times: number): number {
-  return DOUBT_FIRST_MS * 2 ** Math.min(times - 1, 10)
+/**
+ * After a refusal that may be about this mail alone or about all: 2 and 4 seconds, in which others are tried, then as after
+ * "not now". @param times it was refused, from 1
+ */
+export function doubtMs(times: number, random: number): number {
+  return times <= DOUBTS_SOON ? DOUBT_FIRST_MS * times : deferredMs(times - DOUBTS_SOON - 1, random)
 }
 
 /** When the next mail to somebody may go: once what comes together is there, and not too soon after the last one. */

@@ -1,14 +1,14 @@
-import { isBeforeRecipient, isForGood, refusalScope, type MailAnswer } from './mail-answer.ts'
+import { isBeforeRecipient, isForGood, refusalScope, type MailAnswer, type MailError } from './mail-answer.ts'
 import type { ErrorCode } from './error.ts'
 
 /**
  * What follows from a refusal. Where the codes do not say whether it is about one mail or about all, other mails show it:
  *
- * | meanwhile                                              | verdict                                          |
- * | ------------------------------------------------------ | ------------------------------------------------ |
- * | the next mails, to others, are refused alike           | the server refuses all: every mail waits         |
- * | others are taken, and this one is refused again        | after three such times it is this mail's own fate |
- * | there is no other mail                                 | it waits, ever longer, as long as it is news     |
+ * | meanwhile                                              | verdict                                  |
+ * | ------------------------------------------------------ | ---------------------------------------- |
+ * | the next mails, to others, are refused alike           | the server refuses all: every mail waits |
+ * | others are taken, and this one is refused a third time | it is this mail's own fate: it ends      |
+ * | there is no other mail                                 | it waits, ever longer, while it is news  |
  *
  * So one odd recipient never stops the others, and a server that refuses all loses no mail.
  */
@@ -25,9 +25,8 @@ export type MailVerdict =
 /** What is known of one mail's refusals; on record with it. */
 export interface MailRefusals {
   readonly answer: MailAnswer
-  /** How often, with a mail that was taken between one and the next. */
   readonly times: number
-  /** How many mails the server had taken then. */
+  /** How many mails the server had taken when it refused this one first. */
   readonly accepted: number
 }
 
@@ -64,6 +63,8 @@ export interface Refusal {
   readonly answer: MailAnswer
   readonly code: ErrorCode
   readonly reason: string
+  /** The same where it is about all mails. */
+  readonly reasonOfAll: string
   readonly fix: string
 }
 
@@ -73,15 +74,17 @@ export interface Judgement {
   readonly server: MailServerRecord
 }
 
-/** So often a mail is refused, with others taken between, until that is its own fate; what is temporary, so often. */
+/** So often a mail is refused, and others are taken, until that is its own fate; what is temporary, so often. */
 const OWN_TIMES = 3
 const OWN_TIMES_TEMPORARY = 2
 /** So many recipients that are refused alike are all; more, where the server has just taken a mail. */
 const ALL_RECIPIENTS = 2
 const ALL_RECIPIENTS_AFTER_SENT = 20
 const JUST_SENT_MS = 600_000
-/** Greylisting refuses every recipient for some minutes; after this it is something else. */
-const GREYLISTING_MS = 600_000
+/** After so long without a mail that is taken this is reported, whatever it is; greylisting is over by then. */
+const REPORT_MS = 600_000
+/** Where one recipient alone is put off. */
+const REPORT_ONE_MS = 3_600_000
 
 /** @param recipient names the one that the mail is for */
 export function judgeRefusal(
@@ -93,29 +96,44 @@ export function judgeRefusal(
   const { answer } = refusal
   const { before, recipient } = about
   const scope = refusalScope(answer)
-  const isNew = before === null
-  const isAgain = before !== null && before.accepted < known.accepted
-  const times = isNew ? 1 : before.times + (isAgain ? 1 : 0)
-  const refusals = { answer, times, accepted: isNew || isAgain ? known.accepted : before.accepted }
+  const refusals = { answer, times: (before?.times ?? 0) + 1, accepted: before?.accepted ?? known.accepted }
   const answering = afterAnswer(known)
   const ofMail = isForGood(answer) ? 'refused' : 'deferred'
   if (scope === 'mail') return { verdict: ofMail, refusals, server: answering }
-  if (isBeforeRecipient(answer)) return { verdict: 'server', refusals, server: failed(known, refusal, nowMs) }
-  const isOwn = times >= (isForGood(answer) ? OWN_TIMES : OWN_TIMES_TEMPORARY)
-  if (isOwn) return { verdict: ofMail, refusals, server: answering }
-  if (scope === 'server') return { verdict: 'server', refusals, server: failed(known, refusal, nowMs) }
+  const all: Judgement = { verdict: 'server', refusals, server: failed(known, ofAll(refusal), nowMs) }
+  if (isBeforeRecipient(answer)) return all
+  const isJustSent = known.sentMs !== null && nowMs - known.sentMs < JUST_SENT_MS
+  const isOften = refusals.times >= (isForGood(answer) ? OWN_TIMES : OWN_TIMES_TEMPORARY)
+  if (isOften && isJustSent && known.accepted > refusals.accepted) {
+    return { verdict: ofMail, refusals, server: answering }
+  }
+  if (scope === 'server') return all
 
   const suspect = suspectOf(known.suspect, answer, recipient, nowMs)
   const server = { ...answering, suspect }
-  const count = suspect.recipients.length
-  if (!isForGood(answer)) {
-    const isLong = count >= ALL_RECIPIENTS && nowMs - suspect.sinceMs >= GREYLISTING_MS
-    return { verdict: 'deferred', refusals, server: isLong ? failed(server, refusal, nowMs) : server }
+  const isOfAll = suspect.recipients.length >= (isJustSent ? ALL_RECIPIENTS_AFTER_SENT : ALL_RECIPIENTS)
+  if (isForGood(answer) && isOfAll)
+    return { verdict: 'server', refusals, server: failed(server, ofAll(refusal), nowMs) }
+  return {
+    verdict: isForGood(answer) ? 'doubted' : 'deferred',
+    refusals,
+    server: isLong(suspect, answer, nowMs) ? failed(server, refusal, nowMs) : server,
   }
-  const isJustSent = known.sentMs !== null && nowMs - known.sentMs < JUST_SENT_MS
-  const isOfAll = count >= (isJustSent ? ALL_RECIPIENTS_AFTER_SENT : ALL_RECIPIENTS)
-  if (!isOfAll) return { verdict: 'doubted', refusals, server }
-  return { verdict: 'server', refusals, server: failed(server, refusal, nowMs) }
+}
+
+function isLong({ sinceMs, recipients }: MailSuspect, answer: MailAnswer, nowMs: number): boolean {
+  const isOne = recipients.length < ALL_RECIPIENTS && !isForGood(answer)
+  return nowMs - sinceMs >= (isOne ? REPORT_ONE_MS : REPORT_MS)
+}
+
+export function refusalOf({ code, message: reason, messageOfAll: reasonOfAll, hint: fix, answer }: MailError): Refusal {
+  return { answer, code, reason, reasonOfAll, fix }
+}
+
+/** As it is about every mail. */
+export function ofAll(refusal: Refusal): Refusal {
+  const code = refusal.code === 'mail-refused' ? 'mail-not-permitted' : refusal.code
+  return { ...refusal, code, reason: refusal.reasonOfAll }
 }
 
 /** The server took a mail. */
@@ -131,7 +149,7 @@ export function afterAnswer(known: MailServerRecord): MailServerRecord {
 
 export function failed(
   known: MailServerRecord,
-  { reason, code, fix, answer }: Omit<Refusal, 'answer'> & { readonly answer: MailAnswer | null },
+  { reason, code, fix, answer }: Omit<MailFailing, 'sinceMs'>,
   nowMs: number,
 ): MailServerRecord {
   const sinceMs = known.failing?.sinceMs ?? (answer === null ? nowMs : (known.suspect?.sinceMs ?? nowMs))

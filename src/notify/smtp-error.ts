@@ -79,7 +79,8 @@ export function refusalError(stage: MailStage, response: string, facts: SmtpFact
   const { code, text } = nameOf(answer)
   const said = plain(response)
   const hint = hintFor(answer, facts)
-  return new MailError(code, `${facts.where}: ${text}: ${said}`, { answer, said, hint, cause })
+  const messageOfAll = `${facts.where}: ${OF_ALL}: ${said}`
+  return new MailError(code, `${facts.where}: ${text}: ${said}`, { answer, said, messageOfAll, hint, cause })
 }
 
 function loginError(response: string, facts: SmtpFacts, cause: unknown): AppError {
@@ -95,7 +96,13 @@ function loginError(response: string, facts: SmtpFacts, cause: unknown): AppErro
   const isNow = isForGood(answer)
   const text = `${facts.where}: ${isNow ? 'the login was refused' : 'the login is not possible now'}${after}`
   const hint = isNow ? (answer.kind === 'tls' ? HINTS.tls(facts) : LOGIN_HINT) : AGAIN_HINT
-  return new MailError(isNow ? 'mail-login-refused' : 'mail-unreachable', text, { answer, said, hint, cause })
+  return new MailError(isNow ? 'mail-login-refused' : 'mail-unreachable', text, {
+    answer,
+    said,
+    messageOfAll: text,
+    hint,
+    cause,
+  })
 }
 
 function nameOf(answer: MailAnswer): { code: ErrorCode; text: string } {
@@ -112,10 +119,11 @@ function nameOf(answer: MailAnswer): { code: ErrorCode; text: string } {
   if (stage === 'hello' && UNKNOWN_COMMAND.includes(status)) return { code: 'mail-unreachable', text: 'it said' }
   return {
     code: 'mail-not-permitted',
-    text: stage === 'sender' ? 'the sender was refused' : 'it takes no mail from here',
+    text: stage === 'sender' ? 'the sender was refused' : OF_ALL,
   }
 }
 
+const OF_ALL = 'it takes no mail from here'
 const AGAIN_HINT = 'It is tried again by itself.'
 const HINTS: Readonly<Record<RefusalKind, (facts: SmtpFacts) => string>> = {
   client: () =>

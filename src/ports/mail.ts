@@ -88,7 +88,7 @@ export interface OutboxPort {
   /** Leases of processes that died are free at once. */
   freeDeadLeases(): Promise<void>
   /** No mail can be sent at all, without an answer to one, and why. */
-  trouble(failure: Omit<Refusal, 'answer'>): Promise<void>
+  trouble(failure: Pick<MailFailing, 'code' | 'reason' | 'fix'>): Promise<void>
   /** The server answers. @returns why no mail can be sent all the same; null: nothing is known against it */
   answers(): Promise<MailFailing | null>
   /** True where a person wants the mails to be tried at once, since the last trouble. */
@@ -100,8 +100,8 @@ export interface OutboxPort {
 /** Milliseconds until it is tried again, by what follows from its refusal. */
 export interface RefusalWaits {
   readonly deferredMs: number
-  /** @param isNew it was not refused before, or another mail was taken since */
-  doubtedMs(times: number, isNew: boolean): number
+  /** @param times it was refused, from 1 */
+  doubtedMs(times: number): number
   readonly serverMs: number
 }
 

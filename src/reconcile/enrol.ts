@@ -2,7 +2,7 @@ import { toAppError, type AppError, type ErrorCode } from '../core/error.ts'
 import type { Enrollee, Enrolment } from '../core/enrolment.ts'
 import type { MailAddress } from '../core/mail-address.ts'
 import { MailError } from '../core/mail-answer.ts'
-import { newRefusalWatch } from '../core/mail-verdict.ts'
+import { newRefusalWatch, refusalOf } from '../core/mail-verdict.ts'
 import type { Serial } from '../core/names.ts'
 import { isSameSerial } from '../core/serial-key.ts'
 import type { UserOfSource } from '../core/token.ts'
@@ -209,9 +209,9 @@ export function watchRefusals(transport: MailTransport, clock: Clock): MailTrans
         await transport.send(message)
       } catch (thrown) {
         if (!(thrown instanceof MailError) || thrown.code !== 'mail-refused') throw thrown
-        const { code, message: reason, hint: fix, answer, said } = thrown
-        if (!watch.isOfAll({ code, reason, fix, answer }, message.to, clock.nowMs())) throw thrown
-        throw new MailError('mail-not-permitted', reason, { answer, said, hint: fix, cause: thrown })
+        if (!watch.isOfAll(refusalOf(thrown), message.to, clock.nowMs())) throw thrown
+        const { answer, said, messageOfAll, hint } = thrown
+        throw new MailError('mail-not-permitted', messageOfAll, { answer, said, messageOfAll, hint, cause: thrown })
       }
       watch.accepted(clock.nowMs())
     },

@@ -1,7 +1,7 @@
-import { retryDelayMs, toAppError, type AppError, type ErrorCode } from '../core/error.ts'
+import { AppError, retryDelayMs, toAppError, type ErrorCode } from '../core/error.ts'
 import { MailError, type MailAnswer } from '../core/mail-answer.ts'
 import { deferredMs, doubtMs, refusedMs, spacingMs, troubleMs } from '../core/mail-times.ts'
-import type { MailFailing } from '../core/mail-verdict.ts'
+import { ofAll, refusalOf, type MailFailing } from '../core/mail-verdict.ts'
 import type { Clock } from '../ports/clock.ts'
 import type {
   ClaimedMail,
@@ -245,18 +245,18 @@ export class Postman {
   /** The server refused it: whether that is about this mail or about all, what is on record of others shows. */
   async #answered(mail: ClaimedMail, error: MailError): Promise<void> {
     const { outbox, clock } = this.#ports
-    const { code, message, hint, answer } = error
-    const refusal = { code, reason: message, fix: hint, answer }
+    const refusal = refusalOf(error)
+    const all = ofAll(refusal)
     const { verdict, failing } = await outbox.refused(mail, refusal, {
       deferredMs: deferredMs(mail.attempts, clock.random()),
-      doubtedMs: (times, isNew) => (isNew ? doubtMs(times) : deferredMs(mail.attempts, clock.random())),
-      serverMs: this.#nextFailureMs(code),
+      doubtedMs: (times) => doubtMs(times, clock.random()),
+      serverMs: this.#nextFailureMs(all.code),
     })
-    if (verdict === 'server') return this.#fails(error)
-    if (verdict === 'refused') this.#ports.onRefused?.(mail.id, answer)
+    if (verdict === 'server') return this.#fails(new AppError(all.code, all.reason, { hint: all.fix, cause: error }))
+    if (verdict === 'refused') this.#ports.onRefused?.(mail.id, error.answer)
     this.#knows(failing, false)
     // It waits by itself and the others are tried; that none is taken for long is reported all the same.
-    if (failing !== null && verdict === 'deferred') this.#reports(error)
+    if (failing !== null && verdict !== 'refused') this.#reports(error)
   }
 
   #nextFailureMs(code: ErrorCode): number {

@@ -1,7 +1,7 @@
 import { countOf, type NoticeKind } from '../core/notice.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { MailState } from '../ports/mail.ts'
-import type { MailAnswer } from '../core/mail-answer.ts'
+import { isBeforeRecipient, type MailAnswer } from '../core/mail-answer.ts'
 import type { MailFailing } from '../core/mail-verdict.ts'
 import { readServer, recipientFromRow, refusalsFromRow, wantRetry } from './outbox.ts'
 import { digestFromRow } from './digests.ts'
@@ -129,8 +129,10 @@ async function counts(db: Database, nowMs: number): Promise<MailCounts> {
     .execute()
   const oldestMs = oldest?.ms ?? null
   const { failing, sentMs } = await readServer(db)
+  // What the server has against mails is about those that wait.
+  const isPast = oldestMs === null && failing !== null && failing.answer !== null && !isBeforeRecipient(failing.answer)
   return {
-    failing,
+    failing: isPast ? null : failing,
     sentMs,
     states: Object.fromEntries(rows.map(({ state, count }) => [state, Number(count)])),
     oldestMs: oldestMs === null ? null : Number(oldestMs),

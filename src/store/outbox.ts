@@ -7,6 +7,7 @@ import {
   afterSent,
   failed,
   judgeRefusal,
+  ofAll,
   type MailRefusals,
   type MailServerRecord,
   type Refusal,
@@ -197,13 +198,12 @@ async function refuse(scope: WriteScope, { mail, refusal, waits }: Refused, nowM
   const recipient = to.kind === 'owner' ? to.account : to.address
   const known = await readServer(scope.trx)
   const { verdict, refusals, server } = judgeRefusal(refusal, { before, recipient }, known, nowMs)
-  const why = { refusals: JSON.stringify(refusals), why_code: refusal.code, why: refusal.reason }
+  const why = { refusals: JSON.stringify(refusals), ...whyOf(verdict === 'server' ? ofAll(refusal) : refusal) }
   if (verdict === 'refused') await write(scope, mail, { ...why, state: 'refused', ended_ms: nowMs })
   else {
-    const isNew = refusals.times !== before?.times
     const waitMs = {
       deferred: waits.deferredMs,
-      doubted: waits.doubtedMs(refusals.times, isNew),
+      doubted: waits.doubtedMs(refusals.times),
       server: waits.serverMs,
     }[verdict]
     const attempts = mail.attempts + (verdict === 'server' ? 0 : 1)
@@ -211,6 +211,10 @@ async function refuse(scope: WriteScope, { mail, refusal, waits }: Refused, nowM
   }
   await writeServer(scope, server)
   return { verdict, failing: server.failing }
+}
+
+function whyOf({ code, reason }: Refusal): Pick<MailRow, 'why_code' | 'why'> {
+  return { why_code: code, why: reason }
 }
 
 /** @returns null where it has none, or a later version wrote it */

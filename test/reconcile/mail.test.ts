@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { AppError } from '../../src/core/error.ts'
+import { answerOf, MailError, refusalScope, type MailAnswer } from '../../src/core/mail-answer.ts'
 import { parseMailAddress } from '../../src/core/mail-address.ts'
 import { asDn, parseLogin } from '../../src/core/names.ts'
 import type { MailMessage } from '../../src/ports/mail.ts'
@@ -43,7 +44,12 @@ async function lockedStore(accounts: number): Promise<TestStore> {
   return opened
 }
 
-function postman(opened: TestStore, send: MailPorts['transport']['send'], told: (string | null)[] = []): Postman {
+function postman(
+  opened: TestStore,
+  send: MailPorts['transport']['send'],
+  told: (string | null)[] = [],
+  more: Partial<MailPorts> = {},
+): Postman {
   const { store, clock } = opened
   return new Postman({
     clock,
@@ -60,6 +66,7 @@ function postman(opened: TestStore, send: MailPorts['transport']['send'], told: 
     rules: RULES,
     perSecond: 50,
     onTrouble: (error) => void told.push(error?.code ?? null),
+    ...more,
   })
 }
 
@@ -105,4 +112,201 @@ test('what could not be sent for longer than it is news is not sent, and is told
   await post.deliver()
   expect(sent).toBe(0)
   expect(await opened.store.mails.counts()).toMatchObject({ states: { expired: 2 }, lostLately: 2 })
+})
+
+/** Everybody has an address of their own, named for their account. */
+const OWN_ADDRESSES: MailPorts['contacts'] = {
+  ofOwner: (account) => {
+    const address = parseMailAddress(`${account.replace(/[^a-z0-9]/gi, '')}@example.org`)
+    return Promise.resolve({ address, language: null, name: '' })
+  },
+}
+
+function refused(response: string): MailError {
+  const answer = answerOf('recipient', response)
+  if (answer === null) throw new Error('no answer')
+  const isForGood = answer.status >= 500
+  const code = refusalScope(answer) === 'server' ? 'mail-not-permitted' : isForGood ? 'mail-refused' : 'mail-deferred'
+  return new MailError(code, response, {
+    answer,
+    said: response,
+    messageOfAll: `all: ${response}`,
+    hint: 'Do something.',
+  })
+}
+
+interface Server {
+  /** What it says to an address; null: it takes the mail. */
+  answer: (address: string) => string | null
+  readonly taken: string[]
+  tries: number
+}
+
+/** A mail server that answers as it is told, and who was refused for ever. */
+function server(opened: TestStore): {
+  server: Server
+  post: Postman
+  told: (string | null)[]
+  ended: (MailAnswer | null)[]
+} {
+  const told: (string | null)[] = []
+  const ended: (MailAnswer | null)[] = []
+  const playing: Server = { answer: () => null, taken: [], tries: 0 }
+  const send: MailPorts['transport']['send'] = ({ to }) => {
+    playing.tries++
+    const response = playing.answer(to)
+    if (response !== null) return Promise.reject(refused(response))
+    playing.taken.push(to)
+    return Promise.resolve()
+  }
+  let seed = 1
+  // Park and Miller.
+  const random = (): number => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647
+  const more = {
+    clock: { nowMs: opened.clock.nowMs, random },
+    contacts: OWN_ADDRESSES,
+    onRefused: (_id: string, answer: MailAnswer | null) => void ended.push(answer),
+  }
+  return { server: playing, post: postman(opened, send, told, more), told, ended }
+}
+
+async function rounds(opened: TestStore, post: Postman, count: number): Promise<void> {
+  for (let round = 0; round < count; round++) {
+    const waitMs = await post.deliver()
+    opened.clock.setMs(opened.clock.nowMs() + waitMs)
+  }
+}
+
+test.each([
+  '554 5.7.1 <x>: Relay access denied',
+  '504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname',
+  '530 5.7.1 Authentication required',
+  '550 relay not permitted',
+])(
+  'a server that refuses everybody with %s loses no mail, is tried ever less often, and all come once it takes them',
+  async (response) => {
+    await using opened = await lockedStore(12)
+    const { server: playing, post, told, ended } = server(opened)
+    playing.answer = () => response
+    await post.gather()
+    await rounds(opened, post, 30)
+    const counts = await opened.store.mails.counts()
+    expect(counts).toMatchObject({
+      states: { waiting: expect.any(Number) },
+      sentMs: null,
+      lostLately: 0,
+      failing: { sinceMs: START_MS, code: 'mail-not-permitted', reason: `all: ${response}`, fix: 'Do something.' },
+    })
+    expect((counts.states.waiting ?? 0) + (counts.states.gathering ?? 0)).toBe(12)
+    // One mail a try, and a second one that showed that all are refused.
+    expect(playing.tries).toBeLessThanOrEqual(31)
+    expect(await post.deliver()).toBe(300_000)
+    expect(told.filter((code) => code !== null)).toHaveLength(1)
+    playing.answer = () => null
+    // Those that found out wait as long.
+    opened.clock.setMs(opened.clock.nowMs() + 300_000)
+    await rounds(opened, post, 3)
+    expect(playing.taken).toHaveLength(12)
+    expect(new Set(playing.taken).size).toBe(12)
+    expect(ended).toEqual([])
+    expect(told.at(-1)).toBeNull()
+    expect(await opened.store.mails.counts()).toMatchObject({ states: { sent: 12 }, failing: null })
+  },
+)
+
+test('one that is refused while others are taken ends after its third refusal, and is never the last one sent', async () => {
+  await using opened = await lockedStore(6)
+  const { server: playing, post, told, ended } = server(opened)
+  const all: string[] = []
+  playing.answer = (address) => {
+    all.push(address)
+    return address === all[0] ? '554 5.7.1 Access denied' : null
+  }
+  await post.gather()
+  await rounds(opened, post, 1)
+  expect((await opened.store.mails.counts()).states).toEqual({ sent: 5, waiting: 1 })
+  const { sentMs } = await opened.store.mails.counts()
+  await rounds(opened, post, 20)
+  expect(await opened.store.mails.counts()).toMatchObject({
+    states: { sent: 5, refused: 1 },
+    sentMs,
+    refusedLately: 1,
+    failing: null,
+  })
+  expect(ended).toEqual([{ stage: 'recipient', status: 554, enhanced: '5.7.1', kind: 'policy' }])
+  expect(all.filter((address) => address === all[0])).toHaveLength(3)
+  expect(told).toEqual([])
+  const [listed] = await opened.store.mails.list({ states: ['refused'], limit: 10 })
+  expect(listed).toMatchObject({ whyCode: 'mail-refused', answer: { status: 554, enhanced: '5.7.1' } })
+})
+
+test('a group that is refused does not hold up the others behind it for longer than a few tries', async () => {
+  await using opened = await lockedStore(60)
+  const { server: playing, post, ended } = server(opened)
+  const isElsewhere = (address: string): boolean => Number(/\d+/.exec(address)?.[0]) < 40
+  playing.answer = (address) => (isElsewhere(address) ? '554 5.7.1 Relay access denied' : null)
+  await post.gather()
+  // Those elsewhere come first.
+  opened.raw('update mail set due_ms = due_ms - 1000 where cast(substr(recipient, 17) as integer) < 40')
+  while (playing.taken.length < 20) await rounds(opened, post, 1)
+  expect(opened.clock.nowMs() - START_MS).toBeLessThan(300_000)
+  await rounds(opened, post, 60)
+  // What nobody takes waits, or has ended by itself; nothing else was refused.
+  expect(playing.taken.filter(isElsewhere)).toEqual([])
+  expect((await opened.store.mails.counts()).states['sent']).toBe(20)
+  expect(ended.length).toBeGreaterThan(0)
+})
+
+test('a person who wants the mails to be tried ends the wait for a server that refuses all', async () => {
+  await using opened = await lockedStore(3)
+  const { server: playing, post } = server(opened)
+  playing.answer = () => '530 5.7.1 Authentication required'
+  await post.gather()
+  await rounds(opened, post, 3)
+  expect(await opened.store.outbox.isRetryWanted()).toBe(false)
+  expect(await opened.store.mails.retry(null)).toBe(3)
+  expect(await opened.store.outbox.isRetryWanted()).toBe(true)
+  await rounds(opened, post, 1)
+  expect(await opened.store.outbox.isRetryWanted()).toBe(false)
+  // Nothing was lost of what is known of it.
+  expect((await opened.store.mails.counts()).failing).toMatchObject({ sinceMs: START_MS })
+})
+
+test('what ended without being sent names the last answer of the server', async () => {
+  await using opened = await lockedStore(1)
+  const { server: playing, post } = server(opened)
+  playing.answer = () => '554 5.7.1 Access denied'
+  await post.gather()
+  await rounds(opened, post, 2)
+  opened.clock.setMs(START_MS + 2 * 86_400_000)
+  await rounds(opened, post, 1)
+  const [listed] = await opened.store.mails.list({ limit: 10 })
+  expect(listed).toMatchObject({
+    state: 'expired',
+    answer: { status: 554 },
+    why: expect.stringContaining('5.7.1 Access denied'),
+  })
+  expect((await opened.store.mails.counts()).failing).toBeNull()
+})
+
+test('a store of an earlier version, which took a mail that was refused for one that was sent, says when the last one went', async () => {
+  await using opened = await lockedStore(2)
+  const { server: playing, post } = server(opened)
+  await post.gather()
+  playing.answer = (address) => (playing.taken.length > 0 ? '550 5.1.1 unknown' : address === '' ? '' : null)
+  await rounds(opened, post, 1)
+  expect((await opened.store.mails.counts()).states).toEqual({ sent: 1, refused: 1 })
+  opened.raw(`update meta set value = '{"failing":null,"sentMs":1999999999999}' where key = 'mail-trouble'`)
+  opened.raw('update mail set refusals = null')
+  expect(await opened.store.mails.counts()).toMatchObject({ sentMs: START_MS, failing: null })
+  opened.raw(
+    `update meta set value = '{"failing":{"sinceMs":7,"reason":"away"},"sentMs":null}' where key = 'mail-trouble'`,
+  )
+  expect((await opened.store.mails.counts()).failing).toEqual({
+    sinceMs: 7,
+    reason: 'away',
+    code: null,
+    fix: '',
+    answer: null,
+  })
 })
