@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes sure that what the tests and the demo use is there: slapd with its modules, ldapmodify, 389-DS, Samba's domain controller,
-# MariaDB, openssl, Python with venv, which privacyIDEA is installed with, an SMTP server, a browser that shows mails, spin
+# MariaDB, openssl, Python with venv, which privacyIDEA is installed with, two SMTP servers, a browser that shows mails, spin
 # with a C compiler, which check the model in docs/model/, and what an installation by the README uses.
 # `ensure-packages.sh openldap` leaves all but OpenLDAP out: the demo needs no more.
 # As root it installs what is missing; else it says the line and exits 69. Never starts a system service.
@@ -20,6 +20,8 @@ samba-dsdb-modules samba-vfs-modules winbind ldb-tools python3-samba python3-mar
 python3-cryptography python3-gpg attr acl"
   # Debian's Python, which test/servers/mail-sink.py runs under.
   /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || packages="$packages python3-aiosmtpd"
+  # A mail server that refuses as most do.
+  have postfix || packages="$packages postfix"
   have mariadbd && have mariadb-install-db || packages="$packages mariadb-server"
   have chromium || packages="$packages chromium"
   have spin || packages="$packages spin"

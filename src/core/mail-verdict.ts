@@ -8,7 +8,7 @@ import type { ErrorCode } from './error.ts'
  * | ------------------------------------------------------ | ---------------------------------------- |
  * | the next mails, to others, are refused alike           | the server refuses all: every mail waits |
  * | others are taken, and this one is refused a third time | it is this mail's own fate: it ends      |
- * | there is no other mail                                 | it waits, ever longer, while it is news  |
+ * | there is no other mail                                 | another recipient is asked about; else it waits, ever longer, while it is news |
  *
  * So one odd recipient never stops the others, and a server that refuses all loses no mail.
  */
@@ -36,7 +36,8 @@ export interface MailServerRecord {
   readonly failing: MailFailing | null
   /** When a mail was taken last. */
   readonly sentMs: number | null
-  /** How many it took. */
+  /** When it took a recipient last, that of a mail or one that it was only asked about, and how many so far. */
+  readonly takenMs: number | null
   readonly accepted: number
   /** The answer that the mails since the last one that was taken got. */
   readonly suspect: MailSuspect | null
@@ -77,10 +78,11 @@ export interface Judgement {
 /** So often a mail is refused, and others are taken, until that is its own fate; what is temporary, so often. */
 const OWN_TIMES = 3
 const OWN_TIMES_TEMPORARY = 2
-/** So many recipients that are refused alike are all; more, where the server has just taken a mail. */
+/** So many recipients that are refused alike are all; more, where the server has just taken one. */
 const ALL_RECIPIENTS = 2
-const ALL_RECIPIENTS_AFTER_SENT = 20
-const JUST_SENT_MS = 600_000
+const ALL_RECIPIENTS_AFTER_TAKEN = 20
+const JUST_TAKEN_MS = 600_000
+const ASKED_FROM_TIMES = 2
 /** After so long without a mail that is taken this is reported, whatever it is; greylisting is over by then. */
 const REPORT_MS = 600_000
 /** Where one recipient alone is put off. */
@@ -102,16 +104,16 @@ export function judgeRefusal(
   if (scope === 'mail') return { verdict: ofMail, refusals, server: answering }
   const all: Judgement = { verdict: 'server', refusals, server: failed(known, ofAll(refusal), nowMs) }
   if (isBeforeRecipient(answer)) return all
-  const isJustSent = known.sentMs !== null && nowMs - known.sentMs < JUST_SENT_MS
+  const isJustTaken = known.takenMs !== null && nowMs - known.takenMs < JUST_TAKEN_MS
   const isOften = refusals.times >= (isForGood(answer) ? OWN_TIMES : OWN_TIMES_TEMPORARY)
-  if (isOften && isJustSent && known.accepted > refusals.accepted) {
+  if (isOften && isJustTaken && known.accepted > refusals.accepted) {
     return { verdict: ofMail, refusals, server: answering }
   }
   if (scope === 'server') return all
 
   const suspect = suspectOf(known.suspect, answer, recipient, nowMs)
   const server = { ...answering, suspect }
-  const isOfAll = suspect.recipients.length >= (isJustSent ? ALL_RECIPIENTS_AFTER_SENT : ALL_RECIPIENTS)
+  const isOfAll = suspect.recipients.length >= (isJustTaken ? ALL_RECIPIENTS_AFTER_TAKEN : ALL_RECIPIENTS)
   if (isForGood(answer) && isOfAll)
     return { verdict: 'server', refusals, server: failed(server, ofAll(refusal), nowMs) }
   return {
@@ -137,8 +139,18 @@ export function ofAll(refusal: Refusal): Refusal {
 }
 
 /** The server took a mail. */
-export function afterSent({ accepted }: MailServerRecord, nowMs: number): MailServerRecord {
-  return { failing: null, sentMs: nowMs, accepted: accepted + 1, suspect: null }
+export function afterSent(known: MailServerRecord, nowMs: number): MailServerRecord {
+  return { ...afterTaken(known, nowMs), sentMs: nowMs }
+}
+
+/** It took a recipient; what it has against all mails it would have said to that one. */
+export function afterTaken(known: MailServerRecord, nowMs: number): MailServerRecord {
+  return { ...known, failing: null, takenMs: nowMs, accepted: known.accepted + 1, suspect: null }
+}
+
+/** Whether what a mail was refused for is asked about with another recipient: more than once, and it is not clear. */
+export function isWorthAsking(verdict: MailVerdict, { answer, times }: MailRefusals): boolean {
+  return verdict === 'doubted' && answer.stage === 'recipient' && times >= ASKED_FROM_TIMES
 }
 
 /** The server answers; that it takes mails is shown by one that it takes. */
@@ -159,7 +171,7 @@ export function failed(
 function suspectOf(known: MailSuspect | null, answer: MailAnswer, recipient: string, nowMs: number): MailSuspect {
   const codes = `${answer.stage} ${answer.status} ${answer.enhanced ?? ''}`.trim()
   if (known === null || known.codes !== codes) return { codes, sinceMs: nowMs, recipients: [recipient] }
-  const isFurther = !known.recipients.includes(recipient) && known.recipients.length < ALL_RECIPIENTS_AFTER_SENT
+  const isFurther = !known.recipients.includes(recipient) && known.recipients.length < ALL_RECIPIENTS_AFTER_TAKEN
   return isFurther ? { ...known, recipients: [...known.recipients, recipient] } : known
 }
 
@@ -168,7 +180,7 @@ export function newRefusalWatch(): {
   accepted(nowMs: number): void
   isOfAll(refusal: Refusal, recipient: string, nowMs: number): boolean
 } {
-  let known: MailServerRecord = { failing: null, sentMs: null, accepted: 0, suspect: null }
+  let known: MailServerRecord = { failing: null, sentMs: null, takenMs: null, accepted: 0, suspect: null }
   return {
     accepted(nowMs) {
       known = afterSent(known, nowMs)

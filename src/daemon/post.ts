@@ -6,6 +6,7 @@ import type { Settings } from '../core/settings.ts'
 import { openDirectories } from '../directory/open-directories.ts'
 import { Writer, type WriterSettings } from '../notify/mail-writer.ts'
 import { openSmtp } from '../notify/smtp.ts'
+import { probeSmtp } from '../notify/smtp-probe.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { GatherRules, MailTransport } from '../ports/mail.ts'
 import { Postman } from '../reconcile/mail.ts'
@@ -44,6 +45,12 @@ export async function openPost(
     outbox: store.outbox,
     contacts: openContacts(mail.owner, directory, source === null ? null : { source, truth: store.truth }),
     transport,
+    async ask(recipient) {
+      const { address: from } = mail.from
+      const probe = await probeSmtp(mail.smtp, secretReader(env), { from, to: [recipient] })
+      return probe.senderRefusal ?? probe.recipients[0]?.refusal ?? null
+    },
+    sender: mail.from.address,
     writer: openWriter(mail, clock, log),
     rules: { ...rulesOf(mail), ...rules },
     perSecond: mail.limits.perSecond,
@@ -51,9 +58,9 @@ export async function openPost(
       if (error !== null) log.warn('mail cannot be sent; it waits', errorFields(error))
       else log.info(isSent ? 'mail is sent again' : 'the mail server answers again')
     },
-    onRefused(mail, answer) {
+    onRefused(id, answer) {
       const { stage = null, status = null, enhanced = null } = answer ?? {}
-      log.warn('a mail was refused; it is not sent', { mail, stage, status, enhanced })
+      log.warn('a mail was refused; it is not sent', { mail: id, stage, status, enhanced })
     },
   })
   const all = opened.move()

@@ -89,6 +89,14 @@ export interface OutboxPort {
   freeDeadLeases(): Promise<void>
   /** No mail can be sent at all, without an answer to one, and why. */
   trouble(failure: Pick<MailFailing, 'code' | 'reason' | 'fix'>): Promise<void>
+  /** An address that it took lately, another one than this; null: none is on record. */
+  takenAddress(except: MailAddress): Promise<MailAddress | null>
+  /**
+   * It was asked about a recipient, without a mail.
+   * @param refusal null: it takes them
+   * @returns whether it refuses all
+   */
+  asked(recipient: MailAddress, refusal: Refusal | null): Promise<boolean>
   /** The server answers. @returns why no mail can be sent all the same; null: nothing is known against it */
   answers(): Promise<MailFailing | null>
   /** True where a person wants the mails to be tried at once, since the last trouble. */
@@ -107,6 +115,7 @@ export interface RefusalWaits {
 
 export interface RefusalOutcome {
   readonly verdict: MailVerdict
+  readonly refusals: MailRefusals
   /** Null: nothing is known against all mails. */
   readonly failing: MailFailing | null
 }

@@ -1,7 +1,8 @@
 import { AppError, retryDelayMs, toAppError, type ErrorCode } from '../core/error.ts'
+import type { MailAddress } from '../core/mail-address.ts'
 import { MailError, type MailAnswer } from '../core/mail-answer.ts'
 import { deferredMs, doubtMs, refusedMs, spacingMs, troubleMs } from '../core/mail-times.ts'
-import { ofAll, refusalOf, type MailFailing } from '../core/mail-verdict.ts'
+import { isWorthAsking, ofAll, refusalOf, type MailFailing } from '../core/mail-verdict.ts'
 import type { Clock } from '../ports/clock.ts'
 import type {
   ClaimedMail,
@@ -34,6 +35,10 @@ export interface MailPorts {
    * @param isSent a mail was sent; else the server only answers again
    */
   onTrouble(error: AppError | null, isSent: boolean): void
+  /** Asks the server about a recipient; no mail is sent. Null: it takes them. Fails as a sending does. */
+  ask?(recipient: MailAddress): Promise<MailError | null>
+  /** Whom it is asked about, where it took nobody yet. */
+  readonly sender?: MailAddress
   /** The server refused this mail alone, for ever. */
   onRefused?(id: string, answer: MailAnswer | null): void
 }
@@ -202,7 +207,7 @@ export class Postman {
     try {
       await transport.send(writer.write(mail, { ...contact, address }))
     } catch (thrown) {
-      return this.#failed(mail, toAppError(thrown))
+      return this.#failed(mail, address, toAppError(thrown))
     }
     await outbox.sent(mail, address)
     this.#knows(null, true)
@@ -226,10 +231,10 @@ export class Postman {
     }
   }
 
-  async #failed(mail: ClaimedMail, error: AppError): Promise<void> {
+  async #failed(mail: ClaimedMail, address: MailAddress, error: AppError): Promise<void> {
     const { outbox, clock } = this.#ports
     const { code, message, hint } = error
-    if (error instanceof MailError) return this.#answered(mail, error)
+    if (error instanceof MailError) return this.#answered(mail, address, error)
     if (code === 'mail-refused') {
       await outbox.end(mail, 'refused', { code, text: message })
       return this.#ports.onRefused?.(mail.id, null)
@@ -243,11 +248,11 @@ export class Postman {
   }
 
   /** The server refused it: whether that is about this mail or about all, what is on record of others shows. */
-  async #answered(mail: ClaimedMail, error: MailError): Promise<void> {
+  async #answered(mail: ClaimedMail, address: MailAddress, error: MailError): Promise<void> {
     const { outbox, clock } = this.#ports
     const refusal = refusalOf(error)
     const all = ofAll(refusal)
-    const { verdict, failing } = await outbox.refused(mail, refusal, {
+    const { verdict, refusals, failing } = await outbox.refused(mail, refusal, {
       deferredMs: deferredMs(mail.attempts, clock.random()),
       doubtedMs: (times) => doubtMs(times, clock.random()),
       serverMs: this.#nextFailureMs(all.code),
@@ -257,6 +262,26 @@ export class Postman {
     this.#knows(failing, false)
     // It waits by itself and the others are tried; that none is taken for long is reported all the same.
     if (failing !== null && verdict !== 'refused') this.#reports(error)
+    if (isWorthAsking(verdict, refusals)) await this.#asks(address)
+  }
+
+  /** Where no other mail shows whom a refusal is about, the server is asked about a recipient that it took before. */
+  async #asks(refused: MailAddress): Promise<void> {
+    const { outbox, sender = null } = this.#ports
+    const recipient = (await outbox.takenAddress(refused)) ?? sender
+    if (this.#ports.ask === undefined || recipient === null || recipient === refused) return
+    let refusal: MailError | null
+    try {
+      refusal = await this.#ports.ask(recipient)
+    } catch {
+      // It shows nothing; the next sending meets it as well, and reports it.
+      return
+    }
+    const isOfAll = await outbox.asked(recipient, refusal === null ? null : refusalOf(refusal))
+    if (refusal === null) return this.#knows(null, false)
+    if (!isOfAll) return
+    const { code, reason: message, fix: hint } = ofAll(refusalOf(refusal))
+    this.#fails(new AppError(code, message, { hint, cause: refusal }))
   }
 
   #nextFailureMs(code: ErrorCode): number {

@@ -5,6 +5,7 @@ import { splitAccountKey } from '../core/names.ts'
 import {
   afterAnswer,
   afterSent,
+  afterTaken,
   failed,
   judgeRefusal,
   ofAll,
@@ -30,7 +31,7 @@ interface ServerRow extends MailServerRecord {
   readonly isRetryWanted?: boolean
 }
 
-const NOTHING_KNOWN: ServerRow = { failing: null, sentMs: null, accepted: 0, suspect: null }
+const NOTHING_KNOWN: ServerRow = { failing: null, sentMs: null, takenMs: null, accepted: 0, suspect: null }
 
 type MailRow = Selectable<MailTable>
 
@@ -79,6 +80,25 @@ export function openOutbox(db: Database, writer: Writer, clock: Clock, options: 
       writer.runSoon(async (scope) => {
         const known = await readServer(scope.trx)
         await writeServer(scope, failed(known, { ...failure, answer: null }, clock.nowMs()))
+      }),
+    async takenAddress(except) {
+      const row = await db
+        .selectFrom('mail')
+        .select('address')
+        .where('state', '=', 'sent')
+        .where('address', 'is not', null)
+        .where('address', '<>', except)
+        .orderBy('ended_ms', 'desc')
+        .limit(1)
+        .executeTakeFirst()
+      return row === undefined ? null : parseMailAddress(row.address ?? '')
+    },
+    asked: (recipient, refusal) =>
+      writer.runSoon(async (scope) => {
+        const [nowMs, known] = [clock.nowMs(), await readServer(scope.trx)]
+        const judged = refusal === null ? null : judgeRefusal(refusal, { before: null, recipient }, known, nowMs)
+        await writeServer(scope, judged === null ? afterTaken(known, nowMs) : judged.server)
+        return judged?.verdict === 'server'
       }),
     answers: () =>
       writer.runSoon(async (scope) => {
@@ -210,7 +230,7 @@ async function refuse(scope: WriteScope, { mail, refusal, waits }: Refused, nowM
     await write(scope, mail, { ...why, attempts, due_ms: nowMs + waitMs })
   }
   await writeServer(scope, server)
-  return { verdict, failing: server.failing }
+  return { verdict, refusals, failing: server.failing }
 }
 
 function whyOf({ code, reason }: Refusal): Pick<MailRow, 'why_code' | 'why'> {
@@ -224,8 +244,8 @@ export function refusalsFromRow(text: string | null): MailRefusals | null {
 
 /** Where nothing about it changes the row stays: the loop that sends asks often. A wish to retry ends with the next outcome. */
 async function writeServer({ hot, on, trx }: WriteScope, after: MailServerRecord): Promise<void> {
-  const { failing, sentMs, accepted, suspect } = after
-  const value = JSON.stringify({ failing, sentMs, accepted, suspect } satisfies ServerRow)
+  const { failing, sentMs, takenMs, accepted, suspect } = after
+  const value = JSON.stringify({ failing, sentMs, takenMs, accepted, suspect } satisfies ServerRow)
   const row = await trx.selectFrom('meta').select('value').where('key', '=', SERVER_KEY).executeTakeFirst()
   if (row?.value !== value) await hot.writeMeta.run(on, { key: SERVER_KEY, value })
 }

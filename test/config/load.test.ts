@@ -570,6 +570,21 @@ describe('a mistake in one key is told with its line, column, path and what is e
       /mail.timeZone: expected the name of a time zone/,
     ],
     [
+      'an address in EHLO without brackets',
+      `${DIRECTORY}mail: { smtp: smtp://x, from: a@b.c, ehloName: 192.0.2.1 }\n`,
+      /mail.ehloName: an address stands in brackets/,
+    ],
+    [
+      'brackets in EHLO that YAML reads as a list',
+      `${DIRECTORY}mail: { smtp: smtp://x, from: a@b.c, ehloName: [192.0.2.1] }\n`,
+      /mail.ehloName: YAML reads brackets as a list: put quotes around them/,
+    ],
+    [
+      'a name in EHLO that could be another command',
+      `${DIRECTORY}mail: { smtp: smtp://x, from: a@b.c, ehloName: "a.b\\r\\nRCPT TO:<x@y>" }\n`,
+      /mail.ehloName: expected a name in DNS, as in lockstep.example.org/,
+    ],
+    [
       'a user of the mail server without a password',
       `${DIRECTORY}mail: { smtp: smtp://x, from: a@b.c, user: me }\n`,
       /mail: the secret is missing: write one of passwordFile and passwordEnv/,

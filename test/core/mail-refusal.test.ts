@@ -99,7 +99,7 @@ test('whatever a server writes, it is read without failing, and no positive answ
   )
 })
 
-const NOTHING: MailServerRecord = { failing: null, sentMs: null, accepted: 0, suspect: null }
+const NOTHING: MailServerRecord = { failing: null, sentMs: null, takenMs: null, accepted: 0, suspect: null }
 const MINUTE_MS = 60_000
 
 function refusal(response: string, stage: MailStage = 'recipient'): Refusal {
@@ -123,7 +123,13 @@ test('refused alike, the second recipient shows that the server refuses all; the
   const unknown = judgeRefusal(refusal('550 5.1.1 unknown'), { before: null, recipient: 'c' }, second.server, 3_000)
   expect(unknown.verdict).toBe('refused')
   expect(unknown.server.failing).not.toBeNull()
-  expect(afterSent(second.server, 4_000)).toEqual({ failing: null, sentMs: 4_000, accepted: 1, suspect: null })
+  expect(afterSent(second.server, 4_000)).toEqual({
+    failing: null,
+    sentMs: 4_000,
+    takenMs: 4_000,
+    accepted: 1,
+    suspect: null,
+  })
 })
 
 test('one recipient alone is waited for, and after ten minutes that is reported; what is put off, after an hour', () => {

@@ -220,6 +220,21 @@ test('whose mail is refused has no token, and the others have theirs', async () 
   expect(again.made.map(({ login }) => login)).toEqual(['u2'])
 })
 
+test('a mail server that refuses everybody stops it at the second one, and it goes on', async () => {
+  sink.fault({ answers: { RCPT: '554 5.7.1 <{address}>: Relay access denied' } })
+  const file = csv('denied.csv', ['login', ...logins(20)])
+  const ran = await enroll('--csv', file, '--mail', '--json')
+  expect(ran.code).toBe(77)
+  const report = ran.json<Report & { left: number }>()
+  expect(report.stopped?.code).toBe('mail-not-permitted')
+  // Four are in work at a time.
+  expect(report.left).toBeGreaterThan(12)
+  expect(logins(20).flatMap(tokensOf)).toEqual([])
+  sink.fault({})
+  const again = (await enroll('--csv', file, '--mail', '--rate', '100/s', '--json')).json<Report>()
+  expect(again.made).toHaveLength(20)
+})
+
 test('a mail server that is away stops it, nobody is left with a token he was not told of, and it goes on', async () => {
   await sink.stop()
   const file = csv('away.csv', ['login', ...logins(10)])

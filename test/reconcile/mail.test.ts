@@ -143,7 +143,10 @@ interface Server {
 }
 
 /** A mail server that answers as it is told, and who was refused for ever. */
-function server(opened: TestStore): {
+function server(
+  opened: TestStore,
+  ports: Partial<MailPorts> = {},
+): {
   server: Server
   post: Postman
   told: (string | null)[]
@@ -167,7 +170,7 @@ function server(opened: TestStore): {
     contacts: OWN_ADDRESSES,
     onRefused: (_id: string, answer: MailAnswer | null) => void ended.push(answer),
   }
-  return { server: playing, post: postman(opened, send, told, more), told, ended }
+  return { server: playing, post: postman(opened, send, told, { ...more, ...ports }), told, ended }
 }
 
 async function rounds(opened: TestStore, post: Postman, count: number): Promise<void> {
@@ -255,6 +258,45 @@ test('a group that is refused does not hold up the others behind it for longer t
   expect(playing.taken.filter(isElsewhere)).toEqual([])
   expect((await opened.store.mails.counts()).states['sent']).toBe(20)
   expect(ended.length).toBeGreaterThan(0)
+})
+
+test.each([
+  ['takes another recipient', null, { refused: 1 }, null],
+  ['refuses another recipient alike', '554 5.7.1 Access denied', { waiting: 1 }, 'mail-not-permitted'],
+  ['does not know the other recipient', '550 5.1.1 unknown', { waiting: 1 }, null],
+] as const)(
+  'one mail alone that is refused: where the server, asked for it, %s, that decides',
+  async (_what, answer, states, code) => {
+    await using opened = await lockedStore(1)
+    const asked: string[] = []
+    const ask: MailPorts['ask'] = (recipient) => {
+      asked.push(recipient)
+      return Promise.resolve(answer === null ? null : refused(answer))
+    }
+    const sender = parseMailAddress('lockstep@example.org')
+    if (sender === null) throw new Error('no address')
+    const { server: playing, post } = server(opened, { ask, sender })
+    playing.answer = () => '554 5.7.1 Access denied'
+    await post.gather()
+    while (opened.clock.nowMs() - START_MS < 60_000) await rounds(opened, post, 1)
+    const counts = await opened.store.mails.counts()
+    expect(counts).toMatchObject({ states, sentMs: null })
+    expect(counts.failing?.code ?? null).toBe(code)
+    expect(new Set(asked)).toEqual(new Set([sender]))
+    expect(asked.length).toBeLessThanOrEqual(3)
+  },
+)
+
+test('nobody is asked about where the server cannot be asked, and the mail waits', async () => {
+  await using opened = await lockedStore(1)
+  const sender = parseMailAddress('lockstep@example.org')
+  if (sender === null) throw new Error('no address')
+  const ask: MailPorts['ask'] = () => Promise.reject(new AppError('mail-unreachable', 'away'))
+  const { server: playing, post } = server(opened, { ask, sender })
+  playing.answer = () => '554 5.7.1 Access denied'
+  await post.gather()
+  await rounds(opened, post, 200)
+  expect((await opened.store.mails.counts()).states).toEqual({ waiting: 1 })
 })
 
 test('a person who wants the mails to be tried ends the wait for a server that refuses all', async () => {
