@@ -1,7 +1,11 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../servers/eventually.ts'
 import { startMailSink, type MailSink, type ScriptedStep } from '../servers/mail-sink.ts'
 import { startSlapd, type Slapd } from '../servers/slapd.ts'
+import { makeTempDir } from '../servers/temp-dir.ts'
+import { makeCertificates } from '../servers/test-certificates.ts'
 import { resetPeople } from './account-view.ts'
 import { startLockstep, type Lockstep } from './lockstep.ts'
 import { describePeople, HELP_DESK, mailYaml } from './mail-fixture.ts'
@@ -9,6 +13,7 @@ import { asNobody } from './privacyidea-arguments.ts'
 
 /** A mail server that refuses this machine, its name, its login or the sender, at each step at which servers do. */
 
+const PASSWORD = 'mail-password-of-the-tests'
 const PEOPLE = ['u1', 'u2', 'u3', 'u4']
 
 let stack: AsyncDisposableStack
@@ -193,4 +198,26 @@ test('doctor asks about the help desk, or whom one names, as the name that is co
   sink.fault({})
   expect((await lockstep.cli('mail', 'test', 'you@example.org')).code).toBe(0)
   expect(sink.mails()[0]?.headers.get('x-helo')).toBe('lockstep.example.org')
+})
+
+test('over STARTTLS and with a login, what is refused is named by what it is: the name, the login for now, for good, or a lack of TLS', async () => {
+  const certificates = await makeCertificates(stack.use(await makeTempDir('mail-tls')).path)
+  const sink = stack.use(await startMailSink({ certificates, auth: { user: 'lockstep', password: PASSWORD } }))
+  const more = [`ca: ${certificates.caFile}`, 'user: lockstep', 'passwordFile: mail-password']
+  const lockstep = stack.use(await startLockstep(slapd, { yaml: mailYaml(sink, more) }))
+  writeFileSync(join(lockstep.dir, 'mail-password'), PASSWORD, { mode: 0o600 })
+  for (const [step, answer, exit, said] of [
+    ['EHLO', '504 5.5.2 <{helo}>: Helo command rejected: need fully-qualified hostname', 77, /Set mail\.ehloName/],
+    ['AUTH', '454 4.7.0 Temporary authentication failure', 75, /the login is not possible now: 454 4\.7\.0/],
+    ['AUTH', '535 5.7.8 Error: authentication failed', 77, /the login was refused: 535 5\.7\.8[^]*Correct mail\.user/],
+    ['AUTH', '538 5.7.11 Encryption required', 77, /the login was refused: 538 5\.7\.11[^]*smtps:/],
+    ['MAIL', '452 4.3.1 Insufficient system storage', 75, /the sender is not taken now: 452 4\.3\.1/],
+    ['RCPT', '550 5.7.1 <{address}>: no', 69, /the address was refused: 550 5\.7\.1/],
+    ['RCPT', '530 5.7.57 Client not authenticated', 77, /Let mail\.user send at the mail server/],
+  ] as const) {
+    sink.fault({ answers: { [step]: answer } })
+    const ran = await lockstep.cli('mail', 'test', 'you@example.org')
+    expect([ran.code, ran.stderr], answer).toEqual([exit, expect.stringMatching(said)])
+    expect(ran.stderr).not.toContain(PASSWORD)
+  }
 })
