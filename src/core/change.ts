@@ -1,4 +1,4 @@
-import type { AccountKey, Dn, HoldName, Serial } from './names.ts'
+import type { AccountKey, Dn, HoldName, Login, Realm, Serial } from './names.ts'
 import type { Reason } from './reason.ts'
 import type { AttributeValue, EntryVersion, HoldEnds, OwnedSlot } from './state.ts'
 
@@ -37,10 +37,18 @@ export interface ChangeDraft {
   readonly actor: string
 }
 
+/** Whose account it is, as far as that is on record; null: not known. */
+export interface AccountOwner {
+  readonly login: Login | null
+  readonly realm: Realm | null
+}
+
 /** A draft that was given its identity and time, as it stands in the ledger. */
 export interface Change extends ChangeDraft {
   readonly id: string
   readonly plannedAtMs: number
+  /** For the people who read its files; left out: older versions planned it. */
+  readonly owner?: AccountOwner
   /** The entry as it was read before; left out: its server shows no number of changes, or older versions planned it. */
   readonly asRead?: EntryVersion
 }

@@ -1,4 +1,4 @@
-import type { ChangeKind, EntryModification, Modification } from './change.ts'
+import type { AccountOwner, ChangeKind, EntryModification, Modification } from './change.ts'
 import { AppError } from './error.ts'
 import { asDn } from './names.ts'
 import { reasonText, type Reason } from './reason.ts'
@@ -10,6 +10,8 @@ import type { AttributeValue } from './state.ts'
  *   # Lockstep change record (RFC 2849): apply it with ldapmodify -f
  *   # time: 2026-11-24T10:15:30.123Z
  *   # event: lock
+ *   # login: alice                         these two where they are known
+ *   # realm: example
  *   # account: corp/0b6c…
  *   # change: 01j…
  *   # until: 2026-11-24T12:15:30.123Z      only where the hold ends by itself
@@ -32,6 +34,9 @@ export interface LdifHeader {
   readonly at: string
   readonly event: string
   readonly actor: string
+  /** Of the account's owner, for people: characters that do not print are `?`, and a long one is cut. */
+  readonly login: string
+  readonly realm: string
   /** The account's key. */
   readonly account: string
   /** The id of the change in the ledger. */
@@ -60,11 +65,24 @@ const LAST_INSTANT_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 
 const TITLE = '# Lockstep change record (RFC 2849): apply it with ldapmodify -f'
 const VERSION_LINE = 'version: 1'
-const HEADER_FIELDS = ['at', 'event', 'actor', 'account', 'change', 'until', 'reason', 'code'] as const
+const HEADER_FIELDS = [
+  'at',
+  'event',
+  'actor',
+  'login',
+  'realm',
+  'account',
+  'change',
+  'until',
+  'reason',
+  'code',
+] as const
 const HEADER_LABELS: Readonly<Record<(typeof HEADER_FIELDS)[number], string>> = {
   at: 'time',
   event: 'event',
   actor: 'actor',
+  login: 'login',
+  realm: 'realm',
   account: 'account',
   change: 'change',
   until: 'until',
@@ -84,15 +102,18 @@ export function headerOf(facts: {
   readonly atMs: number
   readonly event: ChangeKind
   readonly actor: string
+  readonly owner?: AccountOwner | undefined
   readonly account: string
   readonly change: string
   /** When the hold of the file ends by itself, in microseconds since 1970. */
   readonly untilUs?: number | undefined
   readonly reason: Reason
 }): LdifHeader {
-  const { atMs, event, actor, account, change, untilUs, reason } = facts
+  const { atMs, event, actor, owner, account, change, untilUs, reason } = facts
   const until = untilUs === undefined ? '' : isoTime(Math.ceil(untilUs / 1000))
-  return { at: isoTime(atMs), event, actor, account, change, until, reason: reasonText(reason), code: codeOf(reason) }
+  const whose = { login: owner?.login ?? '', realm: owner?.realm ?? '' }
+  const why = { reason: reasonText(reason), code: codeOf(reason) }
+  return { at: isoTime(atMs), event, actor, ...whose, account, change, until, ...why }
 }
 
 /** A person's words are in the sentence already; what an older version wrote as a sentence has no code. */
@@ -269,6 +290,8 @@ function readHeader(comments: readonly Line[]): LdifHeader {
     at: field('at'),
     event: field('event'),
     actor: field('actor'),
+    login: field('login'),
+    realm: field('realm'),
     account: field('account'),
     change: field('change'),
     until: field('until'),

@@ -48,8 +48,9 @@ export async function keepFolders(
 
 async function writeAgain({ store, ldif, clock }: KeptSystem, folders: readonly string[]): Promise<void> {
   let written = 0
-  for await (const { key, owned } of store.upkeep.ownedAccounts()) {
-    await writePending(ldif, key, owned, clock.nowMs(), false)
+  for await (const account of store.upkeep.ownedAccounts()) {
+    const { key, owned } = account
+    await writePending(ldif, account, owned, clock.nowMs(), false)
     // Whoever worked on the account meanwhile may have taken the file away: it is held against the record once more.
     await store.queue.markForRepair(key, clock.nowMs())
     written += owned.holds.length
@@ -60,8 +61,8 @@ async function writeAgain({ store, ldif, clock }: KeptSystem, folders: readonly 
     if (there.has(serialKey(serial))) continue
     if (change?.serial === null || change === null) lost++
     else {
-      const { id, key: account, plannedAtMs: atMs, actor, reason, inverse } = change
-      const header = headerOf({ atMs, event: 'unregister', actor, account, change: id, reason })
+      const { id, key: account, plannedAtMs: atMs, actor, owner, reason, inverse } = change
+      const header = headerOf({ atMs, event: 'unregister', actor, owner, account, change: id, reason })
       const file: PendingLdif = {
         folder: 'unregister',
         name: change.serial,

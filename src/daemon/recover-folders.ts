@@ -51,9 +51,10 @@ export async function recoverUnlocks(system: FolderSystem): Promise<FolderReport
   const open = await store.upkeep.openChanges()
   const released = await releaseByHistory(system, missing, new Set(open.map(({ key }) => key)))
   let written = 0
-  for (const { key, owned } of missing) {
+  for (const account of missing) {
+    const { key, owned } = account
     if (released.has(key)) continue
-    await writePending(ldif, key, owned, clock.nowMs(), false)
+    await writePending(ldif, account, owned, clock.nowMs(), false)
     written++
   }
   if (written > 0) there = new Set(await ldif.listPending('unlock'))

@@ -105,9 +105,9 @@ async function filterOf(
 }
 
 /** What would be written, and what would take it back. */
-export function previewOf({ change, key, reason }: Review): { forward: string; inverse: string } {
-  const header = (event: 'lock' | 'unlock') =>
-    headerOf({ atMs: change.plannedAtMs, event, actor: change.actor, account: key, change: '', reason })
+export function previewOf({ change, key, login, realm, reason }: Review): { forward: string; inverse: string } {
+  const facts = { atMs: change.plannedAtMs, actor: change.actor, owner: { login, realm }, account: key, change: '' }
+  const header = (event: 'lock' | 'unlock') => headerOf({ ...facts, event, reason })
   return {
     forward: writeChangeLdif(change.forward, header('lock')),
     inverse: writeChangeLdif(change.inverse, header('unlock')),

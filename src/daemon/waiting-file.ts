@@ -1,6 +1,14 @@
 import { timeUs } from '../core/evidence.ts'
 import { parseChangeLdif, writeChangeLdif, type ChangeLdif } from '../core/ldif.ts'
-import { parseHoldName, splitAccountKey, type AccountKey, type Dn, type HoldName } from '../core/names.ts'
+import {
+  parseHoldName,
+  parseLogin,
+  parseRealm,
+  splitAccountKey,
+  type AccountKey,
+  type Dn,
+  type HoldName,
+} from '../core/names.ts'
 import { releaseOf } from '../core/slot.ts'
 import type { OwnedLock, OwnedSlot } from '../core/state.ts'
 import type { LdifPort, PendingLdif } from '../ports/ldif.ts'
@@ -48,5 +56,6 @@ export async function fitFile(
 ): Promise<void> {
   if (writeChangeLdif(entries, header) === writeChangeLdif(releaseOf(owned.slots), header)) return
   if (keepsOld) await ldif.dropPending('unlock', name, 'applied', key)
-  await writePending(ldif, key, { ...owned, holds: [name] }, takenAtUs / 1000, true)
+  const whose = { key, login: parseLogin(header.login), realm: parseRealm(header.realm) }
+  await writePending(ldif, whose, { ...owned, holds: [name] }, takenAtUs / 1000, true)
 }

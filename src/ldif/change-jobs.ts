@@ -101,7 +101,7 @@ function forEach(change: Change, stepsOf: (name: string) => readonly DiskStep[])
 
 /** @param hold the hold that the file is named for, where its end belongs into the header */
 function textOf(change: Change, event: ChangeKind, entries: readonly EntryModification[], hold?: string): string {
-  const { plannedAtMs: atMs, actor, key: account, id, reason } = change
+  const { plannedAtMs: atMs, actor, owner, key: account, id, reason } = change
   const untilUs = hold === undefined ? undefined : change.ends?.[hold]
-  return writeChangeLdif(entries, headerOf({ atMs, event, actor, account, change: id, untilUs, reason }))
+  return writeChangeLdif(entries, headerOf({ atMs, event, actor, owner, account, change: id, untilUs, reason }))
 }

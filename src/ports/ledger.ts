@@ -1,10 +1,13 @@
-import type { Change } from '../core/change.ts'
+import type { AccountOwner, Change } from '../core/change.ts'
 import type { ResolvedEvent } from '../core/event.ts'
 import type { HoldName, Serial } from '../core/names.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Reason } from '../core/reason.ts'
 import type { Hold, OwnedLock } from '../core/state.ts'
 import type { AdoptionOrder, BreakerRefusal, Claim, Held } from './store.ts'
+
+/** A claim, and whose account it is, as the files that are written under it name them. */
+export type FilingClaim = Held & Partial<AccountOwner>
 
 /** Waiting files of an account that a turn which broke off may have left. */
 export interface MayHaveFiles {
@@ -25,7 +28,7 @@ export interface LedgerPort {
    */
   writeAhead(claim: Held, change: Change): Promise<BreakerRefusal | null>
   /** @param owned what is ours of the account's lock from now on */
-  close(claim: Held, change: Change, result: 'applied' | 'not-applied', owned: OwnedLock | null): Promise<void>
+  close(claim: FilingClaim, change: Change, result: 'applied' | 'not-applied', owned: OwnedLock | null): Promise<void>
   /** True when it is known that the change was in the directory, whatever stands there now; see LdifPort. */
   wasApplied(change: Change): Promise<boolean>
   /**
@@ -33,23 +36,23 @@ export interface LedgerPort {
    * @param mayArriveUntilMs see RecordPort.closeUnseen
    */
   recover(
-    claim: Held,
+    claim: FilingClaim,
     change: Change,
     result: 'applied' | 'not-applied',
     owned: OwnedLock | null,
     mayArriveUntilMs: number | null,
   ): Promise<void>
   /** See RecordPort; the waiting files follow. @param before what was ours until now */
-  arrived(claim: Held, late: Change, before: OwnedLock | null, after: OwnedLock | null): Promise<void>
+  arrived(claim: FilingClaim, late: Change, before: OwnedLock | null, after: OwnedLock | null): Promise<void>
   countAsOthers(claim: Held, late: Change): Promise<void>
-  adopt(claim: Held, owned: OwnedLock, change: string | null, order: AdoptionOrder): Promise<void>
+  adopt(claim: FilingClaim, owned: OwnedLock, change: string | null, order: AdoptionOrder): Promise<void>
   /**
    * What is ours changed without a write to the directory; the waiting files follow.
    * @param how for a file whose hold is gone: `applied` by somebody's hand, or `superseded`
    * @param why for the journal
    */
   relabel(
-    claim: Held,
+    claim: FilingClaim,
     before: OwnedLock,
     after: OwnedLock | null,
     how: 'applied' | 'superseded',
@@ -57,6 +60,6 @@ export interface LedgerPort {
   ): Promise<void>
   note(claim: Held, event: ResolvedEvent): Promise<void>
   /** Makes the waiting files of an account say what is on record, where a turn at it broke off. */
-  repair(claim: Held, owned: OwnedLock | null, files: MayHaveFiles): Promise<void>
+  repair(claim: FilingClaim, owned: OwnedLock | null, files: MayHaveFiles): Promise<void>
   settle(claim: Claim, outcome: Outcome, holds: readonly Hold[]): Promise<void>
 }

@@ -1,4 +1,4 @@
-import type { Change } from '../core/change.ts'
+import type { AccountOwner, Change } from '../core/change.ts'
 import type { ErrorCode } from '../core/error.ts'
 import type { Event, ResolvedEvent } from '../core/event.ts'
 import type { AccountKey, DirectoryName, Dn, Login, Realm, ResolverName, Serial, UserId } from '../core/names.ts'
@@ -107,7 +107,7 @@ export interface Held {
 }
 
 /** One account handed out to one worker until its lease ends. */
-export interface Claim extends Held {
+export interface Claim extends Held, AccountOwner {
   /** In milliseconds since the machine's boot, as it was when it was claimed. */
   readonly leaseUntilMs: number
   /** Somebody's turn at it broke off: its waiting files are to be held against the record. */
@@ -116,8 +116,6 @@ export interface Claim extends Held {
   readonly attempts: number
   /** What privacyIDEA says of the owner is to be read first. */
   readonly isHinted: boolean
-  /** The owner's realm, where known. */
-  readonly realm: Realm | null
   /** Its lock waits in the review queue, or was approved there. */
   readonly isInReview: boolean
   readonly ours: OurRecord

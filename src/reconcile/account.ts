@@ -332,7 +332,8 @@ async function write(
   ours: OurRecord,
   ports: Ports,
 ): Promise<{ observed: ObservedState; ours: OurRecord } | 'raced' | HeldBack> {
-  const id = { id: ports.newId(), plannedAtMs: ports.clock.nowMs() }
+  const { login, realm } = claim
+  const id = { id: ports.newId(), plannedAtMs: ports.clock.nowMs(), owner: { login, realm } }
   const change: Change = asRead === undefined ? { ...draft, ...id } : { ...draft, ...id, asRead }
   const refusal = await ports.ledger.writeAhead(claim, change)
   if (refusal !== null) return { kind: 'breaker', ...refusal }

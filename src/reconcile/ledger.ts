@@ -1,4 +1,4 @@
-import type { Change } from '../core/change.ts'
+import type { AccountOwner, Change } from '../core/change.ts'
 import { toAppError } from '../core/error.ts'
 import { headerOf, writeChangeLdif } from '../core/ldif.ts'
 import type { AccountKey } from '../core/names.ts'
@@ -7,8 +7,8 @@ import { releaseOf, sameRelease, sameSlots } from '../core/slot.ts'
 import type { OwnedLock } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { LdifPort, PendingLdif } from '../ports/ldif.ts'
-import type { LedgerPort, MayHaveFiles } from '../ports/ledger.ts'
-import type { Held, RecordPort } from '../ports/store.ts'
+import type { FilingClaim, LedgerPort, MayHaveFiles } from '../ports/ledger.ts'
+import type { RecordPort } from '../ports/store.ts'
 
 /**
  * Keeps the ledger's rows and the LDIF folders in step. The order is what survives a crash: before a write, row and
@@ -53,7 +53,7 @@ export function openLedger(records: RecordPort, ldif: LdifPort, clock: Clock): L
     },
     note: (claim, event) => records.note(event, claim),
     settle: (claim, outcome, holds) => records.settle(claim, outcome, holds),
-    repair: ({ key }, owned, files) => repair(parts, key, owned, files),
+    repair: (claim, owned, files) => repair(parts, claim, owned, files),
   }
 }
 
@@ -83,14 +83,14 @@ function keptWithoutRow(change: Change, reason: unknown): Change['holds'] {
  * What happened is in the files before it is in the row; none of these steps touches a file that another change wrote since.
  * What did not happen is taken out of the files after the row: another worker may have found meanwhile that it did.
  */
-async function close({ records, ldif, clock }: LedgerParts, claim: Held, closing: Closing): Promise<void> {
+async function close({ records, ldif, clock }: LedgerParts, claim: FilingClaim, closing: Closing): Promise<void> {
   const { change, result, owned, mayArriveUntilMs } = closing
   if (result === 'applied') await ldif.applied(change)
   if (mayArriveUntilMs === undefined) await records.close(claim, change, result, owned)
   else await records.closeUnseen(claim, change, result, owned, mayArriveUntilMs)
   if (result === 'not-applied') await ldif.abandoned(change, stillWaiting(change, owned))
   if (owned === null || isFileOf(change, result, owned)) return
-  for (const file of pendingOf(change.key, owned, clock.nowMs())) await ldif.renewPending(file)
+  for (const file of pendingOf(claim, owned, clock.nowMs())) await ldif.renewPending(file)
 }
 
 /**
@@ -118,18 +118,19 @@ interface Relabelling {
  * The waiting files follow what is ours; after the row: who is no longer the owner of the account must not touch its files. A
  * turn that breaks off in between is made up for by the next one (`repair`), or at the next start.
  */
-async function fitFiles({ ldif, clock }: LedgerParts, { key }: Held, change: Relabelling): Promise<void> {
+async function fitFiles({ ldif, clock }: LedgerParts, claim: FilingClaim, change: Relabelling): Promise<void> {
+  const { key } = claim
   const { before, after, how } = change
   const nowMs = clock.nowMs()
   if (after !== null && before === null) {
     // Under no change's name: a change that was written off may be about to remove its own files.
-    for (const file of pendingOf(key, after, nowMs)) {
+    for (const file of pendingOf(claim, after, nowMs)) {
       await ldif.dropPending('unlock', file.name, 'superseded', key, nowMs)
       await ldif.renewPending(file)
     }
   } else if (after !== null && before !== null) {
     const isSame = before.dn === after.dn && sameRelease(before.slots, after.slots) && sameEnds(before.ends, after.ends)
-    await writePending(ldif, key, after, nowMs, !isSame)
+    await writePending(ldif, claim, after, nowMs, !isSame)
   }
   const gone = (before?.holds ?? []).filter((name) => after?.holds.includes(name) !== true)
   await Promise.all(gone.map((name) => ldif.dropPending('unlock', name, how, key, nowMs)))
@@ -137,33 +138,40 @@ async function fitFiles({ ldif, clock }: LedgerParts, { key }: Held, change: Rel
 
 async function repair(
   { ldif, clock }: LedgerParts,
-  key: AccountKey,
+  claim: FilingClaim,
   owned: OwnedLock | null,
   { holds, serials }: MayHaveFiles,
 ): Promise<void> {
+  const { key } = claim
   const nowMs = clock.nowMs()
   if (owned !== null) {
     // Another account's file of that name stays: the serial moved, and what it stands for is newer.
-    for (const file of pendingOf(key, owned, nowMs)) await ldif.renewPending(file)
+    for (const file of pendingOf(claim, owned, nowMs)) await ldif.renewPending(file)
   }
   const gone = new Set(holds.filter((name) => owned?.holds.includes(name) !== true))
   for (const name of gone) await ldif.dropPending('unlock', name, 'applied', key, nowMs)
   for (const serial of serials) await ldif.dropPending('unregister', serial, 'applied', key, nowMs)
 }
 
+/** The account that a file is about. */
+export interface FiledAccount extends Partial<AccountOwner> {
+  readonly key: AccountKey
+}
+
 /** The waiting files of a lock; written anew where the account's name or the end of a hold changed. */
 export async function writePending(
   ldif: LdifPort,
-  key: AccountKey,
+  whose: FiledAccount,
   lock: OwnedLock,
   nowMs: number,
   anew: boolean,
 ): Promise<void> {
-  for (const file of pendingOf(key, lock, nowMs)) await (anew ? ldif.replacePending(file) : ldif.ensurePending(file))
+  for (const file of pendingOf(whose, lock, nowMs)) await (anew ? ldif.replacePending(file) : ldif.ensurePending(file))
 }
 
-function pendingOf(account: AccountKey, lock: OwnedLock, nowMs: number): PendingLdif[] {
-  const facts = { atMs: nowMs, event: 'unlock', actor: '', account, change: '' } as const
+function pendingOf(whose: FiledAccount, lock: OwnedLock, nowMs: number): PendingLdif[] {
+  const { key: account, login = null, realm = null } = whose
+  const facts = { atMs: nowMs, event: 'unlock', actor: '', owner: { login, realm }, account, change: '' } as const
   return lock.holds.map((name) => {
     const header = headerOf({ ...facts, untilUs: lock.ends?.[name], reason: { code: 'lock-release', params: {} } })
     return { folder: 'unlock', name, account, text: writeChangeLdif(releaseOf(lock.slots), header) }

@@ -3,7 +3,7 @@ import { LATE_CHANGES_MAX, type LateChange } from '../core/late.ts'
 import type { AdoptionOrder, Claim, Held, QueuePort } from '../ports/store.ts'
 import type { BootClock } from './boot-clock.ts'
 import { leaseLost, newLeaseToken, type LeaseOptions } from './leases.ts'
-import { changeFromRow, effectiveFromRow, keyFromRow, otherLockFromRow, ownedFromRow, realmFromRow } from './rows.ts'
+import { whoseFromRow, changeFromRow, effectiveFromRow, keyFromRow, otherLockFromRow, ownedFromRow } from './rows.ts'
 import { reasonFromRow } from './reasons.ts'
 import type { Database } from './schema.ts'
 import type { Statements } from './statements.ts'
@@ -91,7 +91,7 @@ export async function claimAccounts(
       generation: Number(row.generation),
       attempts: row.attempts,
       isHinted: row.hinted === 1,
-      realm: realmFromRow(account?.realm ?? null),
+      ...whoseFromRow(account),
       isInReview: (account?.review ?? null) !== null,
       ours: { lock: account === undefined ? null : ownedFromRow({ ...account, key }) },
       open: change === undefined ? null : changeFromRow(change),

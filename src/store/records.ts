@@ -1,4 +1,4 @@
-import type { Change, ChangeDraft } from '../core/change.ts'
+import type { AccountOwner, Change, ChangeDraft } from '../core/change.ts'
 import { headerOf, writeChangeLdif } from '../core/ldif.ts'
 import type { ResolvedEvent } from '../core/event.ts'
 import { changeName, changesNamed } from '../core/dry-run.ts'
@@ -148,16 +148,17 @@ async function giveBack({ hot, on }: WriteScope, claim: Claim, outcome: Outcome)
 
 async function writeStanding(
   scope: WriteScope,
-  { key, stood }: Claim,
+  claim: Claim,
   outcome: Outcome,
   holds: readonly Hold[],
   nowMs: number,
 ): Promise<void> {
   const { hot, on, log } = scope
+  const { key, stood } = claim
   const { standing, reason } = outcome
   if (outcome.isLockSeen) await hot.seeLock.run(on, { key, now_ms: nowMs })
   const isNew = stood.standing !== standing || !isSameReason(stood.reason, reason)
-  const held = await heldBackBody(scope, { key, stood }, outcome, nowMs)
+  const held = await heldBackBody(scope, claim, outcome, nowMs)
   const body = { is: standing, reason, ...held?.body }
   if (isNew || held?.isNew === true) log({ atMs: nowMs, kind: 'standing', subject: key, body })
   const stoodLock = stood.otherLock === null ? null : toJson(stood.otherLock)
@@ -197,7 +198,7 @@ interface HeldBack {
 /** What a guard did not let pass; null where none stands in the way. */
 async function heldBackBody(
   { hot, on }: WriteScope,
-  { key, stood }: Pick<Claim, 'key' | 'stood'>,
+  { key, stood, login, realm }: Claim,
   { standing, reason, would }: Outcome,
   nowMs: number,
 ): Promise<HeldBack | null> {
@@ -210,7 +211,10 @@ async function heldBackBody(
   const added = names.filter((name) => !before.includes(name))
   const isNew = added.length > 0 || before.length !== names.length
   const withLdif = standing === 'dry-run'
-  return { body: { would: would.map((change) => wouldBody(change, withLdif, nowMs)), added }, isNew }
+  return {
+    body: { would: would.map((change) => wouldBody(change, withLdif ? { login, realm } : null, nowMs)), added },
+    isNew,
+  }
 }
 
 /** As `changesNamed` has them, of a record of a standing. */
@@ -219,12 +223,15 @@ function namesIn(body: string): string[] {
   return would.map(({ kind, serial = null }) => changeName({ kind, serial }))
 }
 
-/** What was not written. */
-function wouldBody(change: ChangeDraft, withLdif: boolean, atMs: number): object {
+/**
+ * What was not written.
+ * @param owner null: without its LDIF
+ */
+function wouldBody(change: ChangeDraft, owner: AccountOwner | null, atMs: number): object {
   const { kind, dn, serial, holds, reason, actor, key } = change
   const of = { kind, dn, ...(serial === null ? { holds } : { serial }), reason, actor }
-  if (!withLdif) return of
-  const header = headerOf({ atMs, event: kind, actor, account: key, change: '', reason })
+  if (owner === null) return of
+  const header = headerOf({ atMs, event: kind, actor, owner, account: key, change: '', reason })
   return { ...of, ldif: writeChangeLdif(change.forward, header) }
 }
 

@@ -1,4 +1,4 @@
-import type { Change, EntryModification } from '../core/change.ts'
+import type { AccountOwner, Change, EntryModification } from '../core/change.ts'
 import { isEventKind, type Event, type ResolvedEvent } from '../core/event.ts'
 import { AppError } from '../core/error.ts'
 import {
@@ -75,6 +75,15 @@ export function keyFromRow(text: string): AccountKey {
 
 export function serialFromRow(text: string): Serial {
   return must(parseSerial(text), 'a serial')
+}
+
+/** Whose account it is; of nobody where there is no row. */
+export function whoseFromRow(row: Pick<AccountRow, 'login' | 'realm'> | undefined): AccountOwner {
+  const login = row?.login ?? null
+  return {
+    login: login === null ? null : must(parseLogin(login), 'a login'),
+    realm: realmFromRow(row?.realm ?? null),
+  }
 }
 
 export function realmFromRow(text: string | null): Realm | null {
@@ -170,10 +179,11 @@ interface ChangeBody {
   readonly inverse: readonly EntryModification[]
   readonly slots: readonly OwnedSlot[]
   readonly asRead?: EntryVersion
+  readonly owner?: AccountOwner
 }
 
 export function changeToRow(change: Change) {
-  const { holds, ends, forward, inverse, slots, asRead } = change
+  const { holds, ends, forward, inverse, slots, asRead, owner } = change
   return {
     id: change.id,
     account_key: change.key,
@@ -183,6 +193,7 @@ export function changeToRow(change: Change) {
     body: toJson({
       ...{ holds, ...(ends === undefined ? {} : { ends }), forward, inverse, slots },
       ...(asRead === undefined ? {} : { asRead }),
+      ...(owner === undefined ? {} : { owner }),
     } satisfies ChangeBody),
     reason: reasonToRow(change.reason),
     actor: change.actor,

@@ -207,7 +207,7 @@ function accountStatements(db: Database) {
           'effective',
           'other_lock',
         ])
-        .select(['seen_ms', 'account.realm', 'review.state as review', 'late_until_ms', 'adoption'])
+        .select(['seen_ms', 'account.login', 'account.realm', 'review.state as review', 'late_until_ms', 'adoption'])
         .where('key', '=', place<string>('key')),
     ),
     openChange: prepare((place) =>

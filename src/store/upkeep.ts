@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Change } from '../core/change.ts'
+import type { AccountOwner, Change } from '../core/change.ts'
 import { compareEvents, type ResolvedEvent } from '../core/event.ts'
 import { parseSerial, type AccountKey, type Serial } from '../core/names.ts'
 import { serialKey, spelledAmong } from '../core/serial-key.ts'
@@ -8,9 +8,10 @@ import type { Clock } from '../ports/clock.ts'
 import { compact, readStream } from './desired.ts'
 import { bringBackTimes } from './clock-step.ts'
 import { newestReceivedMs } from './event-order.ts'
+import { inPages, PAGE } from './pages.ts'
 import { markAccounts } from './queue.ts'
 import { stillStanding } from './retired-marks.ts'
-import { changeFromRow, keyFromRow, ownedFromRow, resolvedFromRow } from './rows.ts'
+import { whoseFromRow, changeFromRow, keyFromRow, ownedFromRow, resolvedFromRow } from './rows.ts'
 import { keyColumn, keysOfRows } from './serial-column.ts'
 import { checkTwins } from './serial-twins.ts'
 import type { OwnedLock } from '../core/state.ts'
@@ -24,7 +25,7 @@ const MARK_PAGE = 1_000
 const DELETE_ROWS_MAX = 2_000
 const COMPACT_ACCOUNTS_MAX = 500
 
-export interface OwnedAccount {
+export interface OwnedAccount extends AccountOwner {
   readonly key: AccountKey
   readonly owned: OwnedLock
   /** When its record was written last, in milliseconds since 1970. */
@@ -169,22 +170,21 @@ async function markStanding(
 }
 
 async function* ownedAccounts(db: Database): AsyncGenerator<OwnedAccount> {
-  for (let after = ''; ;) {
-    const rows = await db
-      .selectFrom('account')
-      .select(['key', 'owned_lock', 'updated_ms'])
-      .where('key', '>', after)
-      .where('owned_lock', 'is not', null)
-      .orderBy('key')
-      .limit(MARK_PAGE)
-      .execute()
+  const query = db
+    .selectFrom('account')
+    .select(['key', 'login', 'realm', 'owned_lock', 'updated_ms'])
+    .where('owned_lock', 'is not', null)
+    .orderBy('key')
+    .limit(PAGE)
+  for await (const rows of inPages(
+    (after) => query.where('key', '>', after).execute(),
+    ({ key }) => key,
+  )) {
     for (const row of rows) {
       const owned = ownedFromRow(row)
-      if (owned !== null) yield { key: keyFromRow(row.key), owned, updatedMs: Number(row.updated_ms) }
+      const whose = { key: keyFromRow(row.key), ...whoseFromRow(row) }
+      if (owned !== null) yield { ...whose, owned, updatedMs: Number(row.updated_ms) }
     }
-    const last = rows.at(-1)
-    if (last === undefined || rows.length < MARK_PAGE) return
-    after = last.key
   }
 }
 

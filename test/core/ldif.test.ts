@@ -11,7 +11,7 @@ import {
   writeChangeLdif,
   type LdifHeader,
 } from '../../src/core/ldif.ts'
-import { asDn } from '../../src/core/names.ts'
+import { asDn, parseLogin, parseRealm } from '../../src/core/names.ts'
 import type { AttributeValue } from '../../src/core/state.ts'
 
 const HEADER = headerOf({
@@ -77,6 +77,8 @@ const header: fc.Arbitrary<LdifHeader> = fc.record({
   at: text,
   event: text,
   actor: text,
+  login: fc.oneof(text, nasty),
+  realm: text,
   account: text,
   change: fc.oneof(text, nasty),
   until: text,
@@ -212,13 +214,51 @@ describe('round trip', () => {
   })
 })
 
+describe('whose account it is', () => {
+  function headOf(login: string): string[] {
+    const owner = { login: parseLogin(login), realm: parseRealm('Example') }
+    const facts = { atMs: 0, event: 'unlock', actor: '', owner, account: HEADER.account, change: 'c1' } as const
+    const ldif = writeChangeLdif(one('x'), headerOf({ ...facts, reason: { code: 'lock-release', params: {} } }))
+    return (ldif.split('version: 1\n')[0] ?? '').split('\n')
+  }
+
+  test('login and realm have a line each, before the account', () => {
+    expect(headOf('alice@example.org').slice(2, 6)).toEqual([
+      '# event: unlock',
+      '# login: alice@example.org',
+      '# realm: example',
+      `# account: ${HEADER.account}`,
+    ])
+  })
+
+  test('a file without them, as earlier versions wrote it, is read as before', () => {
+    const ldif = written('x')
+    expect(ldif).not.toMatch(/^# (?:login|realm):/m)
+    expect(parseChangeLdif(ldif).header).toMatchObject({ login: '', realm: '', account: HEADER.account })
+  })
+
+  test.each([
+    ['a line feed', 'alice\n# account: corp/evil', 'alice?# account: corp/evil'],
+    ['a carriage return and a record', 'alice\r\n\r\ndn: cn=evil', 'alice????dn: cn=evil'],
+    ['a separator of lines', 'alice\u2028# change: evil', 'alice?# change: evil'],
+    ['an override of the direction', 'alice\u202eecila', 'alice?ecila'],
+    ['what a terminal obeys', 'alice\u001b[2J', 'alice?[2J'],
+  ])('a login with %s makes no line of its own', (_, login, shown) => {
+    const lines = headOf(login)
+    expect(lines.filter((line) => line.startsWith('# login: '))).toEqual([`# login: ${shown}`])
+    expect(lines).toHaveLength(headOf('alice').length)
+    expect(parseChangeLdif(`${lines.join('\n')}version: 1\n`).header.account).toBe(HEADER.account)
+  })
+})
+
 describe('reading', () => {
   const RECORD = `dn: ${DN}\nchangetype: modify\n`
 
   test('a file that a person wrote is read: no version, spaces, capitals, bare UTF-8', () => {
     const { entries, header: found } = parseChangeLdif(`\n\n${RECORD}Replace:  CN\ncn:   Jörg\n-\n`)
     expect(entries).toEqual([{ dn: DN, modifications: [{ op: 'replace', attribute: 'CN', values: ['Jörg'] }] }])
-    expect(found).toEqual({ at: '', event: '', actor: '', account: '', change: '', until: '', reason: '', code: '' })
+    const nothing = { at: '', event: '', actor: '', login: '', realm: '', account: '', change: '', until: '' }
+    expect(found).toEqual({ ...nothing, reason: '', code: '' })
   })
 
   test('an empty file holds nothing', () => {

@@ -26,7 +26,7 @@ async function open(recorded: readonly string[], filed: readonly string[]) {
   const slot = { dn, attribute: 'pwdAccountLockedTime', mode: 'whole', before: [], after: ['000001010000Z'] } as const
   const owned = { slots: [slot], dn, holds: recorded.map(holdOf) }
   await opened.store.restore.restore({ key: KEY, dn, login: null, events: [], owned, hasSource: false })
-  await writePending(ldif, KEY, { ...owned, holds: filed.map(holdOf) }, START_MS, true)
+  await writePending(ldif, { key: KEY }, { ...owned, holds: filed.map(holdOf) }, START_MS, true)
   const files = (): string[] =>
     readdirSync(`${temp.path}/unlock`)
       .filter((name) => name.endsWith('.ldif'))

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EntryModification, Modification } from '../../src/core/change.ts'
 import { headerOf, parseChangeLdif, writeChangeLdif } from '../../src/core/ldif.ts'
-import { asDn, type Dn } from '../../src/core/names.ts'
+import { asDn, parseLogin, parseRealm, type Dn } from '../../src/core/names.ts'
 import type { AttributeValue } from '../../src/core/state.ts'
 import { startSlapd, type Slapd } from '../servers/slapd.ts'
 
@@ -165,6 +165,30 @@ describe('through ldapmodify into slapd', () => {
     expect(await ldapmodify([{ dn, modifications: [replace('description', evil)] }])).toBe('applied')
     expect(await valuesAt(dn, 'description')).toEqual(hex([evil]))
     expect([await valuesAt(dn, 'title'), await valuesAt(victim, 'title')]).toEqual([[], []])
+  })
+
+  test.each([
+    'alice@example.org',
+    'Jörg',
+    'a\n\ndn: cn=evil\nchangetype: delete\n',
+    'a\r\n-\r\n',
+    '\ufeffa',
+    'a\u2028b',
+    ' a ',
+    ':<',
+    'x'.repeat(1024),
+  ])('the comment that names the login %j changes nothing of what is applied', async (login) => {
+    const dn = asDn(slapd.userDn('u6'))
+    const owner = { login: parseLogin(login), realm: parseRealm('r1') }
+    const facts = { atMs: 0, event: 'lock', actor: '', owner, account: 'corp/x', change: 'c' } as const
+    const header = headerOf({ ...facts, reason: { code: 'lock-release', params: {} } })
+    const before = await slapd.ldapsearch('-b', slapd.peopleDn, '(!(uid=u6))')
+    const { code, stderr } = await slapd.ldapmodify(
+      writeChangeLdif([{ dn, modifications: [replace('title', `by ${login.length}`)] }], header),
+    )
+    expect([code, stderr]).toEqual([0, expect.any(String)])
+    expect(await valuesAt(dn, 'title')).toEqual(hex([`by ${login.length}`]))
+    expect(await slapd.ldapsearch('-b', slapd.peopleDn, '(!(uid=u6))')).toBe(before)
   })
 
   test('what ldapsearch writes as LDIF, our reader reads', async () => {

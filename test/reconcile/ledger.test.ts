@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Change, ChangeKind } from '../../src/core/change.ts'
 import { parseChangeLdif } from '../../src/core/ldif.ts'
-import { asDn, holdNameOfSerial } from '../../src/core/names.ts'
+import { asDn, holdNameOfSerial, parseLogin, parseRealm } from '../../src/core/names.ts'
 import { lockOf, releaseOf } from '../../src/core/slot.ts'
 import type { OwnedSlot } from '../../src/core/state.ts'
 import { openLedger } from '../../src/reconcile/ledger.ts'
@@ -72,6 +72,27 @@ test.each([
 
   const text = await ldif.readPending('unlock', HOLD)
   expect(text === null ? null : parseChangeLdif(text).entries).toEqual(releaseOf(left))
+})
+
+test('each waiting file that is written for an account names its login and realm, where they are on record', async () => {
+  await using opened = await openTestStore()
+  const ldif = new MemoryLdif(() => undefined)
+  const ledger = openLedger(opened.store.records, ldif, opened.clock)
+  const [login, realm] = [parseLogin('alice@corp'), parseRealm('example')]
+  await opened.store.truth.hint([{ key: ALICE, dn: DN, login, realm }])
+  const claim = await claimOf(opened.store, ALICE)
+  expect(claim).toMatchObject({ login, realm })
+  const own = { slots: [MAIL], dn: DN, holds: [HOLD] }
+  const headerNow = async () => parseChangeLdif((await ldif.readPending('unlock', HOLD)) ?? '').header
+  await ledger.repair(claim, own, { holds: [HOLD], serials: [] })
+  expect(await headerNow()).toMatchObject({ login: 'alice@corp', realm: 'example' })
+  opened.clock.setMs(opened.clock.nowMs() + 1_000)
+  await ledger.relabel(claim, own, { ...own, slots: [VPN] }, 'superseded', { code: 'holds-changed', params: {} })
+  expect(await headerNow()).toMatchObject({ login: 'alice@corp', realm: 'example' })
+  await ledger.repair({ ...claim, login: null, realm: null }, null, { holds: [HOLD], serials: [] })
+  expect(await ldif.readPending('unlock', HOLD)).toBeNull()
+  await ledger.repair({ ...claim, login: null, realm: null }, own, { holds: [HOLD], serials: [] })
+  expect(await headerNow()).toMatchObject({ login: '', realm: '' })
 })
 
 test('a repair leaves the file of another account that took the serial over, and gives back none of its own', async () => {

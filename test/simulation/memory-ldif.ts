@@ -174,6 +174,7 @@ function textOf(change: Change, which: 'forward' | 'inverse'): string {
     atMs: change.plannedAtMs,
     event: change.kind,
     actor: change.actor,
+    owner: change.owner,
     account: change.key,
     change: change.id,
     reason: change.reason,
