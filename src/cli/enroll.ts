@@ -6,7 +6,7 @@ import type { Trouble } from '../contract/verdict.ts'
 import { secretReader } from '../config/secret.ts'
 import { distinct, ENROL_TYPES, parseRate, ROLLOUT_NAME, type Enrollee, type EnrolType } from '../core/enrolment.ts'
 import { AppError, isErrorCode } from '../core/error.ts'
-import { parseLogin, parseRealm, type DirectoryName, type Realm } from '../core/names.ts'
+import { parseLogin, parseRealm, partedLogin, type DirectoryName, type Login, type Realm } from '../core/names.ts'
 import type { Settings } from '../core/settings.ts'
 import { openEnrolments, shownQrCode, type EnrolAccess, type Enrolments } from '../daemon/enrol.ts'
 import { openLog } from '../daemon/log.ts'
@@ -18,7 +18,7 @@ import type { AdminOptions } from './admin-options.ts'
 import { EXIT, exitOf } from './exit.ts'
 import type { CliIo } from './io.ts'
 import { personOf } from './person.ts'
-import { note, print, printData, printTable, progress } from './output.ts'
+import { note, plain, print, printData, printTable, progress } from './output.ts'
 import { openPrompt } from './prompt.ts'
 import { loadBeside, loadConfigFor } from './settings.ts'
 
@@ -121,10 +121,14 @@ async function enrollOne(
   }
   const parsed = parseLogin(login)
   if (parsed === null) throw new AppError('usage', 'the login is none')
-  const realm = realmOf(options, settings)
-  if (realm === null) throw new AppError('usage', 'which realm? Give --realm', { hint: realmHint(settings) })
-  const enrollee: Enrollee = { login: parsed, realm, type: typeOf(options) }
+  const given = realmOf(options, settings)
+  if (given === null && partedLogin(login) === null) {
+    throw new AppError('usage', 'which realm? Give --realm, or LOGIN@REALM', { hint: realmHint(settings) })
+  }
   await using opened = await openEnrolments(settings, access, { withMail, env: io.env, log })
+  const user = await userNamed(parsed, given, options.realm !== undefined, opened, io)
+  const { realm } = user
+  const enrollee: Enrollee = { ...user, type: typeOf(options) }
   const outcome = await opened.one(enrollee, { actor: personOf(io), isDryRun })
   if (outcome.kind === 'skipped' || outcome.kind === 'failed') {
     throw new AppError(isErrorCode(outcome.code) ? outcome.code : 'unknown-user', `${login}: ${outcome.why}`, {
@@ -134,7 +138,7 @@ async function enrollOne(
   const serial = outcome.kind === 'made' ? outcome.serial : null
   if (options.json === true) {
     const mailed = withMail && !isDryRun
-    return printData(io, { login, realm, type: enrollee.type, serial, mailed, dryRun: isDryRun })
+    return printData(io, { login: user.login, realm, type: enrollee.type, serial, mailed, dryRun: isDryRun })
   }
   if (outcome.kind !== 'made')
     return print(io, `${login} would get a new ${enrollee.type} token; nothing was made (dry run)`)
@@ -142,6 +146,20 @@ async function enrollOne(
   if (withMail) return
   print(io, await shownQrCode(outcome.otpauth))
   note(io, 'It is shown this once, and kept nowhere.')
+}
+
+/** @param isOrdered the realm was given by `--realm`: the login may be in no other one */
+async function userNamed(
+  login: Login,
+  realm: Realm | null,
+  isOrdered: boolean,
+  opened: Enrolments,
+  io: CliIo,
+): Promise<Pick<Enrollee, 'login' | 'realm'>> {
+  if (realm !== null && partedLogin(login) === null) return { login, realm }
+  const { note: remark, ...user } = await opened.named(login, isOrdered ? realm : null)
+  if (remark !== null) note(io, `lockstep: ${plain(remark)}`)
+  return user
 }
 
 async function rollOutTo(

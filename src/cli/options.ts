@@ -8,6 +8,10 @@ const LIMIT_MAX = 1_000_000
 const REASON_LENGTH_MAX = 500
 const MOMENT = /^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:\d\d))?$/
 
+/** The arguments that name a person, in the help: all of them take `login@realm`. */
+export const LOGIN_HELP = 'the login, as privacyIDEA knows it; login@realm where several realms have it'
+export const ACCOUNT_HELP = 'a login, login@realm, a serial, an account key or id, or a DN'
+
 /** `90s`, `10m`, `2h`, `30d`, in milliseconds. */
 export function durationOption(name: string, text: string): number {
   const match = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text)

@@ -4,7 +4,7 @@ import { toWire } from '../contract/wire.ts'
 import type { CliIo } from './io.ts'
 
 /** Widest table where the terminal does not say; a pipe gets every column in full. */
-const WIDTH_DEFAULT = 100
+export const WIDTH_DEFAULT = 100
 const COLUMN_WIDTH_MIN = 8
 const GAP = '  '
 
@@ -113,7 +113,7 @@ const WIDE =
 const ZERO_WIDTH = /\p{Mn}|\p{Me}|\p{Cf}/gu
 
 /** Terminal cells of a text: East Asian wide characters and emoji take two, combining marks none. */
-function cellWidth(text: string): number {
+export function cellWidth(text: string): number {
   if (/^[\x20-\x7e]*$/.test(text)) return text.length
   const visible = text.replace(ZERO_WIDTH, '')
   return Array.from(visible).length + (visible.match(WIDE)?.length ?? 0)

@@ -14,18 +14,18 @@ export function verificationText(report: VerificationReport | null): string {
   return `${verified} of ${of}`
 }
 
-/** The lines of `show`. */
-export function verificationLines(report: VerificationReport): string[] {
+/** The lines of `show`, each with its label. */
+export function verificationLines(report: VerificationReport): (readonly [label: string, text: string])[] {
   const { wanted, written, effective, checkedMs, servers, problem } = report
   const look = checkedMs === null ? '' : `, seen ${moment(checkedMs)}`
   const what = wanted === 'locked' ? [`written: ${written}`, `effective: ${effective}`] : []
-  const lines = [`  proof     ${[...what, verificationText(report)].join(', ')}${look}`]
+  const lines: [string, string][] = [['proof', `${[...what, verificationText(report)].join(', ')}${look}`]]
   for (const { url, reason, otherLock = '' } of servers) {
-    for (const text of [reason, otherLock]) if (text !== '') lines.push(`            ${plain(url)}: ${plain(text)}`)
+    for (const text of [reason, otherLock]) if (text !== '') lines.push(['', `${plain(url)}: ${plain(text)}`])
   }
   if (problem !== null) {
-    lines.push(`  finding   ${problem.kind} since ${moment(problem.sinceMs)}: ${plain(problem.reason)}`)
-    lines.push(`  fix       ${plain(problem.fix)}`)
+    lines.push(['finding', `${problem.kind} since ${moment(problem.sinceMs)}: ${plain(problem.reason)}`])
+    lines.push(['fix', plain(problem.fix)])
   }
   return lines
 }

@@ -50,6 +50,13 @@ export function parseLogin(text: string): Login | null {
   return isName(text) ? (text as Login) : null
 }
 
+/** @returns login and realm of a text such as `alice@example`, parted at its last `@`; null where one of them is none */
+export function partedLogin(text: string): { readonly login: Login; readonly realm: Realm } | null {
+  const at = text.lastIndexOf('@')
+  const [login, realm] = [parseLogin(text.slice(0, Math.max(0, at))), parseRealm(text.slice(at + 1))]
+  return at < 1 || login === null || realm === null ? null : { login, realm }
+}
+
 /** @returns the realm in lower case (privacyIDEA's realms are case-insensitive), or null when the text is none */
 export function parseRealm(text: string): Realm | null {
   return isName(text) ? (text.toLowerCase() as Realm) : null

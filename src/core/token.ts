@@ -21,6 +21,8 @@ export interface Token {
   readonly owner: TokenOwner
   /** `''` and `enrolled` mean ready; others as privacyIDEA says them: `clientwait`, `pending`, `verify`, `broken`, … */
   readonly rolloutState: string
+  /** False to its reader alone (see reconcile/mirror-view.ts): it is disabled, and by Lockstep itself. */
+  readonly isDisabledByUs?: true
   /** It can be used: nothing of its rollout is outstanding and nothing went wrong. */
   readonly isEnrolled: boolean
 }
@@ -46,6 +48,38 @@ export interface UserOfSource {
   readonly realm: Realm
   readonly resolver: ResolverName
   readonly userId: UserId
+}
+
+/** In which state a token is: `enrolling` is one that cannot be used yet, or whose enrollment failed. */
+export const TOKEN_STATES = ['active', 'disabled', 'revoked', 'enrolling'] as const
+export type TokenState = (typeof TOKEN_STATES)[number]
+
+/** What privacyIDEA said of a token, for people. A counter that cannot be read is null. */
+export interface TokenReading {
+  readonly type: string
+  readonly state: TokenState
+  readonly failCount: number | null
+  readonly failCountMax: number | null
+  /** In milliseconds since 1970. */
+  readonly readMs: number
+}
+
+export function tokenReading(token: Token, readMs: number): TokenReading {
+  const { type, failCount, failCountMax } = token
+  const isReadable = Number.isFinite(failCount)
+  return {
+    type,
+    state: stateOf(token),
+    failCount: isReadable ? failCount : null,
+    failCountMax: isReadable ? failCountMax : null,
+    readMs,
+  }
+}
+
+function stateOf({ isRevoked, isActive, isDisabledByUs, isEnrolled: isReady }: Token): TokenState {
+  if (isRevoked) return 'revoked'
+  if (!isActive || isDisabledByUs === true) return 'disabled'
+  return isReady ? 'active' : 'enrolling'
 }
 
 /** A token whose max fail count is 0 or less is full from the beginning. */

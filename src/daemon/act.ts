@@ -13,12 +13,12 @@ import {
   type Realm,
 } from '../core/names.ts'
 import { isOpen } from '../core/state.ts'
-import type { FoundAccount } from '../ports/directory.ts'
 import type { AccountReport } from '../store/reports.ts'
 import { startEngine } from './engine.ts'
 import { recoverOnce } from './evidence.ts'
 import { refuseWhereFileForbids } from './file-forbids.ts'
 import type { Log } from './log.ts'
+import { accountOfLogin, onlyMatch, recordedLogins, type AccountOfLogin } from './named-account.ts'
 import { refuseWithoutRights } from './needed-rights.ts'
 import { newId, type System } from './system.ts'
 import { wordTimeUs } from './word.ts'
@@ -49,21 +49,25 @@ export interface ActResult {
   readonly unrecorded: 'stands' | 'adopted' | 'none'
   /** The fail counters that were to be reset were not: privacyIDEA refuses it. */
   readonly isResetRefused: boolean
+  /** That somebody else could be meant by the login as well; null: nobody. */
+  readonly note: string | null
   /** False when it is on record but could not be carried out yet; the account's standing says why. */
   readonly isDone: boolean
 }
 
 const SETTLED_TIMEOUT_MS = 15_000
 const SETTLED_LOOK_MS = 50
+/** Accounts of one name that are listed where they are several. */
+const RECORDED_MAX = 10
 
 /** Fails with `usage`, `unknown-user`, `ambiguous-match`, `realm-unmapped` and what the directory may fail with. */
 export async function act(system: System, order: Act, log: Log): Promise<ActResult> {
-  const login = parseLogin(order.login)
-  const realm = order.realm === null ? null : parseRealm(order.realm)
-  if (login === null || (order.realm !== null && realm === null)) {
+  const text = parseLogin(order.login)
+  const ofRealm = order.realm === null ? null : parseRealm(order.realm)
+  if (text === null || (order.realm !== null && ofRealm === null)) {
     throw new AppError(
       'usage',
-      `${login === null ? 'the login' : 'the realm'} is empty, too long or holds control characters`,
+      `${text === null ? 'the login' : 'the realm'} is empty, too long or holds control characters`,
     )
   }
   if (order.resetsTokens && system.source === null) {
@@ -76,7 +80,7 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
     await refuseWithoutRights(privacyidea, secretReader(process.env), ['reset'], 'unlock --reset-token')
   }
   await recoverFirst(system, log)
-  const found = await findAccount(system, login, realm, order.kind)
+  const { account: found, login, realm, note } = await findAccount(system, text, ofRealm, order.kind)
   const [before] = await system.store.reports.find(found.key, 1)
   if (order.kind === 'hold') {
     await refuseWhereRetired(system, found.key)
@@ -125,6 +129,7 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
     before: before ?? null,
     lock,
     isResetRefused,
+    note,
     unrecorded: stands ? 'stands' : isUnrecorded ? 'adopted' : 'none',
   }
 }
@@ -165,15 +170,17 @@ async function refuseWhereRetired({ store, clock }: System, key: AccountKey): Pr
   )
 }
 
-/** A release must be possible while the directory is away: then our own record tells the account. */
+/** A release must be possible while the directory is away: then our own record names the account. */
 async function findAccount(
   system: System,
-  login: Login,
+  text: Login,
   realm: Realm | null,
   kind: Act['kind'],
-): Promise<Pick<FoundAccount, 'key' | 'dn' | 'serials'>> {
+): Promise<AccountOfLogin & { readonly note: string | null }> {
+  const { settings, store, directory } = system
+  const recordedRealms = (): Promise<readonly Realm[]> => store.reports.realms()
   try {
-    return await system.directory.findByLogin(login, realm)
+    return await accountOfLogin({ settings, directory, recordedRealms }, text, realm)
   } catch (thrown) {
     const error = toAppError(thrown)
     if (!error.code.startsWith('directory-')) throw error
@@ -182,12 +189,12 @@ async function findAccount(
       const hint = error.hint === '' ? nothing : `${nothing} ${error.hint}`
       throw new AppError(error.code, error.message, { cause: error, hint })
     }
-    const known = (await system.store.reports.find(login, 2)).filter(
-      (each) => each.login?.toLowerCase() === login.toLowerCase(),
-    )
-    const key = splitAccountKey(known[0]?.key ?? '')
-    if (known.length !== 1 || key === null) throw error
-    return { key: key.key, dn: asDn(known[0]?.dn ?? ''), serials: [] }
+    const named = await recordedLogins(system, text, realm, RECORDED_MAX)
+    const known = onlyMatch(text, named, error)
+    const key = splitAccountKey(known.key)?.key
+    if (key === undefined) throw error
+    const [login, of] = [parseLogin(known.login ?? '') ?? text, parseRealm(known.realm ?? '') ?? realm]
+    return { account: { key, dn: asDn(known.dn), serials: [] }, login, realm: of, note: named.note }
   }
 }
 

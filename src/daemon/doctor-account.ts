@@ -16,6 +16,10 @@ export interface ProbeAccount {
   readonly realm: string | null
   /** The account's own password, to see a bind refused; null: not tried. */
   readonly password: string | null
+  /** Why it is not known which account is meant; null: it is, or this directory says why not. */
+  readonly error: AppError | null
+  /** That somebody else could be meant by the login as well; null: nobody. */
+  readonly note: string | null
 }
 
 /** Where the trial takes place, for the texts. */
@@ -80,8 +84,9 @@ async function findAccount(
     return null
   }
   try {
+    if (account.error !== null) throw account.error
     const { account: target } = await probe.login(login, account.realm === null ? null : parseRealm(account.realm))
-    found.ok('probe-found', `the filter finds ${target.dn}`)
+    found.ok('probe-found', `the filter finds ${target.dn}${account.note === null ? '' : ` (${account.note})`}`)
     return target
   } catch (error) {
     const { message, hint, code } = toAppError(error)

@@ -3,9 +3,12 @@ import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { toAppError } from '../core/error.ts'
 import type { MailAddress } from '../core/mail-address.ts'
+import { directoryOf, parseLogin, parseRealm, type Realm } from '../core/names.ts'
 import type { Settings } from '../core/settings.ts'
 import { isThere } from '../core/system-error.ts'
-import type { Trial } from './doctor-account.ts'
+import { openDirectories } from '../directory/open-directories.ts'
+import { systemClock } from '../ports/clock.ts'
+import type { ProbeAccount, Trial } from './doctor-account.ts'
 import { clockFindings } from './doctor-clock.ts'
 import { directoryFindings } from './doctor-directory.ts'
 import { healthFindings } from './doctor-health.ts'
@@ -18,6 +21,7 @@ import { portFindings } from './doctor-port.ts'
 import { privacyIdeaFindings, type SourceDiagnosis } from './doctor-privacyidea.ts'
 import type { RunningConfig } from '../store/running-config.ts'
 import { Findings, type Finding } from './finding.ts'
+import { accountOfLogin } from './named-account.ts'
 import { openStoreOf } from './state-store.ts'
 
 export interface DiagnosisOptions {
@@ -63,11 +67,10 @@ export async function diagnose(settings: Settings, options: DiagnosisOptions): P
     const { mailFindings } = await import('./doctor-mail.ts')
     findings.push(...(await mailFindings(settings.mail, secretReader(options.env), options.mailTo ?? null)))
   }
-  const { probeLogin: login, probeRealm: realm, probePassword: password } = options
-  const probed = login === null ? null : probedDirectory(settings, realm)
+  const probed = await probedAccount(settings, options)
   for (const directory of settings.directories) {
     options.onStep(`looking at directory ${directory.name}`)
-    const account = login !== null && directory.name === probed ? { login, realm, password } : null
+    const account = directory.name === probed?.directory ? probed.account : null
     const found = await directoryFindings(directory, account)
     await checkIdentity(found.findings, settings, directory)
     await checkLocks(found.findings, settings, directory)
@@ -84,7 +87,33 @@ function notConfigured(area: string, section: string, lines: string, why: string
   return found.all
 }
 
-/** The directory that the test account is in: its realm's first one, else the only one, else the first. */
+interface Probed {
+  readonly directory: string | undefined
+  readonly account: ProbeAccount
+}
+
+/** What a directory fails with it says itself, with what to do. */
+async function probedAccount(settings: Settings, options: DiagnosisOptions): Promise<Probed | null> {
+  const { probeLogin: text, probeRealm: realm, probePassword: password } = options
+  if (text === null) return null
+  const login = parseLogin(text)
+  const ofRealm = parseRealm(realm ?? '')
+  const asGiven = { login: text, realm, password, error: null, note: null }
+  const directory = probedDirectory(settings, realm)
+  if (login === null) return { directory, account: asGiven }
+  await using directories = openDirectories(settings, systemClock)
+  try {
+    const recordedRealms = async (): Promise<readonly Realm[]> => []
+    const found = await accountOfLogin({ settings, directory: directories, recordedRealms }, login, ofRealm)
+    const account = { ...asGiven, login: found.login, realm: found.realm ?? realm, note: found.note }
+    return { directory: directoryOf(found.account.key), account }
+  } catch (thrown) {
+    const error = toAppError(thrown)
+    return { directory, account: { ...asGiven, error: error.code.startsWith('directory-') ? null : error } }
+  }
+}
+
+/** Where it is tried that no account is found: in the realm's first directory, else the only one, else the first. */
 function probedDirectory(settings: Settings, realm: string | null): string | undefined {
   const mapped = Object.entries(settings.realms).find(([name]) => name === realm?.toLowerCase())?.[1]
   return mapped?.[0] ?? settings.directories[0]?.name

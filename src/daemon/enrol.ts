@@ -3,12 +3,13 @@ import { secretReader } from '../config/secret.ts'
 import type { Enrollee, EnrolType } from '../core/enrolment.ts'
 import { AppError } from '../core/error.ts'
 import { parseMailAddress } from '../core/mail-address.ts'
-import { parseSerial, type DirectoryName, type Realm, type Serial } from '../core/names.ts'
+import { parseSerial, type DirectoryName, type Login, type Realm, type Serial } from '../core/names.ts'
 import type { Settings, SourceSettings } from '../core/settings.ts'
 import type { UserOfSource } from '../core/token.ts'
 import { openDirectories } from '../directory/open-directories.ts'
 import { systemClock } from '../ports/clock.ts'
 import type { GroupPort } from '../ports/directory.ts'
+import type { EnrolPort } from '../ports/enrolment.ts'
 import type { Contact } from '../ports/mail.ts'
 import type { SecretReader } from '../ports/secret.ts'
 import { openEnrolment } from '../privacyidea/enrolment.ts'
@@ -24,15 +25,29 @@ import { rollOut, type RolloutOptions, type RolloutReport } from '../reconcile/r
 import type { Log } from './log.ts'
 import { addressInDirectory } from './contacts.ts'
 import { mailOf } from './mail-by-hand.ts'
+import { configuredRealms, knownRealms, onlyMatch, readName, type Match, type RecordAccess } from './named-account.ts'
 import { openStoreOf } from './state-store.ts'
 
 /** `lockstep enroll`: everything it needs, opened. Dispose it. */
 export interface Enrolments extends AsyncDisposable {
   /** A token more for one user, whatever he has. Fails as `enrol` does. */
   one(enrollee: Enrollee, options: Pick<EnrolOptions, 'actor' | 'isDryRun'>): Promise<EnrolOutcome>
+  /**
+   * The user of privacyIDEA whom a person means by a login that holds an `@` (see named-account.ts). Fails with `unknown-user`,
+   * `ambiguous-match` and as PrivacyIdeaPort does.
+   * @param realm the only one in which it may be a login; null: each of the configuration
+   */
+  named(text: Login, realm: Realm | null): Promise<NamedUser>
   all(enrollees: readonly Enrollee[], options: RolloutOptions): Promise<RolloutReport>
   /** Everybody in a group of a directory. Fails as GroupPort does. */
   ofGroup(group: EnrolleeGroup): Promise<readonly Enrollee[]>
+}
+
+export interface NamedUser {
+  readonly login: Login
+  readonly realm: Realm
+  /** That somebody else could be meant as well; null: nobody. */
+  readonly note: string | null
 }
 
 export interface EnrolleeGroup {
@@ -98,6 +113,7 @@ export async function openEnrolments(
   const all = opened.move()
   return {
     one: (enrollee, { actor, isDryRun }) => enrolOne(enrollee, ports, { actor, isDryRun }),
+    named: (text, realm) => namedUser({ settings, store }, enrolment, text, realm),
     all: (enrollees, rollout) => rollOut(enrollees, ports, rollout),
     ofGroup: (group) => enrolleesOfGroup(directory, group),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
@@ -111,6 +127,41 @@ async function enrolOne(
 ): Promise<EnrolOutcome> {
   const [before = null] = await ports.rollouts.read('', [enrollee])
   return enrol(enrollee, before, ports, { ...options, rollout: '', onlyWithout: false })
+}
+
+async function namedUser(
+  access: RecordAccess,
+  source: Pick<EnrolPort, 'findUser' | 'proveUnknown'>,
+  text: Login,
+  only: Realm | null,
+): Promise<NamedUser> {
+  const asked: Omit<NamedUser, 'note'>[] = []
+  const find = async (login: Login, realms: readonly Realm[]): Promise<Match<Omit<NamedUser, 'note'>>[]> => {
+    const found: Match<Omit<NamedUser, 'note'>>[] = []
+    for (const realm of realms) {
+      const user = await source.findUser(login, realm)
+      asked.push({ login, realm })
+      if (user === null) continue
+      const id = JSON.stringify([user.resolver, user.userId])
+      found.push({ id, name: `${login}@${realm}`, is: `realm ${realm}`, found: { login, realm } })
+    }
+    return found
+  }
+  const realms = await knownRealms(access)
+  const asItStands = only === null ? configuredRealms(access.settings) : [only]
+  const named = await readName(text, {
+    realm: only,
+    realms: async () => realms,
+    asItStands: () => find(text, asItStands),
+    ofUser: (login, realm) => find(login, [realm]),
+  })
+  // A user store that does not answer looks the same.
+  if (named.matches.length === 0) for (const { login, realm } of asked) await source.proveUnknown(login, realm)
+  const where = asked.map(({ realm }) => realm)
+  const what = `${text}: privacyIDEA does not know this user${where.length === 0 ? '' : ` in realm ${[...new Set(where)].join(', ')}`}`
+  const hint = 'No token was made.'
+  const user = onlyMatch(text, named, new AppError('unknown-user', what, { hint }))
+  return { ...user, note: named.note }
 }
 
 async function enrolleesOfGroup(directory: GroupPort, group: EnrolleeGroup): Promise<readonly Enrollee[]> {

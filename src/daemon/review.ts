@@ -7,15 +7,16 @@ import type { Store } from '../store/store.ts'
 import { carryOut } from './act.ts'
 import { refuseWhereFileForbids, refuseWhereFileIsDrier } from './file-forbids.ts'
 import type { Log } from './log.ts'
+import { accountsNamed, ambiguous, type RecordAccess } from './named-account.ts'
 import { newId, type System } from './system.ts'
 import { wordTimeUs } from './word.ts'
 
 /** What a person says of the locks and the losses that the breakers hold back. */
 
-/** Whose locks and losses are meant, as it was written. */
+/** Whose locks and losses are meant. */
 export interface ReviewSelection {
-  /** Logins, serials, account keys or DNs; empty: all, as far as the others go. */
-  readonly names: readonly string[]
+  /** Those of the accounts that were named; null: all, as far as the others go. */
+  readonly keys: readonly AccountKey[] | null
   readonly realm: string | null
   readonly directory: string | null
   /** Null: both. */
@@ -58,10 +59,47 @@ const NAMED_MAX = 10
 /** A person waits for so few; more go on in the background where a daemon runs. */
 const AWAITED_MAX = 200
 
-/** Page by page, in the order of the keys. Fails with `usage` and `unknown-user`. */
+/**
+ * The accounts that these names stand for: logins, login@realm, serials, account keys or DNs. Fails with `unknown-user`.
+ * @param isOrder one name may then stand for one account alone of those whose lock or loss waits: fails with `ambiguous-match`
+ */
+export async function accountsToReview(
+  access: RecordAccess & Pick<System, 'store'>,
+  names: readonly string[],
+  isOrder: boolean,
+): Promise<{ readonly keys: readonly AccountKey[]; readonly notes: readonly string[] }> {
+  const keys: AccountKey[] = []
+  const notes: string[] = []
+  for (const name of names) {
+    const { matches, note, hint } = await accountsNamed(access, name, NAMED_MAX)
+    if (matches.length === 0) {
+      throw new AppError('unknown-user', `nothing is on record about ${name}`, {
+        hint: hint === '' ? 'lockstep review lists what waits.' : hint,
+      })
+    }
+    const found = matches.map((match) => match.found.key as AccountKey)
+    const waiting = isOrder && found.length > 1 ? await withReviews(access.store, found) : new Set(found)
+    if (isOrder && waiting.size > 1) {
+      throw ambiguous(
+        name,
+        matches.filter(({ found: { key } }) => waiting.has(key as AccountKey)),
+      )
+    }
+    keys.push(...waiting)
+    if (note !== null) notes.push(note)
+  }
+  return { keys, notes }
+}
+
+async function withReviews({ reviews, losses }: Store, keys: readonly AccountKey[]): Promise<Set<AccountKey>> {
+  const all = [...(await reviews.list({ keys, limit: PAGE })), ...(await losses.list({ keys, limit: PAGE }))]
+  return new Set(all.map(({ key }) => key))
+}
+
+/** Page by page, in the order of the keys. Fails with `usage`. */
 export async function* reviewsOf(store: Store, selection: ReviewSelection): AsyncGenerator<readonly Review[]> {
   if (selection.kind === 'loss') return
-  const filter = await filterOf(store, selection)
+  const filter = filterOf(selection)
   if (filter.keys !== undefined && filter.keys.length === 0) return
   for (let after: AccountKey | undefined; ;) {
     const page = await store.reviews.list({ ...filter, ...(after === undefined ? {} : { after }), limit: PAGE })
@@ -74,7 +112,7 @@ export async function* reviewsOf(store: Store, selection: ReviewSelection): Asyn
 /** As `reviewsOf`, the losses, in the order of the serials. */
 export async function* lossesOf(store: Store, selection: ReviewSelection): AsyncGenerator<readonly LossReview[]> {
   if (selection.kind === 'lock') return
-  const filter = await filterOf(store, selection)
+  const filter = filterOf(selection)
   if (filter.keys !== undefined && filter.keys.length === 0) return
   for (let after: LossReview['serial'] | undefined; ;) {
     const page = await store.losses.list({ ...filter, ...(after === undefined ? {} : { after }), limit: PAGE })
@@ -84,23 +122,13 @@ export async function* lossesOf(store: Store, selection: ReviewSelection): Async
   }
 }
 
-async function filterOf(
-  store: Store,
-  { names, realm, directory }: ReviewSelection,
-): Promise<Omit<ReviewFilter, 'limit' | 'after'>> {
+function filterOf({ keys, realm, directory }: ReviewSelection): Omit<ReviewFilter, 'limit' | 'after'> {
   const parsed = realm === null ? undefined : parseRealm(realm)
   if (parsed === null) throw new AppError('usage', '--realm: is no name of a realm')
-  const found = await Promise.all(names.map((name) => store.reports.find(name, NAMED_MAX)))
-  for (const [index, accounts] of found.entries()) {
-    if (accounts.length > 0) continue
-    throw new AppError('unknown-user', `nothing is on record about ${names[index] ?? ''}`, {
-      hint: 'lockstep review lists what waits.',
-    })
-  }
   return {
     ...(parsed === undefined ? {} : { realm: parsed }),
     ...(directory === null ? {} : { directory: directory as Review['directory'] }),
-    ...(names.length === 0 ? {} : { keys: found.flat().map((account) => account.key as AccountKey) }),
+    ...(keys === null ? {} : { keys }),
   }
 }
 
@@ -167,8 +195,8 @@ async function approvedIn(store: Store, selection: ReviewSelection): Promise<App
 
 /** An order for many at once that was meant for locks must not take serials off, nor the other way round. */
 async function refuseBothKinds(store: Store, kind: 'approve' | 'reject', selection: ReviewSelection): Promise<void> {
-  if (selection.names.length > 0 || selection.kind !== null) return
-  const filter = await filterOf(store, selection)
+  if (selection.keys !== null || selection.kind !== null) return
+  const filter = filterOf(selection)
   const locks = await store.reviews.list({ ...filter, limit: PAGE })
   const losses = await store.losses.list({ ...filter, limit: PAGE })
   const waits = ({ state }: { readonly state: string }): boolean => state === 'waiting'
@@ -188,7 +216,7 @@ async function decideLosses(
 ): Promise<ReviewResult['losses']> {
   const { store } = system
   let [approved, dismissed, short, again] = [0, 0, 0, 0]
-  const isNamed = selection.names.length > 0
+  const isNamed = selection.keys !== null
   for await (const page of lossesOf(store, selection)) {
     // Whoever names an account may change a mind; `--all` is about what waits.
     const meant = page.filter(({ state }) => state === 'waiting' || (isNamed && state === 'dismissed'))

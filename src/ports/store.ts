@@ -10,7 +10,7 @@ import type { Reason } from '../core/reason.ts'
 import type { Retirement } from '../core/retirement.ts'
 import type { DesiredState, Hold, OtherLock, OurRecord, OwnedLock } from '../core/state.ts'
 import type { HeldLosses, Lockout, KnownTruth, TokenTruth, Truth } from '../core/truth.ts'
-import type { UserOfSource } from '../core/token.ts'
+import type { TokenReading, UserOfSource } from '../core/token.ts'
 import type { IntakePort } from './intake.ts'
 import type { OwnSerial } from './authorship.ts'
 import type { OwnerQuery } from './privacyidea.ts'
@@ -245,6 +245,8 @@ export interface Reading {
   /** Whose each token is, where that is known. */
   readonly owners?: ReadonlyMap<Serial, UserOfSource>
   readonly truth: Truth
+  /** Of the tokens of `truth`, what people are shown of them; left out: as it was. */
+  readonly readings?: ReadonlyMap<Serial, TokenReading>
   /** Tokens whose fail counters were reset before: nothing is due there any more. */
   readonly reset: readonly Serial[]
   readonly events: readonly ResolvedEvent[]
@@ -267,6 +269,12 @@ export interface RecordedToken extends TokenTruth {
   readonly isLossHeld: boolean
 }
 
+/** A token that is on record for an account; null: it was not read since readings are kept. */
+export interface ReadToken {
+  readonly serial: Serial
+  readonly reading: TokenReading | null
+}
+
 /** Mode `api`: what privacyIDEA said when it was read last. */
 export interface TruthPort {
   knownOf(key: AccountKey): Promise<KnownOwner>
@@ -276,6 +284,8 @@ export interface TruthPort {
    */
   record(key: AccountKey, reading: Reading, claim: Held | null): Promise<void>
   /** In the very spelling, as privacyIDEA's API has it. */
+  /** The tokens of an account, each as it was read last. */
+  readingsOf(key: AccountKey): Promise<readonly ReadToken[]>
   tokensOf(serials: readonly Serial[]): Promise<ReadonlyMap<Serial, RecordedToken>>
   /** In whatever spelling: as a rule one or none. */
   tokensLike(serial: Serial): Promise<readonly RecordedToken[]>

@@ -14,7 +14,9 @@ export function withoutMirror(source: PrivacyIdeaPort, record: MirrorPort): Priv
     if (disabled.length === 0) return tokens
     const ours: ReadonlySet<Serial> = await record.disabledOf(disabled.map(({ serial }) => serial))
     if (ours.size === 0) return tokens
-    return tokens.map((token) => (ours.has(token.serial) && !token.isRevoked ? { ...token, isActive: true } : token))
+    return tokens.map((token) => {
+      return ours.has(token.serial) && !token.isRevoked ? { ...token, isActive: true, isDisabledByUs: true } : token
+    })
   }
   return {
     ...source,

@@ -2,7 +2,7 @@ import { AppError, toAppError, type ErrorCode } from '../core/error.ts'
 import type { AccountKey, Login, Realm, Serial } from '../core/names.ts'
 import { spelledAmong } from '../core/serial-key.ts'
 import type { PolicySettings } from '../core/settings.ts'
-import { isSameUser, type Token, type UserOfSource } from '../core/token.ts'
+import { isSameUser, tokenReading, type Token, type UserOfSource } from '../core/token.ts'
 import type { EventKind, ResolvedEvent } from '../core/event.ts'
 import {
   deriveEvents,
@@ -97,7 +97,8 @@ export async function readTruth(claim: Held, ports: TruthPorts, resets: Resets):
   const derive = (from: KnownTruth, to: Truth) => deriveEvents(key, from, to, atUs, () => ports.newId())
   const events = derive(before, reading)
   const reset = resets === 'wait' ? [] : known.resetDue
-  const of = { owners, reset, hadLosses: known.hasLosses, hintsAfterUs: recorded.newestUs }
+  const readings = new Map(tokens.map((token) => [token.serial, tokenReading(token, Math.floor(nowUs / 1000))]))
+  const of = { owners, readings, reset, hadLosses: known.hasLosses, hintsAfterUs: recorded.newestUs }
   if (isOther || (!mayLeave && (await mayEnd(events, ports)))) {
     const added = withoutAbsence(known, seen, elsewhere)
     const begun = derive({ ...known, isHeldWithoutSerial: false }, added)

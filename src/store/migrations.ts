@@ -13,6 +13,7 @@ import { authorshipTable } from './migrate-authorship.ts'
 import { mirrorTable } from './migrate-mirror.ts'
 import { otherLocks } from './migrate-other-locks.ts'
 import { ownersOfTokens } from './migrate-owners.ts'
+import { tokenReadings } from './migrate-readings.ts'
 import { seenAgain } from './migrate-seen-again.ts'
 import { serialKeys } from './migrate-serial-keys.ts'
 import { soleSerials } from './migrate-sole-serials.ts'
@@ -50,6 +51,7 @@ const STEPS: readonly ((db: Kysely<Tables>, nowMs: number) => Promise<void>)[] =
   hintActors,
   seenAgain,
   mailRefusals,
+  tokenReadings,
 ]
 
 const VERSION_KEY = 'schema'

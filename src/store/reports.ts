@@ -1,13 +1,13 @@
-import { sql, type RawBuilder } from 'kysely'
-import { parseAccountId, parseLogin, parseSerial, splitAccountKey, type AccountKey } from '../core/names.ts'
+import type { AccountKey, DirectoryName, Login, Realm } from '../core/names.ts'
 import { reasonText, shownReason, type ReasonCode } from '../core/reason.ts'
 import type { HoldEnds } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
+import { accountsNamed, accountsOfLogin, realmsOnRecord } from './find-accounts.ts'
 import { otherLockReport, type OtherLockReport } from './other-locks.ts'
 import { readLockProofs, type LockProof } from './lock-proofs.ts'
 import { reasonFromRow } from './reasons.ts'
 import { changeFromRow, effectiveFromRow, ownedFromRow } from './rows.ts'
-import { accountsOfSerial, serialsOf } from './serial-lookups.ts'
+import { serialsOf } from './serial-lookups.ts'
 import type { AccountRow, Database, EventRow, JournalRow } from './schema.ts'
 import { countOpenLosses } from './losses.ts'
 import { WAITING, IN_STEP, NO_HOLDS } from './literals.ts'
@@ -120,6 +120,13 @@ export interface ReportPort {
   accounts(filter: { held?: boolean; unsettled?: boolean; after?: string; limit: number }): Promise<AccountReport[]>
   /** Accounts that a text names: an account key or id, a serial or a login. */
   find(text: string, limit: number): Promise<AccountReport[]>
+  /**
+   * Accounts of the users who are called so in this realm.
+   * @param directories those of the realm: what lies there and has no realm on record is of it as well
+   */
+  findLogin(login: Login, realm: Realm, directories: readonly DirectoryName[], limit: number): Promise<AccountReport[]>
+  /** Realms that an account on record is of. */
+  realms(): Promise<Realm[]>
   /** Locks of ours of which nobody knows whether they keep their users out, by directory. */
   unknownEffects(): Promise<{ directory: string; locks: number }[]>
   /** Locks with a problem, at most so many, and how many there are of each kind. */
@@ -143,7 +150,10 @@ export function openReports(db: Database, clock: Clock): ReportPort {
   return {
     counts: (nowMs) => readCounts(db, nowMs),
     accounts: (filter) => listAccounts(db, filter, clock.nowMs()),
-    find: (text, limit) => findAccounts(db, text, limit, clock.nowMs()),
+    find: async (text, limit) => withHolds(db, await accountsNamed(db, text, limit), clock.nowMs()),
+    findLogin: async (login, realm, directories, limit) =>
+      withHolds(db, await accountsOfLogin(db, { login, realm, directories }, limit), clock.nowMs()),
+    realms: () => realmsOnRecord(db),
     unknownEffects: () => countUnknownEffects(db, clock.nowMs()),
     lockFindings: (limit) => readLockFindings(db, limit),
     serialsOf: (key) => serialsOf(db, key),
@@ -222,38 +232,6 @@ async function listAccounts(
     query = query.where((w) => w.or([w('hold_count', '>', NO_HOLDS), w('owned_lock', 'is not', null)]))
   if (filter.unsettled === true) query = query.where('standing', '<>', IN_STEP)
   return withHolds(db, await query.execute(), nowMs)
-}
-
-/** Directories find a login in any case, and the record has it as an event or the directory spelled it. */
-function folded(login: RawBuilder<unknown>): RawBuilder<string> {
-  return sql<string>`lower(${login})`
-}
-
-async function findAccounts(db: Database, text: string, limit: number, nowMs: number): Promise<AccountReport[]> {
-  const keys = new Set<string>()
-  const key = splitAccountKey(text)
-  if (key !== null) keys.add(key.key)
-  const serial = parseSerial(text)
-  if (serial !== null) {
-    for (const each of await accountsOfSerial(db, serial, limit)) keys.add(each)
-  }
-  const login = parseLogin(text)
-  const id = parseAccountId(text)
-  const rows = await db
-    .selectFrom('account')
-    .selectAll()
-    .where((w) =>
-      w.or([
-        ...(keys.size > 0 ? [w('key', 'in', [...keys])] : []),
-        ...(login === null ? [] : [w(folded(sql.ref('login')), '=', folded(sql.val(login)))]),
-        ...(id === null ? [] : [w('key', 'like', `%/${id}`)]),
-        w('dn', '=', text),
-      ]),
-    )
-    .orderBy(sql`case when login = ${text} then 0 else 1 end`)
-    .limit(limit)
-    .execute()
-  return withHolds(db, rows, nowMs)
 }
 
 /** A lock that was not looked at since this is on record is as unknown as one that cannot be judged. */

@@ -158,6 +158,12 @@ export interface TokenTable {
   loss_why: string | null
   /** JSON array of the persons who approved so far. */
   loss_by: string | null
+  /** As it was read last, for people; null: not since this is kept. */
+  type: Generated<string | null>
+  state: Generated<string | null>
+  fail_count: Generated<number | null>
+  fail_count_max: Generated<number | null>
+  read_ms: Generated<number | null>
 }
 
 /** Tokens that are known to differ by case only. */

@@ -6,6 +6,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Held, KnownOwner, NotedAccount, Reading, RecordedToken, TruthPort } from '../ports/store.ts'
 import { newestUs, noteUser, readOthers, writeOther, writeUser } from './account-users.ts'
 import { authorSerial } from './author-serial.ts'
+import { readingsOf, readingToRow } from './token-readings.ts'
 import { endFinding } from './findings.ts'
 import { noteAccount } from './inbox.ts'
 import { LOCKED } from './literals.ts'
@@ -31,6 +32,7 @@ export function openTruth(db: Database, writer: Writer, clock: Clock, losses: Lo
     record: (key, reading, claim) => writer.run((scope) => recordReading(scope, key, reading, claim, clock.nowMs())),
     passLosses: (key, lost, claim) => writer.run((scope) => losses.pass(scope, key, lost, claim, clock.nowMs())),
     allowLosses: (serials) => writer.run((scope) => allowLosses(scope, serials, clock.nowMs())),
+    readingsOf: (key) => readingsOf(db, key),
     tokensOf: (serials) => tokensOf(db, serials),
     tokensLike: (serial) => tokensLike(db, serial),
     lockedTokens: () => tokenPages(selectTokens(db).where('token.is_locked', '=', LOCKED)),
@@ -146,6 +148,7 @@ async function recordReading(
       resolver: owner?.resolver ?? null,
       user_id: owner?.userId ?? null,
       ...NOT_LOST,
+      ...readingToRow(reading.readings?.get(serial)),
     }
     await trx
       .insertInto('token')

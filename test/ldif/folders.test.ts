@@ -51,6 +51,8 @@ describe.each(['never', 'always'] as const)('the life of a change (worker thread
       at: '2026-11-24T12:00:00.000Z',
       event: 'unlock',
       actor: 'admin@',
+      login: '',
+      realm: '',
       account: 'corp/a1',
       change: 'c1',
       until: '',

@@ -72,7 +72,8 @@ test('who approved a lock, and why, is in the timeline of its account', async ()
   const one = await site(2)
   await approve(one, 'anna')
   await approve(one, 'bert')
-  const [details] = await detailsOf({ directories: [], realms: {} } as unknown as Settings, one.world.store, one.held)
+  const { matches } = await detailsOf({ directories: [], realms: {}, privacyidea: null } as unknown as Settings, one.world.store, one.held)
+  const details = matches[0]?.found
   const decided = details?.timeline.filter(({ what }) => what === 'lock approved')
   expect(decided).toMatchObject([{ actor: 'anna', details: 'seen it', reasonCode: 'manual' }, { actor: 'bert' }])
 })
@@ -119,7 +120,7 @@ test('an order for many at once that does not say whether it means locks or loss
   const { store, clock } = one.world
   const waits = { loss: 'waiting', loss_ms: clock.nowMs(), loss_why: 'unlisted' } as const
   await store.db.updateTable('token').set(waits).where('account_key', '=', one.held).execute()
-  const all = { names: [], realm: null, directory: null, kind: null }
+  const all = { keys: null, realm: null, directory: null, kind: null }
   const word = { person: 'anna', reason: 'a real attack' }
   const log = openLog({ write: () => true }, false)
   const order = decide({ store } as unknown as System, 'approve', all, word, log)

@@ -28,7 +28,7 @@ export function register(program: Command, io: CliIo): void {
   program
     .command('doctor')
     .description('try everything that a lock will need, before the first one')
-    .option('--probe <login>', 'a test account: its lock and serial are set and taken back')
+    .option('--probe <login>', 'a test account (LOGIN or LOGIN@REALM): its lock and serial are set and taken back')
     .option('--realm <realm>', 'realm of the test account, where there are several directories')
     .option(
       '--privacyidea-admin <name>',

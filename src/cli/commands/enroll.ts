@@ -7,7 +7,7 @@ export function register(program: Command, io: CliIo): void {
   withAdminOptions(
     program
       .command('enroll')
-      .argument('[login]', 'a user of privacyIDEA')
+      .argument('[login]', 'a user of privacyIDEA: the login, or login@realm')
       .description('make a new token for a user, or for many in a roll-out, and mail the QR code to its owner')
       .option('--realm <realm>', "the user's realm (else the only one of the configuration)")
       .option('--type <type>', 'totp or hotp', 'totp')

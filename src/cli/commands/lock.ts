@@ -8,8 +8,8 @@ import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { effectNote, otherLockNote } from '../lock-effect.ts'
 import { moment } from '../moment.ts'
-import { plain, print, printData } from '../output.ts'
-import { durationOption, reasonOption } from '../options.ts'
+import { note, plain, print, printData } from '../output.ts'
+import { durationOption, LOGIN_HELP, reasonOption } from '../options.ts'
 import { personOf } from '../person.ts'
 import { loadForWork } from '../settings.ts'
 
@@ -29,20 +29,20 @@ export function register(program: Command, io: CliIo): void {
   program
     .command('lock')
     .description('hold an account locked, whatever its tokens say; exit code 75 when it could not be done now')
-    .argument('<login>', 'the login, as privacyIDEA knows it')
+    .argument('<login>', LOGIN_HELP)
     .requiredOption('--reason <text>', 'why, for the record; needed')
     .option('--for <duration>', 'release it by itself after so long, as in 2h')
-    .option('--realm <realm>', 'where several directories are configured')
+    .option('--realm <realm>', 'the realm of the login, where several directories have it; the same as login@realm')
     .option('--json', 'print the result as JSON')
     .action((login: string, options: Options, command: Command) => carryOut('hold', login, options, command, io))
   program
     .command('unlock')
     .description("release every hold of an account; exit code 69 when somebody else's lock still stands")
-    .argument('<login>', 'the login, as privacyIDEA knows it')
+    .argument('<login>', LOGIN_HELP)
     .requiredOption('--reason <text>', 'why, for the record; needed')
     .option('--reset-token', 'reset the fail counters of the tokens that hold it, in privacyIDEA')
     .option('--adopt', 'take over a lock that equals what Lockstep writes and is not on record, and release it too')
-    .option('--realm <realm>', 'where several directories are configured')
+    .option('--realm <realm>', 'the realm of the login, where several directories have it; the same as login@realm')
     .option('--json', 'print the result as JSON')
     .action((login: string, options: Options, command: Command) => carryOut('release', login, options, command, io))
 }
@@ -76,6 +76,7 @@ async function carryOut(
   const { account, lock } = result
   const verdict = kind === 'hold' ? verdictOfLock(result) : verdictOfUnlock(result, login, order.adopts)
   io.exitCode = verdict.exit
+  if (result.note !== null) note(io, `lockstep: ${plain(result.note)}`)
   const advice = result.isDone ? '' : adviceFor(account.standingCode ?? account.standing)
   if (options.json === true) {
     const data = kind === 'hold' ? lockData(result) : unlockData(result, order)

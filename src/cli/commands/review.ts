@@ -9,8 +9,8 @@ import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { LOSS_STATES, lossText } from '../loss-text.ts'
 import { moment } from '../moment.ts'
-import { plain, print, printData, printTable } from '../output.ts'
-import { limitOption, reasonOption } from '../options.ts'
+import { note, plain, print, printData, printTable } from '../output.ts'
+import { ACCOUNT_HELP, limitOption, reasonOption } from '../options.ts'
 import { personOf } from '../person.ts'
 import { loadForWork } from '../settings.ts'
 
@@ -52,7 +52,7 @@ function registerList(review: Command, io: CliIo): void {
       const { lossesOf, reviewsOf } = await import('../../daemon/review.ts')
       const { reviewCounts } = await import('../../daemon/review-counts.ts')
       await using store = await openStoreOf(settings, false)
-      const selection = selectionOf([], options)
+      const selection = selectionOf(null, options)
       const counts = await reviewCounts(store)
       const reviews = await firstOf(reviewsOf(store, selection), limit)
       const losses = await firstOf(lossesOf(store, selection), limit)
@@ -138,15 +138,17 @@ function registerShow(review: Command, io: CliIo): void {
     .description(
       'what waits of one account: a lock with the LDIF that would be written and the one that would take it back, and losses',
     )
-    .argument('<account>', 'a login, a serial, an account key or id, or a DN')
+    .argument('<account>', ACCOUNT_HELP)
     .option('--json', 'print the result as JSON')
     .action(async (name: string, options: { json?: boolean }, command: Command) => {
       const settings = await loadForWork(command, io, true)
       const { openStoreOf } = await import('../../daemon/state-store.ts')
-      const { lossesOf, previewOf, reviewsOf } = await import('../../daemon/review.ts')
+      const { accountsToReview, lossesOf, previewOf, reviewsOf } = await import('../../daemon/review.ts')
       await using store = await openStoreOf(settings, false)
-      const found = await firstOf(reviewsOf(store, selectionOf([name], {})), SHOWN_MAX)
-      const losses = await firstOf(lossesOf(store, selectionOf([name], {})), SHOWN_MAX)
+      const { keys, notes } = await accountsToReview({ settings, store }, [name], false)
+      for (const each of notes) note(io, `lockstep: ${plain(each)}`)
+      const found = await firstOf(reviewsOf(store, selectionOf(keys, {})), SHOWN_MAX)
+      const losses = await firstOf(lossesOf(store, selectionOf(keys, {})), SHOWN_MAX)
       if (found.length + losses.length === 0)
         throw new AppError('unknown-user', `no lock of ${plain(name)} waits, and no loss`)
       if (options.json === true) {
@@ -184,7 +186,7 @@ function registerDecision(review: Command, kind: 'approve' | 'reject', io: CliIo
         ? 'let locks that wait be written, and losses that wait be carried out'
         : 'end the holds of accounts whose lock waits, and keep serial and lock of those whose loss waits; the tokens stay as they are in privacyIDEA',
     )
-    .argument('[accounts...]', 'logins, serials, account keys or DNs')
+    .argument('[accounts...]', `each is ${ACCOUNT_HELP}`)
     .option('--all', 'all that wait')
     .option('--realm <realm>', 'all that wait of this realm')
     .option('--directory <name>', 'all that wait of this directory')
@@ -200,10 +202,12 @@ function registerDecision(review: Command, kind: 'approve' | 'reject', io: CliIo
       const settings = await loadForWork(command, io, kind === 'reject')
       const { errorsOnly, openLog } = await import('../../daemon/log.ts')
       const { openSystem } = await import('../../daemon/system.ts')
-      const { decide } = await import('../../daemon/review.ts')
+      const { accountsToReview, decide } = await import('../../daemon/review.ts')
       await using system = await openSystem(settings)
       const log = errorsOnly(openLog(io.stderr, false))
-      const result = await decide(system, kind, selectionOf(names, options), word, log)
+      const named = isNamed ? await accountsToReview(system, names, true) : null
+      for (const each of named?.notes ?? []) note(io, `lockstep: ${plain(each)}`)
+      const result = await decide(system, kind, selectionOf(named?.keys ?? null, options), word, log)
       const needed = system.store.reviews.approvalsNeeded
       const isNothing = decidedCount(result) === 0
       io.exitCode = exitOfDecision(result, isNamed && isNothing)
@@ -296,8 +300,11 @@ function registerResume(review: Command, io: CliIo): void {
     })
 }
 
-function selectionOf(names: readonly string[], { realm, directory, kind }: Selecting): ReviewSelection {
-  return { names, realm: realm ?? null, directory: directory ?? null, kind: kindOf(kind) }
+function selectionOf(
+  keys: ReviewSelection['keys'],
+  { realm, directory, kind }: Pick<Selecting, 'realm' | 'directory' | 'kind'>,
+): ReviewSelection {
+  return { keys, realm: realm ?? null, directory: directory ?? null, kind: kindOf(kind) }
 }
 
 function kindOf(text: string | undefined): ReviewKind | null {

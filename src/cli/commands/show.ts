@@ -1,45 +1,66 @@
 import type { Command } from 'commander'
 import { AppError } from '../../core/error.ts'
 import type { AccountDetails } from '../../daemon/details.ts'
+import type { TokensUnread } from '../../daemon/shown-tokens.ts'
 import { adviceFor } from '../advice.ts'
 import type { CliIo } from '../io.ts'
 import { effectNote, otherLockNote } from '../lock-effect.ts'
 import { LOSS_STATES, lossText } from '../loss-text.ts'
 import { moment } from '../moment.ts'
-import { plain, print, printData, printTable } from '../output.ts'
+import { note, plain, print, printData } from '../output.ts'
+import { ACCOUNT_HELP } from '../options.ts'
 import { loadForWork } from '../settings.ts'
+import { printTimeline } from '../timeline.ts'
+import { tokenLines } from '../token-lines.ts'
 import { verificationLines } from '../verification-text.ts'
+import { printWrapped } from '../wrap.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
     .command('show')
     .description('everything on record about an account: holds, serials, and its timeline of events and changes')
-    .argument('<account>', 'a login, a serial, an account key or id, or a DN')
+    .argument('<account>', ACCOUNT_HELP)
     .option('--json', 'print the result as JSON')
     .action(async (name: string, options: { json?: boolean }, command: Command) => {
       const { openStoreOf } = await import('../../daemon/state-store.ts')
       const { detailsOf } = await import('../../daemon/details.ts')
       const settings = await loadForWork(command, io, true)
       await using store = await openStoreOf(settings, false)
-      const found = await detailsOf(settings, store, name)
-      if (found.length === 0) {
+      const { matches, note: remark, hint } = await detailsOf(settings, store, name)
+      if (matches.length === 0) {
         throw new AppError('unknown-user', `nothing is on record about ${plain(name)}`, {
-          hint: 'Lockstep knows an account from its first event on; lockstep events shows what came in.',
+          hint:
+            hint === ''
+              ? 'Lockstep knows an account from its first event on; lockstep events shows what came in.'
+              : plain(hint),
         })
       }
-      if (options.json === true) printData(io, { accounts: found.map(shownDetails) })
-      else for (const details of found) show(io, details)
+      if (remark !== null) note(io, `lockstep: ${plain(remark)}`)
+      if (options.json === true) printData(io, { accounts: matches.map(({ found }) => shownDetails(found)) })
+      else for (const { found } of matches) show(io, found)
+      if (matches.length > 1) {
+        const names = matches.map((match) => plain(match.name))
+        note(
+          io,
+          `lockstep: ${matches.length} accounts are called ${plain(name)}. One of them alone: ${names.join(', or ')}`,
+        )
+      }
     })
 }
 
-function shownDetails({ further, losses, ...details }: AccountDetails): object {
+function shownDetails({ further, losses, tokensUnread, ...details }: AccountDetails): object {
   return {
     ...details,
+    tokensUnread: tokensUnread === null ? null : failureOf(tokensUnread),
     losses: losses.map((loss) => ({ ...loss, text: lossText(loss) })),
     further: further.map(({ code, reason, ...each }) => {
-      return { ...each, error: code === null ? null : { code, message: reason, hint: adviceFor(code) } }
+      return { ...each, error: code === null ? null : failureOf({ code, reason }) }
     }),
   }
+}
+
+function failureOf({ code, reason }: TokensUnread): object {
+  return { code, message: reason, hint: adviceFor(code) }
 }
 
 const MIRRORED = {
@@ -48,52 +69,56 @@ const MIRRORED = {
   left: 'taken back in privacyIDEA by somebody, and left so',
 } as const
 
+const LABEL_WIDTH = 10
+const INDENT = 2 + LABEL_WIDTH
+
 function show(io: CliIo, details: AccountDetails): void {
-  const { account, serials, retired, mirrored, losses, further, timeline } = details
+  const { account, timeline } = details
   print(io, plain(account.dn))
-  print(io, `  account   ${account.key}`)
-  print(
-    io,
-    `  login     ${plain(account.login ?? '-')}${account.realm === null ? '' : `, realm ${plain(account.realm)}`}`,
-  )
-  if (retired !== null) {
-    const { directory, sinceMs, by } = retired
-    print(io, `  retired   directory ${directory}, since ${moment(sinceMs)}, by ${plain(by)}: nothing is written there`)
-  }
-  print(io, `  serials   ${serials.join(' ') || '-'}`)
-  print(io, `  locked    ${account.lockedByUs ? 'by us' : 'not by us'}`)
-  if (account.otherLock !== null) print(io, `  others    ${otherLockNote(account.otherLock)}`)
-  const effect = effectNote(account)
-  if (effect !== null) print(io, `  effect    ${effect}`)
-  if (account.verification !== null) for (const line of verificationLines(account.verification)) print(io, line)
-  print(
-    io,
-    `  standing  ${account.standing}${account.standingReason === '' ? '' : `: ${plain(account.standingReason)}`}`,
-  )
-  for (const hold of account.holds) {
-    const until = hold.untilMs === null ? '' : `, until ${moment(hold.untilMs)}`
-    print(
-      io,
-      `  hold      ${hold.name} since ${moment(hold.sinceMs)}${until}: ${plain(hold.reason)}${hold.actor === '' ? '' : ` (${plain(hold.actor)})`}`,
-    )
-  }
-  for (const loss of losses) {
-    print(io, `  loss      ${loss.serial} since ${moment(loss.sinceMs)}: ${lossText(loss)}; ${LOSS_STATES[loss.state]}`)
-  }
-  for (const { kind, of, state } of mirrored) {
-    print(io, `  mirrored  ${kind === 'token' ? 'disabled token' : 'lockout of'} ${plain(of)}: ${MIRRORED[state]}`)
-  }
-  for (const { directory, dn, reason } of further) {
-    const what = dn === null ? `could not be asked: ${plain(reason)}` : `${plain(dn)}; same login, not locked by us`
-    print(io, `  further   ${directory}: ${what}`)
-  }
+  for (const [label, text] of linesOf(details)) printWrapped(io, `  ${label.padEnd(LABEL_WIDTH)}${text}`, INDENT)
   if (timeline.length === 0) return
   print(io, '')
-  printTable(io, timeline, [
-    { title: 'time', value: (entry) => moment(entry.atMs) },
-    { title: 'what', value: (entry) => entry.what },
-    { title: 'serial', value: (entry) => entry.serial ?? '-' },
-    { title: 'by', value: (entry) => entry.actor || '-' },
-    { title: 'details', value: (entry) => entry.details, shrinks: true },
-  ])
+  printTimeline(io, timeline)
+}
+
+type Line = readonly [label: string, text: string]
+
+function linesOf(details: AccountDetails): Line[] {
+  const { account, serials, retired, mirrored, losses, further } = details
+  const effect = effectNote(account)
+  const realm = account.realm === null ? '' : `, realm ${plain(account.realm)}`
+  const standingReason = account.standingReason === '' ? '' : `: ${plain(account.standingReason)}`
+  return [
+    ['account', account.key],
+    ['login', `${plain(account.login ?? '-')}${realm}`],
+    ...(retired === null ? [] : [retiredLine(retired)]),
+    ['serials', serials.join(' ') || '-'],
+    ...tokenLines(details),
+    ['locked', account.lockedByUs ? 'by us' : 'not by us'],
+    ...(account.otherLock === null ? [] : [['others', otherLockNote(account.otherLock)] as const]),
+    ...(effect === null ? [] : [['effect', effect] as const]),
+    ...(account.verification === null ? [] : verificationLines(account.verification)),
+    ['standing', `${account.standing}${standingReason}`],
+    ...account.holds.map(holdLine),
+    ...losses.map((loss): Line => {
+      return ['loss', `${loss.serial} since ${moment(loss.sinceMs)}: ${lossText(loss)}; ${LOSS_STATES[loss.state]}`]
+    }),
+    ...mirrored.map(({ kind, of, state }): Line => {
+      return ['mirrored', `${kind === 'token' ? 'disabled token' : 'lockout of'} ${plain(of)}: ${MIRRORED[state]}`]
+    }),
+    ...further.map(({ directory, dn, reason }): Line => {
+      const what = dn === null ? `could not be asked: ${plain(reason)}` : `${plain(dn)}; same login, not locked by us`
+      return ['further', `${directory}: ${what}`]
+    }),
+  ]
+}
+
+function retiredLine({ directory, sinceMs, by }: NonNullable<AccountDetails['retired']>): Line {
+  return ['retired', `directory ${directory}, since ${moment(sinceMs)}, by ${plain(by)}: nothing is written there`]
+}
+
+function holdLine({ name, sinceMs, untilMs, reason, actor }: AccountDetails['account']['holds'][number]): Line {
+  const until = untilMs === null ? '' : `, until ${moment(untilMs)}`
+  const by = actor === '' ? '' : ` (${plain(actor)})`
+  return ['hold', `${name} since ${moment(sinceMs)}${until}: ${plain(reason)}${by}`]
 }

@@ -147,6 +147,19 @@ export const show = z.strictObject({
     z.strictObject({
       account,
       serials: z.array(z.string()),
+      /** `readAt`: when privacyIDEA said so; null: it never did, as in mode events. */
+      tokens: z.array(
+        z.strictObject({
+          serial: z.string(),
+          type: z.string().nullable(),
+          state: z.enum(['active', 'disabled', 'revoked', 'enrolling', 'not-listed']).nullable(),
+          failCount: z.number().nullable(),
+          failCountMax: z.number().nullable(),
+          readAt: instantOrNull,
+        }),
+      ),
+      /** Why privacyIDEA could not be asked now: `tokens` are as they were read last. */
+      tokensUnread: failure.nullable(),
       retired: retirement.nullable(),
       mirrored: z.array(
         z.strictObject({ kind: z.enum(['token', 'lockout']), of: z.string(), state: z.enum(['open', 'set', 'left']) }),
