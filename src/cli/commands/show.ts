@@ -37,7 +37,12 @@ export function register(program: Command, io: CliIo): void {
       }
       if (remark !== null) note(io, `lockstep: ${plain(remark)}`)
       if (options.json === true) printData(io, { accounts: matches.map(({ found }) => shownDetails(found)) })
-      else for (const { found } of matches) show(io, found)
+      else {
+        for (const [index, { found }] of matches.entries()) {
+          if (index > 0) print(io, '')
+          show(io, found)
+        }
+      }
       if (matches.length > 1) {
         const names = matches.map((match) => plain(match.name))
         note(
