@@ -72,7 +72,11 @@ test('who approved a lock, and why, is in the timeline of its account', async ()
   const one = await site(2)
   await approve(one, 'anna')
   await approve(one, 'bert')
-  const { matches } = await detailsOf({ directories: [], realms: {}, privacyidea: null } as unknown as Settings, one.world.store, one.held)
+  const { matches } = await detailsOf(
+    { directories: [], realms: {}, privacyidea: null } as unknown as Settings,
+    one.world.store,
+    one.held,
+  )
   const details = matches[0]?.found
   const decided = details?.timeline.filter(({ what }) => what === 'lock approved')
   expect(decided).toMatchObject([{ actor: 'anna', details: 'seen it', reasonCode: 'manual' }, { actor: 'bert' }])
