@@ -1,5 +1,5 @@
 import { AppError, toAppError } from '../core/error.ts'
-import { directoryOf, partedLogin, type AccountKey, type Login, type Realm } from '../core/names.ts'
+import { directoryOf, partedLogin, type AccountKey, type DirectoryName, type Login, type Realm } from '../core/names.ts'
 import type { Settings } from '../core/settings.ts'
 import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
 import type { AccountReport } from '../store/reports.ts'
@@ -60,8 +60,8 @@ export async function readName<Found>(text: string, reader: NameReader<Found>): 
 }
 
 function noSuchRealm({ login, realm }: { login: Login; realm: Realm }, realms: readonly Realm[]): string {
-  const known = realms.length === 0 ? 'none is known' : `these are: ${realms.join(', ')}`
-  return `${realm} is no realm that is known here (${known}). Name one of them, or the login alone: ${login}.`
+  if (realms.length === 0) return `No realm is known here, so that ${realm} is none. Name the login alone: ${login}.`
+  return `${realm} is no realm that is known here (these are: ${realms.join(', ')}). Name one of them, or the login alone: ${login}.`
 }
 
 /** Who else could be meant is a remark, and no matter where it cannot be found out. */
@@ -103,7 +103,7 @@ export function ambiguous(text: string, matches: readonly Match<unknown>[]): App
 
 /** What is asked of the record. */
 export interface RecordAccess {
-  readonly settings: Pick<Settings, 'realms'>
+  readonly settings: Pick<Settings, 'realms' | 'directories'>
   readonly store: Pick<Store, 'reports'>
 }
 
@@ -127,7 +127,12 @@ export function accountsNamed(access: RecordAccess, text: string, limit: number)
 }
 
 function ofLogin({ settings, store }: RecordAccess, login: Login, realm: Realm, limit: number) {
-  return store.reports.findLogin(login, realm, settings.realms[realm] ?? [], limit)
+  return store.reports.findLogin(login, realm, directoriesOf(settings, realm), limit)
+}
+
+/** One directory takes every realm where nobody said which realm is whose. */
+function directoriesOf({ realms, directories }: RecordAccess['settings'], realm: Realm): readonly DirectoryName[] {
+  return Object.keys(realms).length === 0 ? directories.map(({ name }) => name) : (realms[realm] ?? [])
 }
 
 function matchesOf(access: RecordAccess, accounts: readonly AccountReport[]): Match<AccountReport>[] {
@@ -152,22 +157,33 @@ export interface AccountOfLogin {
   readonly realm: Realm | null
 }
 
-/** The accounts on record that are called so: where the directory cannot be asked. */
+/**
+ * The accounts on record that are called so: where the directory cannot be asked. As there, whoever is called so in a
+ * directory of the realm is meant, where nobody of that very realm is on record.
+ */
 export function recordedLogins(
   access: RecordAccess,
   login: Login,
   realm: Realm | null,
   limit: number,
 ): Promise<Named<AccountReport>> {
-  const isCalled = (account: AccountReport): boolean => account.login?.toLowerCase() === login.toLowerCase()
+  const find = async (user: Login, of: Realm | null): Promise<Match<AccountReport>[]> => {
+    const exact = of === null ? [] : await ofLogin(access, user, of, limit)
+    if (exact.length > 0) return matchesOf(access, exact)
+    const places: readonly string[] | null = of === null ? null : directoriesOf(access.settings, of)
+    const called = (await access.store.reports.find(user, limit)).filter(
+      (account) => account.login?.toLowerCase() === user.toLowerCase(),
+    )
+    return matchesOf(
+      access,
+      called.filter(({ directory }) => places === null || places.includes(directory)),
+    )
+  }
   return readName(login, {
     realm,
     realms: () => knownRealms(access),
-    asItStands: async () => {
-      const found = realm === null ? access.store.reports.find(login, limit) : ofLogin(access, login, realm, limit)
-      return matchesOf(access, (await found).filter(isCalled))
-    },
-    ofUser: async (user, of) => matchesOf(access, await ofLogin(access, user, of, limit)),
+    asItStands: () => find(login, realm),
+    ofUser: find,
   })
 }
 

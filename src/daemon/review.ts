@@ -7,7 +7,7 @@ import type { Store } from '../store/store.ts'
 import { carryOut } from './act.ts'
 import { refuseWhereFileForbids, refuseWhereFileIsDrier } from './file-forbids.ts'
 import type { Log } from './log.ts'
-import { accountsNamed, ambiguous, type RecordAccess } from './named-account.ts'
+import { accountsNamed, ambiguous } from './named-account.ts'
 import { newId, type System } from './system.ts'
 import { wordTimeUs } from './word.ts'
 
@@ -64,7 +64,7 @@ const AWAITED_MAX = 200
  * @param isOrder one name may then stand for one account alone of those whose lock or loss waits: fails with `ambiguous-match`
  */
 export async function accountsToReview(
-  access: RecordAccess & Pick<System, 'store'>,
+  access: Pick<System, 'settings' | 'store'>,
   names: readonly string[],
   isOrder: boolean,
 ): Promise<{ readonly keys: readonly AccountKey[]; readonly notes: readonly string[] }> {

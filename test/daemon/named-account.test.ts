@@ -1,7 +1,28 @@
 import { describe, expect, test } from 'vitest'
 import { AppError } from '../../src/core/error.ts'
-import { parseRealm, partedLogin, type Realm } from '../../src/core/names.ts'
-import { onlyMatch, readName, type Match, type Named } from '../../src/daemon/named-account.ts'
+import {
+  asDn,
+  parseDirectoryName,
+  parseLogin,
+  parseRealm,
+  parseResolverName,
+  parseUserId,
+  partedLogin,
+  type AccountKey,
+  type Realm,
+} from '../../src/core/names.ts'
+import {
+  accountsNamed,
+  onlyMatch,
+  readName,
+  recordedLogins,
+  type Match,
+  type Named,
+  type RecordAccess,
+} from '../../src/daemon/named-account.ts'
+import type { UserOfSource } from '../../src/core/token.ts'
+import { ALICE, BOB } from '../core/arbitrary.ts'
+import { openTestStore } from '../store/test-store.ts'
 
 /** The table of named-account.ts, with users as `login@realm`. */
 
@@ -81,5 +102,88 @@ describe('a name', () => {
   test('is not split where one side is empty', () => {
     for (const text of ['alice', '@r1', 'alice@', '', '@']) expect(partedLogin(text), text).toBeNull()
     expect(partedLogin('a@b@R1')).toEqual({ login: 'a@b', realm: 'r1' })
+  })
+})
+
+describe('on record', () => {
+  const [login, r1, r2] = [parseLogin('alice'), parseRealm('r1'), parseRealm('r2')]
+  if (login === null || r1 === null || r2 === null) throw new Error('no names')
+  const corp = parseDirectoryName('corp')
+
+  /** ALICE and BOB are keys of the directory corp. */
+  async function keys(
+    realms: Readonly<Record<string, readonly string[]>>,
+    recorded: readonly (readonly [AccountKey, Realm | null])[],
+    ask: (access: RecordAccess) => Promise<Named<{ readonly key: string }>>,
+  ): Promise<string[]> {
+    await using opened = await openTestStore()
+    for (const [key, realm] of recorded) await opened.store.truth.hint([{ key, dn: asDn(`cn=${key}`), login, realm }])
+    const settings = { realms, directories: [{ name: corp }] } as unknown as RecordAccess['settings']
+    const { matches } = await ask({ settings, store: opened.store })
+    return matches.map(({ found }) => found.key)
+  }
+
+  const show = (text: string) => (access: RecordAccess) => accountsNamed(access, text, 10)
+  const away = (realm: Realm | null) => (access: RecordAccess) => recordedLogins(access, login, realm, 10)
+
+  test('an account without a realm is of the one that its directory belongs to', async () => {
+    expect(await keys({ r1: ['corp'] }, [[ALICE, null]], show('alice@r1'))).toEqual([ALICE])
+    expect(await keys({ r1: ['corp'], r2: ['other'] }, [[ALICE, null]], show('alice@r2'))).toEqual([])
+    expect(
+      await keys(
+        {},
+        [
+          [BOB, r1],
+          [ALICE, null],
+        ],
+        show('alice@r1'),
+      ),
+    ).toEqual([ALICE, BOB].toSorted())
+  })
+
+  test('somebody of another realm is not shown in their place', async () => {
+    expect(
+      await keys(
+        { r1: ['corp'], r2: ['corp'] },
+        [
+          [ALICE, r1],
+          [BOB, r2],
+        ],
+        show('alice@r2'),
+      ),
+    ).toEqual([BOB])
+    expect(await keys({ r1: ['corp'], r2: ['corp'] }, [[ALICE, r1]], show('alice@r2'))).toEqual([])
+  })
+
+  test('a further user of another realm has the account as well', async () => {
+    await using opened = await openTestStore()
+    const userOf = (realm: Realm, id: string): UserOfSource => {
+      const [resolver, userId] = [parseResolverName('ldap'), parseUserId(id)]
+      if (resolver === null || userId === null) throw new Error('no user')
+      return { login, realm, resolver, userId }
+    }
+    const account = { key: ALICE, dn: asDn('cn=alice'), login, realm: r1 }
+    await opened.store.truth.hint([{ ...account, user: userOf(r1, '1') }])
+    await opened.store.truth.hint([{ ...account, user: userOf(r2, '2') }])
+    const settings = { realms: {}, directories: [] } as unknown as RecordAccess['settings']
+    const { matches } = await accountsNamed({ settings, store: opened.store }, 'alice@r2', 10)
+    expect(matches.map(({ found }) => [found.key, found.realm])).toEqual([[ALICE, 'r1']])
+  })
+
+  test('while the directory is away, whoever lies in a directory of the realm is meant where nobody else is', async () => {
+    expect(
+      await keys(
+        { r1: ['corp'], r2: ['corp'] },
+        [
+          [ALICE, r1],
+          [BOB, r2],
+        ],
+        away(r2),
+      ),
+    ).toEqual([BOB])
+    expect(await keys({ r1: ['corp'], r2: ['corp'] }, [[ALICE, r1]], away(r2))).toEqual([ALICE])
+    expect(await keys({}, [[ALICE, r1]], away(r2))).toEqual([ALICE])
+    expect(await keys({ r1: ['corp'], r2: ['other'] }, [[ALICE, r1]], away(r2))).toEqual([])
+    expect(await keys({}, [[ALICE, r1]], away(null))).toEqual([ALICE])
   })
 })
