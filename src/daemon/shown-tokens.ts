@@ -93,7 +93,9 @@ async function askedNow(settings: SourceSettings, serials: readonly Serial[]): P
     const tokens = await inTime(source.tokensBySerial(serials))
     const readMs = systemClock.nowMs()
     const exact = new Map(tokens.map((token) => [token.serial, token]))
-    const folded = new Map<SerialKey, Token>(tokens.map((token) => [serialKey(token.serial), token]))
+    // In another case it is the same token, unless that one is on record as well.
+    const others = tokens.filter((token) => !serials.includes(token.serial))
+    const folded = new Map<SerialKey, Token>(others.map((token) => [serialKey(token.serial), token]))
     return {
       readMs,
       of(serial) {

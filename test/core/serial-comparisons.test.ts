@@ -13,6 +13,7 @@ const EXACT: Readonly<Record<string, string>> = {
   'core/truth.ts': 'as privacyIDEA lists it',
   'core/rehearsal.ts': 'known twins compare exactly',
   'daemon/rebuild.ts': 'a store is lost: two spellings at two accounts are taken for two tokens, which the fold judges',
+  'daemon/shown-tokens.ts': 'rows of `token`, as privacyIDEA lists it; the very spelling goes before others',
   'intake/hint.ts': 'doublets within one hint; the fold makes them one',
   'ports/mirror.ts': 'as privacyIDEA lists it',
   'ports/resync.ts': 'as privacyIDEA lists it',
