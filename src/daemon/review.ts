@@ -151,7 +151,7 @@ export async function decide(
   log: Log,
 ): Promise<ReviewResult> {
   await refuseBothKinds(system.store, kind, selection)
-  const approvedBefore = selection.names.length === 0 ? [] : await approvedIn(system.store, selection)
+  const approvedBefore = selection.keys === null ? [] : await approvedIn(system.store, selection)
   const told: AccountKey[] = []
   let [approved, rejected, short, again] = [0, 0, 0, 0]
   for await (const page of reviewsOf(system.store, selection)) {
