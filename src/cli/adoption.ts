@@ -7,7 +7,7 @@ import { EXIT } from './exit.ts'
 import type { CliIo } from './io.ts'
 import { personOf } from './person.ts'
 import { troubleOfLeft } from './left-alone.ts'
-import { note, plain, print, printData, printTable } from './output.ts'
+import { note, plain, printData, printTable, printText } from './output.ts'
 import { resyncProgress } from './resync-progress.ts'
 import { loadForWork } from './settings.ts'
 
@@ -56,7 +56,7 @@ function jsonOf({ rows, isOtherSource, left, done }: AdoptionReport): object {
 function show(io: CliIo, { rows, isOtherSource, left, done }: AdoptionReport): void {
   if (rows.length > 0) {
     printTable(io, rows.slice(0, ROWS_MAX), [
-      { title: 'account', value: (row) => row.account, shrinks: true },
+      { title: 'account', value: (row) => row.account, movesBelow: true },
       { title: 'serial', value: (row) => row.serial ?? '-' },
       { title: done === null ? 'would be done' : 'done', value: (row) => ACTIONS[row.action] },
       { title: 'why', value: (row) => reasonText(row.why) },
@@ -68,11 +68,11 @@ function show(io: CliIo, { rows, isOtherSource, left, done }: AdoptionReport): v
   }
   if (isOtherSource) {
     const what = 'another privacyIDEA answers than the one on record'
-    print(io, done === null ? `${what}; --yes accepts it` : `${what}; it was accepted`)
+    printText(io, done === null ? `${what}; --yes accepts it` : `${what}; it was accepted`)
   }
   const count = (action: AdoptionAction): number => rows.filter((row) => row.action === action).length
   const what = `${counted(count('remove'), 'serial')} to remove, ${counted(count('unlock'), 'account')} to unlock, ${counted(count('take-over'), 'lock')} to take over`
-  if (rows.length === 0 && !isOtherSource) print(io, 'there is nothing to adopt')
-  else if (done !== null) print(io, `${what}: adopted; lockstep status shows what could not be carried out yet`)
-  else print(io, `${what}; nothing was changed. To do it: lockstep resync --adopt --yes`)
+  if (rows.length === 0 && !isOtherSource) printText(io, 'there is nothing to adopt')
+  else if (done !== null) printText(io, `${what}: adopted; lockstep status shows what could not be carried out yet`)
+  else printText(io, `${what}; nothing was changed. To do it: lockstep resync --adopt --yes`)
 }

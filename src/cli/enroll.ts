@@ -230,7 +230,7 @@ function printReport(io: CliIo, report: RolloutReport): void {
       { title: 'login', value: ({ row }) => row.login },
       { title: 'realm', value: ({ row }) => row.realm },
       { title: 'result', value: ({ what }) => what },
-      { title: 'why', value: ({ row }) => row.why, shrinks: true },
+      { title: 'why', value: ({ row }) => row.why, movesBelow: true },
     ])
     if (told.length > ROWS_MAX) note(io, `and ${told.length - ROWS_MAX} more (--json lists all)`)
   }

@@ -7,7 +7,8 @@ import { EXIT, exitOf } from './exit.ts'
 import { formatHelp, HELP_FORMAT, helpWidth } from './help/format.ts'
 import { slipOf, unknownCommand } from './help/slip.ts'
 import type { CliIo } from './io.ts'
-import { painter, printError } from './output.ts'
+import { showTimesFor } from './moment.ts'
+import { note, painter, printError } from './output.ts'
 import { VERSION } from './version.ts'
 import { whoMay } from './who-may.ts'
 
@@ -65,6 +66,8 @@ export function buildProgram(io: CliIo): Command {
       '--config <file>',
       'configuration file (else LOCKSTEP_CONFIG, ./lockstep.yaml, /etc/lockstep/lockstep.yaml)',
     )
+    .option('--utc', 'times in UTC and in full (RFC 3339), on a terminal as well')
+    .hook('preAction', (_, command) => showTimesFor(io, command.optsWithGlobals()))
     .configureHelp(HELP_FORMAT)
     .showSuggestionAfterError(true)
   for (const { title, commands } of COMMAND_GROUPS) {
@@ -109,7 +112,7 @@ export function reportError(io: CliIo, error: AppError, thrown: unknown): void {
   const hint = hintOf(error)
   if (hint !== '') lines.push(...hint.split('\n').map((line) => `  ${line}`))
   if ((io.env['LOCKSTEP_DEBUG'] ?? '') !== '' && thrown instanceof Error) lines.push(thrown.stack ?? '')
-  io.stderr.write(`${lines.join('\n')}\n`)
+  note(io, lines.join('\n'))
 }
 
 /** `lockstep … | head` closes the pipe early: that is no failure of ours. */

@@ -1,4 +1,6 @@
 import { AppError } from '../core/error.ts'
+import { parseLocalTime, type ParsedTime } from '../core/local-time.ts'
+import { machineZone } from './moment.ts'
 
 /** The values of options, parsed; each failure names the option and what it takes. All fail with `usage`. */
 
@@ -6,7 +8,13 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, 
 const DURATION_MS_MAX = 3_660 * 86_400_000
 const LIMIT_MAX = 1_000_000
 const REASON_LENGTH_MAX = 500
-const MOMENT = /^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:\d\d))?$/
+/** RFC 3339; what has no zone is a local time. */
+const MOMENT = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:\d\d)$/
+
+/** What stands behind a recent time where it is printed. */
+const PRINTED_AGE = /, \d{1,4} (?:s|min) ago$/
+
+type NotOneInstant = Exclude<ParsedTime, { readonly is: 'instant' }>
 
 /** The arguments that name a person, in the help: all of them take `login@realm`. */
 export const LOGIN_HELP = 'the login, as privacyIDEA knows it; login@realm where several realms have it'
@@ -37,17 +45,34 @@ export function givenReason(text: string | undefined): string {
   return text === undefined ? '' : reasonOption(text)
 }
 
+/** Which end of a time is meant: `14:32` is a minute long. */
+type End = 'begin' | 'end'
+
 /**
- * A time (`2026-11-24T10:00Z`, RFC 3339; a day alone begins in UTC) or an age (`2h`: so long ago), in milliseconds since
- * 1970. A time of day without its zone is refused: all that Lockstep prints is in UTC, and that of the machine may differ.
+ * A time as Lockstep prints it, RFC 3339, or an age (`2h`, `5 min ago`: so long ago), in milliseconds since 1970. Without a
+ * zone it is a time of this machine (core/local-time.ts); a day alone is its beginning.
+ * @param end `end`: the last millisecond of a minute or a second that was given without its zone
  */
-export function momentOption(name: string, text: string): number {
-  if (/^\d{1,12}(ms|s|m|h|d)$/.test(text)) return Date.now() - durationOption(name, text)
+export function momentOption(name: string, text: string, end: End = 'begin'): number {
+  const ago = /^(\d{1,12}) ?(ms|s|min|m|h|d)(?: ago)?$/.exec(text)
+  if (ago !== null) return Date.now() - durationOption(name, `${ago[1]}${ago[2] === 'min' ? 'm' : ago[2]}`)
+  const zone = machineZone()
+  const local = parseLocalTime(text.replace(PRINTED_AGE, ''), Date.now(), zone)
+  if (local?.is === 'instant') return local.ms + (end === 'end' ? local.unitMs - 1 : 0)
+  if (local !== null) throw new AppError('usage', clockChangeText(name, text, zone, local))
   const ms = MOMENT.test(text) ? Date.parse(text) : Number.NaN
   if (Number.isNaN(ms)) {
-    throw new AppError('usage', `${name} ${text}: expected a time such as 2026-11-24T10:00:00Z, or an age such as 2h`)
+    throw new AppError('usage', `${name} ${text}: expected a time or an age`, {
+      hint: `For example: 14:32, '24 Nov 14:32', 2026-11-24T10:00:00Z or 2h. Without a zone it is a time of this machine (${zone}).`,
+    })
   }
   return ms
+}
+
+function clockChangeText(name: string, text: string, zone: string, { is, instants }: NotOneInstant): string {
+  const [first, second] = instants.map((ms) => new Date(ms).toISOString().replace('.000Z', 'Z'))
+  const why = is === 'twice' ? 'the clock shows that time twice' : 'the clock never shows that time'
+  return `${name} ${text}: ${why} in ${zone}, since summer time ${is === 'twice' ? 'ends' : 'begins'} then. Name the one that is meant: ${first} or ${second}`
 }
 
 export function limitOption(name: string, text: string): number {

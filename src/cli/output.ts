@@ -1,12 +1,13 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 import type { Trouble } from '../contract/verdict.ts'
 import { toWire } from '../contract/wire.ts'
+import { shorten, wrappedBehind } from './cells.ts'
 import type { CliIo } from './io.ts'
+import { withShownTimes } from './moment.ts'
+import { tableLines, type Column, type Detail } from './table.ts'
 
-/** Widest table where the terminal does not say; a pipe gets every column in full. */
-export const WIDTH_DEFAULT = 100
-const COLUMN_WIDTH_MIN = 8
-const GAP = '  '
+/** Where the terminal does not say. */
+export const WIDTH_DEFAULT = 80
 
 export type Style = Parameters<typeof styleText>[0]
 
@@ -22,7 +23,7 @@ export function print(io: CliIo, text: string): void {
 
 /** For people, beside the result: goes to stderr. */
 export function note(io: CliIo, text: string): void {
-  io.stderr.write(`${text}\n`)
+  io.stderr.write(`${textLines(withShownTimes(text), undefined, widthOf(io.stderr)).join('\n')}\n`)
 }
 
 /**
@@ -44,79 +45,48 @@ function printDocument(io: CliIo, document: object): void {
   print(io, JSON.stringify(document, null, io.stdout.isTTY ? 2 : undefined))
 }
 
-export interface Column<Row> {
-  readonly title: string
-  readonly value: (row: Row) => string
-  readonly align?: 'left' | 'right'
-  /** On a narrow terminal such a column is shortened first. */
-  readonly shrinks?: boolean
+/** Cells of a line; a pipe takes all in full. */
+function widthOf(stream: CliIo['stdout']): number {
+  return stream.isTTY ? stream.columns || WIDTH_DEFAULT : Infinity
+}
+
+/**
+ * Text for people: on a terminal wrapped at spaces, with what follows indented. For what is to be copied or read by a
+ * program as it is, there is `print`.
+ */
+export function printText(
+  io: CliIo,
+  text: string,
+  { indent, style }: { readonly indent?: number; readonly style?: Style } = {},
+): void {
+  const paint = painter(io)
+  const lines = textLines(withShownTimes(text), indent, widthOf(io.stdout))
+  print(io, lines.map((line) => (style === undefined ? line : paint(style, line))).join('\n'))
+}
+
+function textLines(text: string, indent: number | undefined, width: number): string[] {
+  if (width === Infinity) return [text]
+  return text.split('\n').flatMap((line) => {
+    const [begin = ''] = /^ */.exec(line) ?? []
+    return wrappedBehind(begin, line.slice(begin.length), width, indent ?? begin.length + 2)
+  })
 }
 
 /** Prints rows in columns that fit the terminal. Control characters of values are shown as `?`, so that none acts. */
-export function printTable<Row>(io: CliIo, rows: readonly Row[], columns: readonly Column<Row>[]): void {
-  const width = io.stdout.isTTY ? io.stdout.columns || WIDTH_DEFAULT : Infinity
-  const paint = painter(io)
-  const lines = tableLines(rows, columns, width)
-  print(io, [paint('bold', lines[0] ?? ''), ...lines.slice(1)].join('\n'))
-}
-
-/** The lines of a table, the titles first. @param width in terminal cells */
-export function tableLines<Row>(rows: readonly Row[], columns: readonly Column<Row>[], width: number): string[] {
-  const cells = rows.map((row) => columns.map((column) => plain(column.value(row))))
-  const widths = fit(columns, cells, width)
-  const line = (texts: readonly string[]): string =>
-    texts
-      .map((text, index) => pad(text, widths[index] ?? 0, columns[index]?.align ?? 'left'))
-      .join(GAP)
-      .trimEnd()
-  return [line(columns.map((column) => column.title.toUpperCase())), ...cells.map(line)]
-}
-
-function fit<Row>(columns: readonly Column<Row>[], cells: readonly (readonly string[])[], width: number): number[] {
-  const widths = columns.map((column, index) =>
-    cells.reduce((widest, row) => Math.max(widest, cellWidth(row[index] ?? '')), cellWidth(column.title)),
+export function printTable<Row>(
+  io: CliIo,
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  details?: (row: Row) => readonly Detail[],
+): void {
+  const shown = (text: string): string => withShownTimes(plain(text))
+  const [titles = '', ...lines] = tableLines(
+    rows,
+    columns.map((column) => ({ ...column, value: (row) => shown(column.value(row)) })),
+    widthOf(io.stdout),
+    details === undefined ? undefined : (row) => details(row).map(([label, text]) => [plain(label), shown(text)]),
   )
-  let over = widths.reduce((sum, each) => sum + each, 0) + GAP.length * (columns.length - 1) - width
-  for (const shrinking of [true, false]) {
-    for (const [index, column] of columns.entries()) {
-      if (over <= 0 || (column.shrinks ?? false) !== shrinking) continue
-      const now = widths[index] ?? 0
-      const next = Math.max(Math.min(now, COLUMN_WIDTH_MIN), now - over)
-      over -= now - next
-      widths[index] = next
-    }
-  }
-  return widths
-}
-
-function pad(text: string, width: number, align: 'left' | 'right'): string {
-  const cut = shorten(text, width)
-  const space = ' '.repeat(Math.max(0, width - cellWidth(cut)))
-  return align === 'right' ? space + cut : cut + space
-}
-
-function shorten(text: string, width: number): string {
-  if (cellWidth(text) <= width) return text
-  let kept = ''
-  let used = 0
-  for (const character of text) {
-    const cells = cellWidth(character)
-    if (used + cells > width - 1) break
-    kept += character
-    used += cells
-  }
-  return `${kept}…`
-}
-
-const WIDE =
-  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}]/gu
-const ZERO_WIDTH = /\p{Mn}|\p{Me}|\p{Cf}/gu
-
-/** Terminal cells of a text: East Asian wide characters and emoji take two, combining marks none. */
-export function cellWidth(text: string): number {
-  if (/^[\x20-\x7e]*$/.test(text)) return text.length
-  const visible = text.replace(ZERO_WIDTH, '')
-  return Array.from(visible).length + (visible.match(WIDE)?.length ?? 0)
+  print(io, [painter(io)('bold', titles), ...lines].join('\n'))
 }
 
 /** Text from outside, safe to print: no control characters, no terminal sequences, no bidirectional overrides. */

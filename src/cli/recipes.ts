@@ -11,7 +11,7 @@ import { openRecipeServer, type RecipePlan, type RecipeServer } from '../daemon/
 import { adminAccess, confirmChange } from './admin-login.ts'
 import type { AdminOptions } from './admin-options.ts'
 import type { CliIo } from './io.ts'
-import { painter, plain, print, printData, printTable } from './output.ts'
+import { painter, plain, print, printData, printTable, printText } from './output.ts'
 import { openPrompt, type Prompt } from './prompt.ts'
 import { loadSettingsIfAny } from './settings.ts'
 import { bindingsJson, printBindings } from './setup-output.ts'
@@ -42,7 +42,11 @@ export async function listRecipes(options: RecipeOptions, command: Command, io: 
     { title: 'recipe', value: ({ recipe }) => recipe.name },
     ...(standing === null ? [] : [{ title: 'there', value: (each: FoundRecipe) => shownCount(countOf(each)) }]),
     { title: 'from', value: ({ recipe }) => recipe.since },
-    { title: 'what it does', value: ({ recipe, isOwn }) => `${recipe.title}${isOwn ? ' (own)' : ''}`, shrinks: true },
+    {
+      title: 'what it does',
+      value: ({ recipe, isOwn }) => `${recipe.title}${isOwn ? ' (own)' : ''}`,
+      movesBelow: true,
+    },
   ])
 }
 
@@ -72,28 +76,31 @@ export async function showRecipe(
   const { recipe } = found
   if (options.json === true) return printData(io, { ...summary(found), ...recipe })
   const paint = painter(io)
-  print(io, `${paint('bold', plain(recipe.title))}\n${plain(recipe.purpose.trim())}`)
-  print(io, `\n${paint('bold', 'Risk')}\n${plain(recipe.risk.trim())}`)
-  print(io, `\n${paint('bold', 'Needs')}\n  privacyIDEA ${recipe.since} or later`)
-  for (const need of recipe.needs) print(io, plain(`  ${need}`))
+  printText(io, `${paint('bold', plain(recipe.title))}\n${plain(recipe.purpose.trim())}`)
+  printText(io, `\n${paint('bold', 'Risk')}\n${plain(recipe.risk.trim())}`)
+  printText(io, `\n${paint('bold', 'Needs')}\n  privacyIDEA ${recipe.since} or later`)
+  for (const need of recipe.needs) printText(io, plain(`  ${need}`))
   const parameters = Object.entries(recipe.parameters)
-  if (parameters.length > 0) print(io, `\n${paint('bold', 'Parameters')}`)
+  if (parameters.length > 0) printText(io, `\n${paint('bold', 'Parameters')}`)
   for (const [key, { text, fallback, choices, isSecret }] of parameters) {
     const rest = [
       choices === null ? '' : ` (${choices.join(', ')})`,
       isSecret ? ' (a secret: --set-file)' : '',
       fallback === null ? '' : `; default ${fallback}`,
     ]
-    print(io, plain(`  ${key}: ${text}${rest.join('')}`))
+    printText(io, plain(`  ${key}: ${text}${rest.join('')}`))
   }
-  print(io, `\n${paint('bold', 'Handlers')}`)
+  printText(io, `\n${paint('bold', 'Handlers')}`)
   for (const { name: part, when, events, position, module, action, conditions } of recipe.handlers) {
     const only = Object.entries(when).map(([key, value]) => ` (${key}=${value})`)
     const ifs = Object.entries(conditions).map(([key, value]) => `, if ${key}=${value}`)
     const before = position === 'pre' ? 'before ' : ''
-    print(io, plain(`  ${part}${only.join('')}: ${before}${events.join(', ')}${ifs.join('')} → ${module}: ${action}`))
+    printText(
+      io,
+      plain(`  ${part}${only.join('')}: ${before}${events.join(', ')}${ifs.join('')} → ${module}: ${action}`),
+    )
   }
-  print(io, `\n${plain(found.file)}`)
+  printText(io, `\n${plain(found.file)}`)
 }
 
 export async function applyRecipe(name: string, options: RecipeOptions, command: Command, io: CliIo): Promise<void> {
@@ -121,7 +128,7 @@ async function change(
   const count = plan.changes.filter(({ kind }) => kind !== 'same').length
   const isJson = options.json === true
   if (!isJson) {
-    print(io, painter(io)('bold', `privacyIDEA ${plain(plan.version)} at ${plain(server.url)}`))
+    printText(io, painter(io)('bold', `privacyIDEA ${plain(plan.version)} at ${plain(server.url)}`))
     printBindings(io, plan.changes)
   }
   const goesOn = count > 0 && options.dryRun !== true
@@ -138,8 +145,8 @@ async function change(
     })
   }
   if (count === 0)
-    print(io, plan.changes.length === 0 ? '  nothing of it is there' : '\nEverything is as it should be.')
-  else print(io, goesOn ? `\n${count} changed.` : '\nNothing was changed.')
+    printText(io, plan.changes.length === 0 ? '  nothing of it is there' : '\nEverything is as it should be.')
+  else printText(io, goesOn ? `\n${count} changed.` : '\nNothing was changed.')
 }
 
 async function openServer(

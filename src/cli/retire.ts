@@ -20,7 +20,7 @@ import type { CliIo } from './io.ts'
 import { moment } from './moment.ts'
 import { givenReason } from './options.ts'
 import { personOf } from './person.ts'
-import { note, plain, print, printData, printTable } from './output.ts'
+import { note, plain, printData, printTable, printText } from './output.ts'
 import { openPrompt } from './prompt.ts'
 import { loadForWork, loadSettings } from './settings.ts'
 import { printPlan } from './setup-output.ts'
@@ -65,7 +65,7 @@ export async function runRetire(
     if (options.json === true) printData(io, { applied: false, directories: plans, elsewhere })
     else {
       if (elsewhere !== null) showNotLookedAt(io, options, elsewhere)
-      print(io, 'Nothing was changed. With --yes it is done.')
+      printText(io, 'Nothing was changed. With --yes it is done.')
     }
     return
   }
@@ -108,7 +108,7 @@ async function cancel(
   io.exitCode = EXIT.ok
   if (options.json === true) printData(io, { directory, changed, resync })
   else
-    print(
+    printText(
       io,
       changed
         ? `directory ${name} is kept in step again${STILL[resync ?? 'none']}`
@@ -128,7 +128,7 @@ async function removeElsewhere(settings: Settings, options: RetireOptions, io: C
   const setup = await removeSetup(settings, options, io)
   const dir = options.scriptsDir === undefined ? usualScripts() : resolve(io.cwd, options.scriptsDir)
   const paths = dir === null ? [] : await shimsIn(dir)
-  if (options.json !== true) for (const path of paths) print(io, `  - shim ${plain(path)}`)
+  if (options.json !== true) for (const path of paths) printText(io, `  - shim ${plain(path)}`)
   if (options.yes !== true || dir === null || paths.length === 0) {
     return { setup, shims: { dir, paths, isRemoved: false } }
   }
@@ -189,7 +189,7 @@ function showPlans(io: CliIo, plans: readonly RetirePlan[]): void {
 
 function showReport(io: CliIo, report: RetireReport): void {
   const { directory, left, leftCount, others, gone, mayArriveUntilMs, isProven } = report
-  print(
+  printText(
     io,
     isProven
       ? `directory ${directory}: nothing of ours is left, as a search of the whole directory shows`
@@ -228,12 +228,15 @@ function showNotLookedAt(io: CliIo, { yes, scriptsDir }: RetireOptions, { setup,
 
 function showNext(io: CliIo, name: string | null, isProven: boolean, settings: Settings): void {
   if (!isProven) {
-    print(io, 'Next: see to what is named above, then give the command again.')
+    printText(io, 'Next: see to what is named above, then give the command again.')
   } else if (name === null) {
-    print(io, 'Next: systemctl disable --now lockstep, then remove the package and what it leaves:')
-    for (const line of placesOf(settings)) print(io, `  ${line}`)
+    printText(io, 'Next: systemctl disable --now lockstep, then remove the package and what it leaves:')
+    for (const line of placesOf(settings)) printText(io, `  ${line}`, { indent: 17 })
   } else {
-    print(io, `Next: take directory ${name} out of the configuration or change it, then: lockstep reload (or start)`)
+    printText(
+      io,
+      `Next: take directory ${name} out of the configuration or change it, then: lockstep reload (or start)`,
+    )
   }
 }
 

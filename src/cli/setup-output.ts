@@ -3,7 +3,7 @@ import type { BindingChange } from '../privacyidea/bindings.ts'
 import type { SetupPlan, SetupRequest } from '../daemon/privacyidea-setup.ts'
 import type { ShimsInstalled } from '../daemon/shims-install.ts'
 import type { CliIo } from './io.ts'
-import { painter, plain, print, type Style } from './output.ts'
+import { painter, plain, print, type Style, printText } from './output.ts'
 
 /** How a set-up is shown: a line for each handler and policy, and what differs below it. */
 
@@ -25,20 +25,23 @@ export interface SetupOutcome {
 export function printPlan(io: CliIo, request: SetupRequest, plan: SetupPlan): void {
   const paint = painter(io)
   const line = (kind: keyof typeof MARK, text: string): void =>
-    print(io, paint(STYLE[kind], `  ${MARK[kind]} ${plain(text)}`))
-  print(io, paint('bold', `privacyIDEA ${plain(plan.version)} at ${plain(request.source.url)}`))
+    printText(io, paint(STYLE[kind], `  ${MARK[kind]} ${plain(text)}`))
+  printText(io, paint('bold', `privacyIDEA ${plain(plan.version)} at ${plain(request.source.url)}`))
   printBindings(io, plan.bindings)
-  if (plan.bindings.length === 0) print(io, '  no event handler of Lockstep')
+  if (plan.bindings.length === 0) printText(io, '  no event handler of Lockstep')
   for (const change of plan.policies) {
     line(change.kind, policyText(change))
-    if (change.kind === 'update') print(io, plain(`      was ${change.stands}`))
+    if (change.kind === 'update') printText(io, plain(`      was ${change.stands}`))
   }
   const { account } = request
   if (request.policies === null && request.to !== 'nothing') {
-    print(io, `\n${plain(account)} needs the admin rights ${plan.runTimeRights.join(', ')} (--policies gives them).`)
+    printText(
+      io,
+      `\n${plain(account)} needs the admin rights ${plan.runTimeRights.join(', ')} (--policies gives them).`,
+    )
   }
   for (const { id, name } of plan.doubled) {
-    print(
+    printText(
       io,
       plain(
         `\nThe event handler "${name}" (${id}) calls Lockstep too, so each event comes twice. It is not ours: delete it there.`,
@@ -46,7 +49,7 @@ export function printPlan(io: CliIo, request: SetupRequest, plan: SetupPlan): vo
     )
   }
   if (plan.missingScripts.length > 0 && request.shims === null) {
-    print(io, `\nprivacyIDEA does not find the scripts ${plan.missingScripts.join(', ')}: give --scripts-dir.`)
+    printText(io, `\nprivacyIDEA does not find the scripts ${plan.missingScripts.join(', ')}: give --scripts-dir.`)
   }
 }
 
@@ -54,9 +57,9 @@ export function printPlan(io: CliIo, request: SetupRequest, plan: SetupPlan): vo
 export function printBindings(io: CliIo, changes: readonly BindingChange[]): void {
   const paint = painter(io)
   for (const change of changes) {
-    print(io, paint(STYLE[change.kind], `  ${MARK[change.kind]} ${plain(bindingText(change))}`))
+    printText(io, paint(STYLE[change.kind], `  ${MARK[change.kind]} ${plain(bindingText(change))}`))
     for (const { what, stands, wanted } of 'differences' in change ? change.differences : []) {
-      print(io, plain(`      ${what}: ${stands} → ${wanted}`))
+      printText(io, plain(`      ${what}: ${stands} → ${wanted}`))
     }
   }
 }
@@ -87,15 +90,15 @@ function policyText(change: PolicyChange): string {
 export function printDone(io: CliIo, request: SetupRequest, plan: SetupPlan, outcome: SetupOutcome): void {
   const count = changesOf(plan)
   if (!outcome.isMade) {
-    print(io, count === 0 && plan.isInStep ? '\nEverything is as it should be.' : '\nNothing was changed.')
+    printText(io, count === 0 && plan.isInStep ? '\nEverything is as it should be.' : '\nNothing was changed.')
     return
   }
-  for (const { path, action } of outcome.shims?.scripts ?? []) print(io, `  ${path} ${action}`)
-  print(io, count === 0 ? '\nEverything is as it should be.' : `\n${count} changed.`)
+  for (const { path, action } of outcome.shims?.scripts ?? []) printText(io, `  ${path} ${action}`)
+  printText(io, count === 0 ? '\nEverything is as it should be.' : `\n${count} changed.`)
   // What to bind is done; only what is left about folders is worth a line.
   for (const step of outcome.shims?.nextSteps.filter((each) => /ch(?:grp|own|mod) /.test(each)) ?? [])
     print(io, `  ${step}`)
-  if (request.to === 'nothing') print(io, '  The shims stay in the script directory; nothing calls them any more.')
+  if (request.to === 'nothing') printText(io, '  The shims stay in the script directory; nothing calls them any more.')
 }
 
 function changesOf(plan: SetupPlan): number {

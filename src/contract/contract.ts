@@ -16,9 +16,19 @@ export interface Contract {
 }
 
 const LIST: readonly Contract[] = [
-  { command: 'status', about: 'health, queue, locked accounts, and what waits and why', data: record.status },
+  {
+    command: 'status',
+    about:
+      'health, queue, and what waits and why; locked: the first of lockedCount accounts that are locked or are to be, without those that a breaker keeps open',
+    data: record.status,
+  },
   { command: 'status --check', about: 'the line for monitoring and its exit code', data: record.statusCheck },
-  { command: 'accounts', about: 'the accounts on record; isCut: there are more', data: record.accounts },
+  {
+    command: 'accounts',
+    about:
+      'the accounts on record; files: what releases each, as paths below the LDIF folder (null: not readable); isCut: there are more',
+    data: record.accounts,
+  },
   { command: 'show', about: 'everything on record about an account', data: record.show },
   { command: 'events', about: 'the newest events; isCut: there are more', data: record.events },
   { command: 'owners', about: 'owners of tokens who have no account', data: record.owners },

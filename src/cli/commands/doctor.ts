@@ -7,7 +7,7 @@ import type { DiagnosisOptions } from '../../daemon/doctor.ts'
 import type { Finding } from '../../daemon/finding.ts'
 import { EXIT, exitOf } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { painter, plain, print, printData, progress } from '../output.ts'
+import { painter, plain, print, printData, progress, printText } from '../output.ts'
 import { configFlag, loadBeside } from '../settings.ts'
 import { whoMay } from '../who-may.ts'
 
@@ -131,13 +131,13 @@ function printFindings(io: CliIo, findings: readonly Finding[]): void {
   for (const finding of findings) {
     if (finding.area !== area) {
       area = finding.area
-      print(io, paint('bold', area))
+      printText(io, paint('bold', area))
     }
-    print(io, `  ${paint(STYLE[finding.status], MARK[finding.status])}  ${plain(finding.what)}`)
-    if (finding.why !== '') print(io, `        why: ${plain(finding.why)}`)
-    if (finding.fix !== '') print(io, fixText(finding.fix))
+    printText(io, `  ${paint(STYLE[finding.status], MARK[finding.status])}  ${plain(finding.what)}`, { indent: 8 })
+    if (finding.why !== '') printText(io, `        why: ${plain(finding.why)}`, { indent: 13 })
+    if (finding.fix !== '') printFix(io, finding.fix)
   }
-  print(io, `\n${summaryOf(countsOf(findings))}`)
+  printText(io, `\n${summaryOf(countsOf(findings))}`)
 }
 
 type Counts = Readonly<Record<Finding['status'], number>>
@@ -154,7 +154,8 @@ function summaryOf({ skip, warn, fail }: Counts): string {
 }
 
 /** Several lines stand at the left edge: LDIF and here-documents must be copied without spaces before them. */
-function fixText(fix: string): string {
+function printFix(io: CliIo, fix: string): void {
   const lines = fix.split('\n').map(plain)
-  return lines.length === 1 ? `        fix: ${lines[0]}` : `        fix:\n\n${lines.join('\n')}\n`
+  if (lines.length === 1) printText(io, `        fix: ${lines[0]}`, { indent: 13 })
+  else print(io, `        fix:\n\n${lines.join('\n')}\n`)
 }

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { Trouble } from '../../contract/verdict.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { note, print, printData } from '../output.ts'
+import { note, printData, printText } from '../output.ts'
 import { durationOption } from '../options.ts'
 import { loadForWork } from '../settings.ts'
 
@@ -39,13 +39,16 @@ export function register(program: Command, io: CliIo): void {
         printData(io, report, isDone ? null : NOT_DONE)
         return
       }
-      print(io, `${counted(report.taken, 'event file')} taken`)
-      if (isDone) print(io, 'nothing waits any more')
+      printText(io, `${counted(report.taken, 'event file')} taken`)
+      if (isDone) printText(io, 'nothing waits any more')
       else {
         const files = filesWaiting === 0 ? '' : `, ${counted(filesWaiting, 'file')} in the spool`
-        print(io, `still waiting: ${counted(eventsWaiting, 'event')}, ${counted(accountsWaiting, 'account')}${files}`)
+        printText(
+          io,
+          `still waiting: ${counted(eventsWaiting, 'event')}, ${counted(accountsWaiting, 'account')}${files}`,
+        )
         if (report.sourceUnread !== null)
-          print(io, 'privacyIDEA was not read: what happened there without an event is not known')
+          printText(io, 'privacyIDEA was not read: what happened there without an event is not known')
       }
       for (const { text } of report.reasons) note(io, `  ${text}`)
       if (!isDone) note(io, '  lockstep status tells more, and what to do')

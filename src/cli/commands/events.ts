@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import { AppError } from '../../core/error.ts'
 import type { CliIo } from '../io.ts'
-import { moment } from '../moment.ts'
-import { firstOf, print, printData, printTable } from '../output.ts'
+import { exactMoment } from '../moment.ts'
+import { firstOf, printData, printTable, printText } from '../output.ts'
 import { limitOption } from '../options.ts'
 import { loadForWork } from '../settings.ts'
 
@@ -32,10 +32,10 @@ export function register(program: Command, io: CliIo): void {
         store.reports.events({ limit: max, ...(options.state === undefined ? {} : { state: options.state }) }),
       )
       if (options.json === true) printData(io, { events, isCut })
-      else if (events.length === 0) print(io, 'no events')
+      else if (events.length === 0) printText(io, 'no events')
       else
         printTable(io, events, [
-          { title: 'taken', value: (event) => moment(event.takenMs) },
+          { title: 'taken', value: (event) => exactMoment(event.takenMs), align: 'right' },
           { title: 'event', value: (event) => event.kind },
           { title: 'serial', value: (event) => event.serial ?? '-' },
           {
@@ -43,10 +43,10 @@ export function register(program: Command, io: CliIo): void {
             value: (event) =>
               event.login === null ? '-' : `${event.login}${event.realm === null ? '' : `@${event.realm}`}`,
           },
-          { title: 'by', value: (event) => event.actor || '-' },
-          { title: 'via', value: (event) => event.source },
+          { title: 'by', value: (event) => event.actor || '-', movesBelow: true },
+          { title: 'via', value: (event) => event.source, movesBelow: true },
           { title: 'state', value: (event) => event.state },
-          { title: 'why', value: (event) => event.why || event.reason, shrinks: true },
+          { title: 'why', value: (event) => event.why || event.reason, movesBelow: true },
         ])
     })
 }

@@ -4,11 +4,12 @@ import type { Trouble } from '../../contract/verdict.ts'
 import { parseReason, reasonText } from '../../core/reason.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { moment } from '../moment.ts'
+import { exactMoment } from '../moment.ts'
 import { note, print, printData, printTable, progress } from '../output.ts'
 import { limitOption } from '../options.ts'
 import type { JournalRow } from '../../store/schema.ts'
 import { loadForWork } from '../settings.ts'
+import type { Column, Detail } from '../table.ts'
 
 interface Options {
   readonly verify?: boolean
@@ -47,14 +48,30 @@ export function register(program: Command, io: CliIo): void {
       const fromSeq = options.from === undefined ? {} : { fromSeq: limitOption('--from', options.from) }
       const rows = await store.reports.journal({ limit, ...fromSeq })
       if (options.json === true) return printData(io, { records: rows.map(recordJson) })
-      printTable(io, rows, [
-        { title: 'seq', value: (row) => String(row.seq), align: 'right' },
-        { title: 'time', value: (row) => moment(row.at_ms) },
-        { title: 'what', value: (row) => row.kind },
-        { title: 'subject', value: (row) => row.subject, shrinks: true },
-        { title: 'details', value: (row) => JSON.stringify(shownBody(JSON.parse(row.body))), shrinks: true },
-      ])
+      showRecords(io, rows)
     })
+}
+
+/** Through a pipe a line for each record; on a terminal its fields stand below it. */
+function showRecords(io: CliIo, rows: readonly JournalRow[]): void {
+  const bodyOf = (row: JournalRow): unknown => shownBody(JSON.parse(row.body))
+  const columns: Column<JournalRow>[] = [
+    { title: 'seq', value: (row) => String(row.seq), align: 'right' },
+    { title: 'time', value: (row) => exactMoment(Number(row.at_ms)), align: 'right' },
+    { title: 'what', value: (row) => row.kind },
+    { title: 'subject', value: (row) => row.subject, movesBelow: true },
+  ]
+  if (io.stdout.isTTY) printTable(io, rows, columns, (row) => fieldsOf(bodyOf(row)))
+  else printTable(io, rows, [...columns, { title: 'details', value: (row) => JSON.stringify(bodyOf(row)) }])
+}
+
+/** Left out: what is empty. */
+function fieldsOf(body: unknown): Detail[] {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return [['details', JSON.stringify(body)]]
+  return Object.entries(body).flatMap(([name, value]: [string, unknown]): Detail[] => {
+    const isEmpty = value === null || value === '' || (typeof value === 'object' && Object.keys(value).length === 0)
+    return isEmpty ? [] : [[name, typeof value === 'string' ? value : JSON.stringify(value).replaceAll(',"', ', "')]]
+  })
 }
 
 function recordJson({ seq, at_ms: atMs, kind, subject, body, hash }: JournalRow): object {

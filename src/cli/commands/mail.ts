@@ -8,10 +8,10 @@ import { MAIL_STATES, type MailState } from '../../ports/mail.ts'
 import type { MailReport } from '../../store/mail-reports.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { moment } from '../moment.ts'
+import { moment, nextMoment } from '../moment.ts'
 import { limitOption } from '../options.ts'
 import { personOf } from '../person.ts'
-import { firstOf, note, plain, print, printData, printTable } from '../output.ts'
+import { firstOf, note, plain, print, printData, printTable, printText } from '../output.ts'
 import { loadForWork, loadSettings } from '../settings.ts'
 
 /** States of mails that nobody got. */
@@ -50,16 +50,16 @@ function registerList(mail: Command, io: CliIo): void {
       if (mails.length === 0) return note(io, 'no such mail')
       printTable(io, mails, [
         { title: 'id', value: (each) => each.id },
-        { title: 'since', value: (each) => moment(each.createdMs) },
+        { title: 'since', value: (each) => moment(each.createdMs), align: 'right' },
         { title: 'state', value: (each) => each.state },
         {
           title: 'for',
           value: (each) => (each.audience === 'owner' ? `owner of ${each.recipient}` : each.recipient),
-          shrinks: true,
+          movesBelow: true,
         },
-        { title: 'tells', value: tells },
-        { title: 'next', value: (each) => (each.dueMs === null ? '-' : moment(each.dueMs)) },
-        { title: 'why', value: (each) => each.why || '-', shrinks: true },
+        { title: 'tells', value: tells, movesBelow: true },
+        { title: 'next', value: (each) => (each.dueMs === null ? '-' : nextMoment(each.dueMs)) },
+        { title: 'why', value: (each) => each.why || '-', movesBelow: true },
       ])
     })
 }
@@ -114,7 +114,7 @@ function registerRetry(mail: Command, io: CliIo): void {
       const daemon = await store.processLock.daemon()
       io.exitCode = exitOf(mails, which)
       if (options.json === true) printData(io, { mails, daemon: daemon !== null }, troubleOf(io.exitCode))
-      else print(io, `due again: ${counted(mails, 'mail')}${daemon === null ? '; run lockstep drain' : ''}`)
+      else printText(io, `due again: ${counted(mails, 'mail')}${daemon === null ? '; run lockstep drain' : ''}`)
     })
 }
 
@@ -131,7 +131,7 @@ function registerDrop(mail: Command, io: CliIo): void {
       const mails = await store.mails.drop(which, personOf(io))
       io.exitCode = exitOf(mails, which)
       if (options.json === true) printData(io, { mails }, troubleOf(io.exitCode))
-      else print(io, `dropped: ${counted(mails, 'mail')}`)
+      else printText(io, `dropped: ${counted(mails, 'mail')}`)
     })
 }
 
@@ -146,7 +146,7 @@ function registerTest(mail: Command, io: CliIo): void {
       const { openLog } = await import('../../daemon/log.ts')
       const sent = await sendTestMail(settings, address, io.env, openLog(io.stderr, false))
       if (options.json === true) printData(io, sent)
-      else print(io, `${sent.server} took ${sent.messageId} for ${sent.to}`)
+      else printText(io, `${sent.server} took ${sent.messageId} for ${sent.to}`)
     })
 }
 

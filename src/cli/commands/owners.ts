@@ -4,7 +4,7 @@ import { CAUSE_TEXT, isUnplacedCause, UNPLACED_CAUSES } from '../../core/unplace
 import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
 import { limitOption } from '../options.ts'
-import { note, print, printData, printTable } from '../output.ts'
+import { note, printData, printTable, printText } from '../output.ts'
 import { loadForWork } from '../settings.ts'
 
 interface Options {
@@ -30,17 +30,17 @@ export function register(program: Command, io: CliIo): void {
       const groups = (await store.unplaced.groups()).filter((group) => cause === null || group.cause === cause)
       const tokens = await store.unplaced.list(limit, cause)
       if (options.json === true) return printData(io, { groups, tokens })
-      if (tokens.length === 0) return print(io, 'every owner of a listed token has an account')
+      if (tokens.length === 0) return printText(io, 'every owner of a listed token has an account')
       printTable(io, tokens, [
         { title: 'serial', value: (token) => token.serial },
         { title: 'full', value: (token) => (token.isFull ? 'yes' : '-') },
         { title: 'login', value: (token) => token.login ?? '-' },
-        { title: 'realm', value: (token) => token.realm ?? '-' },
-        { title: 'resolver', value: (token) => token.resolver ?? '-' },
-        { title: 'user id', value: (token) => token.userId ?? '-', shrinks: true },
-        { title: 'since', value: (token) => moment(token.sinceMs) },
+        { title: 'realm', value: (token) => token.realm ?? '-', movesBelow: true },
+        { title: 'resolver', value: (token) => token.resolver ?? '-', movesBelow: true },
+        { title: 'user id', value: (token) => token.userId ?? '-', movesBelow: true },
+        { title: 'since', value: (token) => moment(token.sinceMs), align: 'right' },
         { title: 'cause', value: (token) => token.cause },
-        { title: 'why', value: (token) => CAUSE_TEXT[token.cause], shrinks: true },
+        { title: 'why', value: (token) => CAUSE_TEXT[token.cause], movesBelow: true },
       ])
       const all = groups.reduce((sum, group) => sum + group.tokens, 0)
       if (all > tokens.length) note(io, `${tokens.length} of ${counted(all, 'token')}; more: --limit ${all}`)

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { Trouble } from '../../contract/verdict.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { note, print, printData, progress } from '../output.ts'
+import { note, printData, progress, printText } from '../output.ts'
 import { loadForWork } from '../settings.ts'
 
 const NOT_ALL_READ: Trouble = {
@@ -29,23 +29,26 @@ export function register(program: Command, io: CliIo): void {
         io.exitCode = report.problems.length === 0 ? EXIT.ok : EXIT.dataError
         if (options.json === true) printData(io, report, report.problems.length === 0 ? null : NOT_ALL_READ)
         else {
-          print(
+          printText(
             io,
             `${counted(report.accounts, 'account')}: ${counted(report.serials, 'serial')}, ${counted(report.holds, 'hold')} restored`,
           )
-          if (report.appliedByHand > 0) print(io, `${report.appliedByHand} unlock files had been applied by hand`)
+          if (report.appliedByHand > 0) printText(io, `${report.appliedByHand} unlock files had been applied by hand`)
           const kept = report.leftAlone.length
-          if (kept > 0) print(io, `${kept} unlock files were kept, and nothing was restored from them; see below`)
+          if (kept > 0) printText(io, `${kept} unlock files were kept, and nothing was restored from them; see below`)
           const others = report.lockedByOthers.length
           if (others > 0)
-            print(
+            printText(
               io,
               `${counted(others, 'account')} locked, which no file claims: left alone (--json lists them; lockstep unlock LOGIN --adopt takes over one that is ours)`,
             )
           if (report.serialsOfOthers > 0)
-            print(io, `${counted(report.serialsOfOthers, 'serial')} in the directory that no file claims: left alone`)
+            printText(
+              io,
+              `${counted(report.serialsOfOthers, 'serial')} in the directory that no file claims: left alone`,
+            )
           for (const problem of report.problems) note(io, `  ${problem}`)
-          print(io, 'Next: lockstep drain (or serve), then lockstep status')
+          printText(io, 'Next: lockstep drain (or serve), then lockstep status')
         }
       } finally {
         await system.store.processLock.resign()

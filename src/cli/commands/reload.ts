@@ -3,7 +3,7 @@ import { AppError, isErrorCode, type ErrorCode } from '../../core/error.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { durationOption } from '../options.ts'
-import { note, plain, print, printData } from '../output.ts'
+import { note, plain, printData, printText } from '../output.ts'
 import { loadBeside } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
@@ -33,7 +33,7 @@ export function register(program: Command, io: CliIo): void {
       const none = restart.length === 0 ? 'no key was changed' : 'no other key was changed'
       const what = changed.length === 0 ? none : `changed: ${changed.join(', ')}`
       const but = restart.length === 0 ? '' : ', but for what needs a restart'
-      print(io, `the daemon works with ${plain(file.file)} as it is now${but}; ${what}`)
+      printText(io, `the daemon works with ${plain(file.file)} as it is now${but}; ${what}`)
       for (const warning of warnings) note(io, `  ${plain(warning)}`)
       if (restart.length > 0) {
         note(io, `  not yet in effect, needs a restart: ${restart.join(', ')}`)

@@ -7,7 +7,7 @@ import { runAdoption } from '../adoption.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { troubleOfLeft } from '../left-alone.ts'
-import { note, plain, print, printData, printTable } from '../output.ts'
+import { note, plain, printData, printTable, printText } from '../output.ts'
 import { resyncProgress } from '../resync-progress.ts'
 import { loadForWork } from '../settings.ts'
 
@@ -62,7 +62,7 @@ export function register(program: Command, io: CliIo): void {
 function show(io: CliIo, report: ResyncReport, isDryRun: boolean): void {
   if (report.drift.length > 0) {
     printTable(io, report.drift.slice(0, ROWS_MAX), [
-      { title: 'account', value: (drift) => drift.account, shrinks: true },
+      { title: 'account', value: (drift) => drift.account, movesBelow: true },
       { title: 'serial', value: (drift) => drift.serial ?? '-' },
       { title: 'now', value: (drift) => drift.now },
       { title: 'should be', value: (drift) => drift.should },
@@ -75,5 +75,5 @@ function show(io: CliIo, report: ResyncReport, isDryRun: boolean): void {
     note(io, `lockstep: directory ${directory} was left alone: ${plain(reason)}`)
   }
   const what = `${counted(report.tokens, 'token')} and ${counted(report.accounts, 'marked account')} compared, ${report.differences} differ`
-  print(io, isDryRun && report.differences > 0 ? `${what}; nothing was changed (dry run)` : what)
+  printText(io, isDryRun && report.differences > 0 ? `${what}; nothing was changed (dry run)` : what)
 }

@@ -1,7 +1,7 @@
 import { counted } from '../../core/counted.ts'
 import type { Command } from 'commander'
 import type { CliIo } from '../io.ts'
-import { print, printData } from '../output.ts'
+import { printData, printText } from '../output.ts'
 import { loadForWork } from '../settings.ts'
 
 export function register(program: Command, io: CliIo): void {
@@ -18,7 +18,7 @@ export function register(program: Command, io: CliIo): void {
       const daemon = await store.processLock.daemon()
       if (options.json === true) printData(io, { events, accounts, daemon: daemon !== null })
       else
-        print(
+        printText(
           io,
           `due again: ${counted(events, 'event')}, ${counted(accounts, 'account')}${daemon === null ? '; run lockstep drain' : ''}`,
         )

@@ -9,7 +9,7 @@ import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { LOSS_STATES, lossText } from '../loss-text.ts'
 import { moment } from '../moment.ts'
-import { note, plain, print, printData, printTable } from '../output.ts'
+import { note, plain, print, printData, printTable, printText } from '../output.ts'
 import { ACCOUNT_HELP, limitOption, reasonOption } from '../options.ts'
 import { personOf } from '../person.ts'
 import { loadForWork } from '../settings.ts'
@@ -109,15 +109,15 @@ function showList(
   }
   printTable(io, rows, [
     { title: 'login', value: ({ login }) => login },
-    { title: 'account', value: ({ account }) => account, shrinks: true },
+    { title: 'account', value: ({ account }) => account, movesBelow: true },
     { title: 'kind', value: ({ kind }) => kind },
-    { title: 'since', value: ({ since }) => since },
+    { title: 'since', value: ({ since }) => since, align: 'right' },
     { title: 'state', value: ({ state }) => state },
-    { title: 'holds', value: ({ holds }) => holds, shrinks: true },
-    { title: 'why', value: ({ why }) => why, shrinks: true },
+    { title: 'holds', value: ({ holds }) => holds, movesBelow: true },
+    { title: 'why', value: ({ why }) => why, movesBelow: true },
   ])
   if (inAll > rows.length) print(io, `… ${inAll} in all`)
-  print(io, 'Next: lockstep review show LOGIN, then approve or reject LOGIN (or --all) --reason …')
+  printText(io, 'Next: lockstep review show LOGIN, then approve or reject LOGIN (or --all) --reason TEXT')
 }
 
 function rowOf(
@@ -158,11 +158,13 @@ function registerShow(review: Command, io: CliIo): void {
       }
       for (const each of found) {
         const { forward, inverse } = previewOf(each)
-        print(io, `${plain(each.change.dn)}\n  account   ${each.key}`)
-        print(io, `  waits     since ${moment(each.sinceMs)}: ${plain(reasonText(each.reason))}`)
-        print(io, `  holds     ${each.change.holds.join(' ')}: ${plain(reasonText(each.change.reason))}`)
+        printText(io, `${plain(each.change.dn)}\n  account   ${each.key}`, { indent: 12 })
+        printText(io, `  waits     since ${moment(each.sinceMs)}: ${plain(reasonText(each.reason))}`, { indent: 12 })
+        printText(io, `  holds     ${each.change.holds.join(' ')}: ${plain(reasonText(each.change.reason))}`, {
+          indent: 12,
+        })
         const by = each.approvedBy.length === 0 ? '' : ` by ${plain(each.approvedBy.join(' '))}`
-        print(io, `  state     ${stateText(each, store.reviews.approvalsNeeded)}${by}`)
+        printText(io, `  state     ${stateText(each, store.reviews.approvalsNeeded)}${by}`, { indent: 12 })
         print(io, `\n${forward}\n${inverse}`)
       }
       for (const each of losses) showLoss(io, each, store.reviews.approvalsNeeded)
@@ -172,10 +174,10 @@ function registerShow(review: Command, io: CliIo): void {
 function showLoss(io: CliIo, loss: LossReview, approvals: number): void {
   const by = loss.approvedBy.length === 0 ? '' : ` by ${plain(loss.approvedBy.join(' '))}`
   const unlock = loss.isHold ? ', and ends the hold that it makes' : ''
-  print(io, `${plain(loss.dn)}\n  account   ${loss.key}`)
-  print(io, `  loss      ${loss.serial} since ${moment(loss.sinceMs)}: ${lossText(loss)}`)
-  print(io, `  approved  it takes ${loss.serial} off the account${unlock}`)
-  print(io, `  state     ${stateText(loss, approvals)}${by}: ${LOSS_STATES[loss.state]}`)
+  printText(io, `${plain(loss.dn)}\n  account   ${loss.key}`, { indent: 12 })
+  printText(io, `  loss      ${loss.serial} since ${moment(loss.sinceMs)}: ${lossText(loss)}`, { indent: 12 })
+  printText(io, `  approved  it takes ${loss.serial} off the account${unlock}`, { indent: 12 })
+  printText(io, `  state     ${stateText(loss, approvals)}${by}: ${LOSS_STATES[loss.state]}`, { indent: 12 })
 }
 
 function registerDecision(review: Command, kind: 'approve' | 'reject', io: CliIo): void {
@@ -245,33 +247,33 @@ function decidedCount({ approved, rejected, short, again, losses }: ReviewResult
 
 function tell(io: CliIo, result: ReviewResult, needed: number, person: string): void {
   const { approved, rejected, short, again, pending } = result
-  if (approved > 0) print(io, `${counted(approved, 'lock')} approved`)
-  if (rejected > 0) print(io, `${counted(rejected, 'lock')} rejected: their holds have ended`)
+  if (approved > 0) printText(io, `${counted(approved, 'lock')} approved`)
+  if (rejected > 0) printText(io, `${counted(rejected, 'lock')} rejected: their holds have ended`)
   if (short > 0)
-    print(
+    printText(
       io,
       `${counted(short, 'lock')} approved by ${plain(person)}; ${needed} persons are needed, another one has to approve`,
     )
   if (again > 0)
-    print(io, `${counted(again, 'lock')} approved by ${plain(person)} before; another person has to approve`)
+    printText(io, `${counted(again, 'lock')} approved by ${plain(person)} before; another person has to approve`)
   tellLosses(io, result.losses, needed, person)
   for (const each of result.approvedBefore) {
-    print(
+    printText(
       io,
       `${plain(each.login ?? each.account)}: approved already by ${plain(each.by.join(', '))}, and not carried out yet; lockstep show says why`,
     )
   }
-  if (decidedCount(result) + result.approvedBefore.length === 0) print(io, 'no such lock waits, and no such loss')
-  if (pending > 0) print(io, `${counted(pending, 'account')} still to be done; lockstep status shows it`)
+  if (decidedCount(result) + result.approvedBefore.length === 0) printText(io, 'no such lock waits, and no such loss')
+  if (pending > 0) printText(io, `${counted(pending, 'account')} still to be done; lockstep status shows it`)
 }
 
 function tellLosses(io: CliIo, losses: ReviewResult['losses'], needed: number, person: string): void {
   const { approved, dismissed, short, again } = losses
   const count = (n: number): string => `the loss of ${counted(n, 'token')}`
-  if (approved > 0) print(io, `${count(approved)} approved`)
-  if (dismissed > 0) print(io, `${count(dismissed)} dismissed: serials and locks stay`)
-  if (short > 0) print(io, `${count(short)} approved by ${plain(person)}; ${needed} persons are needed`)
-  if (again > 0) print(io, `${count(again)} approved by ${plain(person)} before; another person has to approve`)
+  if (approved > 0) printText(io, `${count(approved)} approved`)
+  if (dismissed > 0) printText(io, `${count(dismissed)} dismissed: serials and locks stay`)
+  if (short > 0) printText(io, `${count(short)} approved by ${plain(person)}; ${needed} persons are needed`)
+  if (again > 0) printText(io, `${count(again)} approved by ${plain(person)} before; another person has to approve`)
 }
 
 function registerResume(review: Command, io: CliIo): void {
@@ -295,7 +297,7 @@ function registerResume(review: Command, io: CliIo): void {
       if (options.json === true) printData(io, { by: word.person, waited: locks, lossesWaited: losses })
       else {
         const lost = losses > 0 ? ` and the loss of ${counted(losses, 'token')}` : ''
-        print(io, `the breaker is closed; ${counted(locks, 'lock')}${lost} had waited`)
+        printText(io, `the breaker is closed; ${counted(locks, 'lock')}${lost} had waited`)
       }
     })
 }

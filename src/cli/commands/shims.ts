@@ -48,7 +48,7 @@ export function register(program: Command, io: CliIo): void {
         ...done.folders.map((each) => ({ path: `${each.path}/`, state: each.action, mode: each.mode })),
       ]
       printTable(io, rows, [
-        { title: 'path', value: (row) => row.path, shrinks: true },
+        { title: 'path', value: (row) => row.path, movesBelow: true },
         { title: 'mode', value: (row) => row.mode },
         { title: 'state', value: (row) => row.state },
       ])
@@ -81,7 +81,7 @@ async function test(dir: string, options: TestOptions, command: Command, io: Cli
   printTable(io, verdicts, [
     { title: 'script', value: ({ name }) => name },
     { title: `as ${trial.user}`, value: ({ is }) => is },
-    { title: 'what is wrong', value: ({ trouble }) => trouble, shrinks: true },
+    { title: 'what is wrong', value: ({ trouble }) => trouble, movesBelow: true },
   ])
 }
 

@@ -6,14 +6,13 @@ import { adviceFor } from '../advice.ts'
 import type { CliIo } from '../io.ts'
 import { effectNote, otherLockNote } from '../lock-effect.ts'
 import { LOSS_STATES, lossText } from '../loss-text.ts'
-import { moment } from '../moment.ts'
-import { note, plain, print, printData } from '../output.ts'
+import { exactMoment, moment } from '../moment.ts'
+import { note, plain, print, printData, printTable, printText } from '../output.ts'
 import { ACCOUNT_HELP } from '../options.ts'
 import { loadForWork } from '../settings.ts'
-import { printTimeline } from '../timeline.ts'
+import type { Column } from '../table.ts'
 import { tokenLines } from '../token-lines.ts'
 import { verificationLines } from '../verification-text.ts'
-import { printWrapped } from '../wrap.ts'
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -80,11 +79,21 @@ const INDENT = 2 + LABEL_WIDTH
 function show(io: CliIo, details: AccountDetails): void {
   const { account, timeline } = details
   print(io, plain(account.dn))
-  for (const [label, text] of linesOf(details)) printWrapped(io, `  ${label.padEnd(LABEL_WIDTH)}${text}`, INDENT)
+  for (const [label, text] of linesOf(details))
+    printText(io, `  ${label.padEnd(LABEL_WIDTH)}${text}`, { indent: INDENT })
   if (timeline.length === 0) return
   print(io, '')
-  printTimeline(io, timeline)
+  printTable(io, timeline, TIMELINE)
 }
+
+/** On a terminal what has no room stands below. */
+export const TIMELINE: readonly Column<AccountDetails['timeline'][number]>[] = [
+  { title: 'time', value: (entry) => exactMoment(entry.atMs), align: 'right' },
+  { title: 'what', value: (entry) => entry.what },
+  { title: 'serial', value: (entry) => entry.serial ?? '-', movesBelow: true },
+  { title: 'by', value: (entry) => entry.actor || '-', movesBelow: true },
+  { title: 'details', value: (entry) => entry.details, movesBelow: true },
+]
 
 type Line = readonly [label: string, text: string]
 

@@ -7,11 +7,11 @@ import type { UndoPlan, UndoStep } from '../../daemon/undo.ts'
 import type { AccountReport } from '../../store/reports.ts'
 import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
-import { note, plain, print, printData, printTable } from '../output.ts'
+import { note, plain, printData, printTable, printText } from '../output.ts'
 import { givenReason, momentOption } from '../options.ts'
 import { personOf } from '../person.ts'
 import { loadForWork } from '../settings.ts'
-import { moment } from '../moment.ts'
+import { exactMoment } from '../moment.ts'
 
 interface Options {
   readonly since: string
@@ -25,14 +25,17 @@ export function register(program: Command, io: CliIo): void {
   program
     .command('undo')
     .description('show, and with --yes take back, what Lockstep changed within a time; only what is still ours')
-    .requiredOption('--since <time>', 'from then on: 2026-11-24T10:00Z, or an age such as 2h; needed')
-    .option('--until <time>', 'up to then; else now')
+    .requiredOption(
+      '--since <time>',
+      "from then on: 14:32, '24 Nov 14:32', 2026-11-24T10:00Z, or an age such as 2h; needed",
+    )
+    .option('--until <time>', 'up to then, with the whole of that minute or second; else now')
     .option('--yes', 'do it')
     .option('--reason <text>', 'why, for the record')
     .option('--json', 'print the result as JSON')
     .action(async (options: Options, command: Command) => {
       const sinceMs = momentOption('--since', options.since)
-      const untilMs = options.until === undefined ? Date.now() : momentOption('--until', options.until)
+      const untilMs = options.until === undefined ? Date.now() : momentOption('--until', options.until, 'end')
       if (untilMs < sinceMs) {
         const end = options.until === undefined ? 'now' : `--until ${options.until}`
         throw new AppError('usage', `--since ${options.since} is after ${end}`)
@@ -66,7 +69,7 @@ const NOT_DONE: Trouble = {
 /** When the holds of a person were to end is shown as an instant. */
 function stepJson({ change, skipped, ...step }: UndoStep): object {
   const { ends, ...rest } = change
-  const ending = Object.entries(ends).map(([name, us]) => [name, moment(Math.ceil(us / 1000))])
+  const ending = Object.entries(ends).map(([name, us]) => [name, new Date(Math.ceil(us / 1000)).toISOString()])
   const shown = skipped === null ? null : { ...skipped, text: skippedText(skipped) }
   return { ...step, skipped: shown, change: { ...rest, ends: Object.fromEntries(ending) as object } }
 }
@@ -80,14 +83,14 @@ async function apply(system: System, plan: UndoPlan, io: CliIo): Promise<Account
 function tell(io: CliIo, { steps }: UndoPlan, isApplied: boolean, waiting: readonly AccountReport[]): void {
   const count = steps.filter((step) => step.skipped === null).length
   if (count === 0) {
-    if (steps.length > 0) print(io, 'There is nothing to take back.')
+    if (steps.length > 0) printText(io, 'There is nothing to take back.')
     return
   }
   if (!isApplied) {
-    print(io, 'Nothing was changed. With --yes it is done.')
+    printText(io, 'Nothing was changed. With --yes it is done.')
     return
   }
-  print(io, `${count} taken back; lockstep show tells how each account stands`)
+  printText(io, `${count} taken back; lockstep show tells how each account stands`)
   for (const { dn, standing, standingReason } of waiting) {
     note(io, `  ${plain(dn)}: on record, not yet carried out (${plain(standingReason || standing)})`)
   }
@@ -95,14 +98,14 @@ function tell(io: CliIo, { steps }: UndoPlan, isApplied: boolean, waiting: reado
 
 function show(io: CliIo, steps: readonly UndoStep[]): void {
   if (steps.length === 0) {
-    print(io, 'nothing was changed within that time')
+    printText(io, 'nothing was changed within that time')
     return
   }
   printTable(io, steps, [
-    { title: 'changed', value: (step) => moment(step.change.plannedMs) },
-    { title: 'account', value: (step) => step.dn, shrinks: true },
+    { title: 'changed', value: (step) => exactMoment(step.change.plannedMs), align: 'right' },
+    { title: 'account', value: (step) => step.dn, movesBelow: true },
     { title: 'was', value: (step) => `${step.change.kind} ${step.change.serial ?? ''}`.trim() },
-    { title: 'undo', value: undoText },
+    { title: 'undo', value: undoText, movesBelow: true },
   ])
 }
 

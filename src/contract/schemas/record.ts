@@ -120,6 +120,7 @@ export const status = z.strictObject({
     z.strictObject({ place: z.string(), freeBytes: z.number(), sizeBytes: z.number(), hasInodes: z.boolean() }),
   ),
   locked: z.array(account),
+  lockedCount: count,
   waits: z.array(
     z.strictObject({
       what: z.enum(['event', 'account']),
@@ -137,7 +138,9 @@ export const status = z.strictObject({
 
 export const statusCheck = z.strictObject({ exit: z.int(), line: text })
 
-export const accounts = z.strictObject({ accounts: z.array(account), isCut: z.boolean() })
+/** `files`: those of `unlock/` that release it, as paths below the LDIF folder; null: they cannot be read. */
+const listedAccount = z.strictObject({ ...account.shape, files: z.array(z.string()).nullable() })
+export const accounts = z.strictObject({ accounts: z.array(listedAccount), isCut: z.boolean() })
 export const events = z.strictObject({ events: z.array(event), isCut: z.boolean() })
 
 const lossCause = z.enum(['not-listed', 'no-owner', 'no-account']).nullable()
