@@ -18,7 +18,7 @@ import type { AdminOptions } from './admin-options.ts'
 import { EXIT, exitOf } from './exit.ts'
 import type { CliIo } from './io.ts'
 import { personOf } from './person.ts'
-import { note, plain, print, printData, printTable, progress } from './output.ts'
+import { note, plain, print, printData, printTable, printText, progress } from './output.ts'
 import { openPrompt } from './prompt.ts'
 import { loadBeside, loadConfigFor } from './settings.ts'
 
@@ -141,8 +141,8 @@ async function enrollOne(
     return printData(io, { login: user.login, realm, type: enrollee.type, serial, mailed, dryRun: isDryRun })
   }
   if (outcome.kind !== 'made')
-    return print(io, `${login} would get a new ${enrollee.type} token; nothing was made (dry run)`)
-  print(io, `${login} has the new token ${outcome.serial}${withMail ? ', and mail with its QR code' : ''}`)
+    return printText(io, `${login} would get a new ${enrollee.type} token; nothing was made (dry run)`)
+  printText(io, `${login} has the new token ${outcome.serial}${withMail ? ', and mail with its QR code' : ''}`)
   if (withMail) return
   print(io, await shownQrCode(outcome.otpauth))
   note(io, 'It is shown this once, and kept nowhere.')

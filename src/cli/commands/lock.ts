@@ -8,7 +8,7 @@ import { EXIT } from '../exit.ts'
 import type { CliIo } from '../io.ts'
 import { effectNote, otherLockNote } from '../lock-effect.ts'
 import { moment } from '../moment.ts'
-import { note, plain, print, printData } from '../output.ts'
+import { note, plain, printData, printText } from '../output.ts'
 import { durationOption, LOGIN_HELP, reasonOption } from '../options.ts'
 import { personOf } from '../person.ts'
 import { loadForWork } from '../settings.ts'
@@ -83,17 +83,17 @@ async function carryOut(
     printData(io, { lock, account, ...data }, troubleOf(verdict, advice))
     return
   }
-  print(io, `${plain(account.dn)}: ${verdict.text}`)
+  printText(io, `${plain(account.dn)}: ${verdict.text}`)
   const lines = kind === 'hold' ? lockLines(result) : unlockLines(result, order, settings.privacyidea !== null)
-  for (const line of lines) print(io, `  ${line}`)
+  for (const line of lines) printText(io, `  ${line}`)
   const effect = kind === 'hold' && result.isDone ? effectNote(account) : null
-  if (effect !== null) print(io, `  ${effect}`)
+  if (effect !== null) printText(io, `  ${effect}`)
   // Where theirs alone keeps the user out, the verdict of a lock says so.
   if (result.isDone && account.otherLock !== null && (lock !== 'others' || kind === 'release'))
-    print(io, `  ${otherLockNote(account.otherLock)}`)
+    printText(io, `  ${otherLockNote(account.otherLock)}`)
   const isTold = result.isDone && account.standing !== 'conflict' && account.standing !== 'protected'
-  if (!isTold && account.standingReason !== '') print(io, `  ${plain(account.standingReason)}`)
-  if (advice !== '') print(io, `  Next: ${advice}`)
+  if (!isTold && account.standingReason !== '') printText(io, `  ${plain(account.standingReason)}`)
+  if (advice !== '') printText(io, `  Next: ${advice}`)
 }
 
 interface Verdict {

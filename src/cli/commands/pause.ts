@@ -6,7 +6,7 @@ import type { DirectoryName } from '../../core/names.ts'
 import type { Settings } from '../../core/settings.ts'
 import type { CliIo } from '../io.ts'
 import { moment } from '../moment.ts'
-import { plain, print, printData } from '../output.ts'
+import { plain, printData, printText } from '../output.ts'
 import { reasonOption } from '../options.ts'
 import { personOf } from '../person.ts'
 import { loadForWork } from '../settings.ts'
@@ -31,8 +31,8 @@ export function register(program: Command, io: CliIo): void {
       if (options.json === true) {
         const inForce = before === null ? null : pauseJson(before)
         printData(io, { paused: true, changed: before === null, directory, before: inForce })
-      } else if (before === null) print(io, `paused${what}: nothing is written until lockstep resume`)
-      else print(io, `paused${what} already, ${pauseText(before)}; nothing was changed`)
+      } else if (before === null) printText(io, `paused${what}: nothing is written until lockstep resume`)
+      else printText(io, `paused${what} already, ${pauseText(before)}; nothing was changed`)
     })
   program
     .command('resume')
@@ -59,13 +59,13 @@ export function register(program: Command, io: CliIo): void {
         printData(io, { paused: left.length > 0, changed, accounts: accounts ?? 0, directory, ended })
         return
       }
-      if (accounts === null) print(io, `nothing was paused${directoryPhrase(directory)}`)
+      if (accounts === null) printText(io, `nothing was paused${directoryPhrase(directory)}`)
       else {
         const next = isServed || accounts === 0 ? '' : '; run lockstep drain'
-        print(io, `resumed${directoryPhrase(directory)}: ${counted(accounts, 'account')} had waited${next}`)
-        if (before !== null) print(io, `it was paused ${pauseText(before)}`)
+        printText(io, `resumed${directoryPhrase(directory)}: ${counted(accounts, 'account')} had waited${next}`)
+        if (before !== null) printText(io, `it was paused ${pauseText(before)}`)
       }
-      for (const each of left) print(io, `still paused${directoryPhrase(each.directory)}: ${plain(each.reason)}`)
+      for (const each of left) printText(io, `still paused${directoryPhrase(each.directory)}: ${plain(each.reason)}`)
     })
 }
 
