@@ -81,7 +81,8 @@ describe.runIf(process.getuid?.() === 0)('a Debian on which slapd was just insta
       const doctor = await runGood(shell, blockWith('README.md', 'lockstep doctor'), [
         ['The password of testuser: ', password],
       ])
-      expect(doctor).toContain('Everything is as it should be.')
+      // Not on record or not configured yet: a store, privacyIDEA's API, mail.
+      expect(doctor).toContain('All that was looked at is as it should be; 4 skipped.')
       expect(doctor).toContain('ok    a bind is refused while locked')
 
       const service = blockWith('README.md', 'lockstep.service').split('\n')
@@ -175,7 +176,9 @@ async function nextFix(shell: PageShell, password: string): Promise<string | nul
   const { data } = JSON.parse(shown) as {
     data: { findings: { area: string; status: string; what: string; fix: string }[] }
   }
-  const open = data.findings.filter(({ area, status }) => area === 'directory main' && status !== 'ok')
+  const open = data.findings.filter(
+    ({ area, status }) => area === 'directory main' && (status === 'fail' || status === 'warn'),
+  )
   return open[0]?.fix ?? null
 }
 

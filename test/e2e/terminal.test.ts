@@ -65,7 +65,9 @@ test.each([
   'doctor',
 ])('no line of `%s` is wider than 80 cells, and none is cut', async (command) => {
   const lines = await shown(...command.split(' '))
-  expect(lines.filter((line) => cellWidth(line) > 80)).toEqual([])
+  // A command that is to be copied stays one line: the terminal breaks it, and copying does not.
+  const wide = lines.filter((line) => cellWidth(line) > 80)
+  expect(wide.filter((line) => command !== 'doctor' || !/^ {8}fix: [a-z]+ /.test(line))).toEqual([])
   expect(lines.join('')).not.toContain('…')
 })
 

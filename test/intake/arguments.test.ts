@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { TOKEN_EVENT_KINDS } from '../../src/core/event.ts'
-import { parseLogin, parseRealm, parseSerial } from '../../src/core/names.ts'
+import { hasControlCharacter, parseLogin, parseRealm, parseSerial } from '../../src/core/names.ts'
 import { readArguments, readSpoolFile } from '../../src/intake/arguments.ts'
 import { excerpt, type Origin, type Taken } from '../../src/intake/hint.ts'
 import { readCaptured } from './captured.ts'
@@ -240,7 +240,7 @@ describe('whatever comes in', () => {
     const serial = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/).filter((text) => !/^[nN]one$/.test(text))
     const name = fc
       .string({ unit: 'grapheme', minLength: 1, maxLength: 60 })
-      .filter((text) => parseLogin(text) !== null && !/^[nN]one$/.test(text))
+      .filter((text) => parseLogin(text) !== null && !hasControlCharacter(text) && !/^[nN]one$/.test(text))
     fc.assert(
       fc.property(serial, name, name, (s, user, realm) => {
         const content = Buffer.from(['lock', '--serial', s, '--user', user, '--realm', realm, ''].join('\0'))

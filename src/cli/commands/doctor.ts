@@ -153,9 +153,14 @@ function summaryOf({ skip, warn, fail }: Counts): string {
   return skipped === '' ? 'Everything is as it should be.' : `All that was looked at is as it should be; ${skipped}.`
 }
 
+/** A line that is to be copied and run: a break within it would make two of it. */
+const COMMAND = /^(?:[A-Z_]+=\S+ )*[a-z][\w.-]* (?:-{1,2}\w|\/|[a-z]+ -{1,2}\w|\S*\/\S*)/
+
 /** Several lines stand at the left edge: LDIF and here-documents must be copied without spaces before them. */
 function printFix(io: CliIo, fix: string): void {
   const lines = fix.split('\n').map(plain)
-  if (lines.length === 1) printText(io, `        fix: ${lines[0]}`, { indent: 13 })
+  const [line = ''] = lines
+  if (lines.length === 1 && !COMMAND.test(line)) printText(io, `        fix: ${line}`, { indent: 13 })
+  else if (lines.length === 1) print(io, `        fix: ${line}`)
   else print(io, `        fix:\n\n${lines.join('\n')}\n`)
 }
