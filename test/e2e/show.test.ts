@@ -67,7 +67,7 @@ async function shown(): Promise<Shown> {
 
 async function lines(): Promise<string[]> {
   const { stdout } = await lockstep.cli('show', user)
-  return stdout.split('\n').filter((line) => /^ {2}(?:token| {5}) {5}/.test(line))
+  return stdout.split('\n').filter((line) => /^ {2}(?:token| {5}) {5}\S/.test(line))
 }
 
 test('each token has its type, state and fail counter as they are in privacyIDEA now, and when that was read', async () => {
