@@ -4,7 +4,7 @@ import { toAppError } from '../core/error.ts'
 import type { Settings } from '../core/settings.ts'
 import { STEP_BACK_MS } from '../store/event-order.ts'
 import { Findings, type Finding } from './finding.ts'
-import { isStoreUsable, openStoreOf } from './state-store.ts'
+import { whyNoStore, openStoreOf } from './state-store.ts'
 
 /** Whether the clock fits to what was recorded and spooled by it. */
 
@@ -15,7 +15,7 @@ const FIX = 'Set the clocks of this machine and of privacyIDEA, and keep them ri
 export async function clockFindings(settings: Settings, nowMs: number): Promise<readonly Finding[]> {
   const found = new Findings('this machine')
   checkSpool(found, settings.intake.spool, nowMs)
-  if (isStoreUsable(settings)) await checkRecord(found, settings, nowMs)
+  if (whyNoStore(settings) === null) await checkRecord(found, settings, nowMs)
   return found.all
 }
 

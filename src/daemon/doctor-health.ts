@@ -3,7 +3,7 @@ import { toAppError } from '../core/error.ts'
 import type { Settings } from '../core/settings.ts'
 import { Findings, type Finding } from './finding.ts'
 import { readHealth } from './health-signs.ts'
-import { isStoreUsable, openStoreOf } from './state-store.ts'
+import { whyNoStore, openStoreOf } from './state-store.ts'
 
 /** What `status` says of the daemon and its work, in the doctor's words, so that both say the same. */
 
@@ -17,9 +17,10 @@ const SAID_ELSEWHERE: readonly HealthReason['code'][] = [
 
 export async function healthFindings(settings: Settings): Promise<readonly Finding[]> {
   const found = new Findings('the daemon')
-  if (!isStoreUsable(settings)) {
+  const missing = whyNoStore(settings)
+  if (missing !== null) {
     found.skip('health', {
-      what: `what waits and what fails: not looked at, since ${settings.store.file} is not there, or this user may not use it`,
+      what: `what waits and what fails: not looked at, since ${missing}`,
       why: 'Whether the daemon does its work is not known.',
       fix: 'After the first start, as root or as the user of the service: lockstep doctor',
     })

@@ -2,11 +2,12 @@ import { toAppError } from '../core/error.ts'
 import type { DirectorySettings, Settings } from '../core/settings.ts'
 import { askServers } from './directory-servers.ts'
 import type { Findings } from './finding.ts'
-import { isStoreUsable, openStoreOf } from './state-store.ts'
+import { whyNoStore, openStoreOf } from './state-store.ts'
 
 /** Whether the servers of a directory are the one on record. A command that only looks makes no store. */
 export async function checkIdentity(found: Findings, settings: Settings, directory: DirectorySettings): Promise<void> {
-  if (!isStoreUsable(settings)) return notOnRecord(found)
+  const missing = whyNoStore(settings)
+  if (missing !== null) return notCompared(found, missing)
   try {
     await using store = await openStoreOf(settings, false)
     const { recorded, servers } = await askServers(directory, store.identities)
@@ -21,7 +22,7 @@ export async function checkIdentity(found: Findings, settings: Settings, directo
     }
     const isKnown = recorded !== null && servers.some(({ identity }) => identity !== null)
     if (isKnown && others.length === 0) found.ok('identity', 'it is the directory that is on record')
-    else if (recorded === null) notOnRecord(found)
+    else if (recorded === null) notCompared(found, 'none is on record here')
   } catch (thrown) {
     const { message, hint, code } = toAppError(thrown)
     const why = 'Whether it is the directory that Lockstep has worked with was not looked at.'
@@ -29,10 +30,9 @@ export async function checkIdentity(found: Findings, settings: Settings, directo
   }
 }
 
-/** Nothing to compare with; or this user may not read it. */
-function notOnRecord(found: Findings): void {
+function notCompared(found: Findings, cause: string): void {
   found.skip('identity', {
-    what: 'whether it is the directory of before: not compared, since none is on record here',
+    what: `whether it is the directory of before: not compared, since ${cause}`,
     why: 'A server that was set up anew, or another one, is refused once one is on record.',
     fix: 'After the first start, as root or as the user of the service: lockstep doctor',
   })

@@ -2,7 +2,7 @@ import type { DirectorySettings, Settings } from '../core/settings.ts'
 import { directoryOf, splitAccountKey } from '../core/names.ts'
 import type { LockFinding } from '../store/verification-reports.ts'
 import type { Findings } from './finding.ts'
-import { isStoreUsable, openStoreOf } from './state-store.ts'
+import { whyNoStore, openStoreOf } from './state-store.ts'
 
 /** What is on record of the locks of a directory: whether each stands and bites on every server. */
 
@@ -17,7 +17,7 @@ const WHY: Readonly<Record<LockFinding['kind'], string>> = {
 }
 
 export async function checkLocks(found: Findings, settings: Settings, { name }: DirectorySettings): Promise<void> {
-  if (!isStoreUsable(settings)) return
+  if (whyNoStore(settings) !== null) return
   await using store = await openStoreOf(settings, false)
   const { findings } = await store.reports.lockFindings(READ_MAX)
   const own = findings.filter(({ account }) => {

@@ -2,7 +2,7 @@ import { counted } from '../core/counted.ts'
 import { lossCauseText } from '../core/loss-breaker.ts'
 import type { Settings } from '../core/settings.ts'
 import { Findings, type Finding } from './finding.ts'
-import { isStoreUsable, openStoreOf } from './state-store.ts'
+import { whyNoStore, openStoreOf } from './state-store.ts'
 
 /** What `lockstep doctor` says of losses that wait for review, and of the breaker that holds them back. */
 export async function lossFindings(settings: Settings): Promise<readonly Finding[]> {
@@ -16,9 +16,10 @@ export async function lossFindings(settings: Settings): Promise<readonly Finding
     })
     return found.all
   }
-  if (!isStoreUsable(settings)) {
+  const missing = whyNoStore(settings)
+  if (missing !== null) {
     found.skip('losses', {
-      what: 'losses that wait for review: not looked at, since there is no store that this user may use',
+      what: `losses that wait for review: not looked at, since ${missing}`,
       why: 'Until they are decided, serials and locks stay as they are.',
       fix: 'After the first start, as root or as the user of the service: lockstep doctor',
     })

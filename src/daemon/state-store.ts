@@ -2,7 +2,7 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { AppError, toAppError } from '../core/error.ts'
 import type { Settings } from '../core/settings.ts'
-import { isThere } from '../core/system-error.ts'
+import { errnoOf, isThere } from '../core/system-error.ts'
 import { systemClock, type Clock } from '../ports/clock.ts'
 import { makeFolder } from './private-file.ts'
 import { refuseOtherStore } from './store-mark.ts'
@@ -21,13 +21,16 @@ export async function openStoreIfAny(settings: Settings): Promise<Store | null> 
   return isThere(settings.store.file, statSync) ? openStoreOf(settings, false) : null
 }
 
-/** For the doctor: what stands in the way of using a store is a finding of `machineFindings`, and none of what is in it. */
-export function isStoreUsable({ store }: Pick<Settings, 'store'>): boolean {
+/**
+ * For the doctor: why what is in the store is not looked at; null: it can be. What stands in the way is a finding of
+ * `machineFindings`.
+ */
+export function whyNoStore({ store: { file } }: Pick<Settings, 'store'>): string | null {
   try {
-    for (const path of [store.file, dirname(store.file)]) accessSync(path, constants.R_OK | constants.W_OK)
-    return true
-  } catch {
-    return false
+    for (const path of [file, dirname(file)]) accessSync(path, constants.R_OK | constants.W_OK)
+    return null
+  } catch (thrown) {
+    return errnoOf(thrown) === 'ENOENT' ? `there is no store yet (${file})` : `this user may not use ${file}`
   }
 }
 
