@@ -22,7 +22,7 @@ test('a refused bind is told with the command that tries it, and status says the
   const unlock = await lockstep.cli('unlock', 'u1', '--reason', 'x')
   expect({ code: unlock.code, stderr: unlock.stderr }).toEqual({ code: 75, stderr: '' })
   expect(unlock.stdout).toMatch(
-    /: on record, not yet carried out\n {2}.*LDAP 49.*\n {2}Next: lockstep doctor --probe LOGIN tries it/,
+    /: on record, not yet carried out\n(?: {2}.*\n)+? {2}.*LDAP 49.*\n {2}Next: lockstep doctor --probe LOGIN tries it/,
   )
   const status = await lockstep.cli('status')
   expect(status.stdout).toMatch(/^Next: lockstep doctor --probe LOGIN tries it and prints what to change$/m)
