@@ -33,19 +33,20 @@ export type DryRunOf = Pick<ReasonParams['dry-run'], 'of' | 'name'>
 
 export type Verdict =
   | { readonly kind: 'go' }
-  | { readonly kind: 'paused'; readonly reason: Reason }
+  /** `isDryRun`: it would not be written without the pause either. */
+  | { readonly kind: 'paused'; readonly reason: Reason; readonly isDryRun: boolean }
   | { readonly kind: 'dry-run'; readonly of: DryRunOf; readonly reason: Reason }
   /** Nothing is locked on a guess. */
   | { readonly kind: 'unread'; readonly code: ErrorCode; readonly reason: Reason }
 
 /**
- * May this change be written? A pause and a dry run stop everything; an account of which nobody knows whether it is
+ * May this change be written? Null: a write to privacyIDEA. A pause and a dry run stop everything; an account of which nobody knows whether it is
  * protected is not locked. A protected account has no holds (core/protection.ts), and the breaker is asked with the row
  * of the change (core/breaker.ts).
  */
-export function guard(change: Pick<ChangeDraft, 'kind'>, { pause, dryRun, unread }: GuardInput): Verdict {
-  if (pause !== null) return { kind: 'paused', reason: pausedReason(pause) }
-  if (change.kind === 'lock' && unread !== null) {
+export function guard(change: Pick<ChangeDraft, 'kind'> | null, { pause, dryRun, unread }: GuardInput): Verdict {
+  if (pause !== null) return { kind: 'paused', reason: pausedReason(pause), isDryRun: dryRun !== null }
+  if (change?.kind === 'lock' && unread !== null) {
     const { code, reason: said } = unread
     return { kind: 'unread', code, reason: { code: 'protection-unread', params: { error: code, said } } }
   }
@@ -53,7 +54,7 @@ export function guard(change: Pick<ChangeDraft, 'kind'>, { pause, dryRun, unread
   return { kind: 'go' }
 }
 
-export function pausedReason({ directory }: Pause): Reason {
+function pausedReason({ directory }: Pause): Reason {
   return { code: 'changes-paused', params: { directory } }
 }
 

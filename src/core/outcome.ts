@@ -1,5 +1,5 @@
 import type { ChangeDraft } from './change.ts'
-import type { ErrorCode } from './error.ts'
+import type { AppError, ErrorCode } from './error.ts'
 import type { LateLook } from './late.ts'
 import type { Reason } from './reason.ts'
 import type { Effectiveness, OtherLock } from './state.ts'
@@ -70,4 +70,60 @@ export interface Outcome {
   readonly lockRemoved?: { readonly reason: Reason; readonly fix: string }
   /** See DesiredState. */
   readonly isRemovalOver?: true
+}
+
+/** What driving an account came to: where it stands by its directory. */
+export type Conclusion = Pick<
+  Outcome,
+  | 'standing'
+  | 'reason'
+  | 'errorCode'
+  | 'againAtMs'
+  | 'would'
+  | 'isProtectionUnread'
+  | 'isGone'
+  | 'effective'
+  | 'otherLock'
+  | 'isLockSeen'
+>
+
+/** What else came of a turn, besides what the directory says. */
+export interface Amendment {
+  /** When to look again because of it, in milliseconds since 1970; null: not because of it. */
+  readonly againAtMs: number | null
+  /** privacyIDEA is asked about the account once more then. */
+  readonly isUnread: boolean
+  /** How the account stands where it is in step otherwise; null: as it stood. */
+  readonly instead: Pick<Outcome, 'standing' | 'reason' | 'errorCode'> | null
+  /** What is said beside the reason why the account is not in step; null: nothing. */
+  readonly beside: Reason | null
+}
+
+/** The earliest time counts, and the first amendment that says how an account in step stands. */
+export function amended(
+  conclusion: Conclusion,
+  amendments: readonly Amendment[],
+): Pick<Outcome, 'standing' | 'reason' | 'errorCode' | 'againAtMs' | 'isUnread'> {
+  const times = [conclusion, ...amendments].flatMap(({ againAtMs }) => againAtMs ?? [])
+  const instead = conclusion.standing === 'in-step' ? amendments.find((each) => each.instead !== null)?.instead : null
+  const { standing, reason, errorCode } = instead ?? conclusion
+  const beside = instead ? [] : amendments.flatMap((each) => each.beside ?? [])
+  return {
+    standing,
+    reason: beside.reduce<Reason | null>(joined, reason),
+    errorCode,
+    againAtMs: times.length === 0 ? null : Math.min(...times),
+    ...(amendments.some(({ isUnread }) => isUnread) && { isUnread: true }),
+  }
+}
+
+function joined(first: Reason | null, second: Reason): Reason {
+  return first === null ? second : { code: 'several', params: { reasons: [first, second] } }
+}
+
+export function failureReason(
+  code: 'operation-failed' | 'source-unread' | 'mirror-failed' | 'gave-up',
+  { code: error, message: said }: AppError,
+): Reason {
+  return { code, params: { error, said } }
 }

@@ -1,5 +1,4 @@
 import { retryDelayMs, toAppError } from '../core/error.ts'
-import { dryRunOf } from '../core/guard.ts'
 import {
   isOurLockout,
   lockoutDurationS,
@@ -10,8 +9,8 @@ import {
   type MirroredLockout,
   type MirroredToken,
 } from '../core/mirror.ts'
-import { directoryOf, type AccountKey, type Serial } from '../core/names.ts'
-import type { Outcome } from '../core/outcome.ts'
+import { type AccountKey, type Serial } from '../core/names.ts'
+import { failureReason, type Amendment, type Conclusion } from '../core/outcome.ts'
 import type { Reason } from '../core/reason.ts'
 import type { GuardSettings, MirrorPolicy } from '../core/settings.ts'
 import { isSameUser, type Token, type UserOfSource } from '../core/token.ts'
@@ -19,7 +18,8 @@ import type { Clock } from '../ports/clock.ts'
 import type { MirrorPort } from '../ports/mirror.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import type { Claim, GuardPort, KnownOwner, TruthPort } from '../ports/store.ts'
-import { failureReason, GONE_LOOK_MS } from './outcomes.ts'
+import { GONE_LOOK_MS } from './account/failed.ts'
+import { verdictOn } from './guards.ts'
 
 /**
  * Brings privacyIDEA in step with somebody else's lock in the directory, for one account, after that was looked at. Each
@@ -54,31 +54,29 @@ interface Look extends MirrorPorts {
   readonly whyReleased: string
 }
 
-/** @returns the outcome, with what came of this: when to look again, or why privacyIDEA could not be told */
+/** What came of this for the account: when to look again, and why privacyIDEA does not follow. Fails never. */
 export async function mirrored(
   claim: Claim,
-  outcome: Outcome,
+  conclusion: Conclusion,
   seen: Seen | null,
   ports: MirrorPorts,
-): Promise<Outcome> {
+): Promise<Amendment> {
   const nowMs = ports.clock.nowMs()
   try {
     const recorded = await ports.record.of(claim.key)
     const isAnyLock = ports.mode !== 'off' && seen !== null && seen.foreign !== null
-    if (recorded.length === 0 && !isAnyLock) return outcome
+    if (recorded.length === 0 && !isAnyLock) return lookAgain(null)
     // Of those who were deleted while they were locked there are ever more.
-    if (seen === null) return soonAgain(outcome, nowMs + (outcome.isGone === true ? GONE_LOOK_MS : LOOK_AGAIN_MS))
+    if (seen === null) return lookAgain(nowMs + (conclusion.isGone === true ? GONE_LOOK_MS : LOOK_AGAIN_MS))
     const foreign = seen.protectedBy === null ? seen.foreign : null
-    if (isSettled(foreign, recorded, claim, ports)) return soonAgain(outcome, nextLookMs(foreign, nowMs))
-    if (await isHeldBack(claim, ports, nowMs)) {
-      return soonAgain(outcome, nowMs + HELD_BACK_LOOK_MS)
-    }
+    if (isSettled(foreign, recorded, claim, ports)) return lookAgain(nextLookMs(foreign, nowMs))
+    if ((await verdictOn(null, claim, ports)).kind !== 'go') return lookAgain(nowMs + HELD_BACK_LOOK_MS)
     const isAll = await follow(claim.key, foreign, recorded, { ...ports, whyReleased: whyReleased(seen) })
-    if (!isAll) return atBreaker(outcome, nowMs)
+    if (!isAll) return atBreaker(nowMs)
     const after = await ports.record.of(claim.key)
-    return after.length === 0 ? outcome : soonAgain(outcome, nextLookMs(foreign, nowMs))
+    return lookAgain(after.length === 0 ? null : nextLookMs(foreign, nowMs))
   } catch (thrown) {
-    return notTold(claim, outcome, thrown, ports)
+    return notFollowed(claim, conclusion, thrown, ports)
   }
 }
 
@@ -86,12 +84,6 @@ function whyReleased({ foreign, protectedBy, isRetired }: Seen): string {
   if (isRetired) return 'the directory is retired'
   if (foreign === null) return 'the directory released the account'
   return protectedBy === null ? 'policy.mirrorDirectoryLocks was changed' : 'the account is protected'
-}
-
-async function isHeldBack(claim: Claim, { guards, guardSettings }: MirrorPorts, nowMs: number): Promise<boolean> {
-  const directory = directoryOf(claim.key)
-  if (dryRunOf(guardSettings.dryRun, directory, claim.realm) !== null) return true
-  return (await guards.pauseOf(directory, nowMs)) !== null
 }
 
 /** Between two readings of privacyIDEA only the directory is looked at: it decides when this ends. */
@@ -288,29 +280,21 @@ function nextLookMs(foreign: ForeignLock | null, nowMs: number): number {
   return Math.max(nowMs + 1, Math.min(nowMs + LOOK_AGAIN_MS, endMs))
 }
 
-function soonAgain(outcome: Outcome, atMs: number): Outcome {
-  return { ...outcome, againAtMs: Math.min(outcome.againAtMs ?? Infinity, atMs) }
+function lookAgain(againAtMs: number | null): Amendment {
+  return { againAtMs, isUnread: false, instead: null, beside: null }
 }
 
-function atBreaker(outcome: Outcome, nowMs: number): Outcome {
-  const soon = soonAgain(outcome, nowMs + HELD_BACK_LOOK_MS)
+function atBreaker(nowMs: number): Amendment {
   const reason: Reason = { code: 'mirror-held-back', params: {} }
-  if (outcome.standing !== 'in-step') return { ...soon, reason: joined(outcome.reason, reason) }
-  return { ...soon, standing: 'breaker', reason }
-}
-
-function joined(first: Reason | null, second: Reason): Reason {
-  return first === null ? second : { code: 'several', params: { reasons: [first, second] } }
+  const instead = { standing: 'breaker', reason, errorCode: null } as const
+  return { ...lookAgain(nowMs + HELD_BACK_LOOK_MS), instead, beside: reason }
 }
 
 /** It is tried again, with a fresh reading of privacyIDEA before it. */
-function notTold(claim: Claim, outcome: Outcome, thrown: unknown, { clock }: MirrorPorts): Outcome {
+function notFollowed(claim: Claim, { standing }: Conclusion, thrown: unknown, { clock }: MirrorPorts): Amendment {
   const error = toAppError(thrown)
-  const nowMs = clock.nowMs()
   const reason = failureReason('mirror-failed', error)
-  if (outcome.standing !== 'in-step') {
-    return { ...soonAgain(outcome, nowMs + LOOK_AGAIN_MS), reason: joined(outcome.reason, reason), isUnread: true }
-  }
-  const atMs = nowMs + retryDelayMs(error.code, claim.attempts, clock.random())
-  return { ...soonAgain(outcome, atMs), standing: 'failed', reason, errorCode: error.code, isUnread: true }
+  const delayMs = standing === 'in-step' ? retryDelayMs(error.code, claim.attempts, clock.random()) : LOOK_AGAIN_MS
+  const instead = { standing: 'failed', reason, errorCode: error.code } as const
+  return { againAtMs: clock.nowMs() + delayMs, isUnread: true, instead, beside: reason }
 }

@@ -8,10 +8,10 @@ import { spelledAmong } from '../core/serial-key.ts'
 import { standingOf } from '../core/slot.ts'
 import { isOpen, type ObservedState } from '../core/state.ts'
 import type { RecordedAccount } from '../ports/resync.ts'
-import { knownOf, missingSerials } from './carriers.ts'
+import { knownOf, missingSerials } from './account/carriers.ts'
 import { carriedBy, DirectoryMarks, NOT_ON_RECORD } from './resync-marks.ts'
 import type { Drift, ResyncPorts, ResyncRun } from './resync-ports.ts'
-import { LOCK_REMOVED } from './taken-away.ts'
+import { LOCK_REMOVED } from './account/taken-away.ts'
 
 /**
  * The accounts of one directory against the record, both ways: what they carry that is not theirs, what they should carry

@@ -18,7 +18,7 @@ const EXACT: Readonly<Record<string, string>> = {
   'ports/mirror.ts': 'as privacyIDEA lists it',
   'ports/resync.ts': 'as privacyIDEA lists it',
   'ports/store.ts': 'as privacyIDEA lists it',
-  'reconcile/carriers.ts': 'members of the same list',
+  'reconcile/account/carriers.ts': 'members of the same list',
   'reconcile/log-tail.ts': 'doublets; privacyIDEA is asked about each',
   'reconcile/mirror-view.ts': 'as privacyIDEA lists it',
   'reconcile/mirror.ts': 'as privacyIDEA lists it',

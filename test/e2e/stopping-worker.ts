@@ -8,7 +8,7 @@ import { wire } from '../../src/daemon/wiring.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'
 import { openLdifFolders } from '../../src/ldif/folders.ts'
 import { systemClock } from '../../src/ports/clock.ts'
-import { reconcileAccount } from '../../src/reconcile/account.ts'
+import { reconcileAccount } from '../../src/reconcile/account/reconcile-account.ts'
 import { resolveEvent } from '../../src/reconcile/resolve.ts'
 
 /**

@@ -15,7 +15,7 @@ import {
 import { storeOptionsOf } from '../../src/daemon/state-store.ts'
 import { wire, type SystemScan } from '../../src/daemon/wiring.ts'
 import { openPrivacyIdea } from '../../src/privacyidea/open-privacyidea.ts'
-import { reconcileAccount } from '../../src/reconcile/account.ts'
+import { reconcileAccount } from '../../src/reconcile/account/reconcile-account.ts'
 import { markForeignLocks } from '../../src/reconcile/foreign-locks.ts'
 import type { Ports } from '../../src/reconcile/ports.ts'
 import { resolveEvent } from '../../src/reconcile/resolve.ts'

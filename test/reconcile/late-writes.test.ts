@@ -5,7 +5,7 @@ import { parseSerial, type AccountKey, type Login } from '../../src/core/names.t
 import { wire } from '../../src/daemon/wiring.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'
 import type { DirectorySettings } from '../../src/core/settings.ts'
-import { reconcileAccount } from '../../src/reconcile/account.ts'
+import { reconcileAccount } from '../../src/reconcile/account/reconcile-account.ts'
 import type { Ports } from '../../src/reconcile/ports.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
 import { loginOf } from '../directory/contract.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { AccountKey } from '../../src/core/names.ts'
-import { reconcileAccount } from '../../src/reconcile/account.ts'
+import { reconcileAccount } from '../../src/reconcile/account/reconcile-account.ts'
 import type { Claim } from '../../src/ports/store.ts'
 import { ApiWorld, login, MAX_FAILURES, realm } from './api-world.ts'
 import { withMembers } from './with-members.ts'

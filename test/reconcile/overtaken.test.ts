@@ -6,7 +6,7 @@ import { parseDirectoryName, parseLogin, parseSerial, type AccountKey, type Seri
 import { keepFolders } from '../../src/daemon/keep-folders.ts'
 import { openLog } from '../../src/daemon/log.ts'
 import { MEMORY_LOCKED, MemoryDirectory } from '../../src/directory/memory.ts'
-import { reconcileAccount } from '../../src/reconcile/account.ts'
+import { reconcileAccount } from '../../src/reconcile/account/reconcile-account.ts'
 import { openLedger } from '../../src/reconcile/ledger.ts'
 import type { Ports } from '../../src/reconcile/ports.ts'
 import { resolveEvent } from '../../src/reconcile/resolve.ts'

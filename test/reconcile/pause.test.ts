@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { reconcileAccount } from '../../src/reconcile/account.ts'
+import { reconcileAccount } from '../../src/reconcile/account/reconcile-account.ts'
 import type { Ports } from '../../src/reconcile/ports.ts'
 import { ApiWorld, MAX_FAILURES } from './api-world.ts'
 

@@ -16,7 +16,7 @@ import { recoverUnlocks, recoverUnregisters } from '../../src/daemon/recover-fol
 import { wire } from '../../src/daemon/wiring.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import type { LdifPort } from '../../src/ports/ldif.ts'
-import { reconcileAccount } from '../../src/reconcile/account.ts'
+import { reconcileAccount } from '../../src/reconcile/account/reconcile-account.ts'
 import type { Ports } from '../../src/reconcile/ports.ts'
 import { resolveEvent } from '../../src/reconcile/resolve.ts'
 import { openStore, type Store } from '../../src/store/store.ts'

@@ -1,8 +1,8 @@
-import { directoryOf, type Serial } from '../core/names.ts'
-import { spelledAmong } from '../core/serial-key.ts'
-import { formatSerial, serialsIn } from '../core/serial-values.ts'
-import type { DesiredState, ObservedState } from '../core/state.ts'
-import type { Ports } from './ports.ts'
+import { directoryOf, type Serial } from '../../core/names.ts'
+import { spelledAmong } from '../../core/serial-key.ts'
+import { formatSerial, serialsIn } from '../../core/serial-values.ts'
+import type { DesiredState, ObservedState } from '../../core/state.ts'
+import type { Ports } from '../ports.ts'
 
 /** Serials that an account lacks, and the others that may carry them. */
 

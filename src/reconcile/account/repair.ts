@@ -1,10 +1,10 @@
-import { holdName } from '../core/fold.ts'
-import { holdNameOfSerial } from '../core/names.ts'
-import { serialKey } from '../core/serial-key.ts'
-import { serialsIn } from '../core/serial-values.ts'
-import type { DesiredState, ObservedState, OurRecord } from '../core/state.ts'
-import type { Claim } from '../ports/store.ts'
-import type { Ports } from './ports.ts'
+import { holdName } from '../../core/fold.ts'
+import { holdNameOfSerial } from '../../core/names.ts'
+import { serialKey } from '../../core/serial-key.ts'
+import { serialsIn } from '../../core/serial-values.ts'
+import type { DesiredState, ObservedState, OurRecord } from '../../core/state.ts'
+import type { Claim } from '../../ports/store.ts'
+import type { Ports } from '../ports.ts'
 
 /** Somebody's turn broke off between row and files: the files of all that the account may have one of are looked at. */
 export async function repairFiles(

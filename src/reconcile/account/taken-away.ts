@@ -1,6 +1,6 @@
-import type { Reason } from '../core/reason.ts'
-import type { DesiredState, ObservedState } from '../core/state.ts'
-import type { AdoptionOrder } from '../ports/store.ts'
+import type { Reason } from '../../core/reason.ts'
+import type { DesiredState, ObservedState } from '../../core/state.ts'
+import type { AdoptionOrder } from '../../ports/store.ts'
 
 /** That somebody took our lock away, or ordered it to go. */
 

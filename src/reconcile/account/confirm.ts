@@ -1,8 +1,8 @@
-import { AppError } from '../core/error.ts'
-import { directoryOf } from '../core/names.ts'
-import type { ObservedState } from '../core/state.ts'
-import type { Claim } from '../ports/store.ts'
-import type { Ports } from './ports.ts'
+import { AppError } from '../../core/error.ts'
+import { directoryOf } from '../../core/names.ts'
+import type { ObservedState } from '../../core/state.ts'
+import type { Claim } from '../../ports/store.ts'
+import type { Ports } from '../ports.ts'
 
 /**
  * That our lock is gone is only true on a server that had it: a replica that is behind shows the same. `sure`: this one

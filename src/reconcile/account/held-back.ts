@@ -1,0 +1,52 @@
+import type { ChangeDraft } from '../../core/change.ts'
+import { changesNamed } from '../../core/dry-run.ts'
+import { retryDelayMs } from '../../core/error.ts'
+import { dryRunReason, type Verdict } from '../../core/guard.ts'
+import type { Conclusion } from '../../core/outcome.ts'
+import type { BreakerRefusal } from '../../ports/store.ts'
+import { allThatWaits } from './options.ts'
+import type { Turn } from './turn.ts'
+
+export const PAUSED_LOOK_MS = 60_000
+/** A group that cannot be read is a person's affair: there is no hurry. */
+const UNREAD_LOOK_MS = 5_000
+
+/** A guard said no. */
+type Refusal = Exclude<Verdict, { kind: 'go' }> | ({ readonly kind: 'breaker' } & BreakerRefusal)
+/** What stops a change in the last moment. */
+export type HeldBack = Extract<Refusal, { kind: 'breaker' | 'paused' }>
+
+/** @param change the one that the guard stopped */
+export function heldBack(turn: Turn, refusal: Refusal, change: ChangeDraft): Conclusion {
+  const { claim, desired, observed, ours, ports } = turn
+  turn.concluded = { observed, ours }
+  const would = allThatWaits(turn, change)
+  const nowMs = ports.clock.nowMs()
+  // A hold that ends by itself is not waited for any longer.
+  const endMs = desired.nextExpiryUs === null ? Infinity : Math.max(nowMs, Math.ceil(desired.nextExpiryUs / 1000)) + 1
+  const held = (standing: Conclusion['standing'], againAtMs: number | null): Conclusion => {
+    const dueMs = Math.min(againAtMs ?? Infinity, endMs)
+    return {
+      standing,
+      reason: refusal.reason,
+      errorCode: null,
+      againAtMs: dueMs === Infinity ? null : dueMs,
+      effective: claim.stood.effective,
+      isLockSeen: false,
+      would,
+    }
+  }
+  switch (refusal.kind) {
+    case 'paused':
+      return held('paused', nowMs + PAUSED_LOOK_MS)
+    case 'dry-run':
+      return { ...held('dry-run', null), reason: dryRunReason(refusal.of, changesNamed(would)) }
+    case 'breaker':
+      return held('breaker', refusal.againAtMs)
+    case 'unread': {
+      const { code } = refusal
+      const waitMs = Math.max(UNREAD_LOOK_MS, retryDelayMs(code, claim.attempts, ports.clock.random()))
+      return { ...held('failed', nowMs + waitMs), errorCode: code, isProtectionUnread: true }
+    }
+  }
+}

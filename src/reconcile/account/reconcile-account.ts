@@ -1,0 +1,27 @@
+import { toAppError } from '../../core/error.ts'
+import type { Outcome } from '../../core/outcome.ts'
+import type { Claim } from '../../ports/store.ts'
+import type { Ports } from '../ports.ts'
+import { converge } from './converge.ts'
+import { failed } from './failed.ts'
+import { finish } from './finish.ts'
+import { beginTurn } from './turn.ts'
+
+/**
+ * One account, from observe to record: read what it should look like and what it does, and drive one to the other,
+ * one change at a time, until the plan is empty or says why it cannot be. Read this first, then turn.ts and converge.ts.
+ *
+ * Null where another worker took the account over meanwhile: nothing was written under this claim since, and the account is
+ * marked, so that its waiting files are held against the record once more.
+ */
+export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outcome | null> {
+  try {
+    const turn = await beginTurn(claim, ports)
+    const conclusion = turn.error === null ? await converge(turn) : failed(turn, turn.error)
+    return await finish(turn, conclusion)
+  } catch (thrown) {
+    if (toAppError(thrown).code !== 'lease-lost') throw thrown
+    await ports.queue.markForRepair(claim.key, ports.clock.nowMs())
+    return null
+  }
+}

@@ -1,0 +1,31 @@
+import type { ChangeDraft } from '../core/change.ts'
+import { dryRunOf, guard, type GuardInput, type Verdict } from '../core/guard.ts'
+import { directoryOf } from '../core/names.ts'
+import type { GuardSettings } from '../core/settings.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Claim, GuardPort } from '../ports/store.ts'
+
+export interface GuardedPorts {
+  readonly guards: Pick<GuardPort, 'pauseOf'>
+  readonly guardSettings: Pick<GuardSettings, 'dryRun'>
+  readonly clock: Clock
+}
+
+/**
+ * What the guards say now of a write for the account; the breaker is asked with the row of the change.
+ * @param change null: a write to privacyIDEA
+ * @param unread why nobody knows whether the account is protected; null: it is known, or does not matter
+ */
+export async function verdictOn(
+  change: Pick<ChangeDraft, 'kind'> | null,
+  { key, realm }: Pick<Claim, 'key' | 'realm'>,
+  { guards, guardSettings, clock }: GuardedPorts,
+  unread: GuardInput['unread'] = null,
+): Promise<Verdict> {
+  const directory = directoryOf(key)
+  return guard(change, {
+    pause: await guards.pauseOf(directory, clock.nowMs()),
+    dryRun: dryRunOf(guardSettings.dryRun, directory, realm),
+    unread,
+  })
+}
