@@ -3,14 +3,8 @@ import { asBindName } from '../core/bind-name.ts'
 import { asDn, type DirectoryName } from '../core/names.ts'
 import { TYPE_DEFAULTS } from '../core/directory-type.ts'
 import { AppError } from '../core/error.ts'
-import type {
-  DirectorySettings,
-  LockAssignment,
-  SecretSource,
-  Settings,
-  SourceLogin,
-  SourceSettings,
-} from '../core/settings.ts'
+import type { SecretSource } from '../core/secret-source.ts'
+import type { DirectorySettings, LockAssignment, Settings, SourceLogin, SourceSettings } from '../core/settings.ts'
 import { buildBackoff, buildGuards, buildProtect } from './build-guards.ts'
 import { directoryName } from './directory-name.ts'
 import { flatKeys } from './flat-keys.ts'

@@ -1,13 +1,6 @@
 import type { AccountKey, Dn, HoldName, Login, Realm, Serial } from './names.ts'
 import type { Reason } from './reason.ts'
-import type { AttributeValue, EntryVersion, HoldEnds, OwnedSlot } from './state.ts'
-
-/** One LDAP modification (RFC 4511, 4.6). `replace` without values clears the attribute, present or not. */
-export interface Modification {
-  readonly op: 'add' | 'delete' | 'replace'
-  readonly attribute: string
-  readonly values: readonly AttributeValue[]
-}
+import type { EntryVersion, HoldEnds, Modification, OwnedSlot } from './state.ts'
 
 /** The modifications of one entry; applied by the server as a whole or not at all. */
 export interface EntryModification {

@@ -1,7 +1,14 @@
-import type { ChangeDraft, Modification } from './change.ts'
+import type { ChangeDraft } from './change.ts'
 import { plan, type PlanOptions } from './plan.ts'
 import { ownedAfter } from './recover.ts'
-import { hasValue, type AttributeValue, type DesiredState, type ObservedState, type OurRecord } from './state.ts'
+import {
+  type Modification,
+  hasValue,
+  type AttributeValue,
+  type DesiredState,
+  type ObservedState,
+  type OurRecord,
+} from './state.ts'
 
 /** A change makes way for the next; an account with more serials than this is told in part. */
 const ROUNDS_MAX = 200

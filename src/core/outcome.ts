@@ -72,6 +72,9 @@ export interface Outcome {
   readonly isRemovalOver?: true
 }
 
+/** An account that the directory no longer has is looked at again after this. */
+export const GONE_LOOK_MS = 3_600_000
+
 /** What driving an account came to: where it stands by its directory. */
 export type Conclusion = Pick<
   Outcome,

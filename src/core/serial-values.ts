@@ -1,7 +1,6 @@
 import { parseSerial, type AccountKey, type Dn, type Serial } from './names.ts'
-import type { Modification } from './change.ts'
 import { isSameSerial, spelledAmong } from './serial-key.ts'
-import type { AttributeValue, Carrier } from './state.ts'
+import type { Modification, AttributeValue, Carrier } from './state.ts'
 
 /** The place of the serial in a `serialFormat`. */
 export const SERIAL_PLACEHOLDER = '{serial}'

@@ -5,6 +5,7 @@ import type { DryRunSettings } from './guard.ts'
 import type { LossBreakerSettings } from './loss-breaker.ts'
 import type { MailSettings } from './mail-settings.ts'
 import type { DirectoryName, Dn, Realm, Serial, WindowsName } from './names.ts'
+import type { SecretSource } from './secret-source.ts'
 
 /**
  * The configuration after parsing: what config.ts makes of the YAML file. Every duration is in milliseconds. Files of
@@ -39,9 +40,6 @@ export interface Settings {
   /** Null: no mail. */
   readonly mail: MailSettings | null
 }
-
-/** Where a secret comes from; exactly one of the two. */
-export type SecretSource = { readonly file: string } | { readonly env: string }
 
 /** How privacyIDEA is asked. */
 export interface SourceSettings {

@@ -1,7 +1,8 @@
 import { bitsGivenBack, bitsStand } from './bit.ts'
-import type { EntryModification, Modification } from './change.ts'
+import type { EntryModification } from './change.ts'
 import type { Dn } from './names.ts'
 import {
+  type Modification,
   hasValue,
   sameValues,
   type AttributeValue,

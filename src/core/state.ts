@@ -1,4 +1,3 @@
-import type { Modification } from './change.ts'
 import type { ErrorCode } from './error.ts'
 import type { AccountKey, DirectoryName, Dn, HoldName, Serial } from './names.ts'
 import type { OtherLockCause } from './other-lock-cause.ts'
@@ -6,6 +5,13 @@ import type { Reason } from './reason.ts'
 
 /** One value of an attribute: text where it is valid UTF-8, else the bytes. */
 export type AttributeValue = string | Uint8Array
+
+/** One LDAP modification (RFC 4511, 4.6). `replace` without values clears the attribute, present or not. */
+export interface Modification {
+  readonly op: 'add' | 'delete' | 'replace'
+  readonly attribute: string
+  readonly values: readonly AttributeValue[]
+}
 
 export type HoldKind = 'token' | 'account' | 'manual' | 'lockout'
 

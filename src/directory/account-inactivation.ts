@@ -1,8 +1,7 @@
 import { EqualityFilter, PresenceFilter, type Filter } from 'ldapts'
 import type { AttributeValue, LockObservation, LockSlot, OtherLock } from '../core/state.ts'
-import { lockedBy, type AccountEntry, type LockContext, type LockDriver } from './driver.ts'
+import { lockedBy, NO_CONTEXT, type AccountEntry, type LockContext, type LockDriver } from './driver.ts'
 import { parseGeneralizedTime } from './generalized-time.ts'
-import type { Need } from './surroundings.ts'
 
 /**
  * 389-DS's account inactivation, which FreeIPA uses as well: the attribute `nsAccountLock`. Measured on 389-DS 2.3.1: the
@@ -20,31 +19,28 @@ const FOR_GOOD_MS = 0
 const OVERRIDDEN =
   'a class of service (of a role, as a rule) gives the account another nsAccountLock, which hides the one in its entry: take the account out of that role, or take nsAccountLock out of the template'
 
-export interface InactivationKind {
+export interface InactivationKind<Context> extends Pick<LockDriver<Context>, 'restsOnPoliciesSince' | 'readContext'> {
   /** What is written; other spellings of it are somebody else's. */
   readonly locked: string
   /** Attributes that `otherLock` looks at besides those of a password lockout. */
   readonly attributes: readonly string[]
-  readonly needs: readonly Need[]
   /** Filters of accounts that `otherLock` may find a lock at. */
   readonly otherMarks: readonly Filter[]
-  /** See LockDriver. */
-  restsOnPoliciesSince(account: AccountEntry): number | null
   /** Locks of this kind of server besides nsAccountLock and the password lockout of 389-DS; null: none. */
-  otherLock(account: AccountEntry, context: LockContext): OtherLock | null
+  otherLock(account: AccountEntry, context: LockContext<Context>): OtherLock | null
 }
 
-export function inactivationDriver(kind: InactivationKind): LockDriver {
+export function inactivationDriver<Context>(kind: InactivationKind<Context>): LockDriver<Context> {
   const isLocked = new EqualityFilter({ attribute: LOCK_ATTRIBUTE, value: kind.locked })
   return {
     attributes: [LOCK_ATTRIBUTE, UNLOCK_TIME, RETRY_COUNT, ...kind.attributes],
     lockAttributes: [LOCK_ATTRIBUTE],
     coverable: [LOCK_ATTRIBUTE],
     singleValued: [],
-    needs: kind.needs,
     addressOf: (_id, dn) => dn,
     protects: () => null,
     restsOnPoliciesSince: (account) => kind.restsOnPoliciesSince(account),
+    readContext: (reads, settings, facts) => kind.readContext(reads, settings, facts),
     placesElsewhere: () => [],
     readLock: (account, context) => readLock(kind, account, context),
     // The server compares without regard to case and finds what roles give too: what is found is read again.
@@ -55,17 +51,21 @@ export function inactivationDriver(kind: InactivationKind): LockDriver {
 }
 
 /** Written as `dsidm … account lock` does. */
-export const ds389Driver: LockDriver = inactivationDriver({
+export const ds389Driver: LockDriver<null> = inactivationDriver({
+  ...NO_CONTEXT,
   locked: 'true',
   attributes: [],
-  needs: [],
   otherMarks: [],
   // The server writes the end of a lockout into the entry.
   restsOnPoliciesSince: () => null,
   otherLock: () => null,
 })
 
-function readLock(kind: InactivationKind, account: AccountEntry, context: LockContext): LockObservation {
+function readLock<Context>(
+  kind: InactivationKind<Context>,
+  account: AccountEntry,
+  context: LockContext<Context>,
+): LockObservation {
   const effective = account.values(LOCK_ATTRIBUTE)
   const stored = context.stored(LOCK_ATTRIBUTE)
   const isCovered = effective.length > 0 && !isSameList(effective, stored)

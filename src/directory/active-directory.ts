@@ -4,6 +4,7 @@ import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { LockObservation, LockSlot, OtherLock } from '../core/state.ts'
 import { lockedBy, type AccountEntry, type LockContext, type LockDriver } from './driver.ts'
+import { readDomain, type DomainView } from './windows-domain.ts'
 import { PRINCIPAL_ATTRIBUTES, protectedPrincipal } from './windows-principal.ts'
 import { fileTimeOf, parseFileTime } from './windows-time.ts'
 
@@ -27,7 +28,7 @@ const LOOK_AGAIN_MS = 10_000
  * wrong passwords and an account that has expired are somebody else's locks. An expired password is none: its user can
  * end that himself, so a hold is written all the same, and left to him when it goes.
  */
-export function activeDirectoryDriver(settings: Pick<DirectorySettings, 'clearLockout'>): LockDriver {
+export function activeDirectoryDriver(settings: Pick<DirectorySettings, 'clearLockout'>): LockDriver<DomainView> {
   return {
     attributes: [CONTROL, LOCKOUT_TIME, EXPIRES, COMPUTED, OWN_POLICY, ...PRINCIPAL_ATTRIBUTES],
     lockAttributes: [CONTROL],
@@ -35,7 +36,7 @@ export function activeDirectoryDriver(settings: Pick<DirectorySettings, 'clearLo
     singleValued: ['description'],
     // rangeUpper of the schema (MS-ADA1, MS-ADA2).
     lengthsMax: { description: 1024, info: 1024 },
-    needs: ['domain'],
+    readContext: readDomain,
     // It stays with the account when it is renamed, and reaches no other (MS-ADTS, 3.1.1.3.1.2.4).
     addressOf: (id) => `<GUID=${id}>`,
     protects: protectedPrincipal,
@@ -57,7 +58,7 @@ function lockedMarks(nowMs: number): readonly Filter[] {
   return [IS_DISABLED, from(LOCKOUT_TIME), new AndFilter({ filters: [from(EXPIRES), hasExpired] })]
 }
 
-function readLock(account: AccountEntry, context: LockContext, clearLockout: boolean): LockObservation {
+function readLock(account: AccountEntry, context: LockContext<DomainView>, clearLockout: boolean): LockObservation {
   const current = account.text(CONTROL)
   const control = integerOf(account.values(CONTROL))
   if (current === null || control === null) {
@@ -87,9 +88,9 @@ function expiryOf(account: AccountEntry, nowMs: number): OtherLock | null {
 }
 
 /** The server's own word counts, where it has one; it knows the policy that applies to the account. */
-function lockoutOf(account: AccountEntry, { nowMs, domain }: LockContext): OtherLock | null {
+function lockoutOf(account: AccountEntry, { nowMs, context: domain }: LockContext<DomainView>): OtherLock | null {
   const sinceMs = parseFileTime(account.text(LOCKOUT_TIME))
-  const durationMs = account.text(OWN_POLICY) === null ? (domain?.lockoutDurationMs ?? null) : null
+  const durationMs = account.text(OWN_POLICY) === null ? domain.lockoutDurationMs : null
   const endMs = sinceMs === null || durationMs === null ? null : sinceMs + durationMs
   const computed = integerOf(account.values(COMPUTED))
   const isOut = computed === null ? endMs !== null && endMs > nowMs : (computed & COMPUTED_LOCKOUT) !== 0

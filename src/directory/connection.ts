@@ -1,3 +1,4 @@
+import type { Modification } from '../core/state.ts'
 import type { Socket } from 'node:net'
 import {
   Attribute,
@@ -11,7 +12,6 @@ import {
   type Filter,
 } from 'ldapts'
 import { isWindowsName } from '../core/bind-name.ts'
-import type { Modification } from '../core/change.ts'
 import { span } from '../core/duration.ts'
 import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
@@ -22,7 +22,7 @@ import { valuesIn } from './entry.ts'
 import { errorOfResult, resultCodeOf, type Attempt } from './result-code.ts'
 import { readBindPassword } from './secret.ts'
 import { openSocket, type Server } from './socket.ts'
-import { sidText } from './windows-principal.ts'
+import { sidText } from './sid.ts'
 
 export interface SearchRequest {
   readonly base: string

@@ -5,14 +5,21 @@ import type { LockAssignment } from '../core/settings.ts'
 import { isLocked } from '../core/slot.ts'
 import type { AttributeValue, LockObservation, LockSlot } from '../core/state.ts'
 import { normalDn } from '../core/dn.ts'
-import type { AccountEntry, LockContext, LockDriver, MarkedElsewhere, PlaceElsewhere } from './driver.ts'
+import {
+  NO_CONTEXT,
+  type AccountEntry,
+  type LockContext,
+  type LockDriver,
+  type MarkedElsewhere,
+  type PlaceElsewhere,
+} from './driver.ts'
 
 const MODES = { set: 'whole', add: 'value', remove: 'absent' } as const
 const DN_PLACEHOLDER = '{dn}'
 const LOGIN_PLACEHOLDER = '{login}'
 
 /** A lock that the configuration describes as attribute assignments, in the account's own entry or in others. */
-export function customDriver(assignments: readonly LockAssignment[]): LockDriver {
+export function customDriver(assignments: readonly LockAssignment[]): LockDriver<null> {
   const own = assignments.filter((assignment) => assignment.dn === null)
   const others = assignments.filter((assignment) => assignment.dn !== null)
   const attributes = [...new Set(own.map((assignment) => assignment.attribute))]
@@ -21,7 +28,7 @@ export function customDriver(assignments: readonly LockAssignment[]): LockDriver
     lockAttributes: attributes,
     coverable: [],
     singleValued: [],
-    needs: [],
+    ...NO_CONTEXT,
     addressOf: (_id, dn) => dn,
     protects: () => null,
     restsOnPoliciesSince: () => null,
@@ -34,7 +41,7 @@ export function customDriver(assignments: readonly LockAssignment[]): LockDriver
 
 function readLock(
   account: AccountEntry,
-  context: LockContext,
+  context: LockContext<null>,
   own: readonly LockAssignment[],
   others: readonly LockAssignment[],
 ): LockObservation {

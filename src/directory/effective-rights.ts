@@ -2,7 +2,8 @@ import { BerWriter, Control, PresenceFilter, type Filter } from 'ldapts'
 import type { DirectorySettings } from '../core/settings.ts'
 import { EFFECTIVE_RIGHTS_OID } from './controls.ts'
 import type { Pool } from './pool.ts'
-import { textsOf, type ServerFacts } from './server-facts.ts'
+import { textsOf } from './entry.ts'
+import type { ServerFacts } from './server-facts.ts'
 
 /** What the account that we bind as may do with one entry, as the server itself judges its ACIs. */
 export interface RightsProbe {

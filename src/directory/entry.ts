@@ -90,3 +90,12 @@ function valueOf(raw: Buffer | string): AttributeValue {
   if (typeof raw === 'string') return raw
   return isUtf8(raw) ? raw.toString('utf8') : Uint8Array.from(raw)
 }
+
+/** Values of an attribute as text, its name in any case; none where the entry is not there. */
+export function textsOf(entry: Entry | null, name: string): string[] {
+  if (entry === null) return []
+  const raw = entry[name] ?? entry[Object.keys(entry).find((key) => key.toLowerCase() === name.toLowerCase()) ?? '']
+  if (raw === undefined) return []
+  const list = Array.isArray(raw) ? raw : [raw]
+  return list.map((value) => value.toString())
+}

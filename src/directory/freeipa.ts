@@ -6,19 +6,20 @@ import {
   KERBEROS_MARKS,
   kerberosLockout,
   principalExpired,
+  readLockoutPolicies,
+  type LockoutPolicies,
 } from './kerberos-lockout.ts'
 
 /**
  * FreeIPA: the lock is what `ipa user-disable` writes, so that its own tools show the account as disabled. Its lockout
  * after failed logins and an expired principal are somebody else's locks.
  */
-export const freeipaDriver: LockDriver = inactivationDriver({
+export const freeipaDriver: LockDriver<LockoutPolicies> = inactivationDriver({
   locked: 'TRUE',
   attributes: KERBEROS_ATTRIBUTES,
-  needs: ['lockout-policies'],
+  readContext: readLockoutPolicies,
   otherMarks: KERBEROS_MARKS,
   restsOnPoliciesSince: failedSince,
   otherLock: (account, context) =>
-    principalExpired(account, context.nowMs) ??
-    kerberosLockout(account, context.lockoutPolicies ?? new Map(), context.nowMs),
+    principalExpired(account, context.nowMs) ?? kerberosLockout(account, context.context, context.nowMs),
 })

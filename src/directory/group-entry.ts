@@ -1,5 +1,5 @@
 import type { Entry } from 'ldapts'
-import { textsOf } from './server-facts.ts'
+import { textsOf } from './entry.ts'
 
 /** The entry of a group, of any kind: RFC 4519, RFC 2307 and Active Directory. */
 

@@ -15,7 +15,7 @@ import {
   withoutUid,
 } from './group-entry.ts'
 import type { Pool } from './pool.ts'
-import { relativeIdOf } from './windows-principal.ts'
+import { relativeIdOf } from './sid.ts'
 
 const GROUP_ATTRIBUTES = ['objectClass', ...MEMBER_ATTRIBUTES, MEMBER_LOGIN_ATTRIBUTE, SID_ATTRIBUTE]
 const MEMBERS_MAX = 1_000_000

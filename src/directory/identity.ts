@@ -11,7 +11,7 @@ import type { DirectorySettings } from '../core/settings.ts'
 import type { IdentityPort } from '../ports/identity.ts'
 import { Connection } from './connection.ts'
 import { normalDn } from '../core/dn.ts'
-import { textsOf } from './server-facts.ts'
+import { textsOf } from './entry.ts'
 import { serverOf } from './socket.ts'
 
 /** Fails where what answers at the other end is not to be used. */

@@ -1,14 +1,13 @@
 import { AndFilter, EqualityFilter, NotFilter, PresenceFilter, type Entry, type Filter } from 'ldapts'
-import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
-import type { Clock } from '../ports/clock.ts'
 import type { OtherLock } from '../core/state.ts'
 import { normalDn } from '../core/dn.ts'
 import { lockedBy, type AccountEntry } from './driver.ts'
 import { parseGeneralizedTime } from './generalized-time.ts'
-import type { Reads } from './pool.ts'
-import { resultCodeOf } from './result-code.ts'
-import { namingContextOf, textsOf, type ServerFacts } from './server-facts.ts'
+import type { Reads } from './reads.ts'
+import { searchIfAllowed } from './search-if-allowed.ts'
+import { textsOf } from './entry.ts'
+import { namingContextOf, type ServerFacts } from './server-facts.ts'
 
 /**
  * FreeIPA's lockout after failed logins. Each server counts by itself: the counters are not replicated, so what one says
@@ -90,65 +89,17 @@ export function principalExpired(account: AccountEntry, nowMs: number): OtherLoc
 const POLICIES_MAX = 1000
 const POLICY_ATTRIBUTES = ['krbPwdMaxFailure', 'krbPwdLockoutDuration']
 const IS_POLICY = new EqualityFilter({ attribute: 'objectClass', value: 'krbPwdPolicy' })
-const UNREADABLE: ReadonlySet<string> = new Set([
-  'entry-not-found',
-  'directory-not-permitted',
-  'directory-refused',
-  'directory-cut',
-  'directory-timeout',
-])
 
-/** Reads the policies, once for all that wait. */
-export class LockoutPolicyReader {
-  readonly #pool: Reads
-  readonly #clock: Clock
-  readonly #settings: Pick<DirectorySettings, 'base'>
-  #policies: LockoutPolicies | null = null
-  #atMs = 0
-  #reading: Promise<LockoutPolicies> | null = null
-
-  constructor(pool: Reads, clock: Clock, settings: Pick<DirectorySettings, 'base'>) {
-    this.#pool = pool
-    this.#clock = clock
-    this.#settings = settings
-  }
-
-  /** What was read at most so long ago, and not before a time; else null. */
-  kept(maxAgeMs: number, notBeforeMs: number): LockoutPolicies | null {
-    const ageMs = this.#clock.nowMs() - this.#atMs
-    return ageMs >= 0 && ageMs < maxAgeMs && this.#atMs >= notBeforeMs ? this.#policies : null
-  }
-
-  read(facts: ServerFacts): Promise<LockoutPolicies> {
-    this.#reading ??= this.#load(facts).finally(() => (this.#reading = null))
-    return this.#reading
-  }
-
-  async #load(facts: ServerFacts): Promise<LockoutPolicies> {
-    const atMs = this.#clock.nowMs()
-    const context = namingContextOf(facts, this.#settings.base)
-    const entries = context === null ? [] : await this.#search(`cn=kerberos,${context}`)
-    this.#policies = new Map(entries.map((entry) => [normalDn(entry.dn), policyFrom(entry)]))
-    this.#atMs = atMs
-    return this.#policies
-  }
-
-  async #search(base: string): Promise<Entry[]> {
-    const request = {
-      base,
-      scope: 'sub' as const,
-      filter: IS_POLICY,
-      attributes: POLICY_ATTRIBUTES,
-      bytesOf: [],
-      sizeMax: POLICIES_MAX,
-    }
-    try {
-      return await this.#pool.read((connection) => connection.search(request))
-    } catch (error) {
-      if (error instanceof AppError && resultCodeOf(error.cause) !== null && UNREADABLE.has(error.code)) return []
-      throw error
-    }
-  }
+/** Reads the lockout policies. Fails with `directory-*`. */
+export async function readLockoutPolicies(
+  reads: Reads,
+  { base }: Pick<DirectorySettings, 'base'>,
+  facts: ServerFacts,
+): Promise<LockoutPolicies> {
+  const context = namingContextOf(facts, base)
+  if (context === null) return new Map()
+  const entries = await searchIfAllowed(reads, `cn=kerberos,${context}`, IS_POLICY, POLICY_ATTRIBUTES, POLICIES_MAX)
+  return new Map(entries.map((entry) => [normalDn(entry.dn), policyFrom(entry)]))
 }
 
 function policyFrom(entry: Entry): LockoutPolicy {

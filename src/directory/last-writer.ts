@@ -5,8 +5,8 @@ import type { LastWriter } from '../core/late.ts'
 import type { Dn } from '../core/names.ts'
 import type { DirectorySettings } from '../core/settings.ts'
 import type { Connection } from './connection.ts'
-import type { Reads } from './pool.ts'
-import { textsOf } from './server-facts.ts'
+import type { Reads } from './reads.ts'
+import { textsOf } from './entry.ts'
 
 /**
  * Who wrote to an entry last (RFC 4512, 3.4.2). Of the entry as a whole: whoever wrote another attribute since is named as

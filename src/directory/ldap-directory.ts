@@ -33,7 +33,7 @@ import {
   walkPages,
   unlessHidden,
 } from './directory-searches.ts'
-import type { LockDriver } from './driver.ts'
+import type { DirectoryDriver, LockJudge } from './driver.ts'
 import { driverOf } from './drivers.ts'
 import { compileFilter, type FilterTemplate } from './filter.ts'
 import { identityCheck } from './identity.ts'
@@ -41,7 +41,8 @@ import { EntryVersions, VERSION_ATTRIBUTE, versionIn } from './entry-version.ts'
 import { readLastWriters } from './last-writer.ts'
 import { LockReadings } from './lock-readings.ts'
 import { allValuesAt, valuesAt } from './places-elsewhere.ts'
-import { Pool, type PoolTimes, type Reads } from './pool.ts'
+import { Pool, type PoolTimes } from './pool.ts'
+import type { Reads } from './reads.ts'
 import { protectionOf, ProtectionReader } from './protection.ts'
 import { ReadingCache } from './reading-cache.ts'
 import { resultCodeOf } from './result-code.ts'
@@ -50,7 +51,6 @@ import { searchLine } from './search-line.ts'
 import { FactsReader } from './server-facts.ts'
 import { readValues } from './stored-values.ts'
 import { walkInParts } from './split-walk.ts'
-import { Surroundings } from './surroundings.ts'
 
 export type Carriers = Readonly<Record<string, readonly Carrier[]>>
 
@@ -67,9 +67,9 @@ const UNSUPPORTED_CONTROL = 12
 export class LdapDirectory {
   readonly settings: DirectorySettings
   readonly pool: Pool
-  readonly driver: LockDriver
+  readonly driver: DirectoryDriver
   readonly facts: FactsReader
-  readonly surroundings: Surroundings
+  readonly #judge: LockJudge
   readonly locks: LockReadings
   readonly #clock: Clock
   readonly #attributes: readonly string[]
@@ -90,7 +90,7 @@ export class LdapDirectory {
     const check = identities === null ? undefined : identityCheck(settings, identities)
     this.pool = new Pool(settings, clock, times, check)
     this.facts = new FactsReader(this.pool, clock, this.#attributes)
-    this.surroundings = new Surroundings(this.pool, clock, settings, this.driver.needs)
+    this.#judge = this.driver.judge(this.pool, settings, clock)
     this.locks = new LockReadings(settings, this.driver, clock, this.#attributes, this.pool.servers)
     this.protection = new ProtectionReader(settings, this.pool, clock)
     this.#versions = new EntryVersions(clock)
@@ -332,9 +332,7 @@ export class LdapDirectory {
     const places = driver.placesElsewhere(account)
     const elsewhere =
       places.length === 0 ? [] : await Promise.all(places.map((place) => valuesAt(reads, reader, place)))
-    const around = await this.surroundings.read(reader.facts, driver.restsOnPoliciesSince(account))
     const values = await readValues(reads, settings, reader, account, driver)
-    const nowMs = this.#clock.nowMs()
     const lengthMax = driver.lengthsMax?.[settings.serialAttribute.toLowerCase()]
     return {
       key: account.key,
@@ -345,7 +343,7 @@ export class LdapDirectory {
       serialFormat: settings.serialFormat,
       serialValues: account.values(settings.serialAttribute),
       carriedElsewhere,
-      lock: driver.readLock(account, { ...around, nowMs, facts: reader.facts, elsewhere, ...values }),
+      lock: await this.#judge(account, { facts: reader.facts, elsewhere, ...values }),
       ...(await protectionOf(this.driver, this.protection, account, reader.facts)),
       ...(settings.urls.length > 1 ? { server: account.url } : {}),
       ...versionIn(account),

@@ -27,11 +27,10 @@ const NOT_READ = 'which password policy applies could not be read; lockstep doct
 const NOT_SEEN =
   'the password policy overlay does not seem to be active on the database, and its configuration could not be read; lockstep doctor says what to do'
 
-type Facts = Pick<LockContext, 'facts' | 'policies'>
+type Facts = Pick<LockContext<PolicyView>, 'facts' | 'context'>
 
-export function lockEffect(account: AccountEntry, { facts, policies }: Facts, ownPolicy: string): LockEffect {
+export function lockEffect(account: AccountEntry, { facts, context: policies }: Facts, ownPolicy: string): LockEffect {
   if (facts.hasPasswordPolicy === false) return no(NO_MODULE)
-  if (policies === null) return unknown(NOT_READ)
   const { fallback, overlay } = policies
   if (fallback.kind === 'no-overlay') return no(NO_OVERLAY)
   const isActive = fallback.kind === 'known' || overlay === 'active'

@@ -7,45 +7,42 @@ import { READ_LOCKS_MAX, type LockAtServer, type ServerReading } from '../ports/
 import { AccountReader, type Account } from './account.ts'
 import { halvedWhenCut } from './cut-answers.ts'
 import { idFilter, searchProven } from './directory-searches.ts'
-import type { LockDriver } from './driver.ts'
+import type { DirectoryDriver, LockJudge } from './driver.ts'
 import { valuesAt } from './places-elsewhere.ts'
 import type { ServerPool } from './server-pool.ts'
 import { FactsReader } from './server-facts.ts'
 import { readValues } from './stored-values.ts'
-import { Surroundings } from './surroundings.ts'
 
 /** One server of a directory, with what it says of itself: a policy that one server has another one may lack. */
 interface View {
   readonly server: ServerPool
   readonly facts: FactsReader
-  readonly surroundings: Surroundings
+  readonly judge: LockJudge
 }
 
 /** How locks stand on each server of a directory, asked by a connection to that server and judged by its own facts. */
 export class LockReadings {
   readonly #settings: DirectorySettings
-  readonly #driver: LockDriver
-  readonly #clock: Clock
+  readonly #driver: DirectoryDriver
   readonly #attributes: readonly string[]
   readonly #views: readonly View[]
 
   /** @param attributes of an account that are read */
   constructor(
     settings: DirectorySettings,
-    driver: LockDriver,
+    driver: DirectoryDriver,
     clock: Clock,
     attributes: readonly string[],
     servers: readonly ServerPool[],
   ) {
     this.#settings = settings
     this.#driver = driver
-    this.#clock = clock
     this.#attributes = attributes
     this.#views = servers.map((server) => {
       return {
         server,
         facts: new FactsReader(server, clock, attributes),
-        surroundings: new Surroundings(server, clock, settings, driver.needs),
+        judge: driver.judge(server, settings, clock),
       }
     })
   }
@@ -99,13 +96,10 @@ export class LockReadings {
     return server.read((connection) => searchProven(connection, request, this.#settings))
   }
 
-  async #lockOf(account: Account, reader: AccountReader, { server, surroundings }: View): Promise<LockAtServer> {
+  async #lockOf(account: Account, reader: AccountReader, { server, judge }: View): Promise<LockAtServer> {
     const places = this.#driver.placesElsewhere(account)
     const elsewhere = await Promise.all(places.map((place) => valuesAt(server, reader, place)))
-    const around = await surroundings.read(reader.facts, this.#driver.restsOnPoliciesSince(account))
     const values = await readValues(server, this.#settings, reader, account, this.#driver)
-    const nowMs = this.#clock.nowMs()
-    const context = { ...around, nowMs, facts: reader.facts, elsewhere, ...values }
-    return { dn: account.dn, lock: this.#driver.readLock(account, context) }
+    return { dn: account.dn, lock: await judge(account, { facts: reader.facts, elsewhere, ...values }) }
   }
 }

@@ -1,6 +1,5 @@
-import type { Modification } from '../core/change.ts'
 import { AppError } from '../core/error.ts'
-import { hasValue, sameValues, type AttributeValue } from '../core/state.ts'
+import { type Modification, hasValue, sameValues, type AttributeValue } from '../core/state.ts'
 
 /** What a modification makes of the values of an attribute, in the directory in memory. */
 

@@ -3,7 +3,7 @@ import type { LockObservation, LockSlot, OtherLock } from '../core/state.ts'
 import { lockedBy, type AccountEntry, type LockContext, type LockDriver } from './driver.ts'
 import { parseGeneralizedTime } from './generalized-time.ts'
 import { lockEffect } from './lock-effect.ts'
-import type { PasswordPolicy } from './password-policy.ts'
+import { readPolicies, type PasswordPolicy, type PolicyView } from './password-policy.ts'
 
 export const LOCK_ATTRIBUTE = 'pwdAccountLockedTime'
 /** slapo-ppolicy(5): locked until an administrator says otherwise, whatever pwdLockoutDuration is. */
@@ -19,23 +19,23 @@ const PASSWORD_CHANGED = 'pwdChangedTime'
  * before and after it is open, and the stamp is put back when our lock goes. `pwdStartTime` and `pwdEndTime` lock too, also
  * beside ours.
  */
-export const openldapDriver: LockDriver = {
+export const openldapDriver: LockDriver<PolicyView> = {
   attributes: [LOCK_ATTRIBUTE, POLICY_OF_ENTRY, START, END, PASSWORD_CHANGED],
   lockAttributes: [LOCK_ATTRIBUTE],
   coverable: [],
   singleValued: [],
-  needs: ['policies'],
   addressOf: (_id, dn) => dn,
   protects: () => null,
   restsOnPoliciesSince: (account) => parseGeneralizedTime(account.text(LOCK_ATTRIBUTE) ?? ''),
   placesElsewhere: () => [],
+  readContext: readPolicies,
   readLock,
   marks: () => [new EqualityFilter({ attribute: LOCK_ATTRIBUTE, value: LOCKED_FOR_GOOD })],
   lockedMarks: () => [LOCK_ATTRIBUTE, START, END].map((attribute) => new PresenceFilter({ attribute })),
   markedElsewhere: () => [],
 }
 
-function readLock(account: AccountEntry, context: LockContext): LockObservation {
+function readLock(account: AccountEntry, context: LockContext<PolicyView>): LockObservation {
   const current = account.values(LOCK_ATTRIBUTE)
   const slot: LockSlot = {
     dn: account.dn,

@@ -8,9 +8,9 @@ import type { Clock } from '../ports/clock.ts'
 import { searchProven } from './directory-searches.ts'
 import { valuesIn } from './entry.ts'
 import { idCodecOf } from './id-codec.ts'
-import type { Reads } from './pool.ts'
+import type { Reads } from './reads.ts'
 import { namingContextOf, type ServerFacts } from './server-facts.ts'
-import { sidText } from './windows-principal.ts'
+import { sidText } from './sid.ts'
 
 /** The account that we bind as, as far as the directory tells which it is. */
 export interface OwnAccount {

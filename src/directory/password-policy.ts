@@ -1,11 +1,10 @@
 import { EqualityFilter, OrFilter, PresenceFilter, type Entry } from 'ldapts'
-import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
-import type { Clock } from '../ports/clock.ts'
 import { normalDn } from '../core/dn.ts'
-import type { Reads } from './pool.ts'
-import { resultCodeOf } from './result-code.ts'
-import { namingContextOf, textsOf, type ServerFacts } from './server-facts.ts'
+import type { Reads } from './reads.ts'
+import { searchIfAllowed } from './search-if-allowed.ts'
+import { textsOf } from './entry.ts'
+import { namingContextOf, type ServerFacts } from './server-facts.ts'
 
 /** An entry of class `pwdPolicy` (draft-behera-ldap-password-policy-10, 5.2), as far as locking goes. */
 export interface PasswordPolicy {
@@ -38,86 +37,39 @@ const POLICIES_MAX = 200
 const CONFIG_ENTRIES_MAX = 500
 const NOTHING: PolicyView = { policies: new Map(), fallback: { kind: 'unknown' }, overlay: 'unknown' }
 
-/** Reads the password policies, once for all that wait. */
-export class PolicyReader {
-  readonly #reads: Reads
-  readonly #clock: Clock
-  readonly #settings: Pick<DirectorySettings, 'base' | 'bindDn'>
-  #view: PolicyView | null = null
-  #atMs = 0
-  #reading: Promise<PolicyView> | null = null
+type Where = Pick<DirectorySettings, 'base' | 'bindDn'>
 
-  constructor(reads: Reads, clock: Clock, settings: Pick<DirectorySettings, 'base' | 'bindDn'>) {
-    this.#reads = reads
-    this.#clock = clock
-    this.#settings = settings
-  }
-
-  /** What was read at most so long ago, and not before a time; else null. */
-  kept(maxAgeMs: number, notBeforeMs: number): PolicyView | null {
-    const ageMs = this.#clock.nowMs() - this.#atMs
-    return ageMs >= 0 && ageMs < maxAgeMs && this.#atMs >= notBeforeMs ? this.#view : null
-  }
-
-  read(facts: ServerFacts): Promise<PolicyView> {
-    this.#reading ??= this.#load(facts).finally(() => (this.#reading = null))
-    return this.#reading
-  }
-
-  async #load(facts: ServerFacts): Promise<PolicyView> {
-    const atMs = this.#clock.nowMs()
-    const context = namingContextOf(facts, this.#settings.base)
-    this.#view = facts.hasPasswordPolicy === false || context === null ? NOTHING : await this.#loadFrom(context, facts)
-    this.#atMs = atMs
-    return this.#view
-  }
-
-  async #loadFrom(context: string, facts: ServerFacts): Promise<PolicyView> {
-    const isPolicy = new EqualityFilter({ attribute: 'objectClass', value: 'pwdPolicy' })
-    const [policies, config, overlay] = await Promise.all([
-      this.#search(context, isPolicy, ['pwdLockout', 'pwdLockoutDuration'], POLICIES_MAX),
-      this.#search('cn=config', CONFIG_FILTER, ['olcSuffix', 'olcPPolicyDefault', 'objectClass'], CONFIG_ENTRIES_MAX),
-      this.#overlayByBind(context, facts),
-    ])
-    const read = (policies ?? []).map(policyFrom)
-    return {
-      policies: new Map(read.map((policy) => [normalDn(policy.dn), policy])),
-      fallback: fallbackFrom(config ?? [], normalDn(context), overlay),
-      overlay,
-    }
-  }
-
-  async #overlayByBind(context: string, facts: ServerFacts): Promise<PolicyView['overlay']> {
-    const isInDatabase = namingContextOf(facts, this.#settings.bindDn) === context
-    if (!isInDatabase || facts.hasPasswordPolicy !== true) return 'unknown'
-    const answered = await this.#reads.read(async (connection) => connection.hasPolicyAnswer)
-    return answered ? 'active' : 'silent'
-  }
-
-  /** Null where it may not be read, is not there, or takes the server too long. */
-  async #search(
-    base: string,
-    filter: OrFilter | EqualityFilter,
-    attributes: string[],
-    sizeMax: number,
-  ): Promise<Entry[] | null> {
-    const request = { base, scope: 'sub' as const, filter, attributes, bytesOf: [], sizeMax }
-    try {
-      return await this.#reads.read((connection) => connection.search(request))
-    } catch (error) {
-      if (error instanceof AppError && resultCodeOf(error.cause) !== null && UNREADABLE.has(error.code)) return null
-      throw error
-    }
+/** Reads the password policies. Fails with `directory-*`; what may not be read is left out. */
+export async function readPolicies(reads: Reads, { base, bindDn }: Where, facts: ServerFacts): Promise<PolicyView> {
+  const context = namingContextOf(facts, base)
+  if (facts.hasPasswordPolicy === false || context === null) return NOTHING
+  const isPolicy = new EqualityFilter({ attribute: 'objectClass', value: 'pwdPolicy' })
+  const [policies, config, overlay] = await Promise.all([
+    searchIfAllowed(reads, context, isPolicy, ['pwdLockout', 'pwdLockoutDuration'], POLICIES_MAX),
+    searchIfAllowed(reads, 'cn=config', CONFIG_FILTER, CONFIG_ATTRIBUTES, CONFIG_ENTRIES_MAX),
+    overlayByBind(reads, bindDn, context, facts),
+  ])
+  const read = policies.map(policyFrom)
+  return {
+    policies: new Map(read.map((policy) => [normalDn(policy.dn), policy])),
+    fallback: fallbackFrom(config, normalDn(context), overlay),
+    overlay,
   }
 }
 
-const UNREADABLE: ReadonlySet<string> = new Set([
-  'entry-not-found',
-  'directory-not-permitted',
-  'directory-refused',
-  'directory-cut',
-  'directory-timeout',
-])
+async function overlayByBind(
+  reads: Reads,
+  bindDn: string,
+  context: string,
+  facts: ServerFacts,
+): Promise<PolicyView['overlay']> {
+  const isInDatabase = namingContextOf(facts, bindDn) === context
+  if (!isInDatabase || facts.hasPasswordPolicy !== true) return 'unknown'
+  const answered = await reads.read(async (connection) => connection.hasPolicyAnswer)
+  return answered ? 'active' : 'silent'
+}
+
+const CONFIG_ATTRIBUTES = ['olcSuffix', 'olcPPolicyDefault', 'objectClass']
 const CONFIG_FILTER = new OrFilter({
   filters: [
     new PresenceFilter({ attribute: 'olcSuffix' }),

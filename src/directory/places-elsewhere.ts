@@ -4,7 +4,7 @@ import type { AttributeValue } from '../core/state.ts'
 import type { AccountReader } from './account.ts'
 import type { PlaceElsewhere } from './driver.ts'
 import { valuesIn } from './entry.ts'
-import type { Reads } from './pool.ts'
+import type { Reads } from './reads.ts'
 
 /** What stands in other entries (groups) that the lock of an account is made of. */
 

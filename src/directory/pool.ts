@@ -5,6 +5,7 @@ import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ServerState } from '../ports/directory.ts'
 import type { Connection } from './connection.ts'
+import type { Reads } from './reads.ts'
 import type { ConnectionCheck } from './identity.ts'
 import { RecentWriters } from './recent-writers.ts'
 import { resultCodeOf } from './result-code.ts'
@@ -12,11 +13,6 @@ import { POOL_TIMES, ServerPool, type PoolTimes } from './server-pool.ts'
 import { serverOf } from './socket.ts'
 
 export { POOL_TIMES, type PoolTimes } from './server-pool.ts'
-
-/** Who reads: the servers of a directory in their order, or one of them. */
-export interface Reads {
-  read<Result>(call: (connection: Connection) => Promise<Result>, key?: AccountKey): Promise<Result>
-}
 
 /**
  * The servers of one directory. The first of `urls` that is usable does the work: one that failed comes last until it

@@ -21,10 +21,12 @@ import { probeLimits, probeRights, type LimitsProbe, type RightsProbe } from './
 import { compileFilter } from './filter.ts'
 import { LdapDirectory } from './ldap-directory.ts'
 import type { OwnAccount } from './own-account.ts'
-import type { PolicyView } from './password-policy.ts'
+import { readLockoutPolicies } from './kerberos-lockout.ts'
+import { readPolicies, type PolicyView } from './password-policy.ts'
 import { probeSearchLimit, type SearchLimitProbe } from './search-limit.ts'
 import { tryCycle, type CycleProbe } from './probe-cycle.ts'
-import { textsOf, namingContextOf, type ServerFacts } from './server-facts.ts'
+import { textsOf } from './entry.ts'
+import { namingContextOf, type ServerFacts } from './server-facts.ts'
 import { serverOf } from './socket.ts'
 import { probeWindows, type WindowsProbe } from './windows-probe.ts'
 
@@ -99,8 +101,8 @@ export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryP
       return { account, observed: await directory.observe(account.key, [], 0) }
     },
     policies: async () => {
-      if (!directory.driver.needs.includes('policies')) return null
-      return directory.surroundings.policies.read((await directory.reader()).facts)
+      if (settings.type !== 'openldap') return null
+      return readPolicies(directory.pool, settings, (await directory.reader()).facts)
     },
     cycle: (key, password) => {
       const bind = password === null ? null : (dn: string) => bindAs(url, settings, dn, password)
@@ -115,8 +117,8 @@ export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryP
     searchLimit: () => probeSearchLimit(directory),
     limits: () => probeLimits(directory.pool, settings),
     lockoutPolicies: async () => {
-      if (!directory.driver.needs.includes('lockout-policies')) return null
-      return (await directory.surroundings.lockoutPolicies.read((await directory.reader()).facts)).size
+      if (settings.type !== 'freeipa') return null
+      return (await readLockoutPolicies(directory.pool, settings, (await directory.reader()).facts)).size
     },
     windows: (attributes) => probeWindows(directory, attributes),
     ownAccount: async () => directory.protection.ownAccount((await directory.reader()).facts),

@@ -5,7 +5,7 @@ import type { DirectorySettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
 import { searchProven } from './directory-searches.ts'
 import type { AttributeValue } from '../core/state.ts'
-import { valuesIn } from './entry.ts'
+import { textsOf, valuesIn } from './entry.ts'
 import {
   allValuesOf,
   classesOf,
@@ -18,8 +18,8 @@ import {
 } from './group-entry.ts'
 import { LargeGroups, type LargeGroup, type Member } from './large-groups.ts'
 import type { Pool } from './pool.ts'
-import { textsOf, type ServerFacts } from './server-facts.ts'
-import { relativeIdOf } from './windows-principal.ts'
+import type { ServerFacts } from './server-facts.ts'
+import { relativeIdOf } from './sid.ts'
 
 /** The protected groups as they were read: who is in them, directly or by groups in groups. */
 export interface Groups {

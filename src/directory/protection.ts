@@ -8,7 +8,7 @@ import type { ObservedState } from '../core/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Account } from './account.ts'
 import { searchProven } from './directory-searches.ts'
-import type { LockDriver } from './driver.ts'
+import type { DirectoryDriver } from './driver.ts'
 import { compileFilter } from './filter.ts'
 import { OwnAccountReader, type OwnAccount } from './own-account.ts'
 import { IN_CHAIN } from './large-groups.ts'
@@ -124,7 +124,7 @@ function anyOf(filters: readonly Filter[]): Filter {
 
 /** What the kind of directory protects by itself needs no look at the configuration. */
 export async function protectionOf(
-  driver: LockDriver,
+  driver: Pick<DirectoryDriver, 'protects'>,
   configured: ProtectionReader,
   account: Account,
   facts: ServerFacts,

@@ -11,7 +11,8 @@ import {
   START_TLS_OID,
 } from './controls.ts'
 import { isWithin, normalDn } from '../core/dn.ts'
-import type { Reads } from './pool.ts'
+import { textsOf } from './entry.ts'
+import type { Reads } from './reads.ts'
 
 /** What a server says of itself (RFC 4512, 5.1). */
 export interface RootFacts {
@@ -191,12 +192,4 @@ export function namingContextOf(facts: ServerFacts, dn: string): string | null {
   const normal = normalDn(dn)
   const around = facts.namingContexts.filter((context) => isWithin(normal, normalDn(context)))
   return around.toSorted((a, b) => normalDn(b).length - normalDn(a).length)[0] ?? null
-}
-
-export function textsOf(entry: Entry | null, name: string): string[] {
-  if (entry === null) return []
-  const raw = entry[name] ?? entry[Object.keys(entry).find((key) => key.toLowerCase() === name.toLowerCase()) ?? '']
-  if (raw === undefined) return []
-  const list = Array.isArray(raw) ? raw : [raw]
-  return list.map((value) => value.toString())
 }

@@ -1,24 +1,13 @@
 import { PresenceFilter } from 'ldapts'
 import { AppError } from '../core/error.ts'
 import type { DirectorySettings } from '../core/settings.ts'
-import type { AttributeValue } from '../core/state.ts'
 import type { Account, AccountReader } from './account.ts'
 import type { Connection } from './connection.ts'
 import { RealAttributesControl, VirtualAttributesControl } from './controls.ts'
 import { searchProven } from './directory-searches.ts'
-import type { LockDriver } from './driver.ts'
-import type { Reads } from './pool.ts'
-import { textsOf } from './server-facts.ts'
-
-type ValuesOf = (attribute: string) => readonly AttributeValue[]
-
-/** Values of an entry by where they come from, of attributes that the server may cover. */
-export interface ValuesBySource {
-  /** What is stored in the entry, whatever the server shows in its place. */
-  readonly stored: ValuesOf
-  /** What the server gives the entry (by a class of service of 389-DS), whatever is stored. */
-  readonly given: ValuesOf
-}
+import type { DirectoryDriver, ValuesBySource } from './driver.ts'
+import type { Reads } from './reads.ts'
+import { textsOf } from './entry.ts'
 
 /**
  * Where a search shows no value, none is stored and none is given: a cover always shows one; so an account that is not
@@ -30,7 +19,7 @@ export async function readValues(
   settings: DirectorySettings,
   reader: AccountReader,
   account: Account,
-  { coverable }: Pick<LockDriver, 'coverable'>,
+  { coverable }: Pick<DirectoryDriver, 'coverable'>,
 ): Promise<ValuesBySource> {
   const shown = coverable.filter((attribute) => account.values(attribute).length > 0)
   const { hasRealAttributes, hasVirtualAttributes } = reader.facts

@@ -1,13 +1,13 @@
 import { AndFilter, EqualityFilter, NotFilter, OrFilter, PresenceFilter, type Entry, type Filter } from 'ldapts'
 import { AppError } from '../core/error.ts'
-import { valuesIn } from './entry.ts'
+import { textsOf, valuesIn } from './entry.ts'
 import { compileFilter } from './filter.ts'
 import { idCodecOf } from './id-codec.ts'
 import type { LdapDirectory } from './ldap-directory.ts'
 import { resultCodeOf } from './result-code.ts'
-import { namingContextOf, textsOf } from './server-facts.ts'
-import type { DomainView } from './windows-domain.ts'
-import { sidText } from './windows-principal.ts'
+import { namingContextOf } from './server-facts.ts'
+import { readDomain, type DomainView } from './windows-domain.ts'
+import { sidText } from './sid.ts'
 
 /** What can be learned of Active Directory before anything is written. Null, or none: it may not be read. */
 export interface WindowsProbe {
@@ -41,7 +41,7 @@ export async function probeWindows(directory: LdapDirectory, attributes: readonl
     schemaBase === undefined ? [] : search(directory, schemaBase, named(attributes), SCHEMA_ATTRIBUTES, 0),
     search(directory, settings.base, and(anybody, new NotFilter({ filter: ADMIN })), ['allowedAttributesEffective'], 1),
     search(directory, settings.base, and(anybody, ADMIN), ['1.1'], ADMINS_MAX),
-    directory.surroundings.domain.read(facts),
+    readDomain(directory.pool, settings, facts),
   ])
   const login = textsOf(self[0] ?? null, 'sAMAccountName')[0]
   const netbios = textsOf(crossRef[0] ?? null, 'nETBIOSName')[0]

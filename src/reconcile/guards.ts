@@ -3,13 +3,18 @@ import { dryRunOf, guard, type GuardInput, type Verdict } from '../core/guard.ts
 import { directoryOf } from '../core/names.ts'
 import type { GuardSettings } from '../core/settings.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { Claim, GuardPort } from '../ports/store.ts'
+import type { BreakerRefusal, Claim, GuardPort } from '../ports/store.ts'
 
 export interface GuardedPorts {
   readonly guards: Pick<GuardPort, 'pauseOf'>
   readonly guardSettings: Pick<GuardSettings, 'dryRun'>
   readonly clock: Clock
 }
+
+/** A guard said no. */
+export type Refusal = Exclude<Verdict, { kind: 'go' }> | ({ readonly kind: 'breaker' } & BreakerRefusal)
+/** What stops a change in the last moment. */
+export type HeldBack = Extract<Refusal, { kind: 'breaker' | 'paused' }>
 
 /**
  * What the guards say now of a write for the account; the breaker is asked with the row of the change.

@@ -10,7 +10,7 @@ import {
   type MirroredToken,
 } from '../core/mirror.ts'
 import { type AccountKey, type Serial } from '../core/names.ts'
-import { failureReason, type Amendment, type Conclusion } from '../core/outcome.ts'
+import { failureReason, GONE_LOOK_MS, type Amendment, type Conclusion } from '../core/outcome.ts'
 import type { Reason } from '../core/reason.ts'
 import type { GuardSettings, MirrorPolicy } from '../core/settings.ts'
 import { isSameUser, type Token, type UserOfSource } from '../core/token.ts'
@@ -18,7 +18,6 @@ import type { Clock } from '../ports/clock.ts'
 import type { MirrorPort } from '../ports/mirror.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import type { Claim, GuardPort, KnownOwner, TruthPort } from '../ports/store.ts'
-import { GONE_LOOK_MS } from './account/failed.ts'
 import { verdictOn } from './guards.ts'
 
 /**

@@ -1,12 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { ChangeDraft, Modification } from '../../src/core/change.ts'
+import type { ChangeDraft } from '../../src/core/change.ts'
 import { asDn, holdNameOfSerial, parseHoldName } from '../../src/core/names.ts'
 import { MAY_ARRIVE_MS, nextLateLookMs, type LastWriter } from '../../src/core/late.ts'
 import { plan } from '../../src/core/plan.ts'
 import { ownedAfter, recoverChange } from '../../src/core/recover.ts'
 import { addSerial, removeSerial, serialsIn } from '../../src/core/serial-values.ts'
 import {
+  type Modification,
   hasValue,
   NOTHING_OF_OURS,
   sameValues,

@@ -1,9 +1,6 @@
 import { backoffMs, retryDelayMs, retryOf, type AppError } from '../../core/error.ts'
-import { failureReason, type Conclusion } from '../../core/outcome.ts'
+import { failureReason, GONE_LOOK_MS, type Conclusion } from '../../core/outcome.ts'
 import type { FailedTurn, Turn } from './turn.ts'
-
-/** An account that the directory no longer has. */
-export const GONE_LOOK_MS = 3_600_000
 
 export function failed(turn: Turn | FailedTurn, error: AppError): Conclusion {
   if (error.code === 'entry-not-found') return gone(turn, error)

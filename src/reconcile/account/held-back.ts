@@ -1,20 +1,15 @@
 import type { ChangeDraft } from '../../core/change.ts'
 import { changesNamed } from '../../core/dry-run.ts'
 import { retryDelayMs } from '../../core/error.ts'
-import { dryRunReason, type Verdict } from '../../core/guard.ts'
+import { dryRunReason } from '../../core/guard.ts'
 import type { Conclusion } from '../../core/outcome.ts'
-import type { BreakerRefusal } from '../../ports/store.ts'
+import type { Refusal } from '../guards.ts'
 import { allThatWaits } from './options.ts'
 import type { Turn } from './turn.ts'
 
 export const PAUSED_LOOK_MS = 60_000
 /** A group that cannot be read is a person's affair: there is no hurry. */
 const UNREAD_LOOK_MS = 5_000
-
-/** A guard said no. */
-type Refusal = Exclude<Verdict, { kind: 'go' }> | ({ readonly kind: 'breaker' } & BreakerRefusal)
-/** What stops a change in the last moment. */
-export type HeldBack = Extract<Refusal, { kind: 'breaker' | 'paused' }>
 
 /** @param change the one that the guard stopped */
 export function heldBack(turn: Turn, refusal: Refusal, change: ChangeDraft): Conclusion {

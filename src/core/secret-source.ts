@@ -1,0 +1,2 @@
+/** Where a secret comes from; exactly one of the two. */
+export type SecretSource = { readonly file: string } | { readonly env: string }
