@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { SerialKey } from '../core/serial-key.ts'
 import { prepare } from './prepared.ts'
-import type { Database } from './schema.ts'
+import type { AuthoredSerialTable, Database } from './schema.ts'
 import { keyColumn } from './serial-column.ts'
 
 /** The condition of the partial index. */
@@ -10,40 +10,41 @@ const NAMED = sql.lit('named' as const)
 /** Which serials are ours to take away. */
 export function authorshipStatements(db: Database) {
   return {
-    authorSerial: prepare((place) =>
-      db
-        .insertInto('authored_serial')
-        .values({
-          account_key: place('account_key'),
-          serial: place('serial'),
-          how: place('how'),
-          at_ms: place('now_ms'),
-        })
-        .onConflict((conflict) => conflict.columns(['account_key', 'serial']).doNothing()),
+    authorSerial: prepare<{ account_key: string; serial: string; how: AuthoredSerialTable['how']; now_ms: number }>()(
+      (place) =>
+        db
+          .insertInto('authored_serial')
+          .values({
+            account_key: place('account_key'),
+            serial: place('serial'),
+            how: place('how'),
+            at_ms: place('now_ms'),
+          })
+          .onConflict((conflict) => conflict.columns(['account_key', 'serial']).doNothing()),
     ),
-    nameSerial: prepare((place) =>
+    nameSerial: prepare<{ account_key: string; serial: string; now_ms: number }>()((place) =>
       db
         .insertInto('authored_serial')
         .values({ account_key: place('account_key'), serial: place('serial'), how: NAMED, at_ms: place('now_ms') })
         .onConflict((conflict) => conflict.columns(['account_key', 'serial']).doUpdateSet({ how: NAMED })),
     ),
-    namedSerials: prepare((place) =>
+    namedSerials: prepare<{ account_key: string }>()((place) =>
       db
         .selectFrom('authored_serial')
         .select('serial')
-        .where('account_key', '=', place<string>('account_key'))
+        .where('account_key', '=', place('account_key'))
         .where('how', '=', NAMED),
     ),
-    settleSerial: prepare((place) =>
+    settleSerial: prepare<{ account_key: string; serial_key: SerialKey }>()((place) =>
       db
         .updateTable('authored_serial')
         .set({ how: 'settled' })
-        .where('account_key', '=', place<string>('account_key'))
-        .where(keyColumn('serial'), '=', place<SerialKey>('serial_key'))
+        .where('account_key', '=', place('account_key'))
+        .where(keyColumn('serial'), '=', place('serial_key'))
         .where('how', '=', NAMED),
     ),
-    authoredSerials: prepare((place) =>
-      db.selectFrom('authored_serial').select('serial').where('account_key', '=', place<string>('account_key')),
+    authoredSerials: prepare<{ account_key: string }>()((place) =>
+      db.selectFrom('authored_serial').select('serial').where('account_key', '=', place('account_key')),
     ),
   }
 }

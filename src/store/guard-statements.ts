@@ -4,7 +4,7 @@ import type { Database } from './schema.ts'
 /** What each lock asks of the breaker. */
 export function guardStatements(db: Database) {
   return {
-    guardedAccount: prepare((place) =>
+    guardedAccount: prepare<{ key: string }>()((place) =>
       db
         .selectFrom('account')
         .leftJoin('review', 'review.account_key', 'account.key')
@@ -16,34 +16,41 @@ export function guardStatements(db: Database) {
             .whereRef('approval.account_key', '=', 'account.key')
             .as('approvals'),
         )
-        .where('account.key', '=', place<string>('key')),
+        .where('account.key', '=', place('key')),
     ),
     /** The lock that is so many places before the newest within the time; none: there are fewer. */
-    countedLock: prepare((place) =>
+    countedLock: prepare<{ counted: string; since_ms: number; before: number }>()((place) =>
       db
         .selectFrom('lock_count')
         .select('at_ms')
-        .where('counted', '=', place<string>('counted'))
-        .where('at_ms', '>', place<number>('since_ms'))
+        .where('counted', '=', place('counted'))
+        .where('at_ms', '>', place('since_ms'))
         .orderBy('at_ms', 'desc')
         .limit(1)
-        .offset(place<number>('before')),
+        .offset(place('before')),
     ),
-    countLock: prepare((place) =>
+    countLock: prepare<{ counted: string; at_ms: number; change_id: string }>()((place) =>
       db
         .insertInto('lock_count')
         .values({ counted: place('counted'), at_ms: place('at_ms'), change_id: place('change_id') })
         .onConflict((conflict) => conflict.doNothing()),
     ),
-    openFinding: prepare((place) =>
+    openFinding: prepare<{ kind: string; subject: string }>()((place) =>
       db
         .selectFrom('finding')
         .select('first_ms')
-        .where('kind', '=', place<string>('kind'))
-        .where('subject', '=', place<string>('subject'))
+        .where('kind', '=', place('kind'))
+        .where('subject', '=', place('subject'))
         .where('ended_ms', 'is', null),
     ),
-    insertReview: prepare((place) =>
+    insertReview: prepare<{
+      key: string
+      directory: string
+      now_ms: number
+      limit_id: string
+      reason: string
+      change: string
+    }>()((place) =>
       db
         .insertInto('review')
         .values({
@@ -63,10 +70,12 @@ export function guardStatements(db: Database) {
           })),
         ),
     ),
-    dropReview: prepare((place) => db.deleteFrom('review').where('account_key', '=', place<string>('key'))),
-    dropApprovals: prepare((place) => db.deleteFrom('approval').where('account_key', '=', place<string>('key'))),
-    anyReview: prepare((place) =>
-      db.selectFrom('review').select('account_key').where('limit_id', '=', place<string>('limit_id')).limit(1),
+    dropReview: prepare<{ key: string }>()((place) => db.deleteFrom('review').where('account_key', '=', place('key'))),
+    dropApprovals: prepare<{ key: string }>()((place) =>
+      db.deleteFrom('approval').where('account_key', '=', place('key')),
+    ),
+    anyReview: prepare<{ limit_id: string }>()((place) =>
+      db.selectFrom('review').select('account_key').where('limit_id', '=', place('limit_id')).limit(1),
     ),
   }
 }

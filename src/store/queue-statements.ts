@@ -28,7 +28,7 @@ function isFree(boot: string, uptimeMs: number) {
 
 export function queueStatements(db: Database) {
   return {
-    markAccount: prepare((place) =>
+    markAccount: prepare<{ key: string; due_ms: number; hinted: number; repair: number }>()((place) =>
       db
         .insertInto('queue')
         .values({
@@ -49,7 +49,15 @@ export function queueStatements(db: Database) {
           })),
         ),
     ),
-    claimAccounts: prepare((place) =>
+    claimAccounts: prepare<{
+      owner: string
+      token: string
+      boot: string
+      until_ms: number
+      now_ms: number
+      uptime_ms: number
+      limit: number
+    }>()((place) =>
       db
         .updateTable('queue')
         .set((update) => ({
@@ -65,14 +73,14 @@ export function queueStatements(db: Database) {
           from
             .selectFrom('queue')
             .select('account_key')
-            .where('due_ms', '<=', place<number>('now_ms'))
+            .where('due_ms', '<=', place('now_ms'))
             .where(isFree(place('boot'), place('uptime_ms')))
             .orderBy('due_ms')
-            .limit(place<number>('limit')),
+            .limit(place('limit')),
         )
         .returning(['account_key', 'generation', 'attempts', 'hinted', 'repair']),
     ),
-    nextAccount: prepare((place) =>
+    nextAccount: prepare<{ boot: string; uptime_ms: number }>()((place) =>
       db
         .selectFrom('queue')
         .select('due_ms')
@@ -80,14 +88,21 @@ export function queueStatements(db: Database) {
         .orderBy('due_ms')
         .limit(1),
     ),
-    finishAccount: prepare((place) =>
+    finishAccount: prepare<{ key: string; token: string; generation: number }>()((place) =>
       db
         .deleteFrom('queue')
-        .where('account_key', '=', place<string>('key'))
-        .where('lease_token', '=', place<string>('token'))
-        .where('generation', '=', place<number>('generation')),
+        .where('account_key', '=', place('key'))
+        .where('lease_token', '=', place('token'))
+        .where('generation', '=', place('generation')),
     ),
-    postponeAccount: prepare((place) =>
+    postponeAccount: prepare<{
+      due_ms: number
+      attempts: number
+      hinted: number
+      key: string
+      token: string
+      generation: number
+    }>()((place) =>
       db
         .updateTable('queue')
         .set({
@@ -97,30 +112,30 @@ export function queueStatements(db: Database) {
           hinted: place('hinted'),
           repair: 0,
         })
-        .where('account_key', '=', place<string>('key'))
-        .where('lease_token', '=', place<string>('token'))
-        .where('generation', '=', place<number>('generation')),
+        .where('account_key', '=', place('key'))
+        .where('lease_token', '=', place('token'))
+        .where('generation', '=', place('generation')),
     ),
-    freeAccount: prepare((place) =>
+    freeAccount: prepare<{ key: string; token: string }>()((place) =>
       db
         .updateTable('queue')
         .set(NO_LEASE)
-        .where('account_key', '=', place<string>('key'))
-        .where('lease_token', '=', place<string>('token')),
+        .where('account_key', '=', place('key'))
+        .where('lease_token', '=', place('token')),
     ),
-    renewLease: prepare((place) =>
+    renewLease: prepare<{ until_ms: number; key: string; token: string }>()((place) =>
       db
         .updateTable('queue')
         .set({ lease_until_ms: place('until_ms'), lease_watch: null })
-        .where('account_key', '=', place<string>('key'))
-        .where('lease_token', '=', place<string>('token')),
+        .where('account_key', '=', place('key'))
+        .where('lease_token', '=', place('token')),
     ),
-    heldClaim: prepare((place) =>
+    heldClaim: prepare<{ key: string; token: string }>()((place) =>
       db
         .selectFrom('queue')
         .select('account_key')
-        .where('account_key', '=', place<string>('key'))
-        .where('lease_token', '=', place<string>('token')),
+        .where('account_key', '=', place('key'))
+        .where('lease_token', '=', place('token')),
     ),
   }
 }

@@ -1,17 +1,19 @@
 import { NO_HOLDS, NOTHING } from './literals.ts'
 import { IS_LOST } from './loss-breaker.ts'
-import { prepare, type Place, type Values } from './prepared.ts'
+import { prepare, type Place } from './prepared.ts'
 import type { Database } from './schema.ts'
 import { selectTokens } from './truth.ts'
 
 /** So many values at a time are looked up by one statement; fewer are filled up with null, which equals nothing. */
 export const CHUNK = 250
-const NAMES = Array.from({ length: CHUNK }, (_, index) => `value${index}`)
+/** `value0` to the last of them. */
+export type Chunk = Readonly<Record<`value${number}`, string | null>>
+const NAMES = Array.from({ length: CHUNK }, (_, index) => `value${index}` as const)
 
-export function* chunksOf(values: readonly string[]): Generator<Values> {
+export function* chunksOf(values: readonly string[]): Generator<Chunk> {
   for (let at = 0; at < values.length; at += CHUNK) {
-    const chunk: Record<string, string | null> = {}
-    for (let index = 0; index < CHUNK; index++) chunk[NAMES[index] ?? ''] = values[at + index] ?? null
+    const chunk: Record<`value${number}`, string | null> = {}
+    for (let index = 0; index < CHUNK; index++) chunk[`value${index}`] = values[at + index] ?? null
     yield chunk
   }
 }
@@ -25,58 +27,58 @@ export function prepareResync(db: Database) {
 /** Which serials of accounts are ours, many at a time. */
 export function prepareAuthorship(db: Database) {
   return {
-    authoredAt: prepare((place) =>
+    authoredAt: prepare<Chunk>()((place) =>
       db.selectFrom('authored_serial').select(['account_key', 'serial']).where('account_key', 'in', allOf(place)),
     ),
   }
 }
 
-function allOf(place: Place): string[] {
-  return NAMES.map((name) => place<string>(name))
+function allOf(place: Place<Chunk>): (string | null)[] {
+  return NAMES.map((name) => place(name))
 }
 
 function tokenStatements(db: Database) {
   const tokens = () => selectTokens(db).select('token.source_id')
   return {
-    countTokens: prepare(() => db.selectFrom('token').select((s) => s.fn.countAll<number>().as('n'))),
+    countTokens: prepare<object>()(() => db.selectFrom('token').select((s) => s.fn.countAll<number>().as('n'))),
     /** Losses that are held back; an index holds them alone. */
-    countHeldLosses: prepare(() =>
+    countHeldLosses: prepare<object>()(() =>
       db
         .selectFrom('token')
         .select((s) => s.fn.countAll<number>().as('n'))
         .where(IS_LOST)
         .where('loss', '<>', 'approved'),
     ),
-    between: prepare((place) =>
+    between: prepare<{ after: number; up_to: number; limit: number }>()((place) =>
       tokens()
-        .where('token.source_id', '>', place<number>('after'))
-        .where('token.source_id', '<=', place<number>('up_to'))
+        .where('token.source_id', '>', place('after'))
+        .where('token.source_id', '<=', place('up_to'))
         .orderBy('token.source_id')
-        .limit(place<number>('limit')),
+        .limit(place('limit')),
     ),
-    tokensBySerial: prepare((place) => tokens().where('token.serial', 'in', allOf(place))),
-    place: prepare((place) =>
+    tokensBySerial: prepare<Chunk>()((place) => tokens().where('token.serial', 'in', allOf(place))),
+    place: prepare<{ id: number; serial: string }>()((place) =>
       db
         .updateTable('token')
         .set({ source_id: place('id') })
-        .where('serial', '=', place<string>('serial')),
+        .where('serial', '=', place('serial')),
     ),
-    miss: prepare((place) =>
+    miss: prepare<{ run: number; serial: string }>()((place) =>
       db
         .updateTable('token')
         .set({ run: place('run') })
-        .where('serial', '=', place<string>('serial')),
+        .where('serial', '=', place('serial')),
     ),
   }
 }
 
 function accountStatements(db: Database) {
   return {
-    serialsOfAccounts: prepare((place) =>
+    serialsOfAccounts: prepare<Chunk>()((place) =>
       db.selectFrom('token').select(['account_key', 'serial']).where('account_key', 'in', allOf(place)),
     ),
     /** The few with a hold or a lock: an index holds them alone. */
-    heldByKey: prepare((place) =>
+    heldByKey: prepare<Chunk>()((place) =>
       db
         .selectFrom('account')
         .select(['key', 'owned_lock', 'hold_count', 'standing'])
@@ -84,39 +86,47 @@ function accountStatements(db: Database) {
         .where('key', 'in', allOf(place)),
     ),
     /** Read along the index: a union of both would be made anew for every page. */
-    withTokens: prepare((place) =>
+    withTokens: prepare<{ after: string; before: string; limit: number }>()((place) =>
       db
         .selectFrom('token')
         .select('account_key')
         .distinct()
-        .where('account_key', '>', place<string>('after'))
-        .where('account_key', '<', place<string>('before'))
+        .where('account_key', '>', place('after'))
+        .where('account_key', '<', place('before'))
         .orderBy('account_key')
-        .limit(place<number>('limit')),
+        .limit(place('limit')),
     ),
-    withLocks: prepare((place) =>
+    withLocks: prepare<{ after: string; before: string; limit: number }>()((place) =>
       db
         .selectFrom('account')
         .select('key as account_key')
         .where((where) => where.or([where('hold_count', '>', NO_HOLDS), where('owned_lock', 'is not', NOTHING)]))
-        .where('key', '>', place<string>('after'))
-        .where('key', '<', place<string>('before'))
+        .where('key', '>', place('after'))
+        .where('key', '<', place('before'))
         .orderBy('key')
-        .limit(place<number>('limit')),
+        .limit(place('limit')),
     ),
-    countWithTokens: prepare((place) =>
+    countWithTokens: prepare<{ after: string; before: string }>()((place) =>
       db
         .selectFrom('token')
         .select((s) => s.fn.count<number>('account_key').distinct().as('n'))
-        .where('account_key', '>', place<string>('after'))
-        .where('account_key', '<', place<string>('before')),
+        .where('account_key', '>', place('after'))
+        .where('account_key', '<', place('before')),
     ),
   }
 }
 
 function stagingStatements(db: Database) {
   return {
-    stage: prepare((place) =>
+    stage: prepare<{
+      run: number
+      key: string
+      dn: string | null
+      login: string | null
+      realm: string | null
+      resolver: string | null
+      user_id: string | null
+    }>()((place) =>
       db
         .insertInto('resync_account')
         .values({
@@ -138,19 +148,16 @@ function stagingStatements(db: Database) {
           })),
         ),
     ),
-    staged: prepare((place) =>
+    staged: prepare<{ run: number; limit: number }>()((place) =>
       db
         .selectFrom('resync_account')
         .selectAll()
-        .where('run', '=', place<number>('run'))
+        .where('run', '=', place('run'))
         .orderBy('account_key')
-        .limit(place<number>('limit')),
+        .limit(place('limit')),
     ),
-    unstage: prepare((place) =>
-      db
-        .deleteFrom('resync_account')
-        .where('run', '=', place<number>('run'))
-        .where('account_key', '<=', place<string>('key')),
+    unstage: prepare<{ run: number; key: string }>()((place) =>
+      db.deleteFrom('resync_account').where('run', '=', place('run')).where('account_key', '<=', place('key')),
     ),
   }
 }

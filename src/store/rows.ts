@@ -19,7 +19,7 @@ import { isOtherLockCause } from '../core/other-lock-cause.ts'
 import type { EntryVersion, HoldEnds, OtherLock, OwnedLock, OwnedSlot } from '../core/state.ts'
 import type { OwnerQuery } from '../ports/privacyidea.ts'
 import { reasonFromRow, reasonOfChange, reasonToRow } from './reasons.ts'
-import type { AccountRow, ChangeRow, EventRow, NewEventRow } from './schema.ts'
+import type { AccountRow, ChangeRow, EventRow, NewChangeRow, NewEventRow } from './schema.ts'
 
 /**
  * Rows to the core's types and back. What the store holds was parsed before it was written, and is parsed again here:
@@ -182,7 +182,7 @@ interface ChangeBody {
   readonly owner?: AccountOwner
 }
 
-export function changeToRow(change: Change) {
+export function changeToRow(change: Change): NewChangeRow {
   const { holds, ends, forward, inverse, slots, asRead, owner } = change
   return {
     id: change.id,

@@ -288,6 +288,8 @@ export interface MetaTable {
 export type VerificationRow = Selectable<VerificationTable>
 export type EventRow = Selectable<EventTable>
 export type NewEventRow = Omit<Insertable<EventTable>, 'counted_ms' | 'tried_ms'>
+/** Its later columns are filled in later. */
+export type NewChangeRow = Omit<Selectable<ChangeTable>, 'arrived_ms' | 'is_others' | 'may_arrive_until_ms'>
 export type MirrorRow = Selectable<MirrorTable>
 export type AccountRow = Selectable<AccountTable>
 export type ChangeRow = Selectable<ChangeTable>

@@ -4,7 +4,7 @@ import { authorshipStatements } from './authorship-statements.ts'
 import { guardStatements } from './guard-statements.ts'
 import { prepare } from './prepared.ts'
 import { isHeld, queueStatements } from './queue-statements.ts'
-import type { Database } from './schema.ts'
+import type { ChangeState, Database, NewChangeRow, NewEventRow } from './schema.ts'
 import { ENDED, LIVE, NOBODY, NOTHING, WAITING } from './literals.ts'
 import { keyColumn } from './serial-column.ts'
 
@@ -25,7 +25,7 @@ export function prepareStatements(db: Database) {
 
 function eventStatements(db: Database) {
   return {
-    insertEvent: prepare((place) =>
+    insertEvent: prepare<NewEventRow>()((place) =>
       db
         .insertInto('event')
         .values({
@@ -53,7 +53,7 @@ function eventStatements(db: Database) {
         })
         .onConflict((conflict) => conflict.column('id').doNothing()),
     ),
-    assignEvent: prepare((place) =>
+    assignEvent: prepare<{ account_key: string; attribute_serials: string; id: string }>()((place) =>
       db
         .updateTable('event')
         .set({
@@ -65,10 +65,18 @@ function eventStatements(db: Database) {
           why: '',
           next_try_ms: null,
         })
-        .where('id', '=', place<string>('id'))
+        .where('id', '=', place('id'))
         .where('state', '=', WAITING),
     ),
-    postponeEvent: prepare((place) =>
+    postponeEvent: prepare<{
+      why_code: string | null
+      why: string
+      attempts: number
+      next_try_ms: number | null
+      counted_ms: number
+      tried_ms: number
+      id: string
+    }>()((place) =>
       db
         .updateTable('event')
         .set({
@@ -79,26 +87,26 @@ function eventStatements(db: Database) {
           counted_ms: place('counted_ms'),
           tried_ms: place('tried_ms'),
         })
-        .where('id', '=', place<string>('id'))
+        .where('id', '=', place('id'))
         .where('state', '=', WAITING),
     ),
-    endEvent: prepare((place) =>
+    endEvent: prepare<{ why: string; id: string }>()((place) =>
       db
         .updateTable('event')
         .set({ state: 'ended', why_code: null, why: place('why'), next_try_ms: null })
-        .where('id', '=', place<string>('id'))
+        .where('id', '=', place('id'))
         .where('state', '=', WAITING),
     ),
-    dueEvents: prepare((place) =>
+    dueEvents: prepare<{ now_ms: number; limit: number }>()((place) =>
       db
         .selectFrom('event')
         .selectAll()
         .where('state', '=', WAITING)
-        .where('next_try_ms', '<=', place<number>('now_ms'))
+        .where('next_try_ms', '<=', place('now_ms'))
         .orderBy('next_try_ms')
-        .limit(place<number>('limit')),
+        .limit(place('limit')),
     ),
-    nextEvent: prepare(() =>
+    nextEvent: prepare<object>()(() =>
       db
         .selectFrom('event')
         .select('next_try_ms')
@@ -108,44 +116,40 @@ function eventStatements(db: Database) {
         .limit(1),
     ),
     /** The accounts that the events of a serial, in any spelling, belong to, and whether some of them still wait for one. */
-    ofSerial: prepare((place) =>
+    ofSerial: prepare<{ serial_key: SerialKey }>()((place) =>
       db
         .selectFrom('event')
         .select(['account_key', 'state'])
         .distinct()
-        .where(keyColumn('serial'), '=', place<SerialKey>('serial_key'))
+        .where(keyColumn('serial'), '=', place('serial_key'))
         .where('serial', 'is not', NOTHING)
         .where((where) => where.or([where('live', '=', LIVE), where('state', '=', WAITING)])),
     ),
     /** Who is named by the newest event of a serial that ended as a hint, and was taken after that time. */
-    hintActor: prepare((place) =>
+    hintActor: prepare<{ serial_key: SerialKey; kind: string; after_us: number }>()((place) =>
       db
         .selectFrom('event')
         .select('actor')
-        .where(keyColumn('serial'), '=', place<SerialKey>('serial_key'))
+        .where(keyColumn('serial'), '=', place('serial_key'))
         .where('serial', 'is not', NOTHING)
         .where('state', '=', ENDED)
         .where('actor', '<>', NOBODY)
-        .where('kind', '=', place<string>('kind'))
-        .where('taken_at_us', '>', place<number>('after_us'))
+        .where('kind', '=', place('kind'))
+        .where('taken_at_us', '>', place('after_us'))
         .orderBy('taken_at_us', 'desc')
         .limit(1),
     ),
-    streamOfAccount: prepare((place) =>
-      db
-        .selectFrom('event')
-        .selectAll()
-        .where('account_key', '=', place<string>('account_key'))
-        .where('live', '=', LIVE),
+    streamOfAccount: prepare<{ account_key: string }>()((place) =>
+      db.selectFrom('event').selectAll().where('account_key', '=', place('account_key')).where('live', '=', LIVE),
     ),
-    streamOfSerial: prepare((place) =>
+    streamOfSerial: prepare<{ serial_key: SerialKey; account_key: string }>()((place) =>
       db
         .selectFrom('event')
         .selectAll()
-        .where(keyColumn('serial'), '=', place<SerialKey>('serial_key'))
+        .where(keyColumn('serial'), '=', place('serial_key'))
         .where('serial', 'is not', NOTHING)
         .where('live', '=', LIVE)
-        .where('account_key', '<>', place<string>('account_key')),
+        .where('account_key', '<>', place('account_key')),
     ),
   }
 }
@@ -160,7 +164,14 @@ function keptName(column: 'login' | 'realm') {
 
 function accountStatements(db: Database) {
   return {
-    noteAccount: prepare((place) =>
+    noteAccount: prepare<{
+      key: string
+      directory: string
+      dn: string
+      login: string | null
+      realm: string | null
+      now_ms: number
+    }>()((place) =>
       db
         .insertInto('account')
         .values({
@@ -193,7 +204,7 @@ function accountStatements(db: Database) {
           })),
         ),
     ),
-    claimedAccount: prepare((place) =>
+    claimedAccount: prepare<{ key: string }>()((place) =>
       db
         .selectFrom('account')
         .leftJoin('review', 'review.account_key', 'account.key')
@@ -208,47 +219,58 @@ function accountStatements(db: Database) {
           'other_lock',
         ])
         .select(['seen_ms', 'account.login', 'account.realm', 'review.state as review', 'late_until_ms', 'adoption'])
-        .where('key', '=', place<string>('key')),
+        .where('key', '=', place('key')),
     ),
-    openChange: prepare((place) =>
+    openChange: prepare<{ change: string; dn: string; key: string; token: string }>()((place) =>
       db
         .updateTable('account')
         .set({ open_change: place('change'), dn: place('dn') })
-        .where('key', '=', place<string>('key'))
+        .where('key', '=', place('key'))
         .where(isHeld(place('key'), place('token'))),
     ),
     /** The change that was opened in this transaction is not to be made. */
-    dropOpenChange: prepare((place) =>
-      db.updateTable('account').set({ open_change: null }).where('key', '=', place<string>('key')),
+    dropOpenChange: prepare<{ key: string }>()((place) =>
+      db.updateTable('account').set({ open_change: null }).where('key', '=', place('key')),
     ),
-    ownLock: prepare((place) =>
-      db
-        .updateTable('account')
-        .set({
-          open_change: null,
-          owned_lock: place('owned_lock'),
-          seen_ms: place('now_ms'),
-          updated_ms: place('now_ms'),
-        })
-        .where('key', '=', place<string>('key'))
-        .where('open_change', '=', place<string>('change'))
-        .where(isHeld(place('key'), place('token'))),
+    ownLock: prepare<{ owned_lock: string | null; now_ms: number; key: string; change: string; token: string }>()(
+      (place) =>
+        db
+          .updateTable('account')
+          .set({
+            open_change: null,
+            owned_lock: place('owned_lock'),
+            seen_ms: place('now_ms'),
+            updated_ms: place('now_ms'),
+          })
+          .where('key', '=', place('key'))
+          .where('open_change', '=', place('change'))
+          .where(isHeld(place('key'), place('token'))),
     ),
     /** What is ours changed without a write. */
-    relabelLock: prepare((place) =>
+    relabelLock: prepare<{ owned_lock: string | null; now_ms: number; key: string; token: string }>()((place) =>
       db
         .updateTable('account')
         .set({ owned_lock: place('owned_lock'), updated_ms: place('now_ms') })
-        .where('key', '=', place<string>('key'))
+        .where('key', '=', place('key'))
         .where(isHeld(place('key'), place('token'))),
     ),
-    seeLock: prepare((place) =>
+    seeLock: prepare<{ now_ms: number; key: string }>()((place) =>
       db
         .updateTable('account')
         .set({ seen_ms: place('now_ms') })
-        .where('key', '=', place<string>('key')),
+        .where('key', '=', place('key')),
     ),
-    standAccount: prepare((place) =>
+    standAccount: prepare<{
+      standing: string
+      standing_code: string | null
+      standing_reason: string
+      hold_count: number
+      effective: string | null
+      other_lock: string | null
+      other_lock_is: string | null
+      now_ms: number
+      key: string
+    }>()((place) =>
       db
         .updateTable('account')
         .set({
@@ -261,10 +283,19 @@ function accountStatements(db: Database) {
           other_lock_is: place('other_lock_is'),
           updated_ms: place('now_ms'),
         })
-        .where('key', '=', place<string>('key')),
+        .where('key', '=', place('key')),
     ),
-    dropHolds: prepare((place) => db.deleteFrom('hold').where('account_key', '=', place<string>('key'))),
-    insertHold: prepare((place) =>
+    dropHolds: prepare<{ key: string }>()((place) => db.deleteFrom('hold').where('account_key', '=', place('key'))),
+    insertHold: prepare<{
+      key: string
+      name: string
+      kind: string
+      serial: string | null
+      since_us: number
+      until_us: number | null
+      reason: string
+      actor: string
+    }>()((place) =>
       db.insertInto('hold').values({
         account_key: place('key'),
         name: place('name'),
@@ -281,7 +312,7 @@ function accountStatements(db: Database) {
 
 function changeStatements(db: Database) {
   return {
-    insertChange: prepare((place) =>
+    insertChange: prepare<NewChangeRow>()((place) =>
       db.insertInto('change').values({
         id: place('id'),
         account_key: place('account_key'),
@@ -296,23 +327,31 @@ function changeStatements(db: Database) {
         closed_ms: place('closed_ms'),
       }),
     ),
-    closeChange: prepare((place) =>
+    closeChange: prepare<{ state: ChangeState; now_ms: number; id: string }>()((place) =>
       db
         .updateTable('change')
         .set({ state: place('state'), closed_ms: place('now_ms') })
-        .where('id', '=', place<string>('id'))
+        .where('id', '=', place('id'))
         .where('state', '=', 'planned'),
     ),
-    forgetRemoval: prepare((place) =>
-      db.deleteFrom('verification').where('account_key', '=', place<string>('key')).where('wanted', '=', 'removed'),
+    forgetRemoval: prepare<{ key: string }>()((place) =>
+      db.deleteFrom('verification').where('account_key', '=', place('key')).where('wanted', '=', 'removed'),
     ),
-    changeById: prepare((place) => db.selectFrom('change').selectAll().where('id', '=', place<string>('id'))),
+    changeById: prepare<{ id: string }>()((place) => db.selectFrom('change').selectAll().where('id', '=', place('id'))),
   }
 }
 
 function journalStatements(db: Database) {
   return {
-    insertJournal: prepare((place) =>
+    insertJournal: prepare<{
+      seq: number
+      at_ms: number
+      kind: string
+      subject: string
+      body: string
+      prev_hash: string
+      hash: string
+    }>()((place) =>
       db.insertInto('journal').values({
         seq: place('seq'),
         at_ms: place('at_ms'),
@@ -324,17 +363,19 @@ function journalStatements(db: Database) {
       }),
     ),
     /** The newest record of how an account stands. */
-    lastStanding: prepare((place) =>
+    lastStanding: prepare<{ key: string }>()((place) =>
       db
         .selectFrom('journal')
         .select('body')
-        .where('subject', '=', place<string>('key'))
+        .where('subject', '=', place('key'))
         .where('kind', '=', 'standing')
         .orderBy('seq', 'desc')
         .limit(1),
     ),
-    readMeta: prepare((place) => db.selectFrom('meta').select('value').where('key', '=', place<string>('key'))),
-    writeMeta: prepare((place) =>
+    readMeta: prepare<{ key: string }>()((place) =>
+      db.selectFrom('meta').select('value').where('key', '=', place('key')),
+    ),
+    writeMeta: prepare<{ key: string; value: string }>()((place) =>
       db
         .insertInto('meta')
         .values({ key: place('key'), value: place('value') })

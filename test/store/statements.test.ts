@@ -1,5 +1,6 @@
 import type { CompiledQuery, QueryResult } from 'kysely'
 import { expect, test } from 'vitest'
+import { prepare, type Executing } from '../../src/store/prepared.ts'
 import { prepareStatements } from '../../src/store/statements.ts'
 import { openTestStore } from './test-store.ts'
 
@@ -19,7 +20,8 @@ test('every statement of the hot path finds its rows by an index, however large 
   }
 })
 
-type AnyStatement = ReturnType<typeof prepareStatements>[keyof ReturnType<typeof prepareStatements>]
+/** Whatever values it takes: it is compiled, and not run. */
+type AnyStatement = { run(on: Executing, values: never): Promise<unknown> }
 
 async function sqlOf(statement: AnyStatement): Promise<string> {
   let text = ''
@@ -29,6 +31,22 @@ async function sqlOf(statement: AnyStatement): Promise<string> {
       return { rows: [] }
     },
   }
-  await statement.run(listener, {})
+  await statement.run(listener, {} as never)
   return text
 }
+
+test('a slot that a statement has not, and a value that is missing, do not compile', async () => {
+  await using opened = await openTestStore()
+  const { db } = opened.store
+  const { readMeta } = prepareStatements(db)
+  const wrong = [
+    // @ts-expect-error there is no slot of this name
+    () => prepare<{ key: string }>()((place) => db.selectFrom('meta').select('value').where('key', '=', place('kee'))),
+    // @ts-expect-error the value is missing
+    () => readMeta.run(db, {}),
+    // @ts-expect-error there is no such value
+    () => readMeta.run(db, { key: 'schema', token: '' }),
+  ]
+  expect(wrong).toHaveLength(3)
+  expect((await readMeta.run(db, { key: 'schema' })).rows).toHaveLength(1)
+})
