@@ -97,8 +97,7 @@ function sections(keys: Keys, doc: string, path: readonly string[], within: Chan
 
 function row(name: string, { doc, value, missing, fallback }: Key<unknown>, change: Change): string {
   const expected = value.each === '' ? value.expected : `${value.expected}; each: ${value.each}`
-  const later = value.later.length === 0 ? '' : ` (not in this version yet: ${value.later.join(', ')})`
-  return `| \`${name}\` | ${cell(doc)} | ${cell(expected + later)} | ${cell(missing === null ? '**required**' : showFallback(fallback))} | ${change === 'reload' && isPlainSection(value) ? 'see below' : CHANGES[change]} |`
+  return `| \`${name}\` | ${cell(doc)} | ${cell(expected)} | ${cell(missing === null ? '**required**' : showFallback(fallback))} | ${change === 'reload' && isPlainSection(value) ? 'see below' : CHANGES[change]} |`
 }
 
 /** It is nothing but its keys. */

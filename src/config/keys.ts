@@ -5,35 +5,35 @@ type Change = Key<unknown>['change']
 /** How keys of the YAML file are written down: what they take, and what leaving them out means. */
 
 export function required<T>(value: Value<T>, doc: string): Key<T> {
-  return { doc, value, missing: null, fallback: null, notYet: false, change: 'reload' }
+  return { doc, value, missing: null, fallback: null, change: 'reload' }
 }
 
 /** A key with a default, given as it would be written in the file. */
 export function withDefault<T>(value: Value<T>, fallback: unknown, doc: string): Key<T> {
   const shown = typeof fallback === 'string' ? fallback : JSON.stringify(fallback)
-  return { doc, value, missing: whatIs(value, fallback), fallback: shown, notYet: false, change: 'reload' }
+  return { doc, value, missing: whatIs(value, fallback), fallback: shown, change: 'reload' }
 }
 
 /** A key that may be left out or be null, and is null then. */
 export function nullable<T>(value: Value<T>, doc: string): Key<T | null> {
-  return { doc, value: orNull(value), missing: { value: null }, fallback: 'null', notYet: false, change: 'reload' }
+  return { doc, value: orNull(value), missing: { value: null }, fallback: 'null', change: 'reload' }
 }
 
 /** A key whose default depends on other keys; `fallback` tells it in words. */
 export function derived<T>(value: Value<T>, fallback: string | null, doc: string): Key<T | undefined> {
-  return { doc, value, missing: { value: undefined }, fallback, notYet: false, change: 'reload' }
+  return { doc, value, missing: { value: undefined }, fallback, change: 'reload' }
 }
 
 export function section<K extends Keys>(children: K, doc: string) {
   const value = sectionOf(children)
-  return { doc, value, missing: whatIs(value, {}), fallback: null, notYet: false, change: 'reload' as Change }
+  return { doc, value, missing: whatIs(value, {}), fallback: null, change: 'reload' as Change }
 }
 
 /** A section that `null` switches off; `fallback` is what leaving it out means: its own defaults, or null. */
 export function optionalSection<K extends Keys>(children: K, fallback: object | null, doc: string) {
   const value = orNull(sectionOf(children))
   const shown = fallback === null ? 'null' : null
-  return { doc, value, missing: whatIs(value, fallback), fallback: shown, notYet: false, change: 'reload' as Change }
+  return { doc, value, missing: whatIs(value, fallback), fallback: shown, change: 'reload' as Change }
 }
 
 /** A key whose change takes more than a reload, or is refused at times. */

@@ -7,11 +7,11 @@ import { parseYaml } from './yaml-source.ts'
 /** The YAML of a recipe: what may stand in it, and the mistakes with their lines. docs/recipes.md explains the keys. */
 
 function required<T>(value: Value<T>): Key<T> {
-  return { doc: '', value, missing: null, fallback: null, notYet: false, change: 'reload' }
+  return { doc: '', value, missing: null, fallback: null, change: 'reload' }
 }
 
 function optional<T, F>(value: Value<T>, fallback: F): Key<T | F> {
-  return { doc: '', value, missing: { value: fallback }, fallback: null, notYet: false, change: 'reload' }
+  return { doc: '', value, missing: { value: fallback }, fallback: null, change: 'reload' }
 }
 
 const BODY_LENGTH_MAX = 20_000

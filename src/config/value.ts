@@ -11,8 +11,6 @@ export interface Value<T> {
   readonly expected: string
   /** The same of one element, for a list; else ''. */
   readonly each: string
-  /** Values that are known and that this version refuses. */
-  readonly later: readonly string[]
   /** JSON Schema 2020-12 of what may stand in the file. */
   readonly json: () => Json
   /** The keys of a section. */
@@ -30,8 +28,6 @@ export interface Key<T> {
   readonly missing: { readonly value: T } | null
   /** The default as it would be written, or in words; null: there is none. */
   readonly fallback: string | null
-  /** True: the key is known and this version cannot act on it. */
-  readonly notYet: boolean
   /**
    * What it takes that a change is in effect. `restart`: the store or the ways in are opened once. `serials`, `locks`, `both`:
    * it reloads, and is refused while such things of ours stand in the directory, which would no longer be found. `realms`: the
@@ -65,8 +61,8 @@ export class Reason {
   }
 }
 
-type Told = Partial<Pick<Value<unknown>, 'each' | 'later' | 'children' | 'named'>>
-const NOTHING = { each: '', later: [], children: null, named: null }
+type Told = Partial<Pick<Value<unknown>, 'each' | 'children' | 'named'>>
+const NOTHING = { each: '', children: null, named: null }
 
 /** A single value: `convert` gives what Settings holds, or the reason why not. */
 export function single<T>(
@@ -75,7 +71,6 @@ export function single<T>(
   convert: (raw: unknown) => T | Reason,
   told: Told = {},
 ): Value<T> {
-  const later = told.later ?? []
   return {
     ...NOTHING,
     ...told,
@@ -84,15 +79,13 @@ export function single<T>(
     read: (raw, path, { report }) => {
       const value = convert(raw)
       if (!(value instanceof Reason)) return value
-      report(path, 'value', mismatch(expected, later, raw, path, value.text))
+      report(path, 'value', mismatch(expected, raw, path, value.text))
       return BAD
     },
   }
 }
 
-function mismatch(expected: string, later: readonly string[], raw: unknown, path: Path, reason: string): string {
-  if (typeof raw === 'string' && later.includes(raw))
-    return `not in this version yet: ${raw}; leave it out, or use ${expected}`
+function mismatch(expected: string, raw: unknown, path: Path, reason: string): string {
   if (reason.startsWith('not in this version')) return reason
   if (reason !== '') return `${reason} (expected ${expected})`
   return `expected ${expected}; got ${shownValue(String(path.at(-1) ?? ''), raw)}`
@@ -192,9 +185,7 @@ function readKey(key: Key<unknown>, raw: unknown, path: Path, reading: Reading):
     reading.report(path, 'key', `this key is missing; expected ${key.value.expected}`)
     return BAD
   }
-  if (!key.notYet) return key.value.read(raw, path, reading)
-  reading.report(path, 'key', `${key.doc.replace(/^Not/, 'not').replace(/\.$/, '')}; leave it out`)
-  return BAD
+  return key.value.read(raw, path, reading)
 }
 
 function unknownKey(name: string, children: Keys, root: Keys): string {
@@ -221,8 +212,8 @@ function placeOf(name: string, keys: Keys, path: string): string | null {
 function sectionJson(children: Keys): Json {
   const properties: Json = {}
   const required: string[] = []
-  for (const [name, { doc, value, missing, fallback, notYet }] of Object.entries(children)) {
-    const expected = notYet ? '' : `Expected: ${value.expected}.`
+  for (const [name, { doc, value, missing, fallback }] of Object.entries(children)) {
+    const expected = `Expected: ${value.expected}.`
     const absent = fallback === null ? '' : `Default: ${fallback}.`
     const description = [doc, expected, absent].filter((each) => each !== '').join(' ')
     properties[name] = { ...value.json(), description }

@@ -59,14 +59,10 @@ export function integer(min: number, max: number): Value<number> {
   )
 }
 
-/** @param later values that are known and that this version refuses */
-export function choice<const Allowed extends string>(
-  allowed: readonly Allowed[],
-  later: readonly string[] = [],
-): Value<Allowed> {
+export function choice<const Allowed extends string>(allowed: readonly Allowed[]): Value<Allowed> {
   const expected = allowed.length === 1 ? String(allowed[0]) : `one of ${allowed.join(', ')}`
   const convert = (raw: unknown): Allowed | Reason => allowed.find((each) => each === raw) ?? new Reason('')
-  return single(expected, { type: 'string', enum: allowed }, convert, { later })
+  return single(expected, { type: 'string', enum: allowed }, convert)
 }
 
 /** `5s`, `10m`, `2h`, `30d`, `250ms` to milliseconds. */
