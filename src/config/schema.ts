@@ -1,4 +1,4 @@
-import { defaultInWords, DIRECTORY_TYPES, type DirectoryType } from '../core/directory-type.ts'
+import { defaultInWords, DIRECTORY_TYPES } from '../core/directory-type.ts'
 import { GUARDS, LOCK_BACKOFF, PROTECT } from './guard-keys.ts'
 import { changing, derived, nullable, optionalSection, required, section, withDefault } from './keys.ts'
 import { mailKey } from './mail.ts'
@@ -22,15 +22,11 @@ const LOCK_STEP = {
 }
 const lockSteps = list(sectionOf(LOCK_STEP), 1, 16, '[{ set: { loginShell: /usr/sbin/nologin } }]')
 
-/** The types that have a driver, and those that are known and have none yet. */
-const TYPES = ['openldap', 'active-directory', '389ds', 'freeipa', 'custom'] as const satisfies readonly DirectoryType[]
-const LATER_TYPES = DIRECTORY_TYPES.filter((type) => !TYPES.some((each) => each === type))
-
 const DIRECTORY = {
   type: changing(
     'locks',
     required(
-      values.choice(TYPES, LATER_TYPES),
+      values.choice(DIRECTORY_TYPES),
       'What locked means there. `openldap`: `pwdAccountLockedTime` of the password policy overlay. `active-directory`: the bit "disabled" of `userAccountControl`. `389ds`, `freeipa`: `nsAccountLock`. `custom`: what the key `lock` says.',
     ),
   ),
@@ -54,7 +50,7 @@ const DIRECTORY = {
   base: required(values.dn, 'Accounts are searched for below this entry.'),
   userFilter: derived(
     values.userFilter,
-    defaultInWords('userFilter', TYPES),
+    defaultInWords('userFilter'),
     'How an account is found by login. `{login}` and `{realm}` are filled in, escaped.',
   ),
   loginAttribute: derived(
@@ -66,7 +62,7 @@ const DIRECTORY = {
     'both',
     derived(
       values.attribute,
-      defaultInWords('idAttribute', TYPES),
+      defaultInWords('idAttribute'),
       'The attribute that identifies an account for good, also when it is renamed.',
     ),
   ),
@@ -74,7 +70,7 @@ const DIRECTORY = {
     'serials',
     derived(
       values.attribute,
-      defaultInWords('serialAttribute', TYPES),
+      defaultInWords('serialAttribute'),
       "The attribute that carries the serials of the account's tokens.",
     ),
   ),

@@ -111,7 +111,7 @@ export function list<T>(each: Value<T>, min: number, max: number, example: strin
     json: () => ({ type: 'array', minItems: min, maxItems: max, items: each.json() }),
     read: (raw, path, reading) => {
       if (!Array.isArray(raw) || raw.length < min || raw.length > max) {
-        reading.report(path, 'value', mismatch(expected, [], raw, path, ''))
+        reading.report(path, 'value', mismatch(expected, raw, path, ''))
         return BAD
       }
       const values: T[] = []
@@ -133,7 +133,7 @@ export function mapOf<T>(named: Value<T>, expected: string): Value<Readonly<Reco
     json: () => ({ type: 'object', additionalProperties: named.json() }),
     read: (raw, path, reading) => {
       if (!isSection(raw)) {
-        reading.report(path, 'value', mismatch(expected, [], raw, path, ''))
+        reading.report(path, 'value', mismatch(expected, raw, path, ''))
         return BAD
       }
       const entries: [string, T][] = []
@@ -156,7 +156,7 @@ export function section<K extends Keys>(children: K): Value<ReadOf<K>> {
     json: () => sectionJson(children),
     read: (raw, path, reading) => {
       if (isSection(raw)) return readKeys(children, raw, path, reading)
-      reading.report(path, 'value', mismatch(expected, [], raw, path, ''))
+      reading.report(path, 'value', mismatch(expected, raw, path, ''))
       return BAD
     },
   }

@@ -32,8 +32,8 @@ export const TYPE_DEFAULTS: Readonly<Record<DirectoryType, TypeDefaults>> = {
 }
 
 /** A default in words for the manual: that of most types, and the ones that differ. */
-export function defaultInWords(key: keyof TypeDefaults, types: readonly DirectoryType[]): string {
+export function defaultInWords(key: keyof TypeDefaults): string {
   const usual = TYPE_DEFAULTS.openldap[key]
-  const others = types.filter((type) => TYPE_DEFAULTS[type][key] !== usual)
+  const others = DIRECTORY_TYPES.filter((type) => TYPE_DEFAULTS[type][key] !== usual)
   return [usual, ...others.map((type) => `with ${type} ${TYPE_DEFAULTS[type][key]}`)].join('; ')
 }
