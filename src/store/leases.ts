@@ -5,7 +5,7 @@ import type { AccountKey } from '../core/names.ts'
 import type { LeaseToken } from '../ports/store.ts'
 import type { BootClock } from './boot-clock.ts'
 import { isOwnerDead } from './process-owner.ts'
-import type { Tables } from './schema.ts'
+import type { LeaseColumns, Tables } from './schema.ts'
 
 /**
  * Leases on rows of the store. A lease is owned by the token of its claim, not by a process: whoever writes under it names
@@ -18,16 +18,6 @@ export interface LeaseOptions {
   readonly owner: string
   readonly leaseMs: number
   readonly boot: BootClock
-}
-
-/** What a row has of a lease; `lease_until_ms` is in milliseconds since the boot `lease_boot`. */
-export interface LeaseColumns {
-  lease_owner: string | null
-  lease_token: string | null
-  lease_boot: string | null
-  lease_until_ms: number | null
-  /** Since when another boot observes it unchanged: boot id and milliseconds since that boot. */
-  lease_watch: string | null
 }
 
 export const NO_LEASE: LeaseColumns = {

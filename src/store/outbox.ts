@@ -16,9 +16,8 @@ import {
 import type { Clock } from '../ports/clock.ts'
 import type { ClaimedMail, HeldMail, OutboxPort, Recipient, RefusalOutcome, RefusalWaits } from '../ports/mail.ts'
 import { freeDeadLeases, newLease, NO_LEASE, type LeaseOptions } from './leases.ts'
-import type { MailTable } from './mail-table.ts'
 import { digestFromRow } from './digests.ts'
-import type { Database } from './schema.ts'
+import type { Database, MailTable } from './schema.ts'
 import type { Writer, WriteScope } from './writer.ts'
 
 /** Mails on their way; see OutboxPort. */

@@ -4,8 +4,7 @@ import { parseLogin, parseRealm, parseSerial } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { RolloutPort } from '../ports/enrolment.ts'
 import { isOwnerAlive } from './process-owner.ts'
-import type { EnrolmentTable } from './enrolment-table.ts'
-import type { Database } from './schema.ts'
+import type { Database, EnrolmentTable } from './schema.ts'
 import type { Writer } from './writer.ts'
 
 /** Roll-outs: which user has his new token and his mail. Never the token's secret. */

@@ -7,11 +7,7 @@ import type {
   ReviewTable,
 } from './guard-schema.ts'
 import type { Generated, Insertable, Kysely, Selectable } from 'kysely'
-import type { EnrolmentTable } from './enrolment-table.ts'
-import type { LeaseColumns } from './leases.ts'
-import type { MailTable } from './mail-table.ts'
-import type { EvidenceTable } from './migrate-evidence.ts'
-import type { UnplacedTable } from './migrate-unplaced.ts'
+import type { MailState } from '../ports/mail.ts'
 
 /**
  * The tables. Times end in `_ms` or `_us` (since 1970); JSON is text; flags are 0 or 1. Plain SQL types only, so that
@@ -123,6 +119,16 @@ export interface HoldTable {
   until_us: number | null
   reason: string
   actor: string
+}
+
+/** What a row has of a lease; `lease_until_ms` is in milliseconds since the boot `lease_boot`. */
+export interface LeaseColumns {
+  lease_owner: string | null
+  lease_token: string | null
+  lease_boot: string | null
+  lease_until_ms: number | null
+  /** Since when another boot observes it unchanged: boot id and milliseconds since that boot. */
+  lease_watch: string | null
 }
 
 export interface QueueTable extends LeaseColumns {
@@ -278,6 +284,77 @@ export interface JournalTable {
   body: string
   prev_hash: string
   hash: string
+}
+
+/** The outbox: one row a mail, from the first thing that it tells to some time after it was sent. */
+export interface MailTable extends LeaseColumns {
+  /** Also the left half of its Message-ID: the same however often it is sent. */
+  id: string
+  /** `account <key>` or `help-desk <address>`. */
+  recipient: string
+  state: MailState
+  /** JSON of a Digest. */
+  digest: string
+  created_ms: number
+  due_ms: number
+  /** After this it is no news. */
+  expires_ms: number
+  /** When nothing more was added, which is its Date; null: while more may be. */
+  sealed_ms: number | null
+  attempts: number
+  /** Where it was sent to last; null: not known yet. */
+  address: string | null
+  why_code: string | null
+  why: string
+  ended_ms: number | null
+  /** JSON of MailRefusals: what the server answered last, and how often; null: it refused nothing. */
+  refusals: string | null
+}
+
+/** A user of a roll-out, and how far his new token is. */
+export interface EnrolmentTable {
+  rollout: string
+  /** See enrolleeKey. */
+  enrollee: string
+  login: string
+  realm: string
+  state: string
+  serial: string | null
+  mail_id: string | null
+  why: string
+  /** Who works on it, or did last. */
+  owner: string
+  changed_ms: number
+}
+
+/** Waiting files that the record has nothing of, until the directory said what they are worth. */
+export interface EvidenceTable {
+  folder: 'unlock' | 'unregister'
+  name: string
+  account_key: string
+  /** When the file was written. */
+  at_ms: number
+  /** 1: its forward file was still in `lock/`: nobody saw the lock in the directory. */
+  is_unseen: number
+}
+
+export interface UnplacedTable {
+  serial: string
+  /** An UnplacedCause. */
+  cause: string
+  login: string | null
+  realm: string | null
+  resolver: string | null
+  user_id: string | null
+  /** 1: it would lock an account. */
+  is_full: number
+  since_ms: number
+  /** The full resync that saw it last. */
+  run: number
+  /** Since when it has been seen with this cause and owner. */
+  cause_ms: number
+  /** 0: the cause has to be observed again before it is reported. */
+  is_sure: number
 }
 
 export interface MetaTable {

@@ -15,8 +15,7 @@ import { syncReasons } from './findings.ts'
 import { inPages, PAGE } from './pages.ts'
 import { RUN_KEY } from './resync.ts'
 import { serialFromRow } from './rows.ts'
-import type { UnplacedTable } from './migrate-unplaced.ts'
-import type { Database } from './schema.ts'
+import type { Database, UnplacedTable } from './schema.ts'
 import type { Writer, WriteScope } from './writer.ts'
 
 /** Tokens that are named in a finding. */

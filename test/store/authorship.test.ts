@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { directoryOf, parseSerial } from '../../src/core/names.ts'
 import { serialKey } from '../../src/core/serial-key.ts'
-import { authorshipTable } from '../../src/store/migrate-authorship.ts'
+import { authorship } from '../../src/store/steps-of-0-2.ts'
 import { must } from '../simulation/world.ts'
 import { openTestStore, START_MS, testKey } from './test-store.ts'
 
@@ -49,7 +49,7 @@ test('an upgrade knows what the store wrote from its tokens, events, changes and
     const fixed = { standing: 'in-step', standing_reason: '', hold_count: 0, seen_ms: 0, updated_ms: 0, known_ms: 0 }
     raw(...insertion('account', { key, directory: 'corp', dn: 'uid=a', ...fixed }))
   }
-  await authorshipTable(store.db)
+  await authorship(store.db)
   const found = await store.authorship.serialsAt([ALICE, BOB])
   const serials = (...texts: string[]) => new Set(texts.map((text) => serialKey(must(parseSerial(text)))))
   expect(found).toEqual(
