@@ -14,7 +14,7 @@ import { planRetire, retire, type RetirePlan, type RetireReport } from '../daemo
 import { removeShims, shimsIn } from '../daemon/shims-install.ts'
 import { openSystem } from '../daemon/system.ts'
 import { adminAccess } from './admin-login.ts'
-import type { RetireOptions } from './commands/retire.ts'
+import type { AdminOptions } from './admin-options.ts'
 import { EXIT } from './exit.ts'
 import type { CliIo } from './io.ts'
 import { moment } from './moment.ts'
@@ -24,6 +24,14 @@ import { note, plain, printData, printTable, printText } from './output.ts'
 import { openPrompt } from './prompt.ts'
 import { loadForWork, loadSettings } from './settings.ts'
 import { printPlan } from './setup-output.ts'
+
+export interface RetireOptions extends AdminOptions {
+  readonly yes?: boolean
+  readonly cancel?: boolean
+  readonly reason?: string
+  readonly scriptsDir?: string
+  readonly json?: boolean
+}
 
 /** `lockstep retire`: what is ours in a directory, its release, and the proof; or all of Lockstep, to uninstall it. */
 

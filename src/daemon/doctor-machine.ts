@@ -7,7 +7,6 @@ import { systemHealthFile } from '../config/build.ts'
 import { fileTroubles } from '../config/named-files.ts'
 import type { Settings } from '../core/settings.ts'
 import { spaceOf, type DiskSpace } from '../core/health.ts'
-import type { DiagnosisOptions } from './doctor.ts'
 import { Findings, type Finding } from './finding.ts'
 import { machineSigns } from './machine-signs.ts'
 
@@ -25,8 +24,8 @@ export interface MachineFacts {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly nowMs: number
   readonly nodeVersion: string
-  /** See DiagnosisOptions. */
-  readonly whoMay?: DiagnosisOptions['whoMay']
+  /** Of an error that says that this user may not: whose it is and how to come in; null: nothing more is known. */
+  readonly whoMay?: (thrown: unknown) => string | null
 }
 
 export function machineFindings(settings: Settings, facts: MachineFacts): readonly Finding[] {

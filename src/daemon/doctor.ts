@@ -15,7 +15,7 @@ import { healthFindings } from './doctor-health.ts'
 import { checkIdentity } from './doctor-identity.ts'
 import { checkLocks } from './doctor-locks.ts'
 import { lossFindings } from './doctor-losses.ts'
-import { machineFindings } from './doctor-machine.ts'
+import { machineFindings, type MachineFacts } from './doctor-machine.ts'
 import { runningFindings } from './doctor-running.ts'
 import { portFindings } from './doctor-port.ts'
 import { privacyIdeaFindings, type SourceDiagnosis } from './doctor-privacyidea.ts'
@@ -37,8 +37,7 @@ export interface DiagnosisOptions {
   readonly probePassword: string | null
   /** How to look at privacyIDEA, where the configuration has it. */
   readonly source?: Omit<SourceDiagnosis, 'readSecret'> | undefined
-  /** Of an error that says that this user may not: whose it is and how to come in; null: nothing more is known. */
-  readonly whoMay?: (thrown: unknown) => string | null
+  readonly whoMay?: NonNullable<MachineFacts['whoMay']>
   /** A recipient that the mail server is asked about; null: the help desk's addresses. Nothing is sent to them. */
   readonly mailTo?: MailAddress | null
   /** For people: what is looked at now. */

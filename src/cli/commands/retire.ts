@@ -1,14 +1,7 @@
 import type { Command } from 'commander'
-import { withAdminOptions, type AdminOptions } from '../admin-options.ts'
+import { withAdminOptions } from '../admin-options.ts'
 import type { CliIo } from '../io.ts'
-
-export interface RetireOptions extends AdminOptions {
-  readonly yes?: boolean
-  readonly cancel?: boolean
-  readonly reason?: string
-  readonly scriptsDir?: string
-  readonly json?: boolean
-}
+import type { RetireOptions } from '../retire.ts'
 
 export function register(program: Command, io: CliIo): void {
   const retire = program
