@@ -25,7 +25,7 @@ export interface MachineFacts {
   readonly nowMs: number
   readonly nodeVersion: string
   /** Of an error that says that this user may not: whose it is and how to come in; null: nothing more is known. */
-  readonly whoMay?: (thrown: unknown) => string | null
+  readonly whoMay?: ((thrown: unknown) => string | null) | undefined
 }
 
 export function machineFindings(settings: Settings, facts: MachineFacts): readonly Finding[] {
