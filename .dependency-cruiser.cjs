@@ -2,7 +2,8 @@
  * The import rules (docs/architecture.md): what may know what. `npm run imports` checks them.
  *
  * core → nothing · ports → core · reconcile → core, ports · adapters → core, ports and themselves ·
- * config → core, ports · contract → core · daemon → everything but cli · cli → daemon, config, contract, core, ports
+ * config → core, ports · contract → core · app → all of these · daemon, operations → app and all of these ·
+ * cli → operations, daemon, app, config, contract, core, ports
  */
 const ADAPTERS = ['directory', 'http', 'intake', 'ldif', 'notify', 'privacyidea', 'store']
 
@@ -11,7 +12,7 @@ const allBut = (...folders) => `^src/(?!(?:${folders.join('|')})/)`
 
 const adapterRules = ADAPTERS.map((adapter) => ({
   name: `${adapter}-stands-alone`,
-  comment: 'An adapter knows the core, the ports and itself; what joins it to others is src/daemon/.',
+  comment: 'An adapter knows the core, the ports and itself; what joins it to others is src/app/.',
   severity: 'error',
   from: { path: `^src/${adapter}/` },
   to: { path: allBut('core', 'ports', adapter) },
@@ -55,18 +56,34 @@ module.exports = {
       to: { path: allBut('contract', 'core') },
     },
     {
-      name: 'daemon-does-not-know-the-cli',
+      name: 'app-wires-the-parts',
+      comment: 'What opens and wires the parts knows nothing of who asked for it.',
       severity: 'error',
-      from: { path: '^src/daemon/' },
-      to: { path: '^src/cli/' },
+      from: { path: '^src/app/' },
+      to: { path: '^src/(?:daemon|operations|cli)/' },
     },
     {
-      name: 'cli-goes-through-the-daemon',
-      comment:
-        'Commands use what src/daemon/ offers; they may name the types of others, which cost nothing at run time.',
+      name: 'daemon-is-the-running-process',
+      severity: 'error',
+      from: { path: '^src/daemon/' },
+      to: { path: '^src/(?:operations|cli)/' },
+    },
+    {
+      name: 'operations-are-asked-for',
+      comment: 'What a person asks for runs beside a daemon or without one.',
+      severity: 'error',
+      from: { path: '^src/operations/' },
+      to: { path: '^src/(?:daemon|cli)/' },
+    },
+    {
+      name: 'cli-asks-operations',
+      comment: 'Commands use what these offer; they may name the types of others, which cost nothing at run time.',
       severity: 'error',
       from: { path: '^src/cli/' },
-      to: { path: allBut('cli', 'contract', 'daemon', 'config', 'core', 'ports'), dependencyTypesNot: ['type-only'] },
+      to: {
+        path: allBut('cli', 'operations', 'daemon', 'app', 'contract', 'config', 'core', 'ports'),
+        dependencyTypesNot: ['type-only'],
+      },
     },
     {
       name: 'source-knows-no-tests',
@@ -76,9 +93,10 @@ module.exports = {
     },
     {
       name: 'no-cycles',
+      comment: 'Of files; imports of types alone count as well.',
       severity: 'error',
       from: {},
-      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+      to: { circular: true },
     },
     {
       name: 'no-dev-packages-in-the-program',

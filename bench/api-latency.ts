@@ -2,10 +2,16 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { createApiLockstep, serveSwept } from '../test/e2e/api-servers.ts'
-import { openReadOnly, type Lockstep } from '../test/e2e/lockstep.ts'
+import { createApiLockstep, serveSwept } from '../test/support/api-servers.ts'
+import { openReadOnly, type Lockstep } from '../test/support/lockstep.ts'
 import { freePort } from '../test/servers/free-port.ts'
-import { asked, RELEASES, startPrivacyIdea, type PrivacyIdea, type ReleaseName } from '../test/servers/privacyidea.ts'
+import {
+  asked,
+  RELEASES,
+  startPrivacyIdea,
+  type PrivacyIdea,
+  type ReleaseName,
+} from '../test/servers/privacyidea/privacyidea.ts'
 import { loginOf, serialOf } from './accounts.ts'
 import { openBenchDirectory, type BenchDirectory } from './bench-directory.ts'
 import { median, percentile } from './statistics.ts'

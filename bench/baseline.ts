@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { TokenEventKind } from '../src/core/event.ts'
+import type { TokenEventKind } from '../src/core/events/event.ts'
 import { runToolOk } from '../test/servers/run-tool.ts'
-import type { Slapd } from '../test/servers/slapd.ts'
+import type { Slapd } from '../test/servers/ldap/slapd.ts'
 import { eventWords } from './accounts.ts'
 
 const FOLDER = fileURLToPath(new URL('baseline/', import.meta.url))

@@ -1,5 +1,5 @@
 import { Client } from 'ldapts'
-import { startSlapd, type Slapd, type SlapdOptions } from '../test/servers/slapd.ts'
+import { startSlapd, type Slapd, type SlapdOptions } from '../test/servers/ldap/slapd.ts'
 import { accountsLdif, loginOf } from './accounts.ts'
 
 const TIMEOUT_MS = 30_000

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { createInstance, type Instance } from '../demo/instance.ts'
-import type { Slapd } from '../test/servers/slapd.ts'
+import type { Slapd } from '../test/servers/ldap/slapd.ts'
 import type { Workshop } from './scale.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import type { Instance } from '../demo/instance.ts'
 import { systemClock } from '../src/ports/clock.ts'
-import { GENESIS_HASH, recordHash } from '../src/store/journal.ts'
+import { GENESIS_HASH, recordHash } from '../src/store/engine/journal.ts'
 import { openStore } from '../src/store/store.ts'
 import { serialOf } from './accounts.ts'
 import { openBenchDirectory, rateOf, type BenchDirectory } from './bench-directory.ts'

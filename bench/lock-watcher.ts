@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { endProcess } from '../demo/instance.ts'
-import type { Slapd } from '../test/servers/slapd.ts'
+import type { Slapd } from '../test/servers/ldap/slapd.ts'
 
 const SEEN_WITHIN_MS = 30_000
 

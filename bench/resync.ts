@@ -19,7 +19,7 @@ import { runWatched } from './watched-run.ts'
 
 const BARE_PAGING = fileURLToPath(new URL('bare-paging.ts', import.meta.url))
 const SIMULATOR = fileURLToPath(new URL('resync-simulator.ts', import.meta.url))
-/** As src/config/schema.ts and src/directory/ldap-directory.ts have them. */
+/** As src/config/keys/schema.ts and src/directory/ldap-directory.ts have them. */
 const PAGE_SIZE = 500
 const PAGE_ENTRIES = 500
 const FILTER = '(|(description=privacyIDEA:*)(pwdAccountLockedTime=000001010000Z))'

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { TokenEventKind } from '../src/core/event.ts'
+import type { TokenEventKind } from '../src/core/events/event.ts'
 import type { Instance } from '../demo/instance.ts'
 import { runToolOk } from '../test/servers/run-tool.ts'
 import { eventWords } from './accounts.ts'

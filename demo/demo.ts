@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { startSlapd } from '../test/servers/slapd.ts'
+import { startSlapd } from '../test/servers/ldap/slapd.ts'
 import { makeTempDir } from '../test/servers/temp-dir.ts'
 import { DAY } from './day.ts'
 import { createInstance } from './instance.ts'

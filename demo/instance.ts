@@ -4,7 +4,7 @@ import { closeSync, openSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { TokenEventKind } from '../src/core/event.ts'
+import type { TokenEventKind } from '../src/core/events/event.ts'
 import { runTool, type ToolResult } from '../test/servers/run-tool.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))

@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { startPrivacyIdea } from '../test/servers/privacyidea.ts'
-import { startSlapd, type Slapd } from '../test/servers/slapd.ts'
+import { startPrivacyIdea } from '../test/servers/privacyidea/privacyidea.ts'
+import { startSlapd, type Slapd } from '../test/servers/ldap/slapd.ts'
 import { passwordOf, peopleLdif } from './people.ts'
 
 /**

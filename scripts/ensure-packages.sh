@@ -18,7 +18,7 @@ if [ "${1:-all}" != openldap ]; then
   have samba && have samba-tool && have ldbadd || packages="$packages samba samba-ad-dc samba-ad-provision \
 samba-dsdb-modules samba-vfs-modules winbind ldb-tools python3-samba python3-markdown python3-dnspython \
 python3-cryptography python3-gpg attr acl"
-  # Debian's Python, which test/servers/mail-sink.py runs under.
+  # Debian's Python, which test/servers/mail/mail-sink.py runs under.
   /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || packages="$packages python3-aiosmtpd"
   # A mail server that refuses as most do.
   have postfix || packages="$packages postfix"

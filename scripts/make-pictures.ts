@@ -2,11 +2,11 @@ import { existsSync, mkdirSync, symlinkSync, unlinkSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createLockstep, type Lockstep } from '../test/e2e/lockstep.ts'
-import { asAdmin, asNobody } from '../test/e2e/privacyidea-arguments.ts'
-import { startSlapd, type Slapd } from '../test/servers/slapd.ts'
-import { BASE } from '../test/servers/slapd-files.ts'
-import { runOnTerminal } from '../test/servers/terminal.ts'
+import { createLockstep, type Lockstep } from '../test/support/lockstep.ts'
+import { asAdmin, asNobody } from '../test/support/privacyidea-arguments.ts'
+import { startSlapd, type Slapd } from '../test/servers/ldap/slapd.ts'
+import { BASE } from '../test/servers/ldap/slapd-files.ts'
+import { runOnTerminal } from '../test/servers/debian/terminal.ts'
 import { terminalSvg } from './terminal-svg.ts'
 
 /**

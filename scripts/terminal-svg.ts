@@ -1,4 +1,4 @@
-import { cellWidth } from '../src/cli/cells.ts'
+import { cellWidth } from '../src/cli/terminal/cells.ts'
 
 /** What a terminal showed, as an SVG picture: one cell is as wide as the next in whatever font the reader has. Pure. */
 

@@ -16,4 +16,4 @@ for version; do
 done
 LOCKSTEP_PRIVACYIDEA=${*:-all}
 export LOCKSTEP_PRIVACYIDEA
-exec node_modules/.bin/vitest run test/privacyidea test/e2e/privacyidea-3 test/e2e/api- test/e2e/quick-start
+exec node_modules/.bin/vitest run test/privacyidea test/e2e/events-mode/privacyidea-3 test/e2e/api- test/e2e/privacyidea/api- test/e2e/documented/quick-start

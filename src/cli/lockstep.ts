@@ -13,5 +13,5 @@ if (import.meta.url.endsWith('.js')) enableCompileCache(fileURLToPath(new URL('.
 const { BARE_REASONS_VARIABLE, renderBareCodes } = await import('../core/wording.ts')
 renderBareCodes(process.env[BARE_REASONS_VARIABLE] === '1')
 const { main } = await import('./main.ts')
-const { processIo } = await import('./io.ts')
+const { processIo } = await import('./terminal/io.ts')
 process.exitCode = await main(process.argv.slice(2), processIo())

@@ -1,12 +1,12 @@
-import type { BreakerLimit, BreakerSettings } from '../core/breaker.ts'
+import type { BreakerLimit, BreakerSettings } from '../core/guards/breaker.ts'
 import { isWithin, normalDn } from '../core/dn.ts'
 import { AppError } from '../core/error.ts'
 import { parseRealm, type Realm } from '../core/names.ts'
-import type { LossBreakerSettings } from '../core/loss-breaker.ts'
-import type { GuardSettings, LockBackoff, ProtectKey, ProtectSettings } from '../core/settings.ts'
+import type { LossBreakerSettings } from '../core/guards/loss-breaker.ts'
+import type { GuardSettings, LockBackoff, ProtectKey, ProtectSettings } from '../core/settings/settings.ts'
 import { directoryName } from './directory-name.ts'
-import { suffixOf } from './group-scope.ts'
-import type { ConfigFile, DirectoryFile } from './schema.ts'
+import { suffixOf } from './relations/group-scope.ts'
+import type { ConfigFile, DirectoryFile } from './keys/schema.ts'
 
 /** Makes of the section `guards` what the guards work with. */
 export function buildGuards({ dryRun, breaker, lossBreaker }: ConfigFile['guards']): GuardSettings {

@@ -1,15 +1,21 @@
 import { dirname, join, resolve } from 'node:path'
-import { asBindName } from '../core/bind-name.ts'
+import { asBindName } from '../core/settings/bind-name.ts'
 import { asDn, type DirectoryName } from '../core/names.ts'
-import { TYPE_DEFAULTS } from '../core/directory-type.ts'
+import { TYPE_DEFAULTS } from '../core/settings/directory-type.ts'
 import { AppError } from '../core/error.ts'
-import type { SecretSource } from '../core/secret-source.ts'
-import type { DirectorySettings, LockAssignment, Settings, SourceLogin, SourceSettings } from '../core/settings.ts'
+import type { SecretSource } from '../core/settings/secret-source.ts'
+import type {
+  DirectorySettings,
+  LockAssignment,
+  Settings,
+  SourceLogin,
+  SourceSettings,
+} from '../core/settings/settings.ts'
 import { buildBackoff, buildGuards, buildProtect } from './build-guards.ts'
 import { directoryName } from './directory-name.ts'
 import { flatKeys } from './flat-keys.ts'
-import type { ConfigFile, DirectoryFile, MailFile, PrivacyIdeaFile } from './schema.ts'
-import type { MailSettings } from '../core/mail-settings.ts'
+import type { ConfigFile, DirectoryFile, MailFile, PrivacyIdeaFile } from './keys/schema.ts'
+import type { MailSettings } from '../core/mail/mail-settings.ts'
 
 /** Makes Settings of a file that passed every check. Paths become absolute, from the folder that the file lies in. */
 export function buildSettings(parsed: ConfigFile, file: string): Settings {

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import type { Settings } from '../core/settings.ts'
+import type { Settings } from '../core/settings/settings.ts'
 import { fileTroubles, type FileTrouble } from './named-files.ts'
 import { findConfig, loadConfig, type ConfigLookup } from './load.ts'
 import { ConfigError, type Problem } from './problem.ts'

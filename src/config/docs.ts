@@ -1,5 +1,5 @@
-import { CONFIG_KEYS, configFile } from './schema.ts'
-import type { Key, Keys } from './value.ts'
+import { CONFIG_KEYS, configFile } from './keys/schema.ts'
+import type { Key, Keys } from './keys/value.ts'
 
 type Change = Key<unknown>['change']
 

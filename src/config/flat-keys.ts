@@ -1,6 +1,6 @@
-import type { ConfigKeys } from '../core/config-keys.ts'
-import { CONFIG_KEYS, type ConfigFile } from './schema.ts'
-import { isSection, type Key, type Keys } from './value.ts'
+import type { ConfigKeys } from '../core/settings/config-keys.ts'
+import { CONFIG_KEYS, type ConfigFile } from './keys/schema.ts'
+import { isSection, type Key, type Keys } from './keys/value.ts'
 
 /** Every key of a file that was read, as far down as keys are listed in the manual. */
 export function flatKeys(parsed: ConfigFile): ConfigKeys {

@@ -3,13 +3,13 @@ import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'n
 import { dirname, resolve } from 'node:path'
 import { AppError } from '../core/error.ts'
 import { isDenied, systemRefusal } from '../core/system-error.ts'
-import type { Settings } from '../core/settings.ts'
+import type { Settings } from '../core/settings/settings.ts'
 import { buildSettings, usualHealthFile } from './build.ts'
 import { ConfigError, showPath, type Problem } from './problem.ts'
-import type { Relation } from './relation.ts'
-import { relationsOf, settledRelations } from './relations.ts'
-import { CONFIG_KEYS, configFile } from './schema.ts'
-import { BAD, isSection } from './value.ts'
+import type { Relation } from './relations/relation.ts'
+import { relationsOf, settledRelations } from './relations/relations.ts'
+import { CONFIG_KEYS, configFile } from './keys/schema.ts'
+import { BAD, isSection } from './keys/value.ts'
 import { parseYaml, type YamlSource } from './yaml-source.ts'
 
 /** The file is at most so large. */

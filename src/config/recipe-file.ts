@@ -1,7 +1,7 @@
-import { KNOWN_VALUES, placesIn, prefixOf, RECIPE_NAME, textsOf, type Recipe } from '../core/recipe.ts'
+import { KNOWN_VALUES, placesIn, prefixOf, RECIPE_NAME, textsOf, type Recipe } from '../core/source/recipe.ts'
 import { ConfigError, showPath, type Problem } from './problem.ts'
-import { BAD, isSection, list, mapOf, Reason, section, single, type Key, type Value } from './value.ts'
-import * as values from './values.ts'
+import { BAD, isSection, list, mapOf, Reason, section, single, type Key, type Value } from './keys/value.ts'
+import * as values from './keys/values.ts'
 import { parseYaml } from './yaml-source.ts'
 
 /** The YAML of a recipe: what may stand in it, and the mistakes with their lines. docs/recipes.md explains the keys. */

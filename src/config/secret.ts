@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { AppError } from '../core/error.ts'
 import { isDenied, systemRefusal } from '../core/system-error.ts'
-import type { SecretSource } from '../core/secret-source.ts'
+import type { SecretSource } from '../core/settings/secret-source.ts'
 import type { SecretReader } from '../ports/secret.ts'
 
 /** A secret is at most so long. */

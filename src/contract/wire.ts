@@ -1,4 +1,4 @@
-import { parseReason, reasonText } from '../core/reason.ts'
+import { parseReason, reasonText } from '../core/reasons/reason.ts'
 
 /**
  * What Lockstep knows, as `--json` prints it (docs/json.md): instants are RFC 3339 texts, reasons are codes with

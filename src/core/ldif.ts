@@ -1,8 +1,8 @@
-import type { AccountOwner, ChangeKind, EntryModification } from './change.ts'
+import type { AccountOwner, ChangeKind, EntryModification } from './account/change.ts'
 import { AppError } from './error.ts'
 import { asDn } from './names.ts'
-import { reasonText, type Reason } from './reason.ts'
-import type { Modification, AttributeValue } from './state.ts'
+import { reasonText, type Reason } from './reasons/reason.ts'
+import type { Modification, AttributeValue } from './account/state.ts'
 
 /**
  * LDIF change records (RFC 2849), written so that the stock `ldapmodify -f` applies them and a person can read them.

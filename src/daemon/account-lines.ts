@@ -1,9 +1,9 @@
 import { toAppError } from '../core/error.ts'
-import { entryFields, orderFields, type LogEntry, type OrderEntry } from '../core/log-entry.ts'
-import type { LogSettings } from '../core/settings.ts'
-import type { System } from './system.ts'
-import { errorFields, type AccountLine, type ServiceLog } from './log.ts'
-import { until } from './until.ts'
+import { entryFields, orderFields, type LogEntry, type OrderEntry } from '../core/events/log-entry.ts'
+import type { LogSettings } from '../core/settings/settings.ts'
+import type { System } from '../app/system.ts'
+import { errorFields, type AccountLine, type ServiceLog } from '../app/log.ts'
+import { until } from '../app/until.ts'
 
 /**
  * One line for each lock, unlock, registration and unregistration, each that a guard held back, and each order of a person

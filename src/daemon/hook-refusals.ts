@@ -1,9 +1,9 @@
 import { toAppError } from '../core/error.ts'
-import type { Reason, ReasonParams } from '../core/reason.ts'
+import type { Reason, ReasonParams } from '../core/reasons/reason.ts'
 import type { HookRefusal } from '../http/hook.ts'
-import type { System } from './system.ts'
-import { errorFields, type Log } from './log.ts'
-import { until } from './until.ts'
+import type { System } from '../app/system.ts'
+import { errorFields, type Log } from '../app/log.ts'
+import { until } from '../app/until.ts'
 
 /**
  * Requests that the webhook refused, counted by cause: a finding each, and a line in the log once a minute. Neither the path nor

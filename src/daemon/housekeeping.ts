@@ -1,7 +1,7 @@
-import type { Settings } from '../core/settings.ts'
+import type { Settings } from '../core/settings/settings.ts'
 import { pruneHistory } from '../ldif/history.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { ArchiveRules } from '../store/journal-archive.ts'
+import type { ArchiveRules } from '../store/journal/journal-archive.ts'
 import type { Store } from '../store/store.ts'
 
 /**

@@ -1,9 +1,9 @@
 import { toAppError } from '../core/error.ts'
 import { BARE_REASONS_VARIABLE, renderBareCodes } from '../core/wording.ts'
 import { systemClock } from '../ports/clock.ts'
-import { errorFields, type Fields, type Log } from './log.ts'
+import { errorFields, type Fields, type Log } from '../app/log.ts'
 import type { MailOrder, MailWord } from './mail.ts'
-import { openPost } from './post.ts'
+import { openPost } from '../app/post.ts'
 
 /**
  * The entry of the process that sends mail (daemon/mail.ts). Its parent's end, however it comes, ends it: it takes nothing

@@ -1,9 +1,9 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { troubleMs } from '../core/mail-times.ts'
-import type { Settings } from '../core/settings.ts'
-import type { Fields, Log } from './log.ts'
-import type { System } from './system.ts'
+import { troubleMs } from '../core/mail/mail-times.ts'
+import type { Settings } from '../core/settings/settings.ts'
+import type { Fields, Log } from '../app/log.ts'
+import type { System } from '../app/system.ts'
 
 /**
  * Mail is sent by a process of its own. It costs the locks nothing; and where the daemon is killed, it brings what it has

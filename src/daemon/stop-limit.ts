@@ -1,4 +1,4 @@
-import type { Log } from './log.ts'
+import type { Log } from '../app/log.ts'
 
 /** Shorter than TimeoutStopSec of the unit (30 s), so that the log says what happened before systemd kills it. */
 const STOP_LIMIT_MS = 25_000

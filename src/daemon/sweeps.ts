@@ -1,13 +1,13 @@
 import { backoffMs, retryDelayMs, toAppError, type AppError } from '../core/error.ts'
-import { markForeignLocks } from '../reconcile/foreign-locks.ts'
-import { resync } from '../reconcile/resync.ts'
-import { Scanner, type ScanReport } from '../reconcile/scan.ts'
-import type { SweepName } from '../store/source-state.ts'
-import { recordDrift, recordLeftOut } from './drift-record.ts'
-import { errorFields, type Log } from './log.ts'
-import type { System } from './system.ts'
-import { until } from './until.ts'
-import type { SystemScan } from './wiring.ts'
+import { markForeignLocks } from '../reconcile/mirror/foreign-locks.ts'
+import { resync } from '../reconcile/source/resync.ts'
+import { Scanner, type ScanReport } from '../reconcile/source/scan.ts'
+import type { SweepName } from '../store/source/source-state.ts'
+import { recordDrift, recordLeftOut } from '../app/drift-record.ts'
+import { errorFields, type Log } from '../app/log.ts'
+import type { System } from '../app/system.ts'
+import { until } from '../app/until.ts'
+import type { SystemScan } from '../app/wiring.ts'
 
 /** The two sweeps over privacyIDEA (mode `api`), each one at a time, for as long as the daemon serves. */
 

@@ -1,5 +1,5 @@
 import { toAppError } from '../core/error.ts'
-import { errorFields, type Log } from './log.ts'
+import { errorFields, type Log } from '../app/log.ts'
 
 /** Does the work again and again, one at a time; a failure is logged. Stopped with clearInterval. */
 export function every(intervalMs: number, log: Log, work: () => Promise<unknown>): NodeJS.Timeout {

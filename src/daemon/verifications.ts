@@ -2,9 +2,9 @@ import { toAppError } from '../core/error.ts'
 import { directoryOf, type DirectoryName } from '../core/names.ts'
 import { verifyDue, type VerificationNews } from '../reconcile/verify.ts'
 import type { DirectoryPort } from '../ports/directory.ts'
-import { errorFields, type Log } from './log.ts'
-import type { System } from './system.ts'
-import { unlessStopped, until } from './until.ts'
+import { errorFields, type Log } from '../app/log.ts'
+import type { System } from '../app/system.ts'
+import { unlessStopped, until } from '../app/until.ts'
 
 /** Looks at locks on every server of their directories, for as long as the daemon serves, and tells what is wrong. */
 

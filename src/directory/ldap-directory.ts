@@ -1,5 +1,5 @@
 import { OrFilter, PresenceFilter, type Filter } from 'ldapts'
-import type { ChangeDraft } from '../core/change.ts'
+import type { ChangeDraft } from '../core/account/change.ts'
 import { AppError, toAppError, type ErrorCode } from '../core/error.ts'
 import {
   accountIdOf,
@@ -11,18 +11,18 @@ import {
   type Realm,
   type Serial,
 } from '../core/names.ts'
-import { spelledAmong } from '../core/serial-key.ts'
-import { carriersAmong } from '../core/serial-values.ts'
+import { spelledAmong } from '../core/serials/serial-key.ts'
+import { carriersAmong } from '../core/serials/serial-values.ts'
 import { SeenSet } from '../core/seen-set.ts'
-import type { DirectorySettings } from '../core/settings.ts'
-import type { LastWriter } from '../core/late.ts'
-import { isOpenForSure, type Carrier, type EntryVersion, type ObservedState } from '../core/state.ts'
+import type { DirectorySettings } from '../core/settings/settings.ts'
+import type { LastWriter } from '../core/account/late.ts'
+import { isOpenForSure, type Carrier, type EntryVersion, type ObservedState } from '../core/account/state.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { IdentityPort } from '../ports/identity.ts'
+import type { IdentityPort } from '../ports/store/identity.ts'
 import type { FoundAccount } from '../ports/directory.ts'
-import { AccountReader, type Account } from './account.ts'
-import { writeChange, type Written } from './apply-change.ts'
-import type { SearchRequest } from './connection.ts'
+import { AccountReader, type Account } from './accounts/account.ts'
+import { writeChange, type Written } from './accounts/apply-change.ts'
+import type { SearchRequest } from './ldap/connection.ts'
 import {
   idFilter,
   isDnBelow,
@@ -32,25 +32,25 @@ import {
   serialFilter,
   walkPages,
   unlessHidden,
-} from './directory-searches.ts'
-import type { DirectoryDriver, LockJudge } from './driver.ts'
-import { driverOf } from './drivers.ts'
-import { compileFilter, type FilterTemplate } from './filter.ts'
-import { identityCheck } from './identity.ts'
-import { EntryVersions, VERSION_ATTRIBUTE, versionIn } from './entry-version.ts'
-import { readLastWriters } from './last-writer.ts'
-import { LockReadings } from './lock-readings.ts'
-import { allValuesAt, valuesAt } from './places-elsewhere.ts'
-import { Pool, type PoolTimes } from './pool.ts'
-import type { Reads } from './reads.ts'
-import { protectionOf, ProtectionReader } from './protection.ts'
-import { ReadingCache } from './reading-cache.ts'
-import { resultCodeOf } from './result-code.ts'
-import { idCodecOf } from './id-codec.ts'
-import { searchLine } from './search-line.ts'
-import { FactsReader } from './server-facts.ts'
-import { readValues } from './stored-values.ts'
-import { walkInParts } from './split-walk.ts'
+} from './accounts/directory-searches.ts'
+import type { DirectoryDriver, LockJudge } from './drivers/driver.ts'
+import { driverOf } from './drivers/drivers.ts'
+import { compileFilter, type FilterTemplate } from './protocol/filter.ts'
+import { identityCheck } from './pool/identity.ts'
+import { EntryVersions, VERSION_ATTRIBUTE, versionIn } from './accounts/entry-version.ts'
+import { readLastWriters } from './accounts/last-writer.ts'
+import { LockReadings } from './accounts/lock-readings.ts'
+import { allValuesAt, valuesAt } from './accounts/places-elsewhere.ts'
+import { Pool, type PoolTimes } from './pool/pool.ts'
+import type { Reads } from './ldap/reads.ts'
+import { protectionOf, ProtectionReader } from './protection/protection.ts'
+import { ReadingCache } from './accounts/reading-cache.ts'
+import { resultCodeOf } from './protocol/result-code.ts'
+import { idCodecOf } from './accounts/id-codec.ts'
+import { searchLine } from './protocol/search-line.ts'
+import { FactsReader } from './pool/server-facts.ts'
+import { readValues } from './accounts/stored-values.ts'
+import { walkInParts } from './accounts/split-walk.ts'
 
 export type Carriers = Readonly<Record<string, readonly Carrier[]>>
 

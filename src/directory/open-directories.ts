@@ -1,6 +1,6 @@
-import type { Change, ChangeDraft } from '../core/change.ts'
+import type { Change, ChangeDraft } from '../core/account/change.ts'
 import { AppError, toAppError } from '../core/error.ts'
-import type { LastWriter } from '../core/late.ts'
+import type { LastWriter } from '../core/account/late.ts'
 import {
   directoryOf,
   type AccountKey,
@@ -10,9 +10,9 @@ import {
   type Realm,
   type Serial,
 } from '../core/names.ts'
-import { carriersAmong } from '../core/serial-values.ts'
-import type { Settings } from '../core/settings.ts'
-import type { Carrier, EntryVersion, ObservedState } from '../core/state.ts'
+import { carriersAmong } from '../core/serials/serial-values.ts'
+import type { Settings } from '../core/settings/settings.ts'
+import type { Carrier, EntryVersion, ObservedState } from '../core/account/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type {
   AttributePort,
@@ -24,13 +24,13 @@ import type {
   ServerReading,
   ServerState,
 } from '../ports/directory.ts'
-import type { IdentityPort } from '../ports/identity.ts'
-import { readAttributes } from './attributes.ts'
-import { findLoginInOrder, findManyInOrder, findUserInOrder } from './find-in-order.ts'
-import { findMany } from './find-many.ts'
-import { loginsOfGroup } from './group-members.ts'
+import type { IdentityPort } from '../ports/store/identity.ts'
+import { readAttributes } from './accounts/attributes.ts'
+import { findLoginInOrder, findManyInOrder, findUserInOrder } from './accounts/find-in-order.ts'
+import { findMany } from './accounts/find-many.ts'
+import { loginsOfGroup } from './protection/group-members.ts'
 import { LdapDirectory, type Carriers } from './ldap-directory.ts'
-import type { PoolTimes } from './pool.ts'
+import type { PoolTimes } from './pool/pool.ts'
 
 /**
  * The directories of the configuration as one port. Nothing is connected before it is needed; dispose it.

@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http'
 import { AppError, toAppError } from '../core/error.ts'
-import type { HttpSettings } from '../core/settings.ts'
+import type { HttpSettings } from '../core/settings/settings.ts'
 import type { SecretReader } from '../ports/secret.ts'
 import { failureOf, send, type Answer } from './answer.ts'
 import { newConnections, type Connections } from './connections.ts'

@@ -1,4 +1,4 @@
-import { TOKEN_EVENT_KINDS, type Event, type TokenEventKind } from '../core/event.ts'
+import { TOKEN_EVENT_KINDS, type Event, type TokenEventKind } from '../core/events/event.ts'
 import {
   hasControlCharacter,
   parseLogin,

@@ -1,5 +1,5 @@
 import type { AppError } from '../core/error.ts'
-import { nextTimeUs } from '../core/next-time.ts'
+import { nextTimeUs } from '../core/format/next-time.ts'
 import { systemClock, type Clock } from '../ports/clock.ts'
 import type { IntakePort } from '../ports/intake.ts'
 import {

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import type { TokenEventKind } from '../core/event.ts'
+import type { TokenEventKind } from '../core/events/event.ts'
 import { jsonMembers, jsonTrouble, type JsonMember } from '../core/json-limit.ts'
 import { eventsOfHint, excerpt, refuse, type HintFields, type Origin, type Taken } from './hint.ts'
 

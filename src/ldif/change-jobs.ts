@@ -1,4 +1,4 @@
-import type { Change, ChangeKind, EntryModification } from '../core/change.ts'
+import type { Change, ChangeKind, EntryModification } from '../core/account/change.ts'
 import { headerOf, utcStamp, writeChangeLdif } from '../core/ldif.ts'
 import type { DiskJob, DiskStep, FileOwner } from './disk-job.ts'
 import type { WaitingFolder } from './layout.ts'

@@ -1,5 +1,5 @@
 import { lstatSync, readdirSync } from 'node:fs'
-import type { Change } from '../core/change.ts'
+import type { Change } from '../core/account/change.ts'
 import { parseChangeLdif, utcStamp } from '../core/ldif.ts'
 import { parseHoldName } from '../core/names.ts'
 import type { LdifPort } from '../ports/ldif.ts'

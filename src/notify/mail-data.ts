@@ -1,8 +1,8 @@
-import type { MailLanguage } from '../core/mail-language.ts'
+import type { MailLanguage } from '../core/mail/mail-language.ts'
 import { reasonIn, subjectIn } from './reason-words.ts'
-import { countOf, NOTICE_KINDS, type Cause, type Digest, type Notice, type NoticeKind } from '../core/notice.ts'
-import type { ReasonCode } from '../core/reason.ts'
-import type { NewTokenMail } from '../ports/mail.ts'
+import { countOf, NOTICE_KINDS, type Cause, type Digest, type Notice, type NoticeKind } from '../core/mail/notice.ts'
+import type { ReasonCode } from '../core/reasons/reason.ts'
+import type { NewTokenMail } from '../ports/store/mail.ts'
 import type { TemplateData } from './templates.ts'
 
 /** What templates are given. docs/mail.md lists the names; all texts are one line, without control characters. */

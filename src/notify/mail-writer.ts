@@ -1,9 +1,9 @@
 import { AppError } from '../core/error.ts'
-import type { MailAddress, Mailbox } from '../core/mail-address.ts'
-import type { MailLanguage } from '../core/mail-language.ts'
-import { countOf, type Digest } from '../core/notice.ts'
+import type { MailAddress, Mailbox } from '../core/mail/mail-address.ts'
+import type { MailLanguage } from '../core/mail/mail-language.ts'
+import { countOf, type Digest } from '../core/mail/notice.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { ClaimedMail, MailMessage, MailWriter, NewTokenMail, Recipient } from '../ports/mail.ts'
+import type { ClaimedMail, MailMessage, MailWriter, NewTokenMail, Recipient } from '../ports/store/mail.ts'
 import {
   helpDeskData,
   IMAGE_ID,

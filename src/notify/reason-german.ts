@@ -1,8 +1,8 @@
-import { percentOf } from '../core/breaker.ts'
-import { span } from '../core/duration.ts'
-import type { AnyReason, HistoryParams } from '../core/history-reasons.ts'
-import type { OtherLockCause } from '../core/other-lock-cause.ts'
-import type { Reason, ReasonParams } from '../core/reason.ts'
+import { percentOf } from '../core/guards/breaker.ts'
+import { span } from '../core/format/duration.ts'
+import type { AnyReason, HistoryParams } from '../core/reasons/history-reasons.ts'
+import type { OtherLockCause } from '../core/reasons/other-lock-cause.ts'
+import type { Reason, ReasonParams } from '../core/reasons/reason.ts'
 import { germanError } from './error-german.ts'
 
 /**

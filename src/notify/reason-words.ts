@@ -1,6 +1,6 @@
-import type { MailLanguage } from '../core/mail-language.ts'
-import type { Notice } from '../core/notice.ts'
-import { reasonText, type Reason } from '../core/reason.ts'
+import type { MailLanguage } from '../core/mail/mail-language.ts'
+import type { Notice } from '../core/mail/notice.ts'
+import { reasonText, type Reason } from '../core/reasons/reason.ts'
 import { rendersBareCodes } from '../core/wording.ts'
 import { germanReason } from './reason-german.ts'
 

@@ -8,8 +8,8 @@ import {
   type MailAnswer,
   type MailStage,
   type RefusalKind,
-} from '../core/mail-answer.ts'
-import { REACH_REASONS, tlsReason, type TlsMending } from '../core/tls-reason.ts'
+} from '../core/mail/mail-answer.ts'
+import { REACH_REASONS, tlsReason, type TlsMending } from '../core/reasons/tls-reason.ts'
 
 /** What nodemailer's failures mean. */
 

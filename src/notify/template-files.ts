@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { MAIL_LANGUAGES, type MailLanguage } from '../core/mail-language.ts'
+import { MAIL_LANGUAGES, type MailLanguage } from '../core/mail/mail-language.ts'
 
 /** Where the templates of mails lie. */
 

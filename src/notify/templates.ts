@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Liquid, type LiquidErrors } from 'liquidjs'
 import { AppError } from '../core/error.ts'
-import { MAIL_LANGUAGES, type MailLanguage } from '../core/mail-language.ts'
+import { MAIL_LANGUAGES, type MailLanguage } from '../core/mail/mail-language.ts'
 import { builtInFolder, folderProblems, TEMPLATES, type TemplateName } from './template-files.ts'
 
 /**

@@ -1,8 +1,8 @@
-import type { Change, ChangeDraft } from '../core/change.ts'
+import type { Change, ChangeDraft } from '../core/account/change.ts'
 import type { AppError } from '../core/error.ts'
 import type { AccountKey, DirectoryName, Dn, Login, Realm, Serial } from '../core/names.ts'
-import type { LastWriter } from '../core/late.ts'
-import type { EntryVersion, LockObservation, ObservedState } from '../core/state.ts'
+import type { LastWriter } from '../core/account/late.ts'
+import type { EntryVersion, LockObservation, ObservedState } from '../core/account/state.ts'
 
 /** Who has the same login in the other directories of a realm. */
 export interface FurtherPort {

@@ -1,4 +1,4 @@
-import type { Event } from '../core/event.ts'
+import type { Event } from '../core/events/event.ts'
 
 /** Something that came in and is no event: kept on record with its reason. */
 export interface Refused {

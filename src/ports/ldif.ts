@@ -1,4 +1,4 @@
-import type { Change } from '../core/change.ts'
+import type { Change } from '../core/account/change.ts'
 import type { AccountKey, HoldName, Serial } from '../core/names.ts'
 
 /** A file that waits in `unlock/` or `unregister/`: what it undoes, as it is written into the folder. */

@@ -1,5 +1,5 @@
 import type { Login, Realm, ResolverName, Serial, UserId } from '../core/names.ts'
-import type { Token, UserOfSource } from '../core/token.ts'
+import type { Token, UserOfSource } from '../core/source/token.ts'
 
 /**
  * privacyIDEA's API, as Lockstep uses it while it runs. Every method may fail with `source-unreachable`, `-timeout`,

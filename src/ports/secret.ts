@@ -1,4 +1,4 @@
-import type { SecretSource } from '../core/secret-source.ts'
+import type { SecretSource } from '../core/settings/secret-source.ts'
 
 /**
  * Reads a secret afresh, so that a changed file is picked up. One trailing newline is not part of it.

@@ -1,9 +1,9 @@
-import type { ChangeDraft } from '../core/change.ts'
-import { dryRunOf, guard, type GuardInput, type Verdict } from '../core/guard.ts'
+import type { ChangeDraft } from '../core/account/change.ts'
+import { dryRunOf, guard, type GuardInput, type Verdict } from '../core/guards/guard.ts'
 import { directoryOf } from '../core/names.ts'
-import type { GuardSettings } from '../core/settings.ts'
+import type { GuardSettings } from '../core/settings/settings.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { BreakerRefusal, Claim, GuardPort } from '../ports/store.ts'
+import type { BreakerRefusal, Claim, GuardPort } from '../ports/store/store.ts'
 
 export interface GuardedPorts {
   readonly guards: Pick<GuardPort, 'pauseOf'>

@@ -1,11 +1,11 @@
 import { toAppError, type AppError } from '../core/error.ts'
-import type { PolicySettings } from '../core/settings.ts'
-import type { Token, UserOfSource } from '../core/token.ts'
-import { isLockedAlone } from '../core/truth.ts'
-import { causeOf, type UnplacedCause, type UnplacedToken } from '../core/unplaced.ts'
+import type { PolicySettings } from '../core/settings/settings.ts'
+import type { Token, UserOfSource } from '../core/source/token.ts'
+import { isLockedAlone } from '../core/source/truth.ts'
+import { causeOf, type UnplacedCause, type UnplacedToken } from '../core/reasons/unplaced.ts'
 import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
-import type { NotedAccount } from '../ports/store.ts'
+import type { NotedAccount } from '../ports/store/store.ts'
 
 /**
  * Where an owner belongs. One who cannot be placed is a finding of their own, and holds nobody else up; a directory that

@@ -1,11 +1,11 @@
-import type { GuardSettings, PolicySettings } from '../core/settings.ts'
+import type { GuardSettings, PolicySettings } from '../core/settings/settings.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { DirectoryPort } from '../ports/directory.ts'
-import type { LedgerPort } from '../ports/ledger.ts'
-import type { DesiredPort, GuardPort, InboxPort, QueuePort } from '../ports/store.ts'
-import type { VerificationPort } from '../ports/verification.ts'
-import type { MirrorPorts } from './mirror.ts'
-import type { TruthPorts } from './truth.ts'
+import type { LedgerPort } from '../ports/store/ledger.ts'
+import type { DesiredPort, GuardPort, InboxPort, QueuePort } from '../ports/store/store.ts'
+import type { VerificationPort } from '../ports/store/verification.ts'
+import type { MirrorPorts } from './mirror/mirror.ts'
+import type { TruthPorts } from './source/truth.ts'
 
 /** All that the reconciling of accounts hangs on. */
 export interface Ports {

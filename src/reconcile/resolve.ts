@@ -6,16 +6,16 @@ import {
   toAppError,
   type ErrorCode,
 } from '../core/error.ts'
-import { isTokenEvent, nothingToDo } from '../core/event.ts'
+import { isTokenEvent, nothingToDo } from '../core/events/event.ts'
 import type { Login, Realm, Serial } from '../core/names.ts'
-import { spelledAmong } from '../core/serial-key.ts'
-import { serialsIn } from '../core/serial-values.ts'
+import { spelledAmong } from '../core/serials/serial-key.ts'
+import { serialsIn } from '../core/serials/serial-values.ts'
 import type { FoundAccount } from '../ports/directory.ts'
-import type { CountedWait, NotedAccount, Resolution, WaitingEvent } from '../ports/store.ts'
-import { failureReason } from '../core/outcome.ts'
+import type { CountedWait, NotedAccount, Resolution, WaitingEvent } from '../ports/store/store.ts'
+import { failureReason } from '../core/account/outcome.ts'
 import { placeOfUser } from './place.ts'
 import type { Ports } from './ports.ts'
-import { accountsOfHint, type TruthPorts } from './truth.ts'
+import { accountsOfHint, type TruthPorts } from './source/truth.ts'
 
 /**
  * Which account does an event belong to? By its user, else by its serial: by our record first, then by who carries it

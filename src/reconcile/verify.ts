@@ -1,9 +1,9 @@
-import { judgeLock, nextLook, type LockProblem, type LockVerdict } from '../core/verification.ts'
+import { judgeLock, nextLook, type LockProblem, type LockVerdict } from '../core/health/verification.ts'
 import { directoryOf, type AccountKey, type DirectoryName } from '../core/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import { READ_LOCKS_MAX, type DirectoryPort, type ServerReading } from '../ports/directory.ts'
-import type { QueuePort } from '../ports/store.ts'
-import type { DueVerification, Verification, VerificationPort } from '../ports/verification.ts'
+import type { QueuePort } from '../ports/store/store.ts'
+import type { DueVerification, Verification, VerificationPort } from '../ports/store/verification.ts'
 
 /**
  * Looks at what was written on every server of a directory, beside the lanes: replication takes time, and no account

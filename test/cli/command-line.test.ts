@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildProgram } from '../../src/cli/main.ts'
-import { processIo } from '../../src/cli/io.ts'
-import { VERSION } from '../../src/cli/version.ts'
+import { processIo } from '../../src/cli/terminal/io.ts'
+import { VERSION } from '../../src/cli/process/version.ts'
 import { runCli } from './run-cli.ts'
 
 const ENTRY = fileURLToPath(new URL('../../src/cli/lockstep.ts', import.meta.url))

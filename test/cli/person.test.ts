@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { personBy } from '../../src/cli/person.ts'
+import { personBy } from '../../src/cli/process/person.ts'
 
 /** Who acts: one answer for every command. */
 

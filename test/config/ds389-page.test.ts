@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { asDn } from '../../src/core/names.ts'
-import { TYPE_DEFAULTS } from '../../src/core/directory-type.ts'
+import { TYPE_DEFAULTS } from '../../src/core/settings/directory-type.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'
 import { systemClock } from '../../src/ports/clock.ts'
-import { readRightFix, writeRightFix, limitsFix, policyRightFix } from '../../src/daemon/ds389-fix.ts'
+import { readRightFix, writeRightFix, limitsFix, policyRightFix } from '../../src/operations/fixes/ds389-fix.ts'
 import { changeFor, desired, heldBy, loginOf, serialOf } from '../directory/contract.ts'
 import { directorySettings } from '../directory/directory-settings.ts'
-import { ds389Settings } from '../directory/ds389-world.ts'
-import { startDs389, type Ds389 } from '../servers/ds389.ts'
+import { ds389Settings } from '../directory/ds389/ds389-world.ts'
+import { startDs389, type Ds389 } from '../servers/ldap/ds389.ts'
 
 const PAGE = readFileSync(new URL('../../docs/389ds-freeipa.md', import.meta.url), 'utf8')
 const BLOCKS = [...PAGE.matchAll(/```ldif\n(.*?)```/gs)].map((match) => match[1] ?? '')

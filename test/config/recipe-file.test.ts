@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { parseRecipe } from '../../src/config/recipe-file.ts'
-import { findRecipes } from '../../src/daemon/recipe-files.ts'
-import { wantedBindings } from '../../src/privacyidea/bindings.ts'
-import { filledRecipe } from '../../src/daemon/recipes.ts'
+import { findRecipes } from '../../src/operations/recipes/recipe-files.ts'
+import { wantedBindings } from '../../src/privacyidea/setup/bindings.ts'
+import { filledRecipe } from '../../src/operations/recipes/recipes.ts'
 
 const GOOD = `title: One
 purpose: A test.

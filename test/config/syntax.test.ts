@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { dnProblem } from '../../src/config/dn-syntax.ts'
-import { filterProblem } from '../../src/config/filter-syntax.ts'
+import { dnProblem } from '../../src/config/keys/dn-syntax.ts'
+import { filterProblem } from '../../src/config/keys/filter-syntax.ts'
 import { parseConfig } from '../../src/config/load.ts'
-import { editDistance, nearest } from '../../src/config/nearest.ts'
+import { editDistance, nearest } from '../../src/config/keys/nearest.ts'
 import { AppError } from '../../src/core/error.ts'
 
 test.each([

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { ResolvedEvent } from '../../src/core/event.ts'
+import type { ResolvedEvent } from '../../src/core/events/event.ts'
 import {
   accountKey,
   parseAccountId,

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { EntryModification } from '../../src/core/change.ts'
+import type { EntryModification } from '../../src/core/account/change.ts'
 import { AppError } from '../../src/core/error.ts'
 import {
   headerOf,
@@ -12,7 +12,7 @@ import {
   type LdifHeader,
 } from '../../src/core/ldif.ts'
 import { asDn, parseLogin, parseRealm } from '../../src/core/names.ts'
-import type { Modification, AttributeValue } from '../../src/core/state.ts'
+import type { Modification, AttributeValue } from '../../src/core/account/state.ts'
 
 const HEADER = headerOf({
   atMs: Date.UTC(2026, 10, 24, 10, 15, 30, 123),

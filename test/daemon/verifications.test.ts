@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { verifyFor } from '../../src/daemon/verifications.ts'
-import type { Log } from '../../src/daemon/log.ts'
-import { ApiWorld, MAX_FAILURES } from '../reconcile/api-world.ts'
+import type { Log } from '../../src/app/log.ts'
+import { ApiWorld, MAX_FAILURES } from '../reconcile/source/api-world.ts'
 
 const QUIET: Log = { info: () => undefined, warn: () => undefined, error: () => undefined }
 

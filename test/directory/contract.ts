@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { isOpen } from '../../src/core/state.ts'
-import type { ChangeDraft } from '../../src/core/change.ts'
+import { isOpen } from '../../src/core/account/state.ts'
+import type { ChangeDraft } from '../../src/core/account/change.ts'
 import { AppError, type ErrorCode } from '../../src/core/error.ts'
 import {
   holdNameOfSerial,
@@ -12,8 +12,8 @@ import {
   type Login,
   type Serial,
 } from '../../src/core/names.ts'
-import { plan } from '../../src/core/plan.ts'
-import { NOTHING_OF_OURS, type DesiredState, type ObservedState, type OurRecord } from '../../src/core/state.ts'
+import { plan } from '../../src/core/account/plan.ts'
+import { NOTHING_OF_OURS, type DesiredState, type ObservedState, type OurRecord } from '../../src/core/account/state.ts'
 import type { DirectoryPort } from '../../src/ports/directory.ts'
 import { nameOfDirectory } from './directory-settings.ts'
 

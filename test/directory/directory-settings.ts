@@ -1,6 +1,6 @@
 import { asDn, parseDirectoryName, type DirectoryName } from '../../src/core/names.ts'
-import type { DirectorySettings, ProtectSettings } from '../../src/core/settings.ts'
-import type { Slapd } from '../servers/slapd.ts'
+import type { DirectorySettings, ProtectSettings } from '../../src/core/settings/settings.ts'
+import type { Slapd } from '../servers/ldap/slapd.ts'
 
 /** Where tests put the service's password; the settings name it. */
 const PASSWORD_ENV = 'LOCKSTEP_TEST_LDAP_PASSWORD'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { MemoryDirectory } from '../../src/directory/memory.ts'
+import { MemoryDirectory } from '../support/memory-directory.ts'
 import { systemClock } from '../../src/ports/clock.ts'
 import {
   changeFor,

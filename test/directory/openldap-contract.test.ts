@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, it, expect } from 'vitest'
 import { openDirectories } from '../../src/directory/open-directories.ts'
 import { systemClock } from '../../src/ports/clock.ts'
-import { startSlapd, type Slapd } from '../servers/slapd.ts'
+import { startSlapd, type Slapd } from '../servers/ldap/slapd.ts'
 import { changeFor, directoryContract, heldBy, loginOf, serialOf, type World } from './contract.ts'
 import { directorySettings } from './directory-settings.ts'
 import { slapdWorld } from './slapd-world.ts'

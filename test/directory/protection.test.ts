@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { ProtectSettings } from '../../src/core/settings.ts'
-import type { ObservedState } from '../../src/core/state.ts'
-import { openProbe } from '../../src/directory/probe.ts'
+import type { ProtectSettings } from '../../src/core/settings/settings.ts'
+import type { ObservedState } from '../../src/core/account/state.ts'
+import { openProbe } from '../../src/directory/probe/probe.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'
 import { parseLogin } from '../../src/core/names.ts'
 import { systemClock } from '../../src/ports/clock.ts'
 import type { DirectoryPort } from '../../src/ports/directory.ts'
-import { startSlapd, type Slapd } from '../servers/slapd.ts'
+import { startSlapd, type Slapd } from '../servers/ldap/slapd.ts'
 import { directorySettings, protecting } from './directory-settings.ts'
 
 /** Who is never locked, on a real server. */

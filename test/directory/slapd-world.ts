@@ -1,6 +1,6 @@
 import { loginOf, PPOLICY_LOCK, PPOLICY_STAMP, type World } from './contract.ts'
 import type { DirectoryPort } from '../../src/ports/directory.ts'
-import type { Slapd } from '../servers/slapd.ts'
+import type { Slapd } from '../servers/ldap/slapd.ts'
 
 /** A test server as the contract sees it: other people's edits by the stock tools, as the administrator. */
 export function slapdWorld(slapd: Slapd, port: DirectoryPort): World {

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { AppError } from '../../src/core/error.ts'
-import type { HttpSettings } from '../../src/core/settings.ts'
+import type { HttpSettings } from '../../src/core/settings/settings.ts'
 import { startHttp, type HttpOptions } from '../../src/http/server.ts'
 import { readWebhook } from '../../src/intake/webhook.ts'
 import { newMemoryIntake, type MemoryIntake } from '../intake/memory-intake.ts'

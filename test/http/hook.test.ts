@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { AppError } from '../../src/core/error.ts'
-import { TOKEN_EVENT_KINDS } from '../../src/core/event.ts'
+import { TOKEN_EVENT_KINDS } from '../../src/core/events/event.ts'
 import { newFixture, openRaw, post, SECRET_PATH } from './fixture.ts'
 
 const HOOK = `/hooks/privacyidea/${SECRET_PATH}/lock`

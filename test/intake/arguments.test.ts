@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { TOKEN_EVENT_KINDS } from '../../src/core/event.ts'
+import { TOKEN_EVENT_KINDS } from '../../src/core/events/event.ts'
 import { hasControlCharacter, parseLogin, parseRealm, parseSerial } from '../../src/core/names.ts'
 import { readArguments, readSpoolFile } from '../../src/intake/arguments.ts'
 import { excerpt, type Origin, type Taken } from '../../src/intake/hint.ts'

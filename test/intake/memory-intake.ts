@@ -1,4 +1,4 @@
-import type { Event } from '../../src/core/event.ts'
+import type { Event } from '../../src/core/events/event.ts'
 import type { IntakePort, Refused } from '../../src/ports/intake.ts'
 
 /** An intake that keeps what it is given, takes an id once, and can be told to fail or to wait. */

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { installShims, type ShimsInstalled } from '../../src/daemon/shims-install.ts'
+import { installShims, type ShimsInstalled } from '../../src/operations/setup/shims-install.ts'
 import { makeTempDir } from '../servers/temp-dir.ts'
 
 /** The real scripts, installed into a folder of their own, with a spool of their own. */

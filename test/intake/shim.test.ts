@@ -2,7 +2,7 @@ import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync } fr
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { TOKEN_EVENT_KINDS } from '../../src/core/event.ts'
+import { TOKEN_EVENT_KINDS } from '../../src/core/events/event.ts'
 import { readSpoolFile } from '../../src/intake/arguments.ts'
 import { canMount, runReadOnly } from '../servers/read-only-mount.ts'
 import { readCaptured } from './captured.ts'

@@ -1,4 +1,4 @@
-import type { Change, ChangeKind, EntryModification } from '../../src/core/change.ts'
+import type { Change, ChangeKind, EntryModification } from '../../src/core/account/change.ts'
 import {
   accountKey,
   asDn,

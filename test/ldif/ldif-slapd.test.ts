@@ -1,11 +1,11 @@
 import { Attribute, Change as LdapChange, Client } from 'ldapts'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { EntryModification } from '../../src/core/change.ts'
+import type { EntryModification } from '../../src/core/account/change.ts'
 import { headerOf, parseChangeLdif, writeChangeLdif } from '../../src/core/ldif.ts'
 import { asDn, parseLogin, parseRealm, type Dn } from '../../src/core/names.ts'
-import type { Modification, AttributeValue } from '../../src/core/state.ts'
-import { startSlapd, type Slapd } from '../servers/slapd.ts'
+import type { Modification, AttributeValue } from '../../src/core/account/state.ts'
+import { startSlapd, type Slapd } from '../servers/ldap/slapd.ts'
 
 /** The files through the stock ldapmodify into slapd, read back by a client that knows nothing of our LDIF. */
 

@@ -12,7 +12,7 @@ import {
   type Binding,
   type BindingTarget,
   type StandingBinding,
-} from '../../src/privacyidea/bindings.ts'
+} from '../../src/privacyidea/setup/bindings.ts'
 
 const SECRET = 'hook-secret-of-the-tests'
 const SCRIPT: BindingTarget = { via: 'script' }

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { parseLogin, parseRealm, parseSerial } from '../../src/core/names.ts'
-import type { SourceSettings } from '../../src/core/settings.ts'
+import type { SourceSettings } from '../../src/core/settings/settings.ts'
 import { systemClock } from '../../src/ports/clock.ts'
 import type { PrivacyIdeaPort } from '../../src/ports/privacyidea.ts'
 import { openPrivacyIdea } from '../../src/privacyidea/open-privacyidea.ts'

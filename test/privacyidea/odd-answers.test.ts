@@ -7,7 +7,7 @@ import {
   parseUserId,
   type Serial,
 } from '../../src/core/names.ts'
-import type { SourceSettings } from '../../src/core/settings.ts'
+import type { SourceSettings } from '../../src/core/settings/settings.ts'
 import { systemClock } from '../../src/ports/clock.ts'
 import type { PrivacyIdeaPort } from '../../src/ports/privacyidea.ts'
 import { openPrivacyIdea } from '../../src/privacyidea/open-privacyidea.ts'

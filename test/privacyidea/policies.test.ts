@@ -10,7 +10,7 @@ import {
   wouldLockOthersOut,
   type PolicyRequest,
   type StandingPolicy,
-} from '../../src/privacyidea/policies.ts'
+} from '../../src/privacyidea/setup/policies.ts'
 
 const REQUEST: PolicyRequest = {
   runTimeAccount: 'lockstep',

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe } from 'vitest'
-import { INSTALL_TIMEOUT_MS, type ReleaseName } from '../servers/privacyidea.ts'
+import { INSTALL_TIMEOUT_MS, type ReleaseName } from '../servers/privacyidea/privacyidea.ts'
 import { privacyIdeaContract, type PrivacyIdeaWorld } from './contract.ts'
 import { switchContract } from './switch-contract.ts'
 import { realWorld, simulatedWorld } from './worlds.ts'

@@ -1,4 +1,4 @@
-import type { SourceSettings } from '../../src/core/settings.ts'
+import type { SourceSettings } from '../../src/core/settings/settings.ts'
 import type { SecretReader } from '../../src/ports/secret.ts'
 
 export const PASSWORD = 'a secret of the tests'

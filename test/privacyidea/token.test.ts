@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { NO_ID, parseToken } from '../../src/privacyidea/token.ts'
+import { NO_ID, parseToken } from '../../src/privacyidea/readings/token.ts'
 
 /** A row as 3.14 gives it. */
 const ROW = {

@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import type { BreakerSettings } from '../../src/core/breaker.ts'
-import type { ResolvedEvent } from '../../src/core/event.ts'
+import type { BreakerSettings } from '../../src/core/guards/breaker.ts'
+import type { ResolvedEvent } from '../../src/core/events/event.ts'
 import type { AccountKey } from '../../src/core/names.ts'
-import { startEngine } from '../../src/daemon/engine.ts'
-import type { System } from '../../src/daemon/system.ts'
+import { startEngine } from '../../src/app/engine.ts'
+import type { System } from '../../src/app/system.ts'
 import { eventually } from '../servers/eventually.ts'
 import { must } from '../simulation/world.ts'
-import { ApiWorld, MAX_FAILURES, type ApiWorldOptions } from './api-world.ts'
+import { ApiWorld, MAX_FAILURES, type ApiWorldOptions } from './source/api-world.ts'
 
 /** Where the guards, the mirror of the directory's locks and the full resync meet at one account. */
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import type { AccountKey } from '../../src/core/names.ts'
 import { reconcileAccount } from '../../src/reconcile/account/reconcile-account.ts'
-import type { Claim } from '../../src/ports/store.ts'
-import { ApiWorld, login, MAX_FAILURES, realm } from './api-world.ts'
+import type { Claim } from '../../src/ports/store/store.ts'
+import { ApiWorld, login, MAX_FAILURES, realm } from './source/api-world.ts'
 import { withMembers } from './with-members.ts'
 
 /** How long an account stays with the worker that it was handed to. */

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import { AppError } from '../../src/core/error.ts'
-import { answerOf, MailError, refusalScope, type MailAnswer } from '../../src/core/mail-answer.ts'
-import { parseMailAddress } from '../../src/core/mail-address.ts'
+import { answerOf, MailError, refusalScope, type MailAnswer } from '../../src/core/mail/mail-answer.ts'
+import { parseMailAddress } from '../../src/core/mail/mail-address.ts'
 import { asDn, parseLogin } from '../../src/core/names.ts'
-import type { MailMessage } from '../../src/ports/mail.ts'
-import { Postman, type MailPorts } from '../../src/reconcile/mail.ts'
+import type { MailMessage } from '../../src/ports/store/mail.ts'
+import { Postman, type MailPorts } from '../../src/reconcile/mail/mail.ts'
 import { claimOf, openTestStore, START_MS, testKey, type TestStore } from '../store/test-store.ts'
 
 /** The delivery over a real store, with a mail server that the test plays. */

@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
 import { Worker } from '../../src/reconcile/worker.ts'
 import { eventually } from '../servers/eventually.ts'
-import { ApiWorld, login, MAX_FAILURES, realm } from './api-world.ts'
+import { ApiWorld, login, MAX_FAILURES, realm } from './source/api-world.ts'
 import { withMembers } from './with-members.ts'
 
 /** A turn that waits for one server longer than its lease lasts. */

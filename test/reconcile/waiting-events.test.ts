@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import { MEMORY_LOCKED } from '../../src/directory/memory.ts'
-import { ApiWorld, login, MAX_FAILURES, realm } from './api-world.ts'
+import { MEMORY_LOCKED } from '../support/memory-directory.ts'
+import { ApiWorld, login, MAX_FAILURES, realm } from './source/api-world.ts'
 
 /** Events whose account cannot be found yet: what counts towards giving them up, and what does not. */
 

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import { integerOf } from '../../src/core/bit.ts'
-import type { Event } from '../../src/core/event.ts'
+import { integerOf } from '../../src/core/account/bit.ts'
+import type { Event } from '../../src/core/events/event.ts'
 import { parseChangeLdif } from '../../src/core/ldif.ts'
 import type { AccountKey } from '../../src/core/names.ts'
-import { MEMORY_DISABLED } from '../../src/directory/memory.ts'
+import { MEMORY_DISABLED } from '../support/memory-directory.ts'
 import type { Store } from '../../src/store/store.ts'
 import {
   checkReplanIsEmpty,

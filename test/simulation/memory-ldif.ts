@@ -1,4 +1,4 @@
-import type { Change } from '../../src/core/change.ts'
+import type { Change } from '../../src/core/account/change.ts'
 import { headerOf, parseChangeLdif, writeChangeLdif } from '../../src/core/ldif.ts'
 import type { AccountKey } from '../../src/core/names.ts'
 import type { LdifPort, PendingLdif, Release } from '../../src/ports/ldif.ts'

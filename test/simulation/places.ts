@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import type { Event } from '../../src/core/event.ts'
+import type { Event } from '../../src/core/events/event.ts'
 import { parseChangeLdif } from '../../src/core/ldif.ts'
 import type { AccountKey } from '../../src/core/names.ts'
-import { sameValues, type AttributeValue } from '../../src/core/state.ts'
-import type { MemoryAccount } from '../../src/directory/memory-account.ts'
-import { MEMORY_LOCK_ATTRIBUTE, MEMORY_PLACES_ELSEWHERE } from '../../src/directory/memory.ts'
+import { sameValues, type AttributeValue } from '../../src/core/account/state.ts'
+import type { MemoryAccount } from '../support/memory-account.ts'
+import { MEMORY_LOCK_ATTRIBUTE, MEMORY_PLACES_ELSEWHERE } from '../support/memory-directory.ts'
 import type { Store } from '../../src/store/store.ts'
 import {
   checkReplanIsEmpty,

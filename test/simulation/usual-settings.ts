@@ -1,4 +1,4 @@
-import type { GuardSettings, PolicySettings, ResyncSettings } from '../../src/core/settings.ts'
+import type { GuardSettings, PolicySettings, ResyncSettings } from '../../src/core/settings/settings.ts'
 
 /** What a configuration says that leaves everything out, for worlds that are wired without a file. */
 export const POLICY: PolicySettings = {

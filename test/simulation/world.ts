@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import type { Event, TokenEventKind } from '../../src/core/event.ts'
+import type { Event, TokenEventKind } from '../../src/core/events/event.ts'
 import { AppError } from '../../src/core/error.ts'
 import {
   asDn,
@@ -10,10 +10,10 @@ import {
   type Login,
   type Serial,
 } from '../../src/core/names.ts'
-import { MEMORY_LOCKED, MemoryDirectory } from '../../src/directory/memory.ts'
-import { lookAtEvidence } from '../../src/daemon/evidence.ts'
-import { recoverUnlocks, recoverUnregisters } from '../../src/daemon/recover-folders.ts'
-import { wire } from '../../src/daemon/wiring.ts'
+import { MEMORY_LOCKED, MemoryDirectory } from '../support/memory-directory.ts'
+import { lookAtEvidence } from '../../src/app/evidence/evidence.ts'
+import { recoverUnlocks, recoverUnregisters } from '../../src/app/evidence/recover-folders.ts'
+import { wire } from '../../src/app/wiring.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import type { LdifPort } from '../../src/ports/ldif.ts'
 import { reconcileAccount } from '../../src/reconcile/account/reconcile-account.ts'

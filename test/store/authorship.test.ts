@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { directoryOf, parseSerial } from '../../src/core/names.ts'
-import { serialKey } from '../../src/core/serial-key.ts'
-import { authorship } from '../../src/store/steps-of-0-2.ts'
+import { serialKey } from '../../src/core/serials/serial-key.ts'
+import { authorship } from '../../src/store/schema/steps-of-0-2.ts'
 import { must } from '../simulation/world.ts'
 import { openTestStore, START_MS, testKey } from './test-store.ts'
 

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { AppError } from '../../src/core/error.ts'
-import { parseMailAddress } from '../../src/core/mail-address.ts'
+import { parseMailAddress } from '../../src/core/mail/mail-address.ts'
 import { asDn, parseLogin } from '../../src/core/names.ts'
-import type { GatherRules } from '../../src/ports/mail.ts'
+import type { GatherRules } from '../../src/ports/store/mail.ts'
 import type { Store } from '../../src/store/store.ts'
-import type { ClaimedMail } from '../../src/ports/mail.ts'
+import type { ClaimedMail } from '../../src/ports/store/mail.ts'
 import { claimOf, lockEvent, openTestStore, START_MS, testKey, type TestStore } from './test-store.ts'
 
 /** From the journal to the outbox: once, gathered, bounded. */

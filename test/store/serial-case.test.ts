@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { EventKind } from '../../src/core/event.ts'
+import type { EventKind } from '../../src/core/events/event.ts'
 import { asDn, parseLogin, parseSerial, type AccountKey, type Serial } from '../../src/core/names.ts'
 import type { Store } from '../../src/store/store.ts'
 import { lockEvent, openTestStore, START_MS, testKey, type TestStore } from './test-store.ts'

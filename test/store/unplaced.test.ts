@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { parseLogin, parseRealm, parseResolverName, parseSerial, parseUserId } from '../../src/core/names.ts'
-import type { UnplacedToken } from '../../src/core/unplaced.ts'
+import type { UnplacedToken } from '../../src/core/reasons/unplaced.ts'
 import { must } from '../simulation/world.ts'
 import { openTestStore } from './test-store.ts'
 

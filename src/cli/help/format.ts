@@ -1,5 +1,5 @@
 import type { Argument, Command, Help } from 'commander'
-import type { CliIo } from '../io.ts'
+import type { CliIo } from '../terminal/io.ts'
 import type { HelpPage, HelpPages } from './page.ts'
 import { SET_UP_PAGES } from './set-up-pages.ts'
 import { WORK_PAGES } from './work-pages.ts'

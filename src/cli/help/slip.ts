@@ -1,7 +1,7 @@
 import type { Command, CommanderError } from 'commander'
-import { nearest } from '../../config/nearest.ts'
+import { nearest } from '../../config/keys/nearest.ts'
 import { AppError } from '../../core/error.ts'
-import { plain } from '../output.ts'
+import { plain } from '../terminal/output.ts'
 import { OTHER_WORDS } from './other-words.ts'
 
 /** What is wrong with a command line, and what to type in place of it. */

@@ -1,4 +1,4 @@
-import { NOTICE_KINDS } from '../../core/notice.ts'
+import { NOTICE_KINDS } from '../../core/mail/notice.ts'
 import type { HelpPages } from './page.ts'
 
 /** Commands that look, act and repair. */

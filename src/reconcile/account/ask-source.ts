@@ -1,8 +1,8 @@
 import { toAppError, type AppError } from '../../core/error.ts'
-import type { Claim } from '../../ports/store.ts'
+import type { Claim } from '../../ports/store/store.ts'
 import { verdictOn } from '../guards.ts'
 import type { Ports } from '../ports.ts'
-import { readTruth, type Read, type Resets } from '../truth.ts'
+import { readTruth, type Read, type Resets } from '../source/truth.ts'
 
 /** `unread`: privacyIDEA could not be read, and the account is driven to what was known before. */
 export interface SourceAnswer extends Read {

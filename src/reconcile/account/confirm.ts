@@ -1,7 +1,7 @@
 import { AppError } from '../../core/error.ts'
 import { directoryOf } from '../../core/names.ts'
-import type { ObservedState } from '../../core/state.ts'
-import type { Claim } from '../../ports/store.ts'
+import type { ObservedState } from '../../core/account/state.ts'
+import type { Claim } from '../../ports/store/store.ts'
 import type { Ports } from '../ports.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { backoffMs, retryDelayMs, retryOf, type AppError } from '../../core/error.ts'
-import { failureReason, GONE_LOOK_MS, type Conclusion } from '../../core/outcome.ts'
+import { failureReason, GONE_LOOK_MS, type Conclusion } from '../../core/account/outcome.ts'
 import type { FailedTurn, Turn } from './turn.ts'
 
 export function failed(turn: Turn | FailedTurn, error: AppError): Conclusion {

@@ -1,9 +1,9 @@
 import { retryDelayMs } from '../../core/error.ts'
-import { foreignLockOf, otherLockOf } from '../../core/mirror.ts'
-import { amended, failureReason, type Amendment, type Conclusion, type Outcome } from '../../core/outcome.ts'
-import { mirrored, type Seen } from '../mirror.ts'
+import { foreignLockOf, otherLockOf } from '../../core/source/mirror.ts'
+import { amended, failureReason, type Amendment, type Conclusion, type Outcome } from '../../core/account/outcome.ts'
+import { mirrored, type Seen } from '../mirror/mirror.ts'
 import { PAUSED_LOOK_MS } from './held-back.ts'
-import { lateFindings, nextLateMs } from './late.ts'
+import { lateFindings, nextLateMs } from '../ledger/late.ts'
 import type { FailedTurn, Turn } from './turn.ts'
 
 /** Makes the outcome of a turn and puts it on record; the claim is given back with that. Fails with `lease-lost`. */

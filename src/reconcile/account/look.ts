@@ -1,7 +1,7 @@
-import type { DesiredState, ObservedState } from '../../core/state.ts'
-import type { Claim } from '../../ports/store.ts'
+import type { DesiredState, ObservedState } from '../../core/account/state.ts'
+import type { Claim } from '../../ports/store/store.ts'
 import type { Ports } from '../ports.ts'
-import { missingSerials, settleCarriers } from './carriers.ts'
+import { missingSerials, settleCarriers } from '../carriers.ts'
 
 /** A reading that was made while the account was being found is young enough: compare and swap makes that safe. */
 export const READING_AGE_MAX_MS = 1_000

@@ -1,10 +1,10 @@
-import { dryRun } from '../../core/dry-run.ts'
-import type { ChangeDraft } from '../../core/change.ts'
-import type { PlanOptions } from '../../core/plan.ts'
-import { underProtection } from '../../core/protection.ts'
-import type { DesiredState } from '../../core/state.ts'
-import { knownOf } from './carriers.ts'
-import { releasedBy } from './taken-away.ts'
+import { dryRun } from '../../core/account/dry-run.ts'
+import type { ChangeDraft } from '../../core/account/change.ts'
+import type { PlanOptions } from '../../core/account/plan.ts'
+import { underProtection } from '../../core/account/protection.ts'
+import type { DesiredState } from '../../core/account/state.ts'
+import { knownOf } from '../carriers.ts'
+import { releasedBy } from '../taken-away.ts'
 import type { Turn } from './turn.ts'
 
 /** Races after which places of ours that the configuration no longer names are left out of a release. */

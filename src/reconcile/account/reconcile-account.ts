@@ -1,6 +1,6 @@
 import { toAppError } from '../../core/error.ts'
-import type { Outcome } from '../../core/outcome.ts'
-import type { Claim } from '../../ports/store.ts'
+import type { Outcome } from '../../core/account/outcome.ts'
+import type { Claim } from '../../ports/store/store.ts'
 import type { Ports } from '../ports.ts'
 import { converge } from './converge.ts'
 import { failed } from './failed.ts'

@@ -1,10 +1,10 @@
-import type { ResolvedEvent } from '../../core/event.ts'
-import type { Arrival } from '../../core/late.ts'
-import type { Planned } from '../../core/plan.ts'
-import { isOpen } from '../../core/state.ts'
-import { recordArrival } from './late.ts'
+import type { ResolvedEvent } from '../../core/events/event.ts'
+import type { Arrival } from '../../core/account/late.ts'
+import type { Planned } from '../../core/account/plan.ts'
+import { isOpen } from '../../core/account/state.ts'
+import { recordArrival } from '../ledger/late.ts'
 import { wantReset } from './resets.ts'
-import { LOCK_REMOVED, REMOVED_FIX, whyUnlocked } from './taken-away.ts'
+import { LOCK_REMOVED, REMOVED_FIX, whyUnlocked } from '../taken-away.ts'
 import type { Turn } from './turn.ts'
 
 /** Steps that put on record what was found in the directory, and write nothing there. */

@@ -1,5 +1,5 @@
-import type { DesiredState } from '../../core/state.ts'
-import type { Claim } from '../../ports/store.ts'
+import type { DesiredState } from '../../core/account/state.ts'
+import type { Claim } from '../../ports/store/store.ts'
 import type { Ports } from '../ports.ts'
 
 /** Fail counters that are to be reset in privacyIDEA because of what happened to an account. */

@@ -1,0 +1,86 @@
+import { toAppError } from '../core/error.ts'
+import type { Outcome, Standing } from '../core/account/outcome.ts'
+import { reasonText } from '../core/reasons/reason.ts'
+import type { IntakePort } from '../ports/intake.ts'
+import type { Claim } from '../ports/store/store.ts'
+import { Worker } from '../reconcile/worker.ts'
+import { FindingTeller } from './finding-teller.ts'
+import { errorFields, type Log } from './log.ts'
+import type { System } from './system.ts'
+
+/** The worker over an opened system, and the door through which events come to it. */
+export interface Engine {
+  readonly worker: Worker
+  readonly intake: IntakePort
+  /** Lets what is in work finish, and tells what was found. */
+  stop(): Promise<void>
+  /** Tells what other processes found and told nobody. */
+  tellFindings(): Promise<void>
+}
+
+/**
+ * @param tells false for a command, which tells itself how its accounts stand
+ */
+export function startEngine(system: System, log: Log, tells = true): Engine {
+  const findings = new FindingTeller(system, log)
+  const worker = new Worker(system.ports, {
+    giveUpAfterMs: system.settings.retention.eventsMs,
+    onOutcome: tells ? newTeller(system, log, findings) : () => undefined,
+    onLeaseLost: ({ key }) => log.warn('another worker took over the account', { account: key, code: 'lease-lost' }),
+    onError: (thrown) => log.error('work failed', errorFields(toAppError(thrown))),
+  })
+  const intake: IntakePort = {
+    async take(events, refused) {
+      const taken = system.store.inbox.take(events, refused)
+      const offered = worker.offer(events)
+      await taken
+      if (offered < events.length) worker.wake()
+    },
+  }
+  worker.start()
+  return {
+    worker,
+    intake,
+    async stop() {
+      await worker.stop()
+      if (tells) await findings.now()
+    },
+    tellFindings: () => findings.now(),
+  }
+}
+
+/** What holds everything back is told once in a while, not for each account. */
+const GUARDS: readonly Standing[] = ['breaker', 'paused', 'dry-run']
+const GUARD_TOLD_MS = 60_000
+/** Told as a finding, once for all accounts. */
+const FOUND: readonly Standing[] = ['breaker', 'protected']
+
+/** Only what somebody should look at; a failure is told when it is new, not at each try. */
+function newTeller(system: System, log: Log, findings: FindingTeller): (claim: Claim, outcome: Outcome) => void {
+  const toldMs = new Map<string, number>()
+  return (claim, outcome) => {
+    if (outcome.lockRemoved !== undefined) {
+      const { reason, fix } = outcome.lockRemoved
+      log.warn('our lock was taken away', { account: claim.key, code: reason.code, reason: reasonText(reason), fix })
+    }
+    // What the breaker keeps out of privacyIDEA is in no review, and no finding.
+    if (FOUND.includes(outcome.standing) && outcome.isDirectoryInStep !== true) return findings.soon()
+    if (outcome.standing === 'in-step' || (outcome.standing === 'failed' && claim.attempts > 0)) return
+    const nowMs = system.clock.nowMs()
+    const group = groupOf(outcome)
+    if (group === 'gone') findings.soon()
+    if (group !== null) {
+      if (nowMs - (toldMs.get(group) ?? 0) < GUARD_TOLD_MS) return
+      toldMs.set(group, nowMs)
+    }
+    const code = outcome.errorCode ?? outcome.reason?.code ?? null
+    log.warn(`account is ${outcome.standing}`, { account: claim.key, code, reason: reasonText(outcome.reason) })
+  }
+}
+
+/** What is the same for many accounts at once; null: each is told by itself. */
+function groupOf({ standing, errorCode, isProtectionUnread }: Outcome): string | null {
+  if (errorCode === 'entry-not-found') return 'gone'
+  if (isProtectionUnread === true) return 'unread'
+  return GUARDS.includes(standing) ? standing : null
+}

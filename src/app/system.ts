@@ -1,0 +1,102 @@
+import { randomBytes } from 'node:crypto'
+import { secretReader } from '../config/secret.ts'
+import type { Settings, SourceSettings } from '../core/settings/settings.ts'
+import { openDirectories } from '../directory/open-directories.ts'
+import { openLdifFolders } from '../ldif/folders.ts'
+import { systemClock, type Clock } from '../ports/clock.ts'
+import type { AttributePort, DirectoryPort } from '../ports/directory.ts'
+import type { IdentityPort } from '../ports/store/identity.ts'
+import type { LdifPort } from '../ports/ldif.ts'
+import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
+import type { Ports } from '../reconcile/ports.ts'
+import type { Store } from '../store/store.ts'
+import { noteForms, refuseLostMarks } from './keep-marks.ts'
+import { openStoreOf } from './state-store.ts'
+import { wire, type SystemScan } from './wiring.ts'
+
+/** What stays open for as long as the process works on a store, whatever is loaded meanwhile. */
+export interface Base extends AsyncDisposable {
+  readonly clock: Clock
+  readonly store: Store
+  readonly ldif: LdifPort
+}
+
+/** Everything that works on accounts, opened from one configuration. */
+export interface System extends AsyncDisposable {
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly store: Store
+  readonly directory: DirectoryPort & AttributePort
+  readonly ldif: LdifPort
+  readonly ports: Ports
+  /** What the sweeps over privacyIDEA need; null in mode `events`. */
+  readonly source: SystemScan | null
+}
+
+/**
+ * Fails with `config-invalid` where locks or serials of ours would be lost by this configuration.
+ * @param keepsMarks false: for what is to work in any case
+ */
+export async function openSystem(
+  settings: Settings,
+  clock: Clock = systemClock,
+  keepsMarks: boolean = true,
+): Promise<System> {
+  await using opened = new AsyncDisposableStack()
+  const base = opened.use(await openBase(settings, clock))
+  if (keepsMarks) {
+    await refuseLostMarks(settings, base.store)
+    await noteForms(settings, base.store)
+  }
+  const system = opened.use(await openOn(base, settings))
+  const all = opened.move()
+  return { ...system, [Symbol.asyncDispose]: () => all.disposeAsync() }
+}
+
+export async function openBase(settings: Settings, clock: Clock = systemClock): Promise<Base> {
+  await using opened = new AsyncDisposableStack()
+  const store = opened.use(await openStoreOf(settings, true, clock))
+  const ldif = opened.use(await openLdifFolders({ dir: settings.ldif.dir }))
+  const all = opened.move()
+  return { clock, store, ldif, [Symbol.asyncDispose]: () => all.disposeAsync() }
+}
+
+/**
+ * Disposing it closes the directories and privacyIDEA, and leaves the base open.
+ * @param identities which directories they are; the store's, unless the configuration is only tried
+ */
+export async function openOn(
+  base: Base,
+  settings: Settings,
+  identities: IdentityPort = base.store.identities,
+): Promise<System> {
+  const { clock, store, ldif } = base
+  await using opened = new AsyncDisposableStack()
+  const directory = opened.use(openDirectories(settings, clock, identities))
+  const ids = () => newId(clock)
+  const opening = settings.privacyidea === null ? null : opened.use(await openSource(settings.privacyidea, clock))
+  const parts = { settings, clock, store, directory, ldif, source: opening, newId: ids }
+  const { ports, sweeps } = wire(parts)
+  const all = opened.move()
+  return {
+    settings,
+    clock,
+    store,
+    directory,
+    ldif,
+    ports,
+    source: sweeps,
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  }
+}
+
+/** Loaded only where it is configured. */
+export async function openSource(settings: SourceSettings, clock: Clock): Promise<PrivacyIdeaPort> {
+  const { openPrivacyIdea } = await import('../privacyidea/open-privacyidea.ts')
+  return openPrivacyIdea(settings, secretReader(process.env), clock)
+}
+
+/** 12 hex digits of milliseconds and 16 of chance: unique, and sorted by time. */
+export function newId(clock: Clock): string {
+  return `${clock.nowMs().toString(16).padStart(12, '0')}${randomBytes(8).toString('hex')}`
+}

@@ -1,0 +1,192 @@
+import { dirname, join, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { isWindowsName } from '../../core/settings/bind-name.ts'
+import { TYPE_DEFAULTS, type DirectoryType } from '../../core/settings/directory-type.ts'
+import { AppError } from '../../core/error.ts'
+import {
+  passwordOf,
+  refuseOverwrite,
+  settingsOf,
+  writeConfig,
+  type InitRequest,
+  type InitResult,
+} from '../../operations/setup/init.ts'
+import { answerProblems, refuseBadAnswers } from '../../operations/setup/init-check.ts'
+import { askServer, tryBind, type FirstFacts } from '../../operations/setup/init-server.ts'
+import type { CliIo } from '../terminal/io.ts'
+import { note, painter, print, printData } from '../terminal/output.ts'
+import { openPrompt, type Prompt } from '../terminal/prompt.ts'
+import { configFlag } from '../process/settings.ts'
+
+/** What `lockstep init` asks, and what it makes of the answers and flags. */
+export interface InitOptions {
+  readonly url?: readonly string[]
+  readonly type?: DirectoryType
+  readonly ca?: string
+  readonly startTls: 'required' | 'off'
+  readonly bindDn?: string
+  readonly bindPasswordFile?: string
+  readonly base?: string
+  readonly userFilter?: string
+  readonly serialAttribute?: string
+  readonly serialFormat: string
+  readonly name: string
+  readonly realm?: string
+  readonly http?: string
+  readonly stateDir?: string
+  readonly probe: boolean
+  readonly force?: boolean
+  readonly yes?: boolean
+  readonly json?: boolean
+}
+
+const PASSWORD_VARIABLE = 'LOCKSTEP_BIND_PASSWORD'
+const LISTEN_USUAL = '127.0.0.1:8640'
+
+export async function runInit(options: InitOptions, command: Command, io: CliIo): Promise<void> {
+  using prompt = options.yes === true ? null : openPrompt(io)
+  const file = resolve(io.cwd, configFlag(command) ?? (io.env['LOCKSTEP_CONFIG'] || 'lockstep.yaml'))
+  refuseOverwrite({ file, force: options.force === true, bindPassword: { file: '' }, listen: null })
+  if (prompt === null) refuseMissing(options, io)
+  const given = draftFrom(options, file, io)
+  refuseBadAnswers(given)
+  const request = await requestFrom(options, given, prompt, io)
+  refuseBadAnswers(request)
+  if (options.probe) {
+    note(io, `binding as ${request.bindDn} …`)
+    await tryBind(settingsOf(request), passwordOf(request))
+  }
+  const result = await writeConfig(request)
+  if (options.json === true) printData(io, result)
+  else printResult(io, result)
+}
+
+/** What this machine can tell is told before any server is asked. Fails with `usage`. */
+function refuseMissing(options: InitOptions, io: CliIo): void {
+  const missing = [
+    ...(options.url === undefined ? ['--url'] : []),
+    ...(options.bindDn === undefined ? ['--bind-dn'] : []),
+    ...(options.base === undefined && !options.probe ? ['--base'] : []),
+  ]
+  if (missing.length > 0) {
+    const what = `${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} missing`
+    throw new AppError('usage', `${what}, and there is no terminal to ask at`, {
+      hint: 'Give --url, --bind-dn, --bind-password-file and --base, or run it at a terminal.',
+    })
+  }
+  if (options.bindPasswordFile !== undefined || (io.env[PASSWORD_VARIABLE] ?? '') !== '') return
+  throw new AppError('usage', 'the bind password is missing, and there is no terminal to ask at', {
+    hint: `Give --bind-password-file, or set ${PASSWORD_VARIABLE}. It is never taken from the command line.`,
+  })
+}
+
+/** The answers that were given as options; in place of those still to come stand harmless ones. */
+function draftFrom(options: InitOptions, file: string, io: CliIo): InitRequest {
+  const { serialFormat, name, startTls } = options
+  const type = options.type ?? (isWindowsName(options.bindDn ?? '') ? 'active-directory' : 'openldap')
+  const fromEnvironment = io.env[PASSWORD_VARIABLE] || 'to be asked'
+  return {
+    ...flagsOf(options, file, io),
+    file,
+    name,
+    type,
+    urls: options.url ?? ['ldaps://localhost'],
+    startTls,
+    bindDn: options.bindDn ?? 'cn=lockstep',
+    bindPassword:
+      options.bindPasswordFile === undefined
+        ? { text: fromEnvironment }
+        : { file: resolve(io.cwd, options.bindPasswordFile) },
+    base: options.base ?? 'dc=example',
+    ...usualFor(type, options),
+    serialFormat,
+    realm: options.realm ?? null,
+    listen: options.http ?? null,
+    force: options.force === true,
+  }
+}
+
+/** What was not given follows from the type. */
+function usualFor(type: DirectoryType, options: InitOptions): Pick<InitRequest, 'userFilter' | 'serialAttribute'> {
+  const usual = TYPE_DEFAULTS[type]
+  return {
+    userFilter: options.userFilter ?? usual.userFilter,
+    serialAttribute: options.serialAttribute ?? usual.serialAttribute,
+  }
+}
+
+/** Asks for what is missing; an answer that cannot be right is asked for again. */
+async function requestFrom(
+  options: InitOptions,
+  given: InitRequest,
+  prompt: Prompt | null,
+  io: CliIo,
+): Promise<InitRequest> {
+  let request = given
+  const ask = async (question: string, usual: string | null, put: (answer: string) => Partial<InitRequest>) => {
+    if (prompt === null) return
+    const problem = (answer: string): string | null =>
+      answerProblems({ ...request, ...put(answer) })[0]?.message ?? null
+    request = { ...request, ...put(await prompt.ask(question, usual, problem)) }
+  }
+  if (options.url === undefined) {
+    await ask('LDAP server', 'ldaps://localhost', (answer) => ({ urls: answer.split(/[\s,]+/) }))
+  }
+  if (options.ca === undefined && request.urls.some((url) => url.startsWith('ldaps:'))) {
+    await ask('CA certificate (PEM file; - for those of the system)', '-', (answer) => ({
+      ca: answer === '-' ? null : resolve(io.cwd, answer),
+    }))
+  }
+  const facts = options.probe ? await askServer(request, options.type ?? null) : null
+  if (facts !== null) {
+    request = { ...request, type: facts.type, ...usualFor(facts.type, options) }
+    note(io, `found ${facts.vendor} at ${facts.url} (type ${facts.type})`)
+  }
+  if (options.base === undefined) {
+    if (prompt === null) request = { ...request, base: onlyContext(facts) }
+    const usual = facts?.usualBase ?? null
+    await ask('Base that the accounts lie below', usual, (answer) => ({ base: answer }))
+  }
+  if (options.bindDn === undefined) {
+    const names = request.type === 'active-directory' ? 'DN, user@domain or DOMAIN\\user' : 'DN'
+    await ask(`Account that Lockstep binds as (${names})`, null, (answer) => ({ bindDn: answer }))
+  }
+  if (prompt !== null && options.bindPasswordFile === undefined && (io.env[PASSWORD_VARIABLE] ?? '') === '') {
+    request = { ...request, bindPassword: { text: await prompt.askSecret('Its password (not shown)') } }
+  }
+  if (options.http === undefined) {
+    await ask(`Webhook: an address as in ${LISTEN_USUAL}, or no`, 'no', (answer) => ({
+      listen: /^no?$/i.test(answer) ? null : answer,
+    }))
+  }
+  await ask('How an account is found', request.userFilter, (answer) => ({ userFilter: answer }))
+  return request
+}
+
+/** The folders of the system are root's; anybody else gets one beside the file. */
+function flagsOf(options: InitOptions, file: string, io: CliIo): { ca: string | null; stateDir: string | null } {
+  const usual = process.getuid?.() === 0 ? null : join(dirname(file), 'lockstep-state')
+  return {
+    ca: options.ca === undefined ? null : resolve(io.cwd, options.ca),
+    stateDir: options.stateDir === undefined ? usual : resolve(io.cwd, options.stateDir),
+  }
+}
+
+/** The naming context, where there is one alone. Fails with `usage`. */
+function onlyContext(facts: FirstFacts | null): string {
+  const contexts = facts?.namingContexts ?? []
+  const isOne = contexts.length === 1 || facts?.type === 'freeipa' || facts?.type === 'active-directory'
+  if (isOne && facts?.usualBase) return facts.usualBase
+  const found =
+    contexts.length === 0 ? 'the server names no naming context' : `the server has several: ${contexts.join(', ')}`
+  throw new AppError('usage', `--base is missing, and ${found}`, {
+    hint: 'Give --base, as in ou=people,dc=example,dc=org.',
+  })
+}
+
+function printResult(io: CliIo, result: InitResult): void {
+  const paint = painter(io)
+  for (const each of result.written) print(io, `${paint('green', 'wrote')} ${each.path} (mode ${each.mode})`)
+  print(io, '\nNext:')
+  for (const step of result.nextSteps) print(io, `  ${step}`)
+}

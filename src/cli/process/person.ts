@@ -1,0 +1,79 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import type { CliIo } from '../terminal/io.ts'
+
+/**
+ * Who acts, for the record: one answer for every command. The person whom the kernel says logged in (the audit login uid,
+ * kept over su and sudo), else the one behind sudo, else the user that called the command. LOGNAME and USER are whatever one
+ * writes into them, and are not asked. Whoever may write the store can say anything: it keeps people from a slip, not an
+ * intruder out.
+ */
+export function personOf({ env }: Pick<CliIo, 'env'>): string {
+  return personBy({ loginUid: loginUid(), sudoUser: env['SUDO_USER'] ?? '', uid: CALLED_AS_UID, nameOf: userName })
+}
+
+export interface Signs {
+  /** Null where nobody logged in, or nobody can tell. */
+  readonly loginUid: number | null
+  /** '' without sudo. */
+  readonly sudoUser: string
+  /** Null where the system has none. */
+  readonly uid: number | null
+  readonly nameOf: (uid: number) => string
+}
+
+export function personBy({ loginUid: login, sudoUser, uid, nameOf }: Signs): string {
+  if (login !== null) return nameOf(login)
+  if (sudoUser !== '') return sudoUser
+  return uid === null ? 'unknown' : nameOf(uid)
+}
+
+/** Before a command of root goes on as the owner of the store (cli/process/state-owner.ts). */
+const CALLED_AS_UID = process.getuid?.() ?? null
+/** proc_pid_loginuid(5): nobody logged in. */
+const NO_LOGIN = 4_294_967_295
+
+function loginUid(): number | null {
+  try {
+    const text = readFileSync('/proc/self/loginuid', 'utf8').trim()
+    return /^\d{1,10}$/.test(text) && Number(text) !== NO_LOGIN ? Number(text) : null
+  } catch {
+    return null
+  }
+}
+
+const LOOKUP_TIMEOUT_MS = 2_000
+
+/** By the system's own name service, which knows users of a directory as well. */
+function userName(uid: number): string {
+  if (uid === process.getuid?.()) {
+    try {
+      return userInfo().username
+    } catch {
+      return `uid ${uid}`
+    }
+  }
+  try {
+    const found = execFileSync('getent', ['passwd', String(uid)], {
+      encoding: 'utf8',
+      timeout: LOOKUP_TIMEOUT_MS,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    const [name = ''] = found.split(':')
+    return name === '' ? `uid ${uid}` : name
+  } catch {
+    return nameInFile(uid)
+  }
+}
+
+/** Where there is no getent, as on musl. */
+function nameInFile(uid: number): string {
+  try {
+    const lines = readFileSync('/etc/passwd', 'utf8').split('\n')
+    const found = lines.map((line) => line.split(':')).find(([, , id]) => id === String(uid))
+    return found?.[0] ?? `uid ${uid}`
+  } catch {
+    return `uid ${uid}`
+  }
+}

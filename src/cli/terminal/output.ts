@@ -1,0 +1,124 @@
+import { stripVTControlCharacters, styleText } from 'node:util'
+import type { Trouble } from '../../contract/verdict.ts'
+import { toWire } from '../../contract/wire.ts'
+import { shorten, wrappedBehind } from './cells.ts'
+import type { CliIo } from './io.ts'
+import { withShownTimes } from './moment.ts'
+import { tableLines, type Column, type Detail } from './table.ts'
+
+/** Where the terminal does not say. */
+export const WIDTH_DEFAULT = 80
+
+export type Style = Parameters<typeof styleText>[0]
+
+/** Colours on a terminal only, and never with NO_COLOR (no-color.org) or TERM=dumb. */
+export function painter(io: CliIo, stream: CliIo['stdout'] = io.stdout): (style: Style, text: string) => string {
+  const off = !stream.isTTY || (io.env['NO_COLOR'] ?? '') !== '' || io.env['TERM'] === 'dumb'
+  return (style, text) => (off ? text : styleText(style, text, { validateStream: false }))
+}
+
+export function print(io: CliIo, text: string): void {
+  io.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
+}
+
+/** For people, beside the result: goes to stderr. */
+export function note(io: CliIo, text: string): void {
+  io.stderr.write(`${textLines(withShownTimes(text), undefined, widthOf(io.stderr)).join('\n')}\n`)
+}
+
+/**
+ * `--json`: one document (docs/json.md). `ok` says whether the exit code is 0.
+ * @param data what the program knows; it is shown as the contract has it
+ * @param trouble why the exit code is another one
+ */
+export function printData(io: CliIo, data: object, trouble: Trouble | null = null): void {
+  const shown = toWire(data)
+  printDocument(io, trouble === null ? { ok: true, data: shown } : { ok: false, error: trouble, data: shown })
+}
+
+/** `--json` of a command that failed. */
+export function printError(io: CliIo, error: Trouble): void {
+  printDocument(io, { ok: false, error })
+}
+
+function printDocument(io: CliIo, document: object): void {
+  print(io, JSON.stringify(document, null, io.stdout.isTTY ? 2 : undefined))
+}
+
+/** Cells of a line; a pipe takes all in full. */
+function widthOf(stream: CliIo['stdout']): number {
+  return stream.isTTY ? stream.columns || WIDTH_DEFAULT : Infinity
+}
+
+/**
+ * Text for people: on a terminal wrapped at spaces, with what follows indented. For what is to be copied or read by a
+ * program as it is, there is `print`.
+ */
+export function printText(
+  io: CliIo,
+  text: string,
+  { indent, style }: { readonly indent?: number; readonly style?: Style } = {},
+): void {
+  const paint = painter(io)
+  const lines = textLines(withShownTimes(text), indent, widthOf(io.stdout))
+  print(io, lines.map((line) => (style === undefined ? line : paint(style, line))).join('\n'))
+}
+
+function textLines(text: string, indent: number | undefined, width: number): string[] {
+  if (width === Infinity) return [text]
+  return text.split('\n').flatMap((line) => {
+    const [begin = ''] = /^ */.exec(line) ?? []
+    return wrappedBehind(begin, line.slice(begin.length), width, indent ?? begin.length + 2)
+  })
+}
+
+/** Prints rows in columns that fit the terminal. Control characters of values are shown as `?`, so that none acts. */
+export function printTable<Row>(
+  io: CliIo,
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  details?: (row: Row) => readonly Detail[],
+): void {
+  const shown = (text: string): string => withShownTimes(plain(text))
+  const [titles = '', ...lines] = tableLines(
+    rows,
+    columns.map((column) => ({ ...column, value: (row) => shown(column.value(row)) })),
+    widthOf(io.stdout),
+    details === undefined ? undefined : (row) => details(row).map(([label, text]) => [plain(label), shown(text)]),
+  )
+  print(io, [painter(io)('bold', titles), ...lines].join('\n'))
+}
+
+/** Text from outside, safe to print: no control characters, no terminal sequences, no bidirectional overrides. */
+export function plain(text: string): string {
+  // eslint-disable-next-line no-control-regex -- control characters are what it removes
+  return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '?')
+}
+
+export interface Progress {
+  /** Shows how far it is; on a terminal only. */
+  step(text: string): void
+  [Symbol.dispose](): void
+}
+
+/** One line on stderr that is written over, on a terminal only. Disposing it clears the line. */
+export function progress(io: CliIo): Progress {
+  const on = io.stderr.isTTY && io.env['TERM'] !== 'dumb'
+  return {
+    step: (text) => {
+      if (on) io.stderr.write(`\r\u001b[K${shorten(text, (io.stderr.columns || WIDTH_DEFAULT) - 1)}`)
+    },
+    [Symbol.dispose]: () => {
+      if (on) io.stderr.write('\r\u001b[K')
+    },
+  }
+}
+
+/** The first of a list, and whether there are more. @param read gives at most so many */
+export async function firstOf<Item>(
+  limit: number,
+  read: (max: number) => Promise<readonly Item[]>,
+): Promise<{ readonly items: readonly Item[]; readonly isCut: boolean }> {
+  const items = await read(limit + 1)
+  return { items: items.slice(0, limit), isCut: items.length > limit }
+}

@@ -1,0 +1,122 @@
+import type { Act, ActResult } from '../../operations/accounts/act.ts'
+import type { AccountReport } from '../../store/reports/reports.ts'
+import { moment } from '../terminal/moment.ts'
+import { plain } from '../terminal/output.ts'
+
+/** What `lock` and `unlock` found, and what they changed: in lines, and as data. */
+
+type Hold = AccountReport['holds'][number]
+type Before = ActResult['before']
+
+const NOTHING: NonNullable<Before> = { lockedByUs: false, holds: [], otherLock: null }
+
+export function isUnheld(before: Before): boolean {
+  const { lockedByUs, holds } = before ?? NOTHING
+  return !lockedByUs && holds.length === 0
+}
+
+export function lockData(result: ActResult): object {
+  return { found: foundIn(result), changed: isHeldLonger(result) }
+}
+
+function foundIn({ before }: ActResult): NonNullable<Before> {
+  const { lockedByUs, holds, otherLock } = before ?? NOTHING
+  return { lockedByUs, holds, otherLock }
+}
+
+/** When the last hold ends, in milliseconds since 1970; Infinity: not by itself. */
+function endOf(holds: readonly Hold[]): number {
+  return holds.reduce((end, { untilMs }) => Math.max(end, untilMs ?? Infinity), 0)
+}
+
+function isHeldLonger({ before, account }: ActResult): boolean {
+  const holds = before?.holds ?? []
+  return holds.length === 0 || endOf(account.holds) > endOf(holds)
+}
+
+/** Of an account that was held before: each hold that stands beside the new one, and what is different now. */
+export function lockLines(result: ActResult): string[] {
+  const { before, account } = result
+  const earlier = (before?.holds ?? []).toSorted((a, b) => a.sinceMs - b.sinceMs)
+  const standing = earlier.filter(({ name }) => account.holds.some((hold) => hold.name === name))
+  const added = account.holds.find(({ kind, name }) => kind === 'manual' && !earlier.some((each) => each.name === name))
+  if (standing.length === 0 || added === undefined) return []
+  const already = standing.map((hold) => `held already by ${holdText(hold)}`)
+  return [...already, `this one holds ${untilText(endOf([added]))}`, changeText(result)]
+}
+
+function changeText(result: ActResult): string {
+  const before = untilText(endOf(result.before?.holds ?? []))
+  const now = untilText(endOf(result.account.holds))
+  if (isHeldLonger(result)) return `changed: the account is held ${now}; before: ${before}`
+  return `nothing else has changed: the account is held ${now}, as before`
+}
+
+function untilText(ms: number): string {
+  return ms === Infinity ? 'until lockstep unlock' : `until ${moment(ms)}`
+}
+
+/** A token's hold ends with the token as well, so that nothing is said of its end unless it has one. */
+function holdText({ kind, name, serial, actor, sinceMs, untilMs, reason }: Hold): string {
+  const who = kind === 'manual' ? plain(actor) : kind === 'token' ? `token ${plain(serial ?? name)}` : HOLDERS[kind]
+  const end = kind === 'manual' || untilMs !== null ? `, ${untilText(untilMs ?? Infinity)}` : ''
+  return `${who ?? name} since ${moment(sinceMs)}${end}${reason === '' ? '' : `: ${plain(reason)}`}`
+}
+
+const HOLDERS: Readonly<Record<string, string>> = {
+  account: 'an event without a serial',
+  lockout: 'a user lockout of privacyIDEA',
+}
+
+type FailCounter = 'kept' | 'reset' | 'refused' | 'pending'
+
+export function unlockData(result: ActResult, order: Act): object {
+  const ended = endedHolds(result)
+  const isChanged = ended.length > 0 || isReleased(result)
+  const tokens = serialsOf(ended).map((serial) => ({ serial, failCounter: failCounterAfter(result, order) }))
+  return { found: foundIn(result), changed: isChanged, ended, tokens }
+}
+
+function endedHolds({ before, account }: ActResult): readonly Hold[] {
+  return (before?.holds ?? [])
+    .filter(({ name }) => !account.holds.some((hold) => hold.name === name))
+    .toSorted((a, b) => a.sinceMs - b.sinceMs)
+}
+
+function isReleased({ before, account, unrecorded }: ActResult): boolean {
+  return (before?.lockedByUs === true && !account.lockedByUs) || unrecorded === 'adopted'
+}
+
+function serialsOf(holds: readonly Hold[]): string[] {
+  return holds.flatMap(({ kind, serial }) => (kind === 'token' && serial !== null ? [serial] : []))
+}
+
+function failCounterAfter({ isDone, isResetRefused }: ActResult, { resetsTokens }: Act): FailCounter {
+  if (!resetsTokens) return 'kept'
+  if (isResetRefused) return 'refused'
+  return isDone ? 'reset' : 'pending'
+}
+
+/** What was found and what has become of it. @param hasApi privacyIDEA can be asked to reset a fail counter */
+export function unlockLines(result: ActResult, order: Act, hasApi: boolean): string[] {
+  const { before, isDone } = result
+  const ended = endedHolds(result)
+  const lines = ended.map((hold) => `ended: held by ${holdText(hold)}`)
+  if (ended.length === 0 && (before?.holds ?? []).length === 0) lines.push('found: no hold on record')
+  if (before?.lockedByUs === true) {
+    lines.push(isReleased(result) ? 'the lock in the directory was removed' : 'the lock in the directory still stands')
+  } else if (ended.length > 0 && isDone) lines.push('no lock of ours had been written in the directory')
+  return [...lines, ...counterLines(result, order, hasApi, serialsOf(ended))]
+}
+
+function counterLines(result: ActResult, order: Act, hasApi: boolean, serials: readonly string[]): string[] {
+  const after = failCounterAfter(result, order)
+  if (serials.length === 0 || after === 'refused' || after === 'pending') return []
+  const isOne = serials.length === 1
+  const which = `the ${isOne ? 'fail counter' : 'fail counters'} of ${serials.map(plain).join(', ')}`
+  if (after === 'reset') return [`${which} ${isOne ? 'was' : 'were'} reset`]
+  const how = hasApi
+    ? `lockstep unlock ${plain(order.login)} --reset-token --reason TEXT`
+    : 'reset the fail counter in privacyIDEA'
+  return [`${which} ${isOne ? 'was' : 'were'} not reset: privacyIDEA may still refuse the token`, `Next: ${how}`]
+}

@@ -1,0 +1,166 @@
+import { bitsGivenBack, bitsStand } from './bit.ts'
+import type { EntryModification } from './change.ts'
+import type { Dn } from '../names.ts'
+import {
+  type Modification,
+  hasValue,
+  sameValues,
+  type AttributeValue,
+  type LockSlot,
+  type ObservedState,
+  type OwnedSlot,
+} from './state.ts'
+
+/** The places that a lock is made of: what stands there, and how it is written and taken back. */
+
+interface Place {
+  readonly dn: Dn
+  readonly attribute: string
+  readonly mode: LockSlot['mode']
+}
+
+/** An account as it was read, as far as its lock goes. */
+export type LockSeen = Pick<ObservedState, 'dn' | 'lock'>
+
+/**
+ * What became of a place that we wrote. `unseen`: it is not among the places of the lock as it would be written now (the
+ * configuration names others, or it held the account's former name), so nobody has looked at it.
+ */
+export type SlotStanding = 'standing' | 'gone' | 'unseen'
+
+export function standingOf(owned: OwnedSlot, observed: LockSeen): SlotStanding {
+  const slot = slotNow(owned, observed)
+  if (slot === undefined) return 'unseen'
+  if (owned.mode === 'bit') return bitsStand(slot.current, owned.before, owned.after) ? 'standing' : 'gone'
+  return holdsLocked(owned.mode, slot.current, owned.after) ? 'standing' : 'gone'
+}
+
+function slotNow(owned: OwnedSlot, observed: LockSeen): LockSlot | undefined {
+  return observed.lock.slots.find((each) => isSamePlace(each, each.locked, owned, owned.after))
+}
+
+/** A slot of one value among others is a place of its own; one that takes the whole attribute is one whatever is in it. */
+export function isSameSlot(a: OwnedSlot, b: OwnedSlot): boolean {
+  return isSamePlace(a, a.after, b, b.after)
+}
+
+/** Whether what would take them back is the same text. */
+export function sameRelease(a: readonly OwnedSlot[], b: readonly OwnedSlot[]): boolean {
+  const isEqual = (x: OwnedSlot, y: OwnedSlot): boolean => {
+    return isSameSlot(x, y) && sameValues(x.before, y.before) && sameValues(x.after, y.after)
+  }
+  return a.length === b.length && a.every((slot) => b.some((each) => isEqual(slot, each)))
+}
+
+export function sameSlots(a: readonly OwnedSlot[], b: readonly OwnedSlot[]): boolean {
+  return a.length === b.length && a.every((slot) => b.some((each) => isSameSlot(each, slot)))
+}
+
+function isSamePlace(
+  a: Place,
+  valuesOfA: readonly AttributeValue[],
+  b: Place,
+  valuesOfB: readonly AttributeValue[],
+): boolean {
+  if (a.mode !== b.mode || a.attribute.toLowerCase() !== b.attribute.toLowerCase()) return false
+  if (a.dn.toLowerCase() !== b.dn.toLowerCase()) return false
+  return isAlone(a.mode) || sameValues(valuesOfA, valuesOfB)
+}
+
+/** Whether a place is the attribute as such, of which there is one. */
+function isAlone(mode: LockSlot['mode']): boolean {
+  return mode === 'whole' || mode === 'bit'
+}
+
+export function isLocked(slot: LockSlot): boolean {
+  return holdsLocked(slot.mode, slot.current, slot.locked)
+}
+
+function holdsLocked(
+  mode: LockSlot['mode'],
+  current: readonly AttributeValue[],
+  locked: readonly AttributeValue[],
+): boolean {
+  if (isAlone(mode)) return sameValues(current, locked)
+  return locked.every((value) => hasValue(current, value) === (mode === 'value'))
+}
+
+/**
+ * The slots as they stand now. Of an account that was renamed since they were written, at its new name: those of its own
+ * entry, and those whose value was its name and that the server renamed with it. Of an integer, with the other bits of now.
+ */
+export function rebased(slots: readonly OwnedSlot[], from: Dn, observed: LockSeen): OwnedSlot[] {
+  return renamed(slots, from, observed).map((slot) => {
+    const current = slot.mode === 'bit' ? slotNow(slot, observed)?.current : undefined
+    if (current === undefined || !bitsStand(current, slot.before, slot.after)) return slot
+    return { ...slot, before: bitsGivenBack(current, slot.before, slot.after), after: current }
+  })
+}
+
+function renamed(slots: readonly OwnedSlot[], from: Dn, observed: LockSeen): readonly OwnedSlot[] {
+  if (from === observed.dn) return slots
+  return slots.map((slot) => {
+    const dn = slot.dn === from ? observed.dn : slot.dn
+    const isNamed = slot.mode === 'value' && slot.after.length === 1 && slot.after[0] === from
+    const moved = { ...slot, dn, after: [observed.dn] }
+    return isNamed && standingOf(moved, observed) === 'standing' ? moved : { ...slot, dn }
+  })
+}
+
+/** What a lock writes into a place that is not locked yet. */
+export function ownedOf(slot: LockSlot): OwnedSlot {
+  const { dn, attribute, mode, current, locked } = slot
+  return { dn, attribute, mode, before: isAlone(mode) ? current : [], after: locked }
+}
+
+/** A place that holds the lock already, as if we had written it; null where nobody knows what stood there before. */
+export function adoptedOf(slot: LockSlot): OwnedSlot | null {
+  const { dn, attribute, mode, locked, unlocked } = slot
+  if (!isAlone(mode)) return { dn, attribute, mode, before: [], after: locked }
+  return unlocked === undefined ? null : { dn, attribute, mode, before: unlocked, after: locked }
+}
+
+/** Writes our lock into these places. */
+export function lockOf(slots: readonly OwnedSlot[]): EntryModification[] {
+  return entries(slots, (slot) => {
+    if (isAlone(slot.mode)) return swap(slot.attribute, slot.before, slot.after)
+    return [{ op: slot.mode === 'value' ? 'add' : 'delete', attribute: slot.attribute, values: slot.after }]
+  })
+}
+
+/** What takes our lock away again, and nothing else: the text of the files that wait in `unlock/`. */
+export function releaseOf(slots: readonly OwnedSlot[]): EntryModification[] {
+  return entries(slots, (slot) => {
+    if (isAlone(slot.mode)) return swap(slot.attribute, slot.after, slot.before)
+    return [{ op: slot.mode === 'value' ? 'delete' : 'add', attribute: slot.attribute, values: slot.after }]
+  })
+}
+
+/** Compare and swap: deleting the old values by name makes the write fail where they are no longer there. */
+function swap(attribute: string, from: readonly AttributeValue[], to: readonly AttributeValue[]): Modification[] {
+  const steps: Modification[] = []
+  if (from.length > 0) steps.push({ op: 'delete', attribute, values: from })
+  if (to.length > 0) steps.push({ op: 'add', attribute, values: to })
+  return steps
+}
+
+/** Gathers the modifications of several places by entry, in their order; equal steps on one attribute become one. */
+function entries(
+  slots: readonly OwnedSlot[],
+  modificationsOf: (slot: OwnedSlot) => readonly Modification[],
+): EntryModification[] {
+  const byDn = new Map<Dn, Modification[]>()
+  for (const slot of slots) {
+    const modifications = byDn.get(slot.dn) ?? []
+    for (const step of modificationsOf(slot)) append(modifications, step)
+    byDn.set(slot.dn, modifications)
+  }
+  return [...byDn].map(([dn, modifications]) => ({ dn, modifications }))
+}
+
+function append(modifications: Modification[], step: Modification): void {
+  const last = modifications.at(-1)
+  if (last?.op === step.op && last.attribute === step.attribute) {
+    modifications[modifications.length - 1] = { ...last, values: [...last.values, ...step.values] }
+  } else modifications.push(step)
+}

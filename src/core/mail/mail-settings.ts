@@ -1,0 +1,68 @@
+import type { MailAddress, Mailbox } from './mail-address.ts'
+import type { MailLanguage } from './mail-language.ts'
+import type { NoticeKind } from './notice.ts'
+import type { SecretSource } from '../settings/secret-source.ts'
+
+/** The section `mail` of the configuration. Durations in milliseconds. */
+export interface MailSettings {
+  readonly smtp: SmtpSettings
+  readonly from: Mailbox
+  readonly replyTo: MailAddress | null
+  readonly owner: OwnerMailSettings
+  readonly helpDesk: {
+    readonly addresses: readonly MailAddress[]
+    readonly kinds: readonly NoticeKind[]
+    readonly language: MailLanguage
+  }
+  /** For owners whose own language is not known. */
+  readonly language: MailLanguage
+  /** IANA name; null: this machine's. */
+  readonly timeZone: string | null
+  /** Whom to turn to, in the site's words; ''. */
+  readonly contact: string
+  /** Folder of templates that stand before the built-in ones; null: none. */
+  readonly templates: string | null
+  readonly limits: MailLimits
+}
+
+export interface SmtpSettings {
+  readonly host: string
+  readonly port: number
+  /** TLS from the first byte (`smtps://`). */
+  readonly isSecure: boolean
+  /** On `smtp://`: `required`, or none. */
+  readonly startTls: 'required' | 'off'
+  readonly caFile: string | null
+  /** Null: the host. */
+  readonly tlsServerName: string | null
+  /** Null: no login. */
+  readonly login: { readonly user: string; readonly password: SecretSource } | null
+  /** What this machine calls itself (RFC 5321, 4.1.1.1); null, or left out by an earlier version: its own full name. */
+  readonly ehloName?: string | null
+  /** To connect and be greeted, each. */
+  readonly connectTimeoutMs: number
+  /** Without a sign of life from the server. */
+  readonly timeoutMs: number
+}
+
+export interface OwnerMailSettings {
+  readonly kinds: readonly NoticeKind[]
+  /** Where the address comes from. */
+  readonly from: 'directory' | 'privacyidea'
+  readonly addressAttribute: string
+  readonly languageAttribute: string
+  readonly nameAttribute: string
+}
+
+export interface MailLimits {
+  /** What happens within so long is told in one mail. */
+  readonly gatherMs: number
+  /** Between two mails to the same person. */
+  readonly intervalMs: number
+  /** Older news are not sent any more. */
+  readonly maxAgeMs: number
+  /** An event that finds no account is told after so long. */
+  readonly unresolvedAfterMs: number
+  /** Mails in a second, while few wait. */
+  readonly perSecond: number
+}

@@ -1,0 +1,54 @@
+import { EqualityFilter, PresenceFilter } from 'ldapts'
+import type { Dn } from '../../core/names.ts'
+import type { AttributeValue } from '../../core/account/state.ts'
+import type { AccountReader } from './account.ts'
+import type { PlaceElsewhere } from '../drivers/driver.ts'
+import { valuesIn } from '../protocol/entry.ts'
+import type { Reads } from '../ldap/reads.ts'
+
+/** What stands in other entries (groups) that the lock of an account is made of. */
+
+const NO_ATTRIBUTES = ['1.1']
+
+/** As far as it matters for the account: of the values that were asked for, those that stand there. */
+export async function valuesAt(
+  reads: Reads,
+  reader: AccountReader,
+  place: PlaceElsewhere,
+): Promise<readonly AttributeValue[]> {
+  if (place.values === null) return allValuesAt(reads, reader, place.dn, place.attribute)
+  const found = place.values.map(async (value) => {
+    const filter = new EqualityFilter({ attribute: place.attribute, value })
+    const request = {
+      base: place.dn,
+      scope: 'base' as const,
+      filter,
+      attributes: NO_ATTRIBUTES,
+      bytesOf: [],
+      sizeMax: 1,
+    }
+    return (await reads.read((connection) => connection.search(request))).length > 0
+  })
+  const present = await Promise.all(found)
+  return place.values.filter((_, index) => present[index])
+}
+
+export async function allValuesAt(
+  reads: Reads,
+  reader: AccountReader,
+  dn: Dn,
+  attribute: string,
+): Promise<AttributeValue[]> {
+  const canonical = reader.facts.canonical(attribute)
+  const filter = new PresenceFilter({ attribute: 'objectClass' })
+  const request = {
+    base: dn,
+    scope: 'base' as const,
+    filter,
+    attributes: [attribute],
+    bytesOf: [canonical],
+    sizeMax: 1,
+  }
+  const [entry] = await reads.read((connection) => connection.search(request))
+  return valuesIn(entry, canonical)
+}

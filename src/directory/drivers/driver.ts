@@ -1,0 +1,131 @@
+import type { Filter } from 'ldapts'
+import type { AccountId, Dn } from '../../core/names.ts'
+import type { OtherLockCause } from '../../core/reasons/other-lock-cause.ts'
+import type { DirectorySettings } from '../../core/settings/settings.ts'
+import type { AttributeValue, LockObservation, OtherLock } from '../../core/account/state.ts'
+import type { Clock } from '../../ports/clock.ts'
+import { KeptContext } from './kept-context.ts'
+import type { Reads } from '../ldap/reads.ts'
+import type { ServerFacts } from '../pool/server-facts.ts'
+
+/** An account's own entry as it was read. */
+export interface AccountEntry {
+  readonly dn: Dn
+  /** Null where the entry has no value that is one. */
+  readonly login: string | null
+  /** Text where it is UTF-8, else bytes; empty when absent. Only attributes that were asked for. */
+  values(attribute: string): readonly AttributeValue[]
+  text(attribute: string): string | null
+}
+
+/** A place in another entry (a group) that the lock of an account is made of. */
+export interface PlaceElsewhere {
+  readonly dn: Dn
+  readonly attribute: string
+  /** These values are looked for by the server's own matching; null: all values are read. */
+  readonly values: readonly string[] | null
+}
+
+type ValuesOf = (attribute: string) => readonly AttributeValue[]
+
+/** Values of an entry by where they come from, of attributes that the server may cover. */
+export interface ValuesBySource {
+  /** What is stored in the entry, whatever the server shows in its place. */
+  readonly stored: ValuesOf
+  /** What the server gives the entry (by a class of service of 389-DS), whatever is stored. */
+  readonly given: ValuesOf
+}
+
+/** What was read of one account besides its entry. `stored` and `given`: of `coverable` alone. */
+export interface LockReading extends ValuesBySource {
+  readonly facts: ServerFacts
+  /** What stands in `placesElsewhere`, in their order. */
+  readonly elsewhere: readonly (readonly AttributeValue[])[]
+}
+
+export interface LockContext<Context> extends LockReading {
+  readonly nowMs: number
+  /** See LockDriver.readContext. */
+  readonly context: Context
+}
+
+/** @param untilMs when it ends by itself; null: not by itself */
+export function lockedBy(cause: OtherLockCause, attribute: string, untilMs: number | null = null): OtherLock {
+  return { is: 'locked', cause, attribute, untilUs: untilMs === null ? null : untilMs * 1000 }
+}
+
+/** Which accounts and attributes a lock is about in one kind of directory. */
+interface LockPlaces {
+  /** Attributes of the account's own entry that it needs to see. */
+  readonly attributes: readonly string[]
+  /** Those of them that a lock writes. */
+  readonly lockAttributes: readonly string[]
+  /** Those of them whose stored values the server may cover with others of its own making; see `LockContext.stored`. */
+  readonly coverable: readonly string[]
+  /** Those that the server keeps at one value, whatever its schema says. */
+  readonly singleValued: readonly string[]
+  /** How long a value of an attribute may be, in UTF-16 units, by the name in lower case; left out where it is not known. */
+  readonly lengthsMax?: Readonly<Record<string, number>>
+  /**
+   * The name that the account's own entry is written to and read under: its DN, or one that stays with it when it is renamed,
+   * where the server knows such names.
+   */
+  addressOf(id: AccountId, dn: Dn): string
+  /** Why an account of this kind is never locked, whatever the configuration says; null: it may be. */
+  protects(account: AccountEntry): string | null
+  placesElsewhere(account: AccountEntry): readonly PlaceElsewhere[]
+  /**
+   * Where somebody else's lock at this account lasts as long as a policy says: when it was set, in milliseconds since 1970.
+   * The policies are then read afresh, and not before that. Null: nothing rests on them.
+   */
+  restsOnPoliciesSince(account: AccountEntry): number | null
+  /** Filters of accounts that a lock of ours may stand at; several are alternatives. */
+  marks(): readonly Filter[]
+  /**
+   * Filters of accounts that any lock may stand at now, whoever's, and of some at which none does; left out: those of
+   * `marks` are all that there are.
+   */
+  lockedMarks?(nowMs: number): readonly Filter[]
+  /** Places in other entries whose values name accounts that a lock of ours may stand at. */
+  markedElsewhere(): readonly MarkedElsewhere[]
+}
+
+/** What locked means in one kind of directory. Pure, but for the reading of its own context. */
+export interface LockDriver<Context> extends LockPlaces {
+  /**
+   * What decides about locks besides entries of accounts: policies, the domain. It is kept for a while; a server that says
+   * something else than another one is read for itself. Fails with `directory-*`.
+   */
+  readContext(reads: Reads, settings: DirectorySettings, facts: ServerFacts): Promise<Context>
+  readLock(account: AccountEntry, context: LockContext<Context>): LockObservation
+}
+
+/** Judges the lock of an account, by its context of one server or of any. Fails with `directory-*`. */
+export type LockJudge = (account: AccountEntry, reading: LockReading) => Promise<LockObservation>
+
+/** A driver whose context is its own affair. */
+export interface DirectoryDriver extends LockPlaces {
+  judge(reads: Reads, settings: DirectorySettings, clock: Clock): LockJudge
+}
+
+export function driverWith<Context>(driver: LockDriver<Context>): DirectoryDriver {
+  return {
+    ...driver,
+    judge(reads, settings, clock) {
+      const kept = new KeptContext(clock, (facts) => driver.readContext(reads, settings, facts))
+      return async (account, reading) => {
+        const context = await kept.of(reading.facts, driver.restsOnPoliciesSince(account))
+        return driver.readLock(account, { ...reading, nowMs: clock.nowMs(), context })
+      }
+    },
+  }
+}
+
+/** Of a driver that needs to know nothing else. */
+export const NO_CONTEXT = { readContext: () => Promise.resolve(null) }
+
+export interface MarkedElsewhere {
+  readonly dn: Dn
+  readonly attribute: string
+  readonly names: 'dn' | 'login'
+}

@@ -1,0 +1,257 @@
+import { secretReader } from '../../config/secret.ts'
+import { AppError, toAppError } from '../../core/error.ts'
+import type { Event } from '../../core/events/event.ts'
+import {
+  asDn,
+  directoryOf,
+  parseLogin,
+  parseRealm,
+  parseSerial,
+  splitAccountKey,
+  type AccountKey,
+  type Login,
+  type Realm,
+} from '../../core/names.ts'
+import { isOpen } from '../../core/account/state.ts'
+import type { AccountReport } from '../../store/reports/reports.ts'
+import { startEngine } from '../../app/engine.ts'
+import { recoverOnce } from '../../app/evidence/evidence.ts'
+import { refuseWhereFileForbids } from './file-forbids.ts'
+import type { Log } from '../../app/log.ts'
+import { accountOfLogin, onlyMatch, recordedLogins, type AccountOfLogin } from './named-account.ts'
+import { refuseWithoutRights } from '../setup/needed-rights.ts'
+import { newId, type System } from '../../app/system.ts'
+import { wordTimeUs } from './word.ts'
+
+/** What a person does by hand: a hold, a release. Both are events like privacyIDEA's, so they meet the same rules. */
+
+export interface Act {
+  readonly kind: 'hold' | 'release'
+  readonly login: string
+  readonly realm: string | null
+  readonly reason: string
+  readonly actor: string
+  /** `hold` only: it ends by itself after this; null: not by itself. */
+  readonly forMs: number | null
+  /** `release` only, mode `api`: the fail counters of the tokens that hold the account are reset as well. */
+  readonly resetsTokens: boolean
+  /** `release` only: a lock that stands there as we would write it is ours, whatever the record says. */
+  readonly adopts: boolean
+}
+
+export interface ActResult {
+  readonly account: AccountReport
+  /** What the directory says of the account now; `others`: locked, and not by us. */
+  readonly lock: 'open' | 'ours' | 'others' | 'unknown'
+  /** What was on record before the order; null: nothing. */
+  readonly before: Pick<AccountReport, 'lockedByUs' | 'holds' | 'otherLock'> | null
+  /** A lock that is not on record as ours, and equals what we would write: it stands there, or was adopted by this order. */
+  readonly unrecorded: 'stands' | 'adopted' | 'none'
+  /** The fail counters that were to be reset were not: privacyIDEA refuses it. */
+  readonly isResetRefused: boolean
+  /** That somebody else could be meant by the login as well; null: nobody. */
+  readonly note: string | null
+  /** False when it is on record but could not be carried out yet; the account's standing says why. */
+  readonly isDone: boolean
+}
+
+const SETTLED_TIMEOUT_MS = 15_000
+const SETTLED_LOOK_MS = 50
+/** Accounts of one name that are listed where they are several. */
+const RECORDED_MAX = 10
+
+/** Fails with `usage`, `unknown-user`, `ambiguous-match`, `realm-unmapped` and what the directory may fail with. */
+export async function act(system: System, order: Act, log: Log): Promise<ActResult> {
+  const text = parseLogin(order.login)
+  const ofRealm = order.realm === null ? null : parseRealm(order.realm)
+  if (text === null || (order.realm !== null && ofRealm === null)) {
+    throw new AppError(
+      'usage',
+      `${text === null ? 'the login' : 'the realm'} is empty, too long or holds control characters`,
+    )
+  }
+  if (order.resetsTokens && system.source === null) {
+    throw new AppError('usage', '--reset-token: privacyIDEA’s API is needed for that', {
+      hint: 'Configure the section privacyidea, or reset the token in privacyIDEA.',
+    })
+  }
+  const { privacyidea } = system.settings
+  if (order.resetsTokens && privacyidea !== null) {
+    await refuseWithoutRights(privacyidea, secretReader(process.env), ['reset'], 'unlock --reset-token')
+  }
+  await recoverFirst(system, log)
+  const { account: found, login, realm, note } = await findAccount(system, text, ofRealm, order.kind)
+  const [before] = await system.store.reports.find(found.key, 1)
+  if (order.kind === 'hold') {
+    await refuseWhereRetired(system, found.key)
+    const ofRecord = parseRealm(before?.realm ?? '')
+    await refuseWhereFileForbids(system, [{ key: found.key, realm: ofRecord ?? realm, isLocked: true }])
+  }
+  const nowMs = system.clock.nowMs()
+  const event: Event = {
+    id: `cli:${newId(system.clock)}`,
+    kind: order.kind,
+    serial: null,
+    login,
+    realm,
+    actor: order.actor,
+    takenAtUs: await wordTimeUs(system, found.key, login),
+    source: 'cli',
+    reason: { code: 'manual', params: { text: order.reason } },
+    untilUs: order.forMs === null ? null : (nowMs + order.forMs) * 1000,
+  }
+  await system.store.inbox.take([event], [])
+  const { key, dn, serials } = found
+  await system.store.inbox.settle([{ kind: 'resolved', event, key, dn, login, realm, attributeSerials: serials }], 0)
+  if (order.adopts) {
+    const { actor, reason } = order
+    await system.store.records.orderAdoption(key, { actor, reason })
+  }
+  if (order.resetsTokens) {
+    const named = (before?.holds ?? []).map((hold) => (hold.serial === null ? null : parseSerial(hold.serial)))
+    const holding = named.filter((serial) => serial !== null)
+    await system.store.truth.wantReset(key, holding)
+  }
+  // Whatever could not be done of it so far must not hold up the unlock.
+  if (order.kind === 'release' && !order.resetsTokens) await system.store.truth.dropResets(key)
+  const isUnrecorded = before?.lockedByUs !== true && order.adopts && (await lockAt(system, key)) === 'as-ours'
+  await carryOut(system, [found.key], log, false)
+  const reported = await resultFor(system, found.key)
+  const state = await lockAt(system, found.key)
+  const isCarried = reported.isSettled && state !== 'unknown' && isCarriedOut(order, reported.account)
+  const result = { account: reported.account, isDone: reported.isDone || isCarried }
+  const lock = state === 'open' || state === 'unknown' ? state : result.account.lockedByUs ? 'ours' : 'others'
+  const stands = lock === 'others' && state === 'as-ours'
+  const open = await system.store.findings.open()
+  const isResetRefused = open.some(({ kind, subject }) => kind === 'reset-refused' && subject === key)
+  return {
+    ...result,
+    before: before ?? null,
+    lock,
+    isResetRefused,
+    note,
+    unrecorded: stands ? 'stands' : isUnrecorded ? 'adopted' : 'none',
+  }
+}
+
+/** The account may wait for something else than what was ordered; a reset and an adoption are not seen at the account itself. */
+function isCarriedOut({ kind, resetsTokens, adopts }: Act, { lockedByUs, holds }: AccountReport): boolean {
+  if (kind === 'hold') return lockedByUs && holds.some((hold) => hold.kind === 'manual')
+  return !resetsTokens && !adopts && !lockedByUs && holds.length === 0
+}
+
+/**
+ * A lock of somebody else's is none of the record's business where nothing is held: only a look tells of it. What was
+ * ordered is on record, whatever can be seen now.
+ */
+export async function lockAt(
+  { directory }: Pick<System, 'directory'>,
+  key: AccountKey,
+): Promise<'open' | 'as-ours' | 'other' | 'unknown'> {
+  try {
+    const { lock } = await directory.observe(key, [], 0)
+    return lock.state === 'as-ours' ? 'as-ours' : isOpen(lock) ? 'open' : 'other'
+  } catch {
+    return 'unknown'
+  }
+}
+
+/** Nobody is locked in a directory that is given up. Fails with `not-ready`. */
+async function refuseWhereRetired({ store, clock }: System, key: AccountKey): Promise<void> {
+  const directory = directoryOf(key)
+  const order = await store.guards.retirementOf(directory, clock.nowMs())
+  if (order === null) return
+  throw new AppError(
+    'not-ready',
+    `nothing is on record: directory ${directory} is retired, and nobody is locked there`,
+    {
+      hint: `lockstep retire ${directory} --cancel takes that order of ${order.by} back; then give the command again.`,
+    },
+  )
+}
+
+/** A release must be possible while the directory is away: then our own record names the account. */
+async function findAccount(
+  system: System,
+  text: Login,
+  realm: Realm | null,
+  kind: Act['kind'],
+): Promise<AccountOfLogin & { readonly note: string | null }> {
+  const { settings, store, directory } = system
+  const recordedRealms = (): Promise<readonly Realm[]> => store.reports.realms()
+  try {
+    return await accountOfLogin({ settings, directory, recordedRealms }, text, realm)
+  } catch (thrown) {
+    const error = toAppError(thrown)
+    if (!error.code.startsWith('directory-')) throw error
+    if (kind === 'hold') {
+      const nothing = 'Nothing is on record: give the lock again once the account can be looked up.'
+      const hint = error.hint === '' ? nothing : `${nothing} ${error.hint}`
+      throw new AppError(error.code, error.message, { cause: error, hint })
+    }
+    const named = await recordedLogins(system, text, realm, RECORDED_MAX)
+    const known = onlyMatch(text, named, error)
+    const key = splitAccountKey(known.key)?.key
+    if (key === undefined) throw error
+    const [login, of] = [parseLogin(known.login ?? '') ?? text, parseRealm(known.realm ?? '') ?? realm]
+    return { account: { key, dn: asDn(known.dn), serials: [] }, login, realm: of, note: named.note }
+  }
+}
+
+/** Where nobody is at work, what the LDIF folders prove comes on record before the new word, which may be about just that. */
+async function recoverFirst(system: System, log: Log): Promise<void> {
+  const { processLock } = system.store
+  if ((await processLock.daemon()) !== null) return
+  await processLock.freeDeadLeases()
+  try {
+    if (await processLock.enter()) await recoverOnce(system, log)
+  } finally {
+    await processLock.leave()
+  }
+}
+
+/**
+ * Waits for the daemon to do it; without one, does it here. The caller tells how the accounts stand.
+ * @param recovers false: the LDIF folders were held against the record just now
+ */
+export async function carryOut(system: System, keys: readonly AccountKey[], log: Log, recovers = true): Promise<void> {
+  const { processLock, upkeep } = system.store
+  if ((await processLock.daemon()) === null) {
+    await processLock.freeDeadLeases()
+    try {
+      if ((await processLock.enter()) && recovers) await recoverOnce(system, log)
+      await processLock.prepared()
+      const { worker } = startEngine(system, log, false)
+      try {
+        await Promise.race([worker.whenIdle(), system.store.failed])
+      } finally {
+        await worker.stop()
+      }
+    } finally {
+      await processLock.leave()
+    }
+    return
+  }
+  const deadlineMs = system.clock.nowMs() + SETTLED_TIMEOUT_MS
+  while ((await upkeep.isAnyDue(keys, system.clock.nowMs())) && system.clock.nowMs() < deadlineMs) {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    setTimeout(resolve, SETTLED_LOOK_MS)
+    await promise
+  }
+}
+
+/**
+ * Fails with `internal` for an account that is not on record.
+ * @returns isSettled: it was looked at since it was marked last
+ */
+export async function resultFor(
+  system: System,
+  key: AccountKey,
+): Promise<Pick<ActResult, 'account' | 'isDone'> & { readonly isSettled: boolean }> {
+  const [account] = await system.store.reports.find(key, 1)
+  if (account === undefined) throw new AppError('internal', `account ${key} is not on record`)
+  // A conflict is about a serial; the lock comes before it.
+  const isDone = ['in-step', 'foreign-lock', 'not-effective', 'conflict'].includes(account.standing)
+  const isSettled = !(await system.store.upkeep.isAnyDue([key], system.clock.nowMs()))
+  return { account, isDone: isDone && isSettled, isSettled }
+}

@@ -1,0 +1,124 @@
+import { secretReader } from '../../config/secret.ts'
+import { AppError, toAppError, type ErrorCode } from '../../core/error.ts'
+import { parseSerial, type AccountKey, type Serial } from '../../core/names.ts'
+import { serialKey, type SerialKey } from '../../core/serials/serial-key.ts'
+import type { Settings, SourceSettings } from '../../core/settings/settings.ts'
+import { tokenReading, type Token, type TokenReading, type TokenState } from '../../core/source/token.ts'
+import { systemClock } from '../../ports/clock.ts'
+import { openPrivacyIdea } from '../../privacyidea/open-privacyidea.ts'
+import type { Store } from '../../store/store.ts'
+
+/** What people are shown of an account's tokens: as privacyIDEA has them now, or as they were read last. */
+
+export interface ShownToken {
+  readonly serial: string
+  /** `hotp`, `totp`, …; null: not known. */
+  readonly type: string | null
+  /** `not-listed`: privacyIDEA answers, and has no such token that may be seen. Null: not known. */
+  readonly state: TokenState | 'not-listed' | null
+  readonly failCount: number | null
+  readonly failCountMax: number | null
+  /** When privacyIDEA said so, in milliseconds since 1970; null: it was never asked. */
+  readonly readMs: number | null
+}
+
+/** Why privacyIDEA could not be asked now. */
+export interface TokensUnread {
+  readonly code: ErrorCode
+  readonly reason: string
+}
+
+export interface ShownTokens {
+  /** Null: privacyIDEA was asked, or there is none to be asked (mode `events`). */
+  readonly unread: TokensUnread | null
+  of(key: AccountKey): readonly ShownToken[]
+}
+
+/** All that privacyIDEA is asked takes no longer: whoever looks at an account must not wait for it. */
+const ASKING_MS_MAX = 4_000
+
+/** Never fails because of privacyIDEA. @param accounts each with the serials that it carries */
+export async function shownTokens(
+  settings: Pick<Settings, 'privacyidea'>,
+  store: Pick<Store, 'truth'>,
+  accounts: ReadonlyMap<AccountKey, readonly string[]>,
+): Promise<ShownTokens> {
+  const recorded = new Map<AccountKey, ReadonlyMap<Serial, TokenReading | null>>()
+  for (const [key, serials] of accounts) {
+    const read = await store.truth.readingsOf(key)
+    const known = new Set(read.map(({ serial }) => serialKey(serial)))
+    const carried = serials.flatMap((text) => parseSerial(text) ?? []).filter((serial) => !known.has(serialKey(serial)))
+    recorded.set(
+      key,
+      new Map([...read.map((each) => [each.serial, each.reading] as const), ...carried.map(unreadToken)]),
+    )
+  }
+  const all = [...recorded.values()].flatMap((tokens) => [...tokens.keys()])
+  const asked = settings.privacyidea === null || all.length === 0 ? null : await askedNow(settings.privacyidea, all)
+  return {
+    unread: asked !== null && 'code' in asked ? asked : null,
+    of: (key) => {
+      const tokens = [...(recorded.get(key) ?? [])]
+      return tokens.map(([serial, reading]) => {
+        return asked === null || 'code' in asked
+          ? shownAs(serial, reading)
+          : (asked.of(serial) ?? missing(serial, asked.readMs))
+      })
+    },
+  }
+}
+
+function unreadToken(serial: Serial): readonly [Serial, null] {
+  return [serial, null]
+}
+
+function shownAs(serial: Serial, reading: TokenReading | null): ShownToken {
+  if (reading === null) return { serial, type: null, state: null, failCount: null, failCountMax: null, readMs: null }
+  return { serial, ...reading, type: reading.type === '' ? null : reading.type }
+}
+
+function missing(serial: Serial, readMs: number): ShownToken {
+  return { serial, type: null, state: 'not-listed', failCount: null, failCountMax: null, readMs }
+}
+
+interface Asked {
+  readonly readMs: number
+  of(serial: Serial): ShownToken | null
+}
+
+/** It is read as it is there, and not through the views that the daemon decides by. */
+async function askedNow(settings: SourceSettings, serials: readonly Serial[]): Promise<Asked | TokensUnread> {
+  try {
+    await using source = openPrivacyIdea(settings, secretReader(process.env), systemClock)
+    const tokens = await inTime(source.tokensBySerial(serials))
+    const readMs = systemClock.nowMs()
+    const exact = new Map(tokens.map((token) => [token.serial, token]))
+    // In another case it is the same token, unless that one is on record as well.
+    const others = tokens.filter((token) => !serials.includes(token.serial))
+    const folded = new Map<SerialKey, Token>(others.map((token) => [serialKey(token.serial), token]))
+    return {
+      readMs,
+      of(serial) {
+        const token = exact.get(serial) ?? folded.get(serialKey(serial))
+        return token === undefined ? null : shownAs(serial, tokenReading(token, readMs))
+      },
+    }
+  } catch (thrown) {
+    const { code, message } = toAppError(thrown)
+    return { code, reason: message }
+  }
+}
+
+async function inTime<Value>(reading: Promise<Value>): Promise<Value> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    reject(new AppError('source-timeout', `privacyIDEA did not answer within ${ASKING_MS_MAX / 1_000} s`))
+  }, ASKING_MS_MAX)
+  try {
+    return await Promise.race([reading, promise])
+  } finally {
+    clearTimeout(timer)
+    // It ends with its connection, and nobody waits for it any more.
+    reading.catch(() => undefined)
+  }
+}

@@ -1,0 +1,257 @@
+import { counted } from '../../../core/format/counted.ts'
+import { span } from '../../../core/format/duration.ts'
+import { toAppError, type AppError } from '../../../core/error.ts'
+import { parseLogin } from '../../../core/names.ts'
+import type { DirectorySettings } from '../../../core/settings/settings.ts'
+import { openProbe, type DirectoryProbe } from '../../../directory/probe/probe.ts'
+import { namingContextOf, type ServerFacts } from '../../../directory/pool/server-facts.ts'
+import { namedSwap } from '../../../directory/pool/swapped-port.ts'
+import { systemClock } from '../../../ports/clock.ts'
+import { probeAccount, type Place, type ProbeAccount, type Trial } from './account.ts'
+import { checkActiveDirectory } from './active-directory.ts'
+import { checkDs389 } from './ds389.ts'
+import { checkPolicy, tellUnread } from './policy.ts'
+import { checkReplicas } from './replicas.ts'
+import { Findings } from '../../fixes/finding.ts'
+import { fixesOf } from '../../fixes/fixes.ts'
+
+/** What `lockstep doctor` tries at one directory; each step only where the one before it succeeded. */
+
+/** A search that finds nothing and takes longer than this has no index to use. */
+const UNINDEXED_MS = 200
+const TRY_PROBE = 'lockstep doctor --probe LOGIN, with a test account; it is left as it was'
+
+/** @returns what a trial lock showed, where one was tried */
+export async function directoryFindings(
+  settings: DirectorySettings,
+  account: ProbeAccount | null,
+): Promise<{ findings: Findings; trial: Trial | null }> {
+  const findings = new Findings(`directory ${settings.name}`)
+  let trial: Trial | null = null
+  try {
+    const urls = await checkServers(findings, settings)
+    if (urls.length > 0) trial = await lookInside(findings, { ...settings, urls }, account)
+    else skipInside(findings, 'no server answers')
+    await checkReplicas(findings, settings, urls.slice(1))
+  } catch (error) {
+    failWith(findings, 'directory', toAppError(error))
+  }
+  return { findings, trial }
+}
+
+/** Connects, secures and binds at every URL. @returns those that can be worked with */
+async function checkServers(found: Findings, settings: DirectorySettings): Promise<string[]> {
+  await using probe = openProbe(settings, systemClock)
+  const servers = await probe.servers()
+  for (const { url, security, error } of servers) {
+    const how = { tls: 'TLS', 'start-tls': 'StartTLS', plain: 'not encrypted' }[security]
+    if (error === null) found.ok('bind', `${url}: bound as ${settings.bindDn} (${how})`)
+    else failWith(found, 'bind', await namedSwap(error, url, settings))
+  }
+  return servers.filter((server) => server.error === null).map((server) => server.url)
+}
+
+async function lookInside(
+  found: Findings,
+  settings: DirectorySettings,
+  account: ProbeAccount | null,
+): Promise<Trial | null> {
+  await using probe = openProbe(settings, systemClock)
+  const facts = await probe.facts()
+  const context = namingContextOf(facts, settings.base) ?? settings.base
+  if (!(await checkBase(found, probe, settings, facts))) {
+    skipInside(found, 'the base is not seen')
+    return null
+  }
+  await checkSchema(found, probe, settings)
+  const policies = await probe.policies()
+  let place: Place = { settings, context }
+  if (policies !== null) checkPolicy(found, policies, facts, context)
+  await checkFilter(found, settings, context)
+  await checkIndexes(found, probe, settings, context)
+  const isCut = await checkSearchLimit(found, probe, settings, context)
+  await checkOwnAccount(found, probe, settings)
+  await checkProtected(found, probe)
+  let hasSeenRights = false
+  if (settings.type === '389ds' || settings.type === 'freeipa') {
+    hasSeenRights = await checkDs389(found, probe, { settings, context, isCut })
+  } else if (settings.type === 'active-directory') {
+    const { trustee, isTold } = await checkActiveDirectory(found, probe, settings)
+    place = { ...place, trustee }
+    hasSeenRights = isTold
+  }
+  const trial = account === null ? null : await probeAccount(found, probe, account, place)
+  if (account === null && hasSeenRights) {
+    found.skip('probe-found', {
+      what: 'a lock and a serial on a test account: not tried',
+      why: 'Only a trial shows that the server does what its rights say.',
+      fix: TRY_PROBE,
+    })
+  }
+  if (account === null && !hasSeenRights) {
+    found.warn('write-rights', {
+      what: 'whether the lock and the serial may be written was not tried',
+      why: 'A missing right would show at the first lock.',
+      fix: TRY_PROBE,
+    })
+  }
+  if (policies !== null) tellUnread(found, policies, facts, trial, place)
+  return trial
+}
+
+function skipInside(found: Findings, since: string): void {
+  found.skip('not-reached', {
+    what: `schema, filter, rights, policies and limits: not looked at, since ${since}`,
+    why: 'What else a lock needs is not known.',
+    fix: 'Mend what failed before, then: lockstep doctor',
+  })
+}
+
+const WHY: Readonly<Partial<Record<AppError['code'], string>>> = {
+  'directory-unreachable': 'While no server answers, events wait and nobody is locked or unlocked.',
+  'directory-timeout': 'While no server answers, events wait and nobody is locked or unlocked.',
+  'directory-tls': 'Lockstep does not send its password over a connection that it cannot trust.',
+  'directory-bind-refused': 'Without a bind it may neither search nor write.',
+  'directory-identity-lost': 'An answer to somebody unknown proves nothing, so it is not believed.',
+}
+
+function failWith(found: Findings, check: string, error: AppError): void {
+  const why = WHY[error.code] ?? 'Without this no account can be locked or unlocked.'
+  found.fail(check, {
+    what: error.message,
+    why,
+    fix: error.hint || 'See the log of the directory server.',
+    code: error.code,
+  })
+}
+
+async function checkBase(
+  found: Findings,
+  probe: DirectoryProbe,
+  settings: DirectorySettings,
+  facts: ServerFacts,
+): Promise<boolean> {
+  const { base, bindDn, name } = settings
+  if (await probe.hasBase()) {
+    found.ok('base', `the base ${base} is there (${facts.vendor || 'LDAP server'})`)
+    return true
+  }
+  const contexts = facts.namingContexts.join(', ') || 'none that it tells'
+  const right = fixesOf(settings.type).readRight(settings, namingContextOf(facts, base) ?? base)
+  found.fail('base', {
+    what: `${bindDn} sees no entry ${base}`,
+    why: 'Accounts are searched for below it, so none would be found.',
+    fix: `Correct directories.${name}.base (naming contexts of the server: ${contexts}), or give the right to read:\n${right}`,
+    code: 'entry-not-found',
+  })
+  return false
+}
+
+async function checkSchema(found: Findings, probe: DirectoryProbe, settings: DirectorySettings): Promise<void> {
+  for (const { key, attribute, isKnown, isSingleValued } of await probe.attributes()) {
+    // The lock of openldap is the overlay's, which is looked at by itself.
+    if (isKnown === false && !(key === 'lock' && settings.type === 'openldap')) {
+      found.fail('schema', {
+        what: `the server knows no attribute ${attribute}`,
+        why: 'It can be neither searched for nor written.',
+        fix: `Correct ${key === 'lock' ? 'type' : key} in directories.${settings.name}, or load its schema into the server.`,
+      })
+    } else if (key === 'serialAttribute') {
+      const how = isSingleValued ? 'one value, serials are kept as words in it' : 'a value for each serial'
+      found.ok('schema', `serials go to ${attribute} (${how})`)
+    }
+  }
+}
+
+/** With any login the filter should find somebody, and usually several. */
+async function checkFilter(found: Findings, settings: DirectorySettings, context: string): Promise<void> {
+  const { userFilter, base, bindDn, name } = settings
+  const anybody = userFilter.replaceAll('{login}', '*').replaceAll('{realm}', '*')
+  await using probe = openProbe({ ...settings, userFilter: anybody }, systemClock)
+  const login = parseLogin('anybody')
+  if (login === null) return
+  const failure = await probe.login(login, null).then(
+    () => null,
+    (error: unknown) => toAppError(error),
+  )
+  if (failure === null || failure.code === 'ambiguous-match') {
+    found.ok('user-filter', `${userFilter} finds accounts below ${base}`)
+    return
+  }
+  if (failure.code !== 'unknown-user') throw failure
+  found.fail('user-filter', {
+    what: `${userFilter} finds nobody below ${base}, whatever the login`,
+    why: 'No event could be brought to its account.',
+    fix: `Correct userFilter or base of directories.${name}, or give ${bindDn} the right to read:\n${fixesOf(settings.type).readRight(settings, context)}`,
+  })
+}
+
+/** @returns whether the server cuts searches short */
+async function checkSearchLimit(
+  found: Findings,
+  probe: DirectoryProbe,
+  settings: DirectorySettings,
+  context: string,
+): Promise<boolean> {
+  const { asked, returned, cut } = await probe.searchLimit()
+  if (cut === null) {
+    const all =
+      returned < asked
+        ? `all ${counted(returned, 'entry of a search', 'entries of a search')} came`
+        : `a search returned ${counted(returned, 'entry', 'entries')}`
+    found.ok('search-limit', `${all}: it was not cut short`)
+    return false
+  }
+  found.fail('search-limit', {
+    what: `the server cut a search for ${counted(asked, 'entry', 'entries')} short after ${returned}: ${cut.message}`,
+    why: 'Nothing is concluded from a part: the full resync and rebuild go over all accounts with a serial or a lock, search in parts then, and leave the directory out where a part is too large.',
+    fix: fixesOf(settings.type).searchLimit(settings, context),
+    code: cut.code,
+  })
+  return true
+}
+
+async function checkProtected(found: Findings, probe: DirectoryProbe): Promise<void> {
+  const { count, unread } = await probe.protectedGroups()
+  if (unread !== null) {
+    const why = 'While it cannot be told who is protected, nobody of this directory is locked.'
+    found.fail('protected-groups', { what: unread.message, why, fix: unread.hint, code: unread.code })
+  } else if (count > 0) found.ok('protected-groups', `the protected groups can be read (${count})`)
+}
+
+/** It is never locked, so its entry has to be known. */
+async function checkOwnAccount(found: Findings, probe: DirectoryProbe, { bindDn }: DirectorySettings): Promise<void> {
+  const own = await probe.ownAccount()
+  if (own === null) return
+  if (own.unread === null) {
+    found.ok('bind-account', `${bindDn} is ${own.dns.join(' and ')}, which is never locked`)
+    return
+  }
+  found.fail('bind-account', {
+    what: own.unread.message,
+    why: 'Until its entry is found, nobody of this directory is locked: the account could lock itself out.',
+    fix: own.unread.hint,
+    code: own.unread.code,
+  })
+}
+
+/** Accounts are found by id, login and serial. */
+async function checkIndexes(
+  found: Findings,
+  probe: DirectoryProbe,
+  settings: DirectorySettings,
+  context: string,
+): Promise<void> {
+  const probes = await probe.indexes()
+  const slow = probes.filter(({ hasIndex, tookMs }) => hasIndex === false || tookMs >= UNINDEXED_MS)
+  for (const { attribute, hasIndex, tookMs } of slow) {
+    const how = hasIndex === false ? 'has no index' : `took ${span(Math.round(tookMs))} for a search that finds nothing`
+    found.warn('index', {
+      what: `${attribute} ${how}`,
+      why: 'Accounts are searched for by it all the time; without an index the server reads every one.',
+      fix: fixesOf(settings.type).index(settings, attribute, context),
+    })
+  }
+  const names = probes.map((each) => each.attribute).join(', ')
+  if (slow.length === 0) found.ok('index', `searches by ${names} are quick`)
+}

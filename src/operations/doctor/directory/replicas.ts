@@ -1,0 +1,49 @@
+import { toAppError } from '../../../core/error.ts'
+import type { DirectorySettings } from '../../../core/settings/settings.ts'
+import { openProbe } from '../../../directory/probe/probe.ts'
+import { namingContextOf } from '../../../directory/pool/server-facts.ts'
+import { systemClock } from '../../../ports/clock.ts'
+import { checkPolicy } from './policy.ts'
+import { Findings } from '../../fixes/finding.ts'
+
+/**
+ * The other servers of a directory, after the first was looked into: what keeps a lock from biting may be missing on one
+ * of them alone (an overlay, a policy that did not arrive). Only trouble is told.
+ */
+export async function checkReplicas(
+  found: Findings,
+  settings: DirectorySettings,
+  urls: readonly string[],
+): Promise<void> {
+  for (const url of urls) {
+    const own = new Findings('')
+    try {
+      await checkOne(own, { ...settings, urls: [url] })
+    } catch (thrown) {
+      const { message, hint, code } = toAppError(thrown)
+      const why = 'Whether a lock keeps its user out there could not be looked at.'
+      own.warn('replica', { what: message, why, fix: hint || 'See the log of the directory server.', code })
+    }
+    for (const { status, check, what, why, fix, code } of own.all) {
+      const trouble = { what: `${url}: ${what}`, why, fix, ...(code === null ? {} : { code }) }
+      if (status === 'fail') found.fail(check, trouble)
+      else if (status === 'warn') found.warn(check, trouble)
+    }
+  }
+}
+
+async function checkOne(found: Findings, settings: DirectorySettings): Promise<void> {
+  await using probe = openProbe(settings, systemClock)
+  const facts = await probe.facts()
+  if (!(await probe.hasBase())) {
+    found.fail('base', {
+      what: `${settings.bindDn} sees no entry ${settings.base} there`,
+      why: 'Accounts are not found on this server, so that it cannot take over.',
+      fix: 'Let it replicate all of the base, and give the same right to read as on the first server.',
+      code: 'entry-not-found',
+    })
+    return
+  }
+  const policies = await probe.policies()
+  if (policies !== null) checkPolicy(found, policies, facts, namingContextOf(facts, settings.base) ?? settings.base)
+}

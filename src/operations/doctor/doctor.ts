@@ -1,0 +1,144 @@
+import { secretReader } from '../../config/secret.ts'
+import { statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { toAppError } from '../../core/error.ts'
+import type { MailAddress } from '../../core/mail/mail-address.ts'
+import { directoryOf, parseLogin, parseRealm, type Realm } from '../../core/names.ts'
+import type { Settings } from '../../core/settings/settings.ts'
+import { isThere } from '../../core/system-error.ts'
+import { openDirectories } from '../../directory/open-directories.ts'
+import { systemClock } from '../../ports/clock.ts'
+import type { ProbeAccount, Trial } from './directory/account.ts'
+import { clockFindings } from './clock.ts'
+import { directoryFindings } from './directory/directory.ts'
+import { healthFindings } from './health.ts'
+import { checkIdentity } from './identity.ts'
+import { checkLocks } from './locks.ts'
+import { lossFindings } from './losses.ts'
+import { machineFindings, type MachineFacts } from './machine.ts'
+import { runningFindings } from './running.ts'
+import { portFindings } from './port.ts'
+import { privacyIdeaFindings, type SourceDiagnosis } from './privacyidea/privacyidea.ts'
+import type { RunningConfig } from '../../store/servers/running-config.ts'
+import { Findings, type Finding } from '../fixes/finding.ts'
+import { accountOfLogin } from '../accounts/named-account.ts'
+import { openStoreOf } from '../../app/state-store.ts'
+
+export interface DiagnosisOptions {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** What the daemon works with; null or left out: none runs, or it does not say. */
+  readonly running?: RunningConfig | null
+  /** Why the file cannot be read, where the daemon’s configuration stands in for it; null: it can. */
+  readonly mistake?: string | null
+  /** A test account whose lock and serial may be set and taken back; null: nothing is written. */
+  readonly probeLogin: string | null
+  readonly probeRealm: string | null
+  /** The test account's own password, to see a bind refused. */
+  readonly probePassword: string | null
+  /** How to look at privacyIDEA, where the configuration has it. */
+  readonly source?: Omit<SourceDiagnosis, 'readSecret'> | undefined
+  readonly whoMay?: NonNullable<MachineFacts['whoMay']>
+  /** A recipient that the mail server is asked about; null: the help desk's addresses. Nothing is sent to them. */
+  readonly mailTo?: MailAddress | null
+  /** For people: what is looked at now. */
+  readonly onStep: (text: string) => void
+}
+
+/** Everything that a lock will need, tried now. Never fails for what it finds. */
+export async function diagnose(settings: Settings, options: DiagnosisOptions): Promise<readonly Finding[]> {
+  options.onStep('looking at this machine')
+  const facts = { env: options.env, nowMs: Date.now(), nodeVersion: process.version, whoMay: options.whoMay }
+  const findings: Finding[] = [
+    ...machineFindings(settings, facts),
+    ...(await clockFindings(settings, facts.nowMs)),
+    ...runningFindings(settings, options.running ?? null, options.mistake ?? null),
+  ]
+  findings.push(...(await portFindings(settings, options.running?.settings ?? null)))
+  findings.push(...(await healthFindings(settings)))
+  options.onStep('looking at privacyIDEA')
+  const how = { admin: null, scriptsDir: null, ...options.source, readSecret: secretReader(options.env) }
+  findings.push(...(await privacyIdeaFindings(settings, how)))
+  findings.push(...(await lossFindings(settings)))
+  if (settings.mail === null)
+    findings.push(...notConfigured('mail', 'mail', 'mail: { smtp: …, from: … }', 'Nobody is notified of locks.'))
+  else {
+    options.onStep('looking at mail')
+    const { mailFindings } = await import('./mail.ts')
+    findings.push(...(await mailFindings(settings.mail, secretReader(options.env), options.mailTo ?? null)))
+  }
+  const probed = await probedAccount(settings, options)
+  for (const directory of settings.directories) {
+    options.onStep(`looking at directory ${directory.name}`)
+    const account = directory.name === probed?.directory ? probed.account : null
+    const found = await directoryFindings(directory, account)
+    await checkIdentity(found.findings, settings, directory)
+    await checkLocks(found.findings, settings, directory)
+    if (found.trial !== null) await rememberTrial(found.findings, settings, directory.name, found.trial)
+    findings.push(...found.findings.all)
+  }
+  return findings
+}
+
+function notConfigured(area: string, section: string, lines: string, why: string): readonly Finding[] {
+  const found = new Findings(area)
+  const what = `not looked at, since the configuration has no section ${section}`
+  found.skip(section, { what, why, fix: `Write ${lines} where it is wanted (docs/configuration.md).` })
+  return found.all
+}
+
+interface Probed {
+  readonly directory: string | undefined
+  readonly account: ProbeAccount
+}
+
+/** What a directory fails with it says itself, with what to do. */
+async function probedAccount(settings: Settings, options: DiagnosisOptions): Promise<Probed | null> {
+  const { probeLogin: text, probeRealm: realm, probePassword: password } = options
+  if (text === null) return null
+  const login = parseLogin(text)
+  const ofRealm = parseRealm(realm ?? '')
+  const asGiven = { login: text, realm, password, error: null, note: null }
+  const directory = probedDirectory(settings, realm)
+  if (login === null) return { directory, account: asGiven }
+  await using directories = openDirectories(settings, systemClock)
+  try {
+    const recordedRealms = async (): Promise<readonly Realm[]> => []
+    const found = await accountOfLogin({ settings, directory: directories, recordedRealms }, login, ofRealm)
+    const account = { ...asGiven, login: found.login, realm: found.realm ?? realm, note: found.note }
+    return { directory: directoryOf(found.account.key), account }
+  } catch (thrown) {
+    const error = toAppError(thrown)
+    return { directory, account: { ...asGiven, error: error.code.startsWith('directory-') ? null : error } }
+  }
+}
+
+/** Where it is tried that no account is found: in the realm's first directory, else the only one, else the first. */
+function probedDirectory(settings: Settings, realm: string | null): string | undefined {
+  const mapped = Object.entries(settings.realms).find(([name]) => name === realm?.toLowerCase())?.[1]
+  return mapped?.[0] ?? settings.directories[0]?.name
+}
+
+/**
+ * Puts on record what a trial showed where the directory itself does not tell. Commands that only look must not make the
+ * store: as root it would be root's.
+ */
+async function rememberTrial(found: Findings, settings: Settings, directory: string, trial: Trial): Promise<void> {
+  const { bites, effective, url } = trial
+  if (bites === null || effective !== 'unknown') return
+  const { file } = settings.store
+  try {
+    if (bites ? process.getuid?.() === 0 && !isThere(dirname(file), statSync) : !isThere(file, statSync)) return
+    await using store = await openStoreOf(settings, true)
+    await store.lockProofs.note(directory, bites ? url : null)
+    if (bites) found.ok('lock-proof', 'the trial is on record for 90 days, and vouches for the locks that are written')
+  } catch (error) {
+    const { message, hint, code } = toAppError(error)
+    const why = 'Locks are shown with "effective: unknown" until it is.'
+    found.warn('lock-proof', {
+      what: `the trial could not be put on record: ${message}`,
+      why,
+      fix: hint || 'See the message.',
+      code,
+    })
+  }
+}

@@ -1,0 +1,36 @@
+import type { DirectorySettings, Settings } from '../../core/settings/settings.ts'
+import { directoryOf, splitAccountKey } from '../../core/names.ts'
+import type { LockFinding } from '../../store/reports/verification-reports.ts'
+import type { Findings } from '../fixes/finding.ts'
+import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
+
+/** What is on record of the locks of a directory: whether each stands and bites on every server. */
+
+const SHOWN_MAX = 5
+const READ_MAX = 1_000
+
+const WHY: Readonly<Record<LockFinding['kind'], string>> = {
+  'not-effective': 'The lock is written and keeps nobody out there.',
+  missing: 'Its user is let in by that server.',
+  'still-locked': 'Its user is kept out by that server.',
+  removed: 'The account is open although its token was locked.',
+}
+
+export async function checkLocks(found: Findings, settings: Settings, { name }: DirectorySettings): Promise<void> {
+  if (whyNoStore(settings) !== null) return
+  await using store = await openStoreOf(settings, false)
+  const { findings } = await store.reports.lockFindings(READ_MAX)
+  const own = findings.filter(({ account }) => {
+    const key = splitAccountKey(account)?.key
+    return key !== undefined && directoryOf(key) === name
+  })
+  for (const { kind, dn, reason, fix } of own.slice(0, SHOWN_MAX)) {
+    const trouble = { what: `${dn}: ${reason}`, why: WHY[kind], fix }
+    if (kind === 'removed') found.warn('locks', trouble)
+    else found.fail('locks', trouble)
+  }
+  if (own.length > SHOWN_MAX) {
+    const fix = 'lockstep status, and lockstep show LOGIN'
+    found.warn('locks', { what: `${own.length - SHOWN_MAX} more locks like these`, why: 'As above.', fix })
+  }
+}

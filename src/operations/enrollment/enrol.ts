@@ -1,0 +1,195 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { secretReader } from '../../config/secret.ts'
+import type { Enrollee, EnrolType } from '../../core/source/enrolment.ts'
+import { AppError } from '../../core/error.ts'
+import { parseMailAddress } from '../../core/mail/mail-address.ts'
+import { parseSerial, type DirectoryName, type Login, type Realm, type Serial } from '../../core/names.ts'
+import type { Settings, SourceSettings } from '../../core/settings/settings.ts'
+import type { UserOfSource } from '../../core/source/token.ts'
+import { openDirectories } from '../../directory/open-directories.ts'
+import { systemClock } from '../../ports/clock.ts'
+import type { GroupPort } from '../../ports/directory.ts'
+import type { EnrolPort } from '../../ports/store/enrolment.ts'
+import type { Contact } from '../../ports/store/mail.ts'
+import type { SecretReader } from '../../ports/secret.ts'
+import { openEnrolment } from '../../privacyidea/setup/enrolment.ts'
+import {
+  enrol,
+  watchRefusals,
+  type EnrolMail,
+  type EnrolOptions,
+  type EnrolOutcome,
+  type EnrolPorts,
+} from '../../reconcile/enrollment/enrol.ts'
+import { rollOut, type RolloutOptions, type RolloutReport } from '../../reconcile/enrollment/rollout.ts'
+import type { Log } from '../../app/log.ts'
+import { addressInDirectory } from '../../app/contacts.ts'
+import { mailOf } from '../mail/mail-by-hand.ts'
+import {
+  configuredRealms,
+  knownRealms,
+  onlyMatch,
+  readName,
+  type Match,
+  type RecordAccess,
+} from '../accounts/named-account.ts'
+import { openStoreOf } from '../../app/state-store.ts'
+
+/** `lockstep enroll`: everything it needs, opened. Dispose it. */
+export interface Enrolments extends AsyncDisposable {
+  /** A token more for one user, whatever he has. Fails as `enrol` does. */
+  one(enrollee: Enrollee, options: Pick<EnrolOptions, 'actor' | 'isDryRun'>): Promise<EnrolOutcome>
+  /**
+   * The user of privacyIDEA whom a person means by a login that holds an `@` (see named-account.ts). Fails with `unknown-user`,
+   * `ambiguous-match` and as PrivacyIdeaPort does.
+   * @param realm the only one in which it may be a login; null: each of the configuration
+   */
+  named(text: Login, realm: Realm | null): Promise<NamedUser>
+  all(enrollees: readonly Enrollee[], options: RolloutOptions): Promise<RolloutReport>
+  /** Everybody in a group of a directory. Fails as GroupPort does. */
+  ofGroup(group: EnrolleeGroup): Promise<readonly Enrollee[]>
+}
+
+export interface NamedUser {
+  readonly login: Login
+  readonly realm: Realm
+  /** That somebody else could be meant as well; null: nobody. */
+  readonly note: string | null
+}
+
+export interface EnrolleeGroup {
+  readonly directory: DirectoryName
+  readonly dn: string
+  readonly realm: Realm
+  readonly type: EnrolType
+}
+
+export interface EnrolAccess {
+  /** privacyIDEA, and as whom: the account of the configuration, or a person for this one time. */
+  readonly source: SourceSettings
+  readonly readSecret: SecretReader
+}
+
+const SERIAL_BYTES = 5
+
+/** Fails with `config-invalid` where mail is asked for and not configured, and as opening the store does. */
+export async function openEnrolments(
+  settings: Settings,
+  access: EnrolAccess,
+  options: {
+    readonly withMail: boolean
+    readonly env: Readonly<Record<string, string | undefined>>
+    readonly log: Log
+  },
+): Promise<Enrolments> {
+  const mailSettings = options.withMail ? mailOf(settings) : null
+  await using opened = new AsyncDisposableStack()
+  const store = opened.use(await openStoreOf(settings, true))
+  const directory = opened.use(openDirectories(settings, systemClock, store.identities))
+  const enrolment = opened.use(openEnrolment(access.source, access.readSecret, systemClock))
+  let mail: EnrolMail | null = null
+  if (mailSettings !== null) {
+    const { openSmtp } = await import('../../notify/smtp.ts')
+    const transport = opened.use(watchRefusals(openSmtp(mailSettings.smtp, secretReader(options.env)), systemClock))
+    const { openWriter } = await import('../../app/post.ts')
+    const writer = openWriter(mailSettings, systemClock, options.log)
+    const { owner } = mailSettings
+    mail = {
+      transport,
+      contactOf: async (user) =>
+        owner.from === 'directory'
+          ? addressInDirectory(owner, directory, (await directory.findByUser(user)).key)
+          : contactInSource(user, await enrolment.userDetails(user)),
+      write: (message) => writer.newToken(message),
+    }
+  }
+  const ports: EnrolPorts = {
+    clock: systemClock,
+    source: {
+      ...enrolment,
+      deleteToken: async (serial) => {
+        await store.truth.allowLosses([serial])
+        return enrolment.deleteToken(serial)
+      },
+    },
+    rollouts: store.rollouts,
+    mail,
+    newSerial,
+    newId: randomUUID,
+  }
+  const all = opened.move()
+  return {
+    one: (enrollee, { actor, isDryRun }) => enrolOne(enrollee, ports, { actor, isDryRun }),
+    named: (text, realm) => namedUser({ settings, store }, enrolment, text, realm),
+    all: (enrollees, rollout) => rollOut(enrollees, ports, rollout),
+    ofGroup: (group) => enrolleesOfGroup(directory, group),
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  }
+}
+
+async function enrolOne(
+  enrollee: Enrollee,
+  ports: EnrolPorts,
+  options: Pick<EnrolOptions, 'actor' | 'isDryRun'>,
+): Promise<EnrolOutcome> {
+  const [before = null] = await ports.rollouts.read('', [enrollee])
+  return enrol(enrollee, before, ports, { ...options, rollout: '', onlyWithout: false })
+}
+
+async function namedUser(
+  access: RecordAccess,
+  source: Pick<EnrolPort, 'findUser' | 'proveUnknown'>,
+  text: Login,
+  only: Realm | null,
+): Promise<NamedUser> {
+  const asked: Omit<NamedUser, 'note'>[] = []
+  const find = async (login: Login, realms: readonly Realm[]): Promise<Match<Omit<NamedUser, 'note'>>[]> => {
+    const found: Match<Omit<NamedUser, 'note'>>[] = []
+    for (const realm of realms) {
+      const user = await source.findUser(login, realm)
+      asked.push({ login, realm })
+      if (user === null) continue
+      const id = JSON.stringify([user.resolver, user.userId])
+      found.push({ id, name: `${login}@${realm}`, is: `realm ${realm}`, found: { login, realm } })
+    }
+    return found
+  }
+  const realms = await knownRealms(access)
+  const asItStands = only === null ? configuredRealms(access.settings) : [only]
+  const named = await readName(text, {
+    realm: only,
+    realms: async () => realms,
+    asItStands: () => find(text, asItStands),
+    ofUser: (login, realm) => find(login, [realm]),
+  })
+  // A user store that does not answer looks the same.
+  if (named.matches.length === 0) for (const { login, realm } of asked) await source.proveUnknown(login, realm)
+  const where = asked.map(({ realm }) => realm)
+  const what = `${text}: privacyIDEA does not know this user${where.length === 0 ? '' : ` in realm ${[...new Set(where)].join(', ')}`}`
+  const hint = 'No token was made.'
+  const user = onlyMatch(text, named, new AppError('unknown-user', what, { hint }))
+  return { ...user, note: named.note }
+}
+
+async function enrolleesOfGroup(directory: GroupPort, group: EnrolleeGroup): Promise<readonly Enrollee[]> {
+  const logins = await directory.loginsOfGroup(group.directory, group.dn)
+  return logins.map((login) => ({ login, realm: group.realm, type: group.type }))
+}
+
+/** For a terminal: it holds the secret. */
+export async function shownQrCode(otpauth: string): Promise<string> {
+  const { terminalQrCode } = await import('../../notify/qr-code.ts')
+  return terminalQrCode(otpauth)
+}
+
+function contactInSource(user: UserOfSource, found: { mail: string; name: string } | null): Contact {
+  if (found === null) return { address: null, language: null, name: user.login }
+  return { address: parseMailAddress(found.mail.trim()), language: null, name: found.name }
+}
+
+/** As privacyIDEA's own look: the kind, then what nobody can guess or meet again. */
+function newSerial(type: EnrolType): Serial {
+  const serial = parseSerial(`${type.toUpperCase()}${randomBytes(SERIAL_BYTES).toString('hex').toUpperCase()}`)
+  if (serial === null) throw new AppError('internal', 'a serial of our own making is none')
+  return serial
+}

@@ -1,0 +1,182 @@
+import type { DirectorySettings } from '../../core/settings/settings.ts'
+
+/** Ready-made lines for OpenLDAP, as `lockstep doctor` prints them. The long form is docs/openldap.md. */
+
+/** How to find the database's entry in cn=config, which the lines below need in place of `{1}mdb`. */
+function databaseLine(context: string): string {
+  return `# the entry of the database: ldapsearch -Q -Y EXTERNAL -H ldapi:/// -LLL -b cn=config '(olcSuffix=${context})' dn`
+}
+
+/** The configuration is root's to write, the data an administrator's (`-W`): on Debian root may not. What is there already is passed over. */
+const APPLY = 'ldapmodify -c -Q -Y EXTERNAL -H ldapi:/// <<EOF'
+const applyAsAdmin = (context: string): string => `ldapmodify -c -x -H ldapi:/// -D cn=admin,${context} -W <<EOF`
+
+/** The right to write one attribute, and what slapd.conf says for it. */
+export function writeRightFix(settings: DirectorySettings, attribute: string, context: string): string {
+  const by = `by dn.exact="${settings.bindDn}" write by * break`
+  return [
+    databaseLine(context),
+    APPLY,
+    'dn: olcDatabase={1}mdb,cn=config',
+    'changetype: modify',
+    'add: olcAccess',
+    `olcAccess: {0}to dn.subtree="${settings.base}" attrs=${attribute} ${by}`,
+    'EOF',
+    '# slapd.conf, before the other access lines of the database:',
+    `#   access to dn.subtree="${settings.base}" attrs=${attribute} ${by}`,
+  ].join('\n')
+}
+
+export function readRightFix(settings: DirectorySettings, context: string): string {
+  return [
+    databaseLine(context),
+    APPLY,
+    'dn: olcDatabase={1}mdb,cn=config',
+    'changetype: modify',
+    'add: olcAccess',
+    `olcAccess: {0}to dn.subtree="${settings.base}" by dn.exact="${settings.bindDn}" read by * break`,
+    'EOF',
+  ].join('\n')
+}
+
+/** What `lockstep` reads of cn=config, and nothing else: the suffix, the overlay and its default policy, the indexes. */
+const CONFIG_ATTRIBUTES = 'entry,objectClass,olcSuffix,olcOverlay,olcPPolicyDefault,olcDbIndex'
+
+export function configReadFix(settings: DirectorySettings): string {
+  const right = `to dn.subtree="cn=config" attrs=${CONFIG_ATTRIBUTES} by dn.exact="${settings.bindDn}" read by * break`
+  return [
+    '# the right to see which policy applies, and nothing secret (as root on the server):',
+    APPLY,
+    'dn: olcDatabase={0}config,cn=config',
+    'changetype: modify',
+    'add: olcAccess',
+    `olcAccess: {0}${right}`,
+    'EOF',
+    '# slapd.conf, before the first other "database" line:',
+    '#   database config',
+    `#   access ${right}`,
+  ].join('\n')
+}
+
+/** The right to read one policy; and the policy, where there is none. */
+export function policyReadFix(settings: DirectorySettings, policyDn: string, context: string): string {
+  return [
+    databaseLine(context),
+    APPLY,
+    'dn: olcDatabase={1}mdb,cn=config',
+    'changetype: modify',
+    'add: olcAccess',
+    `olcAccess: {0}to dn.exact="${policyDn}" attrs=entry,objectClass,pwdLockout,pwdLockoutDuration by dn.exact="${settings.bindDn}" read by * break`,
+    'EOF',
+    `# where the policy itself is missing, make it: docs/openldap.md, 2`,
+  ].join('\n')
+}
+
+export function moduleFix(context: string): string {
+  return [
+    '# as root on the server; slapd.conf: "moduleload ppolicy" at the top',
+    APPLY,
+    'dn: cn=module{0},cn=config',
+    'changetype: modify',
+    'add: olcModuleLoad',
+    'olcModuleLoad: ppolicy',
+    'EOF',
+    overlayFix(context),
+  ].join('\n')
+}
+
+/** The overlay with a default policy, and that policy. */
+export function overlayFix(context: string): string {
+  return [
+    databaseLine(context),
+    '# slapd.conf, after the lines of the database: "overlay ppolicy" and "ppolicy_default ..."',
+    APPLY,
+    'dn: olcOverlay=ppolicy,olcDatabase={1}mdb,cn=config',
+    'changetype: add',
+    'objectClass: olcOverlayConfig',
+    'objectClass: olcPPolicyConfig',
+    'olcOverlay: ppolicy',
+    `olcPPolicyDefault: ${defaultPolicyDn(context)}`,
+    'EOF',
+    policyFix(context),
+  ].join('\n')
+}
+
+export function defaultPolicyFix(context: string): string {
+  return [
+    databaseLine(context),
+    `# slapd.conf, below "overlay ppolicy": ppolicy_default "${defaultPolicyDn(context)}"`,
+    APPLY,
+    'dn: olcOverlay={0}ppolicy,olcDatabase={1}mdb,cn=config',
+    'changetype: modify',
+    'replace: olcPPolicyDefault',
+    `olcPPolicyDefault: ${defaultPolicyDn(context)}`,
+    'EOF',
+    policyFix(context),
+  ].join('\n')
+}
+
+function policyFix(context: string): string {
+  return [
+    '# the policy itself, as an administrator of the data:',
+    applyAsAdmin(context),
+    `dn: ou=policies,${context}`,
+    'changetype: add',
+    'objectClass: organizationalUnit',
+    'ou: policies',
+    '',
+    `dn: ${defaultPolicyDn(context)}`,
+    'changetype: add',
+    'objectClass: applicationProcess',
+    'objectClass: pwdPolicy',
+    'cn: default',
+    'pwdAttribute: userPassword',
+    'pwdLockout: TRUE',
+    'pwdMaxFailure: 0',
+    'EOF',
+  ].join('\n')
+}
+
+export function lockoutFix(policyDn: string, context: string): string {
+  return [
+    '# pwdMaxFailure: 0 keeps the server from locking by itself after wrong passwords',
+    applyAsAdmin(context),
+    `dn: ${policyDn}`,
+    'changetype: modify',
+    'replace: pwdLockout',
+    'pwdLockout: TRUE',
+    'EOF',
+  ].join('\n')
+}
+
+/** Beside the limits that hold for everybody (slapd-config(5), olcLimits). */
+export function searchLimitFix(settings: DirectorySettings, context: string): string {
+  const limits = `dn.exact="${settings.bindDn}" size=unlimited time=unlimited`
+  return [
+    databaseLine(context),
+    APPLY,
+    'dn: olcDatabase={1}mdb,cn=config',
+    'changetype: modify',
+    'add: olcLimits',
+    `olcLimits: {0}${limits}`,
+    'EOF',
+    '# slapd.conf, in the section of the database:',
+    `#   limits ${limits}`,
+  ].join('\n')
+}
+
+export function indexFix(attribute: string, context: string): string {
+  return [
+    databaseLine(context),
+    APPLY,
+    'dn: olcDatabase={1}mdb,cn=config',
+    'changetype: modify',
+    'add: olcDbIndex',
+    `olcDbIndex: ${attribute} eq`,
+    'EOF',
+  ].join('\n')
+}
+
+function defaultPolicyDn(context: string): string {
+  return `cn=default,ou=policies,${context}`
+}

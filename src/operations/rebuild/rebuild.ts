@@ -1,0 +1,198 @@
+import { toAppError } from '../../core/error.ts'
+import { restoredHold, restoredSerial } from '../../core/events/evidence.ts'
+import type { ResolvedEvent } from '../../core/events/event.ts'
+import { holdNameOfSerial, type AccountKey, type HoldName, type Serial } from '../../core/names.ts'
+import { holdKey } from '../../core/serials/serial-key.ts'
+import { serialsIn } from '../../core/serials/serial-values.ts'
+import { isOpen, type ObservedState } from '../../core/account/state.ts'
+import { reclaim } from '../../app/evidence/reclaim.ts'
+import type { System } from '../../app/system.ts'
+import { fitFile, ownedLock, readWaitingFile, type WaitingFile } from '../../app/evidence/waiting-file.ts'
+
+/**
+ * Restores holds and the serial map after the store was lost, as the LDIF folders prove them and no further, each as old
+ * as its file. A file of `unlock/` tells that a lock is ours and what stood there before. What of a file still stands is
+ * ours; where nothing does and the account is open, it was applied by hand and goes to history; where the account is locked in
+ * another way, or it cannot be told, the file is kept and named. A file of `unregister/` tells that a serial is ours where it
+ * stands at its account. A lock or a serial without a file is somebody else's.
+ */
+
+export interface RebuildReport {
+  readonly accounts: number
+  readonly serials: number
+  readonly holds: number
+  /** Files whose lock no longer stands; they are history now. */
+  readonly appliedByHand: number
+  /** Serials that stand at an account and that no file claims: somebody else's, left alone. */
+  readonly serialsOfOthers: number
+  /** DNs of accounts whose lock no file claims: somebody else's, left alone. */
+  readonly lockedByOthers: readonly string[]
+  /** Names of files that were kept although nothing was restored from them; `problems` says why. */
+  readonly leftAlone: readonly HoldName[]
+  /** What could not be taken in, and why. */
+  readonly problems: readonly string[]
+}
+
+interface Tally {
+  accounts: number
+  serials: number
+  holds: number
+  appliedByHand: number
+  serialsOfOthers: number
+  readonly lockedByOthers: string[]
+  readonly leftAlone: HoldName[]
+  readonly problems: string[]
+}
+
+const PROBLEMS_MAX = 1_000
+
+export async function rebuild(system: System, onProgress: (accounts: number) => void): Promise<RebuildReport> {
+  const counted = { accounts: 0, serials: 0, holds: 0, appliedByHand: 0, serialsOfOthers: 0 }
+  const tally: Tally = { ...counted, lockedByOthers: [], leftAlone: [], problems: [] }
+  const unlocks = await readAll(system, 'unlock', tally)
+  const marks = await readAll(system, 'unregister', tally)
+  const owners = new Map<Serial, AccountKey>()
+  for (const directory of system.directory.names()) {
+    for await (const observed of system.directory.walkMarked(directory)) {
+      const files = { unlocks: unlocks.get(observed.key) ?? [], marks: marks.get(observed.key) ?? [] }
+      await restoreAccount(system, observed, files, owners, tally)
+      unlocks.delete(observed.key)
+      onProgress(tally.accounts)
+    }
+  }
+  for (const [key, waiting] of unlocks) await restoreUnmarked(system, key, waiting, owners, tally)
+  const { problems, lockedByOthers, leftAlone, ...counts } = tally
+  const lengths = {
+    lockedByOthers: lockedByOthers.length,
+    leftAlone: leftAlone.length,
+    problems: problems.length,
+  }
+  await system.store.restore.note({ ...counts, ...lengths }, leftAlone)
+  return tally
+}
+
+async function readAll(
+  { ldif }: System,
+  folder: 'unlock' | 'unregister',
+  tally: Tally,
+): Promise<Map<AccountKey, WaitingFile[]>> {
+  const found = new Map<AccountKey, WaitingFile[]>()
+  for (const text of await ldif.listPending(folder)) {
+    try {
+      const waiting = await readWaitingFile(ldif, folder, text)
+      if (waiting !== null) found.set(waiting.key, [...(found.get(waiting.key) ?? []), waiting])
+    } catch (thrown) {
+      problem(tally, `${folder}/${text}.ldif was left alone: ${toAppError(thrown).message}`)
+    }
+  }
+  return found
+}
+
+/** An account that has a waiting file and no mark in the directory any more. */
+async function restoreUnmarked(
+  system: System,
+  key: AccountKey,
+  waiting: readonly WaitingFile[],
+  owners: Map<Serial, AccountKey>,
+  tally: Tally,
+): Promise<void> {
+  try {
+    const observed = await system.directory.observe(key, [], 0)
+    await restoreAccount(system, observed, { unlocks: waiting, marks: [] }, owners, tally)
+  } catch (thrown) {
+    problem(tally, `${filesOf(waiting)} left alone: ${toAppError(thrown).message}`)
+    tally.leftAlone.push(...waiting.map(({ name }) => name))
+  }
+}
+
+interface FilesOfAccount {
+  readonly unlocks: readonly WaitingFile[]
+  readonly marks: readonly WaitingFile[]
+}
+
+async function restoreAccount(
+  system: System,
+  observed: ObservedState,
+  { unlocks: waiting, marks }: FilesOfAccount,
+  owners: Map<Serial, AccountKey>,
+  tally: Tally,
+): Promise<void> {
+  const events = restoredSerials(observed, marks, owners, tally)
+  const found = waiting.map(({ entries }) => reclaim(entries, observed))
+  const best = found.toSorted((a, b) => b.slots.length - a.slots.length)[0]
+  const { key, dn } = observed
+  const isLocked = !isOpen(observed.lock)
+  const hasSource = system.source !== null
+  if (best === undefined || best.slots.length === 0) {
+    if (isLocked && tally.lockedByOthers.length < PROBLEMS_MAX) tally.lockedByOthers.push(dn)
+    await closeOrKeep(system, observed, waiting, best?.unclear ?? null, tally)
+    if (events.length === 0) return
+    await system.store.restore.restore({ key, dn, login: null, events, owned: null, hasSource })
+    tally.accounts++
+    return
+  }
+  for (const { name, takenAtUs, untilUs } of waiting) events.push(restoredHold(key, name, takenAtUs, untilUs))
+  tally.holds += waiting.length
+  if (best.unclear !== null) {
+    problem(tally, `${filesOf(waiting)}: ${best.unclear}; the rest of the lock of ${dn} is restored`)
+  }
+  const owned = ownedLock(best.slots, dn, waiting)
+  await system.store.restore.restore({ key, dn, login: null, events, owned, hasSource })
+  tally.accounts++
+  for (const each of waiting) await fitFile(system.ldif, owned, each, best.unclear !== null)
+}
+
+function restoredSerials(
+  observed: ObservedState,
+  marks: readonly WaitingFile[],
+  owners: Map<Serial, AccountKey>,
+  tally: Tally,
+): ResolvedEvent[] {
+  const events: ResolvedEvent[] = []
+  const standing = serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues)
+  for (const serial of standing) {
+    const mark = marks.find(({ name }) => holdKey(name) === holdKey(holdNameOfSerial(serial)))
+    if (mark === undefined) {
+      tally.serialsOfOthers++
+      continue
+    }
+    const other = owners.get(serial)
+    if (other !== undefined) {
+      problem(tally, `serial ${serial} stands at two accounts, ${other} and ${observed.key}: the first was taken`)
+      continue
+    }
+    owners.set(serial, observed.key)
+    events.push(restoredSerial(observed.key, serial, mark.takenAtUs))
+    tally.serials++
+  }
+  return events
+}
+
+/** Files of which nothing stands: history where the account is open, else kept for somebody to look at. */
+async function closeOrKeep(
+  system: System,
+  observed: ObservedState,
+  waiting: readonly WaitingFile[],
+  unclear: string | null,
+  tally: Tally,
+): Promise<void> {
+  if (waiting.length === 0) return
+  if (!isOpen(observed.lock) || unclear !== null) {
+    const why = unclear ?? `${observed.dn} is locked, but not by what the file takes away`
+    problem(tally, `${filesOf(waiting)} left alone: ${why}`)
+    tally.leftAlone.push(...waiting.map(({ name }) => name))
+    return
+  }
+  for (const { name } of waiting) {
+    await system.ldif.dropPending('unlock', name, 'applied', observed.key)
+    tally.appliedByHand++
+  }
+}
+
+function filesOf(waiting: readonly WaitingFile[]): string {
+  return waiting.map(({ name }) => `unlock/${name}.ldif`).join(', ')
+}
+
+function problem(tally: Tally, text: string): void {
+  if (tally.problems.length < PROBLEMS_MAX) tally.problems.push(text)
+}

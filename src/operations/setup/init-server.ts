@@ -1,0 +1,136 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseConfig } from '../../config/load.ts'
+import type { DirectoryType } from '../../core/settings/directory-type.ts'
+import { AppError, toAppError } from '../../core/error.ts'
+import type { DirectorySettings, Settings } from '../../core/settings/settings.ts'
+import { isSeen, readRoot } from '../../directory/pool/anonymous.ts'
+import { normalDn } from '../../core/dn.ts'
+import { openProbe } from '../../directory/probe/probe.ts'
+import type { RootFacts } from '../../directory/pool/server-facts.ts'
+import { namedSwap } from '../../directory/pool/swapped-port.ts'
+import { systemClock } from '../../ports/clock.ts'
+import { fixesOf } from '../fixes/fixes.ts'
+
+/** What `lockstep init` asks the server, before and after it knows the account to bind as. */
+
+export interface ServerAddress {
+  readonly urls: readonly string[]
+  readonly startTls: 'required' | 'off'
+  /** Absolute, or null. */
+  readonly ca: string | null
+}
+
+export interface FirstFacts {
+  readonly url: string
+  readonly type: DirectoryType
+  readonly vendor: string
+  readonly namingContexts: readonly string[]
+  /** What the accounts lie below as a rule; null where the server names no context. */
+  readonly usualBase: string | null
+}
+
+/** Where FreeIPA keeps its users, and the context of its certification authority. */
+const IPA_USERS = 'cn=users,cn=accounts'
+const IPA_CA = 'o=ipaca'
+/** Contexts of Active Directory beside that of the domain. */
+const NO_ACCOUNTS = /^(?:CN=Configuration|CN=Schema|DC=DomainDnsZones|DC=ForestDnsZones),/i
+
+/** A control that Active Directory and Samba offer and no other (MS-ADTS 3.1.1.3.4.1.11). */
+const SECURITY_DESCRIPTOR_FLAGS_OID = '1.2.840.113556.1.4.801'
+
+/**
+ * Reads the root DSE without a bind, from the first server that answers.
+ * @param type null: what the server says it is
+ * Fails with `config-invalid` (a bad URL, or another kind of server than `type`), `directory-unreachable`, `directory-timeout`,
+ * `directory-tls`.
+ */
+export async function askServer(address: ServerAddress, type: DirectoryType | null): Promise<FirstFacts> {
+  const settings = settingsFor(address)
+  let failure: unknown
+  for (const url of settings.urls) {
+    try {
+      const facts = await readRoot(url, settings)
+      const found = await kindOf(url, settings, facts)
+      refuseAnotherKind(url, found, type)
+      return {
+        url,
+        type: type ?? found.type,
+        vendor: facts.vendor || 'an LDAP server',
+        namingContexts: facts.namingContexts,
+        usualBase: usualBase(type ?? found.type, facts),
+      }
+    } catch (error) {
+      failure ??= await namedSwap(toAppError(error), url, settings)
+    }
+  }
+  throw toAppError(failure)
+}
+
+/** The rules for URLs and files are those of the configuration. */
+function settingsFor({ urls, startTls, ca }: ServerAddress): DirectorySettings {
+  const directory = { type: 'openldap', urls, startTls, ca, bindDn: 'cn=x', bindPasswordEnv: 'X', base: 'dc=x' }
+  const text = JSON.stringify({ directories: { main: directory } })
+  const [settings] = parseConfig(text, 'the answers').settings.directories
+  if (settings === undefined) throw new AppError('internal', 'a configuration without a directory passed the checks')
+  return settings
+}
+
+interface Kind {
+  readonly type: DirectoryType
+  /** False where the server says nothing that tells kinds apart. */
+  readonly isCertain: boolean
+}
+
+async function kindOf(url: string, settings: DirectorySettings, facts: RootFacts): Promise<Kind> {
+  if (facts.controls?.includes(SECURITY_DESCRIPTOR_FLAGS_OID) === true) {
+    return { type: 'active-directory', isCertain: true }
+  }
+  if (!/389|red hat|fedora/i.test(facts.vendor)) return { type: 'openldap', isCertain: false }
+  const users = facts.namingContexts.map((context) => `${IPA_USERS},${context}`)
+  const seen = await Promise.all(users.map((dn) => isSeen(url, settings, dn)))
+  const isIpa = seen.includes(true) || facts.namingContexts.some((context) => normalDn(context) === IPA_CA)
+  return { type: isIpa ? 'freeipa' : '389ds', isCertain: true }
+}
+
+/** FreeIPA is a 389-DS, and may hide from somebody unknown that it is more. */
+function refuseAnotherKind(url: string, found: Kind, wanted: DirectoryType | null): void {
+  if (wanted === null || !found.isCertain || found.type === wanted) return
+  const isDs389 = (type: DirectoryType): boolean => type === '389ds' || type === 'freeipa'
+  if (isDs389(found.type) && isDs389(wanted)) return
+  throw new AppError('config-invalid', `the server at ${url} is of type ${found.type}, not ${wanted}`, {
+    hint: `Leave --type out, or give --type ${found.type}.`,
+  })
+}
+
+/** What the accounts lie below, where one context holds them. */
+function usualBase(type: DirectoryType, { namingContexts }: RootFacts): string | null {
+  const [first] = namingContexts.filter((context) => normalDn(context) !== IPA_CA && !NO_ACCOUNTS.test(context))
+  if (first === undefined) return null
+  return type === 'freeipa' ? `${IPA_USERS},${first}` : first
+}
+
+/**
+ * Binds with the password and looks for the base. Fails with what binding fails with at the first server where none
+ * can be bound to, and with `config-invalid` when the base is not there.
+ */
+export async function tryBind(settings: Settings, password: string): Promise<void> {
+  const [directory] = settings.directories
+  if (directory === undefined) throw new AppError('internal', 'no directory to bind to')
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-init-'))
+  try {
+    const file = join(folder, 'password')
+    await writeFile(file, password, { mode: 0o600 })
+    await using probe = openProbe({ ...directory, bindPassword: { file } }, systemClock)
+    const servers = await probe.servers()
+    const failure = servers[0]?.error
+    if (failure !== undefined && failure !== null && servers.every((server) => server.error !== null)) throw failure
+    if (await probe.hasBase()) return
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+  throw new AppError('config-invalid', `${directory.bindDn} sees no entry ${directory.base}`, {
+    hint: `Check the base, and that the account may read it (${fixesOf(directory.type).page}).`,
+  })
+}

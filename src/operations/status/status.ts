@@ -1,0 +1,250 @@
+import { counted } from '../../core/format/counted.ts'
+import { dryRunText, type Pause } from '../../core/guards/guard.ts'
+import {
+  healthGravity,
+  healthOf,
+  healthText,
+  spaceOf,
+  type DiskSpace,
+  type HealthReason,
+  type MachineSigns,
+} from '../../core/health/health.ts'
+import type { Retirement } from '../../core/settings/retirement.ts'
+import type { Settings } from '../../core/settings/settings.ts'
+import type { UnplacedGroup } from '../../core/reasons/unplaced.ts'
+import type { Finding } from '../../ports/store/finding.ts'
+import { configReasons } from '../../app/health/config-reasons.ts'
+import { differenceOf, type ConfigDifference } from '../../app/running-beside.ts'
+import { readHealth } from '../../app/health/health-signs.ts'
+import type { AllReviewCounts } from '../../app/health/review-counts.ts'
+import type { DaemonRow } from '../../store/engine/process-lock.ts'
+import type { LastDrain } from '../../store/servers/drains.ts'
+import type { MailCounts } from '../../store/mail/mail-reports.ts'
+import type { StoreCounts } from '../../store/reports/report-counts.ts'
+import type { AccountReport } from '../../store/reports/reports.ts'
+import type { ReloadOutcome } from '../../store/servers/running-config.ts'
+import type { ServersSeen } from '../../store/servers/server-states.ts'
+import type { LockFinding } from '../../store/reports/verification-reports.ts'
+import type { SweepState } from '../../store/source/source-state.ts'
+import type { Store } from '../../store/store.ts'
+
+/** How everything stands, in one look at the store; the directory is not asked. */
+
+export interface Wait {
+  readonly what: 'event' | 'account'
+  readonly name: string
+  readonly why: string
+  /** The reason within `why`; null where there is none. */
+  readonly whyCode: string | null
+  readonly whyParams: object
+  /** When it is tried again, in milliseconds since 1970; null: by itself not before the next resync. */
+  readonly againMs: number | null
+  /** The error's code or the account's standing. */
+  readonly code: string
+}
+
+/** What the daemon works with, as against the file. */
+export interface ConfigurationReport {
+  /** The file that was loaded. */
+  readonly file: string
+  /** In milliseconds since 1970. */
+  readonly loadedMs: number
+  readonly digest: string
+  /** Null: the file says the same now. */
+  readonly difference: ConfigDifference | null
+  /** Why the file cannot be read now; null: it can. */
+  readonly mistake: string | null
+  /** What became of the last reload; null: there was none since the start. */
+  readonly reload: ReloadOutcome | null
+}
+
+export interface StatusReport {
+  /** down: no daemon, and no recent drain. attention: something waits, failed, or does not lock. */
+  readonly health: 'ok' | 'attention' | 'down'
+  readonly healthReasons: readonly string[]
+  /** The same as codes. */
+  readonly healthCodes: readonly (HealthReason & { readonly gravity: 'critical' | 'warning' })[]
+  /** What somebody should know, and what is no trouble by itself. */
+  readonly notes: readonly string[]
+  readonly mode: 'events' | 'api'
+  /** How privacyIDEA is seen, in mode `api`; null in mode `events`. */
+  readonly privacyidea: { readonly scan: SweepState; readonly resync: SweepState } | null
+  /** Something is on dry run. */
+  readonly dryRun: boolean
+  /** What is, for people; null: nothing. */
+  readonly dryRunOf: string | null
+  /** That of all changes, else the first of one directory. */
+  readonly paused: Pause | null
+  readonly pauses: readonly Pause[]
+  /** Locks and losses that the breakers hold back. */
+  readonly review: AllReviewCounts
+  /** What the guards found, while it lasts. */
+  readonly findings: readonly Finding[]
+  /** Tokens whose owners have no account, by cause; `lockstep owners --unplaced` lists them. */
+  readonly unplaced: readonly UnplacedGroup[]
+  readonly daemon: DaemonRow | null
+  /** What the daemon loaded; null: none runs, or one of an older version. */
+  readonly configuration: ConfigurationReport | null
+  /** For a site that runs `lockstep drain` from cron in place of a daemon. Null: never. */
+  readonly lastDrain: LastDrain | null
+  /** Directories that are given up. */
+  readonly retired: readonly Retirement[]
+  readonly counts: StoreCounts
+  /** Files that wait in the spool; a number past 10,000 is cut there. */
+  readonly spoolFiles: number
+  /** When the oldest of them came in, in milliseconds since 1970; null: none is there. */
+  readonly spoolOldestMs: number | null
+  /** The disks that store, LDIF folders and spool lie on. */
+  readonly disks: readonly DiskSpace[]
+  /** Accounts that are locked or are to be; the first of `lockedCount`. */
+  readonly locked: readonly AccountReport[]
+  readonly lockedCount: number
+  readonly waits: readonly Wait[]
+  /** How the servers of the directories were seen last. */
+  readonly servers: readonly ServersSeen[]
+  /** Locks that do not stand or do not bite everywhere, or that somebody took away; the first of `lockFindingCount`. */
+  readonly lockFindings: readonly LockFinding[]
+  readonly lockFindingCount: number
+  /** The outbox; null: no mail is configured. */
+  readonly mail: MailCounts | null
+}
+
+const LIST_MAX = 20
+const MIB = 1024 * 1024
+
+/**
+ * Where a daemon runs, everything is told of its configuration.
+ * @param file what the file says; @param mistake why it could not be read, where the daemon's stands in for it
+ */
+export async function readStatus(file: Settings, store: Store, mistake: string | null = null): Promise<StatusReport> {
+  const nowMs = Date.now()
+  const running = await store.running.read()
+  // A daemon of an older version knows less.
+  const settings = { ...file, ...running?.settings }
+  const difference = running === null ? null : differenceOf(running.settings, file)
+  const reload = (await store.running.reload())?.outcome ?? null
+  const signs = await readHealth(settings, store, null)
+  const { counts, daemon, lastDrain, pauses, review, privacyidea, mail, servers, findings, machine } = signs
+  const dryRunOf = dryRunText(settings.guards.dryRun)
+  const waits = await readWaits(store)
+  const approvals = store.reviews.approvalsNeeded
+  const unplaced = await store.unplaced.groups()
+  const retired = await store.retirements.all()
+  const reasons = [
+    ...configReasons({ mistake, difference, reload }, nowMs),
+    ...signs.reasons,
+    ...retired.map(({ directory, provenMs }): HealthReason => ({
+      code: 'directory-retired',
+      params: { directory, isProven: provenMs !== null },
+    })),
+  ]
+  return {
+    health: healthOf(reasons),
+    healthReasons: reasons.map(healthText),
+    healthCodes: reasons.map((reason) => ({ ...reason, gravity: healthGravity(reason) })),
+    notes: [
+      ...(await readNotes(store)),
+      ...sweepNotes(privacyidea),
+      ...(await mirrorNotes(store)),
+      ...mailNotes(mail),
+      ...spaceNotes(machine),
+    ],
+    mode: settings.privacyidea === null ? 'events' : 'api',
+    privacyidea,
+    dryRun: dryRunOf !== null,
+    dryRunOf,
+    paused: pauses[0] ?? null,
+    pauses,
+    review,
+    findings,
+    unplaced,
+    daemon,
+    configuration:
+      running === null
+        ? null
+        : {
+            file: running.settings.file,
+            loadedMs: running.loadedMs,
+            digest: running.digest,
+            difference,
+            mistake,
+            reload,
+          },
+    lastDrain,
+    retired,
+    counts,
+    spoolFiles: machine.spool.files,
+    spoolOldestMs: machine.spool.oldestMs,
+    disks: machine.disks,
+    locked: await store.reports.accounts({ held: true, approvals, limit: LIST_MAX }),
+    lockedCount: await store.reports.countLocking(approvals),
+    waits,
+    servers,
+    lockFindings: signs.lockFindings,
+    lockFindingCount: signs.lockTroubles.reduce((sum, { count }) => sum + count, 0),
+    mail,
+  }
+}
+
+/** In time: a full disk is no note any more. */
+function spaceNotes({ disks }: MachineSigns): string[] {
+  return disks
+    .filter((disk) => spaceOf(disk) === 'low')
+    .map(({ place, freeBytes }) => `${Math.floor(freeBytes / MIB)} MiB are free at ${place}`)
+}
+
+/** Mails that nobody will get are told for a day; and what to do where none is taken. */
+function mailNotes(mail: MailCounts | null): string[] {
+  if (mail === null) return []
+  const { lostLately, refusedLately, failing } = mail
+  const refused = refusedLately === 0 ? '' : `, ${refusedLately} of them refused by the mail server`
+  const lost = `${counted(lostLately, 'mail')} could not be delivered in the last day (lockstep mail list --state lost)`
+  return [
+    ...(lostLately === 0 ? [] : [`${lost}${refused}`]),
+    ...(failing === null || failing.fix === '' ? [] : [`mail: ${failing.fix}`]),
+  ]
+}
+
+async function readNotes(store: Store): Promise<string[]> {
+  const unknown = await store.reports.unknownEffects()
+  return unknown.map(({ directory, locks }) => {
+    return `directory ${directory}: whether a lock keeps its user out is not known (${locks} now); lockstep doctor says what to do`
+  })
+}
+
+function sweepNotes(source: StatusReport['privacyidea']): string[] {
+  return [source?.scan.note, source?.resync.note].filter((note) => note !== undefined)
+}
+
+async function mirrorNotes(store: Store): Promise<string[]> {
+  const count = await store.mirror.countAccounts()
+  if (count === 0) return []
+  return [
+    `${counted(count, 'account')} locked by others in the directory, and so in privacyIDEA; lockstep show says how`,
+  ]
+}
+
+async function readWaits(store: Store): Promise<Wait[]> {
+  const events = await store.reports.events({ state: 'waiting', limit: LIST_MAX })
+  const accounts = await store.reports.accounts({ unsettled: true, limit: LIST_MAX })
+  return [
+    ...events.map((event) => ({
+      what: 'event' as const,
+      name: `${event.kind} ${[event.serial, event.login].filter((each) => each !== null).join(' ')}`,
+      why: event.why || 'not looked at yet',
+      whyCode: event.whyCode,
+      whyParams: event.whyParams,
+      againMs: event.nextTryMs,
+      code: event.whyCode ?? 'waiting',
+    })),
+    ...accounts.map((account) => ({
+      what: 'account' as const,
+      name: account.login ?? account.dn,
+      why: `${account.standing}: ${account.standingReason}`,
+      whyCode: account.standingReasonCode,
+      whyParams: account.standingReasonParams,
+      againMs: null,
+      code: account.standingCode ?? account.standing,
+    })),
+  ]
+}

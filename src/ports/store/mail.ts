@@ -1,0 +1,186 @@
+import type { ErrorCode } from '../../core/error.ts'
+import type { MailAddress, Mailbox } from '../../core/mail/mail-address.ts'
+import type { MailFailing, MailRefusals, MailVerdict, Refusal } from '../../core/mail/mail-verdict.ts'
+import type { MailLanguage } from '../../core/mail/mail-language.ts'
+import type { AccountKey } from '../../core/names.ts'
+import type { Digest, NoticeKind } from '../../core/mail/notice.ts'
+import type { LeaseToken } from './store.ts'
+
+/**
+ * gathering: more may be added. waiting: nothing more is, to be sent. sent: the server has it. refused: it never will
+ * (5xx, and to this mail alone). expired: it was no news any more. no-address: the owner has none. dropped: by a person.
+ */
+export const MAIL_STATES = ['gathering', 'waiting', 'sent', 'refused', 'expired', 'no-address', 'dropped'] as const
+export type MailState = (typeof MAIL_STATES)[number]
+
+/** Whom a mail is for. */
+export type Recipient =
+  | { readonly kind: 'owner'; readonly account: AccountKey }
+  | { readonly kind: 'help-desk'; readonly address: MailAddress }
+
+/** A mail whose words are fixed, handed out to one process until its lease ends. */
+export interface ClaimedMail extends HeldMail {
+  readonly recipient: Recipient
+  readonly digest: Digest
+  /** Its Date: the same at every try, as its id is. */
+  readonly sealedMs: number
+  readonly expiresMs: number
+  /** How often the server said "not now" to it. */
+  readonly attempts: number
+  /** What the server refused before; null: nothing. */
+  readonly refusals: MailRefusals | null
+  /** Why it was not sent before; ''. */
+  readonly why: string
+}
+
+/** What is told to whom, and from when on. */
+export interface GatherRules {
+  readonly ownerKinds: readonly NoticeKind[]
+  readonly helpDesk: readonly MailAddress[]
+  readonly helpDeskKinds: readonly NoticeKind[]
+  readonly gatherMs: number
+  readonly intervalMs: number
+  readonly maxAgeMs: number
+  readonly unresolvedAfterMs: number
+}
+
+/**
+ * What is to be told, made from the journal: read once, in its order, by a cursor that is moved in the same transaction
+ * as the mails are written. So nothing is told twice and nothing is left out, whoever did it and whoever dies meanwhile.
+ */
+export interface NewsPort {
+  /** From here on what happens is told; nothing changes where that was so before. */
+  begin(): Promise<void>
+  /** Reads on; nothing before `begin`. @returns true where there is more to read */
+  gather(rules: GatherRules): Promise<boolean>
+  /** Passes over everything up to now, for what was done in a dry run. */
+  skip(): Promise<void>
+}
+
+/** What each write about a mail names: where the token is no longer the live one, nothing is written. */
+export interface HeldMail {
+  readonly id: string
+  readonly token: LeaseToken
+}
+
+/** Mails on their way. All methods may fail with `store-busy`, `store-unavailable`, `disk-full`. */
+export interface OutboxPort {
+  /**
+   * The next one that is due, sealed. Null: none is. To one person one at a time, in their order.
+   * @param random in [0, 1): one of all that are due, so that no group of them is tried alone; null: the one that waited longest
+   */
+  claim(nowMs: number, random?: number | null): Promise<ClaimedMail | null>
+  /** How many are due. */
+  countDue(nowMs: number): Promise<number>
+  /** The server has it: it takes mails. */
+  sent(mail: HeldMail, address: MailAddress): Promise<void>
+  /** The server refused it. What follows is decided by what is on record of others, and put on record. */
+  refused(mail: ClaimedMail, refusal: Refusal, waits: RefusalWaits): Promise<RefusalOutcome>
+  /** @param isTried the server said "not now" to this mail itself */
+  postpone(mail: HeldMail, wait: { dueMs: number; code: ErrorCode; why: string; isTried: boolean }): Promise<void>
+  end(
+    mail: HeldMail,
+    state: 'refused' | 'expired' | 'no-address',
+    why: { code: ErrorCode | null; text: string },
+  ): Promise<void>
+  /** Gives the lease back: it was not tried. */
+  release(mail: HeldMail): Promise<void>
+  /** Leases of processes that died are free at once. */
+  freeDeadLeases(): Promise<void>
+  /** No mail can be sent at all, without an answer to one, and why. */
+  trouble(failure: Pick<MailFailing, 'code' | 'reason' | 'fix'>): Promise<void>
+  /** An address that it took lately, another one than this; null: none is on record. */
+  takenAddress(except: MailAddress): Promise<MailAddress | null>
+  /**
+   * It was asked about a recipient, without a mail.
+   * @param refusal null: it takes them
+   * @returns whether it refuses all
+   */
+  asked(recipient: MailAddress, refusal: Refusal | null): Promise<boolean>
+  /** The server answers. @returns why no mail can be sent all the same; null: nothing is known against it */
+  answers(): Promise<MailFailing | null>
+  /** True where a person wants the mails to be tried at once, since the last trouble. */
+  isRetryWanted(): Promise<boolean>
+  /** Mails that ended before this go. @returns how many; call again until 0 */
+  forget(beforeMs: number): Promise<number>
+}
+
+/** Milliseconds until it is tried again, by what follows from its refusal. */
+export interface RefusalWaits {
+  readonly deferredMs: number
+  /** @param times it was refused, from 1 */
+  doubtedMs(times: number): number
+  readonly serverMs: number
+}
+
+export interface RefusalOutcome {
+  readonly verdict: MailVerdict
+  readonly refusals: MailRefusals
+  /** Null: nothing is known against all mails. */
+  readonly failing: MailFailing | null
+}
+
+/** Whom a mail goes to. */
+export interface Contact {
+  /** Null: none is known, or it is none. */
+  readonly address: MailAddress | null
+  readonly language: MailLanguage | null
+  /** '' where it is not known. */
+  readonly name: string
+}
+
+export interface ContactPort {
+  /** Fails with `directory-*`, `source-*`, `entry-not-found`, `unknown-user`. */
+  ofOwner(account: AccountKey): Promise<Contact>
+}
+
+/** What the mail of a new token is made of. */
+export interface NewTokenMail {
+  readonly id: string
+  readonly to: MailAddress
+  /** '' where it is not known. */
+  readonly name: string
+  readonly language: MailLanguage | null
+  readonly login: string
+  readonly serial: string
+  readonly type: string
+  /** Holds the secret: it is in the picture, and nowhere else. */
+  readonly otpauth: string
+}
+
+export interface MailMessage {
+  /** With angle brackets. */
+  readonly messageId: string
+  readonly dateMs: number
+  readonly from: Mailbox
+  readonly replyTo: MailAddress | null
+  readonly to: MailAddress
+  readonly subject: string
+  readonly text: string
+  readonly html: string
+  /** Shown in the HTML as `cid:<id>`. */
+  readonly inline?: readonly {
+    readonly id: string
+    readonly name: string
+    readonly type: string
+    readonly bytes: Uint8Array
+  }[]
+}
+
+/** The mail server. */
+export interface MailTransport extends AsyncDisposable {
+  /**
+   * Resolves once the server has taken responsibility (250).
+   * Fails with a MailError where the server answers: `mail-deferred` (4xx) and `mail-refused` (5xx) to this mail, or to all,
+   * where the codes do not say (`refusalScope`); and for all mails alike with `mail-not-permitted`, `mail-unreachable`, `-timeout`,
+   * `-tls`, `-login-refused`, and `config-invalid`, `file-*` for a secret that is not there.
+   */
+  send(message: MailMessage): Promise<void>
+  /** Closes what stands open for the next mail. */
+  rest(): void
+}
+
+/** Makes the words of a mail. */
+export interface MailWriter {
+  write(mail: ClaimedMail, contact: Contact & { readonly address: MailAddress }): MailMessage
+}

@@ -1,0 +1,143 @@
+import type { Change } from '../../core/account/change.ts'
+import type { ResolvedEvent } from '../../core/events/event.ts'
+import type { LossCause } from '../../core/guards/loss-breaker.ts'
+import type { Reason } from '../../core/reasons/reason.ts'
+import type { AccountKey, DirectoryName, Dn, Login, Realm, Serial } from '../../core/names.ts'
+
+/** A lock that the breaker holds back until a person decides, or until there is room again. */
+export interface Review {
+  readonly key: AccountKey
+  readonly directory: DirectoryName
+  readonly login: Login | null
+  readonly realm: Realm | null
+  /** When it was held back first, in milliseconds since 1970. */
+  readonly sinceMs: number
+  /** Which limit was reached. */
+  readonly reason: Reason
+  /** What would be written, and what would take it back, as it was planned last. */
+  readonly change: Change
+  /** `approved`: it is being written. */
+  readonly state: 'waiting' | 'approved'
+  /** Who approved it so far. */
+  readonly approvedBy: readonly string[]
+}
+
+export interface ReviewFilter {
+  readonly directory?: DirectoryName
+  readonly realm?: Realm
+  readonly keys?: readonly AccountKey[]
+  /** After this one, in the order of the keys. */
+  readonly after?: AccountKey
+  readonly limit: number
+}
+
+/** One person's word on locks that wait. */
+export interface ReviewWord {
+  /** Known by it when the next one speaks: two approvals are those of two persons. */
+  readonly person: string
+  readonly reason: string
+}
+
+export interface ReviewCounts {
+  readonly waiting: number
+  readonly approved: number
+  /** Since when the oldest waits; null: none does. */
+  readonly oldestMs: number | null
+}
+
+/** What became of an approval. */
+export interface Approval {
+  /** Locks that may be written now. */
+  readonly approved: readonly AccountKey[]
+  /** Those that another person has to approve as well. */
+  readonly short: readonly AccountKey[]
+  /** Those that this very person had approved before. */
+  readonly again: readonly AccountKey[]
+}
+
+export interface ReviewPort {
+  /** How many different persons must approve. */
+  readonly approvalsNeeded: number
+  counts(): Promise<ReviewCounts>
+  /** In the order of the keys. */
+  list(filter: ReviewFilter): Promise<readonly Review[]>
+  /** Those of the accounts that wait; marks what may be written now. */
+  approve(keys: readonly AccountKey[], word: ReviewWord): Promise<Approval>
+  /**
+   * Ends the holds of the accounts that wait, each by an event of its own.
+   * @returns those that did wait
+   */
+  reject(words: readonly ResolvedEvent[], word: ReviewWord): Promise<readonly AccountKey[]>
+  /** The newest first, as far as the journal is kept in the store. */
+  decisionsOf(key: AccountKey, limit: number): Promise<readonly Decision[]>
+  /** Counts locks from nothing again, and lets what waits try. @returns how many waited */
+  resume(word: ReviewWord): Promise<number>
+}
+
+/** What a person decided about a lock, a loss of a token or marks of an account. */
+export interface Decision {
+  readonly atMs: number
+  readonly what: 'lock approved' | 'loss approved' | 'loss dismissed' | 'lock adopted' | 'serial adopted'
+  readonly serial: string | null
+  readonly by: string
+  /** In their words. */
+  readonly text: string
+}
+
+/** A loss that the breaker of losses holds back: the serial stays at the account, and its lock stays. */
+export interface LossReview {
+  readonly key: AccountKey
+  readonly serial: Serial
+  readonly directory: DirectoryName
+  readonly dn: Dn
+  readonly login: Login | null
+  readonly realm: Realm | null
+  /** Since when it waits, or when it was approved, in milliseconds since 1970. */
+  readonly sinceMs: number
+  /** Null: it was not noticed yet when it was approved. */
+  readonly cause: LossCause | null
+  /** `approved`: it is recorded at the next reading. `dismissed`: a person said that serial and lock stay. */
+  readonly state: 'waiting' | 'approved' | 'dismissed'
+  readonly approvedBy: readonly string[]
+  /** The token holds the account locked: its loss ends that hold. */
+  readonly isHold: boolean
+}
+
+export interface LossFilter {
+  readonly directory?: DirectoryName
+  readonly realm?: Realm
+  readonly keys?: readonly AccountKey[]
+  readonly serials?: readonly Serial[]
+  /** After this one, in the order of the serials. */
+  readonly after?: Serial
+  readonly limit: number
+}
+
+/** What became of an approval, in tokens. */
+export interface LossApproval {
+  /** Accounts that are read anew: what was approved passes then. */
+  readonly keys: readonly AccountKey[]
+  readonly approved: number
+  readonly short: number
+  readonly again: number
+}
+
+export interface LossCounts {
+  readonly waiting: number
+  readonly approved: number
+  readonly dismissed: number
+  readonly oldestMs: number | null
+}
+
+/** Fails as the store does. */
+export interface LossPort {
+  counts(): Promise<LossCounts>
+  /** In the order of the serials. */
+  list(filter: LossFilter): Promise<readonly LossReview[]>
+  /** Those that wait or were dismissed. */
+  approve(serials: readonly Serial[], word: ReviewWord): Promise<LossApproval>
+  /** Serials and locks of those that wait stay as they are, until the token is listed again. @returns how many */
+  dismiss(serials: readonly Serial[], word: ReviewWord): Promise<number>
+  /** Counts losses from nothing again, and lets what waits try. @returns how many waited */
+  resume(word: ReviewWord): Promise<number>
+}

@@ -1,0 +1,13 @@
+import type { SourceIdentity, TokenMark } from '../../core/source/source-identity.ts'
+
+/** The privacyIDEA on record (see core/source/source-identity.ts). */
+export interface SourceIdentityPort {
+  /** Null: none was met yet. */
+  known(): Promise<SourceIdentity | null>
+  /** Tokens on record, with their ids where known, at most so many: what a store of an older version knows of its server. */
+  recordedTokens(limit: number): Promise<readonly TokenMark[]>
+  /** The same server, as it shows now. */
+  remember(identity: SourceIdentity): Promise<void>
+  /** A person says that the server which answers now is the one that is meant; on record. */
+  accept(identity: SourceIdentity, by: string): Promise<void>
+}

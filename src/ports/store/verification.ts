@@ -1,0 +1,47 @@
+import type { LockVerdict, Wanted } from '../../core/health/verification.ts'
+import type { AccountKey, DirectoryName } from '../../core/names.ts'
+import type { OwnedLock } from '../../core/account/state.ts'
+
+/** A lock or an unlock that is to be looked at on every server of its directory. */
+export interface DueVerification {
+  readonly key: AccountKey
+  readonly wanted: Wanted
+  readonly owned: OwnedLock | null
+  /** The server that took the write; null: not known. */
+  readonly writer: string | null
+  /** When it was written, in milliseconds since 1970; a later write makes a look at this one void. */
+  readonly writtenMs: number
+  readonly tries: number
+  /** Servers that were seen with it. */
+  readonly holders: readonly string[]
+  /** A problem was told already. */
+  readonly isTold: boolean
+}
+
+/** What a look brought. */
+export interface Verification {
+  readonly verdict: LockVerdict
+  /** When the next look is due, in milliseconds since 1970; null: not before the next full one. */
+  readonly dueMs: number | null
+  /** The problem of the verdict is shown to people; else it may still be the delay of replication. */
+  readonly isTold: boolean
+}
+
+/**
+ * What is on record of locks on the servers of directories that have several. A write is noted as its account settles
+ * (RecordPort.settle). Fails with `store-*`.
+ */
+export interface VerificationPort {
+  /** The servers that took our lock of an account or were seen with it since; empty: nothing is known. */
+  holdersOf(key: AccountKey): Promise<readonly string[]>
+  due(nowMs: number, limit: number): Promise<readonly DueVerification[]>
+  /** In milliseconds since 1970; null: none is due by itself. */
+  nextDueMs(): Promise<number | null>
+  record(looks: readonly { due: DueVerification; found: Verification }[]): Promise<void>
+  /** Makes every lock of ours in the directories due, whether it was looked at before or not. @returns how many */
+  markAll(directories: readonly DirectoryName[], nowMs: number): Promise<number>
+  /** Forgets how locks stand on servers of other directories than these: they have one by now, or none that is configured. */
+  keepOnly(directories: readonly DirectoryName[]): Promise<void>
+  /** Forgets locks that were taken away, by us or by others, and are old news. */
+  forget(beforeMs: number): Promise<void>
+}

@@ -1,0 +1,49 @@
+import { directoryOf, type Serial } from '../core/names.ts'
+import { spelledAmong } from '../core/serials/serial-key.ts'
+import { formatSerial, serialsIn } from '../core/serials/serial-values.ts'
+import type { DesiredState, ObservedState } from '../core/account/state.ts'
+import type { Ports } from './ports.ts'
+
+/** Serials that an account lacks, and the others that may carry them. */
+
+/** Serials whose carriers cannot be asked for wait; the lock does not wait for them. */
+export function knownOf(desired: DesiredState, observed: ObservedState): DesiredState {
+  if (observed.carriersUnknown === undefined) return desired
+  const waiting = observed.carriersUnknown.serials ?? missingSerials(desired, observed)
+  return { ...desired, serials: desired.serials.filter((serial) => !waiting.includes(serial)) }
+}
+
+export function serialsWait(desired: DesiredState, observed: ObservedState): string {
+  const missing = (observed.carriersUnknown?.serials ?? missingSerials(desired, observed)).join(', ')
+  return `serial ${missing} is not written yet: ${observed.carriersUnknown?.reason ?? ''}`
+}
+
+/**
+ * Mode `api`: privacyIDEA says whose a token is, so that a serial waits for a directory that does not answer only where it
+ * was ever an account's there, by the record. Any other is written; should the directory come back with an account that
+ * carries it all the same, the next full resync finds that and takes it away there, since privacyIDEA says whose it is.
+ */
+export async function settleCarriers(
+  desired: DesiredState,
+  observed: ObservedState,
+  ports: Pick<Ports, 'truth' | 'inbox'>,
+): Promise<ObservedState> {
+  const { carriersUnknown, ...known } = observed
+  if (carriersUnknown === undefined || ports.truth === null) return observed
+  const had = await ports.inbox.accountsOfSerials(missingSerials(desired, observed))
+  const silent = carriersUnknown.directories
+  const serials = missingSerials(desired, observed).filter((serial) =>
+    (had.get(serial) ?? []).some((key) => silent.includes(directoryOf(key))),
+  )
+  return serials.length === 0 ? known : { ...known, carriersUnknown: { ...carriersUnknown, serials } }
+}
+
+export function missingSerials(desired: DesiredState, observed: ObservedState): Serial[] {
+  if (desired.serials.length === 0) return []
+  const there = serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues)
+  return desired.serials.filter(
+    (serial) =>
+      spelledAmong(there, serial) === null &&
+      !observed.serialValues.includes(formatSerial(observed.serialFormat, serial)),
+  )
+}

@@ -1,0 +1,55 @@
+import { toAppError } from '../../core/error.ts'
+import { isCounterOver, type Token } from '../../core/source/token.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { PrivacyIdeaPort } from '../../ports/privacyidea.ts'
+
+/** The setting is read again after so long, and only while a full token shows. */
+const SETTING_AGE_MAX_MS = 60_000
+
+/**
+ * The same source; a token whose fail counter is full, and would be cleared by the next attempt, is not full. privacyIDEA
+ * leaves the counter as it is when its time is over, and says nothing: the very next attempt clears it first, so that the
+ * right OTP lets its user in. So nobody stays locked out of the directory by a counter that locks nobody out of
+ * privacyIDEA. Where the setting may not be read, what was known of it last counts; at first: never.
+ */
+export function withClearTimeout(source: PrivacyIdeaPort, clock: Clock): PrivacyIdeaPort {
+  const setting = settingOf(source, clock)
+  const seen = async (tokens: readonly Token[]): Promise<readonly Token[]> => {
+    if (!tokens.some((token) => token.isFull && token.fullSinceMs !== null)) return tokens
+    const timeoutMs = await setting()
+    if (timeoutMs === null) return tokens
+    const nowMs = clock.nowMs()
+    return tokens.map((token) => (isCounterOver(token, timeoutMs, nowMs) ? { ...token, isFull: false } : token))
+  }
+  return {
+    ...source,
+    tokensOfOwner: async (owner) => seen(await source.tokensOfOwner(owner)),
+    tokensBySerial: async (serials) => seen(await source.tokensBySerial(serials)),
+    fullestTokens: async (failCountMin) => {
+      const found = await source.fullestTokens(failCountMin)
+      return { ...found, tokens: await seen(found.tokens) }
+    },
+    async *walkTokens() {
+      for await (const page of source.walkTokens()) yield { ...page, tokens: await seen(page.tokens) }
+    },
+    [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
+  }
+}
+
+/** @returns reads it at most once in a while; null: it is off, or was never to be read */
+function settingOf(source: PrivacyIdeaPort, clock: Clock): () => Promise<number | null> {
+  let last: number | null = null
+  let readMs = -Infinity
+  return async () => {
+    const nowMs = clock.nowMs()
+    if (nowMs - readMs < SETTING_AGE_MAX_MS) return last
+    try {
+      last = await source.failCounterClearTimeoutMs()
+    } catch (thrown) {
+      const { code } = toAppError(thrown)
+      if (code !== 'source-not-permitted' && code !== 'source-answer') throw thrown
+    }
+    readMs = nowMs
+    return last
+  }
+}

@@ -1,0 +1,92 @@
+import { toAppError } from '../../core/error.ts'
+import type { Serial } from '../../core/names.ts'
+import type { UserOfSource } from '../../core/source/token.ts'
+import type { AuthenticationMark, AuthenticationRow, PrivacyIdeaPort } from '../../ports/privacyidea.ts'
+
+/**
+ * What the authentication log (3.14) tells since the last look: whose logins failed, as a hint about whom to ask. It holds
+ * what no event tells (a failed `/auth`), and tokens that lie too deep among the fail counters. Where it is not known or
+ * not allowed it tells nothing.
+ */
+export interface LogHints {
+  readonly serials: readonly Serial[]
+  readonly users: readonly UserOfSource[]
+}
+
+const NO_HINTS: LogHints = { serials: [], users: [] }
+/** What one look follows at most; a burst of failures of more than that is left to the other parts of the sweeps. */
+const SERIALS_MAX = 1_000
+const USERS_MAX = 200
+/** Where the log was empty: before its first row. */
+const BEFORE_ALL: AuthenticationMark = { id: 0, atMs: 86_400_000 }
+
+export class LogTail {
+  readonly #source: PrivacyIdeaPort
+  #mark: AuthenticationMark | null = null
+  #isClosed = false
+  /** What could not be followed yet. */
+  #left: LogHints = NO_HINTS
+
+  constructor(source: PrivacyIdeaPort) {
+    this.#source = source
+  }
+
+  /** The right may have been given, or privacyIDEA updated, meanwhile. */
+  reopen(): void {
+    this.#isClosed = false
+  }
+
+  /** These could not be followed: they are told again the next time, the newest of them where they are too many. */
+  keep({ serials, users }: LogHints): void {
+    this.#left = merged(this.#left, { serials, users })
+  }
+
+  /** Fails with `source-*`; the rows are then told the next time. */
+  async read(): Promise<LogHints> {
+    const left = this.#left
+    const found = await this.#readNew()
+    this.#left = NO_HINTS
+    return merged(left, found)
+  }
+
+  async #readNew(): Promise<LogHints> {
+    if (this.#isClosed) return NO_HINTS
+    try {
+      const { isSupported, rows, mark } = await this.#source.authenticationLog(this.#mark)
+      if (!isSupported) this.#isClosed = true
+      this.#mark = mark ?? BEFORE_ALL
+      return hintsOf(rows)
+    } catch (thrown) {
+      if (toAppError(thrown).code !== 'source-not-permitted') throw thrown
+      this.#isClosed = true
+      return NO_HINTS
+    }
+  }
+}
+
+/** A row without a serial (a wrong PIN) counts on every token of its user. */
+function hintsOf(rows: readonly AuthenticationRow[]): LogHints {
+  const serials = new Set<Serial>()
+  const users = new Map<string, UserOfSource>()
+  for (const { type, serial, login, realm, resolver, userId } of rows) {
+    if (!isFailure(type)) continue
+    if (serial !== null) serials.add(serial)
+    else if (login !== null && realm !== null && resolver !== null && userId !== null) {
+      users.set(`${resolver} ${userId}`, { login, realm, resolver, userId })
+    }
+  }
+  return { serials: [...serials].slice(-SERIALS_MAX), users: [...users.values()].slice(-USERS_MAX) }
+}
+
+function merged(a: LogHints, b: LogHints): LogHints {
+  const users = new Map([...a.users, ...b.users].map((user) => [`${user.resolver} ${user.userId}`, user]))
+  return {
+    serials: [...new Set([...a.serials, ...b.serials])].slice(-SERIALS_MAX),
+    users: [...users.values()].slice(-USERS_MAX),
+  }
+}
+
+/** A success resets a counter; what held an account before is looked at by every scan in any case. */
+function isFailure(type: string): boolean {
+  return !type.endsWith('SUCCESS')
+}

@@ -1,0 +1,276 @@
+import type { ResyncRecordPort } from '../../ports/store/resync.ts'
+import type { AccountKey, Serial } from '../../core/names.ts'
+import type { Token, UserOfSource } from '../../core/source/token.ts'
+import { isLockedAlone, isSameLockout } from '../../core/source/truth.ts'
+import type { UnplacedToken } from '../../core/reasons/unplaced.ts'
+import type { NotedAccount, RecordedToken } from '../../ports/store/store.ts'
+import type { FailCountFloor } from './fail-count-floor.ts'
+import { lockoutOf, type Lockouts } from './lockouts.ts'
+import { LogTail } from './log-tail.ts'
+import { causeOfOwner, placeOfUser, unplacedToken, type Place } from '../place.ts'
+import { CHECK_AGE_MAX_MS, isStillHis, type TruthPorts } from './truth.ts'
+
+/**
+ * The quick look (mode `api`): the fullest tokens, those that hold an account, those that the authentication log names,
+ * and the users that privacyIDEA keeps out. What differs from the record marks its account; what is to be done is decided by whoever looks at that. So locks and
+ * unlocks that no event told are found, and a sweep that misses something costs time and nothing else.
+ */
+export interface ScanPorts extends TruthPorts {
+  readonly lockouts: Lockouts
+  readonly failCounts: Pick<FailCountFloor, 'value'>
+  readonly record: Pick<ResyncRecordPort, 'countTokens'>
+}
+
+export interface ScanReport {
+  /** Tokens that were looked at. */
+  readonly tokens: number
+  /** Accounts that were marked. */
+  readonly marked: number
+  /** False: so many tokens have failed that a full one may lie below those that were looked at. */
+  readonly isComplete: boolean
+}
+
+/** Users without an account, remembered so that they are not searched for at every scan. */
+const STRANGERS_MAX = 10_000
+
+export class Scanner {
+  readonly #ports: ScanPorts
+  /** What a token said at the last scan; what it says again needs no other look. */
+  #said = new Map<Serial, string>()
+  readonly #log: LogTail
+  readonly #strangers = new Map<string, Place>()
+  /** Tokens on record whose owners have no account, and that are to be looked at; and as what this scanner noted each. */
+  #noted = new Map<Serial, string | null>()
+  /** Those of them that have to be seen again. */
+  readonly #due = new Set<Serial>()
+
+  constructor(ports: ScanPorts) {
+    this.#ports = ports
+    this.#log = new LogTail(ports.source)
+  }
+
+  /** Fails with `source-*`; what was found until then is marked. */
+  async scan(): Promise<ScanReport> {
+    const { source, truth, failCounts, record } = this.#ports
+    const said = new Map<Serial, string>()
+    const { tokens, isComplete, isEmpty } = await source.fullestTokens(failCounts.value)
+    // Where tokens are on record, one that shows none has taken them away or does not show them.
+    if (isEmpty && (await record.countTokens()) > 0) await source.proveTokenList()
+    this.#noted = await this.#readNoted()
+    let marked = await this.#compare(tokens, said)
+    let looked = tokens.length
+    const seen = new Set(tokens.map((token) => token.serial))
+    for await (const page of truth.lockedTokens()) {
+      const recorded = page.filter(({ serial }) => !seen.has(serial))
+      const found = await source.tokensBySerial(recorded.map(({ serial }) => serial))
+      const there = new Set(found.map((token) => token.serial))
+      const gone = recorded
+        .filter(({ serial, isLossHeld }) => !there.has(serial) && !isLossHeld)
+        .map(({ accountKey }) => accountKey)
+      marked += (await this.#hintAbsent([...new Set(gone)])) + (await this.#compare(found, said))
+      looked += recorded.length
+    }
+    looked += await this.#lookAtNoted(said)
+    const told = await this.#followLog(said)
+    looked += told.tokens
+    this.#said = said
+    marked += told.marked + (await this.#compareLockouts())
+    return { tokens: looked, marked, isComplete }
+  }
+
+  async #readNoted(): Promise<Map<Serial, string | null>> {
+    const noted = new Map<Serial, string | null>()
+    this.#due.clear()
+    for await (const page of this.#ports.unplaced.toLookAt()) {
+      for (const { serial, isDue } of page) {
+        noted.set(serial, this.#noted.get(serial) ?? null)
+        if (isDue) this.#due.add(serial)
+      }
+    }
+    return noted
+  }
+
+  /** Those that are on record as they are need no write: there may be thousands, and a scan every few seconds. */
+  async #note(strangers: readonly UnplacedToken[]): Promise<void> {
+    const news = strangers.filter((token) => this.#noted.get(token.serial) !== JSON.stringify(token))
+    await this.#ports.unplaced.note(news)
+    for (const token of news) this.#noted.set(token.serial, JSON.stringify(token))
+  }
+
+  /** Those that were not seen by this scan, or must be seen again: they may be open again, have an account now, or be gone. */
+  async #lookAtNoted(said: Map<Serial, string>): Promise<number> {
+    const { source, unplaced, policy } = this.#ports
+    const serials = [...this.#noted.keys()].filter((serial) => !said.has(serial) || this.#due.has(serial))
+    if (serials.length === 0) return 0
+    const found = new Map((await source.tokensBySerial(serials)).map((token) => [token.serial, token]))
+    const over: Serial[] = []
+    const open: UnplacedToken[] = []
+    for (const serial of serials) {
+      const token = found.get(serial)
+      if (token === undefined || token.owner.kind === 'none') over.push(serial)
+      else {
+        const place = token.owner.kind === 'user' ? await this.#placeOf(token.owner) : null
+        const cause =
+          place === null ? await causeOfOwner(token, source) : place.kind === 'unplaced' ? place.cause : null
+        if (place?.kind === 'account' || place?.kind === 'excluded') over.push(serial)
+        else if (cause !== null && (this.#due.has(serial) || !isLockedAlone(token, policy)))
+          open.push(unplacedToken(token, cause, policy))
+      }
+    }
+    await unplaced.forget(over)
+    await unplaced.note(open)
+    return serials.length
+  }
+
+  /** Tokens that the authentication log names and that were not looked at yet, and the users of failures without one. */
+  async #followLog(said: Map<Serial, string>): Promise<{ tokens: number; marked: number }> {
+    const { source, truth } = this.#ports
+    const hints = await this.#log.read()
+    const others = hints.serials.filter((serial) => !said.has(serial))
+    let found: readonly Token[]
+    try {
+      found = others.length === 0 ? [] : await source.tokensBySerial(others)
+    } catch (thrown) {
+      this.#log.keep(hints)
+      throw thrown
+    }
+    const marked = await this.#compare(found, said)
+    const accounts = new Map<AccountKey, NotedAccount>()
+    const left: UserOfSource[] = []
+    for (const user of hints.users) {
+      const place = await this.#placeOf(user)
+      if (place.kind === 'account') accounts.set(place.account.key, place.account)
+      if (place.kind === 'silent') left.push(user)
+    }
+    this.#log.keep({ serials: [], users: left })
+    if (accounts.size > 0) await truth.hint([...accounts.values()])
+    return { tokens: others.length, marked: marked + accounts.size }
+  }
+
+  /** @returns how many accounts were marked */
+  async #compare(tokens: readonly Token[], said: Map<Serial, string>): Promise<number> {
+    const recorded = await this.#ports.truth.tokensOf(tokens.map((token) => token.serial))
+    const again = new Set<Serial>()
+    const differing = tokens.filter((token) => {
+      const says = signature(token)
+      said.set(token.serial, says)
+      const before = this.#said.get(token.serial)
+      const known = recorded.get(token.serial)
+      // A loss that is held back is nothing new; a token that is listed again is.
+      if (known?.isLossHeld === true) return token.owner.kind === 'user'
+      if (before !== undefined && before !== says) return true
+      if (before === undefined) return hasMoved(token, known) || this.#differs(token, known)
+      if (!this.#isToldAlone(token) || !this.#differs(token, known)) return false
+      if (known !== undefined) again.add(token.serial)
+      return true
+    })
+    // Another privacyIDEA goes on to differ from the record: once is enough.
+    const isOther = again.size > 0 && (await this.#ports.check.isOther(CHECK_AGE_MAX_MS))
+    return this.#hint(isOther ? differing.filter(({ serial }) => !again.has(serial)) : differing, recorded, said)
+  }
+
+  /** What is no longer shown; that another privacyIDEA does not show it says nothing. @returns how many were marked */
+  async #hintAbsent(keys: readonly AccountKey[]): Promise<number> {
+    if (keys.length === 0 || (await this.#ports.check.isOther(CHECK_AGE_MAX_MS))) return 0
+    await this.#ports.truth.hintKeys(keys)
+    return keys.length
+  }
+
+  /**
+   * Such a token is compared with the record at every scan: between two of them it may have been reset, read, and be full
+   * again. Others say nothing alone, or their owner cannot be read, and are looked at when they change.
+   */
+  #isToldAlone({ owner }: Token): boolean {
+    const { lockWhen } = this.#ports.policy
+    return lockWhen === 'any-token-locked' && (owner.kind === 'user' || owner.kind === 'none')
+  }
+
+  #differs(token: Token, recorded: RecordedToken | undefined): boolean {
+    return isLockedAlone(token, this.#ports.policy) !== (recorded?.isLocked ?? false)
+  }
+
+  async #hint(
+    tokens: readonly Token[],
+    recorded: ReadonlyMap<Serial, RecordedToken>,
+    said: Map<Serial, string>,
+  ): Promise<number> {
+    const { truth, unplaced, policy, source } = this.#ports
+    const keys = new Set<AccountKey>()
+    const accounts = new Map<AccountKey, NotedAccount>()
+    const strangers: UnplacedToken[] = []
+    const placed: Serial[] = []
+    for (const token of tokens) {
+      const known = recorded.get(token.serial)
+      if (known !== undefined) keys.add(known.accountKey)
+      const place = token.owner.kind === 'user' ? await this.#placeOf(token.owner) : null
+      // Whoever could not be asked about is looked at by the next scan; nobody else waits for that.
+      if (place?.kind === 'silent') said.delete(token.serial)
+      if (place?.kind === 'account') {
+        accounts.set(place.account.key, place.account)
+        if (this.#noted.has(token.serial)) placed.push(token.serial)
+      } else if (isLockedAlone(token, policy)) {
+        const cause =
+          place === null ? await causeOfOwner(token, source) : place.kind === 'unplaced' ? place.cause : null
+        const isOnRecord = known !== undefined && (cause === 'user-gone' || cause === 'unreadable')
+        if (cause !== null && !isOnRecord) strangers.push(unplacedToken(token, cause, policy))
+      }
+    }
+    await this.#note(strangers)
+    await unplaced.forget(placed)
+    for (const key of accounts.keys()) keys.delete(key)
+    if (accounts.size > 0) await truth.hint([...accounts.values()])
+    if (keys.size > 0) await truth.hintKeys([...keys])
+    return accounts.size + keys.size
+  }
+
+  async #placeOf(user: UserOfSource): Promise<Place> {
+    const name = `${user.resolver} ${user.userId} ${user.login} ${user.realm}`
+    const before = this.#strangers.get(name)
+    if (before !== undefined) return before
+    const place = await placeOfUser(user, this.#ports)
+    const isStranger = place.kind === 'unplaced' || place.kind === 'excluded'
+    if (isStranger && this.#strangers.size < STRANGERS_MAX) this.#strangers.set(name, place)
+    return place
+  }
+
+  /** A full resync looks for everybody again. */
+  forgetStrangers(): void {
+    this.#strangers.clear()
+    this.#log.reopen()
+  }
+
+  async #compareLockouts(): Promise<number> {
+    const { lockouts, truth } = this.#ports
+    const now = await lockouts.list()
+    if (now === null) return 0
+    const known = await truth.lockouts()
+    const found = new Map<AccountKey, NotedAccount>()
+    const standing = new Map<AccountKey, boolean>()
+    for (const each of now.lockouts) {
+      const place = await this.#placeOf(each.user)
+      // A directory that does not answer says nothing of the account that is on record.
+      if (place.kind === 'silent') for (const key of await truth.accountsOfUser(each.user)) standing.set(key, true)
+      if (place.kind !== 'account') continue
+      const { account } = place
+      // Of several users with one account, the record keeps the lockout that lasts longest.
+      const isKnown = isSameLockout(known.get(account.key) ?? null, lockoutOf(each))
+      standing.set(account.key, isKnown || (standing.get(account.key) ?? false))
+      found.set(account.key, account)
+    }
+    for (const [key, isKnown] of standing) if (isKnown) found.delete(key)
+    const ended = [...known.keys()].filter((key) => !standing.has(key))
+    if (found.size > 0) await truth.hint([...found.values()])
+    return found.size + (await this.#hintAbsent(ended))
+  }
+}
+
+function hasMoved({ owner }: Token, known: RecordedToken | undefined): boolean {
+  if (known === undefined) return false
+  return owner.kind === 'none' || (owner.kind === 'user' && !isStillHis(owner, known))
+}
+
+/** What of a token matters; a fail counter that only rises does not. */
+function signature({ isFull, isActive, isRevoked, isEnrolled, owner }: Token): string {
+  const whose = owner.kind === 'none' ? [] : [owner.resolver, owner.userId]
+  return JSON.stringify([isFull, isActive, isRevoked, isEnrolled, owner.kind, ...whose])
+}

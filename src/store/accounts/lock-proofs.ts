@@ -1,0 +1,52 @@
+import type { Clock } from '../../ports/clock.ts'
+import type { Database } from '../schema/schema.ts'
+import type { Writer } from '../engine/writer.ts'
+
+/**
+ * That a lock keeps its user out, as a trial showed it (`lockstep doctor --probe` with the test account's password):
+ * what is known of a directory whose password policy may not be read.
+ */
+
+const KEY = 'lock-proof '
+/** A policy may be changed meanwhile, and nobody would see it: an older proof is none. */
+const PROOF_MAX_AGE_MS = 90 * 86_400_000
+
+export interface LockProof {
+  readonly atMs: number
+  /** The server that refused the bind. */
+  readonly url: string
+}
+
+export interface LockProofPort {
+  /** @param url null: the trial showed that a lock keeps nobody out */
+  note(directory: string, url: string | null): Promise<void>
+  /** By the name of the directory; those that are too old are left out. */
+  all(): Promise<ReadonlyMap<string, LockProof>>
+}
+
+export function openLockProofs(db: Database, writer: Writer, clock: Clock): LockProofPort {
+  return {
+    async note(directory, url) {
+      const key = `${KEY}${directory}`
+      await writer.run(async ({ trx }) => {
+        if (url === null) {
+          await trx.deleteFrom('meta').where('key', '=', key).execute()
+          return
+        }
+        const value = JSON.stringify({ atMs: clock.nowMs(), url } satisfies LockProof)
+        await trx
+          .insertInto('meta')
+          .values({ key, value })
+          .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+          .execute()
+      })
+    },
+    all: () => readLockProofs(db, clock.nowMs()),
+  }
+}
+
+export async function readLockProofs(db: Database, nowMs: number): Promise<ReadonlyMap<string, LockProof>> {
+  const rows = await db.selectFrom('meta').selectAll().where('key', 'like', `${KEY}%`).execute()
+  const proofs = rows.map((row) => [row.key.slice(KEY.length), JSON.parse(row.value) as LockProof] as const)
+  return new Map(proofs.filter(([, { atMs }]) => nowMs - atMs <= PROOF_MAX_AGE_MS))
+}

@@ -1,0 +1,256 @@
+import type { AccountOwner, Change, ChangeDraft } from '../../core/account/change.ts'
+import { headerOf, writeChangeLdif } from '../../core/ldif.ts'
+import type { ResolvedEvent } from '../../core/events/event.ts'
+import { changeName, changesNamed } from '../../core/account/dry-run.ts'
+import { guardOf, type Outcome } from '../../core/account/outcome.ts'
+import { isSameReason, type Reason } from '../../core/reasons/reason.ts'
+import type { Hold, OwnedLock } from '../../core/account/state.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { BreakerRefusal, Claim, Held, RecordPort } from '../../ports/store/store.ts'
+import { authorSerial } from '../source/author-serial.ts'
+import { adoptLock, lateArrived, lateCountsAsOthers, noteLate, orderAdoption, settleLate } from './late-changes.ts'
+import { leaseLost } from '../engine/leases.ts'
+import { checkHeld, markAccounts } from './queue.ts'
+import { reasonToRow } from '../rows/reasons.ts'
+import { changeToRow, resolvedToRow, toJson } from '../rows/rows.ts'
+import { forgetRemoval, noteVerification } from './verifications.ts'
+import { uncountLock, type Breaker } from '../guards/breaker.ts'
+import { settleGuards } from './settle-guards.ts'
+import { settleOtherLock } from './other-locks.ts'
+import type { Writer, WriteScope } from '../engine/writer.ts'
+
+/** The ledger's rows: what was planned, what became of it, what is ours, and where each account stands. */
+
+export function openRecords(writer: Writer, clock: Clock, breaker: Breaker): RecordPort {
+  return {
+    get isLimited() {
+      return breaker.isOn
+    },
+    plan: (claim, change) => writer.run((scope) => planChange(scope, claim, change, breaker)),
+    close: (claim, change, result, owned) =>
+      writer.runSoon((scope) => closeChange(scope, claim, { change, result, owned }, clock.nowMs())),
+    closeUnseen: (claim, change, result, owned, mayArriveUntilMs) =>
+      writer.runSoon(async (scope) => {
+        await closeChange(scope, claim, { change, result, owned }, clock.nowMs())
+        if (mayArriveUntilMs !== null) await noteLate(scope, change, mayArriveUntilMs)
+      }),
+    arrived: (claim, late, owned) => writer.runSoon((scope) => lateArrived(scope, claim, late, owned, clock.nowMs())),
+    countAsOthers: (claim, late) => writer.runSoon((scope) => lateCountsAsOthers(scope, claim, late, clock.nowMs())),
+    adopt: (claim, owned, change, order) =>
+      writer.runSoon((scope) => adoptLock(scope, claim, owned, change, order, clock.nowMs())),
+    orderAdoption: (key, order) =>
+      writer.run(async (scope) => {
+        await orderAdoption(scope, key, order)
+        await markAccounts(scope, [key], clock.nowMs())
+      }),
+    own: (claim, owned, why) => writer.runSoon((scope) => ownLock(scope, claim, owned, why, clock.nowMs())),
+    settle: (claim, outcome, holds) =>
+      writer.runSoon((scope) => settleAccount(scope, claim, outcome, holds, { nowMs: clock.nowMs(), breaker })),
+    note: (event, claim) => writer.run((scope) => noteEvent(scope, event, claim, clock.nowMs())),
+  }
+}
+
+/** model: plan */
+async function planChange(
+  scope: WriteScope,
+  { token }: Held,
+  change: Change,
+  breaker: Breaker,
+): Promise<BreakerRefusal | null> {
+  const { key } = change
+  const opened = await scope.hot.openChange.run(scope.on, { key, token, change: change.id, dn: change.dn })
+  if (opened.numAffectedRows !== 1n) throw leaseLost(key)
+  const refusal = change.kind === 'lock' ? await breaker.pass(scope, change) : null
+  if (refusal !== null) {
+    await scope.hot.dropOpenChange.run(scope.on, { key })
+    return refusal
+  }
+  await scope.hot.insertChange.run(scope.on, { ...changeToRow(change) })
+  const { id, kind, dn, serial, holds, reason, actor } = change
+  const body = { change: id, kind, dn, ...(serial === null ? { holds } : { serial }), reason, actor }
+  scope.log({ atMs: change.plannedAtMs, kind: 'planned', subject: change.key, body })
+  return null
+}
+
+interface Closing {
+  readonly change: Change
+  readonly result: 'applied' | 'not-applied'
+  readonly owned: OwnedLock | null
+}
+
+/** model: close */
+async function closeChange(
+  scope: WriteScope,
+  { token }: Held,
+  { change, result, owned }: Closing,
+  nowMs: number,
+): Promise<void> {
+  const { key, id } = change
+  const lock = owned === null ? null : toJson(owned)
+  const values = { key, token, change: id, owned_lock: lock, now_ms: nowMs }
+  const { numAffectedRows } = await scope.hot.ownLock.run(scope.on, values)
+  if (numAffectedRows !== 1n) throw leaseLost(key)
+  await scope.hot.closeChange.run(scope.on, { id, state: result, now_ms: nowMs })
+  if (result === 'not-applied' && change.kind === 'lock') await uncountLock(scope, id)
+  if (result === 'applied' && change.serial === null) await forgetRemoval(scope, key)
+  if (result === 'applied' && change.kind === 'register' && change.serial !== null) {
+    await authorSerial(scope, key, change.serial, 'written', nowMs)
+  }
+  scope.log({ atMs: nowMs, kind: result, subject: change.key, body: { change: change.id, kind: change.kind } })
+}
+
+/** model: own */
+async function ownLock(
+  scope: WriteScope,
+  { key, token }: Held,
+  owned: OwnedLock | null,
+  why: Reason,
+  nowMs: number,
+): Promise<void> {
+  const lock = owned === null ? null : toJson(owned)
+  const { numAffectedRows } = await scope.hot.relabelLock.run(scope.on, { key, token, owned_lock: lock, now_ms: nowMs })
+  if (numAffectedRows !== 1n) throw leaseLost(key)
+  scope.log({ atMs: nowMs, kind: 'relabelled', subject: key, body: { holds: owned?.holds ?? [], why } })
+}
+
+async function settleAccount(
+  scope: WriteScope,
+  claim: Claim,
+  outcome: Outcome,
+  holds: readonly Hold[],
+  at: { nowMs: number; breaker: Breaker },
+): Promise<void> {
+  await giveBack(scope, claim, outcome)
+  await writeStanding(scope, claim, outcome, holds, at.nowMs)
+  await noteVerification(scope, claim.key, outcome, at.nowMs)
+  await settleGuards(scope, claim, outcome, at)
+  await settleOtherLock(scope, claim, outcome, at.nowMs)
+  if (outcome.lateLook !== undefined || outcome.isAdoptionOver === true) {
+    await settleLate(scope, claim, outcome, at.nowMs)
+  }
+}
+
+/** The mark goes, or says when to look again, where nothing came since; in any case nobody has the account now. model: settle */
+async function giveBack({ hot, on }: WriteScope, claim: Claim, outcome: Outcome): Promise<void> {
+  const { key, token, generation } = claim
+  const { againAtMs } = outcome
+  const attempts = outcome.standing === 'failed' ? claim.attempts + 1 : 0
+  const hinted = outcome.isUnread === true ? 1 : 0
+  const { numAffectedRows } =
+    againAtMs === null
+      ? await hot.finishAccount.run(on, { key, token, generation })
+      : await hot.postponeAccount.run(on, { key, token, generation, due_ms: againAtMs, attempts, hinted })
+  if (numAffectedRows === 1n) return
+  // model: free
+  const freed = await hot.freeAccount.run(on, { key, token })
+  if (freed.numAffectedRows !== 1n) throw leaseLost(key)
+}
+
+async function writeStanding(
+  scope: WriteScope,
+  claim: Claim,
+  outcome: Outcome,
+  holds: readonly Hold[],
+  nowMs: number,
+): Promise<void> {
+  const { hot, on, log } = scope
+  const { key, stood } = claim
+  const { standing, reason } = outcome
+  if (outcome.isLockSeen) await hot.seeLock.run(on, { key, now_ms: nowMs })
+  const isNew = stood.standing !== standing || !isSameReason(stood.reason, reason)
+  const held = await heldBackBody(scope, claim, outcome, nowMs)
+  const body = { is: standing, reason, ...held?.body }
+  if (isNew || held?.isNew === true) log({ atMs: nowMs, kind: 'standing', subject: key, body })
+  const stoodLock = stood.otherLock === null ? null : toJson(stood.otherLock)
+  const { otherLock = stood.otherLock } = outcome
+  const lock = otherLock === null ? null : toJson(otherLock)
+  const reasonRow = reasonToRow(reason)
+  const isReworded = reasonToRow(stood.reason) !== reasonRow
+  const hasChanged =
+    isReworded || stood.holdCount !== holds.length || stood.effective !== outcome.effective || stoodLock !== lock
+  if (isNew || hasChanged) {
+    await hot.standAccount.run(on, {
+      key,
+      standing,
+      standing_code: outcome.errorCode,
+      standing_reason: reasonRow,
+      hold_count: holds.length,
+      effective: outcome.effective,
+      other_lock: lock,
+      other_lock_is: otherLock?.is ?? null,
+      now_ms: nowMs,
+    })
+  }
+  if (stood.holdCount > 0) await hot.dropHolds.run(on, { key })
+  for (const { name, kind, serial, sinceUs, untilUs, reason: why, actor } of holds) {
+    const row = { key, name, kind, serial, since_us: sinceUs, until_us: untilUs, reason: reasonToRow(why), actor }
+    await hot.insertHold.run(on, row)
+  }
+}
+
+interface HeldBack {
+  /** `added`: those of `would` that the guard did not hold back before; the log has a line for each. */
+  readonly body: { readonly would: readonly object[]; readonly added: readonly string[] }
+  /** Other changes than on record wait. */
+  readonly isNew: boolean
+}
+
+/** What a guard did not let pass; null where none stands in the way. */
+async function heldBackBody(
+  { hot, on }: WriteScope,
+  { key, stood, login, realm }: Claim,
+  { standing, reason, would }: Outcome,
+  nowMs: number,
+): Promise<HeldBack | null> {
+  const guard = guardOf(standing, reason)
+  if (guard === null || would === undefined) return null
+  const names = changesNamed(would)
+  const isSameGuard = guardOf(stood.standing, stood.reason) === guard
+  const [last] = isSameGuard ? (await hot.lastStanding.run(on, { key })).rows : []
+  const before = last === undefined ? [] : namesIn(last.body)
+  const added = names.filter((name) => !before.includes(name))
+  const isNew = added.length > 0 || before.length !== names.length
+  const withLdif = standing === 'dry-run'
+  return {
+    body: { would: would.map((change) => wouldBody(change, withLdif ? { login, realm } : null, nowMs)), added },
+    isNew,
+  }
+}
+
+/** As `changesNamed` has them, of a record of a standing. */
+function namesIn(body: string): string[] {
+  const { would = [] } = JSON.parse(body) as { would?: readonly { kind: string; serial?: string }[] }
+  return would.map(({ kind, serial = null }) => changeName({ kind, serial }))
+}
+
+/**
+ * What was not written.
+ * @param owner null: without its LDIF
+ */
+function wouldBody(change: ChangeDraft, owner: AccountOwner | null, atMs: number): object {
+  const { kind, dn, serial, holds, reason, actor, key } = change
+  const of = { kind, dn, ...(serial === null ? { holds } : { serial }), reason, actor }
+  if (owner === null) return of
+  const header = headerOf({ atMs, event: kind, actor, owner, account: key, change: '', reason })
+  return { ...of, ldif: writeChangeLdif(change.forward, header) }
+}
+
+/** model: note */
+async function noteEvent(scope: WriteScope, event: ResolvedEvent, claim: Held | null, nowMs: number): Promise<void> {
+  if (claim !== null) await checkHeld(scope, claim)
+  await insertResolved(scope, event, nowMs)
+  await markAccounts(scope, [event.accountKey], nowMs)
+}
+
+/** An event of our own making, with its journal record. */
+export async function insertResolved(scope: WriteScope, event: ResolvedEvent, nowMs: number): Promise<void> {
+  const row = resolvedToRow(event, nowMs)
+  await scope.hot.insertEvent.run(scope.on, row)
+  const { kind, serial, actor, takenAtUs, source, reason } = event
+  scope.log({
+    atMs: nowMs,
+    kind: 'event',
+    subject: event.accountKey,
+    body: { id: event.id, kind, serial, actor, takenAtUs, source, reason },
+  })
+}

@@ -1,0 +1,106 @@
+import { directoryOf, type AccountKey } from '../../core/names.ts'
+import type { Outcome, Standing } from '../../core/account/outcome.ts'
+import type { FindingKind } from '../../ports/store/finding.ts'
+import type { Claim } from '../../ports/store/store.ts'
+import type { Breaker } from '../guards/breaker.ts'
+import { endFinding, isFindingOpen, raiseReason } from '../guards/findings.ts'
+import { IN_STEP, NO_HOLDS } from '../rows/literals.ts'
+import type { WriteScope } from '../engine/writer.ts'
+
+/** While an account stands so, the lock that waits in the review queue is still wanted. */
+const WAITS: readonly Standing[] = ['breaker', 'failed', 'paused', 'dry-run']
+
+/** Accounts that hold something and are no longer found: so many, and such a part of all that hold something, is no chance. */
+const GONE_LEAST = 5
+const GONE_SHARE = 0.1
+const GONE_CODE = 'entry-not-found'
+
+/** What follows for the review queue and the findings from where an account stands now. */
+export async function settleGuards(
+  scope: WriteScope,
+  claim: Claim,
+  outcome: Outcome,
+  at: { nowMs: number; breaker: Breaker },
+): Promise<void> {
+  const isWanted = outcome.isDirectoryInStep !== true && WAITS.includes(outcome.standing)
+  if (claim.isInReview && !isWanted) await at.breaker.leave(scope, claim.key, at.nowMs)
+  const isProtected = outcome.standing === 'protected'
+  if (isProtected !== (claim.stood.standing === 'protected')) {
+    if (isProtected) await raiseProtected(scope, claim.key, at.nowMs)
+    else await endWhereLast(scope, claim.key, 'protected', { column: 'standing', value: 'protected' }, at.nowMs)
+  }
+  const isGone = outcome.errorCode === GONE_CODE
+  if (isGone !== (claim.stood.code === GONE_CODE)) {
+    if (isGone) await raiseGone(scope, claim.key, at.nowMs)
+    else await endWhereLast(scope, claim.key, 'accounts-gone', { column: 'standing_code', value: GONE_CODE }, at.nowMs)
+  }
+}
+
+async function raiseProtected(scope: WriteScope, key: AccountKey, nowMs: number): Promise<void> {
+  const directory = directoryOf(key)
+  if (await isFindingOpen(scope, 'protected', directory)) return
+  const row = await scope.trx.selectFrom('account').select('dn').where('key', '=', key).executeTakeFirst()
+  const params = { directory, first: row?.dn ?? key }
+  await raiseReason(scope, { subject: directory, reason: { code: 'protected', params } }, nowMs)
+}
+
+/** One that is deleted is no news. A directory that suddenly shows none of them is the wrong one, or was emptied. */
+async function raiseGone(scope: WriteScope, key: AccountKey, nowMs: number): Promise<void> {
+  const directory = directoryOf(key)
+  if (await isFindingOpen(scope, 'accounts-gone', directory)) return
+  const count = { column: 'standing_code', value: GONE_CODE } as const
+  const gone = await countStanding(scope, directory, count)
+  if (gone < GONE_LEAST) return
+  const held = await countHeld(scope, directory)
+  if (gone < held * GONE_SHARE) return
+  const params = { directory, gone, held }
+  await raiseReason(scope, { subject: directory, reason: { code: 'accounts-gone', params } }, nowMs)
+}
+
+interface StandsSo {
+  readonly column: 'standing' | 'standing_code'
+  readonly value: string
+}
+
+/** The account no longer stands so; the last one of its directory ends the finding. */
+async function endWhereLast(
+  scope: WriteScope,
+  key: AccountKey,
+  kind: FindingKind,
+  so: StandsSo,
+  nowMs: number,
+): Promise<void> {
+  const directory = directoryOf(key)
+  if ((await countStanding(scope, directory, so, 1)) > 0) return
+  await endFinding(scope, kind, directory, nowMs)
+}
+
+async function countStanding(
+  { trx }: WriteScope,
+  directory: string,
+  { column, value }: StandsSo,
+  max: number = COUNT_MAX,
+): Promise<number> {
+  const rows = await trx
+    .selectFrom('account')
+    .select('key')
+    .where('standing', '<>', IN_STEP)
+    .where(column, '=', value)
+    .where('directory', '=', directory)
+    .limit(max)
+    .execute()
+  return rows.length
+}
+
+/** A count goes no further: beyond it the share alone says enough. */
+const COUNT_MAX = 10_000
+
+async function countHeld({ trx }: WriteScope, directory: string): Promise<number> {
+  const row = await trx
+    .selectFrom('account')
+    .select((s) => s.fn.countAll<number>().as('n'))
+    .where((w) => w.or([w('hold_count', '>', NO_HOLDS), w('owned_lock', 'is not', null)]))
+    .where('directory', '=', directory)
+    .executeTakeFirstOrThrow()
+  return Number(row.n)
+}

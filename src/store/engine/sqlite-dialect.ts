@@ -1,0 +1,300 @@
+import { accessSync, closeSync, constants, fdatasync, fsyncSync, openSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { promisify } from 'node:util'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import {
+  CompiledQuery,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type Kysely,
+  type QueryResult,
+} from 'kysely'
+import { AppError, backoffMs, toAppError } from '../../core/error.ts'
+import { errnoOf } from '../../core/system-error.ts'
+
+/**
+ * Everything that is SQLite's alone: how it is opened, how a transaction begins, and its errors. Another database
+ * brings a file like this one.
+ */
+
+const BUSY_TRIES_MAX = 200
+const BUSY_WAIT_MAX_MS = 100
+const OPEN_TRIES_MAX = 200
+const OPEN_WAIT_MS = 20
+const STATEMENTS_MAX = 200
+const SQLITE_BUSY = 5
+const SQLITE_FULL = 13
+const SQLITE_CORRUPT = 11
+const SQLITE_NOTADB = 26
+const SQLITE_READONLY = 8
+const SQLITE_CANTOPEN = 14
+const SQLITE_IOERR = 10
+
+/**
+ * Opens the file, creates it where it is missing, and sets WAL. Several that open a new file at once wait for each other;
+ * SQLite's own waiting does not cover the change to WAL.
+ *
+ * `synchronous = full` would sync the log within each commit, and block this thread for it. Here a commit leaves it
+ * (`normal`: what is synced is what the file's integrity needs), and `WalSync` does the same sync beside other work,
+ * before anybody is told that something is on disk.
+ */
+export function openSqliteFile(file: string): DatabaseSync {
+  for (let tries = 1; ; tries++) {
+    try {
+      return openOnce(file)
+    } catch (thrown) {
+      const error = storeError(thrown, file)
+      if (error.code !== 'store-busy' || tries >= OPEN_TRIES_MAX) throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, OPEN_WAIT_MS)
+    }
+  }
+}
+
+function openOnce(file: string): DatabaseSync {
+  const database = new DatabaseSync(file, { timeout: OPEN_WAIT_MS })
+  try {
+    database.exec('pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on')
+    database.exec('pragma wal_autocheckpoint = 8000; pragma cache_size = -32000; pragma temp_store = memory')
+    return database
+  } catch (thrown) {
+    database.close()
+    throw thrown
+  }
+}
+
+/**
+ * Puts all that is committed on disk. The log is one file, written from front to back, so that one sync covers every
+ * commit before it, of whatever process. It stays the same file while any connection is open. Dispose it.
+ */
+export class WalSync implements Disposable {
+  readonly #file: string
+  #fd: number | null = null
+
+  /** @param file the store's; `:memory:` has no log */
+  constructor(file: string) {
+    this.#file = file
+  }
+
+  /** Fails with `store-unavailable`: what was written since the last sync may be lost. */
+  async sync(): Promise<void> {
+    if (this.#file === ':memory:') return
+    try {
+      this.#fd ??= this.#open()
+      await fdatasyncOf(this.#fd)
+    } catch (thrown) {
+      throw new AppError(
+        'store-unavailable',
+        `the store ${this.#file} cannot be put on disk: ${toAppError(thrown).message}`,
+        {
+          cause: thrown,
+          hint: 'Check the disk, then start Lockstep again: it finds what was not finished.',
+        },
+      )
+    }
+  }
+
+  /** The log's name in its folder is on disk from here on. */
+  #open(): number {
+    const fd = openSync(`${this.#file}-wal`, 'r')
+    const folder = openSync(dirname(this.#file), 'r')
+    fsyncSync(folder)
+    closeSync(folder)
+    return fd
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd !== null) closeSync(this.#fd)
+    this.#fd = null
+  }
+}
+
+const fdatasyncOf = promisify(fdatasync)
+
+export class NodeSqliteDialect implements Dialect {
+  readonly #database: DatabaseSync
+  readonly #file: string
+
+  constructor(database: DatabaseSync, file: string) {
+    this.#database = database
+    this.#file = file
+  }
+
+  createDriver(): Driver {
+    return new NodeSqliteDriver(this.#database, this.#file)
+  }
+
+  createQueryCompiler(): SqliteQueryCompiler {
+    return new SqliteQueryCompiler()
+  }
+
+  createAdapter(): SqliteAdapter {
+    return new SqliteAdapter()
+  }
+
+  createIntrospector(database: Kysely<unknown>): SqliteIntrospector {
+    return new SqliteIntrospector(database)
+  }
+}
+
+/** One connection, handed to one user at a time; `node:sqlite` is synchronous, so a pool would gain nothing. */
+class NodeSqliteDriver implements Driver {
+  readonly #connection: NodeSqliteConnection
+  readonly #file: string
+  #last: Promise<void> = Promise.resolve()
+  #release: (() => void) | null = null
+
+  constructor(database: DatabaseSync, file: string) {
+    this.#connection = new NodeSqliteConnection(database, file)
+    this.#file = file
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<DatabaseConnection> {
+    const before = this.#last
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#last = promise
+    await before
+    this.#release = resolve
+    return this.#connection
+  }
+
+  async releaseConnection(): Promise<void> {
+    this.#release?.()
+  }
+
+  /** Takes the write lock at once: a transaction that first reads could otherwise not be upgraded. */
+  async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await connection.executeQuery(CompiledQuery.raw('begin immediate'))
+        return
+      } catch (thrown) {
+        const error = storeError(thrown, this.#file)
+        if (error.code !== 'store-busy' || attempt >= BUSY_TRIES_MAX) throw error
+        const { promise, resolve } = Promise.withResolvers<void>()
+        setTimeout(resolve, Math.min(BUSY_WAIT_MAX_MS, backoffMs(0, Math.random()) / 10))
+        await promise
+      }
+    }
+  }
+
+  async commitTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('commit'))
+  }
+
+  /** A full disk makes SQLite roll back by itself; a second time would fail, and hide why. */
+  async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.#connection.isInTransaction) await connection.executeQuery(CompiledQuery.raw('rollback'))
+  }
+
+  async destroy(): Promise<void> {
+    this.#connection.close()
+  }
+}
+
+class NodeSqliteConnection implements DatabaseConnection {
+  readonly #database: DatabaseSync
+  readonly #file: string
+  readonly #statements = new Map<string, { statement: StatementSync; returnsRows: boolean }>()
+
+  constructor(database: DatabaseSync, file: string) {
+    this.#database = database
+    this.#file = file
+  }
+
+  get isInTransaction(): boolean {
+    return this.#database.isTransaction
+  }
+
+  async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
+    try {
+      const { statement, returnsRows } = this.#prepare(query.sql)
+      const parameters = query.parameters as SQLInputValue[]
+      if (returnsRows) return { rows: statement.all(...parameters) as Row[] }
+      const { changes } = statement.run(...parameters)
+      return { rows: [], numAffectedRows: BigInt(changes) }
+    } catch (thrown) {
+      throw storeError(thrown, this.#file)
+    }
+  }
+
+  async *streamQuery<Row>(query: CompiledQuery): AsyncIterableIterator<QueryResult<Row>> {
+    const statement = this.#database.prepare(query.sql)
+    for (const row of statement.iterate(...(query.parameters as SQLInputValue[]))) yield { rows: [row as Row] }
+  }
+
+  close(): void {
+    this.#statements.clear()
+    this.#database.close()
+  }
+
+  #prepare(sql: string): { statement: StatementSync; returnsRows: boolean } {
+    const known = this.#statements.get(sql)
+    if (known !== undefined) return known
+    const statement = this.#database.prepare(sql)
+    const prepared = { statement, returnsRows: statement.columns().length > 0 }
+    if (this.#statements.size >= STATEMENTS_MAX) this.#statements.clear()
+    this.#statements.set(sql, prepared)
+    return prepared
+  }
+}
+
+/** Maps what SQLite throws; the file is named, the SQL is not. */
+export function storeError(thrown: unknown, file: string): AppError {
+  if (thrown instanceof AppError) return thrown
+  const code = (thrown as { errcode?: number }).errcode
+  const text = thrown instanceof Error ? thrown.message : String(thrown)
+  const primary = code === undefined ? -1 : code & 0xff
+  switch (primary) {
+    case SQLITE_BUSY:
+      return new AppError('store-busy', `the store ${file} is busy`, { cause: thrown, hint: 'Try again in a moment.' })
+    case SQLITE_FULL:
+      return new AppError('disk-full', `no space left for the store ${file}`, {
+        cause: thrown,
+        hint: 'Free some disk space; waiting work goes on by itself.',
+      })
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return new AppError('store-corrupt', `the store ${file} is damaged or no SQLite database: ${text}`, {
+        cause: thrown,
+        hint: 'Move the file away and run `lockstep rebuild`: it restores holds and serials from the LDIF folders and the directory.',
+      })
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+      return notWritable(file, text, thrown)
+    case SQLITE_IOERR:
+      return new AppError('store-unavailable', `cannot read or write the store ${file}: ${text}`, {
+        cause: thrown,
+        hint: 'Check the disk.',
+      })
+    default:
+      return new AppError('store-unavailable', `the store ${file} refused a statement: ${text}`, { cause: thrown })
+  }
+}
+
+/** SQLite says no more than that it could not: the folder tells why. */
+function notWritable(file: string, text: string, cause: unknown): AppError {
+  const folder = dirname(file)
+  const failed = (why: string, hint: string, because: unknown = cause): AppError => {
+    const message = `cannot open the store ${file} for writing: ${why}`
+    return new AppError('file-not-permitted', message, { cause: because, hint })
+  }
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK)
+    if (statSync(file, { throwIfNoEntry: false })?.isFile() === true) accessSync(file, constants.W_OK)
+  } catch (thrown) {
+    const code = errnoOf(thrown)
+    if (code === 'EROFS')
+      return failed('its file system is read-only', 'Mount it for writing, or name another place (key store).')
+    if (code === 'ENOENT')
+      return failed(`its folder ${folder} does not exist`, 'Make it, or name another place (key store).')
+    const hint = 'Run this as the user that Lockstep runs as, or as root; the folder belongs to that user.'
+    return failed('this user may not write there', hint, thrown)
+  }
+  return failed(text, 'Check that it is a file, and that it belongs to the user that runs Lockstep (key store).')
+}

@@ -1,0 +1,189 @@
+import type { FileKnowledge } from '../../core/events/evidence.ts'
+import type { ResolvedEvent } from '../../core/events/event.ts'
+import { parseHoldName, type AccountKey, type Serial } from '../../core/names.ts'
+import { serialKey } from '../../core/serials/serial-key.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { AdoptedAccount, EvidenceFile, EvidencePort } from '../../ports/store/evidence.ts'
+import { noteAccount } from './inbox.ts'
+import { markAccounts } from '../accounts/queue.ts'
+import { forgetRecordAge, journalNewestMs, recordAgeMs } from './record-age.ts'
+import { reasonToRow } from '../rows/reasons.ts'
+import { insertResolved } from '../accounts/records.ts'
+import { keyFromRow, toJson } from '../rows/rows.ts'
+import type { Database } from '../schema/schema.ts'
+import { keyColumn } from '../rows/serial-column.ts'
+import type { Writer, WriteScope } from '../engine/writer.ts'
+
+/** A token that no full resync has seen yet; see TokenTable. */
+const NOT_SEEN = -1
+
+export function openEvidence(db: Database, writer: Writer, clock: Clock): EvidencePort {
+  return {
+    knownOf: (folder, key, change) => knownOf(db, folder, key, change),
+    recordAgeMs: (folder) => recordAgeMs(db, folder),
+    compared: (folder) => writer.run(({ trx }) => forgetRecordAge(trx, folder)),
+    note: (files) =>
+      writer.run(async ({ trx }) => {
+        for (const { folder, name, key, atMs, isUnseen } of files) {
+          const row = { folder, name, account_key: key, at_ms: atMs, is_unseen: isUnseen ? 1 : 0 }
+          await trx
+            .insertInto('evidence')
+            .values(row)
+            .onConflict((conflict) => conflict.columns(['folder', 'name']).doNothing())
+            .execute()
+        }
+      }),
+    async all() {
+      const rows = await db.selectFrom('evidence').selectAll().orderBy('account_key').execute()
+      return rows.flatMap((row) => {
+        const name = parseHoldName(row.name)
+        if (name === null) return []
+        const key = keyFromRow(row.account_key)
+        return [{ folder: row.folder, name, key, atMs: Number(row.at_ms), isUnseen: row.is_unseen === 1 }]
+      })
+    },
+    adopt: (account, files, hasSource) =>
+      writer.run(async (scope) => {
+        await adopt(scope, account, files, clock.nowMs(), hasSource)
+        await forget(scope, files)
+      }),
+    forget: (files) => writer.run((scope) => forget(scope, files)),
+    release: (key, events, hasSource) => writer.run((scope) => release(scope, key, events, clock.nowMs(), hasSource)),
+  }
+}
+
+async function knownOf(
+  db: Database,
+  folder: EvidenceFile['folder'],
+  key: AccountKey,
+  change: string,
+): Promise<FileKnowledge> {
+  const account = await db
+    .selectFrom('account')
+    .select(['known_ms', 'updated_ms'])
+    .where('key', '=', key)
+    .executeTakeFirst()
+  const row = await db.selectFrom('change').select('state').where('id', '=', change).executeTakeFirst()
+  return {
+    isChangeClosed: row !== undefined && row.state !== 'planned',
+    account:
+      account === undefined ? null : { sinceMs: Number(account.known_ms), updatedMs: Number(account.updated_ms) },
+    journalNewestMs: await journalNewestMs(db),
+    recordAgeMs: await recordAgeMs(db, folder),
+  }
+}
+
+async function adopt(
+  scope: WriteScope,
+  { key, dn, events, owned, holds }: AdoptedAccount,
+  files: readonly EvidenceFile[],
+  nowMs: number,
+  hasSource: boolean,
+): Promise<void> {
+  const { trx } = scope
+  await noteAccount(scope, { key, dn, login: null, realm: null }, nowMs)
+  if (owned !== null) {
+    await trx
+      .updateTable('account')
+      .set({ owned_lock: toJson(owned) })
+      .where('key', '=', key)
+      .where('owned_lock', 'is', null)
+      .execute()
+  }
+  for (const event of events) await insertResolved(scope, event, nowMs)
+  for (const { name, kind, serial, sinceUs, untilUs, reason, actor } of holds) {
+    const row = {
+      account_key: key,
+      name,
+      kind,
+      serial,
+      since_us: sinceUs,
+      until_us: untilUs,
+      reason: reasonToRow(reason),
+      actor,
+    }
+    await trx
+      .insertInto('hold')
+      .values(row)
+      .onConflict((conflict) => conflict.columns(['account_key', 'name']).doNothing())
+      .execute()
+  }
+  await countHolds(scope, key)
+  // What privacyIDEA says now is then a difference to what the files say, in both directions.
+  if (hasSource) await noteAsRead(scope, key, events)
+  const names = files.map(({ folder, name }) => `${folder}/${name}.ldif`)
+  scope.log({ atMs: nowMs, kind: 'adopted', subject: key, body: { dn, files: names } })
+  await markAccounts(scope, [key], nowMs, hasSource)
+}
+
+async function countHolds({ trx }: WriteScope, key: AccountKey): Promise<void> {
+  const row = await trx
+    .selectFrom('hold')
+    .select((select) => select.fn.countAll<number>().as('n'))
+    .where('account_key', '=', key)
+    .executeTakeFirstOrThrow()
+  await trx
+    .updateTable('account')
+    .set({ hold_count: Number(row.n) })
+    .where('key', '=', key)
+    .execute()
+}
+
+/** As if privacyIDEA had said so when it was read last. */
+export async function noteAsRead(
+  { trx }: WriteScope,
+  key: AccountKey,
+  events: readonly ResolvedEvent[],
+): Promise<void> {
+  for (const { kind, serial, untilUs } of events) {
+    if (kind === 'lockout') {
+      await trx
+        .insertInto('lockout')
+        .values({ account_key: key, until_us: untilUs })
+        .onConflict((conflict) => conflict.column('account_key').doNothing())
+        .execute()
+    }
+    if (serial === null) continue
+    const there = await trx
+      .selectFrom('token')
+      .select('account_key')
+      .where(keyColumn('serial'), '=', serialKey(serial))
+      .executeTakeFirst()
+    if (there === undefined) {
+      const row = { serial, account_key: key, is_locked: kind === 'lock' ? 1 : 0, reset_due: 0, run: NOT_SEEN }
+      await trx
+        .insertInto('token')
+        .values({ ...row, resolver: null, user_id: null, source_id: null })
+        .execute()
+    } else if (kind === 'lock') await setLocked(trx, key, serial, 1)
+  }
+}
+
+async function setLocked(trx: Database, key: AccountKey, serial: Serial, isLocked: 0 | 1): Promise<void> {
+  await trx
+    .updateTable('token')
+    .set({ is_locked: isLocked })
+    .where(keyColumn('serial'), '=', serialKey(serial))
+    .where('account_key', '=', key)
+    .execute()
+}
+
+async function release(
+  scope: WriteScope,
+  key: AccountKey,
+  events: readonly ResolvedEvent[],
+  nowMs: number,
+  hasSource: boolean,
+): Promise<void> {
+  for (const event of events) await insertResolved(scope, event, nowMs)
+  for (const { serial } of events) {
+    if (hasSource && serial !== null) await setLocked(scope.trx, key, serial, 0)
+  }
+  await markAccounts(scope, [key], nowMs, hasSource)
+}
+
+async function forget({ trx }: WriteScope, files: readonly EvidenceFile[]): Promise<void> {
+  for (const { folder, name } of files) {
+    await trx.deleteFrom('evidence').where('folder', '=', folder).where('name', '=', name).execute()
+  }
+}

@@ -1,0 +1,53 @@
+import type { EvidenceFile } from '../../ports/store/evidence.ts'
+import { readWorker, WORKER_KEY } from '../engine/process-owner.ts'
+import type { Database } from '../schema/schema.ts'
+
+/**
+ * How new the record was before anybody wrote to it: what is recorded after that touches accounts, and proves nothing of the
+ * LDIF folders. Kept for each folder from the first process that opens the store until that folder is held against the
+ * record; while somebody works on accounts, that was done.
+ */
+
+/** Records at the end of the journal that are looked at for the newest time: clocks are put back by less. */
+const NEWEST_RECORDS = 1_000
+const AGE_KEY = 'record-age '
+const FOLDERS: readonly EvidenceFile['folder'][] = ['unlock', 'unregister']
+
+/** To be called where the store is opened for writing, before anything is written. The oldest one stays. */
+export async function noteRecordAge(db: Database, nowMs: number): Promise<void> {
+  const rows = await db.selectFrom('meta').selectAll().where('key', 'like', `${WORKER_KEY}%`).execute()
+  if (rows.some((row) => readWorker(row, nowMs).isAlive)) return
+  const newestMs = await journalNewestMs(db)
+  if (newestMs === null) return
+  const values = FOLDERS.map((folder) => ({ key: AGE_KEY + folder, value: String(newestMs) }))
+  const known = await db.selectFrom('meta').select('key').where('key', 'like', `${AGE_KEY}%`).execute()
+  if (known.length === values.length) return
+  await db
+    .insertInto('meta')
+    .values(values)
+    .onConflict((conflict) => conflict.column('key').doNothing())
+    .execute()
+}
+
+/** In milliseconds since 1970; null: not kept, what the record says now is what it said before. */
+export async function recordAgeMs(db: Database, folder: EvidenceFile['folder']): Promise<number | null> {
+  const row = await db
+    .selectFrom('meta')
+    .select('value')
+    .where('key', '=', AGE_KEY + folder)
+    .executeTakeFirst()
+  return row === undefined ? null : Number(row.value)
+}
+
+/** The folder was held against the record. */
+export async function forgetRecordAge(trx: Database, folder: EvidenceFile['folder']): Promise<void> {
+  await trx
+    .deleteFrom('meta')
+    .where('key', '=', AGE_KEY + folder)
+    .execute()
+}
+
+export async function journalNewestMs(db: Database): Promise<number | null> {
+  const rows = await db.selectFrom('journal').select('at_ms').orderBy('seq', 'desc').limit(NEWEST_RECORDS).execute()
+  return rows.length === 0 ? null : rows.reduce((newest, row) => Math.max(newest, Number(row.at_ms)), 0)
+}

@@ -1,0 +1,90 @@
+import type { Pause } from '../../core/guards/guard.ts'
+import { parseDirectoryName, type DirectoryName } from '../../core/names.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { GuardPort } from '../../ports/store/store.ts'
+import { orderBody } from '../journal/orders.ts'
+import { markAccounts } from '../accounts/queue.ts'
+import { recentLook } from '../rows/recent-look.ts'
+import { keyFromRow } from '../rows/rows.ts'
+import type { Database } from '../schema/schema.ts'
+import type { Writer } from '../engine/writer.ts'
+
+/** What a person switched: the pause of everything, and that of single directories. */
+
+const PAUSE_KEY = 'paused'
+/** A pause is seen by the next change after so long at most. */
+const LOOK_MS = 20
+
+export interface SwitchPort {
+  /**
+   * @param directory null: the changes of all
+   * @returns the pause that was in force already, which stays as it is; null: this one is
+   */
+  pause(directory: DirectoryName | null, by: string, reason: string): Promise<Pause | null>
+  /** Marks what waited for it. @param reason '': none is given  @returns how many accounts; null: nothing was paused */
+  resume(directory: DirectoryName | null, by: string, reason?: string): Promise<number | null>
+  /** That of everything first. */
+  pauses(): Promise<readonly Pause[]>
+}
+
+export function openSwitches(db: Database, writer: Writer, clock: Clock): SwitchPort {
+  return {
+    pause: (directory, by, reason) =>
+      writer.run(async (scope) => {
+        const before = (await readPauses(scope.trx)).find((each) => each.directory === directory)
+        if (before !== undefined) return before
+        const value = JSON.stringify({ sinceMs: clock.nowMs(), by, reason })
+        await scope.hot.writeMeta.run(scope.trx, { key: keyOf(directory), value })
+        scope.log({ atMs: clock.nowMs(), kind: 'paused', subject: directory ?? '', body: { by, reason } })
+        return null
+      }),
+    resume: (directory, by, reason = '') =>
+      writer.run(async (scope) => {
+        const isPaused = (await readPauses(scope.trx)).some((each) => each.directory === directory)
+        if (!isPaused) return null
+        await scope.trx.deleteFrom('meta').where('key', '=', keyOf(directory)).execute()
+        scope.log({ atMs: clock.nowMs(), kind: 'resumed', subject: directory ?? '', body: orderBody(by, reason) })
+        let waiting = scope.trx.selectFrom('account').select('key').where('standing', '=', 'paused')
+        if (directory !== null) waiting = waiting.where('directory', '=', directory)
+        const keys = (await waiting.execute()).map((row) => keyFromRow(row.key))
+        await markAccounts(scope, keys, clock.nowMs())
+        return keys.length
+      }),
+    pauses: () => readPauses(db),
+  }
+}
+
+/** As an older version wrote it, for all; a directory's name follows a colon. */
+function keyOf(directory: DirectoryName | null): string {
+  return directory === null ? PAUSE_KEY : `${PAUSE_KEY}:${directory}`
+}
+
+async function readPauses(db: Pick<Database, 'selectFrom'>): Promise<Pause[]> {
+  const rows = await db
+    .selectFrom('meta')
+    .selectAll()
+    // As a range: `like` would look at every row.
+    .where((where) =>
+      where.or([
+        where('key', '=', PAUSE_KEY),
+        where.and([where('key', '>=', `${PAUSE_KEY}:`), where('key', '<', `${PAUSE_KEY};`)]),
+      ]),
+    )
+    .orderBy('key')
+    .execute()
+  return rows.map(({ key, value }) => {
+    const pause = JSON.parse(value) as Omit<Pause, 'directory'>
+    return { ...pause, directory: parseDirectoryName(key.slice(PAUSE_KEY.length + 1)) }
+  })
+}
+
+export function openGuards(db: Database, retirementOf: GuardPort['retirementOf']): GuardPort {
+  const pausesNow = recentLook(() => readPauses(db), LOOK_MS)
+  return {
+    retirementOf,
+    async pauseOf(directory, nowMs) {
+      const pauses = await pausesNow(nowMs)
+      return pauses.find((each) => each.directory === null || each.directory === directory) ?? null
+    },
+  }
+}

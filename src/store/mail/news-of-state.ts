@@ -1,0 +1,93 @@
+import type { ErrorCode } from '../../core/error.ts'
+import { isEventKind } from '../../core/events/event.ts'
+import type { Notice } from '../../core/mail/notice.ts'
+import type { Reason } from '../../core/reasons/reason.ts'
+import { WAITING } from '../rows/literals.ts'
+import type { Database } from '../schema/schema.ts'
+import type { SweepName, SweepState } from '../source/source-state.ts'
+
+/**
+ * What no record of the journal says, since it is about something that did not happen: an event that still waits, a
+ * privacyIDEA that still cannot be read. Each is told once; a row of `meta` says up to where.
+ */
+export interface OtherNews {
+  readonly notices: readonly Notice[]
+  /** The row, what stood in it when this was looked at (null: nothing), and what stands there once it is told. */
+  readonly key: string
+  readonly before: string | null
+  readonly after: string
+}
+
+const EVENTS_KEY = 'mail-told-events'
+const EVENTS_MAX = 200
+const SOURCE_KEY = 'mail-told-source'
+/** A privacyIDEA that is back sooner is told to nobody. */
+const SOURCE_AFTER_MS = 300_000
+const SWEEPS: readonly SweepName[] = ['scan', 'resync']
+
+const ABOUT_NOBODY = { account: null, login: null, realm: null, causes: [], count: 1 }
+
+/** Events that found no account for so long. Looked at once each, when they become that old. */
+export async function unresolvedNews(db: Database, nowMs: number, afterMs: number): Promise<OtherNews | null> {
+  const before = await read(db, EVENTS_KEY)
+  const toMs = nowMs - afterMs
+  const rows = await db
+    .selectFrom('event')
+    .select(['kind', 'serial', 'login', 'realm', 'why_code', 'why', 'received_ms'])
+    .where('state', '=', WAITING)
+    .where('received_ms', '>', Number(before ?? 0))
+    .where('received_ms', '<=', toMs)
+    .orderBy('received_ms')
+    .limit(EVENTS_MAX)
+    .execute()
+  if (rows.length === 0) return null
+  const last = Number(rows.at(-1)?.received_ms ?? toMs)
+  // Where there were more, those of the last millisecond are told with the next ones, unless they fill it all.
+  const isCut = rows.length === EVENTS_MAX && Number(rows[0]?.received_ms) < last
+  const told = isCut ? rows.filter((row) => Number(row.received_ms) < last) : rows
+  return {
+    key: EVENTS_KEY,
+    before,
+    after: String(isCut ? last - 1 : last),
+    notices: told.map(({ kind, serial, login, realm, why, why_code }) => ({
+      ...ABOUT_NOBODY,
+      kind: 'unresolved',
+      atMs: nowMs,
+      login,
+      realm,
+      subject: '',
+      about: { what: isEventKind(kind) ? kind : 'event', name: serial ?? '' },
+      reason: whyUnresolved(why_code, why),
+    })),
+  }
+}
+
+export async function sourceNews(db: Database, nowMs: number): Promise<OtherNews | null> {
+  const before = await read(db, SOURCE_KEY)
+  for (const sweep of SWEEPS) {
+    const row = await read(db, `source-${sweep}`)
+    const failing = row === null ? null : (JSON.parse(row) as SweepState).failing
+    if (failing === null || nowMs - failing.sinceMs < SOURCE_AFTER_MS) continue
+    const toldMs = Number(before ?? 0)
+    // Both sweeps meet the same trouble: the one that began first was told for both.
+    if (failing.sinceMs <= toldMs + SOURCE_AFTER_MS) continue
+    const about = { what: sweep, name: '' }
+    const reason: Reason = {
+      code: 'operation-failed',
+      params: { error: failing.code ?? 'source-unreachable', said: failing.reason },
+    }
+    const notice: Notice = { ...ABOUT_NOBODY, kind: 'source', atMs: nowMs, subject: '', about, reason }
+    return { key: SOURCE_KEY, before, after: String(failing.sinceMs), notices: [notice] }
+  }
+  return null
+}
+
+function whyUnresolved(code: string | null, said: string): Reason | null {
+  if (code === null) return null
+  return { code: 'operation-failed', params: { error: code as ErrorCode, said } }
+}
+
+async function read(db: Database, key: string): Promise<string | null> {
+  const row = await db.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst()
+  return row?.value ?? null
+}

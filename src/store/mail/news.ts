@@ -1,0 +1,165 @@
+import type { NewsPort, GatherRules, Recipient } from '../../ports/store/mail.ts'
+import { dueMs } from '../../core/mail/mail-times.ts'
+import { gathered, type Notice } from '../../core/mail/notice.ts'
+import type { Clock } from '../../ports/clock.ts'
+import { digestFromRow } from './digests.ts'
+import { readHead } from '../engine/journal.ts'
+import { noticesOf } from './news-of-journal.ts'
+import { sourceNews, unresolvedNews, type OtherNews } from './news-of-state.ts'
+import type { Database } from '../schema/schema.ts'
+import type { Writer, WriteScope } from '../engine/writer.ts'
+
+/** From the journal to the outbox; see NewsPort. */
+
+/** Records read in one go: short, since nobody else writes while their mails are. */
+const PAGE_RECORDS = 200
+const CURSOR_KEY = 'mail-cursor'
+const RECIPIENT_PART = 100
+
+export function openNews(db: Database, writer: Writer, clock: Clock, newId: () => string): NewsPort {
+  return {
+    async gather(rules) {
+      const nowMs = clock.nowMs()
+      const cursor = await readCursor(db)
+      if (cursor === null) return false
+      const rows = await db
+        .selectFrom('journal')
+        .select(['seq', 'at_ms', 'kind', 'subject', 'body'])
+        .where('seq', '>', cursor)
+        .orderBy('seq')
+        .limit(PAGE_RECORDS)
+        .execute()
+      const hasMore = rows.length === PAGE_RECORDS
+      const others = hasMore
+        ? []
+        : [await unresolvedNews(db, nowMs, rules.unresolvedAfterMs), await sourceNews(db, nowMs)]
+      const found = others.filter((each) => each !== null)
+      if (rows.length === 0 && found.length === 0) return false
+      const told = [...(await noticesOf(db, rows)), ...found.flatMap(({ notices }) => notices)]
+      const news = told.filter(({ atMs }) => atMs > nowMs - rules.maxAgeMs)
+      const to = rows.at(-1)?.seq ?? cursor
+      await writer.runSoon((scope) => tell(scope, { cursor, to, news, others: found }, rules, { nowMs, newId }))
+      return hasMore
+    },
+    begin: () =>
+      writer.runSoon(async (scope) => {
+        if ((await readCursor(scope.trx)) === null) await skip(scope)
+      }),
+    skip: () => writer.runSoon((scope) => skip(scope)),
+  }
+}
+
+/** Everything up to now is told to nobody. */
+async function skip(scope: WriteScope): Promise<void> {
+  const { seq } = await readHead(scope.trx)
+  await scope.hot.writeMeta.run(scope.on, { key: CURSOR_KEY, value: String(seq) })
+}
+
+async function readCursor(db: Pick<Database, 'selectFrom'>): Promise<number | null> {
+  const row = await db.selectFrom('meta').select('value').where('key', '=', CURSOR_KEY).executeTakeFirst()
+  return row === undefined ? null : Number(row.value)
+}
+
+interface Page {
+  readonly cursor: number
+  readonly to: number
+  readonly news: readonly Notice[]
+  readonly others: readonly OtherNews[]
+}
+
+interface Now {
+  readonly nowMs: number
+  readonly newId: () => string
+}
+
+/** Nothing is written where another process read this page meanwhile. */
+async function tell(scope: WriteScope, page: Page, rules: GatherRules, now: Now): Promise<void> {
+  if ((await readCursor(scope.trx)) !== page.cursor) return
+  for (const { key, before } of page.others) {
+    const row = await scope.trx.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst()
+    if ((row?.value ?? null) !== before) return
+  }
+  const letters = lettersOf(page.news, rules)
+  const recipients = [...letters.keys()]
+  for (let at = 0; at < recipients.length; at += RECIPIENT_PART) {
+    await add(scope, recipients.slice(at, at + RECIPIENT_PART), letters, rules, now)
+  }
+  if (page.to !== page.cursor) await scope.hot.writeMeta.run(scope.on, { key: CURSOR_KEY, value: String(page.to) })
+  for (const { key, after } of page.others) await scope.hot.writeMeta.run(scope.on, { key, value: after })
+}
+
+/** Who is told what. */
+function lettersOf(news: readonly Notice[], rules: GatherRules): Map<string, Notice[]> {
+  const letters = new Map<string, Notice[]>()
+  const put = (recipient: Recipient, notice: Notice): void => {
+    const name = recipientName(recipient)
+    const list = letters.get(name) ?? []
+    letters.set(name, [...list, notice])
+  }
+  for (const notice of news) {
+    if (notice.account !== null && rules.ownerKinds.includes(notice.kind)) {
+      put({ kind: 'owner', account: notice.account }, notice)
+    }
+    if (!rules.helpDeskKinds.includes(notice.kind)) continue
+    for (const address of rules.helpDesk) put({ kind: 'help-desk', address }, notice)
+  }
+  return letters
+}
+
+export function recipientName(recipient: Recipient): string {
+  return recipient.kind === 'owner' ? `account ${recipient.account}` : `help-desk ${recipient.address}`
+}
+
+async function add(
+  scope: WriteScope,
+  recipients: readonly string[],
+  letters: ReadonlyMap<string, readonly Notice[]>,
+  rules: GatherRules,
+  { nowMs, newId }: Now,
+): Promise<void> {
+  const open = await scope.trx
+    .selectFrom('mail')
+    .select(['id', 'recipient', 'digest'])
+    .where('recipient', 'in', recipients)
+    .where('ended_ms', 'is', null)
+    .where('state', '=', 'gathering')
+    .execute()
+  const last = await scope.trx
+    .selectFrom('mail')
+    .select((select) => ['recipient', select.fn.max('sealed_ms').as('sealed_ms')])
+    .where('recipient', 'in', recipients)
+    .where('sealed_ms', '>', nowMs - rules.intervalMs)
+    .groupBy('recipient')
+    .execute()
+  for (const recipient of recipients) {
+    const notices = letters.get(recipient) ?? []
+    const mail = open.find((each) => each.recipient === recipient)
+    const before = mail === undefined ? null : digestFromRow(mail.digest)
+    const digest = gathered(before, notices)
+    const fresh = { digest: JSON.stringify(digest), expires_ms: digest.lastMs + rules.maxAgeMs }
+    if (mail !== undefined) {
+      await scope.trx.updateTable('mail').set(fresh).where('id', '=', mail.id).execute()
+      continue
+    }
+    const lastMs = last.find((each) => each.recipient === recipient)?.sealed_ms ?? null
+    await scope.trx
+      .insertInto('mail')
+      .values({
+        ...fresh,
+        id: newId(),
+        recipient,
+        state: 'gathering',
+        created_ms: nowMs,
+        due_ms: dueMs(nowMs, lastMs === null ? null : Number(lastMs), rules),
+        sealed_ms: null,
+        attempts: 0,
+        address: null,
+        why_code: null,
+        why: '',
+        lease_owner: null,
+        lease_until_ms: null,
+        ended_ms: null,
+      })
+      .execute()
+  }
+}

@@ -1,0 +1,154 @@
+import type { DirectoryForm, OwnMarks, RealmDirectories } from '../../core/settings/directory-form.ts'
+import {
+  parseDirectoryName,
+  parseSerial,
+  type AccountKey,
+  type DirectoryName,
+  type Realm,
+  type Serial,
+} from '../../core/names.ts'
+import { serialKey } from '../../core/serials/serial-key.ts'
+import { LIVE } from '../rows/literals.ts'
+import { stillStanding } from '../guards/retired-marks.ts'
+import { readRetirements } from '../guards/retirements.ts'
+import type { Database } from '../schema/schema.ts'
+import { realmFromRow } from '../rows/rows.ts'
+import { serialsOf } from '../accounts/serial-lookups.ts'
+import { assignedOf } from '../accounts/upkeep.ts'
+import type { Writer } from '../engine/writer.ts'
+
+/** In which form ours was written into each directory, and how much of it stands there; a row of `meta` each. */
+
+const KEY = 'directory-form '
+const REALMS_KEY = 'realm-directories'
+const PAGE = 1_000
+
+export interface DirectoryFormPort {
+  /** Every directory that an account on record is in, or whose form is on record; the form null: not known yet. */
+  all(): Promise<ReadonlyMap<DirectoryName, DirectoryForm | null>>
+  note(forms: ReadonlyMap<DirectoryName, DirectoryForm>): Promise<void>
+  /** Serials that the account carries by the events; in a directory that is given up, those still to be removed. */
+  standingSerialsOf(key: AccountKey): Promise<readonly string[]>
+  /** Null: not known yet. */
+  realms(): Promise<RealmDirectories | null>
+  noteRealms(realms: RealmDirectories): Promise<void>
+  /** Those of the accounts on record. */
+  realmsIn(directory: DirectoryName): Promise<readonly Realm[]>
+  /**
+   * By the record; in a directory that is given up, what is still to be released there.
+   * @param realm of its accounts alone; left out: of all
+   */
+  marksIn(directory: DirectoryName, realm?: Realm): Promise<OwnMarks>
+}
+
+export function openDirectoryForms(db: Database, writer: Writer): DirectoryFormPort {
+  return {
+    async all() {
+      const accounts = await db.selectFrom('account').select('directory').distinct().execute()
+      const forms = await db.selectFrom('meta').selectAll().where('key', 'like', `${KEY}%`).execute()
+      const known = new Map(forms.map(({ key, value }) => [key.slice(KEY.length), JSON.parse(value) as DirectoryForm]))
+      const names = new Set([...accounts.map(({ directory }) => directory), ...known.keys()])
+      const found = new Map<DirectoryName, DirectoryForm | null>()
+      for (const text of names) {
+        const name = parseDirectoryName(text)
+        if (name !== null) found.set(name, known.get(text) ?? null)
+      }
+      return found
+    },
+    note: (forms) =>
+      writer.run(async (scope) => {
+        await scope.trx.deleteFrom('meta').where('key', 'like', `${KEY}%`).execute()
+        for (const [name, form] of forms) {
+          await scope.hot.writeMeta.run(scope.on, { key: `${KEY}${name}`, value: JSON.stringify(form) })
+        }
+      }),
+    async realms() {
+      const row = await db.selectFrom('meta').select('value').where('key', '=', REALMS_KEY).executeTakeFirst()
+      return row === undefined ? null : (JSON.parse(row.value) as RealmDirectories)
+    },
+    noteRealms: (realms) =>
+      writer.run(async ({ hot, on }) => {
+        await hot.writeMeta.run(on, { key: REALMS_KEY, value: JSON.stringify(realms) })
+      }),
+    async realmsIn(directory) {
+      const rows = await accountsOf(db, directory).select('realm').distinct().execute()
+      return rows.flatMap(({ realm }) => realmFromRow(realm) ?? [])
+    },
+    async marksIn(directory, realm) {
+      const order = (await readRetirements(db)).find((each) => each.directory === directory)
+      // A lock may be on record still, of an account that is no longer in the directory.
+      if (order !== undefined && order.provenMs !== null) return { locks: 0, serials: 0 }
+      return { locks: await locksIn(db, directory, realm), serials: await serialsIn(db, directory, realm) }
+    },
+    async standingSerialsOf(key) {
+      const rows = (await serialsOf(db, key)).map((serial) => ({ account_key: key, serial }))
+      return (await stillStanding(db, rows)).map(({ serial }) => serial)
+    },
+  }
+}
+
+function accountsOf(db: Database, directory: DirectoryName, realm?: Realm) {
+  const all = db.selectFrom('account').where('directory', '=', directory)
+  return realm === undefined ? all : all.where('realm', '=', realm)
+}
+
+async function locksIn(db: Database, directory: DirectoryName, realm?: Realm): Promise<number> {
+  const row = await accountsOf(db, directory, realm)
+    .select((select) => select.fn.countAll<number>().as('n'))
+    .where((where) => where.or([where('owned_lock', 'is not', null), where('open_change', 'is not', null)]))
+    .executeTakeFirstOrThrow()
+  return Number(row.n)
+}
+
+/** Those that are assigned to an account there, and that this store wrote or adopted. */
+async function serialsIn(db: Database, directory: DirectoryName, realm?: Realm): Promise<number> {
+  let count = 0
+  for (let after = ''; ;) {
+    const accounts = await accountsOf(db, directory, realm)
+      .select('key')
+      .where('key', '>', after)
+      .orderBy('key')
+      .limit(PAGE)
+      .execute()
+    const keys = accounts.map(({ key }) => key)
+    if (keys.length > 0) count += await serialsAt(db, keys)
+    const last = keys.at(-1)
+    if (last === undefined || keys.length < PAGE) return count
+    after = last
+  }
+}
+
+async function serialsAt(db: Database, keys: readonly string[]): Promise<number> {
+  const registered = await db
+    .selectFrom('event')
+    .select(['account_key', 'serial'])
+    .distinct()
+    .where('account_key', 'in', keys)
+    .where('live', '=', LIVE)
+    .where('kind', '=', 'register')
+    .where('serial', 'is not', null)
+    .execute()
+  const authored = await db
+    .selectFrom('authored_serial')
+    .select(['account_key', 'serial'])
+    .where('account_key', 'in', keys)
+    .execute()
+  const ours = new Set(authored.flatMap((row) => idOf(row.account_key, row.serial)))
+  const written = registered.filter(({ account_key: key, serial }) => idOf(key, serial).some((id) => ours.has(id)))
+  const own = await stillStanding(db, written)
+  const assigned = new Set<string>()
+  for (let at = 0; at < own.length; at += PAGE) {
+    const serials = own.slice(at, at + PAGE).flatMap(({ serial }) => serial ?? [])
+    for (const serial of await assignedOf(db, serials)) assigned.add(serial)
+  }
+  return new Set(
+    own
+      .filter(({ serial }) => serial !== null && assigned.has(serial))
+      .flatMap(({ account_key: key, serial }) => idOf(key, serial)),
+  ).size
+}
+
+function idOf(key: string | null, serial: string | null): string[] {
+  const parsed: Serial | null = parseSerial(serial ?? '')
+  return key === null || parsed === null ? [] : [`${key} ${serialKey(parsed)}`]
+}

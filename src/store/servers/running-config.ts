@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto'
+import type { ConfigKeys } from '../../core/settings/config-keys.ts'
+import type { Settings } from '../../core/settings/settings.ts'
+import type { Clock } from '../../ports/clock.ts'
+import { daemonOf } from '../engine/process-lock.ts'
+import type { Database } from '../schema/schema.ts'
+import type { Writer } from '../engine/writer.ts'
+
+/**
+ * The configuration that the daemon of this store works with, and what became of its last reload: rows of `meta` that the
+ * daemon writes and everybody else reads. It names files and variables of secrets, and holds no secret.
+ */
+
+export const CONFIG_KEY = 'daemon-config'
+const RELOAD_KEY = 'daemon-reload'
+
+export interface RunningConfig {
+  /** Whose it is; see process-owner.ts. */
+  readonly owner: string
+  /** In milliseconds since 1970. */
+  readonly loadedMs: number
+  /** SHA-256 of what all keys are set to, in hexadecimal digits. */
+  readonly digest: string
+  readonly settings: Settings
+}
+
+/** What became of a reload; `failed`: everything is as before. */
+export type ReloadOutcome =
+  | {
+      readonly is: 'done'
+      readonly endedMs: number
+      /** Keys that are in effect as the file has them, and were set otherwise before. */
+      readonly changed: readonly string[]
+      /** Keys whose change waits for a restart. */
+      readonly restart: readonly string[]
+      /** What should be known, and stopped nothing. */
+      readonly warnings: readonly string[]
+    }
+  | {
+      readonly is: 'failed'
+      readonly endedMs: number
+      readonly code: string
+      readonly message: string
+      readonly hint: string
+    }
+
+export interface ReloadState {
+  readonly owner: string
+  /** How many reloads this daemon has begun. */
+  readonly begun: number
+  /** The number of the one that `outcome` is of. */
+  readonly ended: number
+  readonly outcome: ReloadOutcome | null
+}
+
+export interface RunningConfigPort {
+  /** Null: no daemon serves the store, or one of an older version, which does not say. */
+  read(): Promise<RunningConfig | null>
+  /** This process, the daemon, works with it from now on. @param changed keys, for the journal; null: at its start */
+  loaded(settings: Settings, changed: readonly string[] | null): Promise<void>
+  /** @returns its number */
+  reloadBegun(): Promise<number>
+  reloadEnded(number: number, outcome: ReloadOutcome): Promise<void>
+  /** Null: the daemon of now has not reloaded yet, or none runs. */
+  reload(): Promise<ReloadState | null>
+}
+
+export function openRunningConfig(db: Database, writer: Writer, clock: Clock, owner: string): RunningConfigPort {
+  const ofDaemon = async <Row extends { readonly owner: string }>(
+    key: string,
+    on: Pick<Database, 'selectFrom'> = db,
+  ): Promise<Row | null> => {
+    const daemon = await daemonOf(on, clock.nowMs())
+    const row = await on.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst()
+    const parsed = row === undefined ? null : (JSON.parse(row.value) as Row)
+    return parsed !== null && parsed.owner === daemon?.owner ? parsed : null
+  }
+  return {
+    read: () => ofDaemon<RunningConfig>(CONFIG_KEY),
+    reload: () => ofDaemon<ReloadState>(RELOAD_KEY),
+    loaded: (settings, changed) =>
+      writer.run(async (scope) => {
+        const nowMs = clock.nowMs()
+        const digest = digestOf(settings.keys)
+        const value = { owner, loadedMs: nowMs, digest, settings } satisfies RunningConfig
+        await scope.hot.writeMeta.run(scope.on, { key: CONFIG_KEY, value: JSON.stringify(value) })
+        if (changed !== null) scope.log({ atMs: nowMs, kind: 'reloaded', subject: '', body: { digest, changed } })
+      }),
+    reloadBegun: () =>
+      writer.run(async (scope) => {
+        const before = await ofDaemon<ReloadState>(RELOAD_KEY, scope.trx)
+        const begun = (before?.begun ?? 0) + 1
+        const value = {
+          owner,
+          begun,
+          ended: before?.ended ?? 0,
+          outcome: before?.outcome ?? null,
+        } satisfies ReloadState
+        await scope.hot.writeMeta.run(scope.on, { key: RELOAD_KEY, value: JSON.stringify(value) })
+        return begun
+      }),
+    reloadEnded: (number, outcome) =>
+      writer.run(async (scope) => {
+        const value = { owner, begun: number, ended: number, outcome } satisfies ReloadState
+        await scope.hot.writeMeta.run(scope.on, { key: RELOAD_KEY, value: JSON.stringify(value) })
+      }),
+  }
+}
+
+export function digestOf(keys: ConfigKeys): string {
+  return createHash('sha256').update(JSON.stringify(keys)).digest('hex')
+}

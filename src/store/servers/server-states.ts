@@ -1,0 +1,46 @@
+import type { DirectoryName } from '../../core/names.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { ServerState } from '../../ports/directory.ts'
+import type { Database } from '../schema/schema.ts'
+import type { Writer } from '../engine/writer.ts'
+
+/** How the servers of each directory were seen last, so that `status` can tell without asking them. */
+
+const KEY = 'directory-servers '
+
+export interface ServersSeen {
+  readonly directory: string
+  /** In milliseconds since 1970. */
+  readonly checkedMs: number
+  readonly servers: readonly ServerState[]
+}
+
+export interface ServerStatePort {
+  /** A server that is as it was seen before has been so since then. @returns what is on record now */
+  note(directory: DirectoryName, servers: readonly ServerState[]): Promise<readonly ServerState[]>
+  all(): Promise<readonly ServersSeen[]>
+}
+
+export function openServerStates(db: Database, writer: Writer, clock: Clock): ServerStatePort {
+  return {
+    note: (directory, servers) =>
+      writer.runSoon(async (scope) => {
+        const key = `${KEY}${directory}`
+        const row = await scope.trx.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst()
+        const before = row === undefined ? [] : (JSON.parse(row.value) as ServersSeen).servers
+        const now = servers.map((server) => sinceBefore(server, before))
+        const value = { directory, checkedMs: clock.nowMs(), servers: now } satisfies ServersSeen
+        await scope.hot.writeMeta.run(scope.on, { key, value: JSON.stringify(value) })
+        return now
+      }),
+    async all() {
+      const rows = await db.selectFrom('meta').select('value').where('key', 'like', `${KEY}%`).orderBy('key').execute()
+      return rows.map(({ value }) => JSON.parse(value) as ServersSeen)
+    },
+  }
+}
+
+function sinceBefore(server: ServerState, before: readonly ServerState[]): ServerState {
+  const same = before.find(({ url, is }) => url === server.url && is === server.is)
+  return same === undefined ? server : { ...server, sinceMs: Math.min(same.sinceMs, server.sinceMs) }
+}

@@ -1,0 +1,3 @@
+import { runReal } from '../run-contract.ts'
+
+runReal('3.14')
