@@ -8,7 +8,7 @@ import type { DirectoryName, Dn, Realm, Serial, WindowsName } from '../names.ts'
 import type { SecretSource } from './secret-source.ts'
 
 /**
- * The configuration after parsing: what config.ts makes of the YAML file. Every duration is in milliseconds. Files of
+ * The configuration after parsing: what src/config makes of the YAML file. Every duration is in milliseconds. Files of
  * secrets are named here, and read by whoever needs the secret, when it is needed: a changed file is picked up by the
  * next connection.
  */

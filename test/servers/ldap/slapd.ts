@@ -7,10 +7,10 @@ import { freePort } from '../free-port.ts'
 import { runTool, runToolOk, type ToolResult } from '../run-tool.ts'
 import * as files from './slapd-files.ts'
 import type { SlapdOptions } from './slapd-files.ts'
-
-export type { SlapdOptions } from './slapd-files.ts'
 import { makeTempDir } from '../temp-dir.ts'
 import { makeCertificates } from '../test-certificates.ts'
+
+export type { SlapdOptions }
 
 export interface Credentials {
   readonly dn: string
