@@ -36,6 +36,8 @@ interface Unsynced {
   readonly reject: (reason: unknown) => void
 }
 
+/** Commits so close to each other share one look at the file. */
+const LOOK_EVERY_MS = 20
 const JOBS_PER_COMMIT_MAX = 256
 const JOBS_WAITING_MAX = 20_000
 
@@ -83,6 +85,7 @@ export class Writer {
   #syncing: Promise<void> | null = null
   /** Something was committed since the last sync began. */
   #hasUnsynced = false
+  #lookedMs = -Infinity
   /** After a sync that failed nobody knows what is on disk; what goes to a file that is gone is lost. */
   #broken: unknown = null
   readonly #failed = Promise.withResolvers<never>()
@@ -108,6 +111,7 @@ export class Writer {
 
   /** Whether the file is still there; see `failed`. */
   look(): void {
+    this.#lookedMs = performance.now()
     const lost = this.#broken === null ? this.#lost() : null
     if (lost !== null) this.#break(lost)
   }
@@ -161,7 +165,7 @@ export class Writer {
     while (this.#jobs.length > 0) {
       if (this.#load.now() >= LOAD_JOBS) await this.#gather()
       const jobs = this.#jobs.splice(0, JOBS_PER_COMMIT_MAX)
-      this.look()
+      if (performance.now() - this.#lookedMs >= LOOK_EVERY_MS) this.look()
       if (this.#broken !== null) {
         for (const job of jobs) job.reject(this.#broken)
         continue
