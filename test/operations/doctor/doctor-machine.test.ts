@@ -139,7 +139,7 @@ test('what is not there yet and will be made is no trouble', () => {
 })
 
 describe.runIf(canMount())('on a read-only file system', () => {
-  const srcUrl = (file: string): string => JSON.stringify(new URL(`../../src/${file}`, import.meta.url).href)
+  const srcUrl = (file: string): string => JSON.stringify(new URL(`../../../src/${file}`, import.meta.url).href)
   const found = (): string[] =>
     evaluateReadOnly(
       dir,
