@@ -72,8 +72,10 @@ type FailCounter = 'kept' | 'reset' | 'refused' | 'pending'
 
 export function unlockData(result: ActResult, order: Act): object {
   const ended = endedHolds(result)
-  const isChanged = ended.length > 0 || isReleased(result)
-  const tokens = serialsOf(ended).map((serial) => ({ serial, failCounter: failCounterAfter(result, order) }))
+  const isReset = result.resetOrdered.length > 0 && failCounterAfter(result, order) === 'reset'
+  const isChanged = ended.length > 0 || isReleased(result) || isReset
+  const serials = [...new Set([...serialsOf(ended), ...result.resetOrdered])]
+  const tokens = serials.map((serial) => ({ serial, failCounter: failCounterAfter(result, order) }))
   return { found: foundIn(result), changed: isChanged, ended, tokens }
 }
 
@@ -106,11 +108,14 @@ export function unlockLines(result: ActResult, order: Act, hasApi: boolean): str
   if (before?.lockedByUs === true) {
     lines.push(isReleased(result) ? 'the lock in the directory was removed' : 'the lock in the directory still stands')
   } else if (ended.length > 0 && isDone) lines.push('no lock of ours had been written in the directory')
-  return [...lines, ...counterLines(result, order, hasApi, serialsOf(ended))]
+  const serials = order.resetsTokens ? result.resetOrdered : serialsOf(ended)
+  return [...lines, ...counterLines(result, order, hasApi, serials)]
 }
 
 function counterLines(result: ActResult, order: Act, hasApi: boolean, serials: readonly string[]): string[] {
   const after = failCounterAfter(result, order)
+  if (serials.length === 0 && order.resetsTokens)
+    return ['no fail counter of a token of the account is full: none was reset']
   if (serials.length === 0 || after === 'refused' || after === 'pending') return []
   const isOne = serials.length === 1
   const which = `the ${isOne ? 'fail counter' : 'fail counters'} of ${serials.map(plain).join(', ')}`

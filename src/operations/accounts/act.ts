@@ -11,7 +11,9 @@ import {
   type AccountKey,
   type Login,
   type Realm,
+  type Serial,
 } from '../../core/names.ts'
+import { isFull } from '../../core/source/token.ts'
 import { isOpen } from '../../core/account/state.ts'
 import type { AccountReport } from '../../store/reports/reports.ts'
 import { startEngine } from '../../app/engine.ts'
@@ -19,6 +21,7 @@ import { recoverOnce } from '../../app/evidence/evidence.ts'
 import { refuseWhereFileForbids } from './file-forbids.ts'
 import type { Log } from '../../app/log.ts'
 import { accountOfLogin, onlyMatch, recordedLogins, type AccountOfLogin } from './named-account.ts'
+import { shownTokens } from './shown-tokens.ts'
 import { refuseWithoutRights } from '../setup/needed-rights.ts'
 import { newId, type System } from '../../app/system.ts'
 import { wordTimeUs } from './word.ts'
@@ -33,7 +36,7 @@ export interface Act {
   readonly actor: string
   /** `hold` only: it ends by itself after this; null: not by itself. */
   readonly forMs: number | null
-  /** `release` only, mode `api`: the fail counters of the tokens that hold the account are reset as well. */
+  /** `release` only, mode `api`: the full fail counters of the account's tokens are reset as well, also of such as hold nothing. */
   readonly resetsTokens: boolean
   /** `release` only: a lock that stands there as we would write it is ours, whatever the record says. */
   readonly adopts: boolean
@@ -47,6 +50,8 @@ export interface ActResult {
   readonly before: Pick<AccountReport, 'lockedByUs' | 'holds' | 'otherLock'> | null
   /** A lock that is not on record as ours, and equals what we would write: it stands there, or was adopted by this order. */
   readonly unrecorded: 'stands' | 'adopted' | 'none'
+  /** The tokens whose fail counters were to be reset. */
+  readonly resetOrdered: readonly Serial[]
   /** The fail counters that were to be reset were not: privacyIDEA refuses it. */
   readonly isResetRefused: boolean
   /** That somebody else could be meant by the login as well; null: nobody. */
@@ -107,11 +112,8 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
     const { actor, reason } = order
     await system.store.records.orderAdoption(key, { actor, reason })
   }
-  if (order.resetsTokens) {
-    const named = (before?.holds ?? []).map((hold) => (hold.serial === null ? null : parseSerial(hold.serial)))
-    const holding = named.filter((serial) => serial !== null)
-    await system.store.truth.wantReset(key, holding)
-  }
+  const resetOrdered = order.resetsTokens ? await serialsToReset(system, key, before) : []
+  await system.store.truth.wantReset(key, resetOrdered)
   // Whatever could not be done of it so far must not hold up the unlock.
   if (order.kind === 'release' && !order.resetsTokens) await system.store.truth.dropResets(key)
   const isUnrecorded = before?.lockedByUs !== true && order.adopts && (await lockAt(system, key)) === 'as-ours'
@@ -128,10 +130,25 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
     ...result,
     before: before ?? null,
     lock,
+    resetOrdered,
     isResetRefused,
     note,
     unrecorded: stands ? 'stands' : isUnrecorded ? 'adopted' : 'none',
   }
+}
+
+/** Of the tokens that hold the account, and of those that are full as privacyIDEA has them now, or else as they were read last. */
+async function serialsToReset(
+  { settings, store }: System,
+  key: AccountKey,
+  before: AccountReport | undefined,
+): Promise<readonly Serial[]> {
+  const holding = (before?.holds ?? []).flatMap(({ serial }) => parseSerial(serial ?? '') ?? [])
+  const shown = (await shownTokens(settings, store, new Map([[key, []]]))).of(key)
+  const full = shown.filter(({ failCount, failCountMax }) => {
+    return failCount !== null && failCountMax !== null && isFull(failCount, failCountMax)
+  })
+  return [...new Set([...holding, ...full.flatMap(({ serial }) => parseSerial(serial) ?? [])])]
 }
 
 /** The account may wait for something else than what was ordered; a reset and an adoption are not seen at the account itself. */

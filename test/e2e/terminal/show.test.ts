@@ -202,3 +202,35 @@ test('on a terminal of 80 columns nothing is cut: what is longer goes on below',
   expect(text.replaceAll(/\s+/g, ' ').split(reason).length).toBeGreaterThan(2)
   expect(text).toMatch(/^ {2}token {5}NARROW1: hotp, active, fail counter 0 of 10; read \d+ s ago$/m)
 })
+
+test('the command that a plain unlock names resets the fail counter, after the hold has ended; without a full one it says so', async () => {
+  const full = await token('ADVICE1', { maxfail: 10 })
+  const behind = await token('ADVICE2', { maxfail: 10 })
+  full.failcount = 10
+  await lockstep.shim('lock', asNobody('ADVICE1', user))
+  await lockstep.settled()
+  const plain = await lockstep.cli('unlock', user, '--reason', 'a call')
+  const next = /^ {2}Next: lockstep (.*) TEXT$/m.exec(plain.stdout)?.[1]?.split(' ') ?? []
+  expect(next).toEqual(['unlock', user, '--reset-token', '--reason'])
+  // Nobody has reported this one yet: it is full in privacyIDEA alone.
+  await lockstep.stop()
+  behind.failcount = 10
+  const reset = await lockstep.cli(...next, 'a call')
+  expect(reset).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('\n  the fail counters of ADVICE1, ADVICE2 were reset\n'),
+  })
+  expect([full.failcount, behind.failcount]).toEqual([0, 0])
+  await lockstep.serve()
+  const none = await lockstep.cli(...next, 'a call')
+  expect(none.stdout).toContain('\n  no fail counter of a token of the account is full: none was reset\n')
+  full.failcount = 10
+  await lockstep.shim('lock', asNobody('ADVICE1', user))
+  await lockstep.settled()
+  await lockstep.cli('unlock', user, '--reason', 'a call')
+  expect(await lockstep.json(...next, 'a call')).toMatchObject({
+    changed: true,
+    tokens: [{ serial: 'ADVICE1', failCounter: 'reset' }],
+  })
+  expect(full.failcount).toBe(0)
+})

@@ -40,7 +40,7 @@ export function register(program: Command, io: CliIo): void {
     .description("release every hold of an account; exit code 69 when somebody else's lock still stands")
     .argument('<login>', LOGIN_HELP)
     .requiredOption('--reason <text>', 'why, for the record; needed')
-    .option('--reset-token', 'reset the fail counters of the tokens that hold it, in privacyIDEA')
+    .option('--reset-token', 'reset the fail counters of its tokens that are full, in privacyIDEA')
     .option('--adopt', 'take over a lock that equals what Lockstep writes and is not on record, and release it too')
     .option('--realm <realm>', 'the realm of the login, where several directories have it; the same as login@realm')
     .option('--json', 'print the result as JSON')
