@@ -192,15 +192,17 @@ async function whatWaits(
   isTimedOut: boolean,
 ): Promise<Pick<DrainReport, 'eventsWaiting' | 'accountsWaiting' | 'reasons'>> {
   const { reports } = system.store
-  const { events, accounts } = await reports.waits(isTimedOut ? system.clock.nowMs() : 0)
+  const dueMs = isTimedOut ? system.clock.nowMs() : 0
+  const { events, accounts } = await reports.waits(dueMs)
   const waiting = await reports.events({ state: 'waiting', limit: REASONS_MAX })
-  const unsettled = await reports.accounts({ unsettled: true, limit: REASONS_MAX })
+  const accountsWaiting = await reports.accounts({ waitingDueMs: dueMs, limit: REASONS_MAX })
   const reasons = [
     ...waiting.map(({ kind, serial, login, why, whyCode }) => {
       return { code: whyCode, text: `${kind} ${serial ?? login ?? ''}: ${why || 'not looked at in time'}` }
     }),
-    ...unsettled.map(({ login, key, standingCode, standing, standingReason }) => {
-      return { code: standingCode ?? standing, text: `${login ?? key}: ${standingReason}` }
+    ...accountsWaiting.map(({ login, key, standingCode, standing, standingReason }) => {
+      const why = standingReason || (isTimedOut ? 'not looked at in time' : 'waits for a decision: lockstep review')
+      return { code: standingCode ?? standing, text: `${login ?? key}: ${why}` }
     }),
   ]
   return { eventsWaiting: events, accountsWaiting: accounts, reasons }

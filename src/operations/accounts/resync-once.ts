@@ -23,11 +23,16 @@ export async function resyncOnce(settings: Settings, options: ResyncOptions & { 
 /** Fails with `config-invalid` in mode `events`. */
 export async function openForResync(settings: Settings): Promise<System> {
   if (settings.privacyidea === null) {
-    throw new AppError('config-invalid', 'there is nothing to compare with: the section privacyidea is missing', {
-      hint: 'Without privacyIDEA’s API what the events said is all that is known. `lockstep retry` looks at the accounts again.',
-    })
+    throw withoutApi('there is nothing to compare with')
   }
   return openSystem(settings)
+}
+
+/** @param what of what only privacyIDEA's API can answer */
+export function withoutApi(what: string): AppError {
+  return new AppError('config-invalid', `${what}: the section privacyidea is missing`, {
+    hint: 'Without privacyIDEA’s API what the events said is all that is known. `lockstep retry` looks at the accounts again.',
+  })
 }
 
 export function sourceOf({ source }: System): SystemScan {

@@ -34,17 +34,6 @@ export function openLosses(db: Database, writer: Writer, clock: Clock, breaker: 
   }
 }
 
-/** Losses that wait for a person, for room, or for the next reading. */
-export async function countOpenLosses(db: Database): Promise<number> {
-  const row = await db
-    .selectFrom('token')
-    .select((s) => s.fn.countAll<number>().as('n'))
-    .where(IS_LOST)
-    .where('loss', '<>', 'dismissed')
-    .executeTakeFirstOrThrow()
-  return Number(row.n)
-}
-
 async function readCounts(db: Database, needed: number): ReturnType<LossPort['counts']> {
   const rows = await db
     .selectFrom('token')

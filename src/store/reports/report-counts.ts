@@ -1,7 +1,7 @@
 import type { Standing } from '../../core/account/outcome.ts'
 import type { ExpressionBuilder, ExpressionWrapper, SqlBool } from 'kysely'
 import { IN_STEP, NO_HOLDS, WAITING } from '../rows/literals.ts'
-import { countOpenLosses } from '../guards/losses.ts'
+import { IS_LOST } from '../guards/loss-breaker.ts'
 import type { Database, Tables } from '../schema/schema.ts'
 
 /** What `lockstep status` counts. */
@@ -123,11 +123,34 @@ export async function countWaits(db: Database, dueMs: number): Promise<{ events:
   )
   const accounts = await count(
     db
-      .selectFrom('queue')
-      .leftJoin('account', 'account.key', 'queue.account_key')
-      .where((w) => w.or([w('queue.due_ms', '<=', dueMs), w('account.standing', 'in', WAITING_STANDINGS)]))
+      .selectFrom('account')
+      .where((account) => isWaiting(account, dueMs))
       .select((s) => s.fn.countAll<number>().as('n')),
   )
-  const reviews = await count(db.selectFrom('review').select((s) => s.fn.countAll<number>().as('n')))
-  return { events, accounts: accounts + reviews + (await countOpenLosses(db)) }
+  return { events, accounts }
+}
+
+/** The account is due, could not be done, or waits for a person: its lock, or that a token of it is gone. */
+export function isWaiting(
+  account: ExpressionBuilder<Tables, 'account'>,
+  dueMs: number,
+): ExpressionWrapper<Tables, 'account', SqlBool> {
+  const queued = account
+    .selectFrom('queue')
+    .select('queue.account_key')
+    .whereRef('queue.account_key', '=', 'account.key')
+    .where((queue) =>
+      queue.or([queue('queue.due_ms', '<=', dueMs), queue(queue.ref('account.standing'), 'in', WAITING_STANDINGS)]),
+    )
+  const review = account
+    .selectFrom('review')
+    .select('review.account_key')
+    .whereRef('review.account_key', '=', 'account.key')
+  const lost = account
+    .selectFrom('token')
+    .select('token.serial')
+    .whereRef('token.account_key', '=', 'account.key')
+    .where(IS_LOST)
+    .where('token.loss', '<>', 'dismissed')
+  return account.or([account.exists(queued), account.exists(review), account.exists(lost)])
 }

@@ -10,7 +10,7 @@ import { changeFromRow, effectiveFromRow, ownedFromRow } from '../rows/rows.ts'
 import { serialsOf } from '../accounts/serial-lookups.ts'
 import type { AccountRow, Database, EventRow, JournalRow } from '../schema/schema.ts'
 import { IN_STEP, NO_HOLDS } from '../rows/literals.ts'
-import { countLocking, countWaits, isKeptOpen, readCounts, type StoreCounts } from './report-counts.ts'
+import { countLocking, countWaits, isKeptOpen, isWaiting, readCounts, type StoreCounts } from './report-counts.ts'
 import {
   countUnknownEffects,
   readLockFindings,
@@ -105,6 +105,8 @@ export interface AccountFilter {
   /** Only those that are locked or are to be: without such as are protected, or whose lock fewer persons have approved. */
   readonly approvals?: number
   readonly unsettled?: boolean
+  /** Only those that `waits` counts. */
+  readonly waitingDueMs?: number
   readonly after?: string
   readonly limit: number
 }
@@ -173,6 +175,8 @@ async function listAccounts(db: Database, filter: AccountFilter, nowMs: number):
   const { approvals } = filter
   if (approvals !== undefined) query = query.where((account) => account.not(isKeptOpen(account, approvals)))
   if (filter.unsettled === true) query = query.where('standing', '<>', IN_STEP)
+  const { waitingDueMs } = filter
+  if (waitingDueMs !== undefined) query = query.where((account) => isWaiting(account, waitingDueMs))
   return withHolds(db, await query.execute(), nowMs)
 }
 

@@ -54,3 +54,26 @@ test('a missing right is told with the attribute, and lock and status say the ne
   expect(doctor.code).toBe(78)
   expect(doctor.stdout).toMatch(/^olcAccess: \{0\}to dn\.subtree=\S+ attrs=pwdAccountLockedTime by dn\.exact=/m)
 })
+
+test('accounts --locked names the unlock file of an account whose unlock waits for the directory', async () => {
+  await using slapd = await startSlapd({ users: 1, dbNoSync: true })
+  await using lockstep = await createLockstep(slapd)
+  await lockstep.json('lock', 'u1', '--reason', 'x')
+  const files = lockstep.ldif('unlock').map((file) => `unlock/${file}`)
+  expect(files).toHaveLength(1)
+  await slapd.stop()
+  expect((await lockstep.cli('unlock', 'u1', '--reason', 'x')).code).toBe(75)
+  expect(await lockstep.json('accounts', '--locked')).toMatchObject({
+    accounts: [{ holds: [], lockedByUs: true, files }],
+  })
+})
+
+test('owners in mode events says that it needs the API of privacyIDEA, as resync does', async () => {
+  await using slapd = await startSlapd({ users: 1, dbNoSync: true })
+  await using lockstep = await createLockstep(slapd)
+  const ran = await lockstep.cli('owners')
+  expect({ code: ran.code, stdout: ran.stdout }).toEqual({ code: 78, stdout: '' })
+  const [what, ...hint] = ran.stderr.split('\n')
+  expect(what).toBe('lockstep: the owners of tokens cannot be listed: the section privacyidea is missing')
+  expect(hint).toEqual((await lockstep.cli('resync')).stderr.split('\n').slice(1))
+})

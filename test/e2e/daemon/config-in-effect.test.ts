@@ -163,8 +163,6 @@ test('with a mistake in the file a pause can be ended, and what only looks works
     ['show', 'u1'],
     ['events'],
     ['journal'],
-    ['owners'],
-    ['mail', 'list'],
     ['review'],
     ['directory', 'show'],
     ['undo', '--since', '1h'],
@@ -188,6 +186,8 @@ test('with a mistake in the file a pause can be ended, and what only looks works
   ]) {
     expect({ write, code: await exit(...write) }).toEqual({ write, code: 78 })
   }
+  // What they are about is not configured, and that is what they say.
+  expect((await lockstep.cli('owners')).stderr).toContain('the section privacyidea is missing')
   const doctor = await lockstep.cli('doctor')
   expect(doctor.code).toBe(78)
   expect(doctor.stdout).toContain('the configuration file cannot be loaded')

@@ -200,6 +200,21 @@ test('with the directory down it exits with 75 and says why; the next one does i
   await everybodyIsLocked()
 })
 
+test('it lists the accounts that it counts, and no account that waits for nothing of ours', async () => {
+  const theirs = `dn: ${slapd.userDn('u1')}\nchangetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 20200101000000Z\n`
+  expect((await slapd.ldapmodify(theirs)).code).toBe(0)
+  await lockstep.json('lock', 'u1', '--reason', 'x')
+  await lockstep.json('pause', '--reason', 'x')
+  expect((await lockstep.cli('lock', 'u2', '--reason', 'x')).code).toBe(75)
+  const ran = await lockstep.drain()
+  expect(ran.code).toBe(75)
+  expect(ran.stdout).toContain('still waiting: 0 events, 1 account\n')
+  const listed = ran.stderr.split('\n').filter((line) => line.startsWith('  '))
+  expect(listed).toEqual([expect.stringMatching(/^ {2}u2: /), '  lockstep status tells more, and what to do'])
+  await lockstep.json('resume', '--reason', 'x')
+  expect((await lockstep.drain()).stderr).not.toMatch(/^ {2}u\d/m)
+})
+
 test('in mode api with privacyIDEA away it exits with 75 and says so, after everything else was done', async () => {
   lockstep.editConfig((yaml) => {
     const file = `${lockstep.dir}/ldap-password`

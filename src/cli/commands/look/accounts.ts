@@ -30,12 +30,13 @@ export function register(program: Command, io: CliIo): void {
       const limit = limitOption('--limit', options.limit)
       const settings = await loadForWork(command, io, true)
       const { openStoreOf } = await import('../../../app/state-store.ts')
-      const { unlockFilesOf } = await import('../../../operations/accounts/unlock-files.ts')
+      const { unlockFilesIn } = await import('../../../operations/accounts/unlock-files.ts')
       await using store = await openStoreOf(settings, false)
       const { items, isCut } = await firstOf(limit, (max) =>
         store.reports.accounts({ held: options.locked === true, limit: max }),
       )
-      const accounts = items.map((account): Row => ({ ...account, files: unlockFilesOf(settings.ldif.dir, account) }))
+      const filesOf = unlockFilesIn(settings.ldif.dir)
+      const accounts = items.map((account): Row => ({ ...account, files: filesOf(account) }))
       if (options.json === true) printData(io, { accounts, isCut })
       else if (accounts.length === 0)
         printText(io, options.locked === true ? 'no account is held' : 'no account is on record')

@@ -26,7 +26,12 @@ export function register(program: Command, io: CliIo): void {
       const limit = limitOption('--limit', options.limit)
       const cause = options.cause !== undefined && isUnplacedCause(options.cause) ? options.cause : null
       const { openStoreOf } = await import('../../../app/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io, true), false)
+      const settings = await loadForWork(command, io, true)
+      if (settings.privacyidea === null) {
+        const { withoutApi } = await import('../../../operations/accounts/resync-once.ts')
+        throw withoutApi('the owners of tokens cannot be listed')
+      }
+      await using store = await openStoreOf(settings, false)
       const groups = (await store.unplaced.groups()).filter((group) => cause === null || group.cause === cause)
       const tokens = await store.unplaced.list(limit, cause)
       if (options.json === true) return printData(io, { groups, tokens })
