@@ -64,6 +64,19 @@ test.each([
     ['check', '--jsno'],
     /lockstep: unknown option '--jsno'\n {2}Did you mean --json\?\n {2}Run "lockstep check --help"/,
   ],
+  [
+    ['show', 'u1', '--reason', 'x'],
+    /^lockstep: unknown option '--reason'\n {2}Run "lockstep show --help" for what it takes\.\n$/,
+  ],
+  [['lock', 'u1', '--reason', 'x', '--for', '9999d'], /--for 9999d: expected at most 3660d\n/],
+  [
+    ['help', 'lock', 'unlock'],
+    /^lockstep: lockstep lock has no command 'unlock' below it\n {2}Help takes the name of one command: lockstep help lock\n$/,
+  ],
+  [
+    ['init', '--config', '/nonexistent/new.yaml', '--url', 'ldap://127.0.0.1:1', '--yes'],
+    /^lockstep: --bind-dn is missing, and --yes asks nothing\n {2}Give --bind-dn and --bind-password-file, or leave --yes out at a terminal\.\n$/,
+  ],
   [['shims', 'install'], /lockstep: missing required argument 'dir'\n {2}Run "lockstep shims install --help"/],
   [['check', 'extra'], /too many arguments/],
   [['--config'], /argument missing/],

@@ -60,3 +60,55 @@ test('what is asked for wrongly is told with what it takes', async () => {
   writeFileSync(config, YAML.replace(/^mail:.*$/m, ''))
   expect((await run('test', 'you@example.org')).stderr).toContain('no mail is configured: the section mail is missing')
 })
+
+test('without a section mail each command about mails says so', async () => {
+  await using temp = await makeTempDir('mail-cli')
+  const config = join(temp.path, 'lockstep.yaml')
+  writeFileSync(config, YAML.replace(/^mail: .*\n/m, ''))
+  for (const args of [['list'], ['retry', '--all'], ['drop', '1'], ['test', 'a@example.org']]) {
+    const { code, stdout, stderr } = await runCli(['--config', config, 'mail', ...args])
+    expect({ code, stdout }).toEqual({ code: 78, stdout: '' })
+    expect(stderr).toContain('no mail is configured: the section mail is missing')
+  }
+})
+
+test('a mail that is not there is named', async () => {
+  await using temp = await makeTempDir('mail-cli')
+  const config = join(temp.path, 'lockstep.yaml')
+  writeFileSync(config, YAML)
+  for (const [command, can] of [
+    ['retry', 'can be tried again'],
+    ['drop', 'waits'],
+  ] as const) {
+    const ran = await runCli(['--config', config, 'mail', command, '999'])
+    expect(ran).toMatchObject({
+      code: 67,
+      stdout: '',
+      stderr: `lockstep: there is no mail 999 that ${can}\n  lockstep mail list shows the ids.\n`,
+    })
+    const { code, document } = await runCli(['--config', config, 'mail', command, '999', '--json'])
+    expect(code).toBe(67)
+    expect(document()).toMatchObject({ error: { message: `there is no mail 999 that ${can}` } })
+  }
+})
+
+test('the journal says that there are no records from a number on', async () => {
+  await using temp = await makeTempDir('mail-cli')
+  const config = join(temp.path, 'lockstep.yaml')
+  writeFileSync(config, YAML)
+  const ran = await runCli(['--config', config, 'journal', '--from', '9999'])
+  expect(ran).toMatchObject({ code: 0, stdout: '', stderr: 'no records from 9999 on\n' })
+})
+
+test('shims test of a folder that is not there says so, and what to do', async () => {
+  await using temp = await makeTempDir('mail-cli')
+  const config = join(temp.path, 'lockstep.yaml')
+  writeFileSync(config, YAML)
+  const dir = join(temp.path, 'nix')
+  const ran = await runCli(['--config', config, 'shims', 'test', dir])
+  expect(ran.code).toBe(77)
+  expect(ran.stdout).toContain(`The scripts in ${dir} were not run: there is no such folder.\nNext: Name the folder`)
+  expect(ran.stdout).toContain('lockstep shims install DIR')
+  const none = await runCli(['--config', config, 'shims', 'test', temp.path])
+  expect(none.stdout).toContain(`Next: Install them: lockstep shims install ${temp.path}\n`)
+})

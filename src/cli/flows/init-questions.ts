@@ -68,16 +68,22 @@ function refuseMissing(options: InitOptions, io: CliIo): void {
     ...(options.bindDn === undefined ? ['--bind-dn'] : []),
     ...(options.base === undefined && !options.probe ? ['--base'] : []),
   ]
+  const hasPassword = options.bindPasswordFile !== undefined || (io.env[PASSWORD_VARIABLE] ?? '') !== ''
+  const whyUnasked = options.yes === true ? '--yes asks nothing' : 'there is no terminal to ask at'
   if (missing.length > 0) {
-    const what = `${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} missing`
-    throw new AppError('usage', `${what}, and there is no terminal to ask at`, {
-      hint: 'Give --url, --bind-dn, --bind-password-file and --base, or run it at a terminal.',
-    })
+    const what = `${listed(missing)} ${missing.length === 1 ? 'is' : 'are'} missing`
+    const toGive = hasPassword ? missing : [...missing, '--bind-password-file']
+    const orAsked = options.yes === true ? 'leave --yes out at a terminal' : 'run it at a terminal'
+    throw new AppError('usage', `${what}, and ${whyUnasked}`, { hint: `Give ${listed(toGive)}, or ${orAsked}.` })
   }
-  if (options.bindPasswordFile !== undefined || (io.env[PASSWORD_VARIABLE] ?? '') !== '') return
-  throw new AppError('usage', 'the bind password is missing, and there is no terminal to ask at', {
+  if (hasPassword) return
+  throw new AppError('usage', `the bind password is missing, and ${whyUnasked}`, {
     hint: `Give --bind-password-file, or set ${PASSWORD_VARIABLE}. It is never taken from the command line.`,
   })
+}
+
+function listed(names: readonly string[]): string {
+  return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
 }
 
 /** The answers that were given as options; in place of those still to come stand harmless ones. */

@@ -1,5 +1,7 @@
 import type { Command } from 'commander'
-import { unknownCommand } from './slip.ts'
+import { AppError } from '../../core/error.ts'
+import { plain } from '../terminal/output.ts'
+import { fullName, unknownCommand } from './slip.ts'
 
 export function register(program: Command): void {
   program
@@ -25,6 +27,12 @@ export function registerInGroups(program: Command): void {
 function printHelp(top: Command, words: readonly string[]): void {
   let command = top
   for (const word of words) {
+    if (command !== top && command.commands.length === 0) {
+      const first = `lockstep help ${fullName(command).split(' ').slice(1).join(' ')}`
+      throw new AppError('usage', `${fullName(command)} has no command '${plain(word)}' below it`, {
+        hint: `Help takes the name of one command: ${first}`,
+      })
+    }
     const next = command.commands.find((each) => each.name() === word)
     if (next === undefined) throw unknownCommand(command, word)
     command = next

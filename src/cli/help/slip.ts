@@ -19,9 +19,18 @@ export function slipOf(error: CommanderError, command: Command): AppError {
   }
   if (error.code === 'commander.unknownCommand') return unknownCommand(command, command.args[0] ?? '')
   const [message = '', suggestion = ''] = error.message.replace(/^error: /, '').split('\n', 2)
-  const meant = suggestion.replace(/^\(|\)$/g, '')
+  const meant = meantOption(message, suggestion)
   const usage = `Run "${fullName(command)} --help" for what it takes.`
   return new AppError('usage', plain(message), { hint: meant === '' ? usage : `${meant}\n${usage}` })
+}
+
+/** The parser's own idea of what is near goes far; '' where no option is. */
+function meantOption(message: string, suggestion: string): string {
+  const written = /'--([^'=]+)/.exec(message)?.[1]
+  if (written === undefined) return suggestion.replace(/^\(|\)$/g, '')
+  const options = new Map((suggestion.match(/--[\w-]+/g) ?? []).map((option) => [option.replaceAll('-', ''), option]))
+  const option = options.get(nearest(written, [...options.keys()]) ?? '')
+  return option === undefined ? '' : `Did you mean ${option}?`
 }
 
 /** @param word what stands where the name of a command is expected */

@@ -5,7 +5,7 @@ import { machineZone } from './moment.ts'
 /** The values of options, parsed; each failure names the option and what it takes. All fail with `usage`. */
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-const DURATION_MS_MAX = 3_660 * 86_400_000
+const DURATION_DAYS_MAX = 3_660
 const LIMIT_MAX = 1_000_000
 const REASON_LENGTH_MAX = 500
 /** RFC 3339; what has no zone is a local time. */
@@ -24,8 +24,9 @@ export const ACCOUNT_HELP = 'a login, login@realm, a serial, an account key or i
 export function durationOption(name: string, text: string): number {
   const match = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text)
   const ms = match === null ? Number.NaN : Number(match[1]) * (UNIT_MS[match[2] ?? ''] ?? Number.NaN)
-  if (Number.isNaN(ms) || ms > DURATION_MS_MAX) {
-    throw new AppError('usage', `${name} ${text}: expected a duration such as 30s, 10m, 2h or 7d`)
+  if (Number.isNaN(ms)) throw new AppError('usage', `${name} ${text}: expected a duration such as 30s, 10m, 2h or 7d`)
+  if (ms > DURATION_DAYS_MAX * 86_400_000) {
+    throw new AppError('usage', `${name} ${text}: expected at most ${DURATION_DAYS_MAX}d`)
   }
   return ms
 }

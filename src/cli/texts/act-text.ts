@@ -1,6 +1,6 @@
 import type { Act, ActResult } from '../../operations/accounts/act.ts'
 import type { AccountReport } from '../../store/reports/reports.ts'
-import { moment } from '../terminal/moment.ts'
+import { exactMoment, moment } from '../terminal/moment.ts'
 import { plain } from '../terminal/output.ts'
 
 /** What `lock` and `unlock` found, and what they changed: in lines, and as data. */
@@ -45,15 +45,17 @@ export function lockLines(result: ActResult): string[] {
   return [...already, `this one holds ${untilText(endOf([added]))}`, changeText(result)]
 }
 
+/** Two ends within a minute are told apart by their seconds; within a second nothing has changed for people. */
 function changeText(result: ActResult): string {
-  const before = untilText(endOf(result.before?.holds ?? []))
-  const now = untilText(endOf(result.account.holds))
-  if (isHeldLonger(result)) return `changed: the account is held ${now}; before: ${before}`
+  const [endBefore, end] = [endOf(result.before?.holds ?? []), endOf(result.account.holds)]
+  const shown = untilText(endBefore) === untilText(end) ? exactMoment : moment
+  const [before, now] = [untilText(endBefore, shown), untilText(end, shown)]
+  if (isHeldLonger(result) && before !== now) return `changed: the account is held ${now}; before: ${before}`
   return `nothing else has changed: the account is held ${now}, as before`
 }
 
-function untilText(ms: number): string {
-  return ms === Infinity ? 'until lockstep unlock' : `until ${moment(ms)}`
+function untilText(ms: number, shown: (ms: number) => string = moment): string {
+  return ms === Infinity ? 'until lockstep unlock' : `until ${shown(ms)}`
 }
 
 /** A token's hold ends with the token as well, so that nothing is said of its end unless it has one. */

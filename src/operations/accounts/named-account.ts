@@ -213,6 +213,9 @@ export async function accountOfLogin(
 ): Promise<AccountOfLogin & { readonly note: string | null }> {
   const { settings } = access
   let unknown = new AppError('unknown-user', 'no directory belongs to a realm')
+  const realms = async (): Promise<readonly Realm[]> => {
+    return [...new Set([...configuredRealms(settings), ...(await access.recordedRealms())])]
+  }
   const ask = async (login: Login, of: Realm | null): Promise<readonly Match<AccountOfLogin>[]> => {
     const found = new Map<AccountKey, Match<AccountOfLogin>>()
     for (const each of askedRealms(settings, of)) {
@@ -224,9 +227,15 @@ export async function accountOfLogin(
   }
   const named = await readName(text, {
     realm,
-    realms: async () => [...new Set([...configuredRealms(settings), ...(await access.recordedRealms())])],
+    realms,
     asItStands: () => ask(text, realm),
     ofUser: (login, of) => ask(login, of),
+  }).catch(async (thrown: unknown) => {
+    const error = toAppError(thrown)
+    if (error.code !== 'realm-unmapped' || realm === null) throw error
+    const known = await realms()
+    const these = known.length === 0 ? '' : `The realms that are known here: ${known.join(', ')}. `
+    throw new AppError(error.code, error.message, { cause: error, hint: these + error.hint })
   })
   return { ...onlyMatch(text, named, unknown), note: named.note }
 }

@@ -1,4 +1,4 @@
-import { toAppError } from '../../core/error.ts'
+import { AppError, toAppError } from '../../core/error.ts'
 import { restoredHold, restoredSerial } from '../../core/events/evidence.ts'
 import type { ResolvedEvent } from '../../core/events/event.ts'
 import { holdNameOfSerial, type AccountKey, type HoldName, type Serial } from '../../core/names.ts'
@@ -6,6 +6,7 @@ import { holdKey } from '../../core/serials/serial-key.ts'
 import { serialsIn } from '../../core/serials/serial-values.ts'
 import { isOpen, type ObservedState } from '../../core/account/state.ts'
 import { reclaim } from '../../app/evidence/reclaim.ts'
+import { placeOfOwner } from '../../store/engine/process-owner.ts'
 import type { System } from '../../app/system.ts'
 import { fitFile, ownedLock, readWaitingFile, type WaitingFile } from '../../app/evidence/waiting-file.ts'
 
@@ -45,6 +46,17 @@ interface Tally {
 }
 
 const PROBLEMS_MAX = 1_000
+
+/** No daemon serves the store until `resign`. Fails with `already-running`. */
+export async function keepDaemonsOut({ store: { processLock } }: System): Promise<void> {
+  const daemon = await processLock.daemon()
+  if (daemon !== null && placeOfOwner(daemon.owner) === 'here') {
+    throw new AppError('already-running', `the daemon (process ${daemon.pid}) serves this store`, {
+      hint: 'Stop it first: systemctl stop lockstep',
+    })
+  }
+  await processLock.becomeDaemon()
+}
 
 export async function rebuild(system: System, onProgress: (accounts: number) => void): Promise<RebuildReport> {
   const counted = { accounts: 0, serials: 0, holds: 0, appliedByHand: 0, serialsOfOthers: 0 }

@@ -27,6 +27,8 @@ export interface ShimsTrial {
   /** Null: it is not known, or we may not become them, or there is no script; `why` says which. */
   readonly user: string | null
   readonly why: string
+  /** What to do; left out: `why` says it. */
+  readonly next?: string
   readonly runs: readonly ShimRun[]
 }
 
@@ -37,6 +39,9 @@ export interface ShimRun {
   /** What was wrong with the run; '': it ended with 0. */
   readonly trouble: string
 }
+
+const NO_FOLDER =
+  'Name the folder that PI_SCRIPT_HANDLER_DIRECTORY of pi.cfg names, and install them there first: lockstep shims install DIR'
 
 interface PiUser {
   readonly name: string
@@ -53,7 +58,9 @@ export async function runShims(dir: string, piUser: string | null): Promise<Shim
     return { dir, hasNone: true, user: null, why: toAppError(thrown).message, runs: [] }
   }
   const none = (why: string): ShimsTrial => ({ dir, hasNone: paths.length === 0, user: null, why, runs: [] })
-  if (paths.length === 0) return none('none is installed')
+  if (statSync(dir, { throwIfNoEntry: false }) === undefined)
+    return { ...none('there is no such folder'), next: NO_FOLDER }
+  if (paths.length === 0) return { ...none('none is installed'), next: `Install them: lockstep shims install ${dir}` }
   const user = await userOf(dir, piUser)
   if (user === null) return none('privacyIDEA’s user is not known: name it with --pi-user USER')
   const isSelf = process.getuid?.() === user.uid

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { startSlapd } from '../../servers/ldap/slapd.ts'
-import { createLockstep } from '../../support/lockstep.ts'
+import { createLockstep, startLockstep } from '../../support/lockstep.ts'
 
 /** What goes wrong on the first day: one clear message, the next step, and an exit code. Others are beside their matter. */
 
@@ -76,4 +76,26 @@ test('owners in mode events says that it needs the API of privacyIDEA, as resync
   const [what, ...hint] = ran.stderr.split('\n')
   expect(what).toBe('lockstep: the owners of tokens cannot be listed: the section privacyidea is missing')
   expect(hint).toEqual((await lockstep.cli('resync')).stderr.split('\n').slice(1))
+})
+
+test('a realm that is not known is told with those that are', async () => {
+  await using slapd = await startSlapd({ users: 1, dbNoSync: true })
+  await using lockstep = await createLockstep(slapd)
+  lockstep.editConfig((yaml) => yaml.replace(/^realms:.*$/m, 'realms: { r1: corp, r2: corp }'))
+  const ran = await lockstep.cli('lock', 'u1', '--realm', 'r9', '--reason', 'x')
+  expect(ran.code).toBe(78)
+  expect(ran.stderr).toMatch(/the realm r9 belongs to no directory\n {2}.*The realms that are known here: r1, r2\. /)
+})
+
+test('rebuild beside a daemon names the daemon and how it is stopped', async () => {
+  await using slapd = await startSlapd({ users: 1, dbNoSync: true })
+  await using lockstep = await startLockstep(slapd)
+  expect(await lockstep.cli('rebuild')).toMatchObject({
+    code: 69,
+    stderr: `lockstep: the daemon (process ${lockstep.pid}) serves this store\n  Stop it first: systemctl stop lockstep\n`,
+  })
+  // A mistake has lines: the key, and what is near.
+  lockstep.editConfig((yaml) => `${yaml}\nguard: 1\nnonsense: 2\n`)
+  const { stdout } = await lockstep.cli('doctor')
+  expect(stdout).toMatch(/cannot be loaded: .*\n {8,}\S*lockstep\.yaml:\d+:\d+: .*\bguard\b/)
 })

@@ -48,6 +48,7 @@ export function register(program: Command, io: CliIo): void {
       const fromSeq = options.from === undefined ? {} : { fromSeq: limitOption('--from', options.from) }
       const rows = await store.reports.journal({ limit, ...fromSeq })
       if (options.json === true) return printData(io, { records: rows.map(recordJson) })
+      if (rows.length === 0 && options.from !== undefined) return note(io, `no records from ${options.from} on`)
       showRecords(io, rows)
     })
 }

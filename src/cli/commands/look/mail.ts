@@ -4,6 +4,7 @@ import type { Trouble } from '../../../contract/verdict.ts'
 import { AppError } from '../../../core/error.ts'
 import { MAIL_LANGUAGES, type MailLanguage } from '../../../core/mail/mail-language.ts'
 import { NOTICE_KINDS, OWNER_KINDS, type NoticeKind } from '../../../core/mail/notice.ts'
+import type { Settings } from '../../../core/settings/settings.ts'
 import { MAIL_STATES, type MailState } from '../../../ports/store/mail.ts'
 import type { MailReport } from '../../../store/mail/mail-reports.ts'
 import { EXIT } from '../../terminal/exit.ts'
@@ -44,7 +45,7 @@ function registerList(mail: Command, io: CliIo): void {
       const states = statesOf(options.state)
       const limit = limitOption('--limit', options.limit)
       const { openStoreOf } = await import('../../../app/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io, true), false)
+      await using store = await openStoreOf(await loadForMail(command, io), false)
       const { items: mails, isCut } = await firstOf(limit, (max) => store.mails.list({ states, limit: max }))
       if (options.json === true) return printData(io, { mails, isCut, ...(await store.mails.counts()) })
       if (mails.length === 0) return note(io, 'no such mail')
@@ -64,9 +65,19 @@ function registerList(mail: Command, io: CliIo): void {
     })
 }
 
-function troubleOf(exit: number): Trouble | null {
-  const hint = 'lockstep mail list shows the ids.'
-  return exit === EXIT.ok ? null : { code: 'nothing-matched', message: 'no such mail waits', hint }
+/** Somebody named mails, and none of them is there. @param can what a mail must be for it: `waits`, `can be tried again` */
+function troubleOf(mails: number, named: readonly string[] | null, can: string): Trouble | null {
+  if (mails > 0 || named === null) return null
+  const message = `there is no mail ${plain(named.join(', '))} that ${can}`
+  return { code: 'nothing-matched', message, hint: 'lockstep mail list shows the ids.' }
+}
+
+/** Fails with `config-invalid` where no mail is configured. */
+async function loadForMail(command: Command, io: CliIo): Promise<Settings> {
+  const settings = await loadForWork(command, io, true)
+  const { mailOf } = await import('../../../operations/mail/mail-by-hand.ts')
+  mailOf(settings)
+  return settings
 }
 
 function tells({ counts }: MailReport): string {
@@ -95,11 +106,6 @@ function chosen(ids: readonly string[], { all }: ChosenOptions): readonly string
   return all === true ? null : ids
 }
 
-/** Somebody named mails, and none of them is there to be retried or dropped. */
-function exitOf(mails: number, named: readonly string[] | null): number {
-  return mails === 0 && named !== null ? EXIT.noUser : EXIT.ok
-}
-
 function registerRetry(mail: Command, io: CliIo): void {
   mail
     .command('retry [ids...]')
@@ -109,11 +115,13 @@ function registerRetry(mail: Command, io: CliIo): void {
     .action(async (ids: string[], options: ChosenOptions, command: Command) => {
       const which = chosen(ids, options)
       const { openStoreOf } = await import('../../../app/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io, true), true)
+      await using store = await openStoreOf(await loadForMail(command, io), true)
       const mails = await store.mails.retry(which)
       const daemon = await store.processLock.daemon()
-      io.exitCode = exitOf(mails, which)
-      if (options.json === true) printData(io, { mails, daemon: daemon !== null }, troubleOf(io.exitCode))
+      const trouble = troubleOf(mails, which, 'can be tried again')
+      io.exitCode = trouble === null ? EXIT.ok : EXIT.noUser
+      if (options.json === true) printData(io, { mails, daemon: daemon !== null }, trouble)
+      else if (trouble !== null) note(io, `lockstep: ${trouble.message}\n  ${trouble.hint}`)
       else printText(io, `due again: ${counted(mails, 'mail')}${daemon === null ? '; run lockstep drain' : ''}`)
     })
 }
@@ -127,10 +135,12 @@ function registerDrop(mail: Command, io: CliIo): void {
     .action(async (ids: string[], options: ChosenOptions, command: Command) => {
       const which = chosen(ids, options)
       const { openStoreOf } = await import('../../../app/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io, true), true)
+      await using store = await openStoreOf(await loadForMail(command, io), true)
       const mails = await store.mails.drop(which, personOf(io))
-      io.exitCode = exitOf(mails, which)
-      if (options.json === true) printData(io, { mails }, troubleOf(io.exitCode))
+      const trouble = troubleOf(mails, which, 'waits')
+      io.exitCode = trouble === null ? EXIT.ok : EXIT.noUser
+      if (options.json === true) printData(io, { mails }, trouble)
+      else if (trouble !== null) note(io, `lockstep: ${trouble.message}\n  ${trouble.hint}`)
       else printText(io, `dropped: ${counted(mails, 'mail')}`)
     })
 }

@@ -20,9 +20,9 @@ export function register(program: Command, io: CliIo): void {
     .action(async (options: { json?: boolean }, command: Command) => {
       const settings = await loadForWork(command, io)
       const { openSystem } = await import('../../../app/system.ts')
-      const { rebuild } = await import('../../../operations/rebuild/rebuild.ts')
+      const { keepDaemonsOut, rebuild } = await import('../../../operations/rebuild/rebuild.ts')
       await using system = await openSystem(settings)
-      await system.store.processLock.becomeDaemon()
+      await keepDaemonsOut(system)
       try {
         using line = progress(io)
         const report = await rebuild(system, (accounts) => line.step(`${counted(accounts, 'account')} restored`))

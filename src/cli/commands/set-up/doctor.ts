@@ -133,11 +133,19 @@ function printFindings(io: CliIo, findings: readonly Finding[]): void {
       area = finding.area
       printText(io, paint('bold', area))
     }
-    printText(io, `  ${paint(STYLE[finding.status], MARK[finding.status])}  ${plain(finding.what)}`, { indent: 8 })
-    if (finding.why !== '') printText(io, `        why: ${plain(finding.why)}`, { indent: 13 })
+    printText(io, `  ${paint(STYLE[finding.status], MARK[finding.status])}  ${inLines(finding.what, 8)}`, { indent: 8 })
+    if (finding.why !== '') printText(io, `        why: ${inLines(finding.why, 13)}`, { indent: 13 })
     if (finding.fix !== '') printFix(io, finding.fix)
   }
   printText(io, `\n${summaryOf(countsOf(findings))}`)
+}
+
+/** Lines of a text stand below each other, as a mistake of the configuration has them. */
+function inLines(text: string, indent: number): string {
+  return text
+    .split('\n')
+    .map(plain)
+    .join(`\n${' '.repeat(indent)}`)
 }
 
 type Counts = Readonly<Record<Finding['status'], number>>

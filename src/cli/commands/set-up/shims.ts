@@ -3,7 +3,7 @@ import type { Trouble } from '../../../contract/verdict.ts'
 import type { CliIo } from '../../terminal/io.ts'
 import type { ShimsTrial } from '../../../operations/setup/shims-trial.ts'
 import { EXIT } from '../../terminal/exit.ts'
-import { print, printData, printTable } from '../../terminal/output.ts'
+import { print, printData, printTable, printText } from '../../terminal/output.ts'
 import { loadSettings } from '../../process/settings.ts'
 import { becomeOwnerOf } from '../../process/state-owner.ts'
 
@@ -77,7 +77,11 @@ async function test(dir: string, options: TestOptions, command: Command, io: Cli
     printData(io, { dir: trial.dir, user: trial.user, why: trial.why, scripts: verdicts }, troubleOf(trial, hasFailed))
     return
   }
-  if (trial.user === null) return print(io, `The scripts in ${trial.dir} were not run: ${trial.why}.`)
+  if (trial.user === null) {
+    print(io, `The scripts in ${trial.dir} were not run: ${trial.why}.`)
+    if (trial.next !== undefined) printText(io, `Next: ${trial.next}`)
+    return
+  }
   printTable(io, verdicts, [
     { title: 'script', value: ({ name }) => name },
     { title: `as ${trial.user}`, value: ({ is }) => is },
@@ -88,7 +92,7 @@ async function test(dir: string, options: TestOptions, command: Command, io: Cli
 function troubleOf(trial: ShimsTrial, hasFailed: boolean): Trouble | null {
   if (trial.user === null) {
     const message = `the scripts in ${trial.dir} were not run: ${trial.why}`
-    return { code: 'not-asked', message, hint: 'Name that user with --pi-user, and run it as root.' }
+    return { code: 'not-asked', message, hint: trial.next ?? 'Name that user with --pi-user, and run it as root.' }
   }
   if (!hasFailed) return null
   return { code: 'has-findings', message: 'the event of a script did not arrive', hint: 'scripts says what is wrong.' }
