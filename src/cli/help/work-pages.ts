@@ -38,6 +38,7 @@ export const WORK_PAGES: HelpPages = {
       ['all of them', 'lockstep owners'],
       ['of one cause', 'lockstep owners --cause no-account'],
     ],
+    exits: { 78: 'the section privacyidea is missing' },
   },
   events: {
     summary: 'the newest events, and what became of each',
@@ -61,16 +62,17 @@ export const WORK_PAGES: HelpPages = {
       ['the newest 50', 'lockstep mail'],
       ['what is not sent yet', 'lockstep mail list --state unsent'],
     ],
+    exits: { 78: 'no mail is configured' },
   },
   'mail retry': {
     summary: 'try again now, also such as were given up',
     examples: [['all that wait', 'lockstep mail retry --all']],
-    exits: { 67: 'no such mail waits' },
+    exits: { 67: 'there is no such mail', 78: 'no mail is configured' },
   },
   'mail drop': {
     summary: 'never send these',
     examples: [['all that wait', 'lockstep mail drop --all']],
-    exits: { 67: 'no such mail waits' },
+    exits: { 67: 'there is no such mail', 78: 'no mail is configured' },
   },
   'mail test': {
     summary: 'send a test mail now',
