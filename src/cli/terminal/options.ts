@@ -59,7 +59,10 @@ export function momentOption(name: string, text: string, end: End = 'begin'): nu
   if (ago !== null) return Date.now() - durationOption(name, `${ago[1]}${ago[2] === 'min' ? 'm' : ago[2]}`)
   const zone = machineZone()
   const local = parseLocalTime(text.replace(PRINTED_AGE, ''), Date.now(), zone)
-  if (local?.is === 'instant') return local.ms + (end === 'end' ? local.unitMs - 1 : 0)
+  if (local?.is === 'instant') {
+    if (name === '--since' && local.ms > Date.now()) throw stillToCome(name, text, local.ms)
+    return local.ms + (end === 'end' ? local.unitMs - 1 : 0)
+  }
   if (local !== null) throw new AppError('usage', clockChangeText(name, text, zone, local))
   const ms = MOMENT.test(text) ? Date.parse(text) : Number.NaN
   if (Number.isNaN(ms)) {
@@ -68,6 +71,13 @@ export function momentOption(name: string, text: string, end: End = 'begin'): nu
     })
   }
   return ms
+}
+
+/** A time without its year, or its day, is one of this year, or of today: no other one is guessed. */
+function stillToCome(name: string, text: string, ms: number): AppError {
+  return new AppError('usage', `${name} ${text}: this time is still to come (${new Date(ms).toISOString()})`, {
+    hint: "Name the year or the day where an earlier one is meant, as '24 Dec 2025 14:32' or 'yesterday 14:32'.",
+  })
 }
 
 function clockChangeText(name: string, text: string, zone: string, { is, instants }: NotOneInstant): string {

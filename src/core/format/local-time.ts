@@ -14,8 +14,6 @@ export type Precision = 'minute' | 'second'
 const UNIT_MS: Readonly<Record<Precision, number>> = { minute: 60_000, second: 1_000 }
 const DAY_MS = 86_400_000
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
-/** Until 29 February comes again, over a year such as 1900. */
-const YEARS_BACK_MAX = 8
 
 export type ParsedTime =
   /** `unitMs`: how long the instant is that the text names: `14:32` is a minute. */
@@ -65,7 +63,7 @@ const FORMS = [
 
 /** The fields of a text, as the clock shows them. */
 interface Fields {
-  /** Null: the last year, or the last day, on which it was so. */
+  /** Null: this one. */
   readonly year: number | null
   readonly monthDay: { readonly month: number; readonly day: number } | null
   /** Whole days before today, where the text names the day so. */
@@ -82,23 +80,16 @@ export function parseLocalTime(text: string, nowMs: number, zone: string): Parse
   const groups = FORMS.map((form) => form.exec(text)?.groups).find((each) => each !== undefined)
   const fields = groups === undefined ? null : fieldsOf(groups)
   if (fields === null) return null
-  for (const wall of wallsOf(fields, nowMs + (fields.offsetMs ?? offsetAt(nowMs, zone)))) {
-    const found = resolved(wall, fields, zone)
-    const earliestMs = found.is === 'instant' ? found.ms : Math.min(...found.instants)
-    if (isDated(fields) || earliestMs <= nowMs) return found
-  }
-  return null
-}
-
-function isDated({ year, daysBack }: Fields): boolean {
-  return year !== null || daysBack !== null
+  const wall = wallOf(fields, nowMs + (fields.offsetMs ?? offsetAt(nowMs, zone)))
+  return wall === null ? null : resolved(wall, fields, zone)
 }
 
 function fieldsOf(groups: Readonly<Record<string, string | undefined>>): Fields | null {
   const { named, year, month, number, day, hour, minute, second, fraction = '', offset } = groups
   const at = month === undefined ? Number(number ?? '1') - 1 : monthOf(month)
   const timeMs = hour === undefined ? null : timeOf(hour, minute ?? '', second ?? '00', fraction)
-  if (at === -1 || timeMs === -1) return null
+  const offsetMs = offset === undefined ? null : offsetOf(offset)
+  if (at === -1 || timeMs === -1 || Math.abs(offsetMs ?? 0) > OFFSET_MS_MAX) return null
   // RFC 3339 names an instant.
   const isExact = hour === undefined || fraction !== '' || (number !== undefined && offset !== undefined)
   const unitMs = isExact ? 1 : second === undefined ? 60_000 : 1_000
@@ -108,7 +99,7 @@ function fieldsOf(groups: Readonly<Record<string, string | undefined>>): Fields 
     daysBack: named === undefined ? null : named.toLowerCase() === 'today' ? 0 : 1,
     timeMs,
     unitMs,
-    offsetMs: offset === undefined ? null : offsetOf(offset),
+    offsetMs,
   }
 }
 
@@ -123,26 +114,22 @@ function timeOf(hour: string, minute: string, second: string, fraction: string):
   return Number(hour) * 3_600_000 + Number(minute) * 60_000 + Number(second) * 1_000 + ms
 }
 
+/** Of any zone (RFC 9557 has none beyond). */
+const OFFSET_MS_MAX = 18 * 3_600_000
+
 function offsetOf(text: string): number {
   const ms = Number(text.slice(1, 3)) * 3_600_000 + Number(text.slice(4, 6)) * 60_000
   return text.startsWith('-') ? -ms : ms
 }
 
-/** What the clock would show then, the newest first; nothing where there is no such day. @param nowWall the present, likewise */
-function wallsOf({ year, monthDay, daysBack, timeMs }: Fields, nowWall: number): number[] {
+/** What the clock would show then; null where there is no such day. @param nowWall the present, likewise */
+function wallOf({ year, monthDay, daysBack, timeMs }: Fields, nowWall: number): number | null {
   const time = timeMs ?? 0
-  const today = Math.floor(nowWall / DAY_MS) * DAY_MS
-  if (monthDay === null) {
-    return daysBack === null ? [today + time, today - DAY_MS + time] : [today - daysBack * DAY_MS + time]
-  }
+  if (monthDay === null) return Math.floor(nowWall / DAY_MS) * DAY_MS - (daysBack ?? 0) * DAY_MS + time
   const { month, day } = monthDay
-  const thisYear = new Date(nowWall).getUTCFullYear()
-  const years = year === null ? Array.from({ length: YEARS_BACK_MAX + 1 }, (_, back) => thisYear - back) : [year]
-  return years.flatMap((each) => {
-    const midnight = new Date(0).setUTCFullYear(each, month, day)
-    const isSame = new Date(midnight).getUTCMonth() === month && new Date(midnight).getUTCDate() === day
-    return isSame ? [midnight + time] : []
-  })
+  const midnight = new Date(0).setUTCFullYear(year ?? new Date(nowWall).getUTCFullYear(), month, day)
+  const isThere = new Date(midnight).getUTCMonth() === month && new Date(midnight).getUTCDate() === day
+  return isThere ? midnight + time : null
 }
 
 function resolved(wall: number, { timeMs, unitMs, offsetMs }: Fields, zone: string): ParsedTime {

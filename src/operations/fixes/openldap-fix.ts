@@ -1,4 +1,5 @@
 import type { DirectorySettings } from '../../core/settings/settings.ts'
+import { LOCK_ATTRIBUTE } from '../../directory/drivers/openldap.ts'
 
 /** Ready-made lines for OpenLDAP, as `lockstep doctor` prints them. The long form is docs/openldap.md. */
 
@@ -13,7 +14,9 @@ const applyAsAdmin = (context: string): string => `ldapmodify -c -x -H ldapi:///
 
 /** The right to write one attribute, and what slapd.conf says for it. */
 export function writeRightFix(settings: DirectorySettings, attribute: string, context: string): string {
-  const by = `by dn.exact="${settings.bindDn}" write by * break`
+  // Nobody else may take a lock away by a more general clause, as `by self write`.
+  const others = attribute === LOCK_ATTRIBUTE ? 'by users read' : 'by * break'
+  const by = `by dn.exact="${settings.bindDn}" write ${others}`
   return [
     databaseLine(context),
     APPLY,

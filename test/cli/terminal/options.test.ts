@@ -41,3 +41,10 @@ test.each(['', 'noon', '14:32:61', '31 Feb 10:00', '2026-02-30', '14:32 ago'])(
     expect(refused).toThrow('expected a time or an age')
   },
 )
+
+test('a time that is still to come is refused: an undo since last year was meant by nobody', () => {
+  const next = new Date(Date.now() + 36 * HOUR_MS)
+  const text = `${next.toISOString().slice(0, 10)} 12:00`
+  expect(() => momentOption('--since', text)).toThrow(/still to come/)
+  expect(momentOption('--until', text)).toBeGreaterThan(Date.now())
+})

@@ -32,12 +32,12 @@ test.each<[string, Precision, string]>([
 
 test.each<[string, string]>([
   ['14:32', '2026-11-24T13:32:00.000Z'],
-  ['14:33', '2026-11-23T13:33:00.000Z'],
+  // Still to come: no other year and no other day is guessed.
+  ['14:33', '2026-11-24T13:33:00.000Z'],
   ['yesterday 14:32', '2026-11-23T13:32:00.000Z'],
   ['today 23:00', '2026-11-24T22:00:00.000Z'],
   ['24 nov 14:32:40', '2026-11-24T13:32:40.000Z'],
-  ['25 Nov 14:32', '2025-11-25T13:32:00.000Z'],
-  ['29 Feb 12:00', '2024-02-29T11:00:00.000Z'],
+  ['25 Nov 14:32', '2026-11-25T13:32:00.000Z'],
   ['24 Nov 2027 14:32', '2027-11-24T13:32:00.000Z'],
   ['2026-07-01 14:32', '2026-07-01T12:32:00.000Z'],
   ['2026-07-01T14:32:05.25', '2026-07-01T12:32:05.250Z'],
@@ -56,7 +56,9 @@ test.each([
   '14:60',
   '1432',
   '31 Feb 10:00',
+  '29 Feb 12:00',
   '29 Feb 2026 10:00',
+  '14:32+99:99',
   '2026-13-01',
   '24 Brumaire 10:00',
   'noon',
@@ -126,13 +128,13 @@ test('what is printed is read as the same instant, cut to what was printed, in e
   )
 })
 
-test('a time without its day means the same until the clock shows it again', () => {
+test('a time without its day never means an earlier one than was printed', () => {
   fc.assert(
     fc.property(fc.constantFrom(...ZONES), anywhere, fc.integer({ min: 0, max: 79_000_000 }), (zone, ms, laterMs) => {
       const text = localTimeText(ms, ms, zone, 'second')
       const parsed = parseLocalTime(text, ms + laterMs, zone)
       const isOne = text.length === 8 && parsed?.is === 'instant'
-      if (isOne) expect(Math.floor(ms / 1000) * 1000, text).toBe(parsed.ms)
+      if (isOne) expect(parsed.ms, text).toBeGreaterThanOrEqual(Math.floor(ms / 1000) * 1000)
     }),
     { numRuns: 2_000 },
   )
