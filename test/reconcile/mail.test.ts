@@ -243,6 +243,24 @@ test('one that is refused while others are taken ends after its third refusal, a
   expect(listed).toMatchObject({ whyCode: 'mail-refused', answer: { status: 554, enhanced: '5.7.1' } })
 })
 
+test.each(['504 5.5.2 Helo command rejected', '554 5.7.1 Client host rejected', '450 4.2.0 Greylisted'])(
+  'an outage (%s) that is over for one mail and comes back ends none of those that wait',
+  async (answer) => {
+    await using opened = await lockedStore(4)
+    const { server: playing, post, ended } = server(opened)
+    playing.answer = () => answer
+    await post.gather()
+    await rounds(opened, post, 25)
+    expect(ended).toEqual([])
+    let isOpenFor = 1
+    playing.answer = () => (isOpenFor-- > 0 ? null : answer)
+    while (playing.taken.length < 1) await rounds(opened, post, 1)
+    await rounds(opened, post, 25)
+    expect((await opened.store.mails.counts()).states).toEqual({ sent: 1, waiting: 3 })
+    expect(ended).toEqual([])
+  },
+)
+
 test('a group that is refused does not hold up the others behind it for longer than a few tries', async () => {
   await using opened = await lockedStore(60)
   const { server: playing, post, ended } = server(opened)
@@ -261,7 +279,8 @@ test('a group that is refused does not hold up the others behind it for longer t
 })
 
 test.each([
-  ['takes another recipient', null, { refused: 1 }, null],
+  // That shows nothing of relaying: it waits.
+  ['takes another recipient', null, { waiting: 1 }, null],
   ['refuses another recipient alike', '554 5.7.1 Access denied', { waiting: 1 }, 'mail-not-permitted'],
   ['does not know the other recipient', '550 5.1.1 unknown', { waiting: 1 }, null],
 ] as const)(

@@ -2,15 +2,17 @@ import { isBeforeRecipient, isForGood, refusalScope, type MailAnswer, type MailE
 import type { ErrorCode } from '../error.ts'
 
 /**
- * What follows from a refusal. Where the codes do not say whether it is about one mail or about all, other mails show it:
+ * What follows from a refusal. What the codes say is about all mails ends none. Where they do not say whether it is about one
+ * mail or about all, other mails show it:
  *
- * | meanwhile                                              | verdict                                  |
- * | ------------------------------------------------------ | ---------------------------------------- |
- * | the next mails, to others, are refused alike           | the server refuses all: every mail waits |
- * | others are taken, and this one is refused a third time | it is this mail's own fate: it ends      |
- * | there is no other mail                                 | another recipient is asked about; else it waits, ever longer, while it is news |
+ * | meanwhile                                                                 | verdict                                       |
+ * | ------------------------------------------------------------------------- | --------------------------------------------- |
+ * | the next mails, to others, are refused alike                              | the server refuses all: every mail waits      |
+ * | it is refused for good a third time, and another was sent since the first    | it is this mail's own fate: it ends      |
+ * | nothing else was sent                                                     | it waits, ever longer, while it is news       |
  *
- * So one odd recipient never stops the others, and a server that refuses all loses no mail.
+ * Only a mail that the server took as a whole shows anything. So one odd recipient never stops the others, and a server that
+ * refuses all loses no mail.
  */
 export type MailVerdict =
   /** It ends: this mail is never taken. */
@@ -26,8 +28,10 @@ export type MailVerdict =
 export interface MailRefusals {
   readonly answer: MailAnswer
   readonly times: number
-  /** How many mails the server had taken when it refused this one first. */
+  /** How many mails the server had taken at the first of `own`. */
   readonly accepted: number
+  /** Refusals for good that may be its own fate, since the server refused all last. Left out by older versions. */
+  readonly own?: number
 }
 
 /** What is known of the server; on record. */
@@ -36,7 +40,7 @@ export interface MailServerRecord {
   readonly failing: MailFailing | null
   /** When a mail was taken last. */
   readonly sentMs: number | null
-  /** When it took a recipient last, that of a mail or one that it was only asked about, and how many so far. */
+  /** When it took a mail last, and how many so far. */
   readonly takenMs: number | null
   readonly accepted: number
   /** The answer that the mails since the last one that was taken got. */
@@ -75,9 +79,8 @@ export interface Judgement {
   readonly server: MailServerRecord
 }
 
-/** So often a mail is refused, and others are taken, until that is its own fate; what is temporary, so often. */
+/** So often a mail is refused, and others are taken in between, until that is its own fate. */
 const OWN_TIMES = 3
-const OWN_TIMES_TEMPORARY = 2
 /** So many recipients that are refused alike are all; more, where the server has just taken one. */
 const ALL_RECIPIENTS = 2
 const ALL_RECIPIENTS_AFTER_TAKEN = 20
@@ -98,29 +101,40 @@ export function judgeRefusal(
   const { answer } = refusal
   const { before, recipient } = about
   const scope = refusalScope(answer)
-  const refusals = { answer, times: (before?.times ?? 0) + 1, accepted: before?.accepted ?? known.accepted }
+  const counted = { answer, times: (before?.times ?? 0) + 1 }
+  const refusals = { ...counted, ...ownOf(refusal, before, known) }
+  const ofNone = { ...counted, accepted: known.accepted, own: 0 }
   const answering = afterAnswer(known)
   const ofMail = isForGood(answer) ? 'refused' : 'deferred'
   if (scope === 'mail') return { verdict: ofMail, refusals, server: answering }
-  const all: Judgement = { verdict: 'server', refusals, server: failed(known, ofAll(refusal), nowMs) }
+  const all: Judgement = { verdict: 'server', refusals: ofNone, server: failed(known, ofAll(refusal), nowMs) }
   if (isBeforeRecipient(answer)) return all
-  const isJustTaken = known.takenMs !== null && nowMs - known.takenMs < JUST_TAKEN_MS
-  const isOften = refusals.times >= (isForGood(answer) ? OWN_TIMES : OWN_TIMES_TEMPORARY)
-  if (isOften && isJustTaken && known.accepted > refusals.accepted) {
-    return { verdict: ofMail, refusals, server: answering }
-  }
   if (scope === 'server') return all
+  if (refusals.own >= OWN_TIMES && known.accepted > refusals.accepted) {
+    return { verdict: 'refused', refusals, server: answering }
+  }
 
+  const isJustTaken = known.takenMs !== null && nowMs - known.takenMs < JUST_TAKEN_MS
   const suspect = suspectOf(known.suspect, answer, recipient, nowMs)
   const server = { ...answering, suspect }
   const isOfAll = suspect.recipients.length >= (isJustTaken ? ALL_RECIPIENTS_AFTER_TAKEN : ALL_RECIPIENTS)
   if (isForGood(answer) && isOfAll)
-    return { verdict: 'server', refusals, server: failed(server, ofAll(refusal), nowMs) }
+    return { verdict: 'server', refusals: ofNone, server: failed(server, ofAll(refusal), nowMs) }
   return {
     verdict: isForGood(answer) ? 'doubted' : 'deferred',
     refusals,
     server: isLong(suspect, answer, nowMs) ? failed(server, refusal, nowMs) : server,
   }
+}
+
+function ownOf(
+  { answer }: Refusal,
+  before: MailRefusals | null,
+  known: MailServerRecord,
+): { readonly own: number; readonly accepted: number } {
+  const { own = 0, accepted = known.accepted } = before ?? {}
+  if (!isForGood(answer)) return { own, accepted }
+  return own === 0 ? { own: 1, accepted: known.accepted } : { own: own + 1, accepted }
 }
 
 function isLong({ sinceMs, recipients }: MailSuspect, answer: MailAnswer, nowMs: number): boolean {
@@ -140,12 +154,7 @@ export function ofAll(refusal: Refusal): Refusal {
 
 /** The server took a mail. */
 export function afterSent(known: MailServerRecord, nowMs: number): MailServerRecord {
-  return { ...afterTaken(known, nowMs), sentMs: nowMs }
-}
-
-/** It took a recipient; what it has against all mails it would have said to that one. */
-export function afterTaken(known: MailServerRecord, nowMs: number): MailServerRecord {
-  return { ...known, failing: null, takenMs: nowMs, accepted: known.accepted + 1, suspect: null }
+  return { ...known, failing: null, sentMs: nowMs, takenMs: nowMs, accepted: known.accepted + 1, suspect: null }
 }
 
 /** Whether what a mail was refused for is asked about with another recipient: more than once, and it is not clear. */
@@ -173,22 +182,4 @@ function suspectOf(known: MailSuspect | null, answer: MailAnswer, recipient: str
   if (known === null || known.codes !== codes) return { codes, sinceMs: nowMs, recipients: [recipient] }
   const isFurther = !known.recipients.includes(recipient) && known.recipients.length < ALL_RECIPIENTS_AFTER_TAKEN
   return isFurther ? { ...known, recipients: [...known.recipients, recipient] } : known
-}
-
-/** For mails that go without an outbox: whether what was refused would be refused to all. */
-export function newRefusalWatch(): {
-  accepted(nowMs: number): void
-  isOfAll(refusal: Refusal, recipient: string, nowMs: number): boolean
-} {
-  let known: MailServerRecord = { failing: null, sentMs: null, takenMs: null, accepted: 0, suspect: null }
-  return {
-    accepted(nowMs) {
-      known = afterSent(known, nowMs)
-    },
-    isOfAll(refusal, recipient, nowMs) {
-      const { verdict, server } = judgeRefusal(refusal, { before: null, recipient }, known, nowMs)
-      known = server
-      return verdict === 'server'
-    },
-  }
 }

@@ -90,7 +90,7 @@ export async function openEnrolments(
   let mail: EnrolMail | null = null
   if (mailSettings !== null) {
     const { openSmtp } = await import('../../notify/smtp.ts')
-    const transport = opened.use(watchRefusals(openSmtp(mailSettings.smtp, secretReader(options.env)), systemClock))
+    const transport = opened.use(watchRefusals(openSmtp(mailSettings.smtp, secretReader(options.env))))
     const { openWriter } = await import('../../app/post.ts')
     const writer = openWriter(mailSettings, systemClock, options.log)
     const { owner } = mailSettings

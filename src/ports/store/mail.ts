@@ -92,11 +92,10 @@ export interface OutboxPort {
   /** An address that it took lately, another one than this; null: none is on record. */
   takenAddress(except: MailAddress): Promise<MailAddress | null>
   /**
-   * It was asked about a recipient, without a mail.
-   * @param refusal null: it takes them
+   * It was asked about a recipient, without a mail, and refuses that one too.
    * @returns whether it refuses all
    */
-  asked(recipient: MailAddress, refusal: Refusal | null): Promise<boolean>
+  asked(recipient: MailAddress, refusal: Refusal): Promise<boolean>
   /** The server answers. @returns why no mail can be sent all the same; null: nothing is known against it */
   answers(): Promise<MailFailing | null>
   /** True where a person wants the mails to be tried at once, since the last trouble. */

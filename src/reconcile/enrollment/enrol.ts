@@ -1,8 +1,7 @@
 import { toAppError, type AppError, type ErrorCode } from '../../core/error.ts'
 import type { Enrollee, Enrolment } from '../../core/source/enrolment.ts'
 import type { MailAddress } from '../../core/mail/mail-address.ts'
-import { MailError } from '../../core/mail/mail-answer.ts'
-import { newRefusalWatch, refusalOf } from '../../core/mail/mail-verdict.ts'
+import { MailError, refusalScope } from '../../core/mail/mail-answer.ts'
 import type { Serial } from '../../core/names.ts'
 import { isSameSerial } from '../../core/serials/serial-key.ts'
 import type { UserOfSource } from '../../core/source/token.ts'
@@ -198,22 +197,20 @@ async function send(transport: MailTransport, message: MailMessage): Promise<voi
 }
 
 /**
- * A transport that sees whether what was refused would be refused to all: where the next one, to somebody else, is refused
- * alike, it fails with `mail-not-permitted`, which ends a roll-out. Mails of tokens wait in no outbox.
+ * A transport that tells what is about all mails by its codes: it fails with `mail-not-permitted`, which ends a roll-out. What
+ * may be about one mail alone does not. Mails of tokens wait in no outbox.
  */
-export function watchRefusals(transport: MailTransport, clock: Clock): MailTransport {
-  const watch = newRefusalWatch()
+export function watchRefusals(transport: MailTransport): MailTransport {
   return {
     async send(message) {
       try {
         await transport.send(message)
       } catch (thrown) {
         if (!(thrown instanceof MailError) || thrown.code !== 'mail-refused') throw thrown
-        if (!watch.isOfAll(refusalOf(thrown), message.to, clock.nowMs())) throw thrown
+        if (refusalScope(thrown.answer) !== 'server') throw thrown
         const { answer, said, messageOfAll, hint } = thrown
         throw new MailError('mail-not-permitted', messageOfAll, { answer, said, messageOfAll, hint, cause: thrown })
       }
-      watch.accepted(clock.nowMs())
     },
     rest: () => transport.rest(),
     [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),

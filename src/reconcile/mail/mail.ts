@@ -277,9 +277,8 @@ export class Postman {
       // It shows nothing; the next sending meets it as well, and reports it.
       return
     }
-    const isOfAll = await outbox.asked(recipient, refusal === null ? null : refusalOf(refusal))
-    if (refusal === null) return this.#knows(null, false)
-    if (!isOfAll) return
+    // That a recipient is taken shows nothing: relaying, and what is said after the data, are other matters.
+    if (refusal === null || !(await outbox.asked(recipient, refusalOf(refusal)))) return
     const { code, reason: message, fix: hint } = ofAll(refusalOf(refusal))
     this.#fails(new AppError(code, message, { hint, cause: refusal }))
   }

@@ -5,7 +5,6 @@ import { splitAccountKey } from '../../core/names.ts'
 import {
   afterAnswer,
   afterSent,
-  afterTaken,
   failed,
   judgeRefusal,
   ofAll,
@@ -102,9 +101,9 @@ export function openOutbox(db: Database, writer: Writer, clock: Clock, options: 
     asked: (recipient, refusal) =>
       writer.runSoon(async (scope) => {
         const [nowMs, known] = [clock.nowMs(), await readServer(scope.trx)]
-        const judged = refusal === null ? null : judgeRefusal(refusal, { before: null, recipient }, known, nowMs)
-        await writeServer(scope, judged === null ? afterTaken(known, nowMs) : judged.server)
-        return judged?.verdict === 'server'
+        const { verdict, server } = judgeRefusal(refusal, { before: null, recipient }, known, nowMs)
+        await writeServer(scope, server)
+        return verdict === 'server'
       }),
     answers: () =>
       writer.runSoon(async (scope) => {

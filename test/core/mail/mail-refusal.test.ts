@@ -14,7 +14,6 @@ import {
   afterSent,
   failed,
   judgeRefusal,
-  newRefusalWatch,
   type MailRefusals,
   type MailServerRecord,
   type Refusal,
@@ -174,20 +173,6 @@ test('an answer ends what was known of a server that was away, and what a server
   const login = judgeRefusal(refusal('530 5.7.1 Authentication required'), { before: null, recipient: 'a' }, NOTHING, 0)
   expect(login.verdict).toBe('server')
   expect(judgeRefusal(DENIED, { before: null, recipient: 'b' }, login.server, 1).server.failing).not.toBeNull()
-})
-
-test('mails without an outbox: the second recipient that is refused alike ends it, one that is taken begins anew', () => {
-  const watch = newRefusalWatch()
-  expect(watch.isOfAll(DENIED, 'a', 0)).toBe(false)
-  watch.accepted(1)
-  expect(watch.isOfAll(DENIED, 'b', 2)).toBe(false)
-  expect(newRefusalWatch().isOfAll(refusal('530 5.7.1 Authentication required'), 'a', 0)).toBe(true)
-  const other = newRefusalWatch()
-  expect([other.isOfAll(DENIED, 'a', 0), other.isOfAll(DENIED, 'a', 1), other.isOfAll(DENIED, 'b', 2)]).toEqual([
-    false,
-    false,
-    true,
-  ])
 })
 
 test('a refusal of all is tried after 1 s and ever later, up to 5 minutes; a doubtful one after 2 and 4 s, then as one that is put off', () => {

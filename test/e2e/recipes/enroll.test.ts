@@ -220,8 +220,17 @@ test('whose mail is refused has no token, and the others have theirs', async () 
   expect(again.made.map(({ login }) => login)).toEqual(['u2'])
 })
 
-test('a mail server that refuses everybody stops it at the second one, and it goes on', async () => {
-  sink.fault({ answers: { RCPT: '554 5.7.1 <{address}>: Relay access denied' } })
+test('bad addresses of some fail for these alone, however many come one after the other', async () => {
+  sink.fault({ answers: { RCPT: '550 Unrouteable address' } })
+  const ran = await enroll('--csv', csv('bad.csv', ['login', ...logins(6)]), '--mail', '--rate', '100/s', '--json')
+  sink.fault({})
+  expect(ran.code).toBe(75)
+  expect(ran.json<Report & { left: number }>()).toMatchObject({ made: [], stopped: null, left: 0 })
+  expect(logins(6).flatMap(tokensOf)).toEqual([])
+})
+
+test('a mail server that refuses everybody by clear codes stops it, and it goes on', async () => {
+  sink.fault({ answers: { RCPT: '504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname' } })
   const file = csv('denied.csv', ['login', ...logins(20)])
   const ran = await enroll('--csv', file, '--mail', '--json')
   expect(ran.code).toBe(77)
