@@ -123,7 +123,12 @@ function counterLines(result: ActResult, order: Act, hasApi: boolean, serials: r
   const which = `the ${isOne ? 'fail counter' : 'fail counters'} of ${serials.map(plain).join(', ')}`
   if (after === 'reset') return [`${which} ${isOne ? 'was' : 'were'} reset`]
   const how = hasApi
-    ? `lockstep unlock ${plain(order.login)} --reset-token --reason TEXT`
+    ? `lockstep unlock ${orderedName(order)} --reset-token --reason TEXT`
     : 'reset the fail counter in privacyIDEA'
   return [`${which} ${isOne ? 'was' : 'were'} not reset: privacyIDEA may still refuse the token`, `Next: ${how}`]
+}
+
+/** The account as it was named in the order, for a further command. */
+export function orderedName({ login, realm }: Pick<Act, 'login' | 'realm'>): string {
+  return plain(realm === null ? login : `${login} --realm ${realm}`)
 }

@@ -2,12 +2,10 @@ import { secretReader } from '../../config/secret.ts'
 import { AppError, toAppError } from '../../core/error.ts'
 import type { Event } from '../../core/events/event.ts'
 import {
-  asDn,
   directoryOf,
   parseLogin,
   parseRealm,
   parseSerial,
-  splitAccountKey,
   type AccountKey,
   type Login,
   type Realm,
@@ -20,7 +18,7 @@ import { startEngine } from '../../app/engine.ts'
 import { recoverOnce } from '../../app/evidence/evidence.ts'
 import { refuseWhereFileForbids } from './file-forbids.ts'
 import type { Log } from '../../app/log.ts'
-import { accountOfLogin, onlyMatch, recordedLogins, type AccountOfLogin } from './named-account.ts'
+import { accountOfLogin, type AccountOfLogin } from './account-of-login.ts'
 import { shownTokens } from './shown-tokens.ts'
 import { refuseWithoutRights } from '../setup/needed-rights.ts'
 import { newId, type System } from '../../app/system.ts'
@@ -62,8 +60,6 @@ export interface ActResult {
 
 const SETTLED_TIMEOUT_MS = 15_000
 const SETTLED_LOOK_MS = 50
-/** Accounts of one name that are listed where they are several. */
-const RECORDED_MAX = 10
 
 /** Fails with `usage`, `unknown-user`, `ambiguous-match`, `realm-unmapped` and what the directory may fail with. */
 export async function act(system: System, order: Act, log: Log): Promise<ActResult> {
@@ -189,29 +185,19 @@ async function refuseWhereRetired({ store, clock }: System, key: AccountKey): Pr
 
 /** A release must be possible while the directory is away: then our own record names the account. */
 async function findAccount(
-  system: System,
+  { settings, store, directory }: System,
   text: Login,
   realm: Realm | null,
   kind: Act['kind'],
 ): Promise<AccountOfLogin & { readonly note: string | null }> {
-  const { settings, store, directory } = system
-  const recordedRealms = (): Promise<readonly Realm[]> => store.reports.realms()
   try {
-    return await accountOfLogin({ settings, directory, recordedRealms }, text, realm)
+    return await accountOfLogin({ settings, directory, store, isRecordEnough: kind === 'release' }, text, realm)
   } catch (thrown) {
     const error = toAppError(thrown)
-    if (!error.code.startsWith('directory-')) throw error
-    if (kind === 'hold') {
-      const nothing = 'Nothing is on record: give the lock again once the account can be looked up.'
-      const hint = error.hint === '' ? nothing : `${nothing} ${error.hint}`
-      throw new AppError(error.code, error.message, { cause: error, hint })
-    }
-    const named = await recordedLogins(system, text, realm, RECORDED_MAX)
-    const known = onlyMatch(text, named, error)
-    const key = splitAccountKey(known.key)?.key
-    if (key === undefined) throw error
-    const [login, of] = [parseLogin(known.login ?? '') ?? text, parseRealm(known.realm ?? '') ?? realm]
-    return { account: { key, dn: asDn(known.dn), serials: [] }, login, realm: of, note: named.note }
+    if (kind === 'release' || !error.code.startsWith('directory-')) throw error
+    const nothing = 'Nothing is on record: give the lock again once the account can be looked up.'
+    const hint = error.hint === '' ? nothing : `${nothing} ${error.hint}`
+    throw new AppError(error.code, error.message, { cause: error, hint })
   }
 }
 

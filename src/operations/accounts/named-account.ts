@@ -1,4 +1,4 @@
-import { AppError, toAppError } from '../../core/error.ts'
+import { AppError } from '../../core/error.ts'
 import {
   directoryOf,
   partedLogin,
@@ -8,7 +8,6 @@ import {
   type Realm,
 } from '../../core/names.ts'
 import type { Settings } from '../../core/settings/settings.ts'
-import type { DirectoryPort, FoundAccount } from '../../ports/directory.ts'
 import type { AccountReport } from '../../store/reports/reports.ts'
 import type { Store } from '../../store/store.ts'
 
@@ -25,24 +24,35 @@ import type { Store } from '../../store/store.ts'
  * | nobody                 | a realm that is known     | nobody                  | nobody                        |
  * | nobody                 | no realm that is known    |                         | nobody; the realms are listed |
  *
- * A realm is known that the configuration names or that an account on record is of.
+ * A realm is known that the configuration names or that an account on record is of. Where it is not known whether somebody
+ * is called so as it stands, `called` fails: nothing is parted then.
  */
 export interface NameReader<Found> {
-  /** The realm that was given beside the name (`--realm`); null: none. */
-  readonly realm: Realm | null
   realms(): Promise<readonly Realm[]>
-  asItStands(): Promise<readonly Match<Found>[]>
-  ofUser(login: Login, realm: Realm): Promise<readonly Match<Found>[]>
+  /** Those that are called so as it stands. @param realm the one that was given beside the name (`--realm`); null: none */
+  called(text: string, realm: Realm | null): Promise<readonly Candidate<Found>[]>
+  ofUser(login: Login, realm: Realm): Promise<readonly Candidate<Found>[]>
 }
 
-export interface Match<Found> {
+/** A name, and the realm that is given beside it (`--realm`); null: none. */
+export interface Way {
+  readonly text: string
+  readonly realm: Realm | null
+}
+
+export interface Candidate<Found> {
   /** Tells it apart from the others. */
   readonly id: string
-  /** How it can be named so that nobody else is meant. */
-  readonly name: string
+  /** How it may be named, the shortest first. Each is read by the rule above before it is proposed. At least one. */
+  readonly ways: readonly [Way, ...Way[]]
   /** For people: what it is. */
   readonly is: string
   readonly found: Found
+}
+
+export interface Match<Found> extends Candidate<Found> {
+  /** How it can be named so that nobody else is meant, as on the command line. */
+  readonly name: string
 }
 
 export interface Named<Found> {
@@ -53,17 +63,58 @@ export interface Named<Found> {
   readonly hint: string
 }
 
-export async function readName<Found>(text: string, reader: NameReader<Found>): Promise<Named<Found>> {
-  const matches = await reader.asItStands()
+interface Reading<Found> {
+  readonly matches: readonly Candidate<Found>[]
+  readonly note: string | null
+  readonly hint: string
+}
+
+/** @param realm the one that was given beside the name (`--realm`); null: none */
+export async function readName<Found>(
+  text: string,
+  realm: Realm | null,
+  reader: NameReader<Found>,
+): Promise<Named<Found>> {
+  const reading = await readAs({ text, realm }, reader)
+  return { ...reading, matches: await toldApart(reading.matches, reader) }
+}
+
+async function readAs<Found>({ text, realm: given }: Way, reader: NameReader<Found>): Promise<Reading<Found>> {
+  const matches = await reader.called(text, given)
   const parted = partedLogin(text)
   if (parted === null) return { matches, note: null, hint: '' }
   const { login, realm } = parted
   const realms = await reader.realms()
   if (!realms.includes(realm)) return { matches, note: null, hint: noSuchRealm(parted, realms) }
-  const isOther = reader.realm !== null && reader.realm !== realm
-  if (isOther) return { matches, note: null, hint: `--realm ${reader.realm} and @${realm} are two realms.` }
+  const isOther = given !== null && given !== realm
+  if (isOther) return { matches, note: null, hint: `--realm ${given} and @${realm} are two realms.` }
   if (matches.length === 0) return { matches: await reader.ofUser(login, realm), note: null, hint: '' }
   return { matches, note: noteOn(text, parted, matches, await quietly(reader.ofUser(login, realm))), hint: '' }
+}
+
+/** Where there are several, each with the first of its names that means it alone when it is typed. */
+async function toldApart<Found>(
+  matches: readonly Candidate<Found>[],
+  reader: NameReader<Found>,
+): Promise<readonly Match<Found>[]> {
+  const named: Match<Found>[] = []
+  for (const match of matches) {
+    const way = matches.length > 1 ? await onlyWay(match, reader) : match.ways[0]
+    named.push({ ...match, name: way === null ? match.id : shownWay(way) })
+  }
+  return named
+}
+
+async function onlyWay<Found>({ id, ways }: Candidate<Found>, reader: NameReader<Found>): Promise<Way | null> {
+  for (const way of ways) {
+    const [only, ...more] = await quietly(readAs(way, reader).then(({ matches }) => matches))
+    if (only?.id === id && more.length === 0) return way
+  }
+  return null
+}
+
+export function shownWay({ text, realm }: Way): string {
+  return realm === null ? text : `${text} --realm ${realm}`
 }
 
 function noSuchRealm({ login, realm }: { login: Login; realm: Realm }, realms: readonly Realm[]): string {
@@ -72,7 +123,7 @@ function noSuchRealm({ login, realm }: { login: Login; realm: Realm }, realms: r
 }
 
 /** Who else could be meant is a remark, and no matter where it cannot be found out. */
-async function quietly<Found>(reading: Promise<readonly Match<Found>[]>): Promise<readonly Match<Found>[]> {
+async function quietly<Found>(reading: Promise<readonly Candidate<Found>[]>): Promise<readonly Candidate<Found>[]> {
   try {
     return await reading
   } catch {
@@ -83,8 +134,8 @@ async function quietly<Found>(reading: Promise<readonly Match<Found>[]>): Promis
 function noteOn<Found>(
   text: string,
   { login, realm }: { login: Login; realm: Realm },
-  matches: readonly Match<Found>[],
-  others: readonly Match<Found>[],
+  matches: readonly Candidate<Found>[],
+  others: readonly Candidate<Found>[],
 ): string | null {
   const [other] = others.filter(({ id }) => !matches.some((match) => match.id === id))
   if (other === undefined) return null
@@ -125,15 +176,14 @@ export function configuredRealms({ realms }: Pick<Settings, 'realms'>): readonly
 
 /** Accounts on record by a login, a serial, an account key or id, or a DN. */
 export function accountsNamed(access: RecordAccess, text: string, limit: number): Promise<Named<AccountReport>> {
-  return readName(text, {
-    realm: null,
+  return readName(text, null, {
     realms: () => knownRealms(access),
-    asItStands: async () => matchesOf(access, await access.store.reports.find(text, limit)),
-    ofUser: async (login, realm) => matchesOf(access, await ofLogin(access, login, realm, limit)),
+    called: async (name) => matchesOf(access, await access.store.reports.find(name, limit)),
+    ofUser: async (login, realm) => matchesOf(access, await recordedOfLogin(access, login, realm, limit)),
   })
 }
 
-function ofLogin({ settings, store }: RecordAccess, login: Login, realm: Realm, limit: number) {
+function recordedOfLogin({ settings, store }: RecordAccess, login: Login, realm: Realm, limit: number) {
   return store.reports.findLogin(login, realm, directoriesOf(settings, realm), limit)
 }
 
@@ -142,137 +192,43 @@ function directoriesOf({ realms, directories }: RecordAccess['settings'], realm:
   return Object.keys(realms).length === 0 ? directories.map(({ name }) => name) : (realms[realm] ?? [])
 }
 
-function matchesOf(access: RecordAccess, accounts: readonly AccountReport[]): Match<AccountReport>[] {
+function matchesOf(access: RecordAccess, accounts: readonly AccountReport[]): Candidate<AccountReport>[] {
   return accounts.map((account) => {
+    const key: Way = { text: account.key, realm: null }
     const realm = account.realm ?? realmOf(access.settings, account.key as AccountKey)
-    const isTold = account.login !== null && realm !== null
-    return { id: account.key, name: isTold ? `${account.login}@${realm}` : account.key, is: account.dn, found: account }
+    const isCalled = account.login !== null && realm !== null
+    const ways: Candidate<AccountReport>['ways'] = isCalled
+      ? [{ text: `${account.login}@${realm}`, realm: null }, key]
+      : [key]
+    return { id: account.key, ways, is: placeOf(account.key as AccountKey, account.dn), found: account }
   })
 }
 
-/** The only one that the account's directory belongs to; null: there are several, or none. */
-function realmOf({ realms }: Pick<Settings, 'realms'>, key: AccountKey): Realm | null {
-  const [only, ...more] = configuredRealms({ realms }).filter((each) => realms[each]?.includes(directoryOf(key)))
-  return only === undefined || more.length > 0 ? null : only
+export function placeOf(key: AccountKey, dn: string): string {
+  return `${dn} in directory ${directoryOf(key)}`
 }
 
-/** Whose account it is, as an event names them, and where it lies. */
-export interface AccountOfLogin {
-  readonly account: Pick<FoundAccount, 'key' | 'dn' | 'serials'>
-  readonly login: Login
-  /** Null: none was named, and none is told by where it was found. */
-  readonly realm: Realm | null
+/** The only one that the account's directory belongs to; null: there are several, or none. */
+export function realmOf({ realms }: Pick<Settings, 'realms'>, key: AccountKey): Realm | null {
+  const [only, ...more] = configuredRealms({ realms }).filter((each) => realms[each]?.includes(directoryOf(key)))
+  return only === undefined || more.length > 0 ? null : only
 }
 
 /**
  * The accounts on record that are called so: where the directory cannot be asked. As there, whoever is called so in a
  * directory of the realm is meant, where nobody of that very realm is on record.
  */
-export function recordedLogins(
+export async function recordedCalled(
   access: RecordAccess,
   login: Login,
   realm: Realm | null,
   limit: number,
-): Promise<Named<AccountReport>> {
-  const find = async (user: Login, of: Realm | null): Promise<Match<AccountReport>[]> => {
-    const exact = of === null ? [] : await ofLogin(access, user, of, limit)
-    if (exact.length > 0) return matchesOf(access, exact)
-    const places: readonly string[] | null = of === null ? null : directoriesOf(access.settings, of)
-    const called = (await access.store.reports.find(user, limit)).filter(
-      (account) => account.login?.toLowerCase() === user.toLowerCase(),
-    )
-    return matchesOf(
-      access,
-      called.filter(({ directory }) => places === null || places.includes(directory)),
-    )
-  }
-  return readName(login, {
-    realm,
-    realms: () => knownRealms(access),
-    asItStands: () => find(login, realm),
-    ofUser: find,
+): Promise<readonly AccountReport[]> {
+  const exact = realm === null ? [] : await recordedOfLogin(access, login, realm, limit)
+  if (exact.length > 0) return exact
+  const places: readonly string[] | null = realm === null ? null : directoriesOf(access.settings, realm)
+  return (await access.store.reports.find(login, limit)).filter((account) => {
+    const isCalled = account.login?.toLowerCase() === login.toLowerCase()
+    return isCalled && (places === null || places.includes(account.directory))
   })
-}
-
-export interface DirectoryAccess {
-  readonly settings: Pick<Settings, 'realms' | 'directories'>
-  readonly directory: Pick<DirectoryPort, 'findByLogin'>
-  /** Realms of the record. */
-  recordedRealms(): Promise<readonly Realm[]>
-}
-
-/**
- * The one account that the directories have under this login. Without a realm all of them are asked: one that does not
- * answer may have it as well.
- * Fails with `unknown-user`, `ambiguous-match`, `realm-unmapped`, `realm-excluded`, `directory-*`.
- */
-export async function accountOfLogin(
-  access: DirectoryAccess,
-  text: Login,
-  realm: Realm | null,
-): Promise<AccountOfLogin & { readonly note: string | null }> {
-  const { settings } = access
-  let unknown = new AppError('unknown-user', 'no directory belongs to a realm')
-  const realms = async (): Promise<readonly Realm[]> => {
-    return [...new Set([...configuredRealms(settings), ...(await access.recordedRealms())])]
-  }
-  const ask = async (login: Login, of: Realm | null): Promise<readonly Match<AccountOfLogin>[]> => {
-    const found = new Map<AccountKey, Match<AccountOfLogin>>()
-    for (const each of askedRealms(settings, of)) {
-      const answer = await answerOf(access, login, each)
-      if (answer instanceof AppError) unknown = answer
-      else found.set(answer.key, matchOf(settings, answer, { login, asked: each, given: of }))
-    }
-    return [...found.values()]
-  }
-  const named = await readName(text, {
-    realm,
-    realms,
-    asItStands: () => ask(text, realm),
-    ofUser: (login, of) => ask(login, of),
-  }).catch(async (thrown: unknown) => {
-    const error = toAppError(thrown)
-    if (error.code !== 'realm-unmapped' || realm === null) throw error
-    const known = await realms()
-    const these = known.length === 0 ? '' : `The realms that are known here: ${known.join(', ')}. `
-    throw new AppError(error.code, error.message, { cause: error, hint: these + error.hint })
-  })
-  return { ...onlyMatch(text, named, unknown), note: named.note }
-}
-
-/** Those through which every directory is asked once; null: whatever its realm is. */
-function askedRealms({ realms, directories }: DirectoryAccess['settings'], realm: Realm | null): (Realm | null)[] {
-  if (realm !== null || directories.length < 2) return [realm]
-  const byDirectories = new Map<string, Realm>()
-  for (const each of configuredRealms({ realms })) {
-    const id = (realms[each] ?? []).join(' ')
-    if (id !== '' && !byDirectories.has(id)) byDirectories.set(id, each)
-  }
-  return [...byDirectories.values()]
-}
-
-/** @returns an error where nobody is called so; all others are thrown */
-async function answerOf(
-  { directory }: DirectoryAccess,
-  login: Login,
-  realm: Realm | null,
-): Promise<FoundAccount | AppError> {
-  try {
-    return await directory.findByLogin(login, realm)
-  } catch (thrown) {
-    const error = toAppError(thrown)
-    if (error.code !== 'unknown-user') throw error
-    return error
-  }
-}
-
-function matchOf(
-  settings: Pick<Settings, 'realms'>,
-  account: FoundAccount,
-  { login, asked, given }: { login: Login; asked: Realm | null; given: Realm | null },
-): Match<AccountOfLogin> {
-  const { key, dn } = account
-  // One of several realms of the same directory says nothing about whose account it is.
-  const found = { account, login, realm: given ?? (asked === null ? null : realmOf(settings, key)) }
-  return { id: key, name: asked === null ? key : `${login}@${asked}`, is: dn, found }
 }

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { toAppError } from '../../core/error.ts'
 import type { MailAddress } from '../../core/mail/mail-address.ts'
-import { directoryOf, parseLogin, parseRealm, type Realm } from '../../core/names.ts'
+import { directoryOf, parseLogin, parseRealm } from '../../core/names.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import { isThere } from '../../core/system-error.ts'
 import { openDirectories } from '../../directory/open-directories.ts'
@@ -21,7 +21,7 @@ import { portFindings } from './port.ts'
 import { privacyIdeaFindings, type SourceDiagnosis } from './privacyidea/privacyidea.ts'
 import type { RunningConfig } from '../../store/servers/running-config.ts'
 import { Findings, type Finding } from '../fixes/finding.ts'
-import { accountOfLogin } from '../accounts/named-account.ts'
+import { accountOfLogin } from '../accounts/account-of-login.ts'
 import { openStoreOf } from '../../app/state-store.ts'
 
 export interface DiagnosisOptions {
@@ -102,8 +102,8 @@ async function probedAccount(settings: Settings, options: DiagnosisOptions): Pro
   if (login === null) return { directory, account: asGiven }
   await using directories = openDirectories(settings, systemClock)
   try {
-    const recordedRealms = async (): Promise<readonly Realm[]> => []
-    const found = await accountOfLogin({ settings, directory: directories, recordedRealms }, login, ofRealm)
+    const access = { settings, directory: directories, store: null, isRecordEnough: false }
+    const found = await accountOfLogin(access, login, ofRealm)
     const account = { ...asGiven, login: found.login, realm: found.realm ?? realm, note: found.note }
     return { directory: directoryOf(found.account.key), account }
   } catch (thrown) {

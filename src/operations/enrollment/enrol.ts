@@ -3,7 +3,7 @@ import { secretReader } from '../../config/secret.ts'
 import type { Enrollee, EnrolType } from '../../core/source/enrolment.ts'
 import { AppError } from '../../core/error.ts'
 import { parseMailAddress } from '../../core/mail/mail-address.ts'
-import { parseSerial, type DirectoryName, type Login, type Realm, type Serial } from '../../core/names.ts'
+import { parseLogin, parseSerial, type DirectoryName, type Login, type Realm, type Serial } from '../../core/names.ts'
 import type { Settings, SourceSettings } from '../../core/settings/settings.ts'
 import type { UserOfSource } from '../../core/source/token.ts'
 import { openDirectories } from '../../directory/open-directories.ts'
@@ -30,7 +30,7 @@ import {
   knownRealms,
   onlyMatch,
   readName,
-  type Match,
+  type Candidate,
   type RecordAccess,
 } from '../accounts/named-account.ts'
 import { openStoreOf } from '../../app/state-store.ts'
@@ -143,27 +143,34 @@ async function namedUser(
   only: Realm | null,
 ): Promise<NamedUser> {
   const asked: Omit<NamedUser, 'note'>[] = []
-  const find = async (login: Login, realms: readonly Realm[]): Promise<Match<Omit<NamedUser, 'note'>>[]> => {
-    const found: Match<Omit<NamedUser, 'note'>>[] = []
+  const find = async (login: Login, realms: readonly Realm[]): Promise<Candidate<Omit<NamedUser, 'note'>>[]> => {
+    const found: Candidate<Omit<NamedUser, 'note'>>[] = []
     for (const realm of realms) {
       const user = await source.findUser(login, realm)
       asked.push({ login, realm })
-      if (user === null) continue
+      if (user === null) {
+        // A user store that does not answer looks the same: then nobody else is meant in their place.
+        await source.proveUnknown(login, realm)
+        continue
+      }
       const id = JSON.stringify([user.resolver, user.userId])
-      found.push({ id, name: `${login}@${realm}`, is: `realm ${realm}`, found: { login, realm } })
+      const ways = [
+        { text: `${login}@${realm}`, realm: null },
+        { text: login, realm },
+      ] as const
+      found.push({ id, ways: [...ways], is: `realm ${realm}`, found: { login, realm } })
     }
     return found
   }
   const realms = await knownRealms(access)
-  const asItStands = only === null ? configuredRealms(access.settings) : [only]
-  const named = await readName(text, {
-    realm: only,
+  const named = await readName(text, only, {
     realms: async () => realms,
-    asItStands: () => find(text, asItStands),
+    called: async (name, realm) => {
+      const login = parseLogin(name)
+      return login === null ? [] : find(login, realm === null ? configuredRealms(access.settings) : [realm])
+    },
     ofUser: (login, realm) => find(login, [realm]),
   })
-  // A user store that does not answer looks the same.
-  if (named.matches.length === 0) for (const { login, realm } of asked) await source.proveUnknown(login, realm)
   const where = asked.map(({ realm }) => realm)
   const what = `${text}: privacyIDEA does not know this user${where.length === 0 ? '' : ` in realm ${[...new Set(where)].join(', ')}`}`
   const hint = 'No token was made.'

@@ -25,7 +25,7 @@ function person(login: string): string {
 
 beforeAll(async () => {
   stack = new AsyncDisposableStack()
-  const extraLdif = [person('u3@r2'), person('mail@elsewhere.example')].join('\n')
+  const extraLdif = [person('u3@r2'), person('u4@r2'), person('mail@elsewhere.example')].join('\n')
   ;[corp, legacy] = await Promise.all([
     startSlapd({ users: 8, dbNoSync: true, extraLdif }),
     startSlapd({ users: 8, dbNoSync: true }),
@@ -78,7 +78,7 @@ test('show: a login that holds an @ is tried first, and a note names whom else i
   const ran = await lockstep.cli('show', 'u3@r2', '--json')
   expect(showed(ran)).toEqual(['u3@r2 in corp'])
   expect(ran.stderr).toBe(
-    `lockstep: u3@r2 is taken as a login. u3 of realm r2 is somebody else: ${legacy.userDn('u3')}\n`,
+    `lockstep: u3@r2 is taken as a login. u3 of realm r2 is somebody else: ${legacy.userDn('u3')} in directory legacy\n`,
   )
   expect(showed(await lockstep.cli('show', 'u3@r2@r1', '--json'))).toEqual(['u3@r2 in corp'])
   const mail = await lockstep.cli('show', 'mail@elsewhere.example', '--json')
@@ -106,7 +106,7 @@ test('lock and unlock: login@realm is the account of that directory; without a r
   const { error } = unclear.document<{ error: { code: string; message: string; hint: string } }>()
   expect(error).toEqual({
     code: 'ambiguous-match',
-    message: `u1 is the name of 2 accounts: u1@r1 (${corp.userDn('u1')}), u1@r2 (${legacy.userDn('u1')})`,
+    message: `u1 is the name of 2 accounts: u1@r1 (${corp.userDn('u1')} in directory corp), u1@r2 (${legacy.userDn('u1')} in directory legacy)`,
     hint: 'Name one of them: u1@r1, or u1@r2.',
   })
   expect(await canBind('u1')).toEqual({ corp: true, legacy: true })
@@ -128,7 +128,7 @@ test('lock and unlock: a login that holds an @ is tried first, and needs no real
   const ran = await lockstep.cli('lock', 'u3@r2', '--reason', 'x')
   expect([ran.code, ran.stderr]).toEqual([
     0,
-    `lockstep: u3@r2 is taken as a login. u3 of realm r2 is somebody else: ${legacy.userDn('u3')}\n`,
+    `lockstep: u3@r2 is taken as a login. u3 of realm r2 is somebody else: ${legacy.userDn('u3')} in directory legacy\n`,
   ])
   expect((await look(corp, 'u3@r2')).canBind).toBe(false)
   expect(await canBind('u3')).toEqual({ corp: true, legacy: true })
@@ -151,10 +151,73 @@ test('lock: somebody who is unknown, and a realm that is, are told apart', async
   ])
 })
 
-test('unlock: while its directory is away the account is found on record, by login@realm too', async () => {
+test('lock, unlock, show: a name that is proposed means that account and nobody else', async () => {
+  const hintOf = async (...args: readonly string[]): Promise<string> => {
+    const ran = await lockstep.cli(...args, '--json')
+    expect(ran.code).toBe(65)
+    return ran.document<{ error: { hint: string } }>().error.hint
+  }
+  for (const command of ['lock', 'unlock']) {
+    expect(await hintOf(command, 'u3', '--reason', 'x')).toBe('Name one of them: u3@r1, or u3 --realm r2.')
+  }
+  // Of u3 of realm r1 there is something on record as well now: show has no --realm.
+  expect(await lockstep.cli('lock', 'u3@r1', '--reason', 'x')).toMatchObject({ code: 0 })
+  const both = await lockstep.cli('show', 'u3')
+  const [, key = ''] = /(legacy\/[^\s,]+)/.exec(both.stderr.split('One of them alone')[1] ?? '') ?? []
+  expect(both.stderr).toContain('u3@r1')
+  expect(both.stderr).not.toContain('u3@r2')
+  expect(showed(await lockstep.cli('show', key, '--json'))).toEqual(['u3 in legacy'])
+  expect(await lockstep.cli('lock', key, '--reason', 'x')).toMatchObject({ code: 0, stderr: '' })
+  expect(await canBind('u3')).toEqual({ corp: false, legacy: false })
+  expect(await lockstep.cli('unlock', key, '--reason', 'x')).toMatchObject({ code: 0, stderr: '' })
+  expect(await lockstep.cli('unlock', 'u3@r1', '--reason', 'x')).toMatchObject({ code: 0, stderr: '' })
+  expect((await look(corp, 'u3@r2')).canBind).toBe(true)
+  expect(await canBind('u3')).toEqual({ corp: true, legacy: true })
+})
+
+test('lock, unlock: while a directory is away that may have the login as it stands, nobody else is meant by it', async () => {
+  // Nothing is on record of the login u4@r2 of corp.
+  const names = ['u4@r2', 'u4@R2']
+  expect(await lockstep.cli('lock', 'u4', '--realm', 'r2', '--reason', 'x')).toMatchObject({ code: 0 })
+  for (const away of [corp, legacy]) {
+    await away.stop()
+    for (const command of ['lock', 'unlock']) {
+      for (const name of names) {
+        const ran = await lockstep.cli(command, name, '--reason', 'x')
+        expect([ran.code, ran.stdout], ran.stderr).toEqual([75, ''])
+        expect(ran.stderr).toContain(`directory ${away === corp ? 'corp' : 'legacy'}`)
+        expect(ran.stderr).toContain('u4 --realm r2 (u4 of realm r2)')
+        expect(ran.stderr).toContain(`${name} --realm r1 (the login ${name} of realm r1)`)
+      }
+    }
+    await away.start()
+    await lockstep.cli('retry')
+    await lockstep.settled()
+  }
+  expect(await canBind('u4')).toEqual({ corp: true, legacy: false })
+  // Both on record: still nobody is guessed.
+  expect(await lockstep.cli('lock', 'u4@r2', '--reason', 'x')).toMatchObject({ code: 0 })
+  await legacy.stop()
+  const both = await lockstep.cli('unlock', 'u4@r2', '--reason', 'x')
+  expect([both.code, both.stdout], both.stderr).toEqual([75, ''])
+  expect(await lockstep.cli('unlock', 'u4@r2', '--realm', 'r1', '--reason', 'x')).toMatchObject({ code: 0 })
+  await legacy.start()
+  await lockstep.cli('retry')
+  await lockstep.settled()
+  expect((await look(corp, 'u4@r2')).canBind).toBe(true)
+  expect(await canBind('u4')).toEqual({ corp: true, legacy: false })
+  await corp.stop()
+  expect(await lockstep.cli('unlock', 'u4', '--realm', 'r2', '--reason', 'x')).toMatchObject({ code: 0 })
+  await corp.start()
+  await lockstep.cli('retry')
+  await lockstep.settled()
+  expect(await canBind('u4')).toEqual({ corp: true, legacy: true })
+})
+
+test('unlock: while its directory is away the account is found on record', async () => {
   expect(await lockstep.cli('lock', 'u1@r2', '--reason', 'x')).toMatchObject({ code: 0 })
   await legacy.stop()
-  const ran = await lockstep.cli('unlock', 'u1@r2', '--reason', 'x')
+  const ran = await lockstep.cli('unlock', 'u1', '--realm', 'r2', '--reason', 'x')
   expect([ran.code, ran.stdout]).toEqual([75, expect.stringContaining(legacy.userDn('u1'))])
   expect((await lockstep.cli('unlock', 'u1', '--reason', 'x')).stderr).toContain('u1 is the name of 2 accounts')
   await legacy.start()
@@ -181,7 +244,7 @@ test('doctor --probe: login@realm is tried in the directory of that realm', asyn
   expect(await found('u3@r2')).toEqual([
     'ok',
     'directory corp',
-    `the filter finds ${corp.userDn('u3@r2')} (u3@r2 is taken as a login. u3 of realm r2 is somebody else: ${legacy.userDn('u3')})`,
+    `the filter finds ${corp.userDn('u3@r2')} (u3@r2 is taken as a login. u3 of realm r2 is somebody else: ${legacy.userDn('u3')} in directory legacy)`,
   ])
   expect(await found('u2')).toEqual(['fail', expect.any(String), expect.stringContaining('u2@r1')])
 })
@@ -236,6 +299,35 @@ test('review show, approve and reject: login@realm is the account of that direct
   expect([nowhere.code, nowhere.stderr]).toEqual([67, expect.stringContaining('(these are: r1, r2)')])
   await held.cli('review', 'approve', 'u6@r2', '--reason', 'x')
   expect(await waiting()).toEqual([])
+})
+
+test('review: the name that is proposed is of one account, where a login of another realm looks like it', async () => {
+  await using held = await createLockstep(corp, {
+    legacy,
+    realms: '{ r1: corp, r2: legacy }',
+    guards: '{ breaker: { maxLocks: 1, per: 10m } }',
+  })
+  for (const [serial, login, realm] of [
+    ['R0', 'u6', 'r1'],
+    ['R1', 'u3', 'r1'],
+    ['R2', 'u3', 'r2'],
+    ['R3', 'u3@r2', 'r1'],
+  ] as const) {
+    await held.shim('register', asAdmin(serial, login, realm))
+    await held.shim('lock', asNobody(serial, login, realm))
+    await held.drain()
+  }
+  const unclear = await held.cli('review', 'reject', 'u3', '--reason', 'x', '--json')
+  const { hint } = unclear.document<{ error: { hint: string } }>().error
+  expect(hint).toMatch(/u3@r1/)
+  expect(hint).not.toMatch(/u3@r2/)
+  const [key = ''] = /legacy\/[^\s,.]+/.exec(hint) ?? []
+  expect(await held.cli('review', 'reject', key, '--reason', 'x')).toMatchObject({ code: 0 })
+  const { reviews } = await held.json<{ reviews: { login: string; directory: string }[] }>('review', 'list')
+  expect(reviews.map(({ login, directory }) => `${login} in ${directory}`).toSorted()).toEqual([
+    'u3 in corp',
+    'u3@r2 in corp',
+  ])
 })
 
 test('each file of the LDIF folders names login and realm, and the stock ldapmodify takes it', async () => {
@@ -295,6 +387,15 @@ test('enroll: login@realm is the user of that realm; a login that holds an @ is 
   const odd = await enroll('u3@r2')
   expect(odd.json<object>()).toMatchObject({ login: 'u3@r2', realm: 'r1' })
   expect(odd.stderr).toContain('u3@r2 is taken as a login. u3 of realm r2 is somebody else')
+  // Where r1 does not answer, u3@r2 may still be a login of it: nobody else gets a token in their place.
+  simulator.world.downResolvers.add('ldap-r1')
+  const silent = await enroll('u3@r2')
+  expect([silent.code, silent.stdout.includes('"login"')], silent.stderr).toEqual([75, false])
+  expect(await whom('u3', '--realm', 'r2')).toEqual(['u3', 'r2'])
+  simulator.world.downResolvers.clear()
+  realms.delete('r2')
+  expect(await whom('u3@r2')).toEqual(['u3@r2', 'r1'])
+  realms.set('r2', ['ldap-r2'])
   const without = await enroll('u7')
   expect([without.code, without.stderr]).toEqual([64, expect.stringContaining('Give --realm, or LOGIN@REALM')])
   const nowhere = await enroll('u7@nowhere')

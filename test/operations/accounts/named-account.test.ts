@@ -15,8 +15,8 @@ import {
   accountsNamed,
   onlyMatch,
   readName,
-  recordedLogins,
-  type Match,
+  recordedCalled,
+  type Candidate,
   type Named,
   type RecordAccess,
 } from '../../../src/operations/accounts/named-account.ts'
@@ -34,16 +34,20 @@ interface User {
   readonly realm: string
 }
 
-function match({ login, realm }: User): Match<string> {
+function match({ login, realm }: User): Candidate<string> {
   const name = `${login}@${realm}`
-  return { id: name, name, is: `the one of ${realm}`, found: name }
+  const ways = [
+    { text: name, realm: null },
+    { text: login, realm: parseRealm(realm) },
+  ] as const
+  return { id: name, ways: [...ways], is: `the one of ${realm}`, found: name }
 }
 
 function read(text: string, users: readonly User[], realm: Realm | null = null): Promise<Named<string>> {
-  return readName(text, {
-    realm,
+  return readName(text, realm, {
     realms: async () => REALMS,
-    asItStands: async () => users.filter(({ login }) => login === text).map(match),
+    called: async (name, of) =>
+      users.filter((user) => user.login === name && (of === null || user.realm === of)).map(match),
     ofUser: async (login, of) => users.filter((user) => user.login === login && user.realm === of).map(match),
   })
 }
@@ -99,6 +103,11 @@ describe('a name', () => {
     )
   })
 
+  test('that is proposed means one alone: where it would mean somebody else, the realm stands beside it', async () => {
+    const all = await read('alice', [alice, other, odd])
+    expect(all.matches.map(({ name }) => name)).toEqual(['alice@r1', 'alice --realm r2'])
+  })
+
   test('is not split where one side is empty', () => {
     for (const text of ['alice', '@r1', 'alice@', '', '@']) expect(partedLogin(text), text).toBeNull()
     expect(partedLogin('a@b@R1')).toEqual({ login: 'a@b', realm: 'r1' })
@@ -114,7 +123,9 @@ describe('on record', () => {
   async function keys(
     realms: Readonly<Record<string, readonly string[]>>,
     recorded: readonly (readonly [AccountKey, Realm | null])[],
-    ask: (access: RecordAccess) => Promise<Named<{ readonly key: string }>>,
+    ask: (access: RecordAccess) => Promise<{
+      readonly matches: readonly { readonly found: { readonly key: string } }[]
+    }>,
   ): Promise<string[]> {
     await using opened = await openTestStore()
     for (const [key, realm] of recorded) await opened.store.truth.hint([{ key, dn: asDn(`cn=${key}`), login, realm }])
@@ -124,7 +135,9 @@ describe('on record', () => {
   }
 
   const show = (text: string) => (access: RecordAccess) => accountsNamed(access, text, 10)
-  const away = (realm: Realm | null) => (access: RecordAccess) => recordedLogins(access, login, realm, 10)
+  const away = (realm: Realm | null) => async (access: RecordAccess) => ({
+    matches: (await recordedCalled(access, login, realm, 10)).map((found) => ({ found })),
+  })
 
   test('an account without a realm is of the one that its directory belongs to', async () => {
     expect(await keys({ r1: ['corp'] }, [[ALICE, null]], show('alice@r1'))).toEqual([ALICE])

@@ -44,7 +44,7 @@ export function listUsers(world: World, { params, admin }: SimRequest): SimAnswe
 
 /** 3.14 shows the user that it means itself, or the one of the resolver; the others show all of the login. */
 function shown(world: World, login: string, realm: string, resolver: string | undefined): readonly SimUser[] {
-  const users = world.usersOf(login, realm)
+  const users = world.usersOf(login, realm).filter(({ resolver: of }) => !world.isDown(of))
   if (world.version.listsEveryResolver) return users
   return resolver === undefined ? users.slice(0, 1) : users.filter((user) => user.resolver === resolver)
 }

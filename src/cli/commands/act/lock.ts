@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { Trouble, VerdictCode } from '../../../contract/verdict.ts'
 import { AppError } from '../../../core/error.ts'
 import type { Act, ActResult } from '../../../operations/accounts/act.ts'
-import { isUnheld, lockData, lockLines, unlockData, unlockLines } from '../../texts/act-text.ts'
+import { isUnheld, lockData, lockLines, orderedName, unlockData, unlockLines } from '../../texts/act-text.ts'
 import { adviceFor } from '../../texts/advice.ts'
 import { EXIT } from '../../terminal/exit.ts'
 import type { CliIo } from '../../terminal/io.ts'
@@ -74,7 +74,7 @@ async function carryOut(
   }
   const result = await act(system, order, errorsOnly(openLog(io.stderr, false)))
   const { account, lock } = result
-  const verdict = kind === 'hold' ? verdictOfLock(result) : verdictOfUnlock(result, login, order.adopts)
+  const verdict = kind === 'hold' ? verdictOfLock(result) : verdictOfUnlock(result, order)
   io.exitCode = verdict.exit
   if (result.note !== null) note(io, `lockstep: ${plain(result.note)}`)
   const advice = result.isDone ? '' : adviceFor(account.standingCode ?? account.standing)
@@ -136,7 +136,7 @@ function verdictOfLock({ account, isDone, lock }: ActResult): Verdict {
 }
 
 /** 69 where the user is still locked out although we did what was asked. */
-function verdictOfUnlock(result: ActResult, login: string, adopts: boolean): Verdict {
+function verdictOfUnlock(result: ActResult, order: Act): Verdict {
   const { account, isDone, lock, before, unrecorded } = result
   if (!isDone) return NOT_YET
   if (account.holds.length > 0) {
@@ -154,13 +154,13 @@ function verdictOfUnlock(result: ActResult, login: string, adopts: boolean): Ver
   if (lock === 'unknown') {
     return { text: 'no hold of ours is left; how it stands in the directory could not be read', exit: EXIT.ok }
   }
-  if (adopts) {
+  if (order.adopts) {
     const why =
       unrecorded === 'stands' ? 'what stood there before it is not known' : 'it is not what Lockstep would write'
     const text = `no hold of ours is left; the lock that stands was not adopted, since ${why}: whoever set it has to take it away`
     return { text, exit: EXIT.unavailable, code: 'still-locked' }
   }
   const theirs = 'no hold of ours is left, but somebody else’s lock stands: whoever set it has to take it away'
-  const ours = `; it equals what Lockstep writes: if nobody else set it, run lockstep unlock ${plain(login)} --adopt --reason TEXT`
+  const ours = `; it equals what Lockstep writes: if nobody else set it, run lockstep unlock ${orderedName(order)} --adopt --reason TEXT`
   return { text: unrecorded === 'stands' ? theirs + ours : theirs, exit: EXIT.unavailable, code: 'still-locked' }
 }
