@@ -54,6 +54,21 @@ export function writeWhole(file: NewFile): void {
   }
 }
 
+/** Finds out whether `writeWhole` can write a file there, and leaves nothing. Fails as `writeWhole` does. */
+export function tryWhole(path: string): void {
+  const temporary = `${path}.${process.pid}.new`
+  try {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+      throw Object.assign(new Error(path), { code: 'EISDIR' })
+    rmSync(temporary, { force: true })
+    closeSync(openSync(temporary, 'wx', 0o600))
+  } catch (error) {
+    throw writeError(path, error)
+  } finally {
+    rmSync(temporary, { force: true })
+  }
+}
+
 /**
  * Makes a folder and those above it that are missing. Fails as `writeWhole` does; `usage` as well where
  * the kernel makes no folders at all, as in `/proc`.

@@ -116,13 +116,7 @@ function stoppedDays(
   })
 }
 
-/** As it would be written in the configuration, in one line. */
-export function breakerText({ locksMax, perMs, limits }: BreakerAdvice): string {
-  const further = limits.map((limit) => `{ maxLocks: ${limit.locksMax}, per: ${writtenDuration(limit.perMs)} }`)
-  return `{ maxLocks: ${locksMax}, per: ${writtenDuration(perMs)}, limits: [${further.join(', ')}] }`
-}
-
-/** The same as lines of a file, none of which is long. */
+/** The lines of the configuration, to be copied: none is so long that a terminal breaks it. */
 export function breakerLines({ locksMax, perMs, limits }: BreakerAdvice): string {
   const further = limits.map((limit) => `      - { maxLocks: ${limit.locksMax}, per: ${writtenDuration(limit.perMs)} }`)
   const first = [`    maxLocks: ${locksMax}`, `    per: ${writtenDuration(perMs)}`]

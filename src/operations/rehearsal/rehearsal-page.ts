@@ -17,6 +17,10 @@ const ROWS_MAX = 2_000
 /** Rows that are shown at once; the others are folded. */
 const ROWS_OPEN = 200
 const STOPPED_MAX = 10
+/** What the columns `how known` and `note` hold. */
+export const LEGEND =
+  'How known: counted = the failures in the log filled the token; said = a later attempt was answered as full, so privacyIDEA itself says that it was. Note: why an account would not have been locked; empty = it would have been.'
+
 /** Not enough days with locks to call one of them usual. A rehearsal of 24 hours is of two. */
 const FEW_DAYS = 2
 
@@ -143,6 +147,7 @@ function tablesOf(locks: readonly ReportedLock[]): string {
   const folded = locks.slice(ROWS_OPEN, ROWS_MAX)
   const left = locks.length - ROWS_MAX
   return [
+    `<p>${LEGEND}</p>`,
     tableOf(locks.slice(0, ROWS_OPEN)),
     folded.length === 0
       ? ''

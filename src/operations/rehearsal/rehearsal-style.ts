@@ -9,7 +9,7 @@ export const LOCK_COLUMNS = [
   { title: 'for', label: 'for ', width: '7.5%' },
   { title: 'tokens', label: 'tokens ', width: '14.5%' },
   { title: 'how known', label: 'how known ', width: '9%' },
-  { title: 'account', label: '', width: '16%' },
+  { title: 'note', label: '', width: '16%' },
 ] as const
 
 const COLOURS = `

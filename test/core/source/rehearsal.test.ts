@@ -4,7 +4,7 @@ import { parseLogin, parseRealm, parseSerial, type Serial } from '../../../src/c
 import { newRehearsal, type AuditRow, type KnownToken, type RehearsedLock } from '../../../src/core/source/rehearsal.ts'
 import {
   adviseBreaker,
-  breakerText,
+  breakerLines,
   countsIn,
   lockedAtOnce,
   peak,
@@ -336,9 +336,15 @@ describe('rates', () => {
       { dayMs: 31 * day, count: 4, exceeded: { perMs: day, count: 204 } },
     ])
     expect(advice.limits.map(({ perMs }) => perMs)).toEqual([60 * 60_000, day])
-    expect(breakerText(advice)).toBe(
-      '{ maxLocks: 8, per: 10m, limits: [{ maxLocks: 8, per: 1h }, { maxLocks: 8, per: 24h }] }',
-    )
+    expect(breakerLines(advice).split('\n')).toEqual([
+      'guards:',
+      '  breaker:',
+      '    maxLocks: 8',
+      '    per: 10m',
+      '    limits:',
+      '      - { maxLocks: 8, per: 1h }',
+      '      - { maxLocks: 8, per: 24h }',
+    ])
     expect(adviseBreaker([])).toMatchObject({ locksMax: 5, daysStopped: [] })
   })
 

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cellWidth } from '../../../src/cli/terminal/cells.ts'
 import { startSimulator, type Simulator } from '../../privacyidea/simulator/simulator.ts'
@@ -82,6 +84,33 @@ test('owners, mail and rehearse name people in full', async () => {
   for (const login of AWKWARD) expect(rehearsal).toContain(`${bare(login)}@r1`)
   expect(mail).toContain('helpdesk@example.org')
   expect(mail).toContain('theconnectionwasrefused')
+})
+
+test('the breaker that a rehearsal prints is what check takes, copied from a terminal as it stands', async () => {
+  const lines = await shown('rehearse')
+  const first = lines.indexOf('guards:')
+  const copied = lines.slice(first, lines.indexOf('', first)).join('\n')
+  expect(copied).toMatch(/^guards:\n {2}breaker:\n {4}maxLocks: \d+\n {4}per: 10m\n {4}limits:\n( {6}- .*\n?){2}$/)
+  const file = join(lockstep.dir, 'with-breaker.yaml')
+  writeFileSync(file, readFileSync(lockstep.configFile, 'utf8').replace(/^guards: .*/m, copied))
+  expect(await lockstep.cli('--config', file, 'check')).toMatchObject({ code: 0 })
+})
+
+test('a rehearsal says what its columns hold, and each has a title that fits', async () => {
+  const { stdout } = await lockstep.cli('rehearse')
+  expect(stdout).toMatch(/^LOGIN .* HOW KNOWN +NOTE$/m)
+  expect(stdout).toContain('How known: counted = ')
+})
+
+test('a page that cannot be written is refused before privacyIDEA is asked', async () => {
+  const file = join(lockstep.dir, 'nobody-answers.yaml')
+  const dead = `http://127.0.0.1:${await freePort()}`
+  writeFileSync(file, readFileSync(lockstep.configFile, 'utf8').replace(simulator.url, dead))
+  const run = (out: string) => lockstep.cli('--config', file, 'rehearse', '--out', out)
+  expect(await run('/nonexist/x.html')).toMatchObject({ code: 64, stderr: expect.stringContaining('/nonexist/x.html') })
+  expect(await run(lockstep.dir)).toMatchObject({ code: 74, stderr: expect.stringContaining('it is a folder') })
+  expect(await run(join(lockstep.dir, 'page.html'))).toMatchObject({ code: 75 })
+  expect(readdirSync(lockstep.dir).filter((name) => name.startsWith('page.html'))).toEqual([])
 })
 
 test('a rehearsal shows times of this machine on a terminal, and those of the audit log through a pipe', async () => {

@@ -28,10 +28,11 @@ export function register(program: Command, io: CliIo): void {
       const { AppError } = await import('../../../core/error.ts')
       if (sinceMs <= 0) throw new AppError('usage', `--since ${options.since}: that is not in the past`)
       const settings = await loadSettings(command, io)
+      const page = options.out === undefined ? null : await pageFile(io, options.out)
       const { rehearse } = await import('../../../operations/rehearsal/rehearse.ts')
       const { secretReader } = await import('../../../config/secret.ts')
       const report = await run(io, (onStep) => rehearse(settings, secretReader(io.env), { sinceMs, onStep }))
-      if (options.out !== undefined) await writePage(io, options.out, report)
+      if (page !== null) await writePage(io, page, report)
       if (options.json === true) printData(io, (await import('../../texts/rehearsal-json.ts')).rehearsalJson(report))
       else await printReport(io, report, command.optsWithGlobals<{ utc?: boolean }>().utc === true)
     })
@@ -42,11 +43,18 @@ async function run<T>(io: CliIo, work: (onStep: (text: string) => void) => Promi
   return await work((text) => line.step(text))
 }
 
-async function writePage(io: CliIo, out: string, report: RehearsalReport): Promise<void> {
+/** Where the page goes. What cannot be written is found out before the audit log is read, which may take long. */
+async function pageFile(io: CliIo, out: string): Promise<string> {
   const { default: path } = await import('node:path')
+  const { tryWhole } = await import('../../../app/private-file.ts')
+  const file = path.resolve(io.cwd, out)
+  tryWhole(file)
+  return file
+}
+
+async function writePage(io: CliIo, file: string, report: RehearsalReport): Promise<void> {
   const { rehearsalPage } = await import('../../../operations/rehearsal/rehearsal-page.ts')
   const { writeWhole } = await import('../../../app/private-file.ts')
-  const file = path.resolve(io.cwd, out)
   // It names people: for its writer and his group alone.
   writeWhole({ path: file, text: rehearsalPage(report), mode: 0o640, owner: null, replace: true })
   note(io, `wrote ${file}`)
@@ -75,7 +83,7 @@ function endOf({ toMs, end }: ReportedLock, time: Times['text']): string {
 }
 
 async function printLocks(io: CliIo, { locks }: RehearsalReport, time: Times['text']): Promise<void> {
-  const { durationText, fateText } = await import('../../../operations/rehearsal/rehearsal-page.ts')
+  const { durationText, fateText, LEGEND } = await import('../../../operations/rehearsal/rehearsal-page.ts')
   const rows = locks.slice(0, SHOWN_MAX)
   if (rows.length === 0) return
   printTable(io, rows, [
@@ -85,16 +93,17 @@ async function printLocks(io: CliIo, { locks }: RehearsalReport, time: Times['te
     { title: 'for', value: durationText, align: 'right' },
     { title: 'tokens', value: (lock) => lock.serials.join(', '), movesBelow: true },
     { title: 'how known', value: (lock) => (lock.isConfirmed ? 'said' : 'counted') },
-    { title: 'account', value: fateText, movesBelow: true },
+    { title: 'note', value: fateText, movesBelow: true },
   ])
   if (locks.length > rows.length) printText(io, `… and ${locks.length - rows.length} more (--json, --out)`)
+  printText(io, LEGEND)
   print(io, '')
 }
 
 async function printReport(io: CliIo, report: RehearsalReport, isUtc: boolean): Promise<void> {
   const { isWritten, localTime, WINDOW_NAMES } = await import('../../../operations/rehearsal/rehearsal-page.ts')
   const { span } = await import('../../../core/format/duration.ts')
-  const { RATE_WINDOWS, breakerText } = await import('../../../core/source/rehearsal-report.ts')
+  const { RATE_WINDOWS, breakerLines } = await import('../../../core/source/rehearsal-report.ts')
   const { locks, rates, breaker } = report
   const { text: time, zone } = await timesOf(report, io, isUtc)
   await printLocks(io, report, time)
@@ -110,10 +119,11 @@ async function printReport(io: CliIo, report: RehearsalReport, isUtc: boolean): 
     const { count, fromMs } = rates[name]
     printText(io, `  ${count} within ${WINDOW_NAMES[name]}${fromMs === null ? '' : `, from ${time(fromMs)}`}`)
   }
-  printText(io, `guards.breaker: ${breakerText(breaker)}`)
+  printText(io, 'For the configuration file:')
+  print(io, `\n${breakerLines(breaker)}\n\n`)
   for (const { dayMs, exceeded } of breaker.daysStopped.slice(0, SHOWN_MAX)) {
     const day = localTime(dayMs).slice(0, 10)
-    printText(io, `  it would have stopped ${day}: ${exceeded.count} within ${span(exceeded.perMs)}`)
+    printText(io, `The breaker would have stopped ${day}: ${exceeded.count} within ${span(exceeded.perMs)}`)
   }
   printText(io, 'What this cannot tell:')
   for (const text of report.caveats) printText(io, `  - ${plain(text)}`)
