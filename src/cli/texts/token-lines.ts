@@ -1,5 +1,7 @@
 import { age } from '../../core/format/age.ts'
 import type { ShownToken, TokensUnread } from '../../operations/accounts/shown-tokens.ts'
+import type { TimelineEntry } from '../../operations/accounts/details.ts'
+import { exactMoment } from '../terminal/moment.ts'
 import { plain } from '../terminal/output.ts'
 
 /** The tokens of an account, as `show` has them: a line for each. */
@@ -45,4 +47,27 @@ export function tokenText(
 function counterText(count: number | null, max: number | null): string {
   if (count === null || max === null) return 'fail counter -'
   return `fail counter ${count} of ${max}${count >= max ? ', full' : ''}`
+}
+
+/** Serials that the account does not have because an undo took them out, with what brings them back. */
+export function undoneLines({
+  serials,
+  timeline,
+}: {
+  readonly serials: readonly string[]
+  readonly timeline: readonly TimelineEntry[]
+}): (readonly [label: string, text: string])[] {
+  const carried = new Set(serials.map((serial) => serial.toLowerCase()))
+  const newest = new Map<string, TimelineEntry>()
+  for (const entry of timeline) {
+    if (entry.serial === null || !['event register', 'event unregister'].includes(entry.what)) continue
+    newest.set(entry.serial.toLowerCase(), entry)
+  }
+  return [...newest].flatMap(([name, { what, serial, reasonCode, actor, atMs }]) => {
+    if (what !== 'event unregister' || reasonCode !== 'undo' || carried.has(name)) return []
+    const since = exactMoment(atMs)
+    const command = `lockstep undo --since ${since.includes(' ') ? `'${since}'` : since}`
+    const text = `${serial ?? ''}: removed by an undo (${plain(actor)}), whatever privacyIDEA says since; to bring it back: ${command}`
+    return [['undone', text] as const]
+  })
 }

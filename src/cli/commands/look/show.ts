@@ -11,7 +11,7 @@ import { note, plain, print, printData, printTable, printText } from '../../term
 import { ACCOUNT_HELP } from '../../terminal/options.ts'
 import { loadForWork } from '../../process/settings.ts'
 import type { Column } from '../../terminal/table.ts'
-import { tokenLines } from '../../texts/token-lines.ts'
+import { tokenLines, undoneLines } from '../../texts/token-lines.ts'
 import { verificationLines } from '../../texts/verification-text.ts'
 
 export function register(program: Command, io: CliIo): void {
@@ -108,6 +108,7 @@ function linesOf(details: AccountDetails): Line[] {
     ...(retired === null ? [] : [retiredLine(retired)]),
     ['serials', serials.join(' ') || '-'],
     ...tokenLines(details),
+    ...undoneLines(details),
     ['locked', account.lockedByUs ? 'by us' : 'not by us'],
     ...(account.otherLock === null ? [] : [['others', otherLockNote(account.otherLock)] as const]),
     ...(effect === null ? [] : [['effect', effect] as const]),
