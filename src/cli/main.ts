@@ -17,9 +17,16 @@ import { whoMay } from './process/who-may.ts'
  * `commands/`: `register(program, io)` describes it, cheaply; its action imports what it needs when it runs.
  */
 export async function main(argv: readonly string[], io: CliIo): Promise<number> {
+  const isOutputLost = watchOutput(io)
+  const code = await run(argv, io)
+  // The last write may still fail.
+  await new Promise((resolve) => setImmediate(resolve))
+  return isOutputLost() && code === EXIT.ok ? EXIT.ioError : code
+}
+
+async function run(argv: readonly string[], io: CliIo): Promise<number> {
   // Some commands go on as the owner of the store.
   const startedAsRoot = process.getuid?.() === 0
-  surviveClosedPipe(io)
   try {
     const program = buildProgram(io)
     await program.parseAsync(argv, { from: 'user' })
@@ -108,18 +115,25 @@ function refuseOtherWords(group: Command): void {
 /** One message and the next step; the stack only with LOCKSTEP_DEBUG. */
 export function reportError(io: CliIo, error: AppError, thrown: unknown): void {
   const paint = painter(io, io.stderr)
-  const lines = [`${paint('red', 'lockstep:')} ${error.message}`]
+  const lines = [error.message]
   const hint = hintOf(error)
   if (hint !== '') lines.push(...hint.split('\n').map((line) => `  ${line}`))
   if ((io.env['LOCKSTEP_DEBUG'] ?? '') !== '' && thrown instanceof Error) lines.push(thrown.stack ?? '')
-  note(io, lines.join('\n'))
+  note(io, lines.join('\n'), `${paint('red', 'lockstep:')} `)
 }
 
-/** `lockstep … | head` closes the pipe early: that is no failure of ours. */
-function surviveClosedPipe(io: CliIo): void {
+/**
+ * `lockstep … | head` closes the pipe early: that is no failure of ours. Any other one (a full disk, a terminal that is gone) is
+ * reported once. @returns whether what was printed did not all arrive
+ */
+function watchOutput(io: CliIo): () => boolean {
+  let failed = false
   for (const stream of [io.stdout, io.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
+      if (error.code === 'EPIPE') return
+      if (!failed && stream === io.stdout) note(io, `lockstep: the output cannot be written: ${error.message}`)
+      failed = true
     })
   }
+  return () => failed
 }

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildProgram } from '../../src/cli/main.ts'
 import { processIo } from '../../src/cli/terminal/io.ts'
 import { VERSION } from '../../src/cli/process/version.ts'
-import { runCli } from './run-cli.ts'
+import { runCli, runProgram } from './run-cli.ts'
 
 const ENTRY = fileURLToPath(new URL('../../src/cli/lockstep.ts', import.meta.url))
 
@@ -145,4 +145,26 @@ test('a reader that goes away early is no error', async () => {
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
   const [code] = await once(child, 'close')
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+})
+
+test('no control or bidirectional character of an argument reaches the terminal in an error', async () => {
+  const hostile = 'a\u001b[31mb\u0007\u202ec'
+  const configured = ['--config', join(dir, 'lockstep.yaml')]
+  for (const args of [[hostile], ['--config', hostile, 'status'], [...configured, 'lock', 'u1', '--for', hostile]]) {
+    const { code, stderr } = await runCli([...args, ...(args.includes('lock') ? ['--reason', 'x'] : [])])
+    expect(code).not.toBe(0)
+    expect(stderr).toMatch(/ab\?\?c/)
+    // eslint-disable-next-line no-control-regex -- those are what is looked for
+    expect(stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/)
+  }
+})
+
+test('an output that cannot be written ends with 74 and one line', async () => {
+  for (const args of [['version'], ['version', '--json'], ['--help']]) {
+    const ran = await runProgram('/bin/sh', ['-c', 'exec "$@" >/dev/full', 'sh', process.execPath, ENTRY, ...args])
+    expect([ran.code, ran.stderr], args.join(' ')).toEqual([
+      74,
+      expect.stringMatching(/^lockstep: the output cannot be written: ENOSPC[^\n]*\n$/),
+    ])
+  }
 })

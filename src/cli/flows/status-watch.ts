@@ -9,7 +9,7 @@ import { durationOption } from '../terminal/options.ts'
 
 /**
  * `lockstep status --watch`: on a terminal one picture that is drawn over, on the terminal's second screen, so that the first
- * is as it was afterwards; else one block after the other. Ends with 0 at SIGINT and SIGTERM, and where nobody reads on.
+ * is as it was afterwards; else, and with TERM=dumb, one block after the other. Ends with 0 at SIGINT and SIGTERM, and where nobody reads on.
  */
 
 const INTERVAL_DEFAULT = '2s'
@@ -45,7 +45,8 @@ export async function watchStatus(io: CliIo, { intervalMs, isJson, show, showFai
   using _ = onSignals(['SIGINT', 'SIGTERM', 'SIGHUP'], () => stop.abort())
   const gone = (): void => stop.abort()
   io.stdout.on('error', gone)
-  using screen = io.stdout.isTTY && !isJson ? openScreen(io.stdout) : null
+  // A terminal that takes no escape sequences gets blocks, as a pipe does.
+  using screen = io.stdout.isTTY && !isJson && io.env['TERM'] !== 'dumb' ? openScreen(io.stdout) : null
   let isFirst = true
   try {
     while (!stop.signal.aborted) {

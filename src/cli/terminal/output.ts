@@ -21,9 +21,14 @@ export function print(io: CliIo, text: string): void {
   io.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
 }
 
-/** For people, beside the result: goes to stderr. */
-export function note(io: CliIo, text: string): void {
-  io.stderr.write(`${textLines(withShownTimes(text), undefined, widthOf(io.stderr)).join('\n')}\n`)
+/**
+ * For people, beside the result: goes to stderr. Names, paths and what servers answered come from outside: no control
+ * characters of the text reach the terminal.
+ * @param mark stands before it as it is, with its colours
+ */
+export function note(io: CliIo, text: string, mark = ''): void {
+  const shown = mark + withShownTimes(plainLines(text))
+  io.stderr.write(`${textLines(shown, undefined, widthOf(io.stderr)).join('\n')}\n`)
 }
 
 /**
@@ -93,6 +98,11 @@ export function printTable<Row>(
 export function plain(text: string): string {
   // eslint-disable-next-line no-control-regex -- control characters are what it removes
   return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '?')
+}
+
+/** As `plain`, line by line: the text may be of several. */
+export function plainLines(text: string): string {
+  return text.split(/\r?\n/).map(plain).join('\n')
 }
 
 export interface Progress {

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { secretReader } from '../../config/secret.ts'
 import type { Enrollee, EnrolType } from '../../core/source/enrolment.ts'
-import { AppError } from '../../core/error.ts'
+import { AppError, toAppError } from '../../core/error.ts'
 import { parseMailAddress } from '../../core/mail/mail-address.ts'
 import { parseLogin, parseSerial, type DirectoryName, type Login, type Realm, type Serial } from '../../core/names.ts'
 import type { Settings, SourceSettings } from '../../core/settings/settings.ts'
@@ -143,6 +143,7 @@ async function namedUser(
   only: Realm | null,
 ): Promise<NamedUser> {
   const asked: Omit<NamedUser, 'note'>[] = []
+  const refused: AppError[] = []
   const find = async (login: Login, realms: readonly Realm[]): Promise<Candidate<Omit<NamedUser, 'note'>>[]> => {
     const found: Candidate<Omit<NamedUser, 'note'>>[] = []
     for (const realm of realms) {
@@ -150,7 +151,12 @@ async function namedUser(
       asked.push({ login, realm })
       if (user === null) {
         // A user store that does not answer looks the same: then nobody else is meant in their place.
-        await source.proveUnknown(login, realm)
+        await source.proveUnknown(login, realm).catch((thrown: unknown) => {
+          const error = toAppError(thrown)
+          // Some versions refuse a realm that privacyIDEA does not have, where nobody can be.
+          if (error.code !== 'source-answer') throw error
+          refused.push(error)
+        })
         continue
       }
       const id = JSON.stringify([user.resolver, user.userId])
@@ -171,6 +177,8 @@ async function namedUser(
     },
     ofUser: (login, realm) => find(login, [realm]),
   })
+  const [refusal] = refused
+  if (named.matches.length === 0 && refusal !== undefined) throw refusal
   const where = asked.map(({ realm }) => realm)
   const what = `${text}: privacyIDEA does not know this user${where.length === 0 ? '' : ` in realm ${[...new Set(where)].join(', ')}`}`
   const hint = 'No token was made.'

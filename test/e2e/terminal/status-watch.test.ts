@@ -5,6 +5,7 @@ import { cellWidth } from '../../../src/cli/terminal/cells.ts'
 import { eventually } from '../../servers/eventually.ts'
 import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { runOnTerminal, startOnTerminal, type Terminal } from '../../servers/debian/terminal.ts'
+import { runProgram } from '../../cli/run-cli.ts'
 import { documentIn } from '../../support/json-contract.ts'
 import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
 import { asNobody } from '../../support/privacyidea-arguments.ts'
@@ -138,4 +139,17 @@ test('a configuration that is not there ends it at once', async () => {
   )
   expect(code).toBe(78)
   expect(raw).not.toContain(ENTER)
+})
+
+test('a terminal that takes no escape sequences gets block after block; a full output ends it with 74', async () => {
+  await using terminal = startOnTerminal(['env', 'TERM=dumb', ...programOf('--watch', '100ms')])
+  await eventually('three blocks', () => terminal.raw().split('\nqueue').length > 3)
+  expect(terminal.raw()).not.toContain('\u001b')
+  terminal.type(CTRL_C)
+  expect(await terminal.ended()).toBe(0)
+  const ran = await runProgram('/bin/sh', ['-c', 'exec "$@" >/dev/full', 'sh', ...programOf('--watch', '100ms')])
+  expect([ran.code, ran.stderr]).toEqual([
+    74,
+    expect.stringMatching(/^lockstep: the output cannot be written: [^\n]*\n$/),
+  ])
 })

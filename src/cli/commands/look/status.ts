@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { AppError } from '../../../core/error.ts'
 import { EXIT } from '../../terminal/exit.ts'
 import type { CliIo } from '../../terminal/io.ts'
-import { printData, printError, printText } from '../../terminal/output.ts'
+import { plainLines, printData, printError, printText } from '../../terminal/output.ts'
 import { loadBeside } from '../../process/settings.ts'
 import { statusJson } from '../../texts/status-json.ts'
 import { showStatus } from '../../texts/status-text.ts'
@@ -43,7 +43,7 @@ export function register(program: Command, io: CliIo): void {
       const isJson = options.json === true
       const showFailure = (each: CliIo, { code, message, hint }: AppError): void => {
         if (isJson) printError(each, { code, message, hint })
-        else printText(each, `${message}${hint === '' ? '' : `\n  ${hint}`}\nIt is looked at again.`)
+        else printText(each, plainLines(`${message}${hint === '' ? '' : `\n  ${hint}`}\nIt is looked at again.`))
       }
       await watchStatus(io, { intervalMs: intervalOption(options.watch), isJson, show, showFailure })
     })
