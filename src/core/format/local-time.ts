@@ -56,7 +56,7 @@ function offsetText(offsetMs: number): string {
 const TIME = String.raw`(?<hour>\d\d):(?<minute>\d\d)(?::(?<second>\d\d)(?:\.(?<fraction>\d{1,9}))?)?(?<offset>[+-]\d\d:\d\d)?`
 const FORMS = [
   new RegExp(`^${TIME}$`),
-  new RegExp(`^(?<named>today|yesterday) ${TIME}$`, 'i'),
+  new RegExp(`^(?<named>today|yesterday)(?: ${TIME})?$`, 'i'),
   new RegExp(String.raw`^(?<day>\d{1,2}) (?<month>[a-z]{3})(?: (?<year>\d{4}))?(?: ${TIME})?$`, 'i'),
   new RegExp(String.raw`^(?<year>\d{4})-(?<number>\d\d)-(?<day>\d\d)(?:[t ]${TIME})?$`, 'i'),
 ]

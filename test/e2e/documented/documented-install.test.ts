@@ -75,8 +75,8 @@ describe.runIf(process.getuid?.() === 0)('a Debian on which slapd was just insta
       const password = /The password of testuser: (\w+)/.exec(page)?.[1] ?? expect.fail(page)
 
       await runGood(shell, blockWith('README.md', 'lockstep init'))
-      // privacyIDEA's own installation leaves these.
-      await runGood(shell, 'useradd -r -g privacyidea privacyidea && mkdir -p /etc/privacyidea/scripts')
+      for (const time of ['first', 'second'])
+        expect(await runGood(shell, blockWith('README.md', 'useradd')), time).toBe('')
       await runGood(shell, blockWith('README.md', 'lockstep shims install'))
       const doctor = await runGood(shell, blockWith('README.md', 'lockstep doctor'), [
         ['The password of testuser: ', password],
@@ -279,6 +279,13 @@ async function endLockByHand(shell: PageShell, password: string): Promise<void> 
 
 /** The secrets of the other pages: for Lockstep's user alone, and such as Lockstep takes. */
 async function makeOtherSecrets(shell: PageShell): Promise<void> {
+  const asked = [['The password of Lockstep in the directory: ', 'secret of slapd']] as const
+  await runGood(shell, blockWith('README.md', 'of Lockstep in the directory'), asked)
+  const file = await runGood(
+    shell,
+    "stat -c '%U %a' /etc/lockstep/ldap-password; cat /etc/lockstep/ldap-password; echo .",
+  )
+  expect(file).toContain('lockstep 600\nsecret of slapd.')
   await runGood(shell, 'rm /etc/lockstep/ldap-password')
   await runGood(shell, blockWith('docs/389ds-freeipa.md', '/etc/lockstep/ldap-password'))
   await runGood(shell, blockWith('docs/privacyidea-events.md', '/etc/lockstep/hook-secret'))
