@@ -127,6 +127,20 @@ const EXAMPLES = NAMED.flatMap(({ name, command }) =>
   (HELP_PAGES[name]?.examples ?? []).map(([what, line]) => ({ name, command, what, line })),
 )
 
+test('the help of a group has the options of the command that is meant where none is named', () => {
+  for (const [name, flag] of [
+    ['review', '--realm'],
+    ['mail', '--state'],
+    ['recipes', '--json'],
+  ] as const) {
+    const text = helpAt(COLUMNS, name)
+    const options = text.slice(text.indexOf('Options of list, which is meant where no command is named:'))
+    expect(options, name).toMatch(new RegExp(`^Options of list.*\\n(?: .*\\n)* {2}${flag} `))
+    expect(text.split('\n').filter((line) => line.length > COLUMNS)).toEqual([])
+  }
+  expect(helpAt(COLUMNS, 'directory')).not.toContain('Options of')
+})
+
 test('a command has one to four examples in its help, a group of commands points to those', async () => {
   for (const { name, command } of NAMED) {
     const count = EXAMPLES.filter((each) => each.name === name).length

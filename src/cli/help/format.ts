@@ -30,9 +30,21 @@ function formatCommand(command: Command, io: CliIo, parent: string): void {
   if (page !== undefined) {
     command.summary(page.summary)
     const group = command.commands.length > 0 ? `How each is used: lockstep help ${name} COMMAND` : undefined
-    command.addHelpText('after', () => pageText({ note: group, ...page }, helpWidth(io)))
+    command.addHelpText('after', (): string => {
+      return defaultText(command, name, helpWidth(io)) + pageText({ note: group, ...page }, helpWidth(io))
+    })
   }
   for (const child of command.commands) formatCommand(child, io, name)
+}
+
+/** Of a group whose first command is meant where none is named: its options, which the group takes as well. */
+function defaultText(group: Command, name: string, width: number): string {
+  const meant = group.commands.find((each) => HELP_PAGES[`${name} ${each.name()}`]?.summary.endsWith('; the default'))
+  if (meant === undefined) return ''
+  const options = meant.options.map(({ flags, description }) => [flags, description] as const)
+  const longest = Math.max(...options.map(([flags]) => flags.length))
+  const lines = options.flatMap(([flags, what]) => wrapped(what, `${INDENT}${flags.padEnd(longest + 2)}`, width))
+  return `\nOptions of ${meant.name()}, which is meant where no command is named:\n${lines.join('\n')}\n`
 }
 
 export function helpWidth({ stdout }: Pick<CliIo, 'stdout'>): number {

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 import type { Trouble } from '../../contract/verdict.ts'
 import { toWire } from '../../contract/wire.ts'
-import { shorten, wrappedBehind } from './cells.ts'
+import { cellWidth, shorten, wrappedBehind } from './cells.ts'
 import type { CliIo } from './io.ts'
 import { withShownTimes } from './moment.ts'
 import { tableLines, type Column, type Detail } from './table.ts'
@@ -69,11 +69,33 @@ export function printText(
   print(io, lines.map((line) => (style === undefined ? line : paint(style, line))).join('\n'))
 }
 
+/** A line that is to be copied and run: a break within it would make two of it. */
+const COMMAND = /^(?:[A-Z_]+=\S+ )*[a-z][\w.-]* (?:-{1,2}\w|\/|[a-z]+ -{1,2}\w|\S*\/\S*)/
+const QUOTED = /'[^']*'|"[^"]*"/g
+
+export function isCommand(line: string): boolean {
+  return COMMAND.test(line)
+}
+
+/** A sentence that ends with a command, after `: ` or `with `: the words before it, and the command. Null: there is none. */
+function commandAtEnd(line: string): readonly [before: string, command: string] | null {
+  for (const { 0: joint, index } of line.matchAll(/: |\bwith /g)) {
+    const command = line.slice(index + joint.length)
+    const bare = command.replace(QUOTED, 'x')
+    const isAlone = !/[.;,:] |[.,;:)]$/.test(bare) && / -{1,2}\w/.test(bare)
+    if (isAlone && isCommand(command)) return [line.slice(0, index + joint.length).trimEnd(), command]
+  }
+  return null
+}
+
 function textLines(text: string, indent: number | undefined, width: number): string[] {
   if (width === Infinity) return [text]
   return text.split('\n').flatMap((line) => {
     const [begin = ''] = /^ */.exec(line) ?? []
-    return wrappedBehind(begin, line.slice(begin.length), width, indent ?? begin.length + 2)
+    const after = indent ?? begin.length + 2
+    const [words, command] = (cellWidth(line) > width ? commandAtEnd(line) : null) ?? [line, null]
+    const lines = wrappedBehind(begin, words.slice(begin.length), width, after)
+    return command === null ? lines : [...lines, ' '.repeat(after) + command]
   })
 }
 

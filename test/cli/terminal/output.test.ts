@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { CliIo } from '../../../src/cli/terminal/io.ts'
 import { cellWidth, wrapped, wrappedBehind } from '../../../src/cli/terminal/cells.ts'
-import { painter, plain, printTable, progress } from '../../../src/cli/terminal/output.ts'
+import { note, painter, plain, printTable, printText, progress } from '../../../src/cli/terminal/output.ts'
 import { tableLines, type Column } from '../../../src/cli/terminal/table.ts'
 
 interface Row {
@@ -118,4 +118,26 @@ test('progress shows on a terminal only, and leaves nothing behind', () => {
   }
   expect(seen.text()).toBe('\r\u001b[Khalf way\r\u001b[K')
   expect(unseen.text()).toBe('')
+})
+
+test('a command at the end of a sentence stays one line on a terminal, whatever its width', () => {
+  const command = `ldapsearch -x -W -LLL -H ldaps://ldap.example.org -D 'cn=a, ou=b' -b ou=people '(&(uid=nobody)(a=b))'`
+  const said = (text: string) => {
+    const { io, text: shown } = ioWith(true)
+    note(io, text)
+    return shown().split('\n')
+  }
+  expect(said(`  Check the base. What it says: ${command}`)).toEqual([
+    '  Check the base. What it says:',
+    `    ${command}`,
+    '',
+  ])
+  expect(said(`  Correct what is there with ${command}`)[1]).toBe(`    ${command}`)
+  expect(said(`short: ls -l x`)).toEqual(['short: ls -l x', ''])
+  // A sentence about a command is wrapped like any other.
+  const about = `  What to do: lockstep unlock alice --adopt releases it, if nobody else set it.`
+  for (const line of said(about)) expect(line.length).toBeLessThanOrEqual(40)
+  const { io, text } = ioWith(true)
+  printText(io, `  undone    T1: removed; to bring it back: lockstep undo --since '24 Nov 14:32:05'`, { indent: 12 })
+  expect(text()).toContain(`\n            lockstep undo --since '24 Nov 14:32:05'\n`)
 })

@@ -86,6 +86,23 @@ test('logins, serials, reasons and DNs are there in full', async () => {
   expect(read(await shown('review'))).toContain(`${LIMIT_REASON}; waits for lockstep review, or for room`)
 })
 
+test('journal shows people times, and no count of microseconds', async () => {
+  const lines = await shown('journal', '--limit', '200')
+  expect(lines.filter((line) => /AtUs|\b1\d{15}\b/.test(line))).toEqual([])
+  expect(lines.join('\n')).toMatch(/^ +takenAt +(?:\d+ \w{3} )?\d\d:\d\d:\d\d$/m)
+  expect((await lockstep.cli('journal', '--limit', '200')).stdout).toMatch(/"takenAt":"\d{4}-\d\d-\d\dT/)
+})
+
+test('the ldapsearch in an error is one line that works as it stands', async () => {
+  const words = ['lock', 'nobody-of-that-name', '--reason', 'a trial of the message']
+  const ran = await runOnTerminal(programOf(words))
+  expect(ran.code).toBe(67)
+  const command =
+    ran.lines.find((line) => line.trimStart().startsWith('ldapsearch')) ?? expect.fail(ran.lines.join('\n'))
+  expect(command).toMatch(/^ +ldapsearch -x -W -LLL -H \S+ -D \S+ -b \S+ '\(uid=nobody-of-that-name\)'$/)
+  expect(ran.lines.join(' ')).toContain('bindPasswordFile')
+})
+
 test('accounts and review look like this', async () => {
   const times = (lines: readonly string[]): string[] =>
     lines.map((line) =>

@@ -84,11 +84,24 @@ function troubleOf(faults: number): Trouble {
   return { code: 'chain-broken', message, hint: 'faults says where: a record was changed, removed or moved.' }
 }
 
-/** A record as it is shown: where it holds a reason, the sentence stands in its place. */
+/** A record as it is shown: where it holds a reason, the sentence stands in its place, and where it holds an instant, the time. */
 function shownBody(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(shownBody)
   if (typeof value !== 'object' || value === null) return value
   const reason = parseReason(value)
   if (reason !== null) return reasonText(reason)
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, shownBody(each)]))
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]: [string, unknown]) => shownTime(name, each) ?? [name, shownBody(each)]),
+  )
+}
+
+/** Smaller numbers of these names are lengths of time. */
+const INSTANT_MS_MIN = Date.UTC(2001)
+
+/** An instant, as `takenAtUs`, is shown as a time under its name without the unit; null: it is none. */
+function shownTime(name: string, value: unknown): [string, string] | null {
+  const [, plainName = '', unit] = /^(.+)(Us|Ms)$/.exec(name) ?? []
+  if (typeof value !== 'number' || unit === undefined) return null
+  const ms = unit === 'Us' ? value / 1000 : value
+  return ms < INSTANT_MS_MIN ? null : [plainName, exactMoment(Math.floor(ms))]
 }

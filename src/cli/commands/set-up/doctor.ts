@@ -7,7 +7,7 @@ import type { DiagnosisOptions } from '../../../operations/doctor/doctor.ts'
 import type { Finding } from '../../../operations/fixes/finding.ts'
 import { EXIT, exitOf } from '../../terminal/exit.ts'
 import type { CliIo } from '../../terminal/io.ts'
-import { painter, plain, print, printData, progress, printText } from '../../terminal/output.ts'
+import { isCommand, painter, plain, print, printData, progress, printText } from '../../terminal/output.ts'
 import { configFlag, loadBeside } from '../../process/settings.ts'
 import { whoMay } from '../../process/who-may.ts'
 
@@ -161,14 +161,11 @@ function summaryOf({ skip, warn, fail }: Counts): string {
   return skipped === '' ? 'Everything is as it should be.' : `All that was looked at is as it should be; ${skipped}.`
 }
 
-/** A line that is to be copied and run: a break within it would make two of it. */
-const COMMAND = /^(?:[A-Z_]+=\S+ )*[a-z][\w.-]* (?:-{1,2}\w|\/|[a-z]+ -{1,2}\w|\S*\/\S*)/
-
 /** Several lines stand at the left edge: LDIF and here-documents must be copied without spaces before them. */
 function printFix(io: CliIo, fix: string): void {
   const lines = fix.split('\n').map(plain)
   const [line = ''] = lines
-  if (lines.length === 1 && !COMMAND.test(line)) printText(io, `        fix: ${line}`, { indent: 13 })
+  if (lines.length === 1 && !isCommand(line)) printText(io, `        fix: ${line}`, { indent: 13 })
   else if (lines.length === 1) print(io, `        fix: ${line}`)
   else print(io, `        fix:\n\n${lines.join('\n')}\n`)
 }
