@@ -138,6 +138,7 @@ test('the help of a group has the options of the command that is meant where non
     expect(options, name).toMatch(new RegExp(`^Options of list.*\\n(?: .*\\n)* {2}${flag} `))
     expect(text.split('\n').filter((line) => line.length > COLUMNS)).toEqual([])
   }
+  expect(helpAt(COLUMNS, 'mail')).toMatch(/--limit <number> .*\(default: "50"\)/)
   expect(helpAt(COLUMNS, 'directory')).not.toContain('Options of')
 })
 

@@ -41,7 +41,8 @@ function formatCommand(command: Command, io: CliIo, parent: string): void {
 function defaultText(group: Command, name: string, width: number): string {
   const meant = group.commands.find((each) => HELP_PAGES[`${name} ${each.name()}`]?.summary.endsWith('; the default'))
   if (meant === undefined) return ''
-  const options = meant.options.map(({ flags, description }) => [flags, description] as const)
+  const help = meant.createHelp()
+  const options = meant.options.map((option) => [option.flags, help.optionDescription(option)] as const)
   const longest = Math.max(...options.map(([flags]) => flags.length))
   const lines = options.flatMap(([flags, what]) => wrapped(what, `${INDENT}${flags.padEnd(longest + 2)}`, width))
   return `\nOptions of ${meant.name()}, which is meant where no command is named:\n${lines.join('\n')}\n`

@@ -130,7 +130,7 @@ test('undo of a time in which nothing happened says so, and a time that is none 
   expect(await own.json('undo', '--since', '1h')).toEqual({ applied: false, steps: [], waiting: [] })
   expect((await own.cli('undo', '--since', '1h')).stdout).toBe('nothing was changed within that time\n')
   for (const wrong of [
-    ['--since', 'yesterday'],
+    ['--since', 'last week'],
     ['--since', '24:00'],
     ['--since', '2099-01-01'],
     ['--since', '1h', '--until', '2h'],
