@@ -223,5 +223,5 @@ test('without a rebuild, a start on an empty store leaves locks and files as the
 test('a rebuild beside a running daemon is refused', async () => {
   const ran = await lockstep.cli('rebuild')
   expect(ran.code).toBe(69)
-  expect(ran.stderr).toContain('another daemon')
+  expect(ran.stderr).toContain('serves this store')
 })
