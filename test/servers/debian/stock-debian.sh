@@ -12,9 +12,9 @@ domain=$2
 password=$3
 mount -t tmpfs -o mode=0755 tmpfs "$dir"
 for folder in etc var opt usr/local root; do
-  mkdir -p "$dir/upper/$folder" "$dir/work/$folder"
+  mkdir -p "$dir/upper/$folder" "$dir/overlay/$folder"
   chmod --reference="/$folder" "$dir/upper/$folder"
-  mount -t overlay -o "lowerdir=/$folder,upperdir=$dir/upper/$folder,workdir=$dir/work/$folder" overlay "/$folder"
+  mount -t overlay -o "lowerdir=/$folder,upperdir=$dir/upper/$folder,workdir=$dir/overlay/$folder" overlay "/$folder"
 done
 mount -t tmpfs -o mode=0755 tmpfs /run
 # The loopback interface: ip(8) may not be there.
