@@ -76,7 +76,7 @@ const OWNER = {
   kinds: withDefault(
     list(values.choice(OWNER_KINDS), 0, OWNER_KINDS.length, '[locked, unlocked]'),
     ['locked', 'unlocked'],
-    'What the owner of an account is told. Empty: nothing.',
+    'What the owner of an account is notified of. Empty: nothing.',
   ),
   from: withDefault(
     values.choice(['directory', 'privacyidea']),
@@ -97,7 +97,7 @@ const HELP_DESK = {
   kinds: withDefault(
     list(values.choice(NOTICE_KINDS), 0, NOTICE_KINDS.length, '[breaker, unresolved]'),
     NOTICE_KINDS.filter((kind) => kind !== 'failed'),
-    'What the help desk is told; docs/mail.md says what each kind is.',
+    'What the help desk is notified of; docs/mail.md says what each kind is.',
   ),
   language: derived(values.choice(MAIL_LANGUAGES), 'the key language', 'The language of its mails.'),
 }
@@ -106,18 +106,18 @@ const LIMITS = {
   gather: withDefault(
     values.duration(0, 3_600_000),
     '15s',
-    'What happens to somebody within this time is told in one mail.',
+    'What happens to somebody within this time is reported in one mail.',
   ),
   interval: withDefault(
     values.duration(0, 86_400_000),
     '15m',
-    'Between two mails to the same person; what happens meanwhile is told in the next.',
+    'Between two mails to the same person; what happens meanwhile is reported in the next.',
   ),
   maxAge: withDefault(values.duration(60_000, 30 * 86_400_000), '1d', 'Older news are not sent any more.'),
   unresolvedAfter: withDefault(
     values.duration(1000, 86_400_000),
     '15m',
-    'An event that finds no account for so long is told.',
+    'An event that finds no account for so long is reported.',
   ),
   perSecond: withDefault(
     values.integer(1, 50),
