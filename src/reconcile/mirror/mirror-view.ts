@@ -3,6 +3,7 @@ import type { Serial } from '../../core/names.ts'
 import type { Token, UserOfSource } from '../../core/source/token.ts'
 import type { MirrorPort } from '../../ports/store/mirror.ts'
 import type { PrivacyIdeaPort, UserLockout } from '../../ports/privacyidea.ts'
+import { withMappedTokens } from '../source/mapped-tokens.ts'
 
 /**
  * privacyIDEA as it would be without what we did there ourselves because of the directory: whoever reads through this
@@ -19,16 +20,7 @@ export function withoutMirror(source: PrivacyIdeaPort, record: MirrorPort): Priv
     })
   }
   return {
-    ...source,
-    tokensOfOwner: async (owner) => seen(await source.tokensOfOwner(owner)),
-    tokensBySerial: async (serials) => seen(await source.tokensBySerial(serials)),
-    fullestTokens: async (failCountMin) => {
-      const found = await source.fullestTokens(failCountMin)
-      return { ...found, tokens: await seen(found.tokens) }
-    },
-    async *walkTokens() {
-      for await (const page of source.walkTokens()) yield { ...page, tokens: await seen(page.tokens) }
-    },
+    ...withMappedTokens(source, seen),
     async userLockouts() {
       // One that is set or released while privacyIDEA answers is on record before, or still afterwards.
       const before = await record.lockouts()
@@ -39,7 +31,6 @@ export function withoutMirror(source: PrivacyIdeaPort, record: MirrorPort): Priv
         (ours.get(nameOf(lockout.user)) ?? []).some((each) => isOurLockout(lockout, each))
       return { ...found, lockouts: found.lockouts.filter((lockout) => !isOurs(lockout)) }
     },
-    [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
   }
 }
 

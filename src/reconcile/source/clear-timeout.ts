@@ -2,6 +2,7 @@ import { toAppError } from '../../core/error.ts'
 import { isCounterOver, type Token } from '../../core/source/token.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { PrivacyIdeaPort } from '../../ports/privacyidea.ts'
+import { withMappedTokens } from './mapped-tokens.ts'
 
 /** The setting is read again after so long, and only while a full token shows. */
 const SETTING_AGE_MAX_MS = 60_000
@@ -21,19 +22,7 @@ export function withClearTimeout(source: PrivacyIdeaPort, clock: Clock): Privacy
     const nowMs = clock.nowMs()
     return tokens.map((token) => (isCounterOver(token, timeoutMs, nowMs) ? { ...token, isFull: false } : token))
   }
-  return {
-    ...source,
-    tokensOfOwner: async (owner) => seen(await source.tokensOfOwner(owner)),
-    tokensBySerial: async (serials) => seen(await source.tokensBySerial(serials)),
-    fullestTokens: async (failCountMin) => {
-      const found = await source.fullestTokens(failCountMin)
-      return { ...found, tokens: await seen(found.tokens) }
-    },
-    async *walkTokens() {
-      for await (const page of source.walkTokens()) yield { ...page, tokens: await seen(page.tokens) }
-    },
-    [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
-  }
+  return withMappedTokens(source, seen)
 }
 
 /** @returns reads it at most once in a while; null: it is off, or was never to be read */

@@ -1,5 +1,6 @@
 import type { Token } from '../../core/source/token.ts'
 import type { PrivacyIdeaPort } from '../../ports/privacyidea.ts'
+import { withMappedTokens } from './mapped-tokens.ts'
 
 /**
  * The lowest max fail count of an owned token, as far as it is known: how far down the scan has to look, so that a full
@@ -53,14 +54,7 @@ export function watchedSource(source: PrivacyIdeaPort, floor: FailCountFloor): P
     return tokens
   }
   return {
-    ...source,
-    tokensOfOwner: async (owner) => seen(await source.tokensOfOwner(owner)),
-    tokensBySerial: async (serials) => seen(await source.tokensBySerial(serials)),
-    fullestTokens: async (failCountMin) => {
-      const found = await source.fullestTokens(failCountMin)
-      return { ...found, tokens: seen(found.tokens) }
-    },
+    ...withMappedTokens(source, seen),
     walkTokens: () => floor.watch(source.walkTokens()),
-    [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
   }
 }
