@@ -12,34 +12,34 @@ function databaseLine(context: string): string {
 const APPLY = 'ldapmodify -c -Q -Y EXTERNAL -H ldapi:/// <<EOF'
 const applyAsAdmin = (context: string): string => `ldapmodify -c -x -H ldapi:/// -D cn=admin,${context} -W <<EOF`
 
+/** Puts a clause before the others of the database. */
+function accessClause(context: string, clause: string): readonly string[] {
+  return [
+    databaseLine(context),
+    APPLY,
+    'dn: olcDatabase={1}mdb,cn=config',
+    'changetype: modify',
+    'add: olcAccess',
+    `olcAccess: {0}${clause}`,
+    'EOF',
+  ]
+}
+
 /** The right to write one attribute, and what slapd.conf says for it. */
 export function writeRightFix(settings: DirectorySettings, attribute: string, context: string): string {
   // Nobody else may take a lock away by a more general clause, as `by self write`.
   const others = attribute === LOCK_ATTRIBUTE ? 'by users read' : 'by * break'
   const by = `by dn.exact="${settings.bindDn}" write ${others}`
   return [
-    databaseLine(context),
-    APPLY,
-    'dn: olcDatabase={1}mdb,cn=config',
-    'changetype: modify',
-    'add: olcAccess',
-    `olcAccess: {0}to dn.subtree="${settings.base}" attrs=${attribute} ${by}`,
-    'EOF',
+    ...accessClause(context, `to dn.subtree="${settings.base}" attrs=${attribute} ${by}`),
     '# slapd.conf, before the other access lines of the database:',
     `#   access to dn.subtree="${settings.base}" attrs=${attribute} ${by}`,
   ].join('\n')
 }
 
 export function readRightFix(settings: DirectorySettings, context: string): string {
-  return [
-    databaseLine(context),
-    APPLY,
-    'dn: olcDatabase={1}mdb,cn=config',
-    'changetype: modify',
-    'add: olcAccess',
-    `olcAccess: {0}to dn.subtree="${settings.base}" by dn.exact="${settings.bindDn}" read by * break`,
-    'EOF',
-  ].join('\n')
+  const clause = `to dn.subtree="${settings.base}" by dn.exact="${settings.bindDn}" read by * break`
+  return accessClause(context, clause).join('\n')
 }
 
 /** What `lockstep` reads of cn=config, and nothing else: the suffix, the overlay and its default policy, the indexes. */
@@ -64,13 +64,10 @@ export function configReadFix(settings: DirectorySettings): string {
 /** The right to read one policy; and the policy, where there is none. */
 export function policyReadFix(settings: DirectorySettings, policyDn: string, context: string): string {
   return [
-    databaseLine(context),
-    APPLY,
-    'dn: olcDatabase={1}mdb,cn=config',
-    'changetype: modify',
-    'add: olcAccess',
-    `olcAccess: {0}to dn.exact="${policyDn}" attrs=entry,objectClass,pwdLockout,pwdLockoutDuration by dn.exact="${settings.bindDn}" read by * break`,
-    'EOF',
+    ...accessClause(
+      context,
+      `to dn.exact="${policyDn}" attrs=entry,objectClass,pwdLockout,pwdLockoutDuration by dn.exact="${settings.bindDn}" read by * break`,
+    ),
     `# where the policy itself is missing, make it: docs/openldap.md, 2`,
   ].join('\n')
 }
