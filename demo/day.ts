@@ -30,7 +30,7 @@ const open = (entry: EntryView): boolean => !entry.locked
 
 /** The scenes in their order; each prints what it does and proves what it claims. */
 export const DAY: readonly ((stage: Stage) => Promise<void>)[] = [
-  enrolment,
+  enrollment,
   maxFailCount,
   wrongPin,
   reset,
@@ -40,7 +40,7 @@ export const DAY: readonly ((stage: Stage) => Promise<void>)[] = [
   evening,
 ]
 
-async function enrolment(stage: Stage): Promise<void> {
+async function enrollment(stage: Stage): Promise<void> {
   stage.tell.scene('Enrolment: an administrator gives out tokens')
   const given = [
     ['alice', ALICE],

@@ -6,13 +6,13 @@ import type { AccountKey } from '../core/names.ts'
 import type { AttributePort } from '../ports/directory.ts'
 import type { Contact, ContactPort } from '../ports/store/mail.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
-import type { TruthPort } from '../ports/store/store.ts'
+import type { SnapshotPort } from '../ports/store/store.ts'
 
 /** Where an owner's mail goes: by his account in the directory, or by his user in privacyIDEA. */
 export function openContacts(
   settings: OwnerMailSettings,
   directory: AttributePort,
-  source: { readonly source: PrivacyIdeaPort; readonly truth: TruthPort } | null,
+  source: { readonly source: PrivacyIdeaPort; readonly snapshots: SnapshotPort } | null,
 ): ContactPort {
   return {
     async ofOwner(account) {
@@ -40,7 +40,7 @@ export async function addressInDirectory(
 }
 
 async function byPrivacyIdea(
-  { source, truth }: { readonly source: PrivacyIdeaPort; readonly truth: TruthPort },
+  { source, snapshots: truth }: { readonly source: PrivacyIdeaPort; readonly snapshots: SnapshotPort },
   account: AccountKey,
 ): Promise<Contact> {
   const { owner } = await truth.knownOf(account)

@@ -13,13 +13,13 @@ export async function recordDrift(store: Pick<Store, 'sourceState'>, report: Res
 }
 
 const CUT = 'directory-cut'
-const SAID_LENGTH_MAX = 500
+const ANSWER_LENGTH_MAX = 500
 
 /** Makes the directories that a full resync could not compare the open findings, and ends those of the others. */
 export async function recordLeftOut({ findings }: Pick<Store, 'findings'>, left: readonly LeftAlone[]): Promise<void> {
   const each = [...new Map(left.map((one) => [one.directory, one])).values()]
   const drafts = each.map(({ directory, code, reason }): FindingDraft => {
-    const said = reason.slice(0, SAID_LENGTH_MAX)
+    const said = reason.slice(0, ANSWER_LENGTH_MAX)
     return code === CUT
       ? { subject: directory, reason: { code: 'search-cut', params: { directory, said } } }
       : { subject: directory, reason: { code: 'directory-left-out', params: { directory, code, said } } }

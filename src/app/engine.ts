@@ -1,10 +1,10 @@
 import { toAppError } from '../core/error.ts'
-import type { Outcome, Standing } from '../core/account/outcome.ts'
+import type { Outcome, AccountStatus } from '../core/account/outcome.ts'
 import { reasonText } from '../core/reasons/reason.ts'
 import type { IntakePort } from '../ports/intake.ts'
 import type { Claim } from '../ports/store/store.ts'
 import { Worker } from '../reconcile/worker.ts'
-import { FindingTeller } from './finding-teller.ts'
+import { FindingNotifier } from './finding-notifier.ts'
 import { errorFields, type Log } from './log.ts'
 import type { System } from './system.ts'
 
@@ -15,17 +15,17 @@ export interface Engine {
   /** Lets what is in work finish, and tells what was found. */
   stop(): Promise<void>
   /** Tells what other processes found and told nobody. */
-  tellFindings(): Promise<void>
+  notifyFindings(): Promise<void>
 }
 
 /**
  * @param tells false for a command, which tells itself how its accounts stand
  */
-export function startEngine(system: System, log: Log, tells = true): Engine {
-  const findings = new FindingTeller(system, log)
+export function startEngine(system: System, log: Log, isNotifying = true): Engine {
+  const findings = new FindingNotifier(system, log)
   const worker = new Worker(system.ports, {
     giveUpAfterMs: system.settings.retention.eventsMs,
-    onOutcome: tells ? newTeller(system, log, findings) : () => undefined,
+    onOutcome: isNotifying ? newNotifier(system, log, findings) : () => undefined,
     onLeaseLost: ({ key }) => log.warn('another worker took over the account', { account: key, code: 'lease-lost' }),
     onError: (thrown) => log.error('work failed', errorFields(toAppError(thrown))),
   })
@@ -43,21 +43,21 @@ export function startEngine(system: System, log: Log, tells = true): Engine {
     intake,
     async stop() {
       await worker.stop()
-      if (tells) await findings.now()
+      if (isNotifying) await findings.now()
     },
-    tellFindings: () => findings.now(),
+    notifyFindings: () => findings.now(),
   }
 }
 
 /** What holds everything back is told once in a while, not for each account. */
-const GUARDS: readonly Standing[] = ['breaker', 'paused', 'dry-run']
-const GUARD_TOLD_MS = 60_000
+const GUARDS: readonly AccountStatus[] = ['breaker', 'paused', 'dry-run']
+const GUARD_REPORT_EVERY_MS = 60_000
 /** Told as a finding, once for all accounts. */
-const FOUND: readonly Standing[] = ['breaker', 'protected']
+const FOUND: readonly AccountStatus[] = ['breaker', 'protected']
 
 /** Only what somebody should look at; a failure is told when it is new, not at each try. */
-function newTeller(system: System, log: Log, findings: FindingTeller): (claim: Claim, outcome: Outcome) => void {
-  const toldMs = new Map<string, number>()
+function newNotifier(system: System, log: Log, findings: FindingNotifier): (claim: Claim, outcome: Outcome) => void {
+  const reportedMs = new Map<string, number>()
   return (claim, outcome) => {
     if (outcome.lockRemoved !== undefined) {
       const { reason, fix } = outcome.lockRemoved
@@ -70,8 +70,8 @@ function newTeller(system: System, log: Log, findings: FindingTeller): (claim: C
     const group = groupOf(outcome)
     if (group === 'gone') findings.soon()
     if (group !== null) {
-      if (nowMs - (toldMs.get(group) ?? 0) < GUARD_TOLD_MS) return
-      toldMs.set(group, nowMs)
+      if (nowMs - (reportedMs.get(group) ?? 0) < GUARD_REPORT_EVERY_MS) return
+      reportedMs.set(group, nowMs)
     }
     const code = outcome.errorCode ?? outcome.reason?.code ?? null
     log.warn(`account is ${outcome.standing}`, { account: claim.key, code, reason: reasonText(outcome.reason) })

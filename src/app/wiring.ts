@@ -3,14 +3,14 @@ import type { Clock } from '../ports/clock.ts'
 import type { DirectoryPort } from '../ports/directory.ts'
 import type { LdifPort } from '../ports/ldif.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
-import { withClearTimeout } from '../reconcile/source/clear-timeout.ts'
+import { withClearTimeout } from '../reconcile/source/expired-fail-counters.ts'
 import { FailCountFloor, watchedSource } from '../reconcile/source/fail-count-floor.ts'
 import type { ForeignLockPorts } from '../reconcile/mirror/foreign-locks.ts'
 import { openLedger } from '../reconcile/ledger/ledger.ts'
 import { openLockouts } from '../reconcile/source/lockouts.ts'
 import { withoutMirror } from '../reconcile/mirror/mirror-view.ts'
 import type { MirrorPorts } from '../reconcile/mirror/mirror.ts'
-import { gatedSource } from '../reconcile/source/owner-gate.ts'
+import { sourceWithBreakers } from '../reconcile/source/resolver-circuit-breaker.ts'
 import type { Ports } from '../reconcile/ports.ts'
 import type { ResyncPorts } from '../reconcile/source/resync-ports.ts'
 import type { ScanPorts } from '../reconcile/source/scan.ts'
@@ -52,7 +52,7 @@ export function wire(parts: Parts): Wired {
     desired: store.desired,
     ledger: openLedger(store.records, ldif, clock),
     guards: store.guards,
-    truth: sweeps,
+    snapshot: sweeps,
     inbox: store.inbox,
     queue: store.queue,
     verification: store.verification,
@@ -72,14 +72,14 @@ export function wire(parts: Parts): Wired {
 function sweepPorts(parts: Parts, opened: PrivacyIdeaPort): SystemScan {
   const { settings, clock, store, directory, newId } = parts
   const failCounts = new FailCountFloor()
-  const asIfNotMirrored = withoutMirror(gatedSource(opened, clock), store.mirror)
+  const asIfNotMirrored = withoutMirror(sourceWithBreakers(opened, clock), store.mirror)
   const source = watchedSource(withClearTimeout(asIfNotMirrored, clock), failCounts)
   const check = new SourceIdentityCheck({ source, identity: store.sourceIdentity, findings: store.findings, clock })
   return {
     source,
     check,
     authorship: store.authorship,
-    truth: store.truth,
+    snapshots: store.snapshots,
     unplaced: store.unplaced,
     lockouts: openLockouts(source, clock),
     failCounts,
@@ -98,7 +98,7 @@ function sweepPorts(parts: Parts, opened: PrivacyIdeaPort): SystemScan {
 
 /** The mirror works on privacyIDEA as it is: what it made there is its own. */
 function mirrorPorts({ settings, store, clock }: Parts, source: PrivacyIdeaPort): MirrorPorts {
-  const { truth, guards, mirror: record } = store
+  const { snapshots: truth, guards, mirror: record } = store
   const mode = settings.policy.mirrorDirectoryLocks
-  return { source, record, truth, guards, guardSettings: settings.guards, mode, clock }
+  return { source, record, snapshots: truth, guards, guardSettings: settings.guards, mode, clock }
 }

@@ -103,7 +103,7 @@ async function drainIn(system: System, options: DrainOptions): Promise<DrainRepo
   const { log } = options
   await using opened = new AsyncDisposableStack()
   const { settings } = system
-  const { processLock, upkeep } = system.store
+  const { processLock, maintenance } = system.store
   await processLock.freeDeadLeases()
   opened.defer(() => processLock.leave())
   if (await processLock.enter()) await recoverOnce(system, log)
@@ -111,7 +111,7 @@ async function drainIn(system: System, options: DrainOptions): Promise<DrainRepo
   await processLock.prepared()
   if ((await processLock.daemon()) === null) {
     await system.store.use(storeRulesOf(settings))
-    await upkeep.markUnsettled(system.clock.nowMs())
+    await maintenance.markUnsettled(system.clock.nowMs())
   }
   const engine = startEngine(system, log)
   opened.defer(() => engine.stop())
@@ -121,7 +121,7 @@ async function drainIn(system: System, options: DrainOptions): Promise<DrainRepo
   const dir = settings.intake.spool
   const spool = opened.use(await openSpool({ dir, intake: engine.intake, onError, onWarning }))
   noteStore(settings, log)
-  await upkeep.retryWaiting(system.clock.nowMs())
+  await maintenance.retryWaiting(system.clock.nowMs())
   await noteClock(system)
   const { taken, unread } = await spool.drainOnce()
   const sourceUnread = await scanOnce(system, engine, log)
@@ -169,7 +169,7 @@ async function idleWithin({ clock, store }: System, engine: Engine, timeoutMs: n
     const leftMs = deadlineMs - clock.nowMs()
     if (leftMs <= 0) return false
     if (!(await inTime(Promise.race([engine.worker.whenIdle(), store.failed]), leftMs))) return false
-    if (!(await store.upkeep.isInWork(clock.nowMs()))) return true
+    if (!(await store.maintenance.isInWork(clock.nowMs()))) return true
     await inTime(new Promise(() => undefined), Math.min(leftMs, DEADLINE_LOOK_MS))
     engine.worker.wake()
   }

@@ -7,7 +7,7 @@ import { keepBounded } from './housekeeping.ts'
 import { keepClock } from './watch/keep-clock.ts'
 import { errorFields, type ServiceLog } from '../app/log.ts'
 import { recoverUnregisters } from '../app/evidence/recover-folders.ts'
-import { tellFolders } from '../app/evidence/folder-report.ts'
+import { reportFolders } from '../app/evidence/folder-report.ts'
 import { sweep } from './sweeps.ts'
 import type { System } from '../app/system.ts'
 import { every, inBackground, within } from './timers.ts'
@@ -68,16 +68,16 @@ export class Generation {
       watchServers(system, this.#log, wake, stop),
       keepVerified(system, this.#log, wake, stop),
       watchAnnouncements(system, this.#log, stop),
-      keepClock(system, this.#log, { wake, tell: async () => this.#engine?.tellFindings() }, stop),
+      keepClock(system, this.#log, { wake, notify: async () => this.#engine?.notifyFindings() }, stop),
     ])
     this.#lines = keepAccountLines(system, this.#log, stop)
     this.#timers = [
       every(system.settings.resync.fullMs, this.#log, async () => {
-        await system.store.upkeep.markUnsettled(system.clock.nowMs())
+        await system.store.maintenance.markUnsettled(system.clock.nowMs())
         await lookAtAll(system)
         wake()
       }),
-      every(FINDINGS_MS, this.#log, async () => this.#engine?.tellFindings()),
+      every(FINDINGS_MS, this.#log, async () => this.#engine?.notifyFindings()),
       every(HOUSEKEEPING_MS, this.#log, () => keepBounded(system.settings, system.store, system.clock)),
     ]
   }
@@ -121,7 +121,7 @@ export class Generation {
     await keepLookingAtEvidence(this.system, this.#log, wake, stop)
     if (!this.duties.isUnregisterDue || stop.aborted) return
     try {
-      tellFolders(this.#log, await recoverUnregisters(this.system))
+      reportFolders(this.#log, await recoverUnregisters(this.system))
       this.duties.isUnregisterDue = false
     } catch (thrown) {
       this.#log.error('the folder unregister/ could not be brought in step', errorFields(toAppError(thrown)))

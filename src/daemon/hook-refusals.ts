@@ -11,7 +11,7 @@ import { until } from '../app/until.ts'
  */
 
 const LOOK_MS = 1_000
-const TOLD_MS = 60_000
+const REPORT_EVERY_MS = 60_000
 /** A finding ends when nothing was refused for so long, over restarts. */
 const QUIET_MS = 3_600_000
 
@@ -25,7 +25,7 @@ interface Count {
   readonly sinceMs: number
   lastMs: number
   from: string
-  toldMs: number
+  reportedMs: number
 }
 
 export class HookRefusals {
@@ -42,7 +42,7 @@ export class HookRefusals {
     const nowMs = this.#clock.nowMs()
     const known = this.#counts.get(why)
     if (known === undefined) {
-      this.#counts.set(why, { count: 1, fresh: 1, sinceMs: nowMs, lastMs: nowMs, from, toldMs: -Infinity })
+      this.#counts.set(why, { count: 1, fresh: 1, sinceMs: nowMs, lastMs: nowMs, from, reportedMs: -Infinity })
       return
     }
     known.count++
@@ -55,10 +55,10 @@ export class HookRefusals {
   async keep(log: Log, stop: AbortSignal): Promise<void> {
     await this.#goOn(log)
     while (!stop.aborted) {
-      for (const [why, count] of this.#counts) await this.#tell(why, count, log, TOLD_MS)
+      for (const [why, count] of this.#counts) await this.#report(why, count, log, REPORT_EVERY_MS)
       await until(LOOK_MS, stop)
     }
-    for (const [why, count] of this.#counts) await this.#tell(why, count, log, 0)
+    for (const [why, count] of this.#counts) await this.#report(why, count, log, 0)
   }
 
   /** With what an earlier daemon counted. */
@@ -69,7 +69,7 @@ export class HookRefusals {
         const { count, sinceMs, lastMs = this.#clock.nowMs(), from } = params as RefusedParams
         const why = subject as HookRefusal
         const { count: more = 0, fresh = 0, ...now } = this.#counts.get(why) ?? { lastMs, from }
-        this.#counts.set(why, { ...now, count: count + more, fresh, sinceMs, toldMs: -Infinity })
+        this.#counts.set(why, { ...now, count: count + more, fresh, sinceMs, reportedMs: -Infinity })
       }
     } catch (thrown) {
       log.error('what the webhook refused before could not be read', errorFields(toAppError(thrown)))
@@ -77,12 +77,12 @@ export class HookRefusals {
   }
 
   /** @param afterMs what came since the last line is gathered for so long */
-  async #tell(why: HookRefusal, count: Count, log: Log, afterMs: number): Promise<void> {
+  async #report(why: HookRefusal, count: Count, log: Log, afterMs: number): Promise<void> {
     const reason = reasonOf(why, count)
     try {
-      if (count.fresh > 0 && performance.now() - count.toldMs >= afterMs) {
+      if (count.fresh > 0 && performance.now() - count.reportedMs >= afterMs) {
         log.warn('webhook refused', { cause: why, count: count.fresh, from: count.from })
-        ;[count.fresh, count.toldMs] = [0, performance.now()]
+        ;[count.fresh, count.reportedMs] = [0, performance.now()]
         await this.#store.findings.raise({ subject: why, reason })
       }
       if (this.#clock.nowMs() - count.lastMs > QUIET_MS) {

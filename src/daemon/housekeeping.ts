@@ -19,10 +19,10 @@ const GATHER_MS_MAX = 30 * 86_400_000
 export async function keepBounded(settings: Settings, store: Store, clock: Clock): Promise<void> {
   const { retention } = settings
   const nowMs = clock.nowMs()
-  await store.upkeep.compactStreams(nowMs - retention.eventsMs)
-  await store.upkeep.checkTwins()
-  await repeat(() => store.upkeep.forgetEvents(nowMs - retention.eventsMs))
-  await store.upkeep.forgetCounts(nowMs - longestWindowMs(settings))
+  await store.maintenance.compactStreams(nowMs - retention.eventsMs)
+  await store.maintenance.checkTwins()
+  await repeat(() => store.maintenance.forgetEvents(nowMs - retention.eventsMs))
+  await store.maintenance.forgetCounts(nowMs - longestWindowMs(settings))
   await store.verification.forget(nowMs - REMOVED_SHOWN_MS)
   await repeat(() => store.archive.archive(archiveRules(retention, nowMs)))
   await repeat(() => store.outbox.forget(nowMs - retention.eventsMs))

@@ -2,8 +2,8 @@ import { toAppError } from '../core/error.ts'
 import { BARE_REASONS_VARIABLE, renderBareCodes } from '../core/wording.ts'
 import { systemClock } from '../ports/clock.ts'
 import { errorFields, type Fields, type Log } from '../app/log.ts'
-import type { MailOrder, MailWord } from './mail.ts'
-import { openPost } from '../app/post.ts'
+import type { MailOrder, MailLogLine } from './mail.ts'
+import { openMailer } from '../app/mailer.ts'
 
 /**
  * The entry of the process that sends mail (daemon/mail.ts). Its parent's end, however it comes, ends it: it takes nothing
@@ -18,12 +18,12 @@ renderBareCodes(process.env[BARE_REASONS_VARIABLE] === '1')
 /** A stop of the whole group is the parent's business: it says so, or is gone. */
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 
-const say =
-  (level: MailWord['level']) =>
+const logTo =
+  (level: MailLogLine['level']) =>
   (message: string, fields: Fields = {}) => {
-    if (process.connected) process.send?.({ level, message, fields } satisfies MailWord, () => undefined)
+    if (process.connected) process.send?.({ level, message, fields } satisfies MailLogLine, () => undefined)
   }
-const log: Log = { info: say('info'), warn: say('warn'), error: say('error') }
+const log: Log = { info: logTo('info'), warn: logTo('warn'), error: logTo('error') }
 
 const parentGone = new Promise<void>((resolve) => process.once('disconnect', () => resolve()))
 
@@ -41,17 +41,19 @@ process.once('message', (order: MailOrder) => {
 async function work({ settings, mode }: MailOrder): Promise<void> {
   const isOnce = mode === 'once'
   const around = { clock: systemClock, log, env: process.env }
-  await using post = await openPost(settings, around, isOnce ? { gatherMs: 0 } : {})
-  const { postman, transport, store } = post
-  const running = isOnce ? once() : postman.run((thrown) => log.error('mail failed', errorFields(toAppError(thrown))))
+  await using mailer = await openMailer(settings, around, isOnce ? { gatherMs: 0 } : {})
+  const { outboxWorker, transport, store } = mailer
+  const running = isOnce
+    ? once()
+    : outboxWorker.run((thrown) => log.error('mail failed', errorFields(toAppError(thrown))))
   await Promise.race([running, parentGone, store.failed])
   const timer = setTimeout(() => void transport[Symbol.asyncDispose](), LAST_ANSWER_MS)
-  await postman.stop()
+  await outboxWorker.stop()
   await running
   clearTimeout(timer)
 
   async function once(): Promise<void> {
-    await postman.gather()
-    await postman.deliver()
+    await outboxWorker.gather()
+    await outboxWorker.deliver()
   }
 }

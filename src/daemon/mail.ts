@@ -18,7 +18,7 @@ export interface MailOrder {
 }
 
 /** What it says: a line for the log. */
-export interface MailWord {
+export interface MailLogLine {
   readonly level: 'info' | 'warn' | 'error'
   readonly message: string
   readonly fields: Fields
@@ -34,8 +34,8 @@ const STOP_MS = 6_000
 /** Before anything is done: from here on what happens is told. In a dry run nothing is: nothing happens. */
 export async function beginMail({ settings, store }: Pick<System, 'settings' | 'store'>): Promise<void> {
   if (settings.mail === null) return
-  if (settings.guards.dryRun.isForAll) await store.news.skip()
-  else await store.news.begin()
+  if (settings.guards.dryRun.isForAll) await store.notifications.skip()
+  else await store.notifications.begin()
 }
 
 /** The process that sends the daemon's mail, by the configuration of now; where none is to be sent there is none. */
@@ -123,7 +123,7 @@ function start(order: MailOrder, log: Log): ChildProcess {
     detached: true,
     env: { ...process.env, UV_THREADPOOL_SIZE: THREADS },
   })
-  child.on('message', (word: MailWord) => log[word.level](word.message, word.fields))
+  child.on('message', (word: MailLogLine) => log[word.level](word.message, word.fields))
   child.on('error', (error) => log.error('the process that sends mail could not be started', { reason: error.message }))
   child.send(order, () => undefined)
   return child

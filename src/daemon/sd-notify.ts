@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process'
  * Outside systemd (no NOTIFY_SOCKET) nothing happens; a failure to tell is no failure to serve.
  */
 
-const TELL_TIMEOUT_MS = 5_000
+const NOTIFY_TIMEOUT_MS = 5_000
 
 const PERL_SEND =
   'use IO::Socket::UNIX; my $p = $ENV{NOTIFY_SOCKET}; $p =~ s/^@/\\0/; ' +
@@ -20,6 +20,6 @@ export async function notifySystemd(states: readonly string[], env: NodeJS.Proce
 
 function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
-  execFile(command, args, { env, timeout: TELL_TIMEOUT_MS }, (error) => resolve(error === null))
+  execFile(command, args, { env, timeout: NOTIFY_TIMEOUT_MS }, (error) => resolve(error === null))
   return promise
 }

@@ -80,8 +80,8 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
   const { http: httpSettings } = settings.intake
   const isFit = (): boolean => health.isFit()
   const refusals = new HookRefusals(store, clock)
-  const told = { isReady: isFit, onRefused: (why: HookRefusal, from: string) => refusals.note(why, from) }
-  const http = httpSettings === null ? null : opened.use(await openHttp(httpSettings, intake, told, options))
+  const onHook = { isReady: isFit, onRefused: (why: HookRefusal, from: string) => refusals.note(why, from) }
+  const http = httpSettings === null ? null : opened.use(await openHttp(httpSettings, intake, onHook, options))
   if (http !== null) log.info('webhook listens', { address: http.address })
   await processLock.beat()
   await health.start()
@@ -114,7 +114,7 @@ async function prepare(system: System, opened: AsyncDisposableStack, log: Servic
   if (isAlone) await noteFolders(system, log, await recoverUnlocks(system))
   await takeAuthorshipOfFiles(system)
   await processLock.prepared()
-  await system.store.upkeep.markUnsettled(systemClock.nowMs())
+  await system.store.maintenance.markUnsettled(systemClock.nowMs())
   await lookAtAll(system)
   return isAlone
 }
@@ -169,8 +169,8 @@ class Daemon implements AsyncDisposable {
     this.#engine = this.#generation.work().intake
     this.watch()
     // What a guard, a realm that had no directory or a wrong setting held up is looked at by the new configuration.
-    await this.#tried(() => store.upkeep.markUnsettled(clock.nowMs()))
-    await this.#tried(() => store.upkeep.retryWaiting(clock.nowMs()))
+    await this.#tried(() => store.maintenance.markUnsettled(clock.nowMs()))
+    await this.#tried(() => store.maintenance.retryWaiting(clock.nowMs()))
     await this.#tried(() => lookAtAll(system))
     this.#generation.work().worker.wake()
     await this.#tried(() => this.#mailing.send(system.settings))
@@ -194,7 +194,7 @@ class Daemon implements AsyncDisposable {
 async function openHttp(
   settings: HttpSettings,
   intake: IntakePort,
-  told: Pick<HttpOptions, 'isReady' | 'onRefused'>,
+  onHook: Pick<HttpOptions, 'isReady' | 'onRefused'>,
   { log, env }: ServeOptions,
 ): Promise<HttpServer> {
   const { startHttp } = await import('../http/server.ts')
@@ -204,7 +204,7 @@ async function openHttp(
     clock: systemClock,
     readHook: readWebhook,
     readSecret: secretReader(env),
-    ...told,
+    ...onHook,
     onError: (error) => log.error('webhook failed', errorFields(error)),
   })
 }

@@ -40,7 +40,7 @@ export async function sweep(
       return { waitMs, note: scanNote(report) }
     }),
     repeat('resync', system, log, stop, async () => {
-      scanner.forgetStrangers()
+      scanner.forgetUnknownOwners()
       await system.store.sourceState.takeResyncOrder()
       const report = await resync(source, { isDryRun: false })
       const { tokens, accounts, differences, left } = report
@@ -73,29 +73,29 @@ async function repeat(
   work: () => Promise<{ readonly waitMs: number; readonly note?: string | undefined }>,
 ): Promise<void> {
   let failures = 0
-  let told: AppError['code'] | null = null
-  let toldNote: string | undefined
+  let reported: AppError['code'] | null = null
+  let reportedNote: string | undefined
   while (!stop.aborted) {
     let waitMs: number
     try {
       const done = await work()
       waitMs = done.waitMs
       await store.sourceState.done(name, done.note)
-      if (done.note !== undefined && toldNote === undefined) log.warn(done.note, {})
-      toldNote = done.note
-      if (told !== null) log.info(`the ${name} works again`, {})
-      told = null
+      if (done.note !== undefined && reportedNote === undefined) log.warn(done.note, {})
+      reportedNote = done.note
+      if (reported !== null) log.info(`the ${name} works again`, {})
+      reported = null
       failures = 0
     } catch (thrown) {
       // Its connections were closed under it, since it is to end.
       if (stop.aborted) return
       const error = toAppError(thrown)
-      if (told !== error.code) log.warn(`the ${name} could not be done; nothing was changed`, errorFields(error))
-      told = error.code
+      if (reported !== error.code) log.warn(`the ${name} could not be done; nothing was changed`, errorFields(error))
+      reported = error.code
       await store.sourceState.failed(name, error).catch(() => undefined)
-      const chance = Math.random()
+      const jitter = Math.random()
       // A scan costs little, and says that privacyIDEA is back.
-      waitMs = name === 'scan' ? retryDelayMs(error.code, failures, chance) : backoffMs(failures, chance)
+      waitMs = name === 'scan' ? retryDelayMs(error.code, failures, jitter) : backoffMs(failures, jitter)
       failures++
     }
     await (name === 'resync' ? untilOrdered(waitMs, store, stop) : until(waitMs, stop))

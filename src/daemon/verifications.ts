@@ -1,6 +1,6 @@
 import { toAppError } from '../core/error.ts'
 import { directoryOf, type DirectoryName } from '../core/names.ts'
-import { verifyDue, type VerificationNews } from '../reconcile/verify.ts'
+import { verifyDue, type VerificationReport } from '../reconcile/verify.ts'
 import type { DirectoryPort } from '../ports/directory.ts'
 import { errorFields, type Log } from '../app/log.ts'
 import type { System } from '../app/system.ts'
@@ -11,7 +11,7 @@ import { unlessStopped, until } from '../app/until.ts'
 const LOOK_MS = 500
 const ERROR_PAUSE_MS = 5_000
 /** A replica that is away is one line in a while, not one for each account. */
-const TOLD_MS = 60_000
+const REPORT_EVERY_MS = 60_000
 
 interface Verified extends Pick<System, 'store' | 'ports' | 'clock'> {
   readonly directory: Pick<DirectoryPort, 'names' | 'servers'>
@@ -36,11 +36,11 @@ export async function lookAtAll(system: Pick<Verified, 'directory' | 'store' | '
  */
 export async function keepVerified(system: Verified, log: Log, wake: () => void, stop: AbortSignal): Promise<void> {
   if (directoriesOfSeveral(system).length === 0) return
-  const teller = newTeller(system, log)
+  const notifier = newNotifier(system, log)
   while (!stop.aborted) {
     try {
       const report = await unlessStopped(verifyDue(system.ports), stop)
-      teller(report?.news ?? [])
+      notifier(report?.reports ?? [])
       if (report !== null && report.looked > 0) wake()
       else await until(LOOK_MS, stop)
     } catch (thrown) {
@@ -55,11 +55,11 @@ export async function verifyFor(system: Verified, log: Log, timeoutMs: number): 
   const several = directoriesOfSeveral(system)
   await system.store.verification.keepOnly(several)
   if (several.length === 0) return
-  const teller = newTeller(system, log)
+  const notifier = newNotifier(system, log)
   const deadlineMs = performance.now() + timeoutMs
   while (performance.now() < deadlineMs) {
-    const { looked, news } = await verifyDue(system.ports)
-    teller(news)
+    const { looked, reports } = await verifyDue(system.ports)
+    notifier(reports)
     if (looked > 0) continue
     const nextMs = await system.store.verification.nextDueMs()
     const waitMs = nextMs === null ? Infinity : nextMs - system.clock.nowMs()
@@ -69,15 +69,15 @@ export async function verifyFor(system: Verified, log: Log, timeoutMs: number): 
 }
 
 /** One line for all accounts with the same trouble, and no more than one in a while. */
-function newTeller({ clock }: Verified, log: Log): (news: readonly VerificationNews[]) => void {
-  const toldMs = new Map<string, number>()
-  return (news) => {
-    const groups = Map.groupBy(news, ({ key, problem }) => `${directoryOf(key)} ${problem?.kind ?? 'mended'}`)
+function newNotifier({ clock }: Verified, log: Log): (reports: readonly VerificationReport[]) => void {
+  const reportedMs = new Map<string, number>()
+  return (reports) => {
+    const groups = Map.groupBy(reports, ({ key, problem }) => `${directoryOf(key)} ${problem?.kind ?? 'mended'}`)
     for (const [name, some] of groups) {
       const [first] = some
       const nowMs = clock.nowMs()
-      if (first === undefined || nowMs - (toldMs.get(name) ?? -Infinity) < TOLD_MS) continue
-      toldMs.set(name, nowMs)
+      if (first === undefined || nowMs - (reportedMs.get(name) ?? -Infinity) < REPORT_EVERY_MS) continue
+      reportedMs.set(name, nowMs)
       const fields = { directory: directoryOf(first.key), account: first.key, accounts: some.length }
       if (first.problem === null) log.info('a lock is now as it should be on every server', fields)
       else {

@@ -12,11 +12,11 @@ import {
   type Serial,
 } from '../core/names.ts'
 import { spelledAmong } from '../core/serials/serial-key.ts'
-import { carriersAmong } from '../core/serials/serial-values.ts'
+import { duplicatesAmong } from '../core/serials/serial-values.ts'
 import { SeenSet } from '../core/seen-set.ts'
 import type { DirectorySettings } from '../core/settings/settings.ts'
 import type { LastWriter } from '../core/account/late.ts'
-import { isOpenForSure, type Carrier, type EntryVersion, type ObservedState } from '../core/account/state.ts'
+import { isOpenForSure, type DuplicateSerial, type EntryVersion, type ObservedState } from '../core/account/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { IdentityPort } from '../ports/store/identity.ts'
 import type { FoundAccount } from '../ports/directory.ts'
@@ -52,10 +52,10 @@ import { FactsReader } from './pool/server-facts.ts'
 import { readValues } from './accounts/stored-values.ts'
 import { walkInParts } from './accounts/split-walk.ts'
 
-export type Carriers = Readonly<Record<string, readonly Carrier[]>>
+export type DuplicateSerials = Readonly<Record<string, readonly DuplicateSerial[]>>
 
 /** Other accounts with the same serial at most; more would say nothing new. */
-const CARRIERS_MAX = 10
+const DUPLICATES_MAX = 10
 /** Where serials stand among other text, a search also finds longer ones that hold the one asked for. */
 const SIMILAR_MAX = 1000
 const READINGS_MAX = 2048
@@ -169,10 +169,10 @@ export class LdapDirectory {
   async findBySerial(serial: Serial): Promise<FoundAccount[]> {
     const reader = await this.reader()
     const filter = serialFilter(this.settings, reader, serial)
-    const accounts = await this.#search(reader, filter, reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX)
+    const accounts = await this.#search(reader, filter, reader.isMultiValued ? DUPLICATES_MAX : SIMILAR_MAX)
     this.#refuseTooMany(reader, serial, accounts.length)
     const found = accounts.map((account) => reader.found(account))
-    return found.filter(({ serials }) => spelledAmong(serials, serial) !== null).slice(0, CARRIERS_MAX)
+    return found.filter(({ serials }) => spelledAmong(serials, serial) !== null).slice(0, DUPLICATES_MAX)
   }
 
   /** Among so many that are alike the one may be missing. */
@@ -184,9 +184,9 @@ export class LdapDirectory {
     })
   }
 
-  async observe(key: AccountKey, carriersOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState> {
+  async observe(key: AccountKey, duplicatesOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState> {
     const reader = await this.reader()
-    if (carriersOf.length > 0) return this.#observeWithCarriers(reader, key, carriersOf)
+    if (duplicatesOf.length > 0) return this.#observeWithCarriers(reader, key, duplicatesOf)
     const kept = maxAgeMs > 0 ? this.#readings.get(key, this.#clock.nowMs(), maxAgeMs) : undefined
     return this.#complete(reader, kept ?? (await this.#read(reader, key)), {})
   }
@@ -315,17 +315,17 @@ export class LdapDirectory {
   ): Promise<ObservedState> {
     const filters = serials.map((serial) => serialFilter(this.settings, reader, serial))
     const filter = new OrFilter({ filters: [idFilter(this.settings, key), ...filters] })
-    const sizeMax = 1 + (reader.isMultiValued ? CARRIERS_MAX : SIMILAR_MAX) * serials.length
+    const sizeMax = 1 + (reader.isMultiValued ? DUPLICATES_MAX : SIMILAR_MAX) * serials.length
     const accounts = await this.#search(reader, filter, sizeMax, key)
     const own = accounts.find((account) => account.key === key) ?? (await this.#read(reader, key))
     const others = accounts.filter((account) => account.key !== key).map((account) => reader.found(account))
-    const carriers = serials.map((serial) => {
-      return [serial, carriersAmong(others, serial).slice(0, CARRIERS_MAX)] as const
+    const duplicates = serials.map((serial) => {
+      return [serial, duplicatesAmong(others, serial).slice(0, DUPLICATES_MAX)] as const
     })
-    return this.#complete(reader, own, Object.fromEntries(carriers))
+    return this.#complete(reader, own, Object.fromEntries(duplicates))
   }
 
-  async #complete(reader: AccountReader, account: Account, carriedElsewhere: Carriers): Promise<ObservedState> {
+  async #complete(reader: AccountReader, account: Account, carriedElsewhere: DuplicateSerials): Promise<ObservedState> {
     const { settings, driver } = this
     // What belongs to an account is read where its last write went.
     const reads: Reads = { read: (call) => this.pool.read(call, account.key) }

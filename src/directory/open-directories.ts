@@ -10,9 +10,9 @@ import {
   type Realm,
   type Serial,
 } from '../core/names.ts'
-import { carriersAmong } from '../core/serials/serial-values.ts'
+import { duplicatesAmong } from '../core/serials/serial-values.ts'
 import type { Settings } from '../core/settings/settings.ts'
-import type { Carrier, EntryVersion, ObservedState } from '../core/account/state.ts'
+import type { DuplicateSerial, EntryVersion, ObservedState } from '../core/account/state.ts'
 import type { Clock } from '../ports/clock.ts'
 import type {
   AttributePort,
@@ -29,7 +29,7 @@ import { readAttributes } from './accounts/attributes.ts'
 import { findLoginInOrder, findManyInOrder, findUserInOrder } from './accounts/find-in-order.ts'
 import { findMany } from './accounts/find-many.ts'
 import { loginsOfGroup } from './protection/group-members.ts'
-import { LdapDirectory, type Carriers } from './ldap-directory.ts'
+import { LdapDirectory, type DuplicateSerials } from './ldap-directory.ts'
 import type { PoolTimes } from './pool/pool.ts'
 
 /**
@@ -119,13 +119,13 @@ class Directories implements DirectoryPort, AttributePort, GroupPort, FurtherPor
     yield* this.#named(name).walkLocked()
   }
 
-  async observe(key: AccountKey, carriersOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState> {
+  async observe(key: AccountKey, duplicatesOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState> {
     const own = this.#named(directoryOf(key))
-    const others = carriersOf.length === 0 ? [] : [...this.#directories.values()].filter((each) => each !== own)
-    if (others.length === 0) return own.observe(key, carriersOf, maxAgeMs)
+    const others = duplicatesOf.length === 0 ? [] : [...this.#directories.values()].filter((each) => each !== own)
+    if (others.length === 0) return own.observe(key, duplicatesOf, maxAgeMs)
     const [observed, ...elsewhere] = await Promise.all([
-      own.observe(key, carriersOf, maxAgeMs),
-      ...others.map((directory) => carriersIn(directory, carriersOf)),
+      own.observe(key, duplicatesOf, maxAgeMs),
+      ...others.map((directory) => duplicatesIn(directory, duplicatesOf)),
     ])
     const unknown = elsewhere.find((each) => each instanceof AppError)
     const known = elsewhere.flatMap((each) => (each instanceof AppError ? [] : [each]))
@@ -133,7 +133,7 @@ class Directories implements DirectoryPort, AttributePort, GroupPort, FurtherPor
     if (unknown === undefined) return all
     const reason = `whether another account carries it could not be asked: ${unknown.message}`
     const silent = others.filter((_, at) => elsewhere[at] instanceof AppError).map(({ settings }) => settings.name)
-    return { ...all, carriersUnknown: { code: unknown.code, reason, directories: silent } }
+    return { ...all, duplicatesUnknown: { code: unknown.code, reason, directories: silent } }
   }
 
   async apply(change: Change | ChangeDraft, asRead?: EntryVersion): Promise<ObservedState> {
@@ -214,7 +214,10 @@ class Directories implements DirectoryPort, AttributePort, GroupPort, FurtherPor
 }
 
 /** @returns why it cannot be asked, where that is the directory's fault: it must not hold up the others */
-async function carriersIn(directory: LdapDirectory, serials: readonly Serial[]): Promise<Carriers | AppError> {
+async function duplicatesIn(
+  directory: LdapDirectory,
+  serials: readonly Serial[],
+): Promise<DuplicateSerials | AppError> {
   let found: FoundAccount[][]
   try {
     found = await Promise.all(serials.map((serial) => directory.findBySerial(serial)))
@@ -222,16 +225,16 @@ async function carriersIn(directory: LdapDirectory, serials: readonly Serial[]):
     if (thrown instanceof AppError && thrown.code.startsWith('directory-')) return thrown
     throw thrown
   }
-  const carriers = serials.map((serial, index) => {
-    return [serial, carriersAmong(found[index] ?? [], serial)] as const
+  const duplicates = serials.map((serial, index) => {
+    return [serial, duplicatesAmong(found[index] ?? [], serial)] as const
   })
-  return Object.fromEntries(carriers)
+  return Object.fromEntries(duplicates)
 }
 
-function merged(all: readonly Carriers[]): Carriers {
-  const result: Record<string, readonly Carrier[]> = {}
-  for (const carriers of all) {
-    for (const [serial, list] of Object.entries(carriers)) result[serial] = [...(result[serial] ?? []), ...list]
+function merged(all: readonly DuplicateSerials[]): DuplicateSerials {
+  const result: Record<string, readonly DuplicateSerial[]> = {}
+  for (const duplicates of all) {
+    for (const [serial, list] of Object.entries(duplicates)) result[serial] = [...(result[serial] ?? []), ...list]
   }
   return result
 }

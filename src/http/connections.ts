@@ -40,7 +40,7 @@ export function newConnections(): Connections {
     else counts.delete(address)
   }
   /** @param address null: of whatever address */
-  function oldestStranger(address: string | null): Socket | null {
+  function oldestUnknown(address: string | null): Socket | null {
     for (const [socket, connection] of open) {
       if (!connection.isTrusted && (address === null || connection.address === address)) return socket
     }
@@ -55,7 +55,7 @@ export function newConnections(): Connections {
       counts.set(address, count + 1)
       socket.once('close', () => forget(socket))
       // The new one is a stranger too, and the last that has to go.
-      if (isCallerFull || open.size > CONNECTIONS_MAX) close(oldestStranger(isCallerFull ? address : null) ?? socket)
+      if (isCallerFull || open.size > CONNECTIONS_MAX) close(oldestUnknown(isCallerFull ? address : null) ?? socket)
     },
     trust(socket) {
       const connection = open.get(socket)

@@ -66,7 +66,7 @@ export function newHandler(
   const allowed = newAllowList(settings.allow)
   // Two budgets, since privacyIDEA may share its address with anybody: a reverse proxy has one.
   const trusted = newRateLimit(settings.requestsPerSecondMax)
-  const strangers = newRateLimit(settings.requestsPerSecondMax)
+  const unknownCallers = newRateLimit(settings.requestsPerSecondMax)
   const nextTime = newTimes(clock)
   const bodies = new ByteBudget(BODIES_BYTES_MAX)
 
@@ -84,7 +84,7 @@ export function newHandler(
     const isSecret = secret.matches(target.secret)
     if (!isSecret) {
       onRefused(path.startsWith(PREFIX) ? 'wrong-secret' : 'wrong-path', address)
-      return strangers.admit(address, clock.nowMs()) ? NOT_FOUND : tooMany()
+      return unknownCallers.admit(address, clock.nowMs()) ? NOT_FOUND : tooMany()
     }
     onTrusted(request)
     if (!trusted.admit('', clock.nowMs())) {

@@ -1,5 +1,13 @@
 import { isUtf8 } from 'node:buffer'
-import { eventsOfHint, excerpt, isTokenEventKind, refuse, type HintFields, type Origin, type Taken } from './hint.ts'
+import {
+  eventsOfFields,
+  excerpt,
+  isTokenEventKind,
+  refuse,
+  type EventFields,
+  type Origin,
+  type Received,
+} from './event-fields.ts'
 
 /** Reads what a shim wrote: the kind and privacyIDEA's arguments, each ended by NUL. Pure. */
 
@@ -18,7 +26,7 @@ const FIELDS_MAX = 256
  * @param bytes the file's content
  * @param expectedArguments how many arguments the file's name promises, or null when it does not say
  */
-export function readSpoolFile(bytes: Buffer, expectedArguments: number | null, origin: Origin): Taken {
+export function readSpoolFile(bytes: Buffer, expectedArguments: number | null, origin: Origin): Received {
   if (bytes.length === 0 || bytes[bytes.length - 1] !== 0) return refuse(origin, 'file: cut short, its end is missing')
   const text = isUtf8(bytes) ? bytes.toString('utf8', 0, bytes.length - 1) : null
   const fields = text === null ? splitBytes(bytes) : text.split('\0', FIELDS_MAX + 1)
@@ -35,11 +43,11 @@ export function readSpoolFile(bytes: Buffer, expectedArguments: number | null, o
  * a user who calls himself `--serial` stays a user. Options that are not known are passed over with their values.
  * @param args a null stands for an argument that is no valid UTF-8
  */
-export function readArguments(kind: string | null, args: readonly (string | null)[], origin: Origin): Taken {
+export function readArguments(kind: string | null, args: readonly (string | null)[], origin: Origin): Received {
   if (kind === null || !isTokenEventKind(kind)) {
     return refuse(origin, `kind: register, lock, unlock or unregister expected, not ${excerpt(kind ?? '\ufffd')}`)
   }
-  const fields: { -readonly [Field in keyof HintFields]: HintFields[Field] } = {}
+  const fields: { -readonly [Field in keyof EventFields]: EventFields[Field] } = {}
   for (let at = 0; at < args.length; at++) {
     const word = args[at] ?? ''
     if (!word.startsWith('--')) continue
@@ -50,7 +58,7 @@ export function readArguments(kind: string | null, args: readonly (string | null
     const problem = set(fields, OPTIONS[option], value)
     if (problem !== null) return refuse(origin, problem)
   }
-  return eventsOfHint(kind, fields, origin)
+  return eventsOfFields(kind, fields, origin)
 }
 
 function isOption(text: string): text is Option {
@@ -58,8 +66,8 @@ function isOption(text: string): text is Option {
 }
 
 function set(
-  fields: { -readonly [Field in keyof HintFields]: HintFields[Field] },
-  field: keyof HintFields,
+  fields: { -readonly [Field in keyof EventFields]: EventFields[Field] },
+  field: keyof EventFields,
   value: string | null,
 ): string | null {
   const text = value ?? '\ufffd'

@@ -10,7 +10,7 @@ import {
   type BigIntStats,
 } from 'node:fs'
 import { readSpoolFile } from './arguments.ts'
-import { excerpt, refuse, type Taken } from './hint.ts'
+import { excerpt, refuse, type Received } from './event-fields.ts'
 
 /** Lists and reads `new/` of the spool. Everything in there is written by others, and may be anything. */
 
@@ -132,7 +132,7 @@ function compareTimes(a: { name: RawName; atNs: bigint }, b: { name: RawName; at
 export interface SpoolFile {
   readonly name: RawName
   readonly atNs: bigint
-  readonly taken: Taken
+  readonly taken: Received
   readonly keep: boolean
   /** Microseconds that its time was ahead of the clock. */
   readonly aheadUs: number

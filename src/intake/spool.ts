@@ -23,7 +23,7 @@ import {
   type SpoolFolders,
 } from './spool-folders.ts'
 import { newLeft, type Left, type LeftName } from './spool-left.ts'
-import { newTeller, type Teller } from './spool-teller.ts'
+import { newNotifier, type SpoolNotifier } from './spool-notifier.ts'
 import { newWatcher } from './spool-watcher.ts'
 
 /** Takes what the shims wrote. A file is removed once it is durable in the store, so that no event is lost between. */
@@ -70,7 +70,7 @@ interface State {
   readonly folders: SpoolFolders
   readonly quarantine: Quarantine
   readonly left: Left
-  readonly tell: Teller
+  readonly notify: SpoolNotifier
   readonly nextTimeUs: () => number
   readonly buffer: Buffer
   /** The drain that runs; the next one waits for it. */
@@ -94,7 +94,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     folders,
     quarantine: inSpool(folders, () => openQuarantine(folders)),
     left: newLeft(() => clock.random()),
-    tell: newTeller(folders.new, clock, options.onError, options.onWarning ?? options.onError),
+    notify: newNotifier(folders.new, clock, options.onError, options.onWarning ?? options.onError),
     nextTimeUs: newTimes(clock),
     buffer: Buffer.allocUnsafeSlow(SPOOL_FILE_BYTES_MAX),
     running: Promise.resolve(),
@@ -107,7 +107,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     onError: options.onError,
     async take() {
       const { isMore, unread, events, passedOver } = await drainAlone(state, 1)
-      state.tell.unread(unread)
+      state.notify.unread(unread)
       return { isMore, isFruitful: events > 0 && passedOver < CROWD }
     },
     isAnyDue: () => state.left.isAnyDue(),
@@ -115,7 +115,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   return {
     async drainOnce() {
       const { taken } = await drainAlone(state, LISTINGS_MAX)
-      return { taken, unread: state.left.unread().map((each) => state.tell.words(each)) }
+      return { taken, unread: state.left.unread().map((each) => state.notify.words(each)) }
     },
     watch: () => watcher.start(),
     async [Symbol.asyncDispose]() {
@@ -181,11 +181,11 @@ async function drain(state: State, listingsMax: number): Promise<Progress> {
 }
 
 /** Oldest first. A listing of one batch is sorted when its files are read, which saves a look at each. */
-function waitingNames({ folders, left, tell }: State): { names: RawName[]; passedOver: number } {
+function waitingNames({ folders, left, notify }: State): { names: RawName[]; passedOver: number } {
   const listing = listFolder(folders.new, (name) => left.isPassedOver(name))
   if (listing.isWhole) {
     left.forgetUnseen()
-    tell.folders(listing.folders)
+    notify.folders(listing.folders)
   }
   const isSortedLater = listing.names.length <= BATCH_FILES_MAX
   return { ...listing, names: isSortedLater ? listing.names : sortByTime(folders.new, listing.names) }
@@ -200,7 +200,7 @@ async function takeBatch(
   names: readonly RawName[],
   news: LeftName[],
 ): Promise<{ files: number; events: number }> {
-  const { folders, options, buffer, clock, tell } = state
+  const { folders, options, buffer, clock, notify } = state
   const { files, unread } = inSpool(folders, () =>
     readFiles({ folder: folders.new, buffer, nowMs: clock.nowMs(), nextTimeUs: state.nextTimeUs }, names),
   )
@@ -212,9 +212,9 @@ async function takeBatch(
     files.flatMap((file) => file.taken.refused),
   )
   const stuck = files.filter((file) => !isAway(state, file))
-  tell.stuck(leave(state, 'stuck', stuck.map(stuckName)))
-  tell.ahead(files)
-  tell.behind(files)
+  notify.stuck(leave(state, 'stuck', stuck.map(stuckName)))
+  notify.ahead(files)
+  notify.behind(files)
   if (events.length > 0) options.onTaken?.(events.length)
   return { files: files.length - stuck.length, events: events.length }
 }

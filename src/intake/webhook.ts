@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { TokenEventKind } from '../core/events/event.ts'
 import { jsonMembers, jsonTrouble, type JsonMember } from '../core/json-limit.ts'
-import { eventsOfHint, excerpt, refuse, type HintFields, type Origin, type Taken } from './hint.ts'
+import { eventsOfFields, excerpt, refuse, type EventFields, type Origin, type Received } from './event-fields.ts'
 
 /**
  * Reads the body of privacyIDEA's webhook. Pure. What it really sends, in 3.10 to 3.14:
@@ -12,7 +12,7 @@ import { eventsOfHint, excerpt, refuse, type HintFields, type Origin, type Taken
  * So the content decides what a body is, and the content type only how a form was escaped.
  */
 
-const NAMES: Readonly<Record<string, keyof HintFields>> = {
+const NAMES: Readonly<Record<string, keyof EventFields>> = {
   serial: 'serial',
   serials: 'serial',
   token_serial: 'serial',
@@ -35,7 +35,7 @@ const PLACEHOLDER = /^\{[A-Za-z_]{1,40}\}$/
 type Pairs = readonly (readonly [string, unknown])[]
 
 /** @param contentType the header as it came, or '' */
-export function readWebhook(kind: TokenEventKind, contentType: string, body: Buffer, origin: Origin): Taken {
+export function readWebhook(kind: TokenEventKind, contentType: string, body: Buffer, origin: Origin): Received {
   if (!isUtf8(body)) return refuse(origin, 'body: not valid UTF-8')
   const text = body.toString('utf8').trim()
   if (text === '') return refuse(origin, 'body: empty; expected user=…&realm=…&serial=… or a JSON object')
@@ -44,7 +44,7 @@ export function readWebhook(kind: TokenEventKind, contentType: string, body: Buf
   if (typeof pairs === 'string') return refuse(origin, pairs)
   const fields = readPairs(pairs)
   if (typeof fields === 'string') return refuse(origin, fields)
-  return eventsOfHint(kind, ownerOnly(fields), origin)
+  return eventsOfFields(kind, ownerOnly(fields), origin)
 }
 
 /** A name that is there twice comes twice, as in a form. */
@@ -81,9 +81,9 @@ function unescape(text: string, escaped: boolean): string {
   }
 }
 
-function readPairs(pairs: Pairs): HintFields | string {
+function readPairs(pairs: Pairs): EventFields | string {
   if (pairs.length > PAIRS_MAX) return `body: more than ${PAIRS_MAX} fields`
-  const fields: { -readonly [Field in keyof HintFields]: HintFields[Field] } = {}
+  const fields: { -readonly [Field in keyof EventFields]: EventFields[Field] } = {}
   for (const [name, value] of pairs) {
     const field = Object.hasOwn(NAMES, name) ? NAMES[name] : undefined
     if (field === undefined) continue
@@ -113,7 +113,7 @@ function plainText(value: unknown): string | null {
  * Where a request has no user, `{logged_in_user}` and `{realm}` are those of the administrator. A local one has no
  * realm and a token's owner always has one, so a user that comes with an empty realm is not the owner but the actor.
  */
-function ownerOnly(fields: HintFields): HintFields {
+function ownerOnly(fields: EventFields): EventFields {
   const { user, realm } = fields
   if (user === undefined || realm === undefined || !(realm === '' || realm === 'None' || realm === 'none'))
     return fields

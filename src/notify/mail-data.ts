@@ -1,5 +1,5 @@
 import type { MailLanguage } from '../core/mail/mail-language.ts'
-import { reasonIn, subjectIn } from './reason-words.ts'
+import { reasonIn, subjectIn } from './reason-texts.ts'
 import { countOf, NOTICE_KINDS, type Cause, type Digest, type Notice, type NoticeKind } from '../core/mail/notice.ts'
 import type { ReasonCode } from '../core/reasons/reason.ts'
 import type { NewTokenMail } from '../ports/store/mail.ts'
@@ -14,7 +14,7 @@ export interface Formats {
 }
 
 /** What is the same for all mails. */
-export interface MailSurroundings {
+export interface MailContext {
   readonly contact: string
   readonly host: string
   /** The mail comes long after what it tells. */
@@ -86,18 +86,18 @@ function noticeData(notice: Notice, formats: Formats): TemplateData {
   }
 }
 
-function surroundings({ contact, host, isLate }: MailSurroundings, { language }: Formats): TemplateData {
+function mailContext({ contact, host, isLate }: MailContext, { language }: Formats): TemplateData {
   const lines = contact.split(/\r?\n/).map(oneLine)
   return { language, contact: lines.filter((line) => line !== ''), host: oneLine(host), late: isLate }
 }
 
 /** @param name '' where it is not known */
-export function ownerData(digest: Digest, name: string, around: MailSurroundings, formats: Formats): TemplateData {
+export function ownerData(digest: Digest, name: string, around: MailContext, formats: Formats): TemplateData {
   const items = digest.items.map((item) => noticeData(item, formats))
   const last = digest.items.at(-1)
   const state = digest.items.findLast(({ kind }) => kind === 'locked' || kind === 'unlocked')?.kind ?? ''
   return {
-    ...surroundings(around, formats),
+    ...mailContext(around, formats),
     name: oneLine(name),
     login: oneLine(last?.login ?? last?.subject ?? ''),
     items,
@@ -109,14 +109,14 @@ export function ownerData(digest: Digest, name: string, around: MailSurroundings
   }
 }
 
-export function helpDeskData(digest: Digest, around: MailSurroundings, formats: Formats): TemplateData {
+export function helpDeskData(digest: Digest, around: MailContext, formats: Formats): TemplateData {
   const groups = NOTICE_KINDS.flatMap((kind) => {
     const count = digest.counts[kind] ?? 0
     return count === 0 ? [] : [groupData(kind, count, digest, formats)]
   })
   const items = digest.items.map((item) => noticeData(item, formats))
   return {
-    ...surroundings(around, formats),
+    ...mailContext(around, formats),
     groups,
     count: countOf(digest),
     item: items.length === 1 ? items[0] : null,
@@ -145,12 +145,12 @@ export const IMAGE_ID = 'token_image'
 
 export function newTokenData(
   { name, login, serial, type }: Pick<NewTokenMail, 'name' | 'login' | 'serial' | 'type'>,
-  around: MailSurroundings,
+  around: MailContext,
   formats: Formats,
 ): TemplateData {
-  return { ...surroundings(around, formats), name: oneLine(name), login: oneLine(login), serial, type, image: IMAGE_ID }
+  return { ...mailContext(around, formats), name: oneLine(name), login: oneLine(login), serial, type, image: IMAGE_ID }
 }
 
-export function testData(around: MailSurroundings, nowMs: number, formats: Formats): TemplateData {
-  return { ...surroundings(around, formats), time: formatTime(nowMs, formats) }
+export function testData(around: MailContext, nowMs: number, formats: Formats): TemplateData {
+  return { ...mailContext(around, formats), time: formatTime(nowMs, formats) }
 }

@@ -2,13 +2,13 @@ import type { ErrorCode } from '../core/error.ts'
 import type { Reason } from '../core/reasons/reason.ts'
 import { gathered, NOTICE_KINDS, type Cause, type Digest, type Notice, type NoticeKind } from '../core/mail/notice.ts'
 import type { MailLanguage } from '../core/mail/mail-language.ts'
-import { helpDeskData, newTokenData, ownerData, testData, type MailSurroundings } from './mail-data.ts'
+import { helpDeskData, newTokenData, ownerData, testData, type MailContext } from './mail-data.ts'
 import type { TemplateName } from './template-files.ts'
 import type { TemplateData } from './templates.ts'
 
 /** Made-up news: for `lockstep mail preview`, and to try templates with. */
 
-const AROUND: MailSurroundings = { contact: 'IT service desk\nphone 1234', host: 'lockstep.example.org', isLate: false }
+const AROUND: MailContext = { contact: 'IT service desk\nphone 1234', host: 'lockstep.example.org', isLate: false }
 const SAMPLE_TOKEN = { login: 'alice', serial: 'TOTP0001A2B3', type: 'totp' } as const
 const MINUTE_MS = 60_000
 
@@ -104,7 +104,7 @@ export function sampleDigest(kind: NoticeKind | 'digest', nowMs: number): Digest
 export function samplesFor(name: TemplateName, language: MailLanguage): TemplateData[] {
   const nowMs = Date.UTC(2026, 10, 24, 9, 39)
   const formats = { language, timeZone: 'Europe/Berlin' }
-  const bare: MailSurroundings = { ...AROUND, contact: '', isLate: true }
+  const bare: MailContext = { ...AROUND, contact: '', isLate: true }
   switch (name) {
     case 'test':
       return [testData(AROUND, nowMs, formats)]

@@ -11,7 +11,7 @@ import {
   ownerData,
   testData,
   type Formats,
-  type MailSurroundings,
+  type MailContext,
 } from './mail-data.ts'
 import { qrCodePng } from './qr-code.ts'
 import type { TemplateName } from './template-files.ts'
@@ -48,7 +48,7 @@ export class Writer implements MailWriter {
   readonly #templates: Templates
   readonly #builtIn = new Templates(null)
   readonly #onProblem: (error: AppError) => void
-  readonly #told = new Set<string>()
+  readonly #reported = new Set<string>()
 
   /** @param onProblem a template of somebody's own failed, told once: the built-in one is used, since mail has to go */
   constructor(settings: WriterSettings, clock: Clock, onProblem: (error: AppError) => void) {
@@ -101,8 +101,8 @@ export class Writer implements MailWriter {
       return this.#templates.render(name, language, data)
     } catch (thrown) {
       if (!(thrown instanceof AppError) || this.#settings.templates === null) throw thrown
-      if (!this.#told.has(thrown.message)) this.#onProblem(thrown)
-      this.#told.add(thrown.message)
+      if (!this.#reported.has(thrown.message)) this.#onProblem(thrown)
+      this.#reported.add(thrown.message)
       return this.#builtIn.render(name, language, data)
     }
   }
@@ -111,7 +111,7 @@ export class Writer implements MailWriter {
     return { language, timeZone: this.#settings.timeZone ?? undefined }
   }
 
-  #around(isLate: boolean): MailSurroundings {
+  #around(isLate: boolean): MailContext {
     const { contact, host } = this.#settings
     return { contact, host, isLate }
   }

@@ -93,7 +93,7 @@ export interface DirectoryPort {
    * directory that cannot be asked about the serials is told as `carriersUnknown`. Fails with `entry-not-found`,
    * `write-raced` (it was renamed between two readings that belong together: look again).
    */
-  observe(key: AccountKey, carriersOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState>
+  observe(key: AccountKey, duplicatesOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState>
   /**
    * Writes the change by compare and swap, and returns what the server says afterwards.
    * Fails with `write-raced` (what stood there is not what the change expected; nothing written),

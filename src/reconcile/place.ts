@@ -1,7 +1,7 @@
 import { toAppError, type AppError } from '../core/error.ts'
 import type { PolicySettings } from '../core/settings/settings.ts'
 import type { Token, UserOfSource } from '../core/source/token.ts'
-import { isLockedAlone } from '../core/source/truth.ts'
+import { isLockedAlone } from '../core/source/snapshot.ts'
 import { causeOf, type UnplacedCause, type UnplacedToken } from '../core/reasons/unplaced.ts'
 import type { DirectoryPort, FoundAccount } from '../ports/directory.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'

@@ -5,7 +5,7 @@ import type { LedgerPort } from '../ports/store/ledger.ts'
 import type { DesiredPort, GuardPort, InboxPort, QueuePort } from '../ports/store/store.ts'
 import type { VerificationPort } from '../ports/store/verification.ts'
 import type { MirrorPorts } from './mirror/mirror.ts'
-import type { TruthPorts } from './source/truth.ts'
+import type { SnapshotPorts } from './source/snapshot.ts'
 
 /** All that the reconciling of accounts hangs on. */
 export interface Ports {
@@ -15,7 +15,7 @@ export interface Ports {
   readonly ledger: LedgerPort
   readonly guards: GuardPort
   /** Mode `api`; null: what the events say is all that is known. */
-  readonly truth: TruthPorts | null
+  readonly snapshot: SnapshotPorts | null
   /** Where somebody else's lock in the directory is to be followed in privacyIDEA; left out in mode `events`. */
   readonly mirror?: MirrorPorts
   readonly inbox: InboxPort

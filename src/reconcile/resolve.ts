@@ -15,7 +15,7 @@ import type { CountedWait, NotedAccount, Resolution, WaitingEvent } from '../por
 import { failureReason } from '../core/account/outcome.ts'
 import { placeOfUser } from './place.ts'
 import type { Ports } from './ports.ts'
-import { accountsOfHint, type TruthPorts } from './source/truth.ts'
+import { accountsToRefresh, type SnapshotPorts } from './source/snapshot.ts'
 
 /**
  * Which account does an event belong to? By its user, else by its serial: by our record first, then by who carries it
@@ -32,8 +32,8 @@ export async function resolveEvent(event: WaitingEvent, ports: Ports, giveUpAfte
   const nothing = nothingToDo(event)
   if (nothing !== null) return { kind: 'ended', event, reason: nothing }
   try {
-    if (ports.truth !== null && isTokenEvent(event.kind)) {
-      return { kind: 'hinted', event, ...(await hintedAccounts(event, ports, ports.truth)) }
+    if (ports.snapshot !== null && isTokenEvent(event.kind)) {
+      return { kind: 'hinted', event, ...(await hintedAccounts(event, ports, ports.snapshot)) }
     }
     const found = await findAccount(event, ports)
     return {
@@ -56,7 +56,7 @@ type Hinted = Extract<Resolution, { kind: 'hinted' }>
 async function hintedAccounts(
   event: WaitingEvent,
   ports: Ports,
-  truth: TruthPorts,
+  snapshot: SnapshotPorts,
 ): Promise<Pick<Hinted, 'accounts' | 'named'>> {
   const { login, serial, realm } = event
   let user: NotedAccount | null = null
@@ -69,32 +69,32 @@ async function hintedAccounts(
     } catch (thrown) {
       // The serial says whose token it is, whatever the login is good for.
       const error = toAppError(thrown)
-      if (serial === null) return { accounts: await accountsCalled(login, realm, error, truth), named: [] }
+      if (serial === null) return { accounts: await accountsCalled(login, realm, error, snapshot), named: [] }
       if (!isOfOwner(error)) throw error
     }
   }
-  const accounts = await accountsOfHint({ serial, user }, truth)
+  const accounts = await accountsToRefresh({ serial, user }, snapshot)
   if (event.kind !== 'unregister' || serial === null) return { accounts, named: [] }
-  return withCarriers({ serial, found, accounts }, ports, truth)
+  return withDuplicates({ serial, found, accounts }, ports, snapshot)
 }
 
 /**
  * A serial that an unregistration names is ours to take away where it stands, whoever wrote it; what privacyIDEA says of it
  * decides. What a reading has confirmed before is on record, and needs no look.
  */
-async function withCarriers(
+async function withDuplicates(
   { serial, found, accounts }: { serial: Serial; found: readonly FoundAccount[]; accounts: readonly NotedAccount[] },
   ports: Ports,
-  { truth }: TruthPorts,
+  { snapshots: snapshot }: SnapshotPorts,
 ): Promise<Pick<Hinted, 'accounts' | 'named'>> {
-  if ((await truth.tokensLike(serial)).length > 0) return { accounts, named: [] }
+  if ((await snapshot.tokensLike(serial)).length > 0) return { accounts, named: [] }
   const own = found.filter(({ serials }) => spelledAmong(serials, serial) !== null)
-  const carriers = own.length > 0 ? own : await ports.directory.findBySerial(serial)
-  const others = carriers.filter(({ key }) => accounts.every((account) => account.key !== key))
+  const duplicates = own.length > 0 ? own : await ports.directory.findBySerial(serial)
+  const others = duplicates.filter(({ key }) => accounts.every((account) => account.key !== key))
   return {
     // Of its user nothing is known: whoever reads the account asks about the serial.
     accounts: [...accounts, ...others.map(({ key, dn }) => ({ key, dn, login: null, realm: null }))],
-    named: carriers.map(({ key, serials }) => ({ key, serial: spelledAmong(serials, serial) ?? serial })),
+    named: duplicates.map(({ key, serials }) => ({ key, serial: spelledAmong(serials, serial) ?? serial })),
   }
 }
 
@@ -107,11 +107,11 @@ async function accountsCalled(
   login: Login,
   realm: Realm | null,
   error: AppError,
-  { truth, source, directory }: TruthPorts,
+  { snapshots: snapshot, source, directory }: SnapshotPorts,
 ): Promise<readonly NotedAccount[]> {
   if (error.code !== 'ambiguous-match') throw error
-  const keys = await truth.accountsCalled(login, realm)
-  if (keys.length > 0) await truth.hintKeys(keys)
+  const keys = await snapshot.accountsCalled(login, realm)
+  if (keys.length > 0) await snapshot.markKeysForRefresh(keys)
   const user = realm === null ? null : await source.findUser(login, realm, null)
   const place = user === null ? null : await placeOfUser(user, { directory })
   if (place?.kind === 'account') return [place.account]
@@ -142,7 +142,7 @@ async function findBySerial(event: WaitingEvent, ports: Ports): Promise<FoundAcc
   if (serial === null) throw new AppError('event-invalid', 'names neither a user nor a serial')
   const recorded = await ports.inbox.accountOfSerial(serial)
   if (recorded !== null) {
-    const serials = event.kind === 'unregister' ? await serialsStanding(recorded.key, ports) : []
+    const serials = event.kind === 'unregister' ? await serialsOnEntry(recorded.key, ports) : []
     return { ...recorded, serials }
   }
   const found = await ports.directory.findBySerial(serial)
@@ -158,7 +158,7 @@ async function findBySerial(event: WaitingEvent, ports: Ports): Promise<FoundAcc
 }
 
 /** What stands at the account now: an unregistration needs to know whether a token is left. */
-async function serialsStanding(key: FoundAccount['key'], ports: Ports): Promise<readonly Serial[]> {
+async function serialsOnEntry(key: FoundAccount['key'], ports: Ports): Promise<readonly Serial[]> {
   try {
     const { serialFormat, serialAttributeMultiValued, serialValues } = await ports.directory.observe(
       key,

@@ -17,21 +17,21 @@ export interface VerifyPorts {
 }
 
 /** What a person should hear of: a problem that is new, or null for one that was mended. */
-export interface VerificationNews {
+export interface VerificationReport {
   readonly key: AccountKey
   readonly problem: LockProblem | null
 }
 
 export interface VerifyReport {
   readonly looked: number
-  readonly news: readonly VerificationNews[]
+  readonly reports: readonly VerificationReport[]
 }
 
 /** One round over what is due now; call again while it finds something. */
 export async function verifyDue(ports: VerifyPorts): Promise<VerifyReport> {
   const due = await ports.verification.due(ports.clock.nowMs(), READ_LOCKS_MAX)
   const looks = (await Promise.all(byDirectory(due).map(([name, some]) => lookAt(ports, name, some)))).flat()
-  const taken = looks.filter(({ due: { wanted }, found }) => wanted === 'locked' && found.verdict.isTakenAway)
+  const taken = looks.filter(({ due: { wanted }, found }) => wanted === 'locked' && found.verdict.isUnlockedExternally)
   const nowMs = ports.clock.nowMs()
   if (taken.length > 0)
     await ports.queue.mark(
@@ -39,7 +39,7 @@ export async function verifyDue(ports: VerifyPorts): Promise<VerifyReport> {
       nowMs,
     )
   await ports.verification.record(looks)
-  return { looked: looks.length, news: looks.flatMap(newsOf) }
+  return { looked: looks.length, reports: looks.flatMap(reportOf) }
 }
 
 interface Look {
@@ -55,8 +55,8 @@ async function lookAt(ports: VerifyPorts, name: DirectoryName, due: readonly Due
   const nowMs = ports.clock.nowMs()
   return due.map((each) => {
     const verdict = verdictOf(each, readings)
-    const { afterMs, isTold } = nextLook(verdict, nowMs - each.writtenMs, each.tries)
-    return { due: each, found: { verdict, dueMs: afterMs === null ? null : nowMs + afterMs, isTold } }
+    const { afterMs, isReported } = nextLook(verdict, nowMs - each.writtenMs, each.tries)
+    return { due: each, found: { verdict, dueMs: afterMs === null ? null : nowMs + afterMs, isReported } }
   })
 }
 
@@ -68,9 +68,9 @@ function verdictOf(due: DueVerification, readings: readonly ServerReading[]): Lo
   return judgeLock(due, seen)
 }
 
-function newsOf({ due, found }: Look): VerificationNews[] {
-  if (found.isTold === due.isTold) return []
-  return [{ key: due.key, problem: found.isTold ? found.verdict.problem : null }]
+function reportOf({ due, found }: Look): VerificationReport[] {
+  if (found.isReported === due.isReported) return []
+  return [{ key: due.key, problem: found.isReported ? found.verdict.problem : null }]
 }
 
 function byDirectory(due: readonly DueVerification[]): [DirectoryName, DueVerification[]][] {

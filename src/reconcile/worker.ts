@@ -3,7 +3,7 @@ import type { Outcome } from '../core/account/outcome.ts'
 import type { Event } from '../core/events/event.ts'
 import type { Claim, Resolution, WaitingEvent } from '../ports/store/store.ts'
 import { reconcileAccount } from './account/reconcile-account.ts'
-import { Lane, type Task } from './lane.ts'
+import { BoundedLoop, type Task } from './bounded-loop.ts'
 import type { Ports } from './ports.ts'
 import { NOT_COUNTED, resolveEvent } from './resolve.ts'
 
@@ -28,8 +28,8 @@ export interface WorkerOptions {
 export class Worker {
   readonly #ports: Ports
   readonly #options: WorkerOptions
-  readonly #events: Lane
-  readonly #accounts: Lane
+  readonly #events: BoundedLoop
+  readonly #accounts: BoundedLoop
   readonly #resolving = new Set<string>()
   readonly #settler: Settler
   /** Accounts in work. */
@@ -48,14 +48,14 @@ export class Worker {
       this.#accounts.perform(claims.map((claim) => this.#accountTask(claim)))
       if (claims.length >= room) this.#accounts.wake()
     })
-    this.#events = new Lane({
+    this.#events = new BoundedLoop({
       inFlightMax: RESOLVING_MAX,
       take: (room) => this.#takeEvents(room),
       nextDueMs: () => ports.inbox.nextDueMs(),
       nowMs,
       onError: (thrown) => options.onError(thrown),
     })
-    this.#accounts = new Lane({
+    this.#accounts = new BoundedLoop({
       inFlightMax: RECONCILING_MAX,
       take: (room) => this.#takeAccounts(room),
       nextDueMs: () => ports.queue.nextDueMs(),

@@ -14,9 +14,9 @@ import { systemBootClock, type BootClock } from './engine/boot-clock.ts'
 import { Breaker } from './guards/breaker.ts'
 import { LossBreaker } from './guards/loss-breaker.ts'
 import { openLosses } from './guards/losses.ts'
-import type { RolloutPort } from '../ports/store/enrolment.ts'
-import type { NewsPort, OutboxPort } from '../ports/store/mail.ts'
-import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort, TruthPort } from '../ports/store/store.ts'
+import type { RolloutPort } from '../ports/store/enrollment.ts'
+import type { NotificationPort, OutboxPort } from '../ports/store/mail.ts'
+import type { DesiredPort, GuardPort, InboxPort, QueuePort, RecordPort, SnapshotPort } from '../ports/store/store.ts'
 import type { VerificationPort } from '../ports/store/verification.ts'
 import type { AuthorshipPort } from '../ports/store/authorship.ts'
 import type { SourceIdentityPort } from '../ports/store/source-identity.ts'
@@ -33,7 +33,7 @@ import { openMirror } from './accounts/mirror.ts'
 import { openLockProofs, type LockProofPort } from './accounts/lock-proofs.ts'
 import { migrate } from './schema/migrations.ts'
 import { openMailReports, type MailReportPort } from './mail/mail-reports.ts'
-import { openNews } from './mail/news.ts'
+import { openNotifications } from './mail/notifications.ts'
 import { openOutbox } from './mail/outbox.ts'
 import { ProcessLock } from './engine/process-lock.ts'
 import { ownerOfThisProcess } from './engine/process-owner.ts'
@@ -54,13 +54,13 @@ import { openServerStates, type ServerStatePort } from './servers/server-states.
 import { NodeSqliteDialect, openSqliteFile, WalSync } from './engine/sqlite-dialect.ts'
 import { prepareStatements } from './engine/statements.ts'
 import { StorePlace } from './engine/store-place.ts'
-import { openUpkeep, type UpkeepPort } from './accounts/upkeep.ts'
+import { openMaintenance, type MaintenancePort } from './accounts/maintenance.ts'
 import { openRollouts } from './mail/rollouts.ts'
 import { openRetirements, retirementLook, type RetirementPort } from './guards/retirements.ts'
 import { openRunningConfig, type RunningConfigPort } from './servers/running-config.ts'
 import { openSourceIdentity } from './source/source-identity.ts'
 import { openSourceState, type SourceStatePort } from './source/source-state.ts'
-import { openTruth } from './source/truth.ts'
+import { openSnapshots } from './source/snapshots.ts'
 import { countUnwritten } from './engine/unwritten.ts'
 import { announcedLocks, type AnnouncedLocks } from './source/unannounced-locks.ts'
 import { openUnplaced } from './source/unplaced.ts'
@@ -107,7 +107,7 @@ export interface Store extends AsyncDisposable {
   readonly losses: LossPort
   readonly findings: FindingPort
   readonly reports: ReportPort
-  readonly upkeep: UpkeepPort
+  readonly maintenance: MaintenancePort
   readonly processLock: ProcessLock
   readonly drains: DrainPort
   readonly forms: DirectoryFormPort
@@ -119,7 +119,7 @@ export interface Store extends AsyncDisposable {
   readonly archive: JournalArchive
   readonly restore: RestorePort
   readonly evidence: EvidencePort
-  readonly truth: TruthPort
+  readonly snapshots: SnapshotPort
   readonly resync: ResyncRecordPort
   readonly unplaced: UnplacedPort
   readonly identities: IdentityPort
@@ -129,7 +129,7 @@ export interface Store extends AsyncDisposable {
   readonly mirror: MirrorPort
   readonly verification: VerificationPort
   readonly serverStates: ServerStatePort
-  readonly news: NewsPort
+  readonly notifications: NotificationPort
   readonly outbox: OutboxPort
   readonly mails: MailReportPort
   readonly rollouts: RolloutPort
@@ -187,7 +187,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     losses: openLosses(db, writer, clock, lossBreaker),
     findings: openFindings(db, writer, clock),
     reports: openReports(db, clock),
-    upkeep: openUpkeep(db, writer, clock),
+    maintenance: openMaintenance(db, writer, clock),
     processLock: new ProcessLock(db, writer, clock, leases),
     drains: openDrains(db, writer, clock),
     forms: openDirectoryForms(db, writer),
@@ -198,7 +198,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     lockProofs: openLockProofs(db, writer, clock),
     archive: new JournalArchive(db, writer, clock, join(dirname(file), 'journal-archive')),
     restore: openRestore(db, writer, clock),
-    truth: openTruth(db, writer, clock, lossBreaker),
+    snapshots: openSnapshots(db, writer, clock, lossBreaker),
     evidence: openEvidence(db, writer, clock),
     resync: openResyncRecord(db, writer, clock),
     unplaced: openUnplaced(db, writer, clock),
@@ -209,7 +209,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     mirror: openMirror(db, writer, clock),
     verification: openVerifications(db, writer, clock),
     serverStates: openServerStates(db, writer, clock),
-    news: openNews(db, writer, clock, randomUUID),
+    notifications: openNotifications(db, writer, clock, randomUUID),
     outbox: openOutbox(db, writer, clock, { owner, boot, leaseMs: MAIL_LEASE_MS }),
     mails: openMailReports(db, writer, clock),
     rollouts: openRollouts(db, writer, clock, owner),

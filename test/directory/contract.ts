@@ -48,7 +48,7 @@ export interface LockExamples {
   /** What an administrator may make of our lock, so that it is no longer the value that was written. */
   readonly changed: string
   /** The server tells the slower one of two writers of the same change that it was too late. */
-  readonly tellsTheLoser: boolean
+  readonly reportsTheLoser: boolean
   /** A write reaches the account, and no other, whatever its name is by then. */
   readonly writesById: boolean
 }
@@ -63,7 +63,7 @@ export const PPOLICY_LOCK: LockExamples = {
   harmless: FUTURE,
   oursOverHarmless: LOCKED,
   changed: PAST,
-  tellsTheLoser: true,
+  reportsTheLoser: true,
   writesById: false,
 }
 /** A lockout by the password policy overlay. */
@@ -286,11 +286,11 @@ export function directoryContract(world: () => World): void {
 
     it('locks once where two write the same lock, and tells the slower one where the server can', async () => {
       const login = await world().newLogin()
-      const { tellsTheLoser, ours } = world().lock
+      const { reportsTheLoser, ours } = world().lock
       const change = changeFor(heldBy(S1), await look(await find(login)))
       const codes = await codesOf([world().port.apply(change), world().port.apply(change)])
-      expect(codes).toEqual(['done', tellsTheLoser ? 'write-raced' : 'done'])
-      expect(await codesOf([world().port.apply(change)])).toEqual([tellsTheLoser ? 'write-raced' : 'done'])
+      expect(codes).toEqual(['done', reportsTheLoser ? 'write-raced' : 'done'])
+      expect(await codesOf([world().port.apply(change)])).toEqual([reportsTheLoser ? 'write-raced' : 'done'])
       expect(await world().lockValues(login)).toEqual([ours])
     })
 
@@ -341,25 +341,25 @@ export function directoryContract(world: () => World): void {
   })
 
   it('walks over the accounts that carry a serial or a lock like ours, and over no other', async () => {
-    const [carrier, locked, foreign, plain] = await Promise.all([1, 2, 3, 4].map(() => world().newLogin()))
-    if (!carrier || !locked || !foreign || !plain) throw new Error('logins')
-    await world().addSerialValue(carrier, `privacyIDEA:${S1}`)
+    const [duplicate, locked, foreign, plain] = await Promise.all([1, 2, 3, 4].map(() => world().newLogin()))
+    if (!duplicate || !locked || !foreign || !plain) throw new Error('logins')
+    await world().addSerialValue(duplicate, `privacyIDEA:${S1}`)
     await world().setLock(locked, world().lock.ours)
     await world().lockOtherwise(foreign)
     await world().addSerialValue(plain, 'works on Tuesdays')
-    const keys = await Promise.all([carrier, locked, foreign, plain].map(find))
+    const keys = await Promise.all([duplicate, locked, foreign, plain].map(find))
     const walked: AccountKey[] = []
     for await (const observed of world().port.walkMarked(nameOfDirectory('corp'))) walked.push(observed.key)
     expect(keys.map((key) => walked.filter((each) => each === key).length)).toEqual([1, 1, 0, 0])
   })
 
   it('walks over the accounts that any lock stands at, whoever’s, and over no other', async () => {
-    const [carrier, locked, foreign] = await Promise.all([1, 2, 3].map(() => world().newLogin()))
-    if (!carrier || !locked || !foreign) throw new Error('logins')
-    await world().addSerialValue(carrier, `privacyIDEA:${S1}`)
+    const [duplicate, locked, foreign] = await Promise.all([1, 2, 3].map(() => world().newLogin()))
+    if (!duplicate || !locked || !foreign) throw new Error('logins')
+    await world().addSerialValue(duplicate, `privacyIDEA:${S1}`)
     await world().setLock(locked, world().lock.ours)
     await world().lockOtherwise(foreign)
-    const keys = await Promise.all([carrier, locked, foreign].map(find))
+    const keys = await Promise.all([duplicate, locked, foreign].map(find))
     const walked = new Map<AccountKey, string>()
     for await (const { key, lock } of world().port.walkLocked(nameOfDirectory('corp')))
       walked.set(key, lock.other?.is ?? lock.state)

@@ -3,13 +3,13 @@ import { describe, expect, test } from 'vitest'
 import { TOKEN_EVENT_KINDS } from '../../src/core/events/event.ts'
 import { hasControlCharacter, parseLogin, parseRealm, parseSerial } from '../../src/core/names.ts'
 import { readArguments, readSpoolFile } from '../../src/intake/arguments.ts'
-import { excerpt, type Origin, type Taken } from '../../src/intake/hint.ts'
+import { excerpt, type Origin, type Received } from '../../src/intake/event-fields.ts'
 import { readCaptured } from './captured.ts'
 
 const origin: Origin = { id: '0000042-10-x', source: 'shim', takenAtUs: 1_700_000_000_000_001 }
 
 /** `serial user realm actor` of each event; `-` for none. */
-function shown(taken: Taken): string[] {
+function shown(taken: Received): string[] {
   return taken.events.map((event) =>
     [event.serial ?? '-', event.login ?? '-', event.realm ?? '-', event.actor === '' ? '-' : event.actor].join(' '),
   )
@@ -259,7 +259,7 @@ describe('whatever comes in', () => {
   })
 })
 
-function expectSound(taken: Taken): void {
+function expectSound(taken: Received): void {
   expect(taken.events.length + taken.refused.length).toBeGreaterThan(0)
   const ids = [...taken.events, ...taken.refused].map((each) => each.id)
   expect(new Set(ids).size).toBe(ids.length)

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { TOKEN_EVENT_KINDS, type TokenEventKind } from '../../src/core/events/event.ts'
 import { parseLogin, parseRealm, parseSerial } from '../../src/core/names.ts'
-import type { Origin } from '../../src/intake/hint.ts'
+import type { Origin } from '../../src/intake/event-fields.ts'
 import { readWebhook } from '../../src/intake/webhook.ts'
 import { readCaptured } from './captured.ts'
 

@@ -11,7 +11,7 @@ import {
   wantedBindings,
   type Binding,
   type BindingTarget,
-  type StandingBinding,
+  type ExistingBinding,
 } from '../../src/privacyidea/setup/bindings.ts'
 
 const SECRET = 'hook-secret-of-the-tests'
@@ -23,10 +23,10 @@ const HOOK: BindingTarget = {
 }
 
 /** What stands after the changes were made, by the rules that were measured: ids only rise, others stay. */
-function apply(standing: readonly StandingBinding[], wanted: readonly Binding[]): StandingBinding[] {
-  let after = [...standing]
-  let next = Math.max(0, ...standing.map((each) => each.id)) + 1
-  for (const change of diffBindings(standing, wanted)) {
+function apply(existing: readonly ExistingBinding[], wanted: readonly Binding[]): ExistingBinding[] {
+  let after = [...existing]
+  let next = Math.max(0, ...existing.map((each) => each.id)) + 1
+  for (const change of diffBindings(existing, wanted)) {
     if (change.kind === 'create') after.push({ ...change.wanted, id: next++ })
     if (change.kind === 'replace') {
       after = after.filter((each) => each.id !== change.id)
@@ -45,20 +45,20 @@ function apply(standing: readonly StandingBinding[], wanted: readonly Binding[])
   return after
 }
 
-function placed(bindings: readonly Binding[]): StandingBinding[] {
+function placed(bindings: readonly Binding[]): ExistingBinding[] {
   return bindings.map((binding, index) => ({ ...binding, id: index + 1 }))
 }
 
-function kindsOf(standing: readonly StandingBinding[], wanted: readonly Binding[]): string[] {
-  return diffBindings(standing, wanted).map((change) => change.kind)
+function kindsOf(existing: readonly ExistingBinding[], wanted: readonly Binding[]): string[] {
+  return diffBindings(existing, wanted).map((change) => change.kind)
 }
 
 const [register, lock, unlock, success, unregister] = placed(wantedBindings(SCRIPT))
 if (!register || !lock || !unlock || !success || !unregister) throw new Error('five bindings were expected')
 
 describe('what has to change', () => {
-  const others: StandingBinding = { ...lock, id: 70, name: 'mail on lock' }
-  const rows: { title: string; standing: StandingBinding[]; wanted: Binding[]; kinds: string[] }[] = [
+  const others: ExistingBinding = { ...lock, id: 70, name: 'mail on lock' }
+  const rows: { title: string; standing: ExistingBinding[]; wanted: Binding[]; kinds: string[] }[] = [
     { title: 'nothing stands', standing: [], wanted: [lock], kinds: ['create'] },
     { title: 'it stands as wanted', standing: [lock], wanted: [lock], kinds: ['same'] },
     { title: 'it is off', standing: [{ ...lock, isActive: false }], wanted: [lock], kinds: ['update'] },
@@ -94,8 +94,8 @@ describe('what has to change', () => {
     { title: 'of others', standing: [others], wanted: [lock], kinds: ['create'] },
     { title: 'of others, all of ours to go', standing: [others, lock], wanted: [], kinds: ['remove'] },
   ]
-  it.each(rows)('$title: $kinds', ({ standing, wanted, kinds }) => {
-    expect(kindsOf(standing, wanted)).toEqual(kinds)
+  it.each(rows)('$title: $kinds', ({ standing: existing, wanted, kinds }) => {
+    expect(kindsOf(existing, wanted)).toEqual(kinds)
   })
 
   it('goes from shims to webhook and back without a moment without a handler', () => {
@@ -145,28 +145,28 @@ describe('whatever stands', () => {
 
   it('a second set-up changes nothing', () => {
     fc.assert(
-      fc.property(stands, target, (standing, to) => {
+      fc.property(stands, target, (existing, to) => {
         const wanted = wantedBindings(to)
-        expect(new Set(kindsOf(apply(standing, wanted), wanted))).toEqual(new Set(['same']))
+        expect(new Set(kindsOf(apply(existing, wanted), wanted))).toEqual(new Set(['same']))
       }),
     )
   })
 
   it('what others made is never touched, and removing leaves exactly that', () => {
-    const foreign = (each: StandingBinding): boolean => !isOurs(each.name)
+    const foreign = (each: ExistingBinding): boolean => !isOurs(each.name)
     fc.assert(
-      fc.property(stands, target, (standing, to) => {
-        expect(apply(standing, wantedBindings(to)).filter(foreign)).toEqual(standing.filter(foreign))
-        expect(apply(apply(standing, wantedBindings(to)), [])).toEqual(standing.filter(foreign))
+      fc.property(stands, target, (existing, to) => {
+        expect(apply(existing, wantedBindings(to)).filter(foreign)).toEqual(existing.filter(foreign))
+        expect(apply(apply(existing, wantedBindings(to)), [])).toEqual(existing.filter(foreign))
       }),
     )
   })
 
   it("the hook's secret is in no text that is shown", () => {
     fc.assert(
-      fc.property(stands, (standing) => {
+      fc.property(stands, (existing) => {
         const secret = { ...HOOK, hookUrl: HOOK.hookUrl.replace(SECRET, 'a-second-secret') }
-        const changed = standing.map((each) => ({
+        const changed = existing.map((each) => ({
           ...each,
           options: { ...each.options, URL: `${secret.hookUrl}/lock` },
         }))

@@ -47,7 +47,7 @@ function serialOf(text: string): Serial {
 let made = 0
 
 /** What people and administrators do. */
-export function actsOf(world: PrivacyIdeaWorld) {
+export function actionsOf(world: PrivacyIdeaWorld) {
   const realm = parseRealm('r1')
   const newToken = async (login: string | null, maxFail: number | null = null): Promise<Serial> => {
     const serial = serialOf(`HOTP${String(++made).padStart(4, '0')}`)
@@ -131,7 +131,7 @@ function logInContract(world: () => PrivacyIdeaWorld): void {
 
 function tokenContract(world: () => PrivacyIdeaWorld): void {
   it('are found by the id of their owner, and by his login in any case', async () => {
-    const { newToken, userOf, byLogin } = actsOf(world())
+    const { newToken, userOf, byLogin } = actionsOf(world())
     const [login, other] = [await world().newLogin(), await world().newLogin()]
     const mine = [await newToken(login), await newToken(login)]
     await newToken(other)
@@ -145,7 +145,7 @@ function tokenContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('are none for a user without tokens, and unknown for a login that nobody has', async () => {
-    const { userOf, byLogin } = actsOf(world())
+    const { userOf, byLogin } = actionsOf(world())
     const login = await world().newLogin()
     expect(await world().port.tokensOfOwner(await userOf(login))).toEqual([])
     expect(await world().port.tokensOfOwner(byLogin(login))).toEqual([])
@@ -165,7 +165,7 @@ function tokenContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('stay those of a user who was renamed', async () => {
-    const { newToken, userOf } = actsOf(world())
+    const { newToken, userOf } = actionsOf(world())
     const login = await world().newLogin()
     const serial = await newToken(login)
     const user = await userOf(login)
@@ -177,7 +177,7 @@ function tokenContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('are found by serial, with nobody’s among them, and without those that are gone', async () => {
-    const { newToken } = actsOf(world())
+    const { newToken } = actionsOf(world())
     const [mine, nobodys, gone] = [await newToken(await world().newLogin()), await newToken(null), await newToken(null)]
     await world().ask('DELETE', `/token/${gone}`)
     const found = await world().port.tokensBySerial([gone, nobodys, mine, serialOf('NEVER-THERE')])
@@ -188,7 +188,7 @@ function tokenContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('follow when they are unassigned and given to somebody else', async () => {
-    const { newToken, userOf, token } = actsOf(world())
+    const { newToken, userOf, token } = actionsOf(world())
     const [login, other] = [await world().newLogin(), await world().newLogin()]
     const serial = await newToken(login)
     await world().ask('POST', '/token/unassign', { serial })
@@ -199,7 +199,7 @@ function tokenContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('show when they are disabled or revoked', async () => {
-    const { newToken, token } = actsOf(world())
+    const { newToken, token } = actionsOf(world())
     const [disabled, revoked] = [await newToken(null), await newToken(null)]
     await world().ask('POST', '/token/disable', { serial: disabled })
     await world().ask('POST', '/token/revoke', { serial: revoked })
@@ -208,7 +208,7 @@ function tokenContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('are orphans when their owner is gone from the user store', async () => {
-    const { newToken, userOf, token } = actsOf(world())
+    const { newToken, userOf, token } = actionsOf(world())
     const login = await world().newLogin()
     const serial = await newToken(login)
     const { userId, resolver } = await userOf(login)
@@ -219,7 +219,7 @@ function tokenContract(world: () => PrivacyIdeaWorld): void {
 
 function failCounterContract(world: () => PrivacyIdeaWorld): void {
   it('fills by wrong one-time passwords, and a reset empties it', async () => {
-    const { newToken, token, fail } = actsOf(world())
+    const { newToken, token, fail } = actionsOf(world())
     const login = await world().newLogin()
     const serial = await newToken(login, 3)
     await fail({ user: login, realm: 'r1', pass: WRONG_OTP }, 2)
@@ -233,7 +233,7 @@ function failCounterContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('fills on all tokens of a user by a wrong PIN', async () => {
-    const { newToken, userOf, fail } = actsOf(world())
+    const { newToken, userOf, fail } = actionsOf(world())
     const login = await world().newLogin()
     await newToken(login, 3)
     await newToken(login, 5)
@@ -246,7 +246,7 @@ function failCounterContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('is emptied by a success, and is full at once where its maximum is 0', async () => {
-    const { newToken, token, fail } = actsOf(world())
+    const { newToken, token, fail } = actionsOf(world())
     const login = await world().newLogin()
     const serial = await newToken(login, 3)
     await fail({ user: login, realm: 'r1', pass: WRONG_OTP }, 2)
@@ -261,7 +261,7 @@ function failCounterContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('puts full tokens among the fullest, and those with few failures not', async () => {
-    const { newToken, fail } = actsOf(world())
+    const { newToken, fail } = actionsOf(world())
     const [full, once, fresh] = [await newToken(null, 3), await newToken(null), await newToken(null)]
     await fail({ serial: full, pass: WRONG_OTP }, 3)
     await fail({ serial: once, pass: WRONG_OTP }, 1)
@@ -274,7 +274,7 @@ function failCounterContract(world: () => PrivacyIdeaWorld): void {
 
 function walkContract(world: () => PrivacyIdeaWorld): void {
   it('are seen once each, in pages', async () => {
-    const { newToken } = actsOf(world())
+    const { newToken } = actionsOf(world())
     const some = [await newToken(null), await newToken(await world().newLogin())]
     await using port = world().open('lockstep', { pageSize: 10 })
     const seen = await walked(port)
@@ -285,7 +285,7 @@ function walkContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('are seen, also when some are made and some deleted in the middle', async () => {
-    const { newToken } = actsOf(world())
+    const { newToken } = actionsOf(world())
     const made = []
     for (let count = 0; count < 12; count++) made.push(await newToken(null))
     const early = made.slice(0, 2)
@@ -305,7 +305,7 @@ function walkContract(world: () => PrivacyIdeaWorld): void {
 
 function silenceContract(world: () => PrivacyIdeaWorld): void {
   it('comes from an account without the right, and is not believed', async () => {
-    const { newToken, userOf } = actsOf(world())
+    const { newToken, userOf } = actionsOf(world())
     const login = await world().newLogin()
     const serial = await newToken(login)
     const policy = { scope: 'admin', active: true, realm: '', adminuser: 'blind', action: 'userlist' }
@@ -319,7 +319,7 @@ function silenceContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('comes when the right is taken away in the middle, and is not believed', async () => {
-    const { newToken } = actsOf(world())
+    const { newToken } = actionsOf(world())
     const serial = await newToken(null)
     const policy = { scope: 'admin', active: true, realm: '', adminuser: 'blind' }
     await world().ask('POST', '/policy/blind', { ...policy, action: 'tokenlist' })
@@ -332,7 +332,7 @@ function silenceContract(world: () => PrivacyIdeaWorld): void {
   it(
     'comes while the user store is down: no owner is lost, and all is right again afterwards',
     async () => {
-      const { newToken, userOf, byLogin, token } = actsOf(world())
+      const { newToken, userOf, byLogin, token } = actionsOf(world())
       const login = await world().newLogin()
       const serial = await newToken(login)
       const user = await userOf(login)
@@ -372,7 +372,7 @@ function lockoutContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('show while they last, and can be released', async () => {
-    const user = await actsOf(world()).userOf(await world().newLogin())
+    const user = await actionsOf(world()).userOf(await world().newLogin())
     if (!hasThem()) return expect(await codeOf(world().port.setUserLockout(user, 600))).toBe('source-answer')
     const beforeMs = Date.now()
     await world().port.setUserLockout(user, 600)
@@ -387,14 +387,14 @@ function lockoutContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('are gone when their time is over', async () => {
-    const user = await actsOf(world()).userOf(await world().newLogin())
+    const user = await actionsOf(world()).userOf(await world().newLogin())
     if (!hasThem()) return expect(await codeOf(world().port.setUserLockout(user, 1))).toBe('source-answer')
     await world().port.setUserLockout(user, 1)
     await eventually('the lockout is over', async () => (await mine(user)).length === 0)
   })
 
   it('are made by a policy, while the token shows nothing', async () => {
-    const { newToken, userOf, token, fail } = actsOf(world())
+    const { newToken, userOf, token, fail } = actionsOf(world())
     const login = await world().newLogin()
     const [serial, user] = [await newToken(login, 10), await userOf(login)]
     if (!hasThem()) {
@@ -435,7 +435,7 @@ function lockoutContract(world: () => PrivacyIdeaWorld): void {
 
 function logContract(world: () => PrivacyIdeaWorld): void {
   it('of 3.14 tell of each failure, with its token and its user', async () => {
-    const { newToken, userOf, fail } = actsOf(world())
+    const { newToken, userOf, fail } = actionsOf(world())
     const start = await world().port.authenticationLog(null)
     if (!start.isSupported) return expect(start).toEqual({ isSupported: false, rows: [], mark: null })
     const login = await world().newLogin()
@@ -449,7 +449,7 @@ function logContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('of audit hold what was done, oldest first, and can be read on', async () => {
-    const { newToken, fail } = actsOf(world())
+    const { newToken, fail } = actionsOf(world())
     const login = await world().newLogin()
     const serial = await newToken(login)
     await fail({ user: login, realm: 'r1', pass: WRONG_OTP }, 1)

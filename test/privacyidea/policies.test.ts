@@ -9,7 +9,7 @@ import {
   wantedPolicies,
   wouldLockOthersOut,
   type PolicyRequest,
-  type StandingPolicy,
+  type ExistingPolicy,
 } from '../../src/privacyidea/setup/policies.ts'
 
 const REQUEST: PolicyRequest = {
@@ -19,7 +19,7 @@ const REQUEST: PolicyRequest = {
   resetsTokens: false,
   mirrorDirectoryLocks: 'off',
 }
-const SUPER: StandingPolicy = { name: 'super', admins: ['admin'], actions: ['*'], isActive: true }
+const SUPER: ExistingPolicy = { name: 'super', admins: ['admin'], actions: ['*'], isActive: true }
 
 describe('the rights of the running service', () => {
   it.each([
@@ -47,8 +47,8 @@ describe('the first admin policy', () => {
     ['no policy at all', [], true],
     ['one that is off', [{ ...SUPER, isActive: false }], true],
     ['one that is on', [SUPER], false],
-  ])('%s: others would be locked out: %j', (_title, standing, expected) => {
-    expect(wouldLockOthersOut(standing)).toBe(expected)
+  ])('%s: others would be locked out: %j', (_title, existing, expected) => {
+    expect(wouldLockOthersOut(existing)).toBe(expected)
   })
 
   it('is the one that keeps the others in, and it is written first and removed last', () => {
@@ -57,8 +57,8 @@ describe('the first admin policy', () => {
     const names = changes.map((change) => (change.kind === 'remove' ? '' : change.wanted.name))
     expect(names).toEqual(['lockstep-other-admins', 'lockstep-run-time', 'lockstep-set-up'])
     expect(policyRequestOf(othersPolicy(REQUEST))).toMatchObject({ adminuser: '-lockstep, *', action: '*' })
-    const standing = [SUPER, ...wanted.map((policy) => ({ ...policy, isActive: true }))]
-    expect(policyRemovals(standing)).toEqual(names.toReversed().map((name) => ({ kind: 'remove', name })))
+    const existing = [SUPER, ...wanted.map((policy) => ({ ...policy, isActive: true }))]
+    expect(policyRemovals(existing)).toEqual(names.toReversed().map((name) => ({ kind: 'remove', name })))
     expect(policyRemovals([SUPER])).toEqual([])
   })
 })
@@ -67,7 +67,7 @@ it('a policy that stands as wanted stays; one that was changed or switched off i
   const [wanted] = wantedPolicies(REQUEST)
   if (wanted === undefined) throw new Error('no policy')
   const stands = { ...wanted, actions: wanted.actions.toReversed(), isActive: true }
-  const kinds = (standing: StandingPolicy): string[] => diffPolicies([standing], [wanted]).map((change) => change.kind)
+  const kinds = (existing: ExistingPolicy): string[] => diffPolicies([existing], [wanted]).map((change) => change.kind)
   expect(kinds(stands)).toEqual(['same'])
   expect(kinds({ ...stands, isActive: false })).toEqual(['update'])
   expect(kinds({ ...stands, actions: ['tokenlist'] })).toEqual(['update'])

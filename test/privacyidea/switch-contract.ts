@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest'
 import { codeOf, codesOf } from '../directory/contract.ts'
 import { parseSerial } from '../../src/core/names.ts'
 import { must } from '../simulation/world.ts'
-import { actsOf, type PrivacyIdeaWorld } from './contract.ts'
+import { actionsOf, type PrivacyIdeaWorld } from './contract.ts'
 
 /** What Lockstep does in privacyIDEA where somebody else's lock in the directory is to reach it. */
 export function switchContract(world: () => PrivacyIdeaWorld): void {
   describe('tokens that are switched off and on', () => {
     it('are disabled and enabled once, and say when there was nothing to do', async () => {
-      const { newToken, token } = actsOf(world())
+      const { newToken, token } = actionsOf(world())
       const serial = await newToken(await world().newLogin())
       const { port } = world()
       expect([await port.disableToken(serial), await port.disableToken(serial)]).toEqual([true, false])
@@ -18,7 +18,7 @@ export function switchContract(world: () => PrivacyIdeaWorld): void {
     })
 
     it('stay off once they are revoked, and are named where they are not there', async () => {
-      const { newToken, token } = actsOf(world())
+      const { newToken, token } = actionsOf(world())
       const serial = await newToken(await world().newLogin())
       await world().ask('POST', '/token/revoke', { serial })
       expect(await world().port.enableToken(serial)).toBe(false)
@@ -30,7 +30,7 @@ export function switchContract(world: () => PrivacyIdeaWorld): void {
   })
 
   it('says after how long a full counter is cleared, and since when it is full', async () => {
-    const { newToken, token, fail } = actsOf(world())
+    const { newToken, token, fail } = actionsOf(world())
     const { port } = world()
     const setTo = (minutes: number) => world().ask('POST', '/system/setConfig', { failcounter_clear_timeout: minutes })
     expect(await port.failCounterClearTimeoutMs()).toBeNull()
@@ -59,7 +59,7 @@ export function switchContract(world: () => PrivacyIdeaWorld): void {
 
   it('a lockout is read with its length, by its user alone', async () => {
     const { port } = world()
-    const user = await actsOf(world()).userOf(await world().newLogin())
+    const user = await actionsOf(world()).userOf(await world().newLogin())
     if (world().release !== '3.14') {
       const [code] = await codesOf([port.setUserLockout(user, 600)])
       return expect(code).toBe('source-answer')

@@ -47,7 +47,7 @@ function held(world: ApiWorld, key: AccountKey): ResolvedEvent {
   }
 }
 
-async function standing(world: ApiWorld, key: AccountKey): Promise<string | undefined> {
+async function status(world: ApiWorld, key: AccountKey): Promise<string | undefined> {
   const accounts = await world.store.reports.accounts({ limit: 10 })
   return accounts.find((account) => account.key === key)?.standing
 }
@@ -79,10 +79,10 @@ describe('a full resync', () => {
     await world.resync()
     await world.store.records.note(held(world, bob), null)
     await world.settle()
-    expect([world.state(bob), await standing(world, bob)]).toEqual(['open', 'breaker'])
+    expect([world.state(bob), await status(world, bob)]).toEqual(['open', 'breaker'])
     expect((await world.resync()).drift).toEqual([])
     expect((await world.resync()).drift).toEqual([])
-    expect([world.state(bob), await standing(world, bob)]).toEqual(['open', 'breaker'])
+    expect([world.state(bob), await status(world, bob)]).toEqual(['open', 'breaker'])
   })
 
   test('does not tell that a protected account should be locked', async () => {
@@ -93,7 +93,7 @@ describe('a full resync', () => {
     world.directory.protect(carol, 'it matches guards.protect.filter')
     token.failcount = MAX_FAILURES
     await world.scan()
-    expect([world.state(carol), await standing(world, carol)]).toEqual(['open C1', 'protected'])
+    expect([world.state(carol), await status(world, carol)]).toEqual(['open C1', 'protected'])
     world.directory.removeSerialValue(carol, 'privacyIDEA:C1')
     const { drift } = await world.resync()
     expect(drift.map(({ now, should }) => [now, should])).toEqual([['not carried', 'carried']])
@@ -123,7 +123,7 @@ describe('somebody else’s lock in the directory', () => {
     await world.settle()
     world.directory.setLock(bob, null)
     await world.lookAgain(bob)
-    expect([world.state(bob), await standing(world, bob)]).toEqual(['open B1', 'breaker'])
+    expect([world.state(bob), await status(world, bob)]).toEqual(['open B1', 'breaker'])
     expect(token.active).toBe(true)
   })
 
@@ -136,7 +136,7 @@ describe('somebody else’s lock in the directory', () => {
     token.failcount = 0
     world.directory.setLock(bob, FOREIGN)
     await world.scan()
-    expect([await standing(world, bob), token.active]).toEqual(['breaker', true])
+    expect([await status(world, bob), token.active]).toEqual(['breaker', true])
     expect((await world.store.reviews.counts()).waiting).toBe(0)
   })
 

@@ -18,7 +18,7 @@ async function claimedAlice(world: ApiWorld): Promise<{ alice: AccountKey; claim
   for (let number = 0; number < TOKENS; number++) world.addToken(`S${number}`, alice)
   world.addToken('FULL', alice, { failcount: MAX_FAILURES })
   const { dn } = world.directory.account(alice)
-  await world.store.truth.hint([{ key: alice, dn, login: login('alice'), realm: realm('r1') }])
+  await world.store.snapshots.markForRefresh([{ key: alice, dn, login: login('alice'), realm: realm('r1') }])
   const [claim] = await world.store.queue.claim(1, world.clock.nowMs())
   if (claim === undefined) throw new Error('nothing was claimed')
   return { alice, claim }
@@ -34,16 +34,16 @@ async function workSlowly(world: ApiWorld, claim: Claim): Promise<{ startedMs: n
     handedOut += (await world.store.queue.claim(1, world.clock.nowMs())).length
     return value
   }
-  const { directory, truth } = world.ports
-  if (truth === null) throw new Error('this world asks privacyIDEA')
-  const source = withMembers(truth.source, {
-    tokensOfOwner: (owner) => slow(PRIVACYIDEA_TAKES_MS, truth.source.tokensOfOwner(owner)),
+  const { directory, snapshot } = world.ports
+  if (snapshot === null) throw new Error('this world asks privacyIDEA')
+  const source = withMembers(snapshot.source, {
+    tokensOfOwner: (owner) => slow(PRIVACYIDEA_TAKES_MS, snapshot.source.tokensOfOwner(owner)),
   })
   const slowDirectory = withMembers(directory, {
-    observe: (key, carriersOf, maxAgeMs) => slow(DIRECTORY_TAKES_MS, directory.observe(key, carriersOf, maxAgeMs)),
+    observe: (key, duplicatesOf, maxAgeMs) => slow(DIRECTORY_TAKES_MS, directory.observe(key, duplicatesOf, maxAgeMs)),
     apply: (change) => slow(DIRECTORY_TAKES_MS, directory.apply(change)),
   })
-  await reconcileAccount(claim, { ...world.ports, directory: slowDirectory, truth: { ...truth, source } })
+  await reconcileAccount(claim, { ...world.ports, directory: slowDirectory, snapshot: { ...snapshot, source } })
   return { startedMs, handedOut }
 }
 

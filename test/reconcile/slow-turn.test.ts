@@ -19,21 +19,21 @@ test('an account whose owner privacyIDEA takes longer to answer for than a lease
   const alice = world.addUser('alice')
   world.addToken('FULL', alice, { failcount: MAX_FAILURES })
   const { dn } = world.directory.account(alice)
-  await world.store.truth.hint([{ key: alice, dn, login: login('alice'), realm: realm('r1') }])
-  const { truth } = world.ports
-  if (truth === null) throw new Error('this world asks privacyIDEA')
+  await world.store.snapshots.markForRefresh([{ key: alice, dn, login: login('alice'), realm: realm('r1') }])
+  const { snapshot } = world.ports
+  if (snapshot === null) throw new Error('this world asks privacyIDEA')
   let reads = 0
   const gate = Promise.withResolvers<void>()
-  const source = withMembers(truth.source, {
+  const source = withMembers(snapshot.source, {
     async tokensOfOwner(owner) {
       reads++
       await gate.promise
-      return truth.source.tokensOfOwner(owner)
+      return snapshot.source.tokensOfOwner(owner)
     },
   })
   let lost = 0
   const errors: unknown[] = []
-  const ports = { ...world.ports, truth: { ...truth, source } }
+  const ports = { ...world.ports, snapshot: { ...snapshot, source } }
   const queue = withMembers(world.ports.queue, { renewEveryMs: RENEW_EVERY_MS })
   const worker = new Worker(
     { ...ports, queue },

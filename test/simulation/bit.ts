@@ -81,7 +81,7 @@ async function interfere(world: World, move: Extract<BitMove, { do: 'bits' }>, l
   if (isLock && !isSet) {
     // Their bit cannot be told from ours while ours is on record, or a write of it on its way.
     world.pass(READING_AGE_MS)
-    if ((await world.store.upkeep.pendingNamesOf(key)).length > 0) return
+    if ((await world.store.maintenance.pendingNamesOf(key)).length > 0) return
   }
   world.directory.edit(key, { control: [String(now ^ move.flips)] })
   const flipped = isLock ? (isSet ? theirs & ~MEMORY_DISABLED : theirs | MEMORY_DISABLED) : theirs ^ move.flips

@@ -84,7 +84,7 @@ async function interfere(
   // An equal value of somebody else cannot be told from ours while ours is on record, or a write of it on its way.
   if (isLocked && place !== undefined) {
     world.pass(READING_AGE_MS)
-    if ((await world.store.upkeep.pendingNamesOf(key)).length > 0) return
+    if ((await world.store.maintenance.pendingNamesOf(key)).length > 0) return
   }
   const edit = (values: Left): Left => {
     if (place === undefined) return { ...values, lockValues: isLocked ? ['20200101000000Z'] : [] }

@@ -186,10 +186,10 @@ async function interfere(
   // While our lock is on record, and between the reading that a lock is planned on and its outcome, an equal value of
   // somebody else cannot be told from ours: nobody sets one then.
   if (move.canonical) world.pass(READING_AGE_MS)
-  const isOnRecord = (await world.store.upkeep.pendingNamesOf(person.key)).length > 0
+  const isOnRecord = (await world.store.maintenance.pendingNamesOf(person.key)).length > 0
   // Nobody looks while the directory is down, and our next write to the entry hides who wrote before.
-  const canTell = !world.directory.faults.isDown
-  const value = move.canonical && !isOnRecord && canTell ? MEMORY_LOCKED : '20200101000000Z'
+  const isDistinct = !world.directory.faults.isDown
+  const value = move.canonical && !isOnRecord && isDistinct ? MEMORY_LOCKED : '20200101000000Z'
   if (move.do === 'foreign-unlock') {
     world.directory.setLock(person.key, null)
     other.lock = null

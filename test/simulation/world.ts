@@ -177,7 +177,7 @@ export class World {
     await recoverUnlocks(system)
     await recoverUnregisters(system)
     await lookAtEvidence(system, SILENT)
-    await this.store.upkeep.markUnsettled(this.#clock.ms)
+    await this.store.maintenance.markUnsettled(this.#clock.ms)
   }
 
   #step(): void {

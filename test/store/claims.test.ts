@@ -24,7 +24,7 @@ const IN_STEP = {
   againAtMs: null,
   applied: 0,
   effective: null,
-  isLockSeen: false,
+  isLockObserved: false,
 } as const
 const OWNED: OwnedLock = {
   slots: [{ dn: DN, attribute: 'pwdAccountLockedTime', mode: 'whole', before: [], after: ['000001010000Z'] }],
@@ -76,7 +76,7 @@ async function openOn(opened: TestStore, boot: BootClock, leaseMs = LEASE_MS): P
 }
 
 async function noted(store: Store): Promise<void> {
-  await store.truth.hint([{ key: KEY, dn: DN, login: null, realm: null }])
+  await store.snapshots.markForRefresh([{ key: KEY, dn: DN, login: null, realm: null }])
 }
 
 async function claimed(store: Store, nowMs = START_MS): Promise<Claim> {
@@ -163,18 +163,18 @@ const WRITES: readonly (readonly [string, (store: Store, claim: Claim) => Promis
   [
     'read',
     (store, claim) =>
-      store.truth.record(
+      store.snapshots.record(
         KEY,
         {
           user: null,
-          truth: { tokens: [{ serial: SERIAL, isLocked: true }], gone: [], lockout: null },
+          snapshot: { tokens: [{ serial: SERIAL, isLocked: true }], gone: [], lockout: null },
           reset: [],
           events: [],
         },
         claim,
       ),
   ],
-  ['count a loss', (store, claim) => store.truth.passLosses(KEY, [{ serial: SERIAL, cause: 'not-listed' }], claim)],
+  ['count a loss', (store, claim) => store.snapshots.passLosses(KEY, [{ serial: SERIAL, cause: 'not-listed' }], claim)],
 ]
 
 test.each(WRITES)(
@@ -355,7 +355,7 @@ test('of two accounts that were claimed together the one that is renewed stays, 
   await using store = await openOn(opened, here)
   await using other = await openOn(opened, there)
   const second = testKey(2)
-  await store.truth.hint([KEY, second].map((key) => ({ key, dn: DN, login: null, realm: null })))
+  await store.snapshots.markForRefresh([KEY, second].map((key) => ({ key, dn: DN, login: null, realm: null })))
   const [renewed] = await other.queue.claim(2, START_MS)
   opened.raw("update queue set lease_owner = 'elsewhere:1:1'")
   await store.processLock.freeDeadLeases()

@@ -24,7 +24,7 @@ const RULES: GatherRules = {
 }
 
 async function gatherAll(store: Store): Promise<void> {
-  while (await store.news.gather(RULES)) continue
+  while (await store.notifications.gather(RULES)) continue
 }
 
 /** Puts on record that an account was locked or unlocked, as the ledger does. */
@@ -32,7 +32,7 @@ async function change(opened: TestStore, number: number, kind: 'lock' | 'unlock'
   const { store, clock } = opened
   const key = testKey(number)
   const login = parseLogin(`user${number}`)
-  await store.truth.hint([{ key, dn: asDn(`uid=user${number}`), login, realm: null }])
+  await store.snapshots.markForRefresh([{ key, dn: asDn(`uid=user${number}`), login, realm: null }])
   const draft = {
     kind,
     key,
@@ -78,14 +78,14 @@ function numbers(first: number, count: number): number[] {
 
 async function begun(): Promise<TestStore> {
   const opened = await openTestStore()
-  await opened.store.news.begin()
+  await opened.store.notifications.begin()
   return opened
 }
 
 test('what happened before mail was configured is told to nobody', async () => {
   await using opened = await openTestStore()
   await change(opened, 1, 'lock', 'a')
-  await opened.store.news.begin()
+  await opened.store.notifications.begin()
   await gatherAll(opened.store)
   expect((await opened.store.mails.counts()).states).toEqual({})
   await change(opened, 1, 'unlock', 'b')
@@ -211,7 +211,7 @@ test('an event that waits is told once, when it has waited long enough, however 
       let number = 0
       let told = 0
       const step = async (): Promise<void> => {
-        while (await store.news.gather(rules)) continue
+        while (await store.notifications.gather(rules)) continue
         for (const { counts } of await sendAll(opened)) told += (counts as { unresolved?: number }).unresolved ?? 0
       }
       for (const gap of gapsS) {

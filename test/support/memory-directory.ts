@@ -14,13 +14,13 @@ import {
 import { integerOf, withBits } from '../../src/core/account/bit.ts'
 import { spelledAmong } from '../../src/core/serials/serial-key.ts'
 import type { LastWriter } from '../../src/core/account/late.ts'
-import { carriersAmong, serialsIn } from '../../src/core/serials/serial-values.ts'
+import { duplicatesAmong, serialsIn } from '../../src/core/serials/serial-values.ts'
 import { isLocked } from '../../src/core/account/slot.ts'
 import {
   hasValue,
   isOpenForSure,
   type AttributeValue,
-  type Carrier,
+  type DuplicateSerial,
   type EntryVersion,
   type LockObservation,
   type LockSlot,
@@ -49,7 +49,7 @@ const MEMORY_CONTROL = '512'
 const SERIAL_ATTRIBUTE = 'description'
 const MEMORY_URL = 'memory:'
 const READINGS_MAX = 4096
-const CARRIERS_MAX = 10
+const DUPLICATES_MAX = 10
 
 /**
  * A directory in memory with the contract of the real ones, for simulations: deterministic (time is the clock's, ids
@@ -189,7 +189,7 @@ export class MemoryDirectory implements DirectoryPort {
   async findBySerial(serial: Serial): Promise<readonly FoundAccount[]> {
     this.#mustBeUp()
     return this.#carriersOf(serial)
-      .slice(0, CARRIERS_MAX)
+      .slice(0, DUPLICATES_MAX)
       .map((account) => this.#found(account))
   }
 
@@ -209,16 +209,16 @@ export class MemoryDirectory implements DirectoryPort {
     }
   }
 
-  async observe(key: AccountKey, carriersOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState> {
-    const mayBeOld = carriersOf.length === 0 && maxAgeMs > 0
+  async observe(key: AccountKey, duplicatesOf: readonly Serial[], maxAgeMs: number): Promise<ObservedState> {
+    const mayBeOld = duplicatesOf.length === 0 && maxAgeMs > 0
     const kept = mayBeOld ? this.#readings.get(key, this.#clock.nowMs(), maxAgeMs) : undefined
     if (kept !== undefined) return this.#observed(kept, {})
     this.#mustBeUp()
-    const carriedElsewhere: Record<string, Carrier[]> = {}
-    for (const serial of carriersOf) {
+    const carriedElsewhere: Record<string, DuplicateSerial[]> = {}
+    for (const serial of duplicatesOf) {
       const others = this.#carriersOf(serial).filter((account) => account.key !== key)
       const found = others.map(({ key: each, dn, ...account }) => ({ key: each, dn, serials: this.#serials(account) }))
-      carriedElsewhere[serial] = carriersAmong(found, serial).slice(0, CARRIERS_MAX)
+      carriedElsewhere[serial] = duplicatesAmong(found, serial).slice(0, DUPLICATES_MAX)
     }
     return this.#observed(this.#keep(this.#existing(key)), carriedElsewhere)
   }

@@ -97,18 +97,18 @@ async function lookAtLock(
     else await store.evidence.forget([file])
   }
   const found = waiting.map(({ file, read }) => ({ file, read, ...reclaim(read.entries, observed) }))
-  const standing = found.filter(({ slots }) => slots.length > 0)
+  const existing = found.filter(({ slots }) => slots.length > 0)
   const gone = found.filter(({ slots, unclear }) => slots.length === 0 && unclear === null)
   const unclear = found.filter((each) => each.slots.length === 0 && each.unclear !== null)
-  const [best] = standing.toSorted((a, b) => b.slots.length - a.slots.length)
+  const [best] = existing.toSorted((a, b) => b.slots.length - a.slots.length)
   if (best !== undefined) {
-    const reads = standing.map(({ read }) => read)
+    const reads = existing.map(({ read }) => read)
     const events = reads.map(({ name, takenAtUs, untilUs }) => restoredHold(key, name, takenAtUs, untilUs))
     const { holds } = foldEvents(key, events, { nowUs: 0, lockTtlUs: null })
     const owned = ownedLock(best.slots, dn, reads)
-    const adopted = standing.map(({ file }) => file)
+    const adopted = existing.map(({ file }) => file)
     await store.evidence.adopt({ key, dn, events, owned, holds }, adopted, source !== null)
-    for (const each of standing) await fitFile(ldif, owned, each.read, each.unclear !== null)
+    for (const each of existing) await fitFile(ldif, owned, each.read, each.unclear !== null)
     tally.accounts++
     tally.adopted.push(...adopted.map(nameOf))
   }
@@ -127,8 +127,8 @@ async function lookAtSerial(
   const serial = parseSerial(file.name)
   const read = await readWaitingFile(ldif, 'unregister', file.name)
   if (serial === null || read?.key !== key || !isSame(file, read)) return store.evidence.forget([file])
-  const standing = serialsIn(serialFormat, serialAttributeMultiValued, serialValues)
-  if (spelledAmong(standing, serial) === null) return close(system, file, tally)
+  const existing = serialsIn(serialFormat, serialAttributeMultiValued, serialValues)
+  if (spelledAmong(existing, serial) === null) return close(system, file, tally)
   const events = [restoredSerial(key, serial, read.takenAtUs)]
   await store.evidence.adopt({ key, dn, events, owned: null, holds: [] }, [file], source !== null)
   tally.accounts++

@@ -7,7 +7,7 @@ import type { System } from '../system.ts'
 
 /** A store that is as new as its folders again ends what was found of an older one. */
 export async function noteFolders({ store }: Pick<System, 'store'>, log: Log, report: FolderReport): Promise<void> {
-  tellFolders(log, report)
+  reportFolders(log, report)
   const { released, unproven } = report
   if (released > 0) await noteOlderStore(store, { adopted: 0, released, files: [] })
   else if (unproven === 0 && (await store.evidence.all()).length === 0) {
@@ -16,10 +16,10 @@ export async function noteFolders({ store }: Pick<System, 'store'>, log: Log, re
   await store.findings.end('folders-made-again', '')
 }
 
-export function tellFolders(log: Log, report: FolderReport): void {
-  const { removed, written, strangers } = report
+export function reportFolders(log: Log, report: FolderReport): void {
+  const { removed, written, unknownFiles } = report
   if (removed + written > 0) log.info('LDIF folders were brought in step with the record', { removed, written })
-  if (strangers.length > 0) {
-    log.warn('LDIF files belong to no record; lockstep rebuild takes them in', { files: strangers.join(' ') })
+  if (unknownFiles.length > 0) {
+    log.warn('LDIF files belong to no record; lockstep rebuild takes them in', { files: unknownFiles.join(' ') })
   }
 }

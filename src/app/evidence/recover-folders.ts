@@ -2,7 +2,7 @@ import { coveredUntilMs, restoredRelease, restoredReleaseOfAll, weighFile } from
 import { parseChangeLdif, type LdifHeader } from '../../core/ldif.ts'
 import { parseHoldName, parseSerial, splitAccountKey, type AccountKey, type HoldName } from '../../core/names.ts'
 import type { EvidenceFile } from '../../ports/store/evidence.ts'
-import type { OwnedAccount } from '../../store/accounts/upkeep.ts'
+import type { OwnedAccount } from '../../store/accounts/maintenance.ts'
 import { holdKey } from '../../core/serials/serial-key.ts'
 import { writePending } from '../../reconcile/ledger/ledger.ts'
 import type { System } from '../system.ts'
@@ -26,15 +26,15 @@ export interface FolderReport {
   /** Accounts that the folders prove to be released since the record was written. */
   readonly released: number
   /** Files that belong to no record: `lockstep rebuild` reads them. */
-  readonly strangers: readonly string[]
+  readonly unknownFiles: readonly string[]
 }
 
 const PAGE = 500
-const STRANGERS_MAX = 100
+const UNKNOWN_FILES_MAX = 100
 
 interface Sorting {
   readonly evidence: EvidenceFile[]
-  readonly strangers: string[]
+  readonly unknownFiles: string[]
   removed: number
 }
 
@@ -44,11 +44,11 @@ export async function recoverUnlocks(system: FolderSystem): Promise<FolderReport
   let there = new Set(await ldif.listPending('unlock'))
   const wanted = new Set<HoldName>()
   const missing: OwnedAccount[] = []
-  for await (const account of store.upkeep.ownedAccounts()) {
+  for await (const account of store.maintenance.ownedAccounts()) {
     for (const name of account.owned.holds) wanted.add(name)
     if (!account.owned.holds.every((name) => there.has(name))) missing.push(account)
   }
-  const open = await store.upkeep.openChanges()
+  const open = await store.maintenance.openChanges()
   const released = await releaseByHistory(system, missing, new Set(open.map(({ key }) => key)))
   let written = 0
   for (const account of missing) {
@@ -61,19 +61,19 @@ export async function recoverUnlocks(system: FolderSystem): Promise<FolderReport
   // On a file system that compares without case, one shows in the spelling that it was first written under.
   const otherwise = new Set([...wanted].filter((name) => !there.has(name)).map(holdKey))
   const leftAlone = await store.restore.leftAlone()
-  const sorting: Sorting = { evidence: [], strangers: [], removed: 0 }
+  const sorting: Sorting = { evidence: [], unknownFiles: [], removed: 0 }
   const noted = await notedIn(system, 'unlock')
   for (const text of there) {
     const name = parseHoldName(text)
     if (name === null || wanted.has(name) || otherwise.has(holdKey(name)) || noted.has(text)) continue
-    if (leftAlone.has(text)) addStranger(sorting.strangers, `unlock/${text}.ldif`)
+    if (leftAlone.has(text)) addUnknownFile(sorting.unknownFiles, `unlock/${text}.ldif`)
     else await sortFile(system, 'unlock', name, sorting)
   }
   await store.evidence.note(sorting.evidence)
   await store.evidence.compared('unlock')
   await ldif.sweep(open.flatMap((change) => change.holds))
-  const { removed, strangers } = sorting
-  return { removed, written, unproven: sorting.evidence.length, released: released.size, strangers }
+  const { removed, unknownFiles } = sorting
+  return { removed, written, unproven: sorting.evidence.length, released: released.size, unknownFiles }
 }
 
 /** An earlier start found them newer than the record, and the directory was not heard since: no later record decides. */
@@ -91,10 +91,10 @@ async function sortFile(
 ): Promise<void> {
   const { worth, key, header } = await weigh(system, folder, name)
   if (key === null || header === null || worth === 'stranger') {
-    return addStranger(sorting.strangers, `${folder}/${name}.ldif`)
+    return addUnknownFile(sorting.unknownFiles, `${folder}/${name}.ldif`)
   }
   // In this very spelling: one that came back in another case was written again under the name on record.
-  if (folder === 'unlock' && (await system.store.upkeep.pendingNamesOf(key)).includes(name)) return
+  if (folder === 'unlock' && (await system.store.maintenance.pendingNamesOf(key)).includes(name)) return
   if (worth === 'over') {
     await system.ldif.dropPending(folder, name, 'applied', key)
     sorting.removed++
@@ -152,12 +152,12 @@ async function releaseByHistory(
 /** The folder `unregister/`: files whose registration never happened, or is over. Others may be at work meanwhile. */
 export async function recoverUnregisters(system: FolderSystem): Promise<FolderReport> {
   const { store, ldif } = system
-  const sorting: Sorting = { evidence: [], strangers: [], removed: 0 }
+  const sorting: Sorting = { evidence: [], unknownFiles: [], removed: 0 }
   const noted = await notedIn(system, 'unregister')
   const names = (await ldif.listPending('unregister')).filter((name) => !noted.has(name))
   for (let at = 0; at < names.length; at += PAGE) {
     const page = names.slice(at, at + PAGE)
-    const assigned = await store.upkeep.assignedOf(page)
+    const assigned = await store.maintenance.assignedOf(page)
     for (const text of page.filter((name) => !assigned.has(name))) {
       const name = parseSerial(text) === null ? null : parseHoldName(text)
       if (name === null) continue
@@ -172,15 +172,15 @@ export async function recoverUnregisters(system: FolderSystem): Promise<FolderRe
   }
   await store.evidence.note(sorting.evidence)
   await store.evidence.compared('unregister')
-  const { removed, strangers } = sorting
-  return { removed, written: 0, unproven: sorting.evidence.length, released: 0, strangers }
+  const { removed, unknownFiles } = sorting
+  return { removed, written: 0, unproven: sorting.evidence.length, released: 0, unknownFiles }
 }
 
 /** Looked at again while nobody works on the account: a new registration may have come. */
 async function isOver({ store }: FolderSystem, key: AccountKey, serial: string): Promise<boolean> {
-  if ((await store.upkeep.assignedOf([serial])).has(serial)) return false
+  if ((await store.maintenance.assignedOf([serial])).has(serial)) return false
   const name = parseHoldName(serial)
-  const pending = (await store.upkeep.pendingNamesOf(key)).flatMap((each) => parseHoldName(each) ?? [])
+  const pending = (await store.maintenance.pendingNamesOf(key)).flatMap((each) => parseHoldName(each) ?? [])
   if (name === null || pending.some((each) => holdKey(each) === holdKey(name))) return false
   // Held back (a pause, a dry run), the serial still stands there.
   return (await store.reports.find(key, 1))[0]?.standing === 'in-step'
@@ -203,6 +203,6 @@ async function headerOf(
   }
 }
 
-function addStranger(strangers: string[], name: string): void {
-  if (strangers.length < STRANGERS_MAX) strangers.push(name)
+function addUnknownFile(unknownFiles: string[], name: string): void {
+  if (unknownFiles.length < UNKNOWN_FILES_MAX) unknownFiles.push(name)
 }

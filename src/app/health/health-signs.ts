@@ -7,7 +7,7 @@ import {
   type MachineSigns,
   type Served,
 } from '../../core/health/health.ts'
-import { liveSignsOf, isBelieved, reportAgeMs } from '../../core/health/health-file.ts'
+import { liveSignsOf, isTrusted, reportAgeMs } from '../../core/health/health-file.ts'
 import { dryRunsOf, type Pause } from '../../core/guards/guard.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import type { Finding } from '../../ports/store/finding.ts'
@@ -96,7 +96,7 @@ function reportedSigns(settings: Settings, nowMs: number): LiveSigns | null {
 function reportReasons(settings: Settings, daemon: DaemonRow, nowMs: number): HealthReason[] {
   const report = readHealthReport(settings.health.file)
   const isOfDaemon = report?.store === storeMark(settings.store.file) && report.pid === daemon.pid
-  if (!isOfDaemon || isBelieved(report, nowMs)) return []
+  if (!isOfDaemon || isTrusted(report, nowMs)) return []
   return [{ code: 'report-old', params: { ageMs: Math.abs(reportAgeMs(report, nowMs)) } }]
 }
 

@@ -6,16 +6,16 @@ import type { Trouble } from '../../contract/verdict.ts'
 import { secretReader } from '../../config/secret.ts'
 import {
   distinct,
-  ENROL_TYPES,
+  ENROLL_TYPES,
   parseRate,
   ROLLOUT_NAME,
   type Enrollee,
-  type EnrolType,
-} from '../../core/source/enrolment.ts'
+  type EnrollType,
+} from '../../core/source/enrollment.ts'
 import { AppError, isErrorCode } from '../../core/error.ts'
 import { parseLogin, parseRealm, partedLogin, type DirectoryName, type Login, type Realm } from '../../core/names.ts'
 import type { Settings } from '../../core/settings/settings.ts'
-import { openEnrolments, shownQrCode, type EnrolAccess, type Enrolments } from '../../operations/enrollment/enrol.ts'
+import { openEnrolments, shownQrCode, type EnrollAccess, type Enrolments } from '../../operations/enrollment/enroll.ts'
 import { openLog } from '../../app/log.ts'
 import { enrollmentRights, refuseWithoutRights } from '../../operations/setup/needed-rights.ts'
 import { readRolloutFile } from '../../operations/enrollment/rollout-file.ts'
@@ -97,7 +97,7 @@ function checkWays(login: string | undefined, options: EnrollOptions): void {
   rateOf(options)
 }
 
-async function accessOf(options: EnrollOptions, settings: Settings, io: CliIo): Promise<EnrolAccess> {
+async function accessOf(options: EnrollOptions, settings: Settings, io: CliIo): Promise<EnrollAccess> {
   if (options.user === undefined && options.url === undefined) {
     if (settings.privacyidea === null) {
       throw new AppError('config-invalid', 'the section privacyidea is missing in the configuration', {
@@ -115,7 +115,7 @@ async function enrollOne(
   login: string,
   options: EnrollOptions,
   settings: Settings,
-  access: EnrolAccess,
+  access: EnrollAccess,
   io: CliIo,
   log: ReturnType<typeof openLog>,
 ): Promise<void> {
@@ -172,7 +172,7 @@ async function userNamed(
 async function rollOutTo(
   options: EnrollOptions,
   settings: Settings,
-  access: EnrolAccess,
+  access: EnrollAccess,
   listed: readonly Enrollee[] | null,
   io: CliIo,
   log: ReturnType<typeof openLog>,
@@ -231,15 +231,15 @@ function exitOfStop({ stopped }: RolloutReport): number {
 function printReport(io: CliIo, report: RolloutReport): void {
   const rows = (all: readonly RolloutRow[], what: string): { what: string; row: RolloutRow }[] =>
     all.map((row) => ({ what, row }))
-  const told = [...rows(report.failed, 'failed'), ...rows(report.skipped, 'skipped')]
-  if (told.length > 0) {
-    printTable(io, told.slice(0, ROWS_MAX), [
+  const reported = [...rows(report.failed, 'failed'), ...rows(report.skipped, 'skipped')]
+  if (reported.length > 0) {
+    printTable(io, reported.slice(0, ROWS_MAX), [
       { title: 'login', value: ({ row }) => row.login },
       { title: 'realm', value: ({ row }) => row.realm },
       { title: 'result', value: ({ what }) => what },
       { title: 'why', value: ({ row }) => row.why, movesBelow: true },
     ])
-    if (told.length > ROWS_MAX) note(io, `and ${told.length - ROWS_MAX} more (--json lists all)`)
+    if (reported.length > ROWS_MAX) note(io, `and ${reported.length - ROWS_MAX} more (--json lists all)`)
   }
   const { made, doneBefore, skipped, failed, left, stopped } = report
   const verb = report.dryRun ? 'would get' : 'got'
@@ -300,9 +300,9 @@ function realmHint({ realms }: Settings): string {
   return names.length === 0 ? 'It is the realm of the user in privacyIDEA.' : `There are ${names.join(', ')}.`
 }
 
-function typeOf({ type }: EnrollOptions): EnrolType {
-  const found = ENROL_TYPES.find((each) => each === type.toLowerCase())
-  if (found === undefined) throw new AppError('usage', `--type ${type}: expected one of ${ENROL_TYPES.join(', ')}`)
+function typeOf({ type }: EnrollOptions): EnrollType {
+  const found = ENROLL_TYPES.find((each) => each === type.toLowerCase())
+  if (found === undefined) throw new AppError('usage', `--type ${type}: expected one of ${ENROLL_TYPES.join(', ')}`)
   return found
 }
 

@@ -32,15 +32,15 @@ const OWN_DIR = '/etc/lockstep/recipes'
 export async function listRecipes(options: RecipeOptions, command: Command, io: CliIo): Promise<void> {
   const settings = await loadSettingsIfAny(command, io)
   const found = await recipesOf(settings)
-  const standing = options.user === undefined ? null : await standingOf(found, options, settings, io)
-  const countOf = ({ recipe }: FoundRecipe): number | null => standing?.get(recipe.name) ?? null
+  const existing = options.user === undefined ? null : await existingOf(found, options, settings, io)
+  const countOf = ({ recipe }: FoundRecipe): number | null => existing?.get(recipe.name) ?? null
   if (options.json === true) {
     const recipes = found.map((each) => ({ ...summary(each), handlersInPrivacyIdea: countOf(each) }))
     return printData(io, { recipes })
   }
   printTable(io, found, [
     { title: 'recipe', value: ({ recipe }) => recipe.name },
-    ...(standing === null ? [] : [{ title: 'there', value: (each: FoundRecipe) => shownCount(countOf(each)) }]),
+    ...(existing === null ? [] : [{ title: 'there', value: (each: FoundRecipe) => shownCount(countOf(each)) }]),
     { title: 'from', value: ({ recipe }) => recipe.since },
     {
       title: 'what it does',
@@ -54,7 +54,7 @@ function shownCount(count: number | null): string {
   return count === null || count === 0 ? '-' : counted(count, 'handler')
 }
 
-async function standingOf(
+async function existingOf(
   found: readonly FoundRecipe[],
   options: RecipeOptions,
   settings: Settings | null,

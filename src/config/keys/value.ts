@@ -61,7 +61,7 @@ export class Reason {
   }
 }
 
-type Told = Partial<Pick<Value<unknown>, 'each' | 'children' | 'named'>>
+type ValueOptions = Partial<Pick<Value<unknown>, 'each' | 'children' | 'named'>>
 const NOTHING = { each: '', children: null, named: null }
 
 /** A single value: `convert` gives what Settings holds, or the reason why not. */
@@ -69,11 +69,11 @@ export function single<T>(
   expected: string,
   json: Json,
   convert: (raw: unknown) => T | Reason,
-  told: Told = {},
+  given: ValueOptions = {},
 ): Value<T> {
   return {
     ...NOTHING,
-    ...told,
+    ...given,
     expected,
     json: () => json,
     read: (raw, path, { report }) => {

@@ -156,7 +156,7 @@ function holdNameFor(book: Book, event: ResolvedEvent, account: AccountKey): Hol
   const open = [...book.holds.values()].find((each) => each.account === account && each.hold.kind === 'account')
   if (open !== undefined) return open.hold.name
   const recorded = serialsOf(book, account)
-  const only = recorded.length > 0 ? recorded : standing(book, event, account)
+  const only = recorded.length > 0 ? recorded : status(book, event, account)
   return only.length === 1 && only[0] !== undefined ? holdNameOfSerial(only[0]) : holdName('account', account)
 }
 
@@ -204,7 +204,7 @@ function unregister(book: Book, event: ResolvedEvent): void {
   book.gone.set(serial, { from, by: event })
   book.owners.delete(serial)
   closeHolds(book, event, (open) => open.hold.serial === serial)
-  if (serialsOf(book, owner).length > 0 || standing(book, event, owner).length > 0) return
+  if (serialsOf(book, owner).length > 0 || status(book, event, owner).length > 0) return
   closeHolds(book, event, (open) => open.account === owner && open.hold.kind === 'account')
 }
 
@@ -224,7 +224,7 @@ function serialsOf(book: Book, account: AccountKey): Serial[] {
  * it was resolved, put back to its time. What was registered since had not come yet; what was unregistered since was
  * still there.
  */
-function standing(book: Book, event: ResolvedEvent, account: AccountKey): Serial[] {
+function status(book: Book, event: ResolvedEvent, account: AccountKey): Serial[] {
   const serials = new Set(event.accountKey === account ? event.attributeSerials : [])
   for (const each of book.assignments) {
     if (each.kind !== 'unregister' || each.serial === null || each.accountKey !== account) continue

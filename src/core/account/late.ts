@@ -1,6 +1,6 @@
 import type { Change } from './change.ts'
 import type { Dn } from '../names.ts'
-import { isSameSlot, rebased, standingOf } from './slot.ts'
+import { isSameSlot, rebased, statusOf } from './slot.ts'
 import type { ObservedState, OurRecord, OwnedLock, OwnedSlot } from './state.ts'
 
 /**
@@ -64,7 +64,7 @@ export function arrivalOf(late: LateWrites, observed: ObservedState, ours: OurRe
   for (const each of late.changes) {
     const { kind } = each.change
     if (kind === 'lock' && !each.isOthers) {
-      const slots = standingBeside(each, observed, ours)
+      const slots = statusBeside(each, observed, ours)
       if (slots.length === 0) continue
       const writers = writersOf(slots, late)
       if (writers.includes('others') || writers.includes('policy')) return { kind: 'others', late: each }
@@ -82,23 +82,23 @@ export function arrivalOf(late: LateWrites, observed: ObservedState, ours: OurRe
 /** The entries of which it matters who wrote to them last. */
 export function placesInQuestion(changes: readonly LateChange[], observed: ObservedState, ours: OurRecord): Dn[] {
   const slots = changes.flatMap((each) => {
-    if (each.change.kind === 'lock') return each.isOthers ? [] : standingBeside(each, observed, ours)
+    if (each.change.kind === 'lock') return each.isOthers ? [] : statusBeside(each, observed, ours)
     return each.change.kind === 'unlock' && ours.lock !== null ? releasedBy(each, observed, ours.lock) : []
   })
   return [...new Set(slots.map((slot) => slot.dn))]
 }
 
 /** The places of a late lock that hold its value although they are not on record as ours. */
-export function standingBeside({ change }: LateChange, observed: ObservedState, ours: OurRecord): OwnedSlot[] {
+export function statusBeside({ change }: LateChange, observed: ObservedState, ours: OurRecord): OwnedSlot[] {
   const recorded = ours.lock === null ? [] : rebased(ours.lock.slots, ours.lock.dn, observed)
   return rebased(change.slots, change.dn, observed).filter((slot) => {
-    return standingOf(slot, observed) === 'standing' && !recorded.some((each) => isSameSlot(each, slot))
+    return statusOf(slot, observed) === 'standing' && !recorded.some((each) => isSameSlot(each, slot))
   })
 }
 
 /** The places of our lock that are gone, where the late unlock released all of them; else none. */
 function releasedBy({ change }: LateChange, observed: ObservedState, lock: OwnedLock): OwnedSlot[] {
-  const gone = rebased(lock.slots, lock.dn, observed).filter((slot) => standingOf(slot, observed) === 'gone')
+  const gone = rebased(lock.slots, lock.dn, observed).filter((slot) => statusOf(slot, observed) === 'gone')
   const released = rebased(change.slots, change.dn, observed)
   return gone.every((slot) => released.some((each) => isSameSlot(each, slot))) ? gone : []
 }
@@ -110,7 +110,7 @@ function adopted(change: Change, slots: readonly OwnedSlot[], observed: Observed
 }
 
 function leftAfter(lock: OwnedLock, observed: ObservedState): OwnedLock | null {
-  const slots = rebased(lock.slots, lock.dn, observed).filter((slot) => standingOf(slot, observed) !== 'gone')
+  const slots = rebased(lock.slots, lock.dn, observed).filter((slot) => statusOf(slot, observed) !== 'gone')
   return slots.length === 0 ? null : { ...lock, slots, dn: observed.dn }
 }
 
@@ -135,7 +135,7 @@ export function lateLook(
   const over: string[] = []
   const cleared: string[] = []
   for (const each of changes) {
-    const stands = each.isOthers && observed !== null && standingBeside(each, observed, ours).length > 0
+    const stands = each.isOthers && observed !== null && statusBeside(each, observed, ours).length > 0
     if (stands) continue
     if (each.untilMs <= nowMs) over.push(each.change.id)
     else if (each.isOthers) cleared.push(each.change.id)

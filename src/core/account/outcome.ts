@@ -22,21 +22,21 @@ export const STANDINGS = [
   'dry-run',
   'failed',
 ] as const
-export type Standing = (typeof STANDINGS)[number]
+export type AccountStatus = (typeof STANDINGS)[number]
 
 /** A guard said no for now: the lock is known to be wanted, and nothing repairs that until the guard lets it pass. */
-export const HELD_BACK: readonly Standing[] = ['breaker', 'paused', 'dry-run']
+export const HELD_BACK: readonly AccountStatus[] = ['breaker', 'paused', 'dry-run']
 
 /** The guard that made an account stand so, as the log names it; null: none did. */
-export function guardOf(standing: string, reason: Reason | null): string | null {
-  if (GUARDED.includes(standing)) return standing
+export function guardOf(status: string, reason: Reason | null): string | null {
+  if (GUARDED.includes(status)) return status
   return reason?.code === 'protection-unread' ? reason.code : null
 }
 
 const GUARDED: readonly string[] = ['protected', ...HELD_BACK]
 
 export interface Outcome {
-  readonly standing: Standing
+  readonly standing: AccountStatus
   /** Null when in step and nobody else's lock stands. */
   readonly reason: Reason | null
   readonly errorCode: ErrorCode | null
@@ -59,7 +59,7 @@ export interface Outcome {
   /** Somebody else's lock, or what may be one; left out where the account was not looked at. */
   readonly otherLock?: OtherLock | null
   /** Our lock was seen to stand in the directory by a fresh look. */
-  readonly isLockSeen: boolean
+  readonly isLockObserved: boolean
   /** The last lock or unlock that was written, in a directory of several servers: it has to arrive at all of them. */
   readonly lockWrite?: { readonly wanted: Wanted; readonly server: string }
   /** What was found of writes that might still arrive; left out where there were none, or the look found out nothing. */
@@ -87,7 +87,7 @@ export type Conclusion = Pick<
   | 'isGone'
   | 'effective'
   | 'otherLock'
-  | 'isLockSeen'
+  | 'isLockObserved'
 >
 
 /** What else came of a turn, besides what the directory says. */
@@ -109,10 +109,10 @@ export function amended(
 ): Pick<Outcome, 'standing' | 'reason' | 'errorCode' | 'againAtMs' | 'isUnread'> {
   const times = [conclusion, ...amendments].flatMap(({ againAtMs }) => againAtMs ?? [])
   const instead = conclusion.standing === 'in-step' ? amendments.find((each) => each.instead !== null)?.instead : null
-  const { standing, reason, errorCode } = instead ?? conclusion
+  const { standing: status, reason, errorCode } = instead ?? conclusion
   const beside = instead ? [] : amendments.flatMap((each) => each.beside ?? [])
   return {
-    standing,
+    standing: status,
     reason: beside.reduce<Reason | null>(joined, reason),
     errorCode,
     againAtMs: times.length === 0 ? null : Math.min(...times),

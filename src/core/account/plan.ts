@@ -1,6 +1,6 @@
 import type { ChangeDraft, EntryModification } from './change.ts'
 import { holdName } from './fold.ts'
-import { arrivalOf, standingBeside, type Arrival, type LateWrites } from './late.ts'
+import { arrivalOf, statusBeside, type Arrival, type LateWrites } from './late.ts'
 import { otherLockOf, otherLockReason } from '../source/mirror.ts'
 import { holdNameOfSerial } from '../names.ts'
 import type { Reason } from '../reasons/reason.ts'
@@ -15,7 +15,7 @@ import {
   type SerialPlace,
 } from '../serials/serial-values.ts'
 import type { HoldName, Serial } from '../names.ts'
-import { adoptedOf, isLocked, lockOf, ownedOf, rebased, releaseOf, sameRelease, standingOf } from './slot.ts'
+import { adoptedOf, isLocked, lockOf, ownedOf, rebased, releaseOf, sameRelease, statusOf } from './slot.ts'
 import {
   isOpen,
   sameValues,
@@ -128,7 +128,7 @@ function adoption(
   const held = desired.holds.map((hold) => hold.name)
   for (const each of late?.changes ?? []) {
     const { change } = each
-    const slots = change.kind === 'lock' ? standingBeside(each, observed, ours) : []
+    const slots = change.kind === 'lock' ? statusBeside(each, observed, ours) : []
     if (slots.length === 0) continue
     return { kind: 'adopt', lock: { slots, dn, holds: held.length > 0 ? held : change.holds }, change: change.id }
   }
@@ -156,7 +156,7 @@ function foreignLock({ lock }: ObservedState, isOurs: boolean): Planned | null {
 
 function planOwned(desired: DesiredState, observed: ObservedState, owned: OwnedLock, options: PlanOptions): Planned {
   const slots = rebased(owned.slots, owned.dn, observed)
-  const remaining = slots.filter((slot) => standingOf(slot, observed) !== 'gone')
+  const remaining = slots.filter((slot) => statusOf(slot, observed) !== 'gone')
   if (desired.holds.length === 0) {
     const skipped = options.skipUnseen === true ? remaining.filter(isUnseenIn(observed)) : []
     const left = remaining.filter((slot) => !skipped.includes(slot))
@@ -205,7 +205,7 @@ function leftOf(
 }
 
 function isUnseenIn(observed: ObservedState): (slot: OwnedSlot) => boolean {
-  return (slot) => standingOf(slot, observed) === 'unseen'
+  return (slot) => statusOf(slot, observed) === 'unseen'
 }
 
 function placesOf(slots: readonly OwnedSlot[]): string[] {
@@ -337,11 +337,11 @@ function lengthOf({ length }: string | Uint8Array): number {
 function conflictOver(serial: Serial, desired: DesiredState, observed: ObservedState): Reason | null {
   const movedFrom = desired.movedFrom[serial] ?? []
   const isTwin = desired.twins?.includes(serial) === true
-  const carriers = (observed.carriedElsewhere[serial] ?? []).filter(
+  const duplicates = (observed.carriedElsewhere[serial] ?? []).filter(
     ({ key, spelled = serial }) => !movedFrom.includes(key) && (!isTwin || spelled === serial),
   )
-  if (carriers.length === 0) return null
-  return { code: 'serial-carried-elsewhere', params: { serial, at: carriers.map((carrier) => carrier.dn) } }
+  if (duplicates.length === 0) return null
+  return { code: 'serial-carried-elsewhere', params: { serial, at: duplicates.map((duplicate) => duplicate.dn) } }
 }
 
 function serialChange(

@@ -1,7 +1,7 @@
 import type { Change, ChangeDraft } from './change.ts'
 import type { LastWriter } from './late.ts'
 import type { Dn } from '../names.ts'
-import { isSameSlot, rebased, standingOf } from './slot.ts'
+import { isSameSlot, rebased, statusOf } from './slot.ts'
 import { hasValue, type ObservedState, type OurRecord, type OwnedLock, type OwnedSlot } from './state.ts'
 import { spelledAmong } from '../serials/serial-key.ts'
 import { formatSerial, serialsIn } from '../serials/serial-values.ts'
@@ -93,7 +93,7 @@ function leftOf(change: Change, observed: ObservedState): OwnedSlot[] {
   const now = rebased(change.slots, change.dn, observed)
   return change.slots.filter((_, index) => {
     const slot = now[index]
-    return slot !== undefined && standingOf(slot, observed) !== 'gone'
+    return slot !== undefined && statusOf(slot, observed) !== 'gone'
   })
 }
 

@@ -20,22 +20,22 @@ interface Place {
 }
 
 /** An account as it was read, as far as its lock goes. */
-export type LockSeen = Pick<ObservedState, 'dn' | 'lock'>
+export type LockObserved = Pick<ObservedState, 'dn' | 'lock'>
 
 /**
  * What became of a place that we wrote. `unseen`: it is not among the places of the lock as it would be written now (the
  * configuration names others, or it held the account's former name), so nobody has looked at it.
  */
-export type SlotStanding = 'standing' | 'gone' | 'unseen'
+export type SlotStatus = 'standing' | 'gone' | 'unseen'
 
-export function standingOf(owned: OwnedSlot, observed: LockSeen): SlotStanding {
+export function statusOf(owned: OwnedSlot, observed: LockObserved): SlotStatus {
   const slot = slotNow(owned, observed)
   if (slot === undefined) return 'unseen'
   if (owned.mode === 'bit') return bitsStand(slot.current, owned.before, owned.after) ? 'standing' : 'gone'
   return holdsLocked(owned.mode, slot.current, owned.after) ? 'standing' : 'gone'
 }
 
-function slotNow(owned: OwnedSlot, observed: LockSeen): LockSlot | undefined {
+function slotNow(owned: OwnedSlot, observed: LockObserved): LockSlot | undefined {
   return observed.lock.slots.find((each) => isSamePlace(each, each.locked, owned, owned.after))
 }
 
@@ -89,7 +89,7 @@ function holdsLocked(
  * The slots as they stand now. Of an account that was renamed since they were written, at its new name: those of its own
  * entry, and those whose value was its name and that the server renamed with it. Of an integer, with the other bits of now.
  */
-export function rebased(slots: readonly OwnedSlot[], from: Dn, observed: LockSeen): OwnedSlot[] {
+export function rebased(slots: readonly OwnedSlot[], from: Dn, observed: LockObserved): OwnedSlot[] {
   return renamed(slots, from, observed).map((slot) => {
     const current = slot.mode === 'bit' ? slotNow(slot, observed)?.current : undefined
     if (current === undefined || !bitsStand(current, slot.before, slot.after)) return slot
@@ -97,13 +97,13 @@ export function rebased(slots: readonly OwnedSlot[], from: Dn, observed: LockSee
   })
 }
 
-function renamed(slots: readonly OwnedSlot[], from: Dn, observed: LockSeen): readonly OwnedSlot[] {
+function renamed(slots: readonly OwnedSlot[], from: Dn, observed: LockObserved): readonly OwnedSlot[] {
   if (from === observed.dn) return slots
   return slots.map((slot) => {
     const dn = slot.dn === from ? observed.dn : slot.dn
     const isNamed = slot.mode === 'value' && slot.after.length === 1 && slot.after[0] === from
     const moved = { ...slot, dn, after: [observed.dn] }
-    return isNamed && standingOf(moved, observed) === 'standing' ? moved : { ...slot, dn }
+    return isNamed && statusOf(moved, observed) === 'standing' ? moved : { ...slot, dn }
   })
 }
 

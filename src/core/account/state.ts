@@ -125,7 +125,7 @@ export function isOpenForSure({ state, other }: Pick<LockObservation, 'state' | 
 }
 
 /** Another account that carries a serial, in this case or another; `spelled`: as it stands there. */
-export interface Carrier {
+export interface DuplicateSerial {
   readonly key: AccountKey
   readonly dn: Dn
   readonly spelled?: Serial
@@ -152,7 +152,7 @@ export interface ObservedState {
   readonly serialFormat: string
   readonly serialValues: readonly AttributeValue[]
   /** For serials that were asked about: other accounts that carry them. */
-  readonly carriedElsewhere: Readonly<Record<string, readonly Carrier[]>>
+  readonly carriedElsewhere: Readonly<Record<string, readonly DuplicateSerial[]>>
   readonly lock: LockObservation
   /** Why the configuration forbids to lock this account, or null. */
   readonly protectedBy: string | null
@@ -160,7 +160,7 @@ export interface ObservedState {
    * Why other directories could not be asked who carries the serials; left out where all were. Once that is settled,
    * `serials` are those that wait for it; left out: all that the account lacks.
    */
-  readonly carriersUnknown?: {
+  readonly duplicatesUnknown?: {
     readonly code: ErrorCode
     readonly reason: string
     readonly directories: readonly DirectoryName[]

@@ -197,7 +197,7 @@ function adding(serial: Serial, view: UndoView): Undoing {
 }
 
 /** The words that do it, all of one time. */
-export function wordsFor(step: Undoing, change: DoneChange, view: UndoView, saying: Saying): ResolvedEvent[] {
+export function ordersFor(step: Undoing, change: DoneChange, view: UndoView, saying: Saying): ResolvedEvent[] {
   if (step.skipped !== null) return []
   return sayings(step, change.serial === null ? null : parseSerial(change.serial), change, view, saying)
 }

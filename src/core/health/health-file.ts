@@ -95,7 +95,7 @@ export function parseHealthReport(text: string): HealthReport | null {
 
 /** What the process that serves reported last of what only it can say; null: nothing, or too long ago. */
 export function liveSignsOf(report: HealthReport | null, nowMs: number): LiveSigns | null {
-  if (report === null || report.state !== 'serving' || !isBelieved(report, nowMs)) return null
+  if (report === null || report.state !== 'serving' || !isTrusted(report, nowMs)) return null
   const isStoreGone = report.reasons.some(({ code }) => code === 'store-gone')
   return { intake: report.intake, store: report.writes, isStoreGone }
 }
@@ -105,6 +105,6 @@ export function reportAgeMs({ written }: HealthReport, nowMs: number): number {
 }
 
 /** A report from the future is by a clock that was set, and says as little as an old one. */
-export function isBelieved(report: HealthReport, nowMs: number): boolean {
+export function isTrusted(report: HealthReport, nowMs: number): boolean {
   return Math.abs(reportAgeMs(report, nowMs)) <= report.validSeconds * 1000
 }

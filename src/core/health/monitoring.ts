@@ -1,4 +1,4 @@
-import { isBelieved, reportAgeMs, type HealthNumbers, type HealthReport } from './health-file.ts'
+import { isTrusted, reportAgeMs, type HealthNumbers, type HealthReport } from './health-file.ts'
 import { age } from '../format/age.ts'
 
 /**
@@ -36,10 +36,10 @@ export function pluginResult(
   if (report.state === 'serving' && isGone === true) {
     return result(2, `no daemon: process ${report.pid} is gone, its last report is ${age(ageMs)} old`, perf)
   }
-  if (ageMs < 0 && !isBelieved(report, nowMs)) {
+  if (ageMs < 0 && !isTrusted(report, nowMs)) {
     return result(3, `the last report is from the future (${report.written}): look at the clock`, perf)
   }
-  if (!isBelieved(report, nowMs)) {
+  if (!isTrusted(report, nowMs)) {
     const who = report.state === 'drained' ? 'no drain' : 'no daemon'
     return result(2, `${who}: the last report is ${age(ageMs)} old`, perf)
   }

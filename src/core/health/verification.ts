@@ -1,6 +1,6 @@
 import { otherLockReason } from '../source/mirror.ts'
 import { reasonText } from '../reasons/reason.ts'
-import { rebased, standingOf } from '../account/slot.ts'
+import { rebased, statusOf } from '../account/slot.ts'
 import type { Effectiveness, LockObservation, OwnedLock } from '../account/state.ts'
 import type { Dn } from '../names.ts'
 
@@ -10,7 +10,7 @@ import type { Dn } from '../names.ts'
  */
 
 /** What one server says of one account. */
-export interface SeenAt {
+export interface ObservedAt {
   readonly url: string
   /** Why it could not be asked; null: it answered. */
   readonly failure: string | null
@@ -52,7 +52,7 @@ export interface LockVerdict {
   readonly verified: number
   readonly servers: readonly ServerVerdict[]
   /** Servers that had it and no longer do: somebody took it away there. */
-  readonly isTakenAway: boolean
+  readonly isUnlockedExternally: boolean
   /** Where it is missing: whether that may still be the delay of replication is for the caller to say. */
   readonly problem: LockProblem | null
 }
@@ -67,22 +67,22 @@ export interface Expected {
   readonly holders: readonly string[]
 }
 
-export function judgeLock(expected: Expected, seen: readonly SeenAt[]): LockVerdict {
+export function judgeLock(expected: Expected, seen: readonly ObservedAt[]): LockVerdict {
   const servers = seen.map((each) => verdictOf(expected, each))
   const answered = servers.filter(({ stands }) => stands !== 'unknown')
-  const standing = answered.filter(({ stands }) => stands === 'yes')
+  const status = answered.filter(({ stands }) => stands === 'yes')
   const atWriter = servers.find(({ url }) => url === expected.writer)?.stands ?? 'unknown'
   return {
-    written: atWriter !== 'unknown' ? atWriter : standing.length > 0 ? 'yes' : answered.length > 0 ? 'no' : 'unknown',
-    effective: effectiveOf(standing),
-    verified: standing.filter(({ effective }) => effective === 'yes').length,
+    written: atWriter !== 'unknown' ? atWriter : status.length > 0 ? 'yes' : answered.length > 0 ? 'no' : 'unknown',
+    effective: effectiveOf(status),
+    verified: status.filter(({ effective }) => effective === 'yes').length,
     servers,
-    isTakenAway: answered.some(({ stands, hadIt }) => stands === 'no' && hadIt),
+    isUnlockedExternally: answered.some(({ stands, hadIt }) => stands === 'no' && hadIt),
     problem: problemOf(expected, servers),
   }
 }
 
-function verdictOf({ wanted, owned, writer, holders }: Expected, { url, failure, found }: SeenAt): ServerVerdict {
+function verdictOf({ wanted, owned, writer, holders }: Expected, { url, failure, found }: ObservedAt): ServerVerdict {
   const had = url === writer || holders.includes(url)
   if (failure !== null) return { url, stands: 'unknown', effective: 'unknown', hadIt: had, reason: failure }
   if (found === null) {
@@ -109,14 +109,14 @@ function verdictOf({ wanted, owned, writer, holders }: Expected, { url, failure,
 }
 
 /** A place that the configuration no longer names was not looked at, and proves nothing. */
-function standsAll(owned: OwnedLock, found: NonNullable<SeenAt['found']>): boolean {
-  return rebased(owned.slots, owned.dn, found).every((slot) => standingOf(slot, found) !== 'gone')
+function standsAll(owned: OwnedLock, found: NonNullable<ObservedAt['found']>): boolean {
+  return rebased(owned.slots, owned.dn, found).every((slot) => statusOf(slot, found) !== 'gone')
 }
 
 /** The worst of what is known: one server that lets the user in is enough. */
-function effectiveOf(standing: readonly ServerVerdict[]): Effectiveness['is'] {
-  if (standing.some(({ effective }) => effective === 'no')) return 'no'
-  return standing.length > 0 && standing.every(({ effective }) => effective === 'yes') ? 'yes' : 'unknown'
+function effectiveOf(status: readonly ServerVerdict[]): Effectiveness['is'] {
+  if (status.some(({ effective }) => effective === 'no')) return 'no'
+  return status.length > 0 && status.every(({ effective }) => effective === 'yes') ? 'yes' : 'unknown'
 }
 
 const EFFECT_FIX = 'Correct it on that server; lockstep doctor looks at each and prints what to change.'
@@ -146,7 +146,7 @@ const FIRST_AGAIN_MS = 250
 const AGAIN_MAX_MS = 10_000
 const DOUBLINGS_MAX = 10
 /** What was told is looked at again so often, to see that it was mended. */
-const TOLD_AGAIN_MS = 60_000
+const REPORT_AGAIN_MS = 60_000
 /** A server that could not be asked; the daemon looks at once when it sees it return. */
 const UNSEEN_AGAIN_MS = 300_000
 
@@ -154,7 +154,7 @@ export interface NextLook {
   /** Milliseconds from now; null: not before the next full look. */
   readonly afterMs: number | null
   /** The problem is more than a delay. */
-  readonly isTold: boolean
+  readonly isReported: boolean
 }
 
 /**
@@ -166,9 +166,10 @@ export function nextLook({ servers, problem }: LockVerdict, ageMs: number, tries
   const isIn = (stands: ServerVerdict['stands']): boolean => servers.some((each) => each.stands === stands)
   const isSoon = ageMs >= 0 && ageMs < ARRIVES_WITHIN_MS
   if (isIn('no') || isIn('unknown')) {
-    const isTold = problem !== null && (problem.kind === 'not-effective' || !isSoon)
-    if (isSoon) return { afterMs: Math.min(AGAIN_MAX_MS, FIRST_AGAIN_MS * 2 ** Math.min(tries, DOUBLINGS_MAX)), isTold }
-    return { afterMs: isIn('no') ? TOLD_AGAIN_MS : UNSEEN_AGAIN_MS, isTold }
+    const isReported = problem !== null && (problem.kind === 'not-effective' || !isSoon)
+    if (isSoon)
+      return { afterMs: Math.min(AGAIN_MAX_MS, FIRST_AGAIN_MS * 2 ** Math.min(tries, DOUBLINGS_MAX)), isReported }
+    return { afterMs: isIn('no') ? REPORT_AGAIN_MS : UNSEEN_AGAIN_MS, isReported }
   }
-  return { afterMs: problem === null ? null : TOLD_AGAIN_MS, isTold: problem !== null }
+  return { afterMs: problem === null ? null : REPORT_AGAIN_MS, isReported: problem !== null }
 }

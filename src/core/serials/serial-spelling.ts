@@ -49,9 +49,9 @@ export function oneSpelling(events: readonly ResolvedEvent[]): SpelledEvents {
     return tokenOf(tokens, event, event.serial)
   })
   const spelling = spellingsOf(tokens)
-  const standing = new Map<SerialKey, Serial>()
+  const present = new Map<SerialKey, Serial>()
   return {
-    events: events.map((event, at) => respelled(event, meant[at] ?? null, tokens, spelling, standing)),
+    events: events.map((event, at) => respelled(event, meant[at] ?? null, tokens, spelling, present)),
     twins: twinsOf(tokens, spelling),
   }
 }
@@ -163,7 +163,7 @@ function respelled(
   tokens: Tokens,
   spelling: ReadonlyMap<TokenOfEvents, Serial>,
   /** The spelling of serials that stand at accounts and that no event names, as they are met. */
-  standing: Map<SerialKey, Serial>,
+  present: Map<SerialKey, Serial>,
 ): ResolvedEvent {
   const own = (meant && spelling.get(meant)) ?? event.serial
   const near = (serial: Serial): Serial => {
@@ -173,8 +173,8 @@ function respelled(
     if (own !== null && isSameSerial(own, serial)) return own
     const found = here[0] ?? bestOf(alike, serial, event.accountKey)
     if (found !== undefined) return spelling.get(found) ?? serial
-    const first = standing.get(serialKey(serial)) ?? serial
-    standing.set(serialKey(serial), first)
+    const first = present.get(serialKey(serial)) ?? serial
+    present.set(serialKey(serial), first)
     return first
   }
   const held = event.pinnedHold === null ? null : serialOfHold(event.pinnedHold)

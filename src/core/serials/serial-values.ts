@@ -1,6 +1,6 @@
 import { parseSerial, type AccountKey, type Dn, type Serial } from '../names.ts'
 import { isSameSerial, spelledAmong } from './serial-key.ts'
-import type { Modification, AttributeValue, Carrier } from '../account/state.ts'
+import type { Modification, AttributeValue, DuplicateSerial } from '../account/state.ts'
 
 /** The place of the serial in a `serialFormat`. */
 export const SERIAL_PLACEHOLDER = '{serial}'
@@ -52,10 +52,10 @@ export function spelledAt(place: SerialPlace, serial: Serial): Serial | null {
 }
 
 /** Those of the accounts that carry the serial, in whatever spelling. */
-export function carriersAmong(
+export function duplicatesAmong(
   accounts: readonly { readonly key: AccountKey; readonly dn: Dn; readonly serials: readonly Serial[] }[],
   serial: Serial,
-): Carrier[] {
+): DuplicateSerial[] {
   return accounts.flatMap(({ key, dn, serials }) => {
     const spelled = spelledAmong(serials, serial)
     return spelled === null ? [] : [{ key, dn, spelled }]

@@ -69,7 +69,7 @@ export class HealthMonitor implements AsyncDisposable {
       this.#last = { reasons: [...ofFile, ...signs.reasons], numbers: numbersOf(signs, this.#marks) }
       this.#write('serving', this.#last.reasons)
     } catch (thrown) {
-      this.#tell(toAppError(thrown).code, 'health could not be looked at', thrown)
+      this.#report(toAppError(thrown).code, 'health could not be looked at', thrown)
     } finally {
       this.#isLooking = false
     }
@@ -86,11 +86,11 @@ export class HealthMonitor implements AsyncDisposable {
     const report = reportOf(settings, state, VALID_SECONDS, reasons, this.#last.numbers, this.#marks.signs())
     const failure = writeHealthReport(settings.health.file, report)
     if (failure === null) this.#toldCode = null
-    else this.#tell(failure.code, 'the health file could not be written; monitoring finds the daemon gone', failure)
+    else this.#report(failure.code, 'the health file could not be written; monitoring finds the daemon gone', failure)
   }
 
   /** Once, until it is another failure. */
-  #tell(code: string, message: string, thrown: unknown): void {
+  #report(code: string, message: string, thrown: unknown): void {
     if (this.#toldCode === code) return
     this.#toldCode = code
     this.#log.warn(message, errorFields(toAppError(thrown)))

@@ -17,14 +17,14 @@ export interface ClockListener {
   /** Something was made due. */
   readonly wake: () => void
   /** Something was found. */
-  readonly tell: () => Promise<void>
+  readonly notify: () => Promise<void>
 }
 
 /** @param stop ends it */
 export async function keepClock(
   system: Clocked,
   log: Log,
-  { wake, tell }: ClockListener,
+  { wake, notify }: ClockListener,
   stop: AbortSignal,
 ): Promise<void> {
   const { clock } = system
@@ -39,7 +39,7 @@ export async function keepClock(
     try {
       const was = isBehind
       isBehind = await noteClock(system, was)
-      if (isBehind && was !== true) await tell()
+      if (isBehind && was !== true) await notify()
       if (isSetBack) await makeDue(system)
       if (isSetBack || (isBehind && was === null)) wake()
     } catch (thrown) {
@@ -56,7 +56,7 @@ export async function keepClock(
  */
 export async function noteClock(system: Clocked, wasBehind: boolean | null = null): Promise<boolean> {
   const { store, clock } = system
-  const newestMs = await store.upkeep.newestEventMs()
+  const newestMs = await store.maintenance.newestEventMs()
   const isBehind = newestMs !== null && newestMs > clock.nowMs() + STEP_BACK_MS
   if (isBehind === wasBehind) return isBehind
   if (isBehind && wasBehind === null) await makeDue(system)
@@ -67,6 +67,6 @@ export async function noteClock(system: Clocked, wasBehind: boolean | null = nul
 
 /** What waited until a time that was near would wait for as long as the clock was set back. */
 async function makeDue({ store, clock }: Clocked): Promise<void> {
-  await store.upkeep.bringBackTimes(clock.nowMs())
-  await store.upkeep.markUnsettled(clock.nowMs())
+  await store.maintenance.bringBackTimes(clock.nowMs())
+  await store.maintenance.markUnsettled(clock.nowMs())
 }

@@ -48,7 +48,7 @@ export async function keepFolders(
 
 async function writeAgain({ store, ldif, clock }: KeptSystem, folders: readonly string[]): Promise<void> {
   let written = 0
-  for await (const account of store.upkeep.ownedAccounts()) {
+  for await (const account of store.maintenance.ownedAccounts()) {
     const { key, owned } = account
     await writePending(ldif, account, owned, clock.nowMs(), false)
     // Whoever worked on the account meanwhile may have taken the file away: it is held against the record once more.
@@ -57,7 +57,7 @@ async function writeAgain({ store, ldif, clock }: KeptSystem, folders: readonly 
   }
   const there = new Set((await ldif.listPending('unregister')).flatMap((name) => serialKeyOf(name) ?? []))
   let lost = 0
-  for await (const { serial, change } of store.upkeep.registrations()) {
+  for await (const { serial, change } of store.maintenance.registrations()) {
     if (there.has(serialKey(serial))) continue
     if (change?.serial === null || change === null) lost++
     else {

@@ -51,8 +51,8 @@ async function areHandlersBound({ settings, clock }: Watched): Promise<boolean |
   if (settings.privacyidea === null) return null
   await using client = new Client(settings.privacyidea, secretReader(process.env), clock)
   try {
-    const standing = await readHandlers(client)
-    return standing.some(({ name }) => isOurs(name)) || alsoOurs(standing).length > 0
+    const existing = await readHandlers(client)
+    return existing.some(({ name }) => isOurs(name)) || alsoOurs(existing).length > 0
   } catch {
     // Mostly the right for it is missing, which the service does not need.
     return null

@@ -83,11 +83,11 @@ function readLock<Context>(
   const other = isInactivated(theirs)
     ? lockedBy('disabled', LOCK_ATTRIBUTE)
     : (passwordLockout(account, context.nowMs) ?? kind.otherLock(account, context))
-  return { state: isOurs ? 'as-ours' : 'open', other, slots: [slot], effective: wouldBite(effective, isCovered) }
+  return { state: isOurs ? 'as-ours' : 'open', other, slots: [slot], effective: wouldBeEnforced(effective, isCovered) }
 }
 
 /** What covers the stored value decides; where nothing does, ours would. */
-function wouldBite(effective: readonly AttributeValue[], isCovered: boolean): LockObservation['effective'] {
+function wouldBeEnforced(effective: readonly AttributeValue[], isCovered: boolean): LockObservation['effective'] {
   return isCovered && !isInactivated(effective) ? { is: 'no', reason: OVERRIDDEN } : { is: 'yes' }
 }
 

@@ -106,11 +106,11 @@ function readerOf(asking: Asking): NameReader<AccountOfLogin> {
       return withRecorded(asking, { found, silent }, login, realm)
     const ways = waysWithRealm(login, parted, configuredRealms(asking.settings))
     if (!asking.isRecordEnough) throw unproven(silent, text, ways)
-    const standing = await withRecorded(asking, { found, silent }, login, realm)
+    const existing = await withRecorded(asking, { found, silent }, login, realm)
     const others = await ofUser(parted.login, parted.realm)
-    const isOneReading = others.every(({ id }) => standing.some((each) => each.id === id))
-    if (standing.length === 0 || !isOneReading) throw unproven(silent, text, ways)
-    return standing
+    const isOneReading = others.every(({ id }) => existing.some((each) => each.id === id))
+    if (existing.length === 0 || !isOneReading) throw unproven(silent, text, ways)
+    return existing
   }
   const ofUser = async (login: Login, realm: Realm): Promise<readonly Found[]> => {
     return withRecorded(asking, await ask(asking, login, realm), login, realm)
@@ -147,8 +147,8 @@ function waysWithRealm(
   realms: readonly Realm[],
 ): string[] {
   const parted = `${shownWay({ text: login, realm })} (${login} of realm ${realm})`
-  const standing = realms.filter((each) => each !== realm)
-  return [parted, ...standing.map((each) => `${shownWay({ text, realm: each })} (the login ${text} of realm ${each})`)]
+  const existing = realms.filter((each) => each !== realm)
+  return [parted, ...existing.map((each) => `${shownWay({ text, realm: each })} (the login ${text} of realm ${each})`)]
 }
 
 /** The account on record that has this key. */

@@ -104,7 +104,7 @@ async function adoptMarks(system: System, marks: readonly UnownedMark[], by: str
 
 /** The account's next look carries it out, where the lock still stands as it was listed. */
 async function adoptLock({ store }: System, { key, dn }: Pick<UnownedMark, 'key' | 'dn'>, by: string): Promise<void> {
-  await store.truth.note({ key, dn, login: null, realm: null })
+  await store.snapshots.note({ key, dn, login: null, realm: null })
   await store.records.orderAdoption(key, { actor: by, reason: 'lockstep resync --adopt' })
-  await store.truth.hintKeys([key])
+  await store.snapshots.markKeysForRefresh([key])
 }

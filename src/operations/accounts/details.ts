@@ -60,7 +60,7 @@ export async function detailsOf(settings: Settings, store: Store, name: string):
   const carried = new Map<AccountKey, readonly string[]>()
   for (const { found } of named.matches) {
     const key = found.key as AccountKey
-    carried.set(key, await store.forms.standingSerialsOf(key))
+    carried.set(key, await store.forms.serialsOnEntriesOf(key))
   }
   const tokens = await shownTokens(settings, store, carried)
   const matches: Match<AccountDetails>[] = []

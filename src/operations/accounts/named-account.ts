@@ -76,7 +76,7 @@ export async function readName<Found>(
   reader: NameReader<Found>,
 ): Promise<Named<Found>> {
   const reading = await readAs({ text, realm }, reader)
-  return { ...reading, matches: await toldApart(reading.matches, reader) }
+  return { ...reading, matches: await distinguished(reading.matches, reader) }
 }
 
 async function readAs<Found>({ text, realm: given }: Way, reader: NameReader<Found>): Promise<Reading<Found>> {
@@ -93,7 +93,7 @@ async function readAs<Found>({ text, realm: given }: Way, reader: NameReader<Fou
 }
 
 /** Where there are several, each with the first of its names that means it alone when it is typed. */
-async function toldApart<Found>(
+async function distinguished<Found>(
   matches: readonly Candidate<Found>[],
   reader: NameReader<Found>,
 ): Promise<readonly Match<Found>[]> {

@@ -5,7 +5,7 @@ import { serialsIn } from '../../core/serials/serial-values.ts'
 import type { ObservedState } from '../../core/account/state.ts'
 import type { PendingLdif } from '../../ports/ldif.ts'
 import type { AccountReport } from '../../store/reports/reports.ts'
-import { carryOut } from './act.ts'
+import { carryOut } from './manual-action.ts'
 import { refuseWhereFileIsDrier } from './file-forbids.ts'
 import type { Log } from '../../app/log.ts'
 import type { System } from '../../app/system.ts'
@@ -89,7 +89,7 @@ export async function retire(
 async function release(system: System, keys: readonly AccountKey[], log: Log): Promise<void> {
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     await carryOut(system, keys, log)
-    if (!(await system.store.upkeep.isAnyDue(keys, system.clock.nowMs()))) return
+    if (!(await system.store.maintenance.isAnyDue(keys, system.clock.nowMs()))) return
   }
 }
 

@@ -2,14 +2,14 @@ import { AppError } from '../../core/error.ts'
 import type { ResolvedEvent } from '../../core/events/event.ts'
 import { headerOf, writeChangeLdif } from '../../core/ldif.ts'
 import { parseRealm, type AccountKey } from '../../core/names.ts'
-import type { LossReview, Review, ReviewFilter, ReviewWord } from '../../ports/store/review.ts'
+import type { LossReview, Review, ReviewFilter, ReviewDecision } from '../../ports/store/review.ts'
 import type { Store } from '../../store/store.ts'
-import { carryOut } from './act.ts'
+import { carryOut } from './manual-action.ts'
 import { refuseWhereFileForbids, refuseWhereFileIsDrier } from './file-forbids.ts'
 import type { Log } from '../../app/log.ts'
 import { accountsNamed, ambiguous } from './named-account.ts'
 import { newId, type System } from '../../app/system.ts'
-import { wordTimeUs } from './word.ts'
+import { manualActionTimeUs } from './manual-action-time.ts'
 
 /** What a person says of the locks and the losses that the breakers hold back. */
 
@@ -147,21 +147,21 @@ export async function decide(
   system: System,
   kind: 'approve' | 'reject',
   selection: ReviewSelection,
-  word: ReviewWord,
+  decision: ReviewDecision,
   log: Log,
 ): Promise<ReviewResult> {
   await refuseBothKinds(system.store, kind, selection)
   const approvedBefore = selection.keys === null ? [] : await approvedIn(system.store, selection)
-  const told: AccountKey[] = []
+  const approvedKeys: AccountKey[] = []
   let [approved, rejected, short, again] = [0, 0, 0, 0]
   for await (const page of reviewsOf(system.store, selection)) {
     const waiting = page.filter(({ state }) => state === 'waiting')
     if (waiting.length === 0) continue
     if (kind === 'reject') {
-      const words = await Promise.all(waiting.map((review) => releaseOf(system, review, word)))
-      const keys = await system.store.reviews.reject(words, word)
+      const words = await Promise.all(waiting.map((review) => releaseOf(system, review, decision)))
+      const keys = await system.store.reviews.reject(words, decision)
       rejected += keys.length
-      told.push(...keys)
+      approvedKeys.push(...keys)
       continue
     }
     await refuseWhereFileForbids(
@@ -170,15 +170,15 @@ export async function decide(
     )
     const result = await system.store.reviews.approve(
       waiting.map(({ key }) => key),
-      word,
+      decision,
     )
     approved += result.approved.length
     short += result.short.length
     again += result.again.length
-    told.push(...result.approved)
+    approvedKeys.push(...result.approved)
   }
-  const losses = await decideLosses(system, kind, selection, word, told)
-  const pending = await carriedOut(system, told, log)
+  const losses = await decideLosses(system, kind, selection, decision, approvedKeys)
+  const pending = await carriedOut(system, approvedKeys, log)
   return { approved, rejected, short, again, approvedBefore, pending, losses }
 }
 
@@ -211,8 +211,8 @@ async function decideLosses(
   system: System,
   kind: 'approve' | 'reject',
   selection: ReviewSelection,
-  word: ReviewWord,
-  told: AccountKey[],
+  decision: ReviewDecision,
+  approvedKeys: AccountKey[],
 ): Promise<ReviewResult['losses']> {
   const { store } = system
   let [approved, dismissed, short, again] = [0, 0, 0, 0]
@@ -222,17 +222,17 @@ async function decideLosses(
     const meant = page.filter(({ state }) => state === 'waiting' || (isNamed && state === 'dismissed'))
     if (meant.length === 0) continue
     const serials = meant.map(({ serial }) => serial)
-    if (kind === 'reject') dismissed += await store.losses.dismiss(serials, word)
+    if (kind === 'reject') dismissed += await store.losses.dismiss(serials, decision)
     else {
       await refuseWhereFileForbids(
         system,
         meant.map(({ key, realm }) => ({ key, realm, isLocked: false })),
       )
-      const result = await store.losses.approve(serials, word)
+      const result = await store.losses.approve(serials, decision)
       approved += result.approved
       short += result.short
       again += result.again
-      for (const key of result.keys) if (!told.includes(key)) told.push(key)
+      for (const key of result.keys) if (!approvedKeys.includes(key)) approvedKeys.push(key)
     }
   }
   return { approved, dismissed, short, again }
@@ -255,17 +255,21 @@ async function carriedOut(system: System, keys: readonly AccountKey[], log: Log)
 }
 
 /** The same word as that of `lockstep unlock`: it ends the holds, and what did so before does not bring them back. */
-async function releaseOf(system: System, { key, login, realm }: Review, word: ReviewWord): Promise<ResolvedEvent> {
+async function releaseOf(
+  system: System,
+  { key, login, realm }: Review,
+  decision: ReviewDecision,
+): Promise<ResolvedEvent> {
   return {
     id: `cli:${newId(system.clock)}`,
     kind: 'release',
     serial: null,
     login,
     realm,
-    actor: word.person,
-    takenAtUs: await wordTimeUs(system, key, login),
+    actor: decision.person,
+    takenAtUs: await manualActionTimeUs(system, key, login),
     source: 'cli',
-    reason: { code: 'manual', params: { text: word.reason } },
+    reason: { code: 'manual', params: { text: decision.reason } },
     untilUs: null,
     accountKey: key,
     attributeSerials: [],
@@ -277,13 +281,13 @@ async function releaseOf(system: System, { key, login, realm }: Review, word: Re
 export async function resumeBreaker(
   system: System,
   kind: ReviewSelection['kind'],
-  word: ReviewWord,
+  decision: ReviewDecision,
   log: Log,
 ): Promise<{ readonly locks: number; readonly losses: number }> {
   const { store } = system
   await refuseWhereFileIsDrier(system.settings, store)
-  const locks = kind === 'loss' ? 0 : await store.reviews.resume(word)
-  const losses = kind === 'lock' ? 0 : await store.losses.resume(word)
+  const locks = kind === 'loss' ? 0 : await store.reviews.resume(decision)
+  const losses = kind === 'lock' ? 0 : await store.losses.resume(decision)
   if ((await store.processLock.daemon()) === null) await carryOut(system, [], log)
   return { locks, losses }
 }

@@ -40,12 +40,12 @@ const ASKING_MS_MAX = 4_000
 /** Never fails because of privacyIDEA. @param accounts each with the serials that it carries */
 export async function shownTokens(
   settings: Pick<Settings, 'privacyidea'>,
-  store: Pick<Store, 'truth'>,
+  store: Pick<Store, 'snapshots'>,
   accounts: ReadonlyMap<AccountKey, readonly string[]>,
 ): Promise<ShownTokens> {
   const recorded = new Map<AccountKey, ReadonlyMap<Serial, TokenReading | null>>()
   for (const [key, serials] of accounts) {
-    const read = await store.truth.readingsOf(key)
+    const read = await store.snapshots.readingsOf(key)
     const known = new Set(read.map(({ serial }) => serialKey(serial)))
     const carried = serials.flatMap((text) => parseSerial(text) ?? []).filter((serial) => !known.has(serialKey(serial)))
     recorded.set(

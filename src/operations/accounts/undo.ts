@@ -10,13 +10,13 @@ import {
   type Serial,
 } from '../../core/names.ts'
 import { holdKey, serialKey, spelledAmong, type SerialKey } from '../../core/serials/serial-key.ts'
-import { roughUndoing, undoing, undoOrder, wordsFor, type Undoing, type UndoView } from '../../core/account/undo.ts'
+import { roughUndoing, undoing, undoOrder, ordersFor, type Undoing, type UndoView } from '../../core/account/undo.ts'
 import type { AccountReport, ChangeReport } from '../../store/reports/reports.ts'
-import { carryOut, lockAt, resultFor } from './act.ts'
+import { carryOut, lockAt, resultFor } from './manual-action.ts'
 import { refuseWhereFileForbids } from './file-forbids.ts'
 import type { Log } from '../../app/log.ts'
 import { newId, type System } from '../../app/system.ts'
-import { wordTimeUs } from './word.ts'
+import { manualActionTimeUs } from './manual-action-time.ts'
 
 /**
  * Takes back what Lockstep did within a time: each account goes back to what it was before the first of those changes,
@@ -136,7 +136,7 @@ class UndoPlanner {
       lockedByUs: account.lockedByUs,
       retired: isRetired ? directory : null,
       login: account.login === null ? null : parseLogin(account.login),
-      events: [...(await store.upkeep.streamOf(key)), ...(this.words.get(key) ?? [])],
+      events: [...(await store.maintenance.streamOf(key)), ...(this.words.get(key) ?? [])],
       nowUs: clock.nowMs() * 1000,
       lockTtlUs: lockTtlMs === null ? null : lockTtlMs * 1000,
       ownerElsewhere: (serial) => elsewhere.get(serialKey(serial)) ?? null,
@@ -158,9 +158,9 @@ class UndoPlanner {
     const named = change.serial === null ? step.holds : [change.serial]
     const subjects = [view.key, ...named.flatMap((name) => parseHoldName(name) ?? []).map(holdKey)]
     const saidUs = subjects.map((subject) => (this.#saidUs.get(subject) ?? 0) + 1)
-    const takenAtUs = Math.max(await wordTimeUs(this.#system, view.key, view.login), ...saidUs)
+    const takenAtUs = Math.max(await manualActionTimeUs(this.#system, view.key, view.login), ...saidUs)
     for (const subject of subjects) this.#saidUs.set(subject, takenAtUs)
-    const words = wordsFor(step, change, view, { ...this.#order, takenAtUs, newId: () => newId(clock) })
+    const words = ordersFor(step, change, view, { ...this.#order, takenAtUs, newId: () => newId(clock) })
     this.words.set(view.key, [...(this.words.get(view.key) ?? []), ...words])
   }
 }

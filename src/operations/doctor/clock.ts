@@ -33,7 +33,7 @@ function checkSpool(found: Findings, spool: string, nowMs: number): void {
 async function checkRecord(found: Findings, settings: Settings, nowMs: number): Promise<void> {
   try {
     await using store = await openStoreOf(settings, false)
-    const newestMs = await store.upkeep.newestEventMs()
+    const newestMs = await store.maintenance.newestEventMs()
     if (newestMs === null || newestMs <= nowMs + STEP_BACK_MS) return
     const what = `the clock says ${iso(nowMs)}, and the newest event on record came in at ${iso(newestMs)}`
     found.fail('clock-record', { what, why: WHY, fix: FIX })

@@ -123,14 +123,15 @@ function probedDirectory(settings: Settings, realm: string | null): string | und
  * store: as root it would be root's.
  */
 async function rememberTrial(found: Findings, settings: Settings, directory: string, trial: Trial): Promise<void> {
-  const { bites, effective, url } = trial
-  if (bites === null || effective !== 'unknown') return
+  const { isEnforced, effective, url } = trial
+  if (isEnforced === null || effective !== 'unknown') return
   const { file } = settings.store
   try {
-    if (bites ? process.getuid?.() === 0 && !isThere(dirname(file), statSync) : !isThere(file, statSync)) return
+    if (isEnforced ? process.getuid?.() === 0 && !isThere(dirname(file), statSync) : !isThere(file, statSync)) return
     await using store = await openStoreOf(settings, true)
-    await store.lockProofs.note(directory, bites ? url : null)
-    if (bites) found.ok('lock-proof', 'the trial is on record for 90 days, and vouches for the locks that are written')
+    await store.lockProofs.note(directory, isEnforced ? url : null)
+    if (isEnforced)
+      found.ok('lock-proof', 'the trial is on record for 90 days, and vouches for the locks that are written')
   } catch (error) {
     const { message, hint, code } = toAppError(error)
     const why = 'Locks are shown with "effective: unknown" until it is.'

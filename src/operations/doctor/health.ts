@@ -31,7 +31,7 @@ export async function healthFindings(settings: Settings): Promise<readonly Findi
     const { reasons, served, lastDrain } = await readHealth(settings, store, null)
     const hasBegun = served !== null || lastDrain !== null
     const shown = reasons.filter(({ code }) => !SAID_ELSEWHERE.includes(code) && (code !== 'not-served' || hasBegun))
-    for (const reason of shown) tell(found, reason)
+    for (const reason of shown) report(found, reason)
     if (shown.length === 0) found.ok('health', 'nothing waits and nothing fails (lockstep status)')
   } catch (thrown) {
     const { message, hint, code } = toAppError(thrown)
@@ -41,7 +41,7 @@ export async function healthFindings(settings: Settings): Promise<readonly Findi
   return found.all
 }
 
-function tell(found: Findings, reason: HealthReason): void {
+function report(found: Findings, reason: HealthReason): void {
   const isCritical = healthGravity(reason) === 'critical'
   const trouble = {
     what: healthText(reason),

@@ -2,7 +2,7 @@ import { parse, CsvError } from 'csv-parse/sync'
 import { readFile, stat } from 'node:fs/promises'
 import { AppError } from '../../core/error.ts'
 import { systemRefusal } from '../../core/system-error.ts'
-import { ENROL_TYPES, type Enrollee, type EnrolType } from '../../core/source/enrolment.ts'
+import { ENROLL_TYPES, type Enrollee, type EnrollType } from '../../core/source/enrollment.ts'
 import { parseLogin, parseRealm, type Realm } from '../../core/names.ts'
 
 /**
@@ -23,7 +23,7 @@ const COLUMNS = ['login', 'realm', 'type'] as const
 export interface RolloutDefaults {
   /** Null: each line names its own. */
   readonly realm: Realm | null
-  readonly type: EnrolType
+  readonly type: EnrollType
 }
 
 /** Fails with `input-invalid` (every line that is wrong), `file-io`, `file-not-permitted`. */
@@ -166,8 +166,8 @@ function enrolleeOf(record: Readonly<Record<string, string>>, defaults: RolloutD
   if (realm === null)
     return realmText === '' ? 'realm: is missing; name it here or with --realm' : 'realm: this is none'
   const typeText = (record['type'] ?? '').toLowerCase()
-  const type = typeText === '' ? defaults.type : ENROL_TYPES.find((each) => each === typeText)
-  return type === undefined ? `type: expected one of ${ENROL_TYPES.join(', ')}` : { login, realm, type }
+  const type = typeText === '' ? defaults.type : ENROLL_TYPES.find((each) => each === typeText)
+  return type === undefined ? `type: expected one of ${ENROLL_TYPES.join(', ')}` : { login, realm, type }
 }
 
 function invalid(file: string, problems: readonly string[], hint: string): AppError {

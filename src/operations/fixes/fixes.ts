@@ -19,7 +19,7 @@ export interface Fixes {
   /** Searches without a limit, for the account that Lockstep binds as. */
   searchLimit(settings: DirectorySettings, context: string): string
   /** A lock was written and its user got in. */
-  readonly bitesNot: string
+  readonly notEnforced: string
 }
 
 const OPENLDAP: Fixes = {
@@ -29,7 +29,7 @@ const OPENLDAP: Fixes = {
   readRight: openldap.readRightFix,
   index: (_settings, attribute, context) => openldap.indexFix(attribute, context),
   searchLimit: openldap.searchLimitFix,
-  bitesNot:
+  notEnforced:
     'Check that the overlay ppolicy is active on this database, that a policy applies to the account (olcPPolicyDefault, or its pwdPolicySubentry), and that it has pwdLockout: TRUE (docs/openldap.md, 2).',
 }
 
@@ -40,7 +40,7 @@ const DS389: Fixes = {
   readRight: (settings) => ds389.readRightFix(settings),
   index: ds389.indexFix,
   searchLimit: (settings) => ds389.limitsFix(settings),
-  bitesNot:
+  notEnforced:
     'Check whether a class of service gives the account another nsAccountLock: ldapsearch -b DN -s base nsAccountLock nsRole (docs/389ds-freeipa.md, "What a lock is").',
 }
 
@@ -53,7 +53,7 @@ const ACTIVE_DIRECTORY: Fixes = {
   readRight: (settings) => activeDirectory.readRightFix(settings),
   index: (_settings, attribute) => activeDirectory.indexFix(attribute),
   searchLimit: () => activeDirectory.searchLimitFix(),
-  bitesNot:
+  notEnforced:
     'The bind may have gone to another domain controller, which had not heard of the lock yet (docs/active-directory.md, "Several domain controllers").',
 }
 

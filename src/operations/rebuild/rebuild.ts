@@ -161,8 +161,8 @@ function restoredSerials(
   tally: Tally,
 ): ResolvedEvent[] {
   const events: ResolvedEvent[] = []
-  const standing = serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues)
-  for (const serial of standing) {
+  const existing = serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues)
+  for (const serial of existing) {
     const mark = marks.find(({ name }) => holdKey(name) === holdKey(holdNameOfSerial(serial)))
     if (mark === undefined) {
       tally.serialsOfOthers++

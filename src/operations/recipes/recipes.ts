@@ -15,7 +15,7 @@ import {
   diffBindings,
   type Binding,
   type BindingChange,
-  type StandingBinding,
+  type ExistingBinding,
 } from '../../privacyidea/setup/bindings.ts'
 import { Client } from '../../privacyidea/http/client.ts'
 import { makeChange, offeredContentTypes, readHandlers } from '../../privacyidea/setup/event-handlers.ts'
@@ -92,7 +92,7 @@ async function planApply(
 ): Promise<RecipePlan> {
   const { values, problems } = settledParameters(recipe, parameters)
   if (problems.length > 0) throw wrongParameters(recipe, problems)
-  const standing = await readHandlers(client)
+  const existing = await readHandlers(client)
   const { text: version } = await client.version()
   if (isOlder(version, recipe.since)) {
     throw new AppError(
@@ -110,7 +110,7 @@ async function planApply(
     wanted.map(({ module }) => module),
   )
   const unknown = unknownIn(wanted, offers)
-  if (unknown.length === 0) return planOf(client, recipe, standing, wanted)
+  if (unknown.length === 0) return planOf(client, recipe, existing, wanted)
   throw new AppError('source-answer', [`privacyIDEA ${version} does not know:`, ...unknown].join('\n  '), {
     hint: 'Nothing was changed. Make there what is missing, or give another value with --set.',
   })
@@ -125,11 +125,11 @@ async function contentTypeFor(client: Client): Promise<string> {
 async function planOf(
   client: Client,
   recipe: Recipe,
-  standing: readonly StandingBinding[],
+  existing: readonly ExistingBinding[],
   wanted: readonly Binding[],
 ): Promise<RecipePlan> {
   const { text: version } = await client.version()
-  return { recipe, version, wanted, changes: diffBindings(standing, wanted, owns(recipe)) }
+  return { recipe, version, wanted, changes: diffBindings(existing, wanted, owns(recipe)) }
 }
 
 function owns(recipe: Recipe): (name: string) => boolean {

@@ -4,7 +4,7 @@ import { systemClock } from '../../ports/clock.ts'
 import type { SecretReader } from '../../ports/secret.ts'
 import { Client } from '../../privacyidea/http/client.ts'
 import { enrollmentRights as rightsToEnroll, policyLine } from '../../privacyidea/setup/policies.ts'
-import type { EnrolType } from '../../core/source/enrolment.ts'
+import type { EnrollType } from '../../core/source/enrollment.ts'
 
 /**
  * For commands that need rights in privacyIDEA: fails with `source-not-permitted` where one is missing, before anything is on
@@ -35,6 +35,6 @@ export async function refuseWithoutRights(
   )
 }
 
-export function enrollmentRights(types: readonly EnrolType[]): string[] {
+export function enrollmentRights(types: readonly EnrollType[]): string[] {
   return rightsToEnroll(types)
 }

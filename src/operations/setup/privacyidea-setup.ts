@@ -11,7 +11,7 @@ import {
   wantedBindings,
   type Binding,
   type BindingChange,
-  type StandingBinding,
+  type ExistingBinding,
 } from '../../privacyidea/setup/bindings.ts'
 import { Client } from '../../privacyidea/http/client.ts'
 import {
@@ -58,7 +58,7 @@ export interface SetupPlan {
   /** What the account of the running service needs on this version. */
   readonly runTimeRights: readonly string[]
   /** Handlers of others that also call Lockstep. */
-  readonly doubled: readonly StandingBinding[]
+  readonly doubled: readonly ExistingBinding[]
   /** Shims that privacyIDEA does not find, so that they cannot be bound yet. */
   readonly missingScripts: readonly string[]
   readonly isInStep: boolean
@@ -81,9 +81,9 @@ export function openSetup(request: SetupRequest): Setup {
 }
 
 async function planSetup(client: Client, request: SetupRequest): Promise<SetupPlan> {
-  const standing = await readHandlers(client)
+  const existing = await readHandlers(client)
   const { text: version } = await client.version()
-  const bindings = diffBindings(standing, await wantedOf(client, request))
+  const bindings = diffBindings(existing, await wantedOf(client, request))
   const policies = await planPolicies(client, request, version)
   const missing = request.to === 'script' ? await missingScripts(client) : []
   const isStill = [...bindings, ...policies].every((change) => change.kind === 'same')
@@ -92,7 +92,7 @@ async function planSetup(client: Client, request: SetupRequest): Promise<SetupPl
     bindings,
     policies,
     runTimeRights: runTimeRights({ ...request.rights, version }),
-    doubled: request.to === 'nothing' ? [] : alsoOurs(standing),
+    doubled: request.to === 'nothing' ? [] : alsoOurs(existing),
     missingScripts: missing,
     isInStep: isStill && missing.length === 0,
   }
@@ -115,13 +115,13 @@ async function missingScripts(client: Client): Promise<readonly string[]> {
 
 async function planPolicies(client: Client, request: SetupRequest, version: string): Promise<readonly PolicyChange[]> {
   if (request.policies === null) return []
-  const standing = await readAdminPolicies(client)
-  if (request.to === 'nothing') return policyRemovals(standing)
+  const existing = await readAdminPolicies(client)
+  if (request.to === 'nothing') return policyRemovals(existing)
   const asked: PolicyRequest = { ...request.policies, version }
   const wanted = wantedPolicies(asked)
   const others = othersPolicy(asked)
-  if (standing.some((policy) => policy.name === others.name)) return diffPolicies(standing, [...wanted, others])
-  if (!wouldLockOthersOut(standing)) return diffPolicies(standing, wanted)
+  if (existing.some((policy) => policy.name === others.name)) return diffPolicies(existing, [...wanted, others])
+  if (!wouldLockOthersOut(existing)) return diffPolicies(existing, wanted)
   if (!request.policies.keepsOthers) {
     throw new AppError(
       'usage',
@@ -140,7 +140,7 @@ async function planPolicies(client: Client, request: SetupRequest, version: stri
       },
     )
   }
-  return diffPolicies(standing, [...wanted, others])
+  return diffPolicies(existing, [...wanted, others])
 }
 
 /** Policies come last: removing one may take the right to read away. */

@@ -140,10 +140,10 @@ export async function arrivalsOf(settings: Settings, trial: ShimsTrial): Promise
         continue
       }
       const endMs = performance.now() + (isServed ? ARRIVAL_MS : 0)
-      let isThere = (await store?.upkeep.hasEventBy(`${marker}@`)) === true
+      let isThere = (await store?.maintenance.hasEventBy(`${marker}@`)) === true
       while (!isThere && performance.now() < endMs) {
         await delay(LOOK_MS)
-        isThere = (await store?.upkeep.hasEventBy(`${marker}@`)) === true
+        isThere = (await store?.maintenance.hasEventBy(`${marker}@`)) === true
       }
       if (isThere) verdicts.push({ name, is: 'arrived', trouble: '' })
       else verdicts.push({ name, ...inSpool(settings.intake.spool, marker, isServed) })

@@ -35,7 +35,7 @@ export interface FindingPort {
   open(): Promise<readonly Finding[]>
   /** Those that were not reported yet, ended or not. */
   untold(): Promise<readonly Finding[]>
-  told(findings: readonly Finding[]): Promise<void>
+  reported(findings: readonly Finding[]): Promise<void>
   /** Opens it, or updates the parameters of the one that is open; reported once. */
   raise(draft: FindingDraft): Promise<void>
   /** Ends it where it is open. */

@@ -48,7 +48,7 @@ export interface GatherRules {
  * What is to be told, made from the journal: read once, in its order, by a cursor that is moved in the same transaction
  * as the mails are written. So nothing is told twice and nothing is left out, whoever did it and whoever dies meanwhile.
  */
-export interface NewsPort {
+export interface NotificationPort {
   /** From here on what happens is told; nothing changes where that was so before. */
   begin(): Promise<void>
   /** Reads on; nothing before `begin`. @returns true where there is more to read */

@@ -21,7 +21,7 @@ export interface MirrorPort {
   /** How many accounts something is mirrored of, taken back by hand or not. */
   countAccounts(): Promise<number>
   /** Of these accounts those on record. */
-  standingOf(keys: readonly AccountKey[]): Promise<ReadonlyMap<AccountKey, KnownLocks>>
+  statusOf(keys: readonly AccountKey[]): Promise<ReadonlyMap<AccountKey, KnownLocks>>
 }
 
 export interface KnownLocks {

@@ -32,7 +32,7 @@ export interface ReviewFilter {
 }
 
 /** One person's word on locks that wait. */
-export interface ReviewWord {
+export interface ReviewDecision {
   /** Known by it when the next one speaks: two approvals are those of two persons. */
   readonly person: string
   readonly reason: string
@@ -62,16 +62,16 @@ export interface ReviewPort {
   /** In the order of the keys. */
   list(filter: ReviewFilter): Promise<readonly Review[]>
   /** Those of the accounts that wait; marks what may be written now. */
-  approve(keys: readonly AccountKey[], word: ReviewWord): Promise<Approval>
+  approve(keys: readonly AccountKey[], decision: ReviewDecision): Promise<Approval>
   /**
    * Ends the holds of the accounts that wait, each by an event of its own.
    * @returns those that did wait
    */
-  reject(words: readonly ResolvedEvent[], word: ReviewWord): Promise<readonly AccountKey[]>
+  reject(words: readonly ResolvedEvent[], decision: ReviewDecision): Promise<readonly AccountKey[]>
   /** The newest first, as far as the journal is kept in the store. */
   decisionsOf(key: AccountKey, limit: number): Promise<readonly Decision[]>
   /** Counts locks from nothing again, and lets what waits try. @returns how many waited */
-  resume(word: ReviewWord): Promise<number>
+  resume(decision: ReviewDecision): Promise<number>
 }
 
 /** What a person decided about a lock, a loss of a token or marks of an account. */
@@ -135,9 +135,9 @@ export interface LossPort {
   /** In the order of the serials. */
   list(filter: LossFilter): Promise<readonly LossReview[]>
   /** Those that wait or were dismissed. */
-  approve(serials: readonly Serial[], word: ReviewWord): Promise<LossApproval>
+  approve(serials: readonly Serial[], decision: ReviewDecision): Promise<LossApproval>
   /** Serials and locks of those that wait stay as they are, until the token is listed again. @returns how many */
-  dismiss(serials: readonly Serial[], word: ReviewWord): Promise<number>
+  dismiss(serials: readonly Serial[], decision: ReviewDecision): Promise<number>
   /** Counts losses from nothing again, and lets what waits try. @returns how many waited */
-  resume(word: ReviewWord): Promise<number>
+  resume(decision: ReviewDecision): Promise<number>
 }

@@ -9,7 +9,13 @@ import type { Outcome } from '../../core/account/outcome.ts'
 import type { Reason } from '../../core/reasons/reason.ts'
 import type { Retirement } from '../../core/settings/retirement.ts'
 import type { DesiredState, Hold, OtherLock, OurRecord, OwnedLock } from '../../core/account/state.ts'
-import type { HeldLosses, Lockout, KnownTruth, TokenTruth, Truth } from '../../core/source/truth.ts'
+import type {
+  HeldLosses,
+  Lockout,
+  RecordedSnapshot,
+  TokenSnapshot,
+  SourceSnapshot,
+} from '../../core/source/snapshot.ts'
 import type { TokenReading, UserOfSource } from '../../core/source/token.ts'
 import type { IntakePort } from '../intake.ts'
 import type { OwnSerial } from './authorship.ts'
@@ -138,7 +144,7 @@ export interface Claim extends Held, AccountOwner {
     /** Somebody else's lock, as it was last seen. */
     readonly otherLock: OtherLock | null
     /** When our lock was last seen to stand in the directory, in milliseconds since 1970; 0: never. */
-    readonly lockSeenMs: number
+    readonly lockObservedMs: number
   }
 }
 
@@ -210,7 +216,7 @@ export interface RecordPort {
 }
 
 /** Whose account it is in privacyIDEA, and what its API said when it was read last. */
-export interface KnownOwner extends KnownTruth {
+export interface KnownOwner extends RecordedSnapshot {
   readonly owner: OwnerQuery
   /** Further users whose account it is as well. */
   readonly others: readonly UserOfSource[]
@@ -244,7 +250,7 @@ export interface Reading {
   readonly others?: readonly UserOfSource[]
   /** Whose each token is, where that is known. */
   readonly owners?: ReadonlyMap<Serial, UserOfSource>
-  readonly truth: Truth
+  readonly snapshot: SourceSnapshot
   /** Of the tokens of `truth`, what people are shown of them; left out: as it was. */
   readonly readings?: ReadonlyMap<Serial, TokenReading>
   /** Tokens whose fail counters were reset before: nothing is due there any more. */
@@ -254,13 +260,13 @@ export interface Reading {
    * Events that ended as hints since then, in microseconds since 1970, name who caused what is new; left out: none is asked
    * for. A reading is about all of an account, so that hints before the newest event are followed already.
    */
-  readonly hintsAfterUs?: number
+  readonly marksAfterUs?: number
   /** A loss of the account waited or was allowed: with it the last one may have gone. */
   readonly hadLosses?: boolean
 }
 
 /** A token as it was read last. */
-export interface RecordedToken extends TokenTruth {
+export interface RecordedToken extends TokenSnapshot {
   readonly accountKey: AccountKey
   /** Whose it was; null where that is not known. Two resolvers may call different users the same. */
   readonly resolver: ResolverName | null
@@ -276,7 +282,7 @@ export interface ReadToken {
 }
 
 /** Mode `api`: what privacyIDEA said when it was read last. */
-export interface TruthPort {
+export interface SnapshotPort {
   knownOf(key: AccountKey): Promise<KnownOwner>
   /**
    * The events, what they rest on, and marks for other accounts that one of the serials belonged to.
@@ -308,9 +314,9 @@ export interface TruthPort {
   /** Puts the account on record. */
   note(account: NotedAccount): Promise<void>
   /** Notes the accounts and marks them: privacyIDEA is asked about each before it is looked at. */
-  hint(accounts: readonly NotedAccount[]): Promise<void>
+  markForRefresh(accounts: readonly NotedAccount[]): Promise<void>
   /** As `hint`, for accounts that are on record. */
-  hintKeys(keys: readonly AccountKey[]): Promise<void>
+  markKeysForRefresh(keys: readonly AccountKey[]): Promise<void>
   /** The fail counters of these tokens are to be reset when the account is next looked at; it is marked where that is new. */
   wantReset(key: AccountKey, serials: readonly Serial[]): Promise<void>
   /** None of this account's fail counters is to be reset any more. */

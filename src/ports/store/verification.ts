@@ -15,7 +15,7 @@ export interface DueVerification {
   /** Servers that were seen with it. */
   readonly holders: readonly string[]
   /** A problem was told already. */
-  readonly isTold: boolean
+  readonly isReported: boolean
 }
 
 /** What a look brought. */
@@ -24,7 +24,7 @@ export interface Verification {
   /** When the next look is due, in milliseconds since 1970; null: not before the next full one. */
   readonly dueMs: number | null
   /** The problem of the verdict is shown to people; else it may still be the delay of replication. */
-  readonly isTold: boolean
+  readonly isReported: boolean
 }
 
 /**

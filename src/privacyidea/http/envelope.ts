@@ -32,7 +32,7 @@ export function refusalOf(thrown: unknown): Refusal | null {
   return thrown instanceof AppError && thrown.cause instanceof Refusal ? thrown.cause : null
 }
 
-const SAID_LENGTH_MAX = 200
+const ANSWER_LENGTH_MAX = 200
 /** What a proxy in front of privacyIDEA says when it does not reach it. */
 const PROXY_STATUSES = [502, 503, 504]
 /** privacyIDEA's numbers, by the facts that were measured on 3.11 to 3.14. */
@@ -140,5 +140,5 @@ function shown(text: string, secrets: readonly string[]): string {
   return clean
     .replaceAll(/[\p{Cc}\s]+/gu, ' ')
     .trim()
-    .slice(0, SAID_LENGTH_MAX)
+    .slice(0, ANSWER_LENGTH_MAX)
 }

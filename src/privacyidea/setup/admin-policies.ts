@@ -1,11 +1,11 @@
 import type { Client } from '../http/client.ts'
 import { isFields } from '../http/envelope.ts'
 import { Fields, unexpected } from '../http/fields.ts'
-import { policyRequestOf, type PolicyChange, type StandingPolicy } from './policies.ts'
+import { policyRequestOf, type PolicyChange, type ExistingPolicy } from './policies.ts'
 
 /** Reading and writing admin policies (`/policy`), with the rights `policyread`, `policywrite`, `policydelete`. */
 
-export async function readAdminPolicies(client: Client): Promise<readonly StandingPolicy[]> {
+export async function readAdminPolicies(client: Client): Promise<readonly ExistingPolicy[]> {
   const where = client.where('GET', '/policy/')
   const { value } = await client.call({ method: 'GET', path: '/policy/', query: { scope: 'admin' } })
   if (!Array.isArray(value)) throw unexpected(where, 'a list was expected')
@@ -13,7 +13,7 @@ export async function readAdminPolicies(client: Client): Promise<readonly Standi
   return value.flatMap((each) => (isFields(each) && each['scope'] === 'admin' ? [policyOf(each, where)] : []))
 }
 
-function policyOf(value: Readonly<Record<string, unknown>>, where: string): StandingPolicy {
+function policyOf(value: Readonly<Record<string, unknown>>, where: string): ExistingPolicy {
   const fields = new Fields(value, where)
   const actions = isFields(value['action']) ? value['action'] : {}
   return {

@@ -28,7 +28,7 @@ export interface Binding {
   readonly options: Readonly<Record<string, string>>
 }
 
-export interface StandingBinding extends Binding {
+export interface ExistingBinding extends Binding {
   readonly id: number
 }
 
@@ -51,7 +51,7 @@ export type BindingChange =
   | {
       readonly kind: 'remove'
       readonly id: number
-      readonly standing: StandingBinding
+      readonly standing: ExistingBinding
       readonly why: 'doubled' | 'not-wanted'
     }
 
@@ -133,11 +133,11 @@ export function contentTypeOf(offered: readonly string[]): string | null {
  * @param owns whether a handler is ours, by its name
  */
 export function diffBindings(
-  standing: readonly StandingBinding[],
+  existing: readonly ExistingBinding[],
   wanted: readonly Binding[],
   owns: (name: string) => boolean = isOurs,
 ): readonly BindingChange[] {
-  const ours = standing.filter((each) => owns(each.name)).toSorted((a, b) => a.id - b.id)
+  const ours = existing.filter((each) => owns(each.name)).toSorted((a, b) => a.id - b.id)
   const changes: BindingChange[] = []
   const kept = new Set<number>()
   for (const binding of wanted) {
@@ -153,15 +153,15 @@ export function diffBindings(
   return changes
 }
 
-function changeOf(standing: StandingBinding, wanted: Binding): BindingChange {
-  const { id } = standing
-  const differences = differencesOf(standing, wanted)
+function changeOf(existing: ExistingBinding, wanted: Binding): BindingChange {
+  const { id } = existing
+  const differences = differencesOf(existing, wanted)
   if (differences.length === 0) return { kind: 'same', id, wanted }
-  const hasTooMany = Object.keys(standing.options).some((name) => !Object.hasOwn(wanted.options, name))
+  const hasTooMany = Object.keys(existing.options).some((name) => !Object.hasOwn(wanted.options, name))
   return { kind: hasTooMany ? 'replace' : 'update', id, wanted, differences }
 }
 
-function differencesOf(standing: Binding, wanted: Binding): readonly Difference[] {
+function differencesOf(existing: Binding, wanted: Binding): readonly Difference[] {
   const found: Difference[] = []
   const compare = (what: string, stands: string, should: string): void => {
     if (stands !== should) found.push(differenceOf(what, stands, should))
@@ -171,16 +171,16 @@ function differencesOf(standing: Binding, wanted: Binding): readonly Difference[
     const names = new Set([...Object.keys(stands), ...Object.keys(should)])
     for (const name of [...names].toSorted()) compare(`${what} ${name}`, valueIn(stands, name), valueIn(should, name))
   }
-  compare('events', standing.events.toSorted().join(', '), wanted.events.toSorted().join(', '))
-  compare('handler module', standing.module, wanted.module)
-  compare('action', standing.action, wanted.action)
-  compare('position', standing.position, wanted.position)
-  compare('ordering', String(standing.ordering), String(wanted.ordering))
-  compare('active', yesNo(standing.isActive), yesNo(wanted.isActive))
-  compareValues('condition', standing.conditions, wanted.conditions)
+  compare('events', existing.events.toSorted().join(', '), wanted.events.toSorted().join(', '))
+  compare('handler module', existing.module, wanted.module)
+  compare('action', existing.action, wanted.action)
+  compare('position', existing.position, wanted.position)
+  compare('ordering', String(existing.ordering), String(wanted.ordering))
+  compare('active', yesNo(existing.isActive), yesNo(wanted.isActive))
+  compareValues('condition', existing.conditions, wanted.conditions)
   // Of another kind of handler every option differs: where it calls says enough.
-  if (standing.module === wanted.module) compareValues('option', standing.options, wanted.options)
-  else compare('option URL', valueIn(standing.options, 'URL'), valueIn(wanted.options, 'URL'))
+  if (existing.module === wanted.module) compareValues('option', existing.options, wanted.options)
+  else compare('option URL', valueIn(existing.options, 'URL'), valueIn(wanted.options, 'URL'))
   return found
 }
 
@@ -240,8 +240,8 @@ export function shownRequestOf(binding: Binding): Readonly<Record<string, unknow
 }
 
 /** Handlers of others that also bring events to us: not touched, and worth a word, since each event comes twice. */
-export function alsoOurs(standing: readonly StandingBinding[]): readonly StandingBinding[] {
-  return standing.filter(
+export function alsoOurs(existing: readonly ExistingBinding[]): readonly ExistingBinding[] {
+  return existing.filter(
     (each) =>
       !isOurs(each.name) &&
       each.isActive &&

@@ -1,5 +1,5 @@
 import { AppError } from '../../core/error.ts'
-import { hideSecrets, requestOf, type Binding, type BindingChange, type StandingBinding } from './bindings.ts'
+import { hideSecrets, requestOf, type Binding, type BindingChange, type ExistingBinding } from './bindings.ts'
 import type { Client } from '../http/client.ts'
 import { isFields } from '../http/envelope.ts'
 import { Fields, unexpected } from '../http/fields.ts'
@@ -11,15 +11,15 @@ import { Fields, unexpected } from '../http/fields.ts'
 
 const HANDLERS_MAX = 10_000
 
-export async function readHandlers(client: Client): Promise<readonly StandingBinding[]> {
+export async function readHandlers(client: Client): Promise<readonly ExistingBinding[]> {
   const where = client.where('GET', '/event/')
   const { value } = await client.call({ method: 'GET', path: '/event/' })
   if (!Array.isArray(value)) throw unexpected(where, 'a list was expected')
   if (value.length > HANDLERS_MAX) throw unexpected(where, `more than ${HANDLERS_MAX} event handlers`)
-  return value.map((each) => standingOf(each, where))
+  return value.map((each) => existingOf(each, where))
 }
 
-function standingOf(value: unknown, where: string): StandingBinding {
+function existingOf(value: unknown, where: string): ExistingBinding {
   const fields = new Fields(value, where)
   return {
     id: fields.number('id'),

@@ -1,4 +1,4 @@
-import { ENROL_TYPES, type EnrolType } from '../../core/source/enrolment.ts'
+import { ENROLL_TYPES, type EnrollType } from '../../core/source/enrollment.ts'
 import type { MirrorPolicy } from '../../core/settings/settings.ts'
 
 /**
@@ -13,7 +13,7 @@ export interface AdminPolicy {
   readonly actions: readonly string[]
 }
 
-export interface StandingPolicy extends AdminPolicy {
+export interface ExistingPolicy extends AdminPolicy {
   readonly isActive: boolean
 }
 
@@ -51,12 +51,12 @@ export function runTimeRights(
   if (request.resetsTokens) rights.push('reset')
   if (request.mirrorDirectoryLocks === 'user-lock' && hasLockouts) rights.push('user_lock_set', 'user_lock_reset')
   if (request.mirrorDirectoryLocks === 'disable-tokens') rights.push('disable', 'enable')
-  if (request.enrolls === true) rights.push(...enrollmentRights(ENROL_TYPES))
+  if (request.enrolls === true) rights.push(...enrollmentRights(ENROLL_TYPES))
   return rights
 }
 
 /** What `lockstep enroll` needs: a token whose mail could not be sent is deleted again. */
-export function enrollmentRights(types: readonly EnrolType[]): string[] {
+export function enrollmentRights(types: readonly EnrollType[]): string[] {
   return [...new Set(types.map((type) => `enroll${type.toUpperCase()}`)), 'delete']
 }
 
@@ -85,18 +85,18 @@ export function othersPolicy(request: PolicyRequest): AdminPolicy {
 }
 
 /** True when ours would be the first, and so take every right from everybody else. */
-export function wouldLockOthersOut(standing: readonly StandingPolicy[]): boolean {
-  return !standing.some((policy) => policy.isActive)
+export function wouldLockOthersOut(existing: readonly ExistingPolicy[]): boolean {
+  return !existing.some((policy) => policy.isActive)
 }
 
 /** In the order in which they are to be written: what keeps others in comes first. */
 export function diffPolicies(
-  standing: readonly StandingPolicy[],
+  existing: readonly ExistingPolicy[],
   wanted: readonly AdminPolicy[],
 ): readonly PolicyChange[] {
   const ordered = wanted.toSorted((a, b) => OUR_POLICIES.indexOf(a.name) - OUR_POLICIES.indexOf(b.name))
   return ordered.map((policy) => {
-    const found = standing.find((each) => each.name === policy.name)
+    const found = existing.find((each) => each.name === policy.name)
     if (found === undefined) return { kind: 'create', wanted: policy, stands: '' }
     const isSame = found.isActive && isEqual(found.admins, policy.admins) && isEqual(found.actions, policy.actions)
     return { kind: isSame ? 'same' : 'update', wanted: policy, stands: shownPolicy(found) }
@@ -104,8 +104,8 @@ export function diffPolicies(
 }
 
 /** Exactly ours; what keeps others in goes last. */
-export function policyRemovals(standing: readonly StandingPolicy[]): readonly PolicyChange[] {
-  const ours = OUR_POLICIES.toReversed().filter((name) => standing.some((policy) => policy.name === name))
+export function policyRemovals(existing: readonly ExistingPolicy[]): readonly PolicyChange[] {
+  const ours = OUR_POLICIES.toReversed().filter((name) => existing.some((policy) => policy.name === name))
   return ours.map((name) => ({ kind: 'remove', name }))
 }
 

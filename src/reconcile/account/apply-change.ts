@@ -6,7 +6,7 @@ import type { EntryVersion, ObservedState, OurRecord } from '../../core/account/
 import { verdictOn, type HeldBack } from '../guards.ts'
 import { keepsChanging } from './failed.ts'
 import { heldBack } from './held-back.ts'
-import { look, withCarriers } from './look.ts'
+import { look, withDuplicates } from './look.ts'
 import type { Turn } from './turn.ts'
 
 const RACES_MAX = 5
@@ -48,7 +48,7 @@ export async function applyChange(
     case 'written':
       noteWritten(turn, change, written.observed)
       turn.ours = written.ours
-      turn.observed = await withCarriers(turn, written.observed)
+      turn.observed = await withDuplicates(turn, written.observed)
       break
   }
   turn.isFresh = true
@@ -57,7 +57,7 @@ export async function applyChange(
 
 function noteWritten(turn: Turn, { kind }: ChangeDraft, { server }: ObservedState): void {
   turn.applied++
-  turn.lockSeenMs = turn.ports.clock.nowMs()
+  turn.lockObservedMs = turn.ports.clock.nowMs()
   // In a directory of one server there is nothing to follow, nor for a serial.
   if (server !== undefined && kind === 'lock') turn.lockWrite = { wanted: 'locked', server }
   if (server !== undefined && kind === 'unlock') turn.lockWrite = { wanted: 'open', server }

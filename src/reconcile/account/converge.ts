@@ -4,7 +4,7 @@ import { applyChange } from './apply-change.ts'
 import { confirmGone, waitsForHolder } from './confirm.ts'
 import { failed, keepsChanging } from './failed.ts'
 import { lateOptions, saysGone } from '../ledger/late.ts'
-import { look, withCarriers } from './look.ts'
+import { look, withDuplicates } from './look.ts'
 import { optionsOf, wantedOf } from './options.ts'
 import { forget, followUnlock, recordFound, relabel } from './record-steps.ts'
 import { settle } from './settle.ts'
@@ -71,6 +71,6 @@ async function confirmed(turn: Turn, planned: Planned): Promise<Planned | null> 
   turn.gone = found.kind
   if (found.kind === 'sure') return planned
   if (found.kind === 'behind' && planned.kind === 'forget') throw waitsForHolder(found.holders)
-  if (found.kind === 'elsewhere') turn.observed = await withCarriers(turn, found.observed)
+  if (found.kind === 'elsewhere') turn.observed = await withDuplicates(turn, found.observed)
   return null
 }

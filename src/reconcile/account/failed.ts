@@ -12,14 +12,14 @@ export function failed(turn: Turn | FailedTurn, error: AppError): Conclusion {
     errorCode: error.code,
     againAtMs: retryOf(error.code) === 'never' ? null : ports.clock.nowMs() + delayMs,
     effective: claim.stood.effective,
-    isLockSeen: false,
+    isLockObserved: false,
   }
 }
 
 function gone({ claim, desired, ports }: Turn | FailedTurn, { code }: AppError): Conclusion {
   const found = {
     reason: { code: 'account-gone', params: {} },
-    isLockSeen: false,
+    isLockObserved: false,
     isGone: true,
     otherLock: null,
   } as const
@@ -37,6 +37,6 @@ export function keepsChanging({ claim, ports }: Turn): Conclusion {
     errorCode: 'write-raced',
     againAtMs: ports.clock.nowMs() + backoffMs(claim.attempts, ports.clock.random()),
     effective: claim.stood.effective,
-    isLockSeen: false,
+    isLockObserved: false,
   }
 }

@@ -1,7 +1,7 @@
 import { retryDelayMs } from '../../core/error.ts'
 import { foreignLockOf, otherLockOf } from '../../core/source/mirror.ts'
 import { amended, failureReason, type Amendment, type Conclusion, type Outcome } from '../../core/account/outcome.ts'
-import { mirrored, type Seen } from '../mirror/mirror.ts'
+import { mirrored, type Observed } from '../mirror/mirror.ts'
 import { PAUSED_LOOK_MS } from './held-back.ts'
 import { lateFindings, nextLateMs } from '../ledger/late.ts'
 import type { FailedTurn, Turn } from './turn.ts'
@@ -19,7 +19,7 @@ async function amendmentsOf(turn: Turn | FailedTurn, conclusion: Conclusion): Pr
   const amendments: Amendment[] = []
   if (source.unread !== null) amendments.push(unreadSource(turn))
   else if (ports.mirror !== undefined) {
-    amendments.push(await mirrored(claim, conclusion, seenByMirror(turn), ports.mirror))
+    amendments.push(await mirrored(claim, conclusion, observedByMirror(turn), ports.mirror))
   }
   if (source.resetWaits) amendments.push(askedAgain(ports.clock.nowMs() + PAUSED_LOOK_MS))
   if (source.lossesAgainAtMs !== null) amendments.push(askedAgain(source.lossesAgainAtMs))
@@ -42,7 +42,7 @@ function askedAgain(againAtMs: number): Amendment {
 }
 
 /** Null: the turn came to no conclusion. */
-function seenByMirror({ concluded, isRetired }: Turn | FailedTurn): Seen | null {
+function observedByMirror({ concluded, isRetired }: Turn | FailedTurn): Observed | null {
   if (concluded === null) return null
   const { observed, ours } = concluded
   const foreign = isRetired ? null : foreignLockOf(observed, ours.lock !== null)

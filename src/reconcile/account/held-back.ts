@@ -19,15 +19,15 @@ export function heldBack(turn: Turn, refusal: Refusal, change: ChangeDraft): Con
   const nowMs = ports.clock.nowMs()
   // A hold that ends by itself is not waited for any longer.
   const endMs = desired.nextExpiryUs === null ? Infinity : Math.max(nowMs, Math.ceil(desired.nextExpiryUs / 1000)) + 1
-  const held = (standing: Conclusion['standing'], againAtMs: number | null): Conclusion => {
+  const held = (status: Conclusion['standing'], againAtMs: number | null): Conclusion => {
     const dueMs = Math.min(againAtMs ?? Infinity, endMs)
     return {
-      standing,
+      standing: status,
       reason: refusal.reason,
       errorCode: null,
       againAtMs: dueMs === Infinity ? null : dueMs,
       effective: claim.stood.effective,
-      isLockSeen: false,
+      isLockObserved: false,
       would,
     }
   }

@@ -3,8 +3,8 @@ import type { ChangeDraft } from '../../core/account/change.ts'
 import type { PlanOptions } from '../../core/account/plan.ts'
 import { underProtection } from '../../core/account/protection.ts'
 import type { DesiredState } from '../../core/account/state.ts'
-import { knownOf } from '../carriers.ts'
-import { releasedBy } from '../taken-away.ts'
+import { knownOf } from '../duplicate-serials.ts'
+import { releasedBy } from '../external-unlock.ts'
 import type { Turn } from './turn.ts'
 
 /** Races after which places of ours that the configuration no longer names are left out of a release. */

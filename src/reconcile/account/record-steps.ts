@@ -4,7 +4,7 @@ import type { Planned } from '../../core/account/plan.ts'
 import { isOpen } from '../../core/account/state.ts'
 import { recordArrival } from '../ledger/late.ts'
 import { wantReset } from './resets.ts'
-import { LOCK_REMOVED, REMOVED_FIX, whyUnlocked } from '../taken-away.ts'
+import { LOCK_REMOVED, REMOVED_FIX, whyUnlocked } from '../external-unlock.ts'
 import type { Turn } from './turn.ts'
 
 /** Steps that put on record what was found in the directory, and write nothing there. */
@@ -37,7 +37,7 @@ export async function forget(turn: Turn, { reason }: Of<'forget'>): Promise<null
 export async function followUnlock(turn: Turn, { left }: Of<'foreign-unlock'>): Promise<null> {
   const { claim, observed, ours, ports } = turn
   await ports.ledger.note(claim, directoryUnlock(turn))
-  turn.lockRemoved = { reason: whyUnlocked(observed, turn.lockSeenMs), fix: REMOVED_FIX }
+  turn.lockRemoved = { reason: whyUnlocked(observed, turn.lockObservedMs), fix: REMOVED_FIX }
   await wantReset(claim, turn.desired, ports)
   turn.desired = await ports.desired.of(claim.key, ports.clock.nowMs())
   if (ours.lock !== null) await ports.ledger.relabel(claim, ours.lock, left, 'applied', LOCK_REMOVED)
@@ -50,9 +50,9 @@ export async function followUnlock(turn: Turn, { left }: Of<'foreign-unlock'>): 
  * of the two was first nobody knows, and an account that was locked anew is not left open. When an event came is told by
  * our clock: its own may be ahead.
  */
-function directoryUnlock({ claim, desired, observed, lockSeenMs, ports }: Turn): ResolvedEvent {
-  const seenUs = lockSeenMs * 1000 + 999
-  const isHeldAnew = lockSeenMs > 0 && desired.heldKnownUs > seenUs
+function directoryUnlock({ claim, desired, observed, lockObservedMs, ports }: Turn): ResolvedEvent {
+  const seenUs = lockObservedMs * 1000 + 999
+  const isHeldAnew = lockObservedMs > 0 && desired.heldKnownUs > seenUs
   return {
     id: `directory:${ports.newId()}`,
     kind: 'directory-unlock',
@@ -62,7 +62,7 @@ function directoryUnlock({ claim, desired, observed, lockSeenMs, ports }: Turn):
     actor: '',
     takenAtUs: isHeldAnew ? seenUs : Math.max(ports.clock.nowMs() * 1000, desired.heldAtUs + 1),
     source: 'directory',
-    reason: whyUnlocked(observed, lockSeenMs),
+    reason: whyUnlocked(observed, lockObservedMs),
     untilUs: null,
     accountKey: claim.key,
     attributeSerials: [],

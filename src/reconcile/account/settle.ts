@@ -4,7 +4,7 @@ import type { Conclusion } from '../../core/account/outcome.ts'
 import { plan, type Planned } from '../../core/account/plan.ts'
 import type { Reason } from '../../core/reasons/reason.ts'
 import type { OtherLock } from '../../core/account/state.ts'
-import { knownOf, serialsWait } from '../carriers.ts'
+import { knownOf, serialsWait } from '../duplicate-serials.ts'
 import { heldBack } from './held-back.ts'
 import { optionsOf } from './options.ts'
 import type { Turn } from './turn.ts'
@@ -19,7 +19,7 @@ export function settle(turn: Turn, planned: Settled): Promise<Conclusion> {
   const { desired, observed, ours, refused } = turn
   turn.concluded = { observed, ours }
   if (refused !== null) return Promise.resolve(heldBack(turn, refused.by, refused.change))
-  if (observed.carriersUnknown) throw new AppError(observed.carriersUnknown.code, serialsWait(desired, observed))
+  if (observed.duplicatesUnknown) throw new AppError(observed.duplicatesUnknown.code, serialsWait(desired, observed))
   return Promise.resolve(conclusionOf(turn, planned))
 }
 
@@ -36,7 +36,7 @@ function conclusionOf(turn: Turn, planned: Settled): Conclusion {
     errorCode: planned.kind === 'conflict' ? (planned.code ?? 'serial-conflict') : null,
     againAtMs: nextLookMs(turn, planned, other),
     effective: isOurs || desired.holds.length > 0 ? observed.lock.effective.is : null,
-    isLockSeen: isOurs,
+    isLockObserved: isOurs,
     ...(isProtected && { would: sparedLock(turn) }),
   }
 }

@@ -25,7 +25,7 @@ interface Begun {
   /** How many changes were applied. */
   applied: number
   /** See Claim.stood. */
-  lockSeenMs: number
+  lockObservedMs: number
   /** See Outcome. */
   lockWrite: Outcome['lockWrite'] | null
   lockRemoved: Outcome['lockRemoved'] | null
@@ -72,10 +72,10 @@ const NOTHING: DesiredState = {
 export async function beginTurn(claim: Claim, ports: Ports): Promise<Turn | FailedTurn> {
   const isRetired = (await ports.guards.retirementOf(directoryOf(claim.key), ports.clock.nowMs())) !== null
   const source = await askSource(claim, isRetired, ports)
-  const { lockSeenMs } = claim.stood
+  const { lockObservedMs } = claim.stood
   const nothing = { applied: 0, lockWrite: null, lockRemoved: null, isRemovalOver: false, concluded: null }
   const begun: Begun = {
-    ...{ claim, ports, isRetired, source, late: lateStateOf(claim), desired: NOTHING, lockSeenMs },
+    ...{ claim, ports, isRetired, source, late: lateStateOf(claim), desired: NOTHING, lockObservedMs },
     ...nothing,
   }
   try {
@@ -97,7 +97,7 @@ async function firstLook(turn: Begun): Promise<Pick<Turn, 'observed' | 'ours' | 
   const observed = await look(turn, readingAgeMs)
   const ours = await recover(claim, observed, turn.late, ports)
   if (claim.isForRepair) await repairFiles(claim, turn.desired, observed, ours, ports)
-  if (claim.open !== null) turn.lockSeenMs = ports.clock.nowMs()
+  if (claim.open !== null) turn.lockObservedMs = ports.clock.nowMs()
   return { observed, ours, isFresh: readingAgeMs === 0 }
 }
 

@@ -1,10 +1,10 @@
 import { toAppError, type AppError, type ErrorCode } from '../../core/error.ts'
-import { enrolleeKey, type Enrollee, type Enrolment } from '../../core/source/enrolment.ts'
+import { enrolleeKey, type Enrollee, type Enrollment } from '../../core/source/enrollment.ts'
 import type { Serial } from '../../core/names.ts'
-import { enrol, type EnrolOptions, type EnrolOutcome, type EnrolPorts, type NotMade } from './enrol.ts'
+import { enroll, type EnrollOptions, type EnrollOutcome, type EnrollPorts, type NotMade } from './enroll.ts'
 
 /** New tokens for many users: so many at once, at a rate, to the end or until something stops all of them. */
-export interface RolloutOptions extends EnrolOptions {
+export interface RolloutOptions extends EnrollOptions {
   /** Milliseconds between two new tokens at least. */
   readonly everyMs: number
   /** Ends it after those that are under way. */
@@ -49,11 +49,11 @@ const AT_ONCE = 4
 
 export async function rollOut(
   enrollees: readonly Enrollee[],
-  ports: EnrolPorts,
+  ports: EnrollPorts,
   options: RolloutOptions,
 ): Promise<RolloutReport> {
   const records = await ports.rollouts.read(options.rollout, enrollees)
-  const before = new Map<string, Enrolment>(records.map((record) => [enrolleeKey(record), record]))
+  const before = new Map<string, Enrollment>(records.map((record) => [enrolleeKey(record), record]))
   const tally = new Tally(enrollees, options)
   const pace = newPace(options)
   let next = 0
@@ -66,7 +66,7 @@ export async function rollOut(
       try {
         if (record?.state !== 'done' && !options.isDryRun) await pace()
         if (options.signal.aborted) return
-        tally.add(enrollee, await enrol(enrollee, record, ports, options))
+        tally.add(enrollee, await enroll(enrollee, record, ports, options))
       } catch (thrown) {
         tally.stopped ??= toAppError(thrown)
       }
@@ -90,7 +90,7 @@ class Tally {
     this.#options = options
   }
 
-  add({ login, realm }: Enrollee, outcome: EnrolOutcome): void {
+  add({ login, realm }: Enrollee, outcome: EnrollOutcome): void {
     const row = (serial: Serial | null, why: NotMade | null = null): RolloutRow => {
       return { login, realm, serial, whyCode: why?.code ?? null, whyParams: why?.params ?? {}, why: why?.why ?? '' }
     }

@@ -6,7 +6,7 @@ import type { MirrorPolicy } from '../../core/settings/settings.ts'
 import type { ObservedState } from '../../core/account/state.ts'
 import type { DirectoryPort } from '../../ports/directory.ts'
 import type { MirrorPort } from '../../ports/store/mirror.ts'
-import type { TruthPort } from '../../ports/store/store.ts'
+import type { SnapshotPort } from '../../ports/store/store.ts'
 import type { LeftAlone } from '../source/resync-ports.ts'
 
 /**
@@ -15,8 +15,8 @@ import type { LeftAlone } from '../source/resync-ports.ts'
  */
 export interface ForeignLockPorts {
   readonly directory: Pick<DirectoryPort, 'names' | 'walkLocked'>
-  readonly mirrored: Pick<MirrorPort, 'standingOf'>
-  readonly truth: Pick<TruthPort, 'hintKeys'>
+  readonly mirrored: Pick<MirrorPort, 'statusOf'>
+  readonly snapshots: Pick<SnapshotPort, 'markKeysForRefresh'>
   readonly mode: MirrorPolicy
 }
 
@@ -52,17 +52,20 @@ async function* markedIn(name: DirectoryName, ports: ForeignLockPorts): AsyncGen
   }
 }
 
-async function markPage(page: readonly ObservedState[], { mirrored, truth }: ForeignLockPorts): Promise<number> {
+async function markPage(
+  page: readonly ObservedState[],
+  { mirrored, snapshots: snapshot }: ForeignLockPorts,
+): Promise<number> {
   if (page.length === 0) return 0
-  const standing = await mirrored.standingOf(page.map(({ key }) => key))
+  const status = await mirrored.statusOf(page.map(({ key }) => key))
   const keys = page.flatMap((observed) => {
-    const known = standing.get(observed.key)
+    const known = status.get(observed.key)
     if (known === undefined || known.isMirrored || observed.protectedBy !== null) return []
     const other = otherLockOf(observed.lock, known.isOurs)
     if (other === null) return []
     // What cannot be judged is reported once it was looked at, and need not be looked at again.
     return other.is === 'locked' || !known.isUnclear ? [observed.key] : []
   })
-  if (keys.length > 0) await truth.hintKeys(keys)
+  if (keys.length > 0) await snapshot.markKeysForRefresh(keys)
   return keys.length
 }

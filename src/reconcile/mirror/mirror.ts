@@ -17,7 +17,7 @@ import { isSameUser, type Token, type UserOfSource } from '../../core/source/tok
 import type { Clock } from '../../ports/clock.ts'
 import type { MirrorPort } from '../../ports/store/mirror.ts'
 import type { PrivacyIdeaPort } from '../../ports/privacyidea.ts'
-import type { Claim, GuardPort, KnownOwner, TruthPort } from '../../ports/store/store.ts'
+import type { Claim, GuardPort, KnownOwner, SnapshotPort } from '../../ports/store/store.ts'
 import { verdictOn } from '../guards.ts'
 
 /**
@@ -29,7 +29,7 @@ export interface MirrorPorts {
   /** As it is, with what we did there. */
   readonly source: PrivacyIdeaPort
   readonly record: MirrorPort
-  readonly truth: Pick<TruthPort, 'knownOf'>
+  readonly snapshots: Pick<SnapshotPort, 'knownOf'>
   readonly guards: GuardPort
   readonly guardSettings: Pick<GuardSettings, 'dryRun' | 'breaker'>
   readonly mode: MirrorPolicy
@@ -42,7 +42,7 @@ const LOOK_AGAIN_MS = 30_000
 const HELD_BACK_LOOK_MS = 60_000
 
 /** What a look at the directory said, for the mirror to follow; null: it did not come to that. */
-export interface Seen {
+export interface Observed {
   readonly foreign: ForeignLock | null
   readonly protectedBy: string | null
   readonly isRetired: boolean
@@ -57,7 +57,7 @@ interface Look extends MirrorPorts {
 export async function mirrored(
   claim: Claim,
   conclusion: Conclusion,
-  seen: Seen | null,
+  seen: Observed | null,
   ports: MirrorPorts,
 ): Promise<Amendment> {
   const nowMs = ports.clock.nowMs()
@@ -79,7 +79,7 @@ export async function mirrored(
   }
 }
 
-function whyReleased({ foreign, protectedBy, isRetired }: Seen): string {
+function whyReleased({ foreign, protectedBy, isRetired }: Observed): string {
   if (isRetired) return 'the directory is retired'
   if (foreign === null) return 'the directory released the account'
   return protectedBy === null ? 'policy.mirrorDirectoryLocks was changed' : 'the account is protected'
@@ -111,7 +111,7 @@ async function follow(
   recorded: readonly Mirrored[],
   ports: Look,
 ): Promise<boolean> {
-  const known = await ports.truth.knownOf(key)
+  const known = await ports.snapshots.knownOf(key)
   const users = [...userOf(known), ...known.others]
   const lockouts = recorded.filter((each) => each.kind === 'lockout')
   const tokens = recorded.filter((each) => each.kind === 'token')
@@ -162,13 +162,13 @@ async function followUser(
   if (foreign === null && recorded === null) return true
   const found = await source.userLockout(user)
   const nowUs = clock.nowMs() * 1000
-  const standing =
+  const status =
     found === null ? 'none' : recorded !== null && isOurLockout(found, recorded) ? 'ours' : ('others' as const)
-  switch (lockoutStep(foreign, recorded, standing, nowUs)) {
+  switch (lockoutStep(foreign, recorded, status, nowUs)) {
     case 'set': {
       if (foreign === null) return true
       // Its length is how ours is known: the old one goes before the new one is on record.
-      if (standing === 'ours' && recorded !== null) {
+      if (status === 'ours' && recorded !== null) {
         await record.begin(key, { ...recorded, state: 'open' }, null)
         await source.releaseUserLockout(user)
       }
@@ -290,10 +290,15 @@ function atBreaker(nowMs: number): Amendment {
 }
 
 /** It is tried again, with a fresh reading of privacyIDEA before it. */
-function notFollowed(claim: Claim, { standing }: Conclusion, thrown: unknown, { clock }: MirrorPorts): Amendment {
+function notFollowed(
+  claim: Claim,
+  { standing: status }: Conclusion,
+  thrown: unknown,
+  { clock }: MirrorPorts,
+): Amendment {
   const error = toAppError(thrown)
   const reason = failureReason('mirror-failed', error)
-  const delayMs = standing === 'in-step' ? retryDelayMs(error.code, claim.attempts, clock.random()) : LOOK_AGAIN_MS
+  const delayMs = status === 'in-step' ? retryDelayMs(error.code, claim.attempts, clock.random()) : LOOK_AGAIN_MS
   const instead = { standing: 'failed', reason, errorCode: error.code } as const
   return { againAtMs: clock.nowMs() + delayMs, isUnread: true, instead, beside: reason }
 }

@@ -1,9 +1,9 @@
 import { toAppError } from '../../core/error.ts'
 import { isSameUser, type UserOfSource } from '../../core/source/token.ts'
-import type { Lockout } from '../../core/source/truth.ts'
+import type { Lockout } from '../../core/source/snapshot.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { OddLockout, PrivacyIdeaPort, UserLockout, UserLockouts } from '../../ports/privacyidea.ts'
-import type { LockoutReader } from './truth.ts'
+import type { LockoutReader } from './snapshot.ts'
 
 /** Accounts that are read at the same time share one list. */
 const LIST_AGE_MAX_MS = 1_000

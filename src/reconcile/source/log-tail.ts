@@ -8,12 +8,12 @@ import type { AuthenticationMark, AuthenticationRow, PrivacyIdeaPort } from '../
  * what no event tells (a failed `/auth`), and tokens that lie too deep among the fail counters. Where it is not known or
  * not allowed it tells nothing.
  */
-export interface LogHints {
+export interface LogMarks {
   readonly serials: readonly Serial[]
   readonly users: readonly UserOfSource[]
 }
 
-const NO_HINTS: LogHints = { serials: [], users: [] }
+const NO_MARKS: LogMarks = { serials: [], users: [] }
 /** What one look follows at most; a burst of failures of more than that is left to the other parts of the sweeps. */
 const SERIALS_MAX = 1_000
 const USERS_MAX = 200
@@ -25,7 +25,7 @@ export class LogTail {
   #mark: AuthenticationMark | null = null
   #isClosed = false
   /** What could not be followed yet. */
-  #left: LogHints = NO_HINTS
+  #left: LogMarks = NO_MARKS
 
   constructor(source: PrivacyIdeaPort) {
     this.#source = source
@@ -37,35 +37,35 @@ export class LogTail {
   }
 
   /** These could not be followed: they are told again the next time, the newest of them where they are too many. */
-  keep({ serials, users }: LogHints): void {
+  keep({ serials, users }: LogMarks): void {
     this.#left = merged(this.#left, { serials, users })
   }
 
   /** Fails with `source-*`; the rows are then told the next time. */
-  async read(): Promise<LogHints> {
+  async read(): Promise<LogMarks> {
     const left = this.#left
     const found = await this.#readNew()
-    this.#left = NO_HINTS
+    this.#left = NO_MARKS
     return merged(left, found)
   }
 
-  async #readNew(): Promise<LogHints> {
-    if (this.#isClosed) return NO_HINTS
+  async #readNew(): Promise<LogMarks> {
+    if (this.#isClosed) return NO_MARKS
     try {
       const { isSupported, rows, mark } = await this.#source.authenticationLog(this.#mark)
       if (!isSupported) this.#isClosed = true
       this.#mark = mark ?? BEFORE_ALL
-      return hintsOf(rows)
+      return marksOf(rows)
     } catch (thrown) {
       if (toAppError(thrown).code !== 'source-not-permitted') throw thrown
       this.#isClosed = true
-      return NO_HINTS
+      return NO_MARKS
     }
   }
 }
 
 /** A row without a serial (a wrong PIN) counts on every token of its user. */
-function hintsOf(rows: readonly AuthenticationRow[]): LogHints {
+function marksOf(rows: readonly AuthenticationRow[]): LogMarks {
   const serials = new Set<Serial>()
   const users = new Map<string, UserOfSource>()
   for (const { type, serial, login, realm, resolver, userId } of rows) {
@@ -78,7 +78,7 @@ function hintsOf(rows: readonly AuthenticationRow[]): LogHints {
   return { serials: [...serials].slice(-SERIALS_MAX), users: [...users.values()].slice(-USERS_MAX) }
 }
 
-function merged(a: LogHints, b: LogHints): LogHints {
+function merged(a: LogMarks, b: LogMarks): LogMarks {
   const users = new Map([...a.users, ...b.users].map((user) => [`${user.resolver} ${user.userId}`, user]))
   return {
     serials: [...new Set([...a.serials, ...b.serials])].slice(-SERIALS_MAX),

@@ -5,13 +5,13 @@ import { HELD_BACK } from '../../core/account/outcome.ts'
 import { plan, type Planned } from '../../core/account/plan.ts'
 import { underProtection } from '../../core/account/protection.ts'
 import { spelledAmong } from '../../core/serials/serial-key.ts'
-import { standingOf } from '../../core/account/slot.ts'
+import { statusOf } from '../../core/account/slot.ts'
 import { isOpen, type ObservedState } from '../../core/account/state.ts'
 import type { RecordedAccount } from '../../ports/store/resync.ts'
-import { knownOf, missingSerials } from '../carriers.ts'
+import { knownOf, missingSerials } from '../duplicate-serials.ts'
 import { carriedBy, DirectoryMarks, NOT_ON_RECORD } from './resync-marks.ts'
 import type { Drift, ResyncPorts, ResyncRun } from './resync-ports.ts'
-import { LOCK_REMOVED } from '../taken-away.ts'
+import { LOCK_REMOVED } from '../external-unlock.ts'
 
 /**
  * The accounts of one directory against the record, both ways: what they carry that is not theirs, what they should carry
@@ -54,16 +54,16 @@ export async function compareAccounts(run: ResyncRun, directory: DirectoryName):
 
 /** Cheap, and wrong now and then: a reading of the account decides. */
 function isSuspect(observed: ObservedState, recorded: RecordedAccount): boolean {
-  const { ours, holdCount, standing } = recorded
+  const { ours, holdCount, standing: status } = recorded
   if (recorded.serials.length > 0) {
     const carried = carriedBy(observed)
     if (recorded.serials.some((serial) => spelledAmong(carried, serial) === null)) return true
   }
-  if (ours.lock === null) return holdCount > 0 && standing === 'in-step' && isOpen(observed.lock)
+  if (ours.lock === null) return holdCount > 0 && status === 'in-step' && isOpen(observed.lock)
   return (
     holdCount === 0 ||
     observed.protectedBy !== null ||
-    ours.lock.slots.some((slot) => standingOf(slot, observed) !== 'standing')
+    ours.lock.slots.some((slot) => statusOf(slot, observed) !== 'standing')
   )
 }
 
@@ -71,8 +71,8 @@ async function lookAgain(run: ResyncRun, keys: readonly AccountKey[]): Promise<v
   if (keys.length === 0) return
   const found = await mapAtOnce(keys, LOOKS_AT_ONCE, (key) => driftOf(key, run.ports))
   const wrong = keys.filter((_, index) => (found[index] ?? []).length > 0)
-  for (const drift of found.flat()) run.tell(drift)
-  if (!run.options.isDryRun && wrong.length > 0) await run.ports.truth.hintKeys(wrong)
+  for (const drift of found.flat()) run.notify(drift)
+  if (!run.options.isDryRun && wrong.length > 0) await run.ports.snapshots.markKeysForRefresh(wrong)
 }
 
 /**
@@ -122,7 +122,7 @@ async function driftOf(key: AccountKey, ports: ResyncPorts): Promise<Drift[]> {
 }
 
 /** A guard keeps the lock from being written: the account says so itself, and a repair would meet the same guard. */
-function isHeldBack(planned: Planned, { ours, standing }: RecordedAccount): boolean {
+function isHeldBack(planned: Planned, { ours, standing: status }: RecordedAccount): boolean {
   if (planned.kind !== 'change' || planned.change.kind !== 'lock' || ours.lock !== null) return false
-  return HELD_BACK.some((each) => each === standing)
+  return HELD_BACK.some((each) => each === status)
 }

@@ -3,7 +3,7 @@ import type { Reason } from '../../core/reasons/reason.ts'
 import { serialKey, spelledAmong } from '../../core/serials/serial-key.ts'
 import { serialsIn } from '../../core/serials/serial-values.ts'
 import { NOTHING_OF_OURS, type ObservedState } from '../../core/account/state.ts'
-import { deriveEvents } from '../../core/source/truth.ts'
+import { deriveEvents } from '../../core/source/snapshot.ts'
 import type { RecordedAccount } from '../../ports/store/resync.ts'
 import type { Loss } from '../../ports/store/store.ts'
 import type { ResyncPorts, ResyncRun, UnownedMark } from './resync-ports.ts'
@@ -67,7 +67,7 @@ export class DirectoryMarks {
     const { ports } = this.#run
     for (const observed of accounts) this.#carried += carriedBy(observed).length
     this.#compareLocks(accounts, recorded)
-    const strays = await strangers(this.#run, straysOf(this.#run, accounts, recorded))
+    const strays = await straysFrom(this.#run, straysOf(this.#run, accounts, recorded))
     if (strays.length === 0) return
     const authored = await ports.authorship.serialsAt([...new Set(strays.map(({ key }) => key))])
     const isOurs = ({ key, serial }: Stray): boolean =>
@@ -110,7 +110,7 @@ export class DirectoryMarks {
     for (const stray of this.#ours) {
       if (!options.isDryRun && (await this.#isLossHeld(stray))) continue
       const { dn, serial, why } = stray
-      this.#run.tell({ account: dn, serial, now: 'carried', should: 'not carried', why })
+      this.#run.notify({ account: dn, serial, now: 'carried', should: 'not carried', why })
       if (!options.isDryRun) await takeBack(ports, stray, this.#atUs)
     }
   }
@@ -119,9 +119,9 @@ export class DirectoryMarks {
   async #isLossHeld({ key, dn, serial, loss }: Stray): Promise<boolean> {
     const { ports, options } = this.#run
     if (loss === null || options.acceptsDrop === true || options.acceptsMarks === true) return false
-    const { waiting, dismissed } = await ports.truth.passLosses(key, [{ serial, cause: loss }], null)
+    const { waiting, dismissed } = await ports.snapshots.passLosses(key, [{ serial, cause: loss }], null)
     if (waiting.length + dismissed.length === 0) return false
-    await ports.truth.hint([{ key, dn, login: null, realm: null }])
+    await ports.snapshots.markForRefresh([{ key, dn, login: null, realm: null }])
     return true
   }
 
@@ -150,7 +150,7 @@ function straysOf(run: ResyncRun, accounts: readonly ObservedState[], recorded: 
 }
 
 /** Serials that stand at accounts which the record does not know as theirs: privacyIDEA says whose they are. */
-async function strangers(run: ResyncRun, strays: readonly Found[]): Promise<Stray[]> {
+async function straysFrom(run: ResyncRun, strays: readonly Found[]): Promise<Stray[]> {
   if (strays.length === 0) return []
   const { ports } = run
   const tokens = await ports.source.tokensBySerial(strays.map(({ serial }) => serial))
@@ -175,9 +175,12 @@ async function strangers(run: ResyncRun, strays: readonly Found[]): Promise<Stra
 }
 
 async function takeBack(ports: ResyncPorts, { serial, key, dn, why }: Stray, atUs: number): Promise<void> {
-  await ports.truth.hint([{ key, dn, login: null, realm: null }])
+  await ports.snapshots.markForRefresh([{ key, dn, login: null, realm: null }])
   const before = { tokens: [{ serial, isLocked: false }], lockout: null }
-  const truth = { tokens: [], gone: [serial], lockout: 'unknown' as const }
-  const events = deriveEvents(key, before, truth, atUs, () => ports.newId()).map((event) => ({ ...event, reason: why }))
-  await ports.truth.record(key, { user: null, truth, reset: [], events }, null)
+  const snapshot = { tokens: [], gone: [serial], lockout: 'unknown' as const }
+  const events = deriveEvents(key, before, snapshot, atUs, () => ports.newId()).map((event) => ({
+    ...event,
+    reason: why,
+  }))
+  await ports.snapshots.record(key, { user: null, snapshot, reset: [], events }, null)
 }

@@ -11,11 +11,11 @@ import type { DesiredPort } from '../../ports/store/store.ts'
 import type { UnplacedToken } from '../../core/reasons/unplaced.ts'
 import type { OddToken } from '../../ports/privacyidea.ts'
 import { TokenMarks, type SourceCheck } from './source-identity.ts'
-import type { TruthPorts } from './truth.ts'
+import type { SnapshotPorts } from './snapshot.ts'
 
 /** What a full resync works with, what it tells, and what its parts share while it runs. */
 
-export interface ResyncPorts extends TruthPorts {
+export interface ResyncPorts extends SnapshotPorts {
   readonly directory: Pick<DirectoryPort, 'findByUser' | 'findByUsers' | 'walkMarked' | 'observe' | 'names'>
   readonly check: SourceCheck
   readonly authorship: AuthorshipPort
@@ -118,7 +118,7 @@ export class ResyncRun {
     return new SeenSet(Math.floor(this.ports.clock.random() * 2 ** 32))
   }
 
-  readonly tell = (drift: Drift): void => {
+  readonly notify = (drift: Drift): void => {
     this.#differences++
     if (this.#drift.length < DRIFT_MAX) this.#drift.push(drift)
   }

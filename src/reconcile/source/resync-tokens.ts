@@ -4,12 +4,12 @@ import { AppError, toAppError } from '../../core/error.ts'
 import type { AccountKey, DirectoryName, Realm, Serial } from '../../core/names.ts'
 import type { Reason } from '../../core/reasons/reason.ts'
 import type { Token, UserOfSource } from '../../core/source/token.ts'
-import { deriveEvents, isLockedAlone, tokenTruths } from '../../core/source/truth.ts'
+import { deriveEvents, isLockedAlone, tokenSnapshots } from '../../core/source/snapshot.ts'
 import type { UnplacedToken } from '../../core/reasons/unplaced.ts'
 import type { NotedAccount, RecordedToken } from '../../ports/store/store.ts'
 import type { ResyncPorts, ResyncRun } from './resync-ports.ts'
 import { causeOfOwner, placeFound, placeOfError, unplacedToken, type Place } from '../place.ts'
-import { isStillHis } from './truth.ts'
+import { isStillTheirs } from './snapshot.ts'
 
 /**
  * Every token of privacyIDEA against the record. Both come in the order of privacyIDEA's ids, so that a page of the one
@@ -44,7 +44,7 @@ export async function compareTokens(run: ResyncRun): Promise<void> {
   for await (const left of record.between(lastId, null)) {
     await record.miss(run.number, serialsOf(left))
   }
-  await tellUnseen(run, known)
+  await reportUnseen(run, known)
 }
 
 /** Without tokens of a resolver that is in no realm: up to 3.13 those do not show, and none of the others is compared less. */
@@ -163,7 +163,7 @@ async function comparePage(
       run.announce(token.serial, account.key)
     }
     if (before !== undefined && before.accountKey !== account?.key) keys.add(before.accountKey)
-    run.tell({
+    run.notify({
       account: account?.dn ?? before?.accountKey ?? '',
       serial: token.serial,
       now: before === undefined ? 'not on record' : before.isLocked ? 'locked' : 'open',
@@ -186,7 +186,7 @@ function isKnownLoss({ owner }: Token, before: RecordedToken | undefined, { opti
 async function allowOwnerless({ ports, options }: ResyncRun, differing: readonly Differing[]): Promise<void> {
   if (options.acceptsDrop !== true || options.isDryRun) return
   const lost = differing.filter(({ token, before }) => token.owner.kind === 'none' && before !== undefined)
-  if (lost.length > 0) await ports.truth.allowLosses(lost.map(({ token }) => token.serial))
+  if (lost.length > 0) await ports.snapshots.allowLosses(lost.map(({ token }) => token.serial))
 }
 
 /** Why a token does not fit its record, or null. By a single token it cannot be told whether all of a user's are locked. */
@@ -195,13 +195,13 @@ function differenceOf(token: Token, before: RecordedToken | undefined, ports: Re
   if (owner.kind === 'user') {
     if (before === undefined) return { code: 'token-not-on-record', params: { serial, login: owner.login } }
     if (before.isLossHeld) return { code: 'token-listed-again', params: { serial } }
-    if (!isStillHis(owner, before)) return { code: 'token-changed-owner', params: { serial, login: owner.login } }
+    if (!isStillTheirs(owner, before)) return { code: 'token-changed-owner', params: { serial, login: owner.login } }
   }
   if (owner.kind === 'none' && before !== undefined) return { code: 'token-ownerless', params: { serial } }
   if (before === undefined || owner.kind !== 'user') return null
   const isLocked = isLockedAlone(token, ports.policy)
   if (ports.policy.lockWhen === 'any-token-locked' && isLocked !== before.isLocked) {
-    const because = tokenTruths([token], ports.policy)[0]?.because ?? 'token-max-fail'
+    const because = tokenSnapshots([token], ports.policy)[0]?.because ?? 'token-max-fail'
     return { code: isLocked ? because : 'token-usable', params: { serial } }
   }
   return ports.policy.lockWhen === 'all-tokens-locked' && before.isLocked && !isLocked
@@ -217,7 +217,7 @@ async function differenceOfAll(
 ): Promise<Reason | null> {
   if (ports.policy.lockWhen !== 'all-tokens-locked' || token.owner.kind !== 'user') return null
   if (before === undefined || before.isLocked || !isLockedAlone(token, ports.policy)) return null
-  const truths = tokenTruths(await ports.source.tokensOfOwner(token.owner), ports.policy)
+  const truths = tokenSnapshots(await ports.source.tokensOfOwner(token.owner), ports.policy)
   const isHeld = truths.some(({ serial, isLocked }) => serial === token.serial && isLocked)
   return isHeld ? { code: 'user-tokens-unusable', params: {} } : null
 }
@@ -226,7 +226,7 @@ async function differenceOfAll(
  * Whoever looks at the account asks again for each of these tokens before anything follows from its absence. One of a
  * resolver that is in no realm may merely not show: it stays, and is said, until a person says that it is gone.
  */
-async function tellUnseen(run: ResyncRun, known: number): Promise<void> {
+async function reportUnseen(run: ResyncRun, known: number): Promise<void> {
   const { record, source } = run.ports
   const isHidden = async ({ resolver }: RecordedToken): Promise<boolean> =>
     resolver !== null && (await source.isResolverGone(resolver))
@@ -249,7 +249,7 @@ async function tellUnseen(run: ResyncRun, known: number): Promise<void> {
     }
     for (const { serial, accountKey, isLocked } of gone) {
       const now = isLocked ? 'locked' : 'open'
-      run.tell({
+      run.notify({
         account: accountKey,
         serial,
         now,
@@ -259,7 +259,7 @@ async function tellUnseen(run: ResyncRun, known: number): Promise<void> {
     }
     await run.isUnplaced(unplaced)
     if (run.options.isDryRun || run.isOtherSource) continue
-    if (isAccepted) await run.ports.truth.allowLosses(serialsOf(gone))
+    if (isAccepted) await run.ports.snapshots.allowLosses(serialsOf(gone))
     await record.stage(run.number, [], [...new Set(gone.map(({ accountKey }) => accountKey))])
   }
 }
@@ -269,16 +269,16 @@ function hiddenToken({ serial, resolver, userId, isLocked }: RecordedToken): Unp
 }
 
 /** A person said that what does not show is gone. */
-async function takeOff({ ports, options, tell }: ResyncRun, token: RecordedToken): Promise<void> {
+async function takeOff({ ports, options, notify }: ResyncRun, token: RecordedToken): Promise<void> {
   const { serial, accountKey, isLocked } = token
   const now = isLocked ? 'locked' : 'open'
   const why = { code: 'token-and-resolver-gone', params: { serial } } as const
-  tell({ account: accountKey, serial, now, should: 'not its own', why })
+  notify({ account: accountKey, serial, now, should: 'not its own', why })
   if (options.isDryRun) return
-  const truth = { tokens: [], gone: [serial], lockout: 'unknown' as const }
+  const snapshot = { tokens: [], gone: [serial], lockout: 'unknown' as const }
   const before = { tokens: [{ serial, isLocked }], lockout: null }
-  const events = deriveEvents(accountKey, before, truth, ports.clock.nowMs() * 1000, () => ports.newId())
-  await ports.truth.record(accountKey, { user: null, truth, reset: [], events }, null)
+  const events = deriveEvents(accountKey, before, snapshot, ports.clock.nowMs() * 1000, () => ports.newId())
+  await ports.snapshots.record(accountKey, { user: null, snapshot, reset: [], events }, null)
 }
 
 /** The accounts of users, by few searches. A directory that failed once in a run is not asked again in it. */

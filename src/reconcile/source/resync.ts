@@ -22,7 +22,7 @@ export async function resync(ports: ResyncPorts, options: ResyncOptions): Promis
   if (!options.isDryRun) {
     await ports.record.release(run.number)
     await ports.unplaced.finish(run.number)
-    await tellOdd(run)
+    await reportOdd(run)
     await markUnread(ports)
   }
   let shrunk: AppError | null = null
@@ -40,7 +40,7 @@ export async function resync(ports: ResyncPorts, options: ResyncOptions): Promis
   return run.report()
 }
 
-async function tellOdd({ odd, ports }: ResyncRun): Promise<void> {
+async function reportOdd({ odd, ports }: ResyncRun): Promise<void> {
   const [first] = odd.first
   const names = odd.first.map(({ serial }) => serial || 'one without a serial')
   const params = { count: odd.count, names, why: first?.why ?? '' }
@@ -54,5 +54,5 @@ function isOfDirectory({ code }: AppError): boolean {
 
 /** Holds that events of mode `events` made, and that no token was found for. */
 async function markUnread(ports: ResyncPorts): Promise<void> {
-  for await (const keys of ports.truth.unreadHolds()) await ports.truth.hintKeys(keys)
+  for await (const keys of ports.snapshots.unreadHolds()) await ports.snapshots.markKeysForRefresh(keys)
 }

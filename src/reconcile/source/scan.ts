@@ -1,21 +1,21 @@
 import type { ResyncRecordPort } from '../../ports/store/resync.ts'
 import type { AccountKey, Serial } from '../../core/names.ts'
 import type { Token, UserOfSource } from '../../core/source/token.ts'
-import { isLockedAlone, isSameLockout } from '../../core/source/truth.ts'
+import { isLockedAlone, isSameLockout } from '../../core/source/snapshot.ts'
 import type { UnplacedToken } from '../../core/reasons/unplaced.ts'
 import type { NotedAccount, RecordedToken } from '../../ports/store/store.ts'
 import type { FailCountFloor } from './fail-count-floor.ts'
 import { lockoutOf, type Lockouts } from './lockouts.ts'
 import { LogTail } from './log-tail.ts'
 import { causeOfOwner, placeOfUser, unplacedToken, type Place } from '../place.ts'
-import { CHECK_AGE_MAX_MS, isStillHis, type TruthPorts } from './truth.ts'
+import { CHECK_AGE_MAX_MS, isStillTheirs, type SnapshotPorts } from './snapshot.ts'
 
 /**
  * The quick look (mode `api`): the fullest tokens, those that hold an account, those that the authentication log names,
  * and the users that privacyIDEA keeps out. What differs from the record marks its account; what is to be done is decided by whoever looks at that. So locks and
  * unlocks that no event told are found, and a sweep that misses something costs time and nothing else.
  */
-export interface ScanPorts extends TruthPorts {
+export interface ScanPorts extends SnapshotPorts {
   readonly lockouts: Lockouts
   readonly failCounts: Pick<FailCountFloor, 'value'>
   readonly record: Pick<ResyncRecordPort, 'countTokens'>
@@ -31,14 +31,14 @@ export interface ScanReport {
 }
 
 /** Users without an account, remembered so that they are not searched for at every scan. */
-const STRANGERS_MAX = 10_000
+const UNKNOWN_OWNERS_MAX = 10_000
 
 export class Scanner {
   readonly #ports: ScanPorts
   /** What a token said at the last scan; what it says again needs no other look. */
   #said = new Map<Serial, string>()
   readonly #log: LogTail
-  readonly #strangers = new Map<string, Place>()
+  readonly #unknownOwners = new Map<string, Place>()
   /** Tokens on record whose owners have no account, and that are to be looked at; and as what this scanner noted each. */
   #noted = new Map<Serial, string | null>()
   /** Those of them that have to be seen again. */
@@ -51,7 +51,7 @@ export class Scanner {
 
   /** Fails with `source-*`; what was found until then is marked. */
   async scan(): Promise<ScanReport> {
-    const { source, truth, failCounts, record } = this.#ports
+    const { source, snapshots: snapshot, failCounts, record } = this.#ports
     const said = new Map<Serial, string>()
     const { tokens, isComplete, isEmpty } = await source.fullestTokens(failCounts.value)
     // Where tokens are on record, one that shows none has taken them away or does not show them.
@@ -60,7 +60,7 @@ export class Scanner {
     let marked = await this.#compare(tokens, said)
     let looked = tokens.length
     const seen = new Set(tokens.map((token) => token.serial))
-    for await (const page of truth.lockedTokens()) {
+    for await (const page of snapshot.lockedTokens()) {
       const recorded = page.filter(({ serial }) => !seen.has(serial))
       const found = await source.tokensBySerial(recorded.map(({ serial }) => serial))
       const there = new Set(found.map((token) => token.serial))
@@ -91,10 +91,10 @@ export class Scanner {
   }
 
   /** Those that are on record as they are need no write: there may be thousands, and a scan every few seconds. */
-  async #note(strangers: readonly UnplacedToken[]): Promise<void> {
-    const news = strangers.filter((token) => this.#noted.get(token.serial) !== JSON.stringify(token))
-    await this.#ports.unplaced.note(news)
-    for (const token of news) this.#noted.set(token.serial, JSON.stringify(token))
+  async #note(unknownOwners: readonly UnplacedToken[]): Promise<void> {
+    const changed = unknownOwners.filter((token) => this.#noted.get(token.serial) !== JSON.stringify(token))
+    await this.#ports.unplaced.note(changed)
+    for (const token of changed) this.#noted.set(token.serial, JSON.stringify(token))
   }
 
   /** Those that were not seen by this scan, or must be seen again: they may be open again, have an account now, or be gone. */
@@ -124,32 +124,32 @@ export class Scanner {
 
   /** Tokens that the authentication log names and that were not looked at yet, and the users of failures without one. */
   async #followLog(said: Map<Serial, string>): Promise<{ tokens: number; marked: number }> {
-    const { source, truth } = this.#ports
-    const hints = await this.#log.read()
-    const others = hints.serials.filter((serial) => !said.has(serial))
+    const { source, snapshots: snapshot } = this.#ports
+    const marks = await this.#log.read()
+    const others = marks.serials.filter((serial) => !said.has(serial))
     let found: readonly Token[]
     try {
       found = others.length === 0 ? [] : await source.tokensBySerial(others)
     } catch (thrown) {
-      this.#log.keep(hints)
+      this.#log.keep(marks)
       throw thrown
     }
     const marked = await this.#compare(found, said)
     const accounts = new Map<AccountKey, NotedAccount>()
     const left: UserOfSource[] = []
-    for (const user of hints.users) {
+    for (const user of marks.users) {
       const place = await this.#placeOf(user)
       if (place.kind === 'account') accounts.set(place.account.key, place.account)
       if (place.kind === 'silent') left.push(user)
     }
     this.#log.keep({ serials: [], users: left })
-    if (accounts.size > 0) await truth.hint([...accounts.values()])
+    if (accounts.size > 0) await snapshot.markForRefresh([...accounts.values()])
     return { tokens: others.length, marked: marked + accounts.size }
   }
 
   /** @returns how many accounts were marked */
   async #compare(tokens: readonly Token[], said: Map<Serial, string>): Promise<number> {
-    const recorded = await this.#ports.truth.tokensOf(tokens.map((token) => token.serial))
+    const recorded = await this.#ports.snapshots.tokensOf(tokens.map((token) => token.serial))
     const again = new Set<Serial>()
     const differing = tokens.filter((token) => {
       const says = signature(token)
@@ -172,7 +172,7 @@ export class Scanner {
   /** What is no longer shown; that another privacyIDEA does not show it says nothing. @returns how many were marked */
   async #hintAbsent(keys: readonly AccountKey[]): Promise<number> {
     if (keys.length === 0 || (await this.#ports.check.isOther(CHECK_AGE_MAX_MS))) return 0
-    await this.#ports.truth.hintKeys(keys)
+    await this.#ports.snapshots.markKeysForRefresh(keys)
     return keys.length
   }
 
@@ -194,10 +194,10 @@ export class Scanner {
     recorded: ReadonlyMap<Serial, RecordedToken>,
     said: Map<Serial, string>,
   ): Promise<number> {
-    const { truth, unplaced, policy, source } = this.#ports
+    const { snapshots: snapshot, unplaced, policy, source } = this.#ports
     const keys = new Set<AccountKey>()
     const accounts = new Map<AccountKey, NotedAccount>()
-    const strangers: UnplacedToken[] = []
+    const unknownOwners: UnplacedToken[] = []
     const placed: Serial[] = []
     for (const token of tokens) {
       const known = recorded.get(token.serial)
@@ -212,61 +212,61 @@ export class Scanner {
         const cause =
           place === null ? await causeOfOwner(token, source) : place.kind === 'unplaced' ? place.cause : null
         const isOnRecord = known !== undefined && (cause === 'user-gone' || cause === 'unreadable')
-        if (cause !== null && !isOnRecord) strangers.push(unplacedToken(token, cause, policy))
+        if (cause !== null && !isOnRecord) unknownOwners.push(unplacedToken(token, cause, policy))
       }
     }
-    await this.#note(strangers)
+    await this.#note(unknownOwners)
     await unplaced.forget(placed)
     for (const key of accounts.keys()) keys.delete(key)
-    if (accounts.size > 0) await truth.hint([...accounts.values()])
-    if (keys.size > 0) await truth.hintKeys([...keys])
+    if (accounts.size > 0) await snapshot.markForRefresh([...accounts.values()])
+    if (keys.size > 0) await snapshot.markKeysForRefresh([...keys])
     return accounts.size + keys.size
   }
 
   async #placeOf(user: UserOfSource): Promise<Place> {
     const name = `${user.resolver} ${user.userId} ${user.login} ${user.realm}`
-    const before = this.#strangers.get(name)
+    const before = this.#unknownOwners.get(name)
     if (before !== undefined) return before
     const place = await placeOfUser(user, this.#ports)
-    const isStranger = place.kind === 'unplaced' || place.kind === 'excluded'
-    if (isStranger && this.#strangers.size < STRANGERS_MAX) this.#strangers.set(name, place)
+    const isUnknownOwner = place.kind === 'unplaced' || place.kind === 'excluded'
+    if (isUnknownOwner && this.#unknownOwners.size < UNKNOWN_OWNERS_MAX) this.#unknownOwners.set(name, place)
     return place
   }
 
   /** A full resync looks for everybody again. */
-  forgetStrangers(): void {
-    this.#strangers.clear()
+  forgetUnknownOwners(): void {
+    this.#unknownOwners.clear()
     this.#log.reopen()
   }
 
   async #compareLockouts(): Promise<number> {
-    const { lockouts, truth } = this.#ports
+    const { lockouts, snapshots: snapshot } = this.#ports
     const now = await lockouts.list()
     if (now === null) return 0
-    const known = await truth.lockouts()
+    const known = await snapshot.lockouts()
     const found = new Map<AccountKey, NotedAccount>()
-    const standing = new Map<AccountKey, boolean>()
+    const status = new Map<AccountKey, boolean>()
     for (const each of now.lockouts) {
       const place = await this.#placeOf(each.user)
       // A directory that does not answer says nothing of the account that is on record.
-      if (place.kind === 'silent') for (const key of await truth.accountsOfUser(each.user)) standing.set(key, true)
+      if (place.kind === 'silent') for (const key of await snapshot.accountsOfUser(each.user)) status.set(key, true)
       if (place.kind !== 'account') continue
       const { account } = place
       // Of several users with one account, the record keeps the lockout that lasts longest.
       const isKnown = isSameLockout(known.get(account.key) ?? null, lockoutOf(each))
-      standing.set(account.key, isKnown || (standing.get(account.key) ?? false))
+      status.set(account.key, isKnown || (status.get(account.key) ?? false))
       found.set(account.key, account)
     }
-    for (const [key, isKnown] of standing) if (isKnown) found.delete(key)
-    const ended = [...known.keys()].filter((key) => !standing.has(key))
-    if (found.size > 0) await truth.hint([...found.values()])
+    for (const [key, isKnown] of status) if (isKnown) found.delete(key)
+    const ended = [...known.keys()].filter((key) => !status.has(key))
+    if (found.size > 0) await snapshot.markForRefresh([...found.values()])
     return found.size + (await this.#hintAbsent(ended))
   }
 }
 
 function hasMoved({ owner }: Token, known: RecordedToken | undefined): boolean {
   if (known === undefined) return false
-  return owner.kind === 'none' || (owner.kind === 'user' && !isStillHis(owner, known))
+  return owner.kind === 'none' || (owner.kind === 'user' && !isStillTheirs(owner, known))
 }
 
 /** What of a token matters; a fail counter that only rises does not. */

@@ -43,12 +43,12 @@ export function openDesired(
       const backoff = lockTtlUs === null ? null : await historyOf(db, key, events, options.lockBackoff)
       const state = foldEvents(key, events, { nowUs: nowMs * 1000, lockTtlUs, backoff })
       if (state.isMixed) await noteTwins(db, writer, keysOfRows(events), state.twins, nowMs)
-      const told = state.derivedGone.length === 0 ? state : await onlyOurs(db, writer.hot, key, state)
+      const seeded = state.derivedGone.length === 0 ? state : await onlyOurs(db, writer.hot, key, state)
       const order = await retirementOf(directoryOf(key), nowMs)
-      if (order === null) return told
+      if (order === null) return seeded
       const { rows } = await writer.hot.authoredSerials.run(db, { account_key: key })
       return retired(
-        told,
+        seeded,
         rows.map(({ serial }): Serial => serialFromRow(serial)),
         order,
       )

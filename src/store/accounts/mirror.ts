@@ -31,7 +31,7 @@ export function openMirror(db: Database, writer: Writer, clock: Clock): MirrorPo
         .executeTakeFirstOrThrow()
       return Number(row.n)
     },
-    standingOf: (keys) => standingOf(db, keys),
+    statusOf: (keys) => statusOf(db, keys),
   }
 }
 
@@ -157,7 +157,7 @@ async function lockouts(db: Database): ReturnType<MirrorPort['lockouts']> {
   return rows.map(lockoutFromRow)
 }
 
-async function standingOf(db: Database, keys: readonly AccountKey[]): ReturnType<MirrorPort['standingOf']> {
+async function statusOf(db: Database, keys: readonly AccountKey[]): ReturnType<MirrorPort['statusOf']> {
   const found = new Map<AccountKey, KnownLocks>()
   for (let at = 0; at < keys.length; at += PART) {
     const part = keys.slice(at, at + PART)

@@ -49,17 +49,17 @@ export async function markAccounts(
   { hot, on }: Pick<WriteScope, 'hot' | 'on'>,
   keys: readonly AccountKey[],
   dueMs: number,
-  isHint = false,
+  isRefresh = false,
 ): Promise<void> {
-  for (const key of keys) await markAccount({ hot, on }, key, { dueMs, isHint })
+  for (const key of keys) await markAccount({ hot, on }, key, { dueMs, isRefresh })
 }
 
 async function markAccount(
   { hot, on }: Pick<WriteScope, 'hot' | 'on'>,
   key: AccountKey,
-  { dueMs, isHint = false, isForRepair = false }: { dueMs: number; isHint?: boolean; isForRepair?: boolean },
+  { dueMs, isRefresh = false, isForRepair = false }: { dueMs: number; isRefresh?: boolean; isForRepair?: boolean },
 ): Promise<void> {
-  const [hinted, repair] = [isHint ? 1 : 0, isForRepair ? 1 : 0]
+  const [hinted, repair] = [isRefresh ? 1 : 0, isForRepair ? 1 : 0]
   await hot.markAccount.run(on, { key, due_ms: dueMs, hinted, repair })
 }
 
@@ -112,7 +112,7 @@ export async function claimAccounts(
         holdCount: account?.hold_count ?? 0,
         effective: effectiveFromRow(account?.effective ?? null),
         otherLock: otherLockFromRow(account?.other_lock ?? null),
-        lockSeenMs: Number(account?.seen_ms ?? 0),
+        lockObservedMs: Number(account?.seen_ms ?? 0),
       },
     })
   }

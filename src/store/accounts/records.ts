@@ -121,7 +121,7 @@ async function settleAccount(
   at: { nowMs: number; breaker: Breaker },
 ): Promise<void> {
   await giveBack(scope, claim, outcome)
-  await writeStanding(scope, claim, outcome, holds, at.nowMs)
+  await writeStatus(scope, claim, outcome, holds, at.nowMs)
   await noteVerification(scope, claim.key, outcome, at.nowMs)
   await settleGuards(scope, claim, outcome, at)
   await settleOtherLock(scope, claim, outcome, at.nowMs)
@@ -146,7 +146,7 @@ async function giveBack({ hot, on }: WriteScope, claim: Claim, outcome: Outcome)
   if (freed.numAffectedRows !== 1n) throw leaseLost(key)
 }
 
-async function writeStanding(
+async function writeStatus(
   scope: WriteScope,
   claim: Claim,
   outcome: Outcome,
@@ -155,11 +155,11 @@ async function writeStanding(
 ): Promise<void> {
   const { hot, on, log } = scope
   const { key, stood } = claim
-  const { standing, reason } = outcome
-  if (outcome.isLockSeen) await hot.seeLock.run(on, { key, now_ms: nowMs })
-  const isNew = stood.standing !== standing || !isSameReason(stood.reason, reason)
+  const { standing: status, reason } = outcome
+  if (outcome.isLockObserved) await hot.seeLock.run(on, { key, now_ms: nowMs })
+  const isNew = stood.standing !== status || !isSameReason(stood.reason, reason)
   const held = await heldBackBody(scope, claim, outcome, nowMs)
-  const body = { is: standing, reason, ...held?.body }
+  const body = { is: status, reason, ...held?.body }
   if (isNew || held?.isNew === true) log({ atMs: nowMs, kind: 'standing', subject: key, body })
   const stoodLock = stood.otherLock === null ? null : toJson(stood.otherLock)
   const { otherLock = stood.otherLock } = outcome
@@ -171,7 +171,7 @@ async function writeStanding(
   if (isNew || hasChanged) {
     await hot.standAccount.run(on, {
       key,
-      standing,
+      standing: status,
       standing_code: outcome.errorCode,
       standing_reason: reasonRow,
       hold_count: holds.length,
@@ -199,18 +199,18 @@ interface HeldBack {
 async function heldBackBody(
   { hot, on }: WriteScope,
   { key, stood, login, realm }: Claim,
-  { standing, reason, would }: Outcome,
+  { standing: status, reason, would }: Outcome,
   nowMs: number,
 ): Promise<HeldBack | null> {
-  const guard = guardOf(standing, reason)
+  const guard = guardOf(status, reason)
   if (guard === null || would === undefined) return null
   const names = changesNamed(would)
   const isSameGuard = guardOf(stood.standing, stood.reason) === guard
-  const [last] = isSameGuard ? (await hot.lastStanding.run(on, { key })).rows : []
+  const [last] = isSameGuard ? (await hot.lastStatus.run(on, { key })).rows : []
   const before = last === undefined ? [] : namesIn(last.body)
   const added = names.filter((name) => !before.includes(name))
   const isNew = added.length > 0 || before.length !== names.length
-  const withLdif = standing === 'dry-run'
+  const withLdif = status === 'dry-run'
   return {
     body: { would: would.map((change) => wouldBody(change, withLdif ? { login, realm } : null, nowMs)), added },
     isNew,

@@ -1,5 +1,5 @@
 import { directoryOf, type AccountKey } from '../../core/names.ts'
-import type { Outcome, Standing } from '../../core/account/outcome.ts'
+import type { Outcome, AccountStatus } from '../../core/account/outcome.ts'
 import type { FindingKind } from '../../ports/store/finding.ts'
 import type { Claim } from '../../ports/store/store.ts'
 import type { Breaker } from '../guards/breaker.ts'
@@ -8,7 +8,7 @@ import { IN_STEP, NO_HOLDS } from '../rows/literals.ts'
 import type { WriteScope } from '../engine/writer.ts'
 
 /** While an account stands so, the lock that waits in the review queue is still wanted. */
-const WAITS: readonly Standing[] = ['breaker', 'failed', 'paused', 'dry-run']
+const WAITS: readonly AccountStatus[] = ['breaker', 'failed', 'paused', 'dry-run']
 
 /** Accounts that hold something and are no longer found: so many, and such a part of all that hold something, is no chance. */
 const GONE_LEAST = 5
@@ -49,7 +49,7 @@ async function raiseGone(scope: WriteScope, key: AccountKey, nowMs: number): Pro
   const directory = directoryOf(key)
   if (await isFindingOpen(scope, 'accounts-gone', directory)) return
   const count = { column: 'standing_code', value: GONE_CODE } as const
-  const gone = await countStanding(scope, directory, count)
+  const gone = await countStatus(scope, directory, count)
   if (gone < GONE_LEAST) return
   const held = await countHeld(scope, directory)
   if (gone < held * GONE_SHARE) return
@@ -71,11 +71,11 @@ async function endWhereLast(
   nowMs: number,
 ): Promise<void> {
   const directory = directoryOf(key)
-  if ((await countStanding(scope, directory, so, 1)) > 0) return
+  if ((await countStatus(scope, directory, so, 1)) > 0) return
   await endFinding(scope, kind, directory, nowMs)
 }
 
-async function countStanding(
+async function countStatus(
   { trx }: WriteScope,
   directory: string,
   { column, value }: StandsSo,

@@ -116,7 +116,7 @@ async function due(db: Database, writer: Writer, nowMs: number, limit: number): 
       writtenMs: Number(row.written_ms),
       tries: row.tries,
       holders: serversOf(row).flatMap(({ url, hadIt }) => (hadIt ? [url] : [])),
-      isTold: row.problem !== null,
+      isReported: row.problem !== null,
     }
   })
   const isOver = ({ wanted, owned }: DueVerification): boolean => (wanted === 'locked') === (owned === null)
@@ -134,9 +134,9 @@ async function drop({ trx }: WriteScope, key: AccountKey, writtenMs: number): Pr
 }
 
 async function recordLook(scope: WriteScope, each: DueVerification, found: Verification, nowMs: number): Promise<void> {
-  const { verdict, dueMs, isTold } = found
+  const { verdict, dueMs, isReported } = found
   if (each.wanted === 'open' && dueMs === null) return drop(scope, each.key, each.writtenMs)
-  const problem = isTold && verdict.problem !== null ? JSON.stringify(verdict.problem) : null
+  const problem = isReported && verdict.problem !== null ? JSON.stringify(verdict.problem) : null
   await scope.trx
     .updateTable('verification')
     .set({

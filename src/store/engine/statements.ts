@@ -126,7 +126,7 @@ function eventStatements(db: Database) {
         .where((where) => where.or([where('live', '=', LIVE), where('state', '=', WAITING)])),
     ),
     /** Who is named by the newest event of a serial that ended as a hint, and was taken after that time. */
-    hintActor: prepare<{ serial_key: SerialKey; kind: string; after_us: number }>()((place) =>
+    refreshActor: prepare<{ serial_key: SerialKey; kind: string; after_us: number }>()((place) =>
       db
         .selectFrom('event')
         .select('actor')
@@ -363,7 +363,7 @@ function journalStatements(db: Database) {
       }),
     ),
     /** The newest record of how an account stands. */
-    lastStanding: prepare<{ key: string }>()((place) =>
+    lastStatus: prepare<{ key: string }>()((place) =>
       db
         .selectFrom('journal')
         .select('body')

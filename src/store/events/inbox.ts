@@ -24,7 +24,7 @@ import { WAITING } from '../rows/literals.ts'
 /** Events on their way to an account. */
 
 /** Why an event ends in mode `api`. */
-const HINT: Reason = { code: 'event-is-hint', params: {} }
+const REFRESH: Reason = { code: 'event-is-hint', params: {} }
 
 /** What an event of a known serial no longer fails with. */
 const KNOWN_BY_SERIAL: readonly ErrorCode[] = ['unknown-serial', 'unknown-user', 'realm-unmapped']
@@ -170,7 +170,7 @@ async function settleEvents(scope: WriteScope, resolutions: readonly Resolution[
         await postpone(scope, each, nowMs)
         break
       case 'hinted':
-        await endEvent(scope, each.event.id, HINT, nowMs)
+        await endEvent(scope, each.event.id, REFRESH, nowMs)
         for (const account of each.accounts) {
           await noteAccount(scope, account, nowMs)
           if (account.user !== undefined) await noteUser(scope, account.key, account.user)

@@ -19,7 +19,7 @@ export function openFindings(db: Database, writer: Writer, clock: Clock): Findin
   return {
     open: async () => (await select().where('ended_ms', 'is', null).execute()).map(findingFromRow),
     untold: async () => (await select().where('told_ms', 'is', null).execute()).map(findingFromRow),
-    told: (findings) =>
+    reported: (findings) =>
       writer.runSoon(async ({ trx }) => {
         for (const { kind, subject, firstMs } of findings) {
           await trx

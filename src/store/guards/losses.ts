@@ -2,7 +2,7 @@ import type { LossCause } from '../../core/guards/loss-breaker.ts'
 import { asDn, directoryOf, type AccountKey, type Serial } from '../../core/names.ts'
 import { serialKey } from '../../core/serials/serial-key.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { LossApproval, LossFilter, LossPort, LossReview, ReviewWord } from '../../ports/store/review.ts'
+import type { LossApproval, LossFilter, LossPort, LossReview, ReviewDecision } from '../../ports/store/review.ts'
 import { parseLogin } from '../../core/names.ts'
 import {
   endLossFinding,
@@ -28,9 +28,11 @@ export function openLosses(db: Database, writer: Writer, clock: Clock, breaker: 
   return {
     counts: () => readCounts(db, breaker.approvals),
     list: (filter) => listLosses(db, filter, breaker.approvals),
-    approve: (serials, word) => writer.run((scope) => approve(scope, serials, word, breaker.approvals, clock.nowMs())),
-    dismiss: (serials, word) => writer.run((scope) => dismiss(scope, serials, word, breaker.approvals, clock.nowMs())),
-    resume: (word) => resume(writer, word, clock),
+    approve: (serials, decision) =>
+      writer.run((scope) => approve(scope, serials, decision, breaker.approvals, clock.nowMs())),
+    dismiss: (serials, decision) =>
+      writer.run((scope) => dismiss(scope, serials, decision, breaker.approvals, clock.nowMs())),
+    resume: (decision) => resume(writer, decision, clock),
   }
 }
 
@@ -99,7 +101,7 @@ async function listLosses(db: Database, filter: LossFilter, needed: number): Pro
 async function approve(
   scope: WriteScope,
   serials: readonly Serial[],
-  { person, reason }: ReviewWord,
+  { person, reason }: ReviewDecision,
   needed: number,
   nowMs: number,
 ): Promise<LossApproval> {
@@ -130,7 +132,7 @@ async function approve(
 async function dismiss(
   scope: WriteScope,
   serials: readonly Serial[],
-  { person, reason }: ReviewWord,
+  { person, reason }: ReviewDecision,
   needed: number,
   nowMs: number,
 ): Promise<number> {
@@ -169,7 +171,7 @@ async function undecided({ trx }: WriteScope, serials: readonly Serial[], needed
 }
 
 /** What waits is counted anew at the next reading of its account: the first of it pass. */
-async function resume(writer: Writer, { person, reason }: ReviewWord, clock: Clock): Promise<number> {
+async function resume(writer: Writer, { person, reason }: ReviewDecision, clock: Clock): Promise<number> {
   await writer.run(async (scope) => {
     const nowMs = clock.nowMs()
     await scope.trx.deleteFrom('loss_count').execute()

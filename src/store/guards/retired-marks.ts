@@ -19,10 +19,7 @@ interface SerialRow {
 const PAGE = 500
 
 /** Without the rows whose serial no longer stands, since the directory of the account is given up. */
-export async function stillStanding<Row extends SerialRow>(
-  db: Database,
-  rows: readonly Row[],
-): Promise<readonly Row[]> {
+export async function stillLocked<Row extends SerialRow>(db: Database, rows: readonly Row[]): Promise<readonly Row[]> {
   const orders = new Map((await readRetirements(db)).map((order) => [order.directory, order]))
   if (orders.size === 0) return rows
   const orderOf = ({ account_key: key }: SerialRow) =>

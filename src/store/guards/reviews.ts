@@ -1,7 +1,7 @@
 import type { ResolvedEvent } from '../../core/events/event.ts'
 import { parseDirectoryName, parseLogin, type AccountKey } from '../../core/names.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { Approval, Review, ReviewFilter, ReviewPort, ReviewWord } from '../../ports/store/review.ts'
+import type { Approval, Review, ReviewFilter, ReviewPort, ReviewDecision } from '../../ports/store/review.ts'
 import type { Breaker } from './breaker.ts'
 import { readDecisions } from './decisions.ts'
 import { markAccounts } from '../accounts/queue.ts'
@@ -22,10 +22,11 @@ export function openReviews(db: Database, writer: Writer, clock: Clock, breaker:
     },
     counts: () => readCounts(db, breaker.approvals),
     list: (filter) => listReviews(db, filter, breaker.approvals),
-    approve: (keys, word) => writer.run((scope) => approve(scope, keys, word, breaker.approvals, clock.nowMs())),
-    reject: (words, word) => writer.run((scope) => reject(scope, words, word, breaker, clock.nowMs())),
+    approve: (keys, decision) =>
+      writer.run((scope) => approve(scope, keys, decision, breaker.approvals, clock.nowMs())),
+    reject: (words, decision) => writer.run((scope) => reject(scope, words, decision, breaker, clock.nowMs())),
     decisionsOf: (key, limit) => readDecisions(db, key, limit),
-    resume: (word) => resume(db, writer, word, breaker, clock),
+    resume: (decision) => resume(db, writer, decision, breaker, clock),
   }
 }
 
@@ -97,7 +98,7 @@ async function listReviews(db: Database, filter: ReviewFilter, needed: number): 
 async function approve(
   scope: WriteScope,
   keys: readonly AccountKey[],
-  { person, reason }: ReviewWord,
+  { person, reason }: ReviewDecision,
   needed: number,
   nowMs: number,
 ): Promise<Approval> {
@@ -123,17 +124,17 @@ async function approve(
 async function reject(
   scope: WriteScope,
   words: readonly ResolvedEvent[],
-  { person, reason }: ReviewWord,
+  { person, reason }: ReviewDecision,
   breaker: Breaker,
   nowMs: number,
 ): Promise<readonly AccountKey[]> {
-  const keys = words.map((word) => word.accountKey)
+  const keys = words.map((decision) => decision.accountKey)
   const waiting = new Set(await waitingOf(scope, keys, breaker.approvals))
-  for (const word of words) {
-    if (!waiting.has(word.accountKey)) continue
-    await insertResolved(scope, word, nowMs)
-    await breaker.leave(scope, word.accountKey, nowMs)
-    scope.log({ atMs: nowMs, kind: 'rejected', subject: word.accountKey, body: { by: person, reason } })
+  for (const decision of words) {
+    if (!waiting.has(decision.accountKey)) continue
+    await insertResolved(scope, decision, nowMs)
+    await breaker.leave(scope, decision.accountKey, nowMs)
+    scope.log({ atMs: nowMs, kind: 'rejected', subject: decision.accountKey, body: { by: person, reason } })
   }
   await markAccounts(scope, [...waiting], nowMs)
   return [...waiting]
@@ -148,7 +149,7 @@ async function waitingOf({ trx }: WriteScope, keys: readonly AccountKey[], neede
 async function resume(
   db: Database,
   writer: Writer,
-  { person, reason }: ReviewWord,
+  { person, reason }: ReviewDecision,
   breaker: Breaker,
   clock: Clock,
 ): Promise<number> {

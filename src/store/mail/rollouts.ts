@@ -1,10 +1,10 @@
-import { ENROL_STATES, enrolleeKey, type Enrolment } from '../../core/source/enrolment.ts'
+import { ENROLL_STATES, enrolleeKey, type Enrollment } from '../../core/source/enrollment.ts'
 import { AppError } from '../../core/error.ts'
 import { parseLogin, parseRealm, parseSerial } from '../../core/names.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { RolloutPort } from '../../ports/store/enrolment.ts'
+import type { RolloutPort } from '../../ports/store/enrollment.ts'
 import { isOwnerAlive } from '../engine/process-owner.ts'
-import type { Database, EnrolmentTable } from '../schema/schema.ts'
+import type { Database, EnrollmentTable } from '../schema/schema.ts'
 import type { Writer } from '../engine/writer.ts'
 
 /** Roll-outs: which user has his new token and his mail. Never the token's secret. */
@@ -16,7 +16,7 @@ const STEP_MS_MAX = 1_500_000
 export function openRollouts(db: Database, writer: Writer, clock: Clock, owner: string): RolloutPort {
   return {
     async read(rollout, enrollees) {
-      const found: Enrolment[] = []
+      const found: Enrollment[] = []
       for (let at = 0; at < enrollees.length; at += KEYS_AT_ONCE) {
         const keys = enrollees.slice(at, at + KEYS_AT_ONCE).map(enrolleeKey)
         const rows = await db
@@ -25,7 +25,7 @@ export function openRollouts(db: Database, writer: Writer, clock: Clock, owner: 
           .where('rollout', '=', rollout)
           .where('enrollee', 'in', keys)
           .execute()
-        found.push(...rows.map(enrolmentFromRow))
+        found.push(...rows.map(enrollmentFromRow))
       }
       return found
     },
@@ -68,11 +68,11 @@ export function openRollouts(db: Database, writer: Writer, clock: Clock, owner: 
   }
 }
 
-function enrolmentFromRow(
-  row: Pick<EnrolmentTable, 'login' | 'realm' | 'state' | 'serial' | 'mail_id' | 'why'>,
-): Enrolment {
+function enrollmentFromRow(
+  row: Pick<EnrollmentTable, 'login' | 'realm' | 'state' | 'serial' | 'mail_id' | 'why'>,
+): Enrollment {
   const [login, realm] = [parseLogin(row.login), parseRealm(row.realm)]
-  const state = ENROL_STATES.find((each) => each === row.state)
+  const state = ENROLL_STATES.find((each) => each === row.state)
   if (login === null || realm === null || state === undefined) {
     throw new AppError('store-corrupt', 'a row of the table enrolment cannot be read')
   }

@@ -1,4 +1,4 @@
-import type { Standing } from '../../core/account/outcome.ts'
+import type { AccountStatus } from '../../core/account/outcome.ts'
 import type { ExpressionBuilder, ExpressionWrapper, SqlBool } from 'kysely'
 import { IN_STEP, NO_HOLDS, WAITING } from '../rows/literals.ts'
 import { IS_LOST } from '../guards/loss-breaker.ts'
@@ -100,7 +100,7 @@ export function isKeptOpen(
   return account.and([account('owned_lock', 'is', null), isOpen])
 }
 
-const KEPT_OPEN: readonly Standing[] = ['breaker', 'protected']
+const KEPT_OPEN: readonly AccountStatus[] = ['breaker', 'protected']
 
 /** Accounts that are locked or are to be. */
 export async function countLocking(db: Database, approvals: number): Promise<number> {

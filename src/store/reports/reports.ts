@@ -204,7 +204,7 @@ async function withHolds(db: Database, rows: readonly AccountRow[], nowMs: numbe
     otherLock: otherLockReport(row),
     standing: row.standing,
     standingCode: row.standing_code,
-    ...standingReasonOf(row),
+    ...statusReasonOf(row),
     holds: holds
       .filter((hold) => hold.account_key === row.key)
       .map((hold) => ({
@@ -221,7 +221,7 @@ async function withHolds(db: Database, rows: readonly AccountRow[], nowMs: numbe
   }))
 }
 
-function standingReasonOf(
+function statusReasonOf(
   row: AccountRow,
 ): Pick<AccountReport, 'standingReason' | 'standingReasonCode' | 'standingReasonParams'> {
   const { reason, reasonCode, reasonParams } = shownReason(reasonFromRow(row.standing_reason))

@@ -35,7 +35,7 @@ export interface Tables {
   journal: JournalTable
   meta: MetaTable
   mail: MailTable
-  enrolment: EnrolmentTable
+  enrolment: EnrollmentTable
   serial_twin: SerialTwinTable
   evidence: EvidenceTable
 }
@@ -312,7 +312,7 @@ export interface MailTable extends LeaseColumns {
 }
 
 /** A user of a roll-out, and how far his new token is. */
-export interface EnrolmentTable {
+export interface EnrollmentTable {
   rollout: string
   /** See enrolleeKey. */
   enrollee: string

@@ -9,12 +9,12 @@ import {
 } from '../../core/names.ts'
 import { serialKey } from '../../core/serials/serial-key.ts'
 import { LIVE } from '../rows/literals.ts'
-import { stillStanding } from '../guards/retired-marks.ts'
+import { stillLocked } from '../guards/retired-marks.ts'
 import { readRetirements } from '../guards/retirements.ts'
 import type { Database } from '../schema/schema.ts'
 import { realmFromRow } from '../rows/rows.ts'
 import { serialsOf } from '../accounts/serial-lookups.ts'
-import { assignedOf } from '../accounts/upkeep.ts'
+import { assignedOf } from '../accounts/maintenance.ts'
 import type { Writer } from '../engine/writer.ts'
 
 /** In which form ours was written into each directory, and how much of it stands there; a row of `meta` each. */
@@ -28,7 +28,7 @@ export interface DirectoryFormPort {
   all(): Promise<ReadonlyMap<DirectoryName, DirectoryForm | null>>
   note(forms: ReadonlyMap<DirectoryName, DirectoryForm>): Promise<void>
   /** Serials that the account carries by the events; in a directory that is given up, those still to be removed. */
-  standingSerialsOf(key: AccountKey): Promise<readonly string[]>
+  serialsOnEntriesOf(key: AccountKey): Promise<readonly string[]>
   /** Null: not known yet. */
   realms(): Promise<RealmDirectories | null>
   noteRealms(realms: RealmDirectories): Promise<void>
@@ -80,9 +80,9 @@ export function openDirectoryForms(db: Database, writer: Writer): DirectoryFormP
       if (order !== undefined && order.provenMs !== null) return { locks: 0, serials: 0 }
       return { locks: await locksIn(db, directory, realm), serials: await serialsIn(db, directory, realm) }
     },
-    async standingSerialsOf(key) {
+    async serialsOnEntriesOf(key) {
       const rows = (await serialsOf(db, key)).map((serial) => ({ account_key: key, serial }))
-      return (await stillStanding(db, rows)).map(({ serial }) => serial)
+      return (await stillLocked(db, rows)).map(({ serial }) => serial)
     },
   }
 }
@@ -135,7 +135,7 @@ async function serialsAt(db: Database, keys: readonly string[]): Promise<number>
     .execute()
   const ours = new Set(authored.flatMap((row) => idOf(row.account_key, row.serial)))
   const written = registered.filter(({ account_key: key, serial }) => idOf(key, serial).some((id) => ours.has(id)))
-  const own = await stillStanding(db, written)
+  const own = await stillLocked(db, written)
   const assigned = new Set<string>()
   for (let at = 0; at < own.length; at += PAGE) {
     const serials = own.slice(at, at + PAGE).flatMap(({ serial }) => serial ?? [])

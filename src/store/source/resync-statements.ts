@@ -2,7 +2,7 @@ import { NO_HOLDS, NOTHING } from '../rows/literals.ts'
 import { IS_LOST } from '../guards/loss-breaker.ts'
 import { prepare, type Place } from '../engine/prepared.ts'
 import type { Database } from '../schema/schema.ts'
-import { selectTokens } from './truth.ts'
+import { selectTokens } from './snapshots.ts'
 
 /** So many values at a time are looked up by one statement; fewer are filled up with null, which equals nothing. */
 export const CHUNK = 250

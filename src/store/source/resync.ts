@@ -21,7 +21,7 @@ import { markAccounts } from '../accounts/queue.ts'
 import { chunksOf, prepareResync, type ResyncStatements } from './resync-statements.ts'
 import { keyFromRow, ownedFromRow, serialFromRow } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
-import { selectTokens, tokenFromRow } from './truth.ts'
+import { selectTokens, tokenFromRow } from './snapshots.ts'
 import type { Writer, WriteScope } from '../engine/writer.ts'
 
 /** What a full resync asks of the record (mode `api`), page by page, by statements that are compiled once. */

@@ -28,13 +28,13 @@ export function openUnplaced(db: Database, writer: Writer, clock: Clock): Unplac
       if (tokens.length === 0) return
       const row = (await writer.hot.readMeta.run(db, { key: RUN_KEY })).rows[0]
       const run = Number(row?.value ?? 0)
-      const { news, older } = await compare(db, tokens, run, clock.nowMs())
+      const { changed, older } = await compare(db, tokens, run, clock.nowMs())
       // Whoever waits for the one writer would wait for this as well.
-      if (news.length + older.length === 0 && (await isTold(db))) return
+      if (changed.length + older.length === 0 && (await isReported(db))) return
       await writer.run(async (scope) => {
-        await write(scope, news, run, clock.nowMs())
+        await write(scope, changed, run, clock.nowMs())
         await keep(scope, older, run)
-        await tell(scope, clock.nowMs())
+        await report(scope, clock.nowMs())
       })
     },
     forget: async (serials) => {
@@ -46,7 +46,7 @@ export function openUnplaced(db: Database, writer: Writer, clock: Clock): Unplac
             .where('serial', 'in', serials.slice(at, at + PAGE))
             .execute()
         }
-        await tell(scope, clock.nowMs())
+        await report(scope, clock.nowMs())
       })
     },
     stage: async (run, tokens) => {
@@ -59,7 +59,7 @@ export function openUnplaced(db: Database, writer: Writer, clock: Clock): Unplac
     finish: (run) =>
       writer.run(async (scope) => {
         await scope.trx.deleteFrom('unplaced').where('run', '<', run).execute()
-        await tell(scope, clock.nowMs())
+        await report(scope, clock.nowMs())
       }),
     toLookAt: () => pagesToLookAt(db, clock.nowMs()),
     list: (limit, cause) => list(db, limit, cause),
@@ -73,8 +73,8 @@ async function compare(
   tokens: readonly UnplacedToken[],
   run: number,
   nowMs: number,
-): Promise<{ readonly news: readonly UnplacedToken[]; readonly older: readonly Serial[] }> {
-  const news: UnplacedToken[] = []
+): Promise<{ readonly changed: readonly UnplacedToken[]; readonly older: readonly Serial[] }> {
+  const changed: UnplacedToken[] = []
   const older: Serial[] = []
   for (let at = 0; at < tokens.length; at += PAGE) {
     const page = tokens.slice(at, at + PAGE)
@@ -83,11 +83,11 @@ async function compare(
     const known = new Map<string, UnplacedTable>(rows.map((row) => [row.serial, row]))
     for (const token of page) {
       const row = known.get(token.serial)
-      if (row === undefined || !isAsSeen(row, token) || isSureNow(row, nowMs)) news.push(token)
+      if (row === undefined || !isAsSeen(row, token) || isSureNow(row, nowMs)) changed.push(token)
       else if (Number(row.run) < run) older.push(token.serial)
     }
   }
-  return { news, older }
+  return { changed, older }
 }
 
 function isAsSeen(row: UnplacedTable, { cause, login, realm, resolver, userId, isFull }: UnplacedToken): boolean {
@@ -141,7 +141,7 @@ async function draftsOf(db: Pick<Database, 'selectFrom'>): Promise<readonly Find
   })
 }
 
-async function tell(scope: WriteScope, nowMs: number): Promise<void> {
+async function report(scope: WriteScope, nowMs: number): Promise<void> {
   const drafts = await draftsOf(scope.trx)
   for (const code of CODES) {
     const ofCode = drafts.filter(({ reason }) => reason.code === code)
@@ -150,17 +150,17 @@ async function tell(scope: WriteScope, nowMs: number): Promise<void> {
 }
 
 /** A run that died has put some on record and told nobody. */
-async function isTold(db: Database): Promise<boolean> {
+async function isReported(db: Database): Promise<boolean> {
   const open = await db
     .selectFrom('finding')
     .select(['kind', 'subject', 'params'])
     .where('kind', 'in', CODES)
     .where('ended_ms', 'is', null)
     .execute()
-  const told = new Set(open.map(({ kind, subject, params }) => `${kind} ${subject} ${params}`))
+  const reported = new Set(open.map(({ kind, subject, params }) => `${kind} ${subject} ${params}`))
   const drafts = await draftsOf(db)
-  const toTell = drafts.map(({ subject, reason }) => `${reason.code} ${subject} ${JSON.stringify(reason.params)}`)
-  return told.size === toTell.length && toTell.every((each) => told.has(each))
+  const toReport = drafts.map(({ subject, reason }) => `${reason.code} ${subject} ${JSON.stringify(reason.params)}`)
+  return reported.size === toReport.length && toReport.every((each) => reported.has(each))
 }
 
 async function groups(db: Pick<Database, 'selectFrom'>): Promise<UnplacedGroup[]> {

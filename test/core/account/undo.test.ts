@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { compareEvents, type ResolvedEvent } from '../../../src/core/events/event.ts'
 import { foldEvents } from '../../../src/core/account/fold.ts'
 import { parseDirectoryName, parseLogin, type AccountKey, type Serial } from '../../../src/core/names.ts'
-import { undoing, wordsFor, type DoneChange, type UndoView } from '../../../src/core/account/undo.ts'
+import { undoing, ordersFor, type DoneChange, type UndoView } from '../../../src/core/account/undo.ts'
 import { isCarriedOut, type UndoStep } from '../../../src/operations/accounts/undo.ts'
 import { ALICE, BOB, eventOf, S1, streams } from '../arbitrary.ts'
 
@@ -35,7 +35,7 @@ function done(kind: string, changes: Partial<DoneChange> = {}): DoneChange {
 function said(change: DoneChange, seen: UndoView): ResolvedEvent[] {
   let ids = 0
   const saying = { actor: 'root', takenAtUs: LATER_US, newId: () => String(++ids) }
-  return wordsFor(undoing(change, seen), change, seen, saying)
+  return ordersFor(undoing(change, seen), change, seen, saying)
 }
 
 const holdsOf = (events: readonly ResolvedEvent[]): unknown =>

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { asDn } from '../../../src/core/names.ts'
 import type { LockObservation, OwnedLock } from '../../../src/core/account/state.ts'
-import { judgeLock, nextLook, type SeenAt } from '../../../src/core/health/verification.ts'
+import { judgeLock, nextLook, type ObservedAt } from '../../../src/core/health/verification.ts'
 
 const DN = asDn('uid=u1,dc=example')
 const VALUE = '000001010000Z'
@@ -12,7 +12,7 @@ const URLS = ['ldap://a', 'ldap://b', 'ldap://c']
 
 type At = 'locked' | 'toothless' | 'unread' | 'open' | 'absent' | 'away'
 
-function seenAt(at: At, index: number): SeenAt {
+function seenAt(at: At, index: number): ObservedAt {
   const url = URLS[index] ?? ''
   if (at === 'away') return { url, failure: 'no answer', found: null }
   if (at === 'absent') return { url, failure: null, found: null }
@@ -49,7 +49,7 @@ describe('a lock on several servers', () => {
 
   it('names somebody else’s lock at each server that has one, beside ours and after ours went', () => {
     const other = { is: 'locked', cause: 'expired', attribute: 'accountExpires', untilUs: null } as const
-    const besides = (at: At, index: number): SeenAt => {
+    const besides = (at: At, index: number): ObservedAt => {
       const seen = seenAt(at, index)
       return seen.found === null ? seen : { ...seen, found: { ...seen.found, lock: { ...seen.found.lock, other } } }
     }
@@ -78,10 +78,10 @@ describe('a lock on several servers', () => {
   })
 
   it('was taken away only where a server that had it has it no longer', () => {
-    expect(judge(['locked', 'open']).isTakenAway).toBe(false)
-    expect(judge(['locked', 'open'], { holders: ['ldap://b'] }).isTakenAway).toBe(true)
-    expect(judge(['open', 'open']).isTakenAway).toBe(true)
-    expect(judge(['open', 'locked'], { writer: null }).isTakenAway).toBe(false)
+    expect(judge(['locked', 'open']).isUnlockedExternally).toBe(false)
+    expect(judge(['locked', 'open'], { holders: ['ldap://b'] }).isUnlockedExternally).toBe(true)
+    expect(judge(['open', 'open']).isUnlockedExternally).toBe(true)
+    expect(judge(['open', 'locked'], { writer: null }).isUnlockedExternally).toBe(false)
   })
 
   it('that stands nowhere is no fault of the replication; one that misses somewhere is, with the server named', () => {
@@ -107,18 +107,18 @@ describe('the next look', () => {
     fc.assert(
       fc.property(anywhere, fc.integer({ min: 0, max: 200_000 }), fc.nat(50), (ats, ageMs, tries) => {
         const verdict = judge(ats)
-        const { afterMs, isTold } = nextLook(verdict, ageMs, tries)
+        const { afterMs, isReported } = nextLook(verdict, ageMs, tries)
         const isFine = ats.every((at) => at === 'locked' || at === 'unread')
         expect(afterMs === null).toBe(isFine)
         if (afterMs !== null) expect(afterMs).toBeGreaterThanOrEqual(250)
         if (afterMs !== null) expect(afterMs).toBeLessThanOrEqual(300_000)
-        if (isTold) expect(verdict.problem).not.toBeNull()
-        if (verdict.problem?.kind === 'missing') expect(isTold).toBe(ageMs >= 60_000)
+        if (isReported) expect(verdict.problem).not.toBeNull()
+        if (verdict.problem?.kind === 'missing') expect(isReported).toBe(ageMs >= 60_000)
       }),
     )
   })
 
   it('is not put off by a clock that was set back', () => {
-    expect(nextLook(judge(['locked', 'open']), -5_000, 0)).toEqual({ afterMs: 60_000, isTold: true })
+    expect(nextLook(judge(['locked', 'open']), -5_000, 0)).toEqual({ afterMs: 60_000, isReported: true })
   })
 })

@@ -10,17 +10,17 @@ const EXACT: Readonly<Record<string, string>> = {
   'core/serials/serial-values.ts': 'known twins compare exactly',
   'core/account/fold.ts': 'after oneSpelling a token has one spelling',
   'core/account/plan.ts': 'known twins compare exactly',
-  'core/source/truth.ts': 'as privacyIDEA lists it',
+  'core/source/snapshot.ts': 'as privacyIDEA lists it',
   'core/source/rehearsal.ts': 'known twins compare exactly',
   'operations/rebuild/rebuild.ts':
     'a store is lost: two spellings at two accounts are taken for two tokens, which the fold judges',
   'operations/accounts/shown-tokens.ts':
     'rows of `token`, as privacyIDEA lists it; the very spelling goes before others',
-  'intake/hint.ts': 'doublets within one hint; the fold makes them one',
+  'intake/event-fields.ts': 'doublets within one hint; the fold makes them one',
   'ports/store/mirror.ts': 'as privacyIDEA lists it',
   'ports/store/resync.ts': 'as privacyIDEA lists it',
   'ports/store/store.ts': 'as privacyIDEA lists it',
-  'reconcile/carriers.ts': 'members of the same list',
+  'reconcile/duplicate-serials.ts': 'members of the same list',
   'reconcile/source/log-tail.ts': 'doublets; privacyIDEA is asked about each',
   'reconcile/mirror/mirror-view.ts': 'as privacyIDEA lists it',
   'reconcile/mirror/mirror.ts': 'as privacyIDEA lists it',
@@ -28,7 +28,7 @@ const EXACT: Readonly<Record<string, string>> = {
   'reconcile/source/resync-marks.ts': 'the spelling was found among those that privacyIDEA lists',
   'reconcile/source/resync-tokens.ts': 'as privacyIDEA lists it',
   'reconcile/source/scan.ts': 'as privacyIDEA lists it',
-  'reconcile/source/truth.ts': 'as privacyIDEA lists it; what events held is respelled first',
+  'reconcile/source/snapshot.ts': 'as privacyIDEA lists it; what events held is respelled first',
   'store/guards/loss-breaker.ts': 'rows of `token`, as privacyIDEA lists it',
   'store/guards/losses.ts': 'rows of `token`, as privacyIDEA lists it',
   'store/accounts/mirror.ts': 'as privacyIDEA lists it',
@@ -37,8 +37,8 @@ const EXACT: Readonly<Record<string, string>> = {
   'store/accounts/serial-lookups.ts': 'known twins compare exactly',
   'store/events/inbox.ts': 'the very spelling of the events of one commit',
   'store/source/unplaced.ts': 'as privacyIDEA lists it',
-  'store/accounts/upkeep.ts': 'after oneSpelling a token has one spelling',
-  'store/source/truth.ts': 'rows of `token`, as privacyIDEA lists it',
+  'store/accounts/maintenance.ts': 'after oneSpelling a token has one spelling',
+  'store/source/snapshots.ts': 'rows of `token`, as privacyIDEA lists it',
 }
 
 /** A comparison, a search or a collection of serials by their spelling. */

@@ -55,7 +55,7 @@ export function sambaWorld(samba: Samba, port: DirectoryPort): World {
       harmless: '66048',
       oursOverHarmless: '66050',
       changed: '66050',
-      tellsTheLoser: false,
+      reportsTheLoser: false,
       writesById: true,
     },
     newLogin: async () => loginOf(`u${++users}`),

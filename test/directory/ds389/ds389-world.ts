@@ -14,7 +14,7 @@ const INACTIVATION_LOCK: LockExamples = {
   harmless: 'banana',
   oursOverHarmless: 'true',
   changed: 'TRUE',
-  tellsTheLoser: true,
+  reportsTheLoser: true,
   writesById: false,
 }
 

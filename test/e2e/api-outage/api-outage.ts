@@ -216,7 +216,7 @@ function sourceTests(world: () => World): void {
 }
 
 /** What privacyIDEA itself knows in the end, by a reading of its own. */
-async function truthOf({ pi }: ApiServers, user: string, serial: string): Promise<string> {
+async function snapshotOf({ pi }: ApiServers, user: string, serial: string): Promise<string> {
   const { tokens } = (await pi.ask('GET', '/token/', { serial })) as {
     tokens: { failcount: number; username: string }[]
   }
@@ -275,7 +275,7 @@ function userStoreTests(world: () => World): void {
       const meanwhile = await states()
       await userStore.mend()
       for (const [index, [user, serial]] of everybody.entries()) {
-        const truth = await truthOf(servers, user, serial)
+        const truth = await snapshotOf(servers, user, serial)
         // 3.14 did what it was asked to, and says so of a token without an owner even then.
         expect([before[index], truth]).toContain(meanwhile[index])
         await eventually(`${user} is ${truth}`, async () => (await servers.state(user)) === truth, LONG_MS)

@@ -170,7 +170,7 @@ interface Told {
 }
 
 /** However they were gathered into mails: who was told how often of what. */
-function toldOf(mails: readonly Told[]): string[] {
+function reportedOf(mails: readonly Told[]): string[] {
   const sums = new Map<string, number>()
   for (const { audience, recipient, counts } of mails) {
     for (const [kind, count] of Object.entries(counts)) {
@@ -223,7 +223,7 @@ async function liveThrough(env: Record<string, string>): Promise<Outcome> {
   const outcome = {
     exits,
     locks,
-    mails: toldOf(told),
+    mails: reportedOf(told),
     findings: findings.map(({ code }) => code).toSorted(),
     standings: accounts
       .map(({ login, standing, standingReason }) => `${login} ${standing} ${standingReason?.code}`)

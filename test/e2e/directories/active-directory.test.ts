@@ -190,7 +190,7 @@ function eventOf(kind: EventKind, id: string, login: string): Event {
 
 async function waiting(system: System): Promise<number> {
   const { events, accounts } = await system.store.reports.waits(Date.now())
-  const isInWork = await system.store.upkeep.isInWork(Date.now())
+  const isInWork = await system.store.maintenance.isInWork(Date.now())
   return events + accounts + (isInWork ? 1 : 0)
 }
 

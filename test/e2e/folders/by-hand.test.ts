@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { loadConfig } from '../../../src/config/load.ts'
-import { act } from '../../../src/operations/accounts/act.ts'
+import { applyManualAction } from '../../../src/operations/accounts/manual-action.ts'
 import { openLog } from '../../../src/app/log.ts'
 import { openSystem } from '../../../src/app/system.ts'
 import type { Clock } from '../../../src/ports/clock.ts'
@@ -274,7 +274,7 @@ test('lockstep unlock opens an account that was locked while the clock was an ho
       resetsTokens: false,
       adopts: false,
     } as const
-    await act(system, order, openLog({ write: () => true }, false))
+    await applyManualAction(system, order, openLog({ write: () => true }, false))
   }
   expect((await look(slapd, user)).canBind).toBe(false)
   expect((await lockstep.cli('unlock', user, '--reason', 'x')).code).toBe(0)
@@ -291,7 +291,7 @@ async function isTrouble(): Promise<boolean> {
   return lockFindings.some(({ login, code }) => login === user && code === 'removed')
 }
 
-async function takenAway(serial: string): Promise<void> {
+async function removedByHand(serial: string): Promise<void> {
   await registered(serial)
   await locked(serial)
   await applyByHand(`unlock/${serial}.ldif`)
@@ -301,21 +301,21 @@ async function takenAway(serial: string): Promise<void> {
 }
 
 test('that the file was applied is shown until the token can be used again', async () => {
-  await takenAway('H1')
+  await removedByHand('H1')
   await lockstep.shim('unlock', asAdmin('H1', user))
   await lockstep.settled()
   expect(await isTrouble()).toBe(false)
 })
 
 test('… or until the token is gone', async () => {
-  await takenAway('H2')
+  await removedByHand('H2')
   await lockstep.shim('unregister', asAdmin('H2', user))
   await lockstep.settled()
   expect(await isTrouble()).toBe(false)
 })
 
 test('… or until a person says that it is well; in between monitoring has it by kind and number', async () => {
-  await takenAway('H3')
+  await removedByHand('H3')
   await lockstep.restart()
   const { stdout } = await lockstep.cli('status', '--check')
   expect(stdout).toMatch(/lock-trouble \(kind=removed count=\d+\)/)
@@ -324,7 +324,7 @@ test('… or until a person says that it is well; in between monitoring has it b
 })
 
 test('… or until Lockstep locked it anew; the unlock that follows is ours', async () => {
-  await takenAway('H4')
+  await removedByHand('H4')
   expect((await lockstep.cli('lock', user, '--reason', 'again')).code).toBe(0)
   expect(await isTrouble()).toBe(false)
   expect((await lockstep.cli('unlock', user, '--reason', 'well')).code).toBe(0)

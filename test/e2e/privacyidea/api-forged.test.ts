@@ -91,7 +91,7 @@ function bodyOf({ serial, user, realm }: Lie, pick: (max: number) => number): Bu
 }
 
 /** @returns how many were taken */
-async function tellByWebhook(port: number, pick: (max: number) => number): Promise<number> {
+async function eventByWebhook(port: number, pick: (max: number) => number): Promise<number> {
   let left = LIES_OF_EACH_KIND
   let taken = 0
   const lane = async (): Promise<void> => {
@@ -110,7 +110,7 @@ async function tellByWebhook(port: number, pick: (max: number) => number): Promi
   return taken
 }
 
-async function tellByShim(lockstep: Lockstep, pick: (max: number) => number): Promise<void> {
+async function eventByShim(lockstep: Lockstep, pick: (max: number) => number): Promise<void> {
   for (let count = 0; count < LIES_OF_EACH_KIND; count++) {
     const { kind, serial, user, realm } = lieBy(pick)
     const args = ['--serial', serial, '--user', user, '--realm', realm, '--logged_in_user', 'admin@']
@@ -143,7 +143,7 @@ test('10,000 forged webhooks and shim calls: nobody is locked, nobody unlocked, 
   const changes = changesOf(lockstep)
 
   const pick = chances(20_261_124)
-  const [taken] = await Promise.all([tellByWebhook(httpPort, pick), tellByShim(lockstep, pick)])
+  const [taken] = await Promise.all([eventByWebhook(httpPort, pick), eventByShim(lockstep, pick)])
   expect(taken).toBeGreaterThan(LIES_OF_EACH_KIND / 4)
   await lockstep.settled(TAKEN_WITHIN_MS)
   await lockstep.json('resync')

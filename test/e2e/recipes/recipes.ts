@@ -102,7 +102,7 @@ export function recipeTests(world: () => SetUpWorld): void {
       }
       const looked = (await cli('apply', name, '--dry-run')).json<Applied>()
       expect(looked).toMatchObject({ made: false })
-      expect(await standing(world())).toEqual([OTHERS.name])
+      expect(await existing(world())).toEqual([OTHERS.name])
 
       const first = (await cli('apply', name, '--yes')).json<Applied>()
       expect(first.made).toBe(true)
@@ -115,7 +115,7 @@ export function recipeTests(world: () => SetUpWorld): void {
 
       const removed = (await cli('remove', name, '--yes')).json<Applied>()
       expect(removed.changes).toBe(first.changes)
-      expect(await standing(world())).toEqual([OTHERS.name])
+      expect(await existing(world())).toEqual([OTHERS.name])
     })
   }
 
@@ -143,7 +143,7 @@ export function recipeTests(world: () => SetUpWorld): void {
     expect(refused.code).not.toBe(0)
     expect(refused.stderr).toContain('there is no event token_inti')
     expect(refused.stderr).toContain('there is no handler module Loging')
-    expect(await standing(world())).toEqual([OTHERS.name])
+    expect(await existing(world())).toEqual([OTHERS.name])
 
     writeFileSync(join(dir, 'mine.yaml'), 'title: Own\npurpos: A test.\n')
     const wrong = await lockstep.cli('--config', config, 'recipes', 'show', 'mine')
@@ -193,7 +193,7 @@ export function recipeTests(world: () => SetUpWorld): void {
     )
     expect(refused.code).not.toBe(0)
     expect(refused.stderr).toContain('emailconfig nowhere is not there; there are sink')
-    expect(await standing(world())).toEqual([OTHERS.name])
+    expect(await existing(world())).toEqual([OTHERS.name])
   })
 
   test('the handler of somebody else was never touched', async () => {
@@ -218,7 +218,7 @@ function recipeCli(world: SetUpWorld, each: Case, config?: string): (...args: re
   }
 }
 
-async function standing(world: SetUpWorld): Promise<string[]> {
+async function existing(world: SetUpWorld): Promise<string[]> {
   const handlers = (await world.pi.ask('GET', '/event/')) as { name: string }[]
   return handlers.map(({ name }) => name)
 }

@@ -128,7 +128,8 @@ describe('on record', () => {
     }>,
   ): Promise<string[]> {
     await using opened = await openTestStore()
-    for (const [key, realm] of recorded) await opened.store.truth.hint([{ key, dn: asDn(`cn=${key}`), login, realm }])
+    for (const [key, realm] of recorded)
+      await opened.store.snapshots.markForRefresh([{ key, dn: asDn(`cn=${key}`), login, realm }])
     const settings = { realms, directories: [{ name: corp }] } as unknown as RecordAccess['settings']
     const { matches } = await ask({ settings, store: opened.store })
     return matches.map(({ found }) => found.key)
@@ -176,8 +177,8 @@ describe('on record', () => {
       return { login, realm, resolver, userId }
     }
     const account = { key: ALICE, dn: asDn('cn=alice'), login, realm: r1 }
-    await opened.store.truth.hint([{ ...account, user: userOf(r1, '1') }])
-    await opened.store.truth.hint([{ ...account, user: userOf(r2, '2') }])
+    await opened.store.snapshots.markForRefresh([{ ...account, user: userOf(r1, '1') }])
+    await opened.store.snapshots.markForRefresh([{ ...account, user: userOf(r2, '2') }])
     const settings = { realms: {}, directories: [] } as unknown as RecordAccess['settings']
     const { matches } = await accountsNamed({ settings, store: opened.store }, 'alice@r2', 10)
     expect(matches.map(({ found }) => [found.key, found.realm])).toEqual([[ALICE, 'r1']])

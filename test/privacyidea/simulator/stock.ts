@@ -42,7 +42,7 @@ export class Stock {
   readonly #byUser = new Map<string, Set<SimToken>>()
   #lastId = 0
   /** True: as on SQLite and PostgreSQL, where two tokens may differ by case only. */
-  tellsCaseApart = false
+  isCaseSensitive = false
 
   /** Several resolvers may have one login; no two have one id here. */
   addUser(login: string, userId: string, resolver = RESOLVER, realm = REALM): SimUser {
@@ -127,7 +127,7 @@ export class Stock {
   }
 
   #keyOf(serial: string): string {
-    return this.tellsCaseApart ? serial : serial.toLowerCase()
+    return this.isCaseSensitive ? serial : serial.toLowerCase()
   }
 
   get tokens(): readonly SimToken[] {

@@ -22,7 +22,7 @@ async function withAlice(options: ApiWorldOptions = {}) {
   return { world, alice, token: world.addToken('S1', alice) }
 }
 
-async function standing(world: ApiWorld, key: AccountKey): Promise<string | undefined> {
+async function status(world: ApiWorld, key: AccountKey): Promise<string | undefined> {
   const accounts = await world.store.reports.accounts({ limit: 10 })
   return accounts.find((account) => account.key === key)?.standing
 }
@@ -34,7 +34,7 @@ test('on a dry run nobody is locked, and no token is disabled for a lock of some
   })
   token.failcount = MAX_FAILURES
   await world.resync()
-  expect([world.state(alice), await standing(world, alice)]).toEqual(['open', 'dry-run'])
+  expect([world.state(alice), await status(world, alice)]).toEqual(['open', 'dry-run'])
   token.failcount = 0
   await world.scan()
   world.directory.setLock(alice, FOREIGN)
@@ -64,7 +64,7 @@ test('a hint that could not be followed, as privacyIDEA did not answer, is follo
   const { world, alice, token } = await withAlice()
   await world.resync()
   world.simulator.world.isUserStoreUp = false
-  await world.store.truth.hintKeys([alice])
+  await world.store.snapshots.markKeysForRefresh([alice])
   await world.settle()
   token.failcount = MAX_FAILURES
   world.simulator.world.isUserStoreUp = true

@@ -86,7 +86,7 @@ test('by the breaker of losses: the serial that stays, and the lock that its tok
   await world.resync()
   for (const token of tokens) world.assign(token, null)
   for (const user of users) {
-    await world.store.truth.hintKeys([user])
+    await world.store.snapshots.markKeysForRefresh([user])
     await world.settle()
   }
   expect(await refused()).toEqual([

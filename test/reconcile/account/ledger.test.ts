@@ -37,7 +37,7 @@ test('a release that was refused leaves a file of what it found standing', async
   await using opened = await openTestStore()
   const ldif = new MemoryLdif(() => undefined)
   const ledger = openLedger(opened.store.records, ldif, opened.clock)
-  await opened.store.truth.hint([{ key: ALICE, dn: DN, login: null, realm: null }])
+  await opened.store.snapshots.markForRefresh([{ key: ALICE, dn: DN, login: null, realm: null }])
   const claim = await claimOf(opened.store, ALICE)
   const owned = { slots: [MAIL, VPN], dn: DN, holds: [HOLD] }
   const first = changeOf('lock', '1', [MAIL, VPN])
@@ -60,7 +60,7 @@ test.each([
   await using opened = await openTestStore()
   const ldif = new MemoryLdif(() => undefined)
   const ledger = openLedger(opened.store.records, ldif, opened.clock)
-  await opened.store.truth.hint([{ key: ALICE, dn: DN, login: null, realm: null }])
+  await opened.store.snapshots.markForRefresh([{ key: ALICE, dn: DN, login: null, realm: null }])
   const claim = await claimOf(opened.store, ALICE)
   const first = changeOf('lock', '1', [MAIL, VPN])
   await ledger.writeAhead(claim, first)
@@ -79,7 +79,7 @@ test('each waiting file that is written for an account names its login and realm
   const ldif = new MemoryLdif(() => undefined)
   const ledger = openLedger(opened.store.records, ldif, opened.clock)
   const [login, realm] = [parseLogin('alice@corp'), parseRealm('example')]
-  await opened.store.truth.hint([{ key: ALICE, dn: DN, login, realm }])
+  await opened.store.snapshots.markForRefresh([{ key: ALICE, dn: DN, login, realm }])
   const claim = await claimOf(opened.store, ALICE)
   expect(claim).toMatchObject({ login, realm })
   const own = { slots: [MAIL], dn: DN, holds: [HOLD] }
@@ -103,7 +103,7 @@ test('a repair leaves the file of another account that took the serial over, and
   await ldif.prepare({ ...lock, key: BOB })
   const text = await ldif.readPending('unlock', HOLD)
   opened.clock.setMs(lock.plannedAtMs + 1_000)
-  await opened.store.truth.hint([{ key: ALICE, dn: DN, login: null, realm: null }])
+  await opened.store.snapshots.markForRefresh([{ key: ALICE, dn: DN, login: null, realm: null }])
   const claim = await claimOf(opened.store, ALICE)
   await ledger.repair(claim, { slots: [VPN], dn: DN, holds: [HOLD] }, { holds: [HOLD], serials: [] })
   await ledger.repair(claim, null, { holds: [HOLD], serials: [] })

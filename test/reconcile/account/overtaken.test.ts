@@ -64,7 +64,7 @@ class Site implements AsyncDisposable {
       desired: this.store.desired,
       ledger: openLedger(this.store.records, this.ldif, this.clock),
       guards: this.store.guards,
-      truth: null,
+      snapshot: null,
       inbox: this.store.inbox,
       queue: this.store.queue,
       verification: this.store.verification,

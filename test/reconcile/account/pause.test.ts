@@ -28,7 +28,7 @@ test('a pause that comes after the change was planned takes it back, and it is m
   }
   expect(await reconcileAccount(claim, ports)).toMatchObject({ standing: 'paused', applied: 0 })
   expect(world.state(alice)).toBe('open S1')
-  expect(await world.store.upkeep.openChanges()).toEqual([])
+  expect(await world.store.maintenance.openChanges()).toEqual([])
   expect(await world.store.switches.resume(null, 'anna')).toBe(1)
   await world.pass(100)
   expect(world.state(alice)).toBe('locked S1')

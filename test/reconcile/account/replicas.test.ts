@@ -26,7 +26,7 @@ async function lockedAtFirst() {
   const from = (observed: ObservedState): ObservedState => ({ ...observed, server: answering })
   const directory: DirectoryPort = withMembers<DirectoryPort>(memory, {
     servers: () => [FIRST, SECOND].map((url) => ({ url, is: 'up', sinceMs: 0, reason: '' })),
-    observe: async (key, carriersOf, maxAgeMs) => from(await memory.observe(key, carriersOf, maxAgeMs)),
+    observe: async (key, duplicatesOf, maxAgeMs) => from(await memory.observe(key, duplicatesOf, maxAgeMs)),
     apply: async (change) => from(await memory.apply(change)),
     observeAt: async (key, urls) =>
       first === null || !urls.includes(FIRST) ? null : { ...(await first(key)), server: FIRST },

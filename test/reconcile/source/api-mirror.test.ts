@@ -158,7 +158,7 @@ describe.each(['user-lock', 'disable-tokens'] as const)('by %s', (mode) => {
     await look(world, alice)
     if (mode === 'user-lock') world.simulator.world.lockouts.release(idOf(alice))
     else for (const token of tokens) token.active = true
-    await world.store.truth.hintKeys([alice])
+    await world.store.snapshots.markKeysForRefresh([alice])
     await look(world, alice)
     await look(world, alice)
     expect(inPrivacyIdea(world, mode, alice)).toBe('in')
@@ -242,7 +242,7 @@ describe.each(['user-lock', 'disable-tokens'] as const)('by %s', (mode) => {
     await world.settle()
     expect(inPrivacyIdea(world, mode, alice)).toBe('in')
     const accounts = await world.store.reports.accounts({ limit: 10 })
-    expect(accounts.map(({ standing }) => standing).toSorted()).toEqual(['breaker', 'in-step'])
+    expect(accounts.map(({ standing: status }) => status).toSorted()).toEqual(['breaker', 'in-step'])
     world.clock.aheadMs += 61_000
     await look(world, alice)
     expect(inPrivacyIdea(world, mode, alice)).toBe('out')
@@ -335,7 +335,7 @@ describe('tokens of others', () => {
     const { world, alice, theirs } = await withAlice('disable-tokens', { policy: { disabledTokens: 'lock' } })
     theirs.active = true
     await world.scan()
-    await world.store.truth.hintKeys([alice])
+    await world.store.snapshots.markKeysForRefresh([alice])
     await world.settle()
     expect(world.state(alice)).toMatch(/^open/)
     world.directory.setLock(alice, FOREIGN)

@@ -110,7 +110,7 @@ describe('the authentication log of 3.14', () => {
     policies.set('admin', { active: true, admins: ['admin', 'lockstep'], actions, body: {} })
     expect(await world.scanner.scan()).toMatchObject({ isComplete: true })
     policies.set('admin', must(all ?? null))
-    world.scanner.forgetStrangers()
+    world.scanner.forgetUnknownOwners()
     await world.scanner.scan()
     await world.validate('alice', '999999')
     expect(await world.scanner.scan()).toMatchObject({ tokens: 1 })
@@ -151,7 +151,7 @@ describe('users who bear the same name', () => {
       return { ...token, owner: { ...token.owner, resolver: must(parseResolverName('sql1')), login: login('bob') } }
     })
     const moved = { ...world.sweeps, source }
-    world.ports = { ...world.ports, truth: moved }
+    world.ports = { ...world.ports, snapshot: moved }
     expect(await new Scanner(moved).scan()).toMatchObject({ marked: 2 })
     await world.settle()
     expect([world.state(alice), world.state(bob)]).toEqual(['open', 'locked S1'])
@@ -197,7 +197,7 @@ describe('users who bear the same name', () => {
       expect(world.state(alice)).toBe('locked S1')
     }
     const events = await world.derivedEvents()
-    await world.store.truth.hintKeys([alice])
+    await world.store.snapshots.markKeysForRefresh([alice])
     await world.settle()
     expect(await world.derivedEvents()).toBe(events)
     world.simulator.world.lockouts.release(second)

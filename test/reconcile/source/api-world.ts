@@ -199,8 +199,8 @@ export class ApiWorld implements AsyncDisposable {
   }
 
   /** Hints, as they come from shims and webhooks: nothing in them can be trusted. */
-  async hint(hints: readonly Partial<Pick<Event, 'kind' | 'serial' | 'login' | 'realm' | 'actor'>>[]): Promise<void> {
-    const events = hints.map((hint): Event => ({
+  async hint(marks: readonly Partial<Pick<Event, 'kind' | 'serial' | 'login' | 'realm' | 'actor'>>[]): Promise<void> {
+    const events = marks.map((hint): Event => ({
       id: `h${++this.#ids}`,
       kind: 'lock',
       serial: null,

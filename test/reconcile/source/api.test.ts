@@ -154,7 +154,7 @@ describe('what privacyIDEA says', () => {
       world.directory.renameAccount(before, login('alicia'))
       const now = world.addUser('alice')
       world.addToken('S1', now, FULL)
-      await world.store.truth.hintKeys([before])
+      await world.store.snapshots.markKeysForRefresh([before])
       await world.settle()
       expect(world.state(before)).toBe('open')
       expect(world.state(now)).toBe('locked S1')
@@ -273,7 +273,7 @@ describe('what privacyIDEA says', () => {
     for (let count = 0; count < 3; count++) {
       world.clock.aheadMs += 300
       await world.scan()
-      await world.store.truth.hintKeys([alice])
+      await world.store.snapshots.markKeysForRefresh([alice])
       await world.settle()
     }
     expect(await world.derivedEvents()).toBe(events)
@@ -293,7 +293,7 @@ describe('what privacyIDEA does not say', () => {
     }
     await trying(() => world.scan())
     await trying(() => world.resync())
-    await world.store.truth.hintKeys(keys)
+    await world.store.snapshots.markKeysForRefresh(keys)
     await world.hint([
       { kind: 'unregister', serial: serial('S1') },
       { kind: 'unlock', login: login('alice'), realm: realm('r1') },
@@ -438,13 +438,13 @@ describe('what others claim', () => {
     const events = await world.derivedEvents()
     const kinds = ['lock', 'unlock', 'register', 'unregister'] as const
     const pick = (max: number): number => Math.floor(Math.random() * max)
-    const hints = Array.from({ length: 10_000 }, () => ({
+    const marks = Array.from({ length: 10_000 }, () => ({
       kind: kinds[pick(4)] ?? ('lock' as const),
       serial: pick(3) === 0 ? null : serial(`S${pick(40)}`),
       login: pick(3) === 0 ? null : login(`u${pick(40)}`),
       realm: realm(pick(4) === 0 ? 'forged' : 'r1'),
     }))
-    for (let at = 0; at < hints.length; at += 1_000) await world.hint(hints.slice(at, at + 1_000))
+    for (let at = 0; at < marks.length; at += 1_000) await world.hint(marks.slice(at, at + 1_000))
     expect(world.locks()).toBe(0)
     expect(users.map((key) => world.state(key))).toEqual(users.map((_, index) => `open S${index}`))
     expect(await world.derivedEvents()).toBe(events)

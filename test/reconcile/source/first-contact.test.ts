@@ -98,7 +98,7 @@ describe('a new store', () => {
   test('a lock event of mode events does not make the serial that somebody else wrote ours', async () => {
     const { world, keys, states } = await strangers()
     const alice = must(keys[0] ?? null)
-    await world.store.truth.note({ key: alice, dn: dnOf(world, alice), login: login('alice'), realm: realm('r1') })
+    await world.store.snapshots.note({ key: alice, dn: dnOf(world, alice), login: login('alice'), realm: realm('r1') })
     await world.store.records.note(
       {
         ...{ id: 'lock', kind: 'lock', serial: serial('OLD0'), login: login('alice'), realm: null, actor: '' },
@@ -141,7 +141,7 @@ describe('a new store', () => {
     token.failcount = MAX_FAILURES
     await world.scan()
     for (const key of [alice, bob]) {
-      await world.store.truth.note({ key, dn: dnOf(world, key), login: null, realm: null })
+      await world.store.snapshots.note({ key, dn: dnOf(world, key), login: null, realm: null })
       await world.store.records.orderAdoption(key, { actor: 'root', reason: 'by a person' })
     }
     await world.settle()
@@ -173,11 +173,11 @@ test('that a serial is ours outlives all that retention keeps: one of ours that 
   world.stock.removeToken(token)
   await world.resync()
   expect(world.state(alice)).toBe('open OLD0')
-  const { db, upkeep } = world.store
+  const { db, maintenance } = world.store
   const later = world.clock.nowMs() + 86_400_000
   for (let round = 0; round < 3; round++) {
-    await upkeep.compactStreams(later)
-    await upkeep.forgetEvents(later)
+    await maintenance.compactStreams(later)
+    await maintenance.forgetEvents(later)
   }
   await db.deleteFrom('journal').execute()
   for (const table of ['event', 'change', 'token'] as const) {
@@ -245,7 +245,7 @@ describe('another privacyIDEA', () => {
 
   async function lookEverywhere(world: ApiWorld, keys: readonly AccountKey[]): Promise<void> {
     await world.scan()
-    await world.store.truth.hintKeys(keys)
+    await world.store.snapshots.markKeysForRefresh(keys)
     await world.settle()
     await world.resync()
   }
@@ -349,7 +349,7 @@ describe('another privacyIDEA', () => {
     for (const name of NAMES) backup.world.stock.addUser(name, must(first.world.stock.userOf(name)).userId)
     backup.world.stock.addToken('OTHER')
     world.startWith(backup)
-    await world.store.truth.hintKeys(keys.slice(0, 2))
+    await world.store.snapshots.markKeysForRefresh(keys.slice(0, 2))
     await world.settle()
     expect(states()).toEqual(['open', 'open', ...BEFORE.slice(2)])
     expect(await findings(world)).toEqual([])

@@ -12,7 +12,7 @@ const FULL = { failcount: MAX_FAILURES }
 /** Of twelve tokens ten per cent are less than one: five may go. */
 const USERS = 12
 const ALLOWED = 5
-const WORD = { person: 'anna', reason: 'seen it' }
+const DECISION = { person: 'anna', reason: 'seen it' }
 
 let worlds: ApiWorld[] = []
 afterEach(async () => {
@@ -67,11 +67,11 @@ async function lost(options: ApiWorldOptions = {}, how: keyof typeof LOSSES = 'i
   return all
 }
 
-async function approveAll({ world }: Site, person = WORD.person): Promise<void> {
+async function approveAll({ world }: Site, person = DECISION.person): Promise<void> {
   const losses = await world.store.losses.list({ limit: 100 })
   await world.store.losses.approve(
     losses.map((loss) => loss.serial),
-    { ...WORD, person },
+    { ...DECISION, person },
   )
   await world.settle()
 }
@@ -81,7 +81,7 @@ async function missing(options: ApiWorldOptions = {}): Promise<Site> {
   const all = await site(options, { failcount: 0 })
   const { world, keys, tokens } = all
   for (const token of tokens) world.stock.removeToken(token)
-  await world.store.truth.hintKeys(keys)
+  await world.store.snapshots.markKeysForRefresh(keys)
   await world.settle()
   expect([world.locks(), (await waiting(all)).length]).toEqual([0, USERS - ALLOWED])
   return all
@@ -89,7 +89,7 @@ async function missing(options: ApiWorldOptions = {}): Promise<Site> {
 
 async function dismissAll(all: Site): Promise<void> {
   const serials = (await waiting(all)).map(serial)
-  expect(await all.world.store.losses.dismiss(serials, WORD)).toBe(USERS - ALLOWED)
+  expect(await all.world.store.losses.dismiss(serials, DECISION)).toBe(USERS - ALLOWED)
 }
 
 async function lockedOutAndReleased({ world, keys }: Site): Promise<void> {
@@ -103,8 +103,8 @@ async function lockedOutAndReleased({ world, keys }: Site): Promise<void> {
 }
 
 async function unregisterEvents({ world }: Site): Promise<void> {
-  const hints = Array.from({ length: USERS }, (_, at) => ({ kind: 'unregister', serial: serial(`S${at}`) }) as const)
-  await world.hint(hints)
+  const marks = Array.from({ length: USERS }, (_, at) => ({ kind: 'unregister', serial: serial(`S${at}`) }) as const)
+  await world.hint(marks)
 }
 
 describe.each(Object.keys(LOSSES) as (keyof typeof LOSSES)[])('everybody’s token %s, and nothing says why', (how) => {
@@ -179,7 +179,9 @@ describe('a reason', () => {
     const { world } = all
     const heir = world.addUser('heir')
     for (const token of all.tokens) world.assign(token, heir)
-    await world.store.truth.hint([{ key: heir, dn: world.directory.account(heir).dn, login: null, realm: null }])
+    await world.store.snapshots.markForRefresh([
+      { key: heir, dn: world.directory.account(heir).dn, login: null, realm: null },
+    ])
     await world.resync()
     expect([gone(all), await waiting(all)]).toEqual([USERS, []])
     expect(world.state(heir).split(' ')).toHaveLength(1 + USERS)
@@ -268,7 +270,7 @@ describe('what waits', () => {
     const all = await site({}, { failcount: 0 })
     const { world, keys, tokens } = all
     for (const token of tokens) world.assign(token, null)
-    await world.store.truth.hintKeys(keys)
+    await world.store.snapshots.markKeysForRefresh(keys)
     await world.settle()
     expect(await waiting(all)).toHaveLength(USERS - ALLOWED)
     tokens.forEach((token, at) => world.assign(token, keys[at] ?? null))
@@ -281,10 +283,10 @@ describe('what waits', () => {
     const all = await lost()
     const { world } = all
     const serials = (await waiting(all)).map(serial)
-    expect(await world.store.losses.dismiss(serials, WORD)).toBe(USERS - ALLOWED)
+    expect(await world.store.losses.dismiss(serials, DECISION)).toBe(USERS - ALLOWED)
     await world.scan()
     await world.resync()
-    await world.store.truth.hintKeys(all.keys)
+    await world.store.snapshots.markKeysForRefresh(all.keys)
     await world.settle()
     expect([untouched(all), await waiting(all), await findings(all)]).toEqual([USERS - ALLOWED, [], []])
     await approveAll(all)
@@ -318,7 +320,7 @@ describe('what waits', () => {
 
   test('passes as far as there is room when a person resumes, and then waits again', async () => {
     const all = await lost()
-    expect(await all.world.store.losses.resume(WORD)).toBe(USERS - ALLOWED)
+    expect(await all.world.store.losses.resume(DECISION)).toBe(USERS - ALLOWED)
     await all.world.settle()
     expect([gone(all), (await waiting(all)).length]).toEqual([2 * ALLOWED, USERS - 2 * ALLOWED])
     expect(await findings(all)).toEqual(['losses-held-back'])
@@ -393,7 +395,7 @@ describe('beside it', () => {
     const { world, keys, tokens } = all
     for (const token of tokens) world.stock.removeToken(token)
     keys.forEach((key, at) => world.addToken(`B${at}`, key, FULL))
-    await world.store.truth.hintKeys(keys)
+    await world.store.snapshots.markKeysForRefresh(keys)
     await world.settle()
     expect(await waiting(all)).toHaveLength(USERS - ALLOWED)
     expect(world.locks()).toBe(ALLOWED)
@@ -458,7 +460,7 @@ describe('a loss that a person dismissed', () => {
     const all = await missing({ policy: { lockWhen: 'all-tokens-locked' } })
     const { world, keys } = all
     keys.forEach((key, at) => world.addToken(`B${at}`, key, FULL))
-    await world.store.truth.hintKeys(keys)
+    await world.store.snapshots.markKeysForRefresh(keys)
     await world.settle()
     expect(world.locks()).toBe(ALLOWED)
     await dismissAll(all)
@@ -483,7 +485,7 @@ describe('a list with two of eight tokens missing', () => {
   }
 
   async function read({ world, keys }: Site): Promise<void> {
-    await world.store.truth.hintKeys(keys)
+    await world.store.snapshots.markKeysForRefresh(keys)
     await world.settle()
   }
 

@@ -87,7 +87,7 @@ describe('what somebody did in the directory', () => {
     const { world, alice, first } = await twoAccounts()
     world.directory.faults.isDown = true
     first.failcount = 0
-    await world.store.truth.hintKeys([alice])
+    await world.store.snapshots.markKeysForRefresh([alice])
     await world.settle()
     world.directory.faults.isDown = false
     await world.store.db.deleteFrom('queue').execute()

@@ -140,10 +140,10 @@ test('in mode events a token that is enrolled anew opens its account, and one of
 })
 
 describe('mode api', () => {
-  async function open(tellsCaseApart = false) {
+  async function open(isCaseSensitive = false) {
     const world = await ApiWorld.open()
     opened.push(world)
-    world.stock.tellsCaseApart = tellsCaseApart
+    world.stock.isCaseSensitive = isCaseSensitive
     const [alice, mallory] = [world.addUser('alice'), world.addUser('mallory')]
     const holds = async (key: typeof alice) =>
       (await world.store.reports.find(key, 1)).flatMap((account) => account.holds.map(({ name }) => name))

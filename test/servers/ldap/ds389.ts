@@ -56,7 +56,7 @@ const START_TIMEOUT_MS = 60_000
 const STOP_TIMEOUT_MS = 20_000
 const START_TRIES_MAX = 5
 const POLL_MS = 10
-const SAID_LENGTH_MAX = 4096
+const ANSWER_LENGTH_MAX = 4096
 
 /** The first one of a layout imports its users, which takes some seconds. */
 export async function startDs389(options: Ds389Options = {}): Promise<Ds389> {
@@ -130,7 +130,7 @@ class Ds389Process {
     process.once('exit', this.#killAtExit)
     let said = ''
     child.stderr.on('data', (chunk: Buffer) => {
-      if (said.length < SAID_LENGTH_MAX) said += chunk.toString()
+      if (said.length < ANSWER_LENGTH_MAX) said += chunk.toString()
     })
     child.once('error', (error) => (said += error.message))
     const deadlineMs = performance.now() + START_TIMEOUT_MS
@@ -145,7 +145,7 @@ class Ds389Process {
 
   async #errors(): Promise<string> {
     const log = await readFile(join(this.#dir, 'log', 'errors'), 'utf8').catch(() => '')
-    return log.slice(-SAID_LENGTH_MAX)
+    return log.slice(-ANSWER_LENGTH_MAX)
   }
 
   async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {

@@ -67,7 +67,7 @@ const FILL_TIMEOUT_MS = 300_000
 const STOP_TIMEOUT_MS = 10_000
 const START_TRIES_MAX = 5
 const POLL_MS = 5
-const SAID_LENGTH_MAX = 4096
+const ANSWER_LENGTH_MAX = 4096
 
 export async function startSlapd(options: SlapdOptions = {}): Promise<Slapd> {
   if (!existsSync(SLAPD)) throw new Error(MISSING)
@@ -142,7 +142,7 @@ class SlapdProcess {
     this.#child = child
     process.once('exit', this.#killAtExit)
     let said = ''
-    child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString('utf8')).slice(0, SAID_LENGTH_MAX)))
+    child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString('utf8')).slice(0, ANSWER_LENGTH_MAX)))
     await this.#untilAnswers(child, () => said)
   }
 

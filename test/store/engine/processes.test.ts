@@ -23,7 +23,7 @@ const IN_STEP = {
   againAtMs: null,
   applied: 0,
   effective: null,
-  isLockSeen: false,
+  isLockObserved: false,
 } as const
 
 function runProcess(...args: readonly string[]): ReturnType<typeof runToolOk> {

@@ -36,7 +36,7 @@ async function work(store: Store, folder: string): Promise<void> {
           againAtMs: null,
           applied: 0,
           effective: null,
-          isLockSeen: false,
+          isLockObserved: false,
         } as const
         await store.records.settle(claim, outcome, [])
         done++

@@ -26,7 +26,7 @@ async function note(store: Store, ...numbers: readonly number[]): Promise<void> 
     login: null,
     realm: parseRealm('r1'),
   }))
-  await store.truth.hint(accounts)
+  await store.snapshots.markForRefresh(accounts)
 }
 
 let changes = 0
@@ -142,7 +142,7 @@ test('a limit that is reached again and again within minutes is told once, and a
   const reachedAndRejected = async (): Promise<number> => {
     expect(await passes(opened, store, 3)).toEqual([false])
     const told = await store.findings.untold()
-    await store.findings.told(told)
+    await store.findings.reported(told)
     const event = {
       ...lockEvent(++changes),
       kind: 'release',
@@ -161,7 +161,7 @@ test('a limit that is reached again and again within minutes is told once, and a
   expect(await reachedAndRejected()).toBe(1)
 })
 
-const WORD = { person: 'anna', reason: 'x' }
+const DECISION = { person: 'anna', reason: 'x' }
 
 function use(store: Store, settings: BreakerSettings | null): Promise<void> {
   return store.use({ lockTtlMs: null, breaker: settings })
@@ -176,13 +176,13 @@ test('a lock that one person approved waits again where two have to by now, and 
   await using store = await open(opened, one)
   await note(store, 1, 2, 3)
   expect(await passes(opened, store, 1, 2, 3)).toEqual([true, true, false])
-  expect(await store.reviews.approve([testKey(3)], WORD)).toMatchObject({ approved: [testKey(3)] })
+  expect(await store.reviews.approve([testKey(3)], DECISION)).toMatchObject({ approved: [testKey(3)] })
   await use(store, { ...one, approvals: 2 })
   expect(await reviewsOf(store)).toEqual([['waiting', ['anna']]])
   expect(await store.reviews.counts()).toMatchObject({ waiting: 1, approved: 0 })
   expect(await passes(opened, store, 3)).toEqual([false])
-  expect(await store.reviews.approve([testKey(3)], WORD)).toMatchObject({ again: [testKey(3)] })
-  expect(await store.reviews.approve([testKey(3)], { ...WORD, person: 'ben' })).toMatchObject({
+  expect(await store.reviews.approve([testKey(3)], DECISION)).toMatchObject({ again: [testKey(3)] })
+  expect(await store.reviews.approve([testKey(3)], { ...DECISION, person: 'ben' })).toMatchObject({
     approved: [testKey(3)],
   })
   expect(await passes(opened, store, 3)).toEqual([true])
@@ -194,7 +194,7 @@ test('a lock that one of two persons approved passes once one is enough', async 
   await using store = await open(opened, { ...one, approvals: 2 })
   await note(store, 1, 2, 3)
   expect(await passes(opened, store, 1, 2, 3)).toEqual([true, true, false])
-  expect(await store.reviews.approve([testKey(3)], WORD)).toMatchObject({ short: [testKey(3)] })
+  expect(await store.reviews.approve([testKey(3)], DECISION)).toMatchObject({ short: [testKey(3)] })
   expect(await passes(opened, store, 3)).toEqual([false])
   await use(store, one)
   expect(await reviewsOf(store)).toEqual([['approved', ['anna']]])
@@ -210,7 +210,7 @@ async function rejected(store: Store, number: number): Promise<void> {
     attributeSerials: [],
     pinnedHold: null,
   } as const
-  expect(await store.reviews.reject([event], WORD)).toEqual([accountKey])
+  expect(await store.reviews.reject([event], DECISION)).toEqual([accountKey])
 }
 
 const found = async (store: Store): Promise<string[]> => (await store.findings.open()).map(({ subject }) => subject)

@@ -7,7 +7,7 @@ test('a finding is reported once, and shows its newest parameters', async () => 
   await using opened = await openTestStore()
   const { findings } = opened.store
   await findings.raise({ subject: 'corp', reason: text('first') })
-  await findings.told(await findings.untold())
+  await findings.reported(await findings.untold())
   await findings.raise({ subject: 'corp', reason: text('second') })
   expect(await findings.untold()).toEqual([])
   expect(await findings.open()).toMatchObject([

@@ -13,7 +13,7 @@ import { openTestStore, START_MS, testKey, type TestStore } from '../test-store.
 
 const MINUTE = 60_000
 const SETTINGS: LossBreakerSettings = { maxLosses: 3, share: 1, perMs: 10 * MINUTE, reset: 'manual' }
-const WORD = { person: 'anna', reason: 'x' }
+const DECISION = { person: 'anna', reason: 'x' }
 
 function open(opened: TestStore, change: Partial<LossBreakerSettings> | null = {}): Promise<Store> {
   const lossBreaker = change === null ? null : { ...SETTINGS, ...change }
@@ -27,9 +27,9 @@ const lossOf = (number: number): Loss => ({ serial: serialOf(number), cause: 'no
 async function list(store: Store, ...numbers: readonly number[]): Promise<void> {
   for (const number of numbers) {
     const [key, serial] = [testKey(number), serialOf(number)]
-    await store.truth.hint([{ key, dn: asDn(`uid=u${number},dc=example`), login: null, realm: null }])
-    const truth = { tokens: [{ serial, isLocked: false }], gone: [], lockout: 'unknown' as const }
-    await store.truth.record(key, { user: null, truth, reset: [], events: [], hadLosses: true }, null)
+    await store.snapshots.markForRefresh([{ key, dn: asDn(`uid=u${number},dc=example`), login: null, realm: null }])
+    const snapshot = { tokens: [{ serial, isLocked: false }], gone: [], lockout: 'unknown' as const }
+    await store.snapshots.record(key, { user: null, snapshot, reset: [], events: [], hadLosses: true }, null)
   }
 }
 
@@ -38,12 +38,12 @@ async function passes(store: Store, ...numbers: readonly number[]): Promise<bool
   const passed: boolean[] = []
   for (const number of numbers) {
     const key = testKey(number)
-    const { waiting, dismissed } = await store.truth.passLosses(key, [lossOf(number)], null)
+    const { waiting, dismissed } = await store.snapshots.passLosses(key, [lossOf(number)], null)
     const stays = waiting.length + dismissed.length > 0
     passed.push(!stays)
     if (stays) continue
-    const truth = { tokens: [], gone: [serialOf(number)], lockout: 'unknown' as const }
-    await store.truth.record(key, { user: null, truth, reset: [], events: [], hadLosses: true }, null)
+    const snapshot = { tokens: [], gone: [serialOf(number)], lockout: 'unknown' as const }
+    await store.snapshots.record(key, { user: null, snapshot, reset: [], events: [], hadLosses: true }, null)
   }
   return passed
 }
@@ -55,7 +55,7 @@ test('two processes that find losses at the same time count together, and so doe
   const numbers = Array.from({ length: 40 }, (_, at) => at)
   await list(first, ...numbers)
   const asked = numbers.map((number) => {
-    return (number % 2 === 0 ? first : second).truth.passLosses(testKey(number), [lossOf(number)], null)
+    return (number % 2 === 0 ? first : second).snapshots.passLosses(testKey(number), [lossOf(number)], null)
   })
   const passed = (await Promise.all(asked)).filter(({ waiting }) => waiting.length === 0)
   expect(passed).toHaveLength(SETTINGS.maxLosses)
@@ -69,7 +69,10 @@ test('a reading that died between the count and its record is not counted twice'
   await using store = await open(opened)
   await list(store, 1, 2, 3, 4)
   for (let tries = 0; tries < 5; tries++) {
-    expect(await store.truth.passLosses(testKey(1), [lossOf(1)], null)).toMatchObject({ waiting: [], dismissed: [] })
+    expect(await store.snapshots.passLosses(testKey(1), [lossOf(1)], null)).toMatchObject({
+      waiting: [],
+      dismissed: [],
+    })
   }
   expect(await passes(store, 1, 2, 3, 4)).toEqual([true, true, true, false])
 })
@@ -97,7 +100,7 @@ test('within no window more tokens pass than the limit allows, whatever comes in
         } else if (what === 'list') {
           await list(store, number)
           listed.add(number)
-        } else if (what === 'dismiss') await store.losses.dismiss([serialOf(number)], WORD)
+        } else if (what === 'dismiss') await store.losses.dismiss([serialOf(number)], DECISION)
         else if (listed.has(number) && (await passes(store, number))[0] === true) {
           passed.push({ ms: nowMs, number })
           listed.delete(number)
@@ -142,7 +145,7 @@ test('a serial that another account lost waits no more once it is listed there',
   await using store = await open(opened)
   await list(store, 1, 2, 3, 4)
   expect(await passes(store, 1, 2, 3, 4)).toEqual([true, true, true, false])
-  const truth = { tokens: [{ serial: serialOf(4), isLocked: false }], gone: [], lockout: 'unknown' as const }
+  const snapshot = { tokens: [{ serial: serialOf(4), isLocked: false }], gone: [], lockout: 'unknown' as const }
   const register = {
     id: 'r',
     kind: 'register',
@@ -158,7 +161,7 @@ test('a serial that another account lost waits no more once it is listed there',
     attributeSerials: [],
     pinnedHold: null,
   } as const
-  await store.truth.record(testKey(9), { user: null, truth, reset: [], events: [register] }, null)
+  await store.snapshots.record(testKey(9), { user: null, snapshot, reset: [], events: [register] }, null)
   expect([await store.losses.list({ limit: 10 }), await store.findings.open()]).toEqual([[], []])
 })
 
@@ -192,7 +195,7 @@ test('a loss that one person approved waits again where two have to by now, and 
   await using store = await open(opened)
   await list(store, 1, 2, 3, 4, 5)
   expect(await passes(store, 1, 2, 3, 4)).toEqual([true, true, true, false])
-  expect(await store.losses.approve([serialOf(4)], WORD)).toMatchObject({ approved: 1 })
+  expect(await store.losses.approve([serialOf(4)], DECISION)).toMatchObject({ approved: 1 })
   expect(await store.findings.open()).toEqual([])
   await use(store, 2)
   expect(await stateOf(store)).toEqual([['waiting', ['anna']]])
@@ -211,7 +214,7 @@ test('a loss that one of two persons approved passes once one is enough', async 
   await use(store, 2)
   await list(store, 1, 2, 3, 4)
   expect(await passes(store, 1, 2, 3, 4)).toEqual([true, true, true, false])
-  expect(await store.losses.approve([serialOf(4)], WORD)).toMatchObject({ approved: 0, short: 1 })
+  expect(await store.losses.approve([serialOf(4)], DECISION)).toMatchObject({ approved: 0, short: 1 })
   expect(await passes(store, 4)).toEqual([false])
   await use(store, 1)
   expect(await stateOf(store)).toEqual([['approved', ['anna']]])

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import type { Trouble, VerdictCode } from '../../../contract/verdict.ts'
 import { AppError } from '../../../core/error.ts'
-import type { Act, ActResult } from '../../../operations/accounts/act.ts'
-import { isUnheld, lockData, lockLines, orderedName, unlockData, unlockLines } from '../../texts/act-text.ts'
+import type { ManualAction, ManualActionResult } from '../../../operations/accounts/manual-action.ts'
+import { isUnheld, lockData, lockLines, orderedName, unlockData, unlockLines } from '../../texts/manual-action-text.ts'
 import { adviceFor } from '../../texts/advice.ts'
 import { EXIT } from '../../terminal/exit.ts'
 import type { CliIo } from '../../terminal/io.ts'
@@ -48,7 +48,7 @@ export function register(program: Command, io: CliIo): void {
 }
 
 async function carryOut(
-  kind: Act['kind'],
+  kind: ManualAction['kind'],
   login: string,
   options: Options,
   command: Command,
@@ -60,9 +60,9 @@ async function carryOut(
   const settings = await loadForWork(command, io, kind === 'release')
   const { errorsOnly, openLog } = await import('../../../app/log.ts')
   const { openSystem } = await import('../../../app/system.ts')
-  const { act } = await import('../../../operations/accounts/act.ts')
+  const { applyManualAction: act } = await import('../../../operations/accounts/manual-action.ts')
   await using system = await openSystem(settings, undefined, kind === 'hold')
-  const order: Act = {
+  const order: ManualAction = {
     kind,
     login,
     realm: options.realm ?? null,
@@ -91,8 +91,8 @@ async function carryOut(
   // Where theirs alone keeps the user out, the verdict of a lock says so.
   if (result.isDone && account.otherLock !== null && (lock !== 'others' || kind === 'release'))
     printText(io, `  ${otherLockNote(account.otherLock)}`)
-  const isTold = result.isDone && account.standing !== 'conflict' && account.standing !== 'protected'
-  if (!isTold && account.standingReason !== '') printText(io, `  ${plain(account.standingReason)}`)
+  const isReported = result.isDone && account.standing !== 'conflict' && account.standing !== 'protected'
+  if (!isReported && account.standingReason !== '') printText(io, `  ${plain(account.standingReason)}`)
   if (advice !== '') printText(io, `  Next: ${advice}`)
 }
 
@@ -110,7 +110,7 @@ function troubleOf({ text, code }: Verdict, hint: string): Trouble | null {
 }
 
 /** Held, whoever's lock it is that keeps the user out; 69 where none does. */
-function verdictOfLock({ account, isDone, lock }: ActResult): Verdict {
+function verdictOfLock({ account, isDone, lock }: ManualActionResult): Verdict {
   if (account.standing === 'protected') {
     return {
       text: 'not locked; the hold stays on record until lockstep unlock',
@@ -136,7 +136,7 @@ function verdictOfLock({ account, isDone, lock }: ActResult): Verdict {
 }
 
 /** 69 where the user is still locked out although we did what was asked. */
-function verdictOfUnlock(result: ActResult, order: Act): Verdict {
+function verdictOfUnlock(result: ManualActionResult, order: ManualAction): Verdict {
   const { account, isDone, lock, before, unrecorded } = result
   if (!isDone) return NOT_YET
   if (account.holds.length > 0) {

@@ -197,7 +197,7 @@ function registerDecision(review: Command, kind: 'approve' | 'reject', io: CliIo
     .requiredOption('--reason <text>', 'why, for the record; needed')
     .option('--json', 'print the result as JSON')
     .action(async (names: readonly string[], options: Selecting & { reason: string }, command: Command) => {
-      const word = { person: personOf(io), reason: reasonOption(options.reason) }
+      const decision = { person: personOf(io), reason: reasonOption(options.reason) }
       const isNamed = names.length > 0
       if (isNamed === (options.all === true || options.realm !== undefined || options.directory !== undefined)) {
         throw new AppError('usage', 'name the accounts, or say --all, --realm or --directory')
@@ -210,12 +210,13 @@ function registerDecision(review: Command, kind: 'approve' | 'reject', io: CliIo
       const log = errorsOnly(openLog(io.stderr, false))
       const named = isNamed ? await accountsToReview(system, names, true) : null
       for (const each of named?.notes ?? []) note(io, `lockstep: ${plain(each)}`)
-      const result = await decide(system, kind, selectionOf(named?.keys ?? null, options), word, log)
+      const result = await decide(system, kind, selectionOf(named?.keys ?? null, options), decision, log)
       const needed = system.store.reviews.approvalsNeeded
       const isNothing = decidedCount(result) === 0
       io.exitCode = exitOfDecision(result, isNamed && isNothing)
-      if (options.json === true) printData(io, { by: word.person, needed, ...result }, troubleOf(io.exitCode, result))
-      else tell(io, result, needed, word.person)
+      if (options.json === true)
+        printData(io, { by: decision.person, needed, ...result }, troubleOf(io.exitCode, result))
+      else report(io, result, needed, decision.person)
     })
 }
 
@@ -246,7 +247,7 @@ function decidedCount({ approved, rejected, short, again, losses }: ReviewResult
   return approved + rejected + short + again + lost
 }
 
-function tell(io: CliIo, result: ReviewResult, needed: number, person: string): void {
+function report(io: CliIo, result: ReviewResult, needed: number, person: string): void {
   const { approved, rejected, short, again, pending } = result
   if (approved > 0) printText(io, `${counted(approved, 'lock')} approved`)
   if (rejected > 0) printText(io, `${counted(rejected, 'lock')} rejected: their holds have ended`)
@@ -257,7 +258,7 @@ function tell(io: CliIo, result: ReviewResult, needed: number, person: string): 
     )
   if (again > 0)
     printText(io, `${counted(again, 'lock')} approved by ${plain(person)} before; another person has to approve`)
-  tellLosses(io, result.losses, needed, person)
+  reportLosses(io, result.losses, needed, person)
   for (const each of result.approvedBefore) {
     printText(
       io,
@@ -268,7 +269,7 @@ function tell(io: CliIo, result: ReviewResult, needed: number, person: string): 
   if (pending > 0) printText(io, `${counted(pending, 'account')} still to be done; lockstep status shows it`)
 }
 
-function tellLosses(io: CliIo, losses: ReviewResult['losses'], needed: number, person: string): void {
+function reportLosses(io: CliIo, losses: ReviewResult['losses'], needed: number, person: string): void {
   const { approved, dismissed, short, again } = losses
   const count = (n: number): string => `the loss of ${counted(n, 'token')}`
   if (approved > 0) printText(io, `${count(approved)} approved`)
@@ -287,15 +288,15 @@ function registerResume(review: Command, io: CliIo): void {
     .requiredOption('--reason <text>', 'why, for the record; needed')
     .option('--json', 'print the result as JSON')
     .action(async (options: { reason: string; kind?: string; json?: boolean }, command: Command) => {
-      const word = { person: personOf(io), reason: reasonOption(options.reason) }
+      const decision = { person: personOf(io), reason: reasonOption(options.reason) }
       const settings = await loadForWork(command, io)
       const { errorsOnly, openLog } = await import('../../../app/log.ts')
       const { openSystem } = await import('../../../app/system.ts')
       const { resumeBreaker } = await import('../../../operations/accounts/review.ts')
       await using system = await openSystem(settings)
       const log = errorsOnly(openLog(io.stderr, false))
-      const { locks, losses } = await resumeBreaker(system, kindOf(options.kind), word, log)
-      if (options.json === true) printData(io, { by: word.person, waited: locks, lossesWaited: losses })
+      const { locks, losses } = await resumeBreaker(system, kindOf(options.kind), decision, log)
+      if (options.json === true) printData(io, { by: decision.person, waited: locks, lossesWaited: losses })
       else {
         const lost = losses > 0 ? ` and the loss of ${counted(losses, 'token')}` : ''
         printText(io, `the breaker is closed; ${counted(locks, 'lock')}${lost} had waited`)

@@ -58,7 +58,7 @@ function registerList(mail: Command, io: CliIo): void {
           value: (each) => (each.audience === 'owner' ? `owner of ${each.recipient}` : each.recipient),
           movesBelow: true,
         },
-        { title: 'tells', value: tells, movesBelow: true },
+        { title: 'tells', value: reportRefused, movesBelow: true },
         { title: 'next', value: (each) => (each.dueMs === null ? '-' : nextMoment(each.dueMs)) },
         { title: 'why', value: (each) => each.why || '-', movesBelow: true },
       ])
@@ -80,7 +80,7 @@ async function loadForMail(command: Command, io: CliIo): Promise<Settings> {
   return settings
 }
 
-function tells({ counts }: MailReport): string {
+function reportRefused({ counts }: MailReport): string {
   return Object.entries(counts)
     .map(([kind, count]) => `${count} ${kind}`)
     .join(', ')

@@ -13,8 +13,8 @@ export function register(program: Command, io: CliIo): void {
       const { openStoreOf } = await import('../../../app/state-store.ts')
       await using store = await openStoreOf(await loadForWork(command, io, true), true)
       const nowMs = Date.now()
-      const events = await store.upkeep.retryWaiting(nowMs)
-      const accounts = await store.upkeep.markUnsettled(nowMs)
+      const events = await store.maintenance.retryWaiting(nowMs)
+      const accounts = await store.maintenance.markUnsettled(nowMs)
       const daemon = await store.processLock.daemon()
       if (options.json === true) printData(io, { events, accounts, daemon: daemon !== null })
       else

@@ -56,7 +56,7 @@ export function register(program: Command, io: CliIo): void {
           { applied: options.yes === true, steps: plan.steps.map(stepJson), waiting },
           isDone ? null : NOT_DONE,
         )
-      else tell(io, plan, options.yes === true, waiting)
+      else report(io, plan, options.yes === true, waiting)
     })
 }
 
@@ -80,7 +80,7 @@ async function apply(system: System, plan: UndoPlan, io: CliIo): Promise<Account
   return applyUndo(system, plan, errorsOnly(openLog(io.stderr, false)))
 }
 
-function tell(io: CliIo, { steps }: UndoPlan, isApplied: boolean, waiting: readonly AccountReport[]): void {
+function report(io: CliIo, { steps }: UndoPlan, isApplied: boolean, waiting: readonly AccountReport[]): void {
   const count = steps.filter((step) => step.skipped === null).length
   if (count === 0) {
     if (steps.length > 0) printText(io, 'There is nothing to take back.')

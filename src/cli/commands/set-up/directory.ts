@@ -43,7 +43,7 @@ export function register(program: Command, io: CliIo): void {
       await using store = await openStoreOf(settings, true)
       const before = await store.identities.known(directoryCalled(settings, name).name)
       const identity = await acceptDirectory(settings, name, personOf(io), store.identities, reason)
-      await store.upkeep.markUnsettled(Date.now())
+      await store.maintenance.markUnsettled(Date.now())
       const changed = !isDeepStrictEqual(before, identity)
       if (options.json === true) return printData(io, { directory: name, accepted: identity, changed, before })
       const what = changed ? 'is from now on the one' : 'was on record already as the one'
@@ -78,7 +78,7 @@ function show(io: CliIo, found: readonly DirectoryServers[]): void {
       value: (row) => (row.identity === null ? (row.error?.message ?? '-') : words(row.identity)),
       movesBelow: true,
     },
-    { title: 'on record', value: (row) => wordOf(row) },
+    { title: 'on record', value: (row) => recordText(row) },
   ])
   for (const { directory, servers } of found) {
     if (servers.every(({ difference }) => difference === null)) continue
@@ -86,7 +86,7 @@ function show(io: CliIo, found: readonly DirectoryServers[]): void {
   }
 }
 
-function wordOf({
+function recordText({
   recorded,
   identity,
   difference,

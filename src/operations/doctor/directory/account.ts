@@ -34,7 +34,7 @@ export interface Place {
 /** What a lock on the test account showed. */
 export interface Trial {
   /** Its user was kept out; null: that was not tried. */
-  readonly bites: boolean | null
+  readonly isEnforced: boolean | null
   /** What could be read of the policy says. */
   readonly effective: Effectiveness['is']
   /** Where it was tried. */
@@ -53,9 +53,9 @@ export async function probeAccount(
   const target = await findAccount(found, probe, account)
   if (target === null) return null
   const cycle = await probe.cycle(target.key, account.password)
-  tellSerial(found, cycle, place)
-  tellLock(found, cycle, target.dn, place)
-  if (cycle.lock.kind === 'done') tellEffect(found, cycle, target.dn, place)
+  reportSerial(found, cycle, place)
+  reportLock(found, cycle, target.dn, place)
+  if (cycle.lock.kind === 'done') reportEffect(found, cycle, target.dn, place)
   if (cycle.isAsBefore) found.ok('probe-left', `${target.dn} is as it was before`)
   else {
     found.fail('probe-left', {
@@ -64,10 +64,10 @@ export async function probeAccount(
       fix: `Look at it and correct it by hand: ldapsearch -b "${target.dn}" -s base '*' +`,
     })
   }
-  return { bites: bitesOf(cycle), effective: cycle.effective.is, url: place.settings.urls[0] ?? '' }
+  return { isEnforced: isEnforcedBy(cycle), effective: cycle.effective.is, url: place.settings.urls[0] ?? '' }
 }
 
-function bitesOf({ bindBefore, bindWhileLocked }: CycleProbe): boolean | null {
+function isEnforcedBy({ bindBefore, bindWhileLocked }: CycleProbe): boolean | null {
   if (bindBefore !== 'accepted' || bindWhileLocked === 'not-tried') return null
   return bindWhileLocked === 'refused'
 }
@@ -96,7 +96,7 @@ async function findAccount(
   }
 }
 
-function tellSerial(found: Findings, { register, unregister }: CycleProbe, place: Place): void {
+function reportSerial(found: Findings, { register, unregister }: CycleProbe, place: Place): void {
   const { serialAttribute } = place.settings
   const why = 'Serials could not be kept at the account.'
   if (register.kind === 'failed') failWrite(found, 'serial-write', register.error, serialAttribute, why, place)
@@ -108,7 +108,7 @@ function tellSerial(found: Findings, { register, unregister }: CycleProbe, place
   }
 }
 
-function tellLock(found: Findings, { lock, unlock }: CycleProbe, dn: string, place: Place): void {
+function reportLock(found: Findings, { lock, unlock }: CycleProbe, dn: string, place: Place): void {
   if (lock.kind === 'skipped') {
     const why = 'Nothing can be tried on it.'
     found.fail('lock-write', { what: `${dn}: ${lock.reason}`, why, fix: 'Take another test account.' })
@@ -123,7 +123,7 @@ function tellLock(found: Findings, { lock, unlock }: CycleProbe, dn: string, pla
 }
 
 /** With the account's own password: accepted, refused, accepted. */
-function tellEffect(found: Findings, cycle: CycleProbe, dn: string, place: Place): void {
+function reportEffect(found: Findings, cycle: CycleProbe, dn: string, place: Place): void {
   const { bindBefore, bindWhileLocked, bindAfter, effective } = cycle
   const notEffective = effective.is === 'no' ? effective.reason : null
   const why = KEEPS_NOBODY_OUT
@@ -133,7 +133,7 @@ function tellEffect(found: Findings, cycle: CycleProbe, dn: string, place: Place
     found.fail('probe-bind', { what, why: 'Whether a lock keeps it out cannot be seen.', fix })
   } else if (bindWhileLocked === 'accepted') {
     const what = `a bind as ${dn} is accepted although the account is locked`
-    found.fail('lock-effective', { what, why, fix: notEffective ?? fixesOf(place.settings.type).bitesNot })
+    found.fail('lock-effective', { what, why, fix: notEffective ?? fixesOf(place.settings.type).notEnforced })
   } else if (bindWhileLocked === 'refused') found.ok('lock-effective', 'a bind is refused while locked')
   else if (notEffective !== null) found.fail('lock-effective', { what: 'a lock does not bite', why, fix: notEffective })
   else if (effective.is === 'yes') {

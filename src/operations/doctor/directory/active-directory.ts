@@ -14,7 +14,7 @@ const WORDS_INDEXED = 32
 export interface WindowsRights {
   readonly trustee: Trustee
   /** Whether the server told which rights we have, so that no trial has to show them. */
-  readonly isTold: boolean
+  readonly isReported: boolean
 }
 
 export async function checkActiveDirectory(
@@ -26,13 +26,13 @@ export async function checkActiveDirectory(
   const seen = await probe.windows(written)
   const schemaIds = new Map([...seen.schema].map(([name, { id }]) => [name, id]))
   const trustee = { sid: seen.sid, name: seen.name, schemaIds }
-  const isTold = seen.account !== null
+  const isReported = seen.account !== null
   if (seen.account !== null) checkRights(found, seen.account, settings, trustee)
-  tellWideRight(found, settings)
-  tellAdmins(found, seen, settings)
-  tellIndex(found, seen, settings)
-  tellLockout(found, seen, settings)
-  return { trustee, isTold }
+  reportWideRight(found, settings)
+  reportAdmins(found, seen, settings)
+  reportIndex(found, seen, settings)
+  reportLockout(found, seen, settings)
+  return { trustee, isReported }
 }
 
 function checkRights(
@@ -56,7 +56,7 @@ function checkRights(
   })
 }
 
-function tellWideRight(found: Findings, settings: DirectorySettings): void {
+function reportWideRight(found: Findings, settings: DirectorySettings): void {
   found.warn('wide-right', {
     what: 'the right to write userAccountControl allows more than to lock',
     why: 'Whoever has the password of the bind account can also set "password not required", "no preauthentication needed" and the like on every account below the base. Lockstep itself writes the bit 0x2 and no other.',
@@ -64,7 +64,7 @@ function tellWideRight(found: Findings, settings: DirectorySettings): void {
   })
 }
 
-function tellAdmins(found: Findings, { admins }: WindowsProbe, { base }: DirectorySettings): void {
+function reportAdmins(found: Findings, { admins }: WindowsProbe, { base }: DirectorySettings): void {
   if (admins.length === 0) return
   const [first] = admins
   const others = admins.length === 1 ? '' : ` and ${admins.length - 1} more`
@@ -76,7 +76,7 @@ function tellAdmins(found: Findings, { admins }: WindowsProbe, { base }: Directo
 }
 
 /** Serials are words within one value, so that a plain index does not help. */
-function tellIndex(found: Findings, { schema }: WindowsProbe, { serialAttribute }: DirectorySettings): void {
+function reportIndex(found: Findings, { schema }: WindowsProbe, { serialAttribute }: DirectorySettings): void {
   const flags = schema.get(serialAttribute.toLowerCase())?.searchFlags
   if (flags === undefined) return
   if ((flags & WORDS_INDEXED) !== 0) {
@@ -90,7 +90,7 @@ function tellIndex(found: Findings, { schema }: WindowsProbe, { serialAttribute 
   })
 }
 
-function tellLockout(found: Findings, { domain }: WindowsProbe, { base }: DirectorySettings): void {
+function reportLockout(found: Findings, { domain }: WindowsProbe, { base }: DirectorySettings): void {
   const ms = domain.lockoutDurationMs
   if (ms === null) {
     found.warn('lockout-duration', {

@@ -10,7 +10,7 @@ import { systemClock } from '../../../ports/clock.ts'
 import { probeAccount, type Place, type ProbeAccount, type Trial } from './account.ts'
 import { checkActiveDirectory } from './active-directory.ts'
 import { checkDs389 } from './ds389.ts'
-import { checkPolicy, tellUnread } from './policy.ts'
+import { checkPolicy, reportUnread } from './policy.ts'
 import { checkReplicas } from './replicas.ts'
 import { Findings } from '../../fixes/finding.ts'
 import { fixesOf } from '../../fixes/fixes.ts'
@@ -72,30 +72,30 @@ async function lookInside(
   const isCut = await checkSearchLimit(found, probe, settings, context)
   await checkOwnAccount(found, probe, settings)
   await checkProtected(found, probe)
-  let hasSeenRights = false
+  let hasReadRights = false
   if (settings.type === '389ds' || settings.type === 'freeipa') {
-    hasSeenRights = await checkDs389(found, probe, { settings, context, isCut })
+    hasReadRights = await checkDs389(found, probe, { settings, context, isCut })
   } else if (settings.type === 'active-directory') {
-    const { trustee, isTold } = await checkActiveDirectory(found, probe, settings)
+    const { trustee, isReported } = await checkActiveDirectory(found, probe, settings)
     place = { ...place, trustee }
-    hasSeenRights = isTold
+    hasReadRights = isReported
   }
   const trial = account === null ? null : await probeAccount(found, probe, account, place)
-  if (account === null && hasSeenRights) {
+  if (account === null && hasReadRights) {
     found.skip('probe-found', {
       what: 'a lock and a serial on a test account: not tried',
       why: 'Only a trial shows that the server does what its rights say.',
       fix: TRY_PROBE,
     })
   }
-  if (account === null && !hasSeenRights) {
+  if (account === null && !hasReadRights) {
     found.warn('write-rights', {
       what: 'whether the lock and the serial may be written was not tried',
       why: 'A missing right would show at the first lock.',
       fix: TRY_PROBE,
     })
   }
-  if (policies !== null) tellUnread(found, policies, facts, trial, place)
+  if (policies !== null) reportUnread(found, policies, facts, trial, place)
   return trial
 }
 

@@ -60,11 +60,11 @@ export function checkPolicy(found: Findings, view: PolicyView, facts: ServerFact
 
 const TRY_IT =
   "# or try it, with a test account's own password:\nLOCKSTEP_PROBE_PASSWORD=… lockstep doctor --probe LOGIN"
-const CANNOT_TELL =
+const CANNOT_READ =
   'A lock that no policy enforces is written and keeps nobody out. Lockstep could not tell, and shows "effective: unknown" at every lock.'
 
 /** What decides whether a lock keeps its user out, and may not be read: no fault where a trial has shown that it does. */
-export function tellUnread(
+export function reportUnread(
   found: Findings,
   view: PolicyView,
   facts: ServerFacts,
@@ -73,9 +73,9 @@ export function tellUnread(
 ): void {
   const unread = unreadOf(view, facts, settings, context)
   if (unread === null) return
-  if (trial?.bites === true)
+  if (trial?.isEnforced === true)
     found.ok(unread.check, `${unread.what}; but the trial shows that a lock keeps its user out`)
-  else found.warn(unread.check, { what: unread.what, why: CANNOT_TELL, fix: `${unread.fix}\n${TRY_IT}` })
+  else found.warn(unread.check, { what: unread.what, why: CANNOT_READ, fix: `${unread.fix}\n${TRY_IT}` })
 }
 
 interface Unread {

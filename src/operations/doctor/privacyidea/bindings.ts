@@ -11,7 +11,7 @@ import {
   SHIM_NAMES,
   wantedBindings,
   type BindingChange,
-  type StandingBinding,
+  type ExistingBinding,
 } from '../../../privacyidea/setup/bindings.ts'
 import type { Client } from '../../../privacyidea/http/client.ts'
 import { offeredContentTypes, offeredScripts, readHandlers } from '../../../privacyidea/setup/event-handlers.ts'
@@ -41,9 +41,9 @@ export async function checkBindings(
   settings: Settings,
   { readSecret, isService, shims }: BindingsLook,
 ): Promise<'script' | 'webhook' | 'none' | 'unknown'> {
-  let standing: readonly StandingBinding[]
+  let existing: readonly ExistingBinding[]
   try {
-    standing = await readHandlers(client)
+    existing = await readHandlers(client)
   } catch (thrown) {
     if (!isService || toAppError(thrown).code !== 'source-not-permitted') throw thrown
     found.skip('bindings', {
@@ -53,13 +53,13 @@ export async function checkBindings(
     })
     return 'unknown'
   }
-  const ours = standing.filter((each) => isOurs(each.name))
+  const ours = existing.filter((each) => isOurs(each.name))
   const [first] = ours
   if (first === undefined) {
     found.warn('bindings', { what: 'no event handler of Lockstep', why: WHY_NONE, fix: 'lockstep privacyidea setup' })
-  } else if (first.module === 'Script') await checkScripts(found, client, standing, shims)
-  else await checkHooks(found, client, settings, readSecret, standing)
-  for (const { id, name } of alsoOurs(standing)) {
+  } else if (first.module === 'Script') await checkScripts(found, client, existing, shims)
+  else await checkHooks(found, client, settings, readSecret, existing)
+  for (const { id, name } of alsoOurs(existing)) {
     found.warn('bindings-doubled', {
       what: `the event handler "${name}" (${id}) calls Lockstep too`,
       why:
@@ -76,7 +76,7 @@ export async function checkBindings(
 async function checkScripts(
   found: Findings,
   client: Client,
-  standing: readonly StandingBinding[],
+  existing: readonly ExistingBinding[],
   shims: ShimsState,
 ): Promise<void> {
   const offered = await offeredScripts(client)
@@ -88,9 +88,9 @@ async function checkScripts(
       fix: "lockstep shims install DIR, on privacyIDEA's machine (DIR is PI_SCRIPT_HANDLER_DIRECTORY of its pi.cfg)",
     })
   }
-  tell(
+  report(
     found,
-    diffBindings(standing, wantedBindings({ via: 'script' })),
+    diffBindings(existing, wantedBindings({ via: 'script' })),
     'script',
     missing.length > 0 ? { is: 'fail' } : shims,
   )
@@ -102,7 +102,7 @@ async function checkHooks(
   client: Client,
   settings: Settings,
   readSecret: SecretReader,
-  standing: readonly StandingBinding[],
+  existing: readonly ExistingBinding[],
 ): Promise<void> {
   const { http } = settings.intake
   const contentType = contentTypeOf(await offeredContentTypes(client))
@@ -113,12 +113,12 @@ async function checkHooks(
       fix: 'Write intake.http, or change to the shims: lockstep privacyidea setup --via script',
     })
   }
-  const hookUrl = hookUrlOf(http, addressOf(standing), readSecret)
-  tell(found, diffBindings(standing, wantedBindings({ via: 'webhook', hookUrl, contentType })), 'webhook')
+  const hookUrl = hookUrlOf(http, addressOf(existing), readSecret)
+  report(found, diffBindings(existing, wantedBindings({ via: 'webhook', hookUrl, contentType })), 'webhook')
 }
 
-function addressOf(standing: readonly StandingBinding[]): string {
-  for (const { name, options } of standing) {
+function addressOf(existing: readonly ExistingBinding[]): string {
+  for (const { name, options } of existing) {
     const url = options['URL'] ?? ''
     const cut = url.indexOf('/hooks/privacyidea/')
     const isPlain = URL.canParse(url) && new URL(url).username === ''
@@ -128,7 +128,7 @@ function addressOf(standing: readonly StandingBinding[]): string {
   return 'http://127.0.0.1:8640'
 }
 
-function tell(
+function report(
   found: Findings,
   changes: readonly BindingChange[],
   via: 'script' | 'webhook',

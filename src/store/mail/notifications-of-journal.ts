@@ -13,7 +13,7 @@ import type { Database, JournalRow } from '../schema/schema.ts'
 
 /** What records of the journal are worth telling. */
 
-export type NewsRow = Pick<JournalRow, 'seq' | 'at_ms' | 'kind' | 'subject' | 'body'>
+export type NotificationRow = Pick<JournalRow, 'seq' | 'at_ms' | 'kind' | 'subject' | 'body'>
 
 /** Standings that are told; the others are in step, or tell of a dry run, in which nothing happened. */
 const OF_STANDING: Readonly<Record<string, NoticeKind>> = {
@@ -29,12 +29,12 @@ const OF_STANDING: Readonly<Record<string, NoticeKind>> = {
 /** Why an account is open after a `relabelled` record, though not by a change of ours. */
 const GONE: readonly ReasonCode[] = ['lock-removed', 'lock-gone']
 
-export async function noticesOf(db: Database, rows: readonly NewsRow[]): Promise<Notice[]> {
-  const told = rows.flatMap((row) => draftOf(row))
-  if (told.length === 0) return []
-  const accounts = await accountsOf(db, told)
-  const causes = await causesOf(db, told)
-  return told.map(({ kind, row, reason, count, about }) => {
+export async function noticesOf(db: Database, rows: readonly NotificationRow[]): Promise<Notice[]> {
+  const drafts = rows.flatMap((row) => draftOf(row))
+  if (drafts.length === 0) return []
+  const accounts = await accountsOf(db, drafts)
+  const causes = await causesOf(db, drafts)
+  return drafts.map(({ kind, row, reason, count, about }) => {
     const account = splitAccountKey(row.subject)?.key ?? null
     const known = account === null ? undefined : accounts.get(account)
     return {
@@ -54,7 +54,7 @@ export async function noticesOf(db: Database, rows: readonly NewsRow[]): Promise
 
 interface Draft {
   readonly kind: NoticeKind
-  readonly row: NewsRow
+  readonly row: NotificationRow
   /** `locked`, `unlocked`: the change that did it. */
   readonly change: string | null
   readonly reason: Reason | null
@@ -62,7 +62,7 @@ interface Draft {
   readonly count: number
 }
 
-function draftOf(row: NewsRow): Draft[] {
+function draftOf(row: NotificationRow): Draft[] {
   const body = bodyOf(row)
   const text = (name: string): string => (typeof body[name] === 'string' ? body[name] : '')
   const reasonOf = (name: string): Reason | null => reasonFromBody(body[name])
@@ -104,7 +104,7 @@ function driftReason(first: unknown): Reason | null {
   return { code: 'drift-found', params: { first: first as readonly DriftFound[] } }
 }
 
-function bodyOf(row: NewsRow): Record<string, unknown> {
+function bodyOf(row: NotificationRow): Record<string, unknown> {
   const body: unknown = JSON.parse(row.body)
   return typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {}
 }
@@ -115,8 +115,8 @@ interface KnownAccount {
   readonly realm: string | null
 }
 
-async function accountsOf(db: Database, told: readonly Draft[]): Promise<Map<AccountKey | string, KnownAccount>> {
-  const keys = [...new Set(told.map(({ row }) => row.subject))]
+async function accountsOf(db: Database, drafts: readonly Draft[]): Promise<Map<AccountKey | string, KnownAccount>> {
+  const keys = [...new Set(drafts.map(({ row }) => row.subject))]
   const rows = await db.selectFrom('account').select(['key', 'dn', 'login', 'realm']).where('key', 'in', keys).execute()
   return new Map(rows.map(({ key, ...known }) => [key, known]))
 }
@@ -127,8 +127,8 @@ interface Written {
 }
 
 /** Why accounts were locked and unlocked, by the record: what the change was for, and what is known of those holds. */
-async function causesOf(db: Database, told: readonly Draft[]): Promise<Map<number, Written>> {
-  const locks = told.flatMap(({ row, change }) => (change === null ? [] : [{ row, change }]))
+async function causesOf(db: Database, drafts: readonly Draft[]): Promise<Map<number, Written>> {
+  const locks = drafts.flatMap(({ row, change }) => (change === null ? [] : [{ row, change }]))
   const causes = new Map<number, Written>()
   if (locks.length === 0) return causes
   const ids = locks.map(({ change }) => change)

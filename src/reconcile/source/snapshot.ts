@@ -6,13 +6,13 @@ import { isSameUser, tokenReading, type Token, type UserOfSource } from '../../c
 import type { EventKind, ResolvedEvent } from '../../core/events/event.ts'
 import {
   deriveEvents,
-  tokenTruths,
+  tokenSnapshots,
   withLossesHeld,
   withoutAbsence,
-  type KnownTruth,
+  type RecordedSnapshot,
   type Lockout,
-  type Truth,
-} from '../../core/source/truth.ts'
+  type SourceSnapshot,
+} from '../../core/source/snapshot.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { DirectoryPort } from '../../ports/directory.ts'
 import type { FindingPort } from '../../ports/store/finding.ts'
@@ -25,7 +25,7 @@ import type {
   LossVerdict,
   NotedAccount,
   RecordedToken,
-  TruthPort,
+  SnapshotPort,
 } from '../../ports/store/store.ts'
 import type { UnplacedPort } from '../../ports/store/unplaced.ts'
 import { causeOfOwner, placeOfUser, unplacedToken, type Place } from '../place.ts'
@@ -34,9 +34,9 @@ import { causeOfOwner, placeOfUser, unplacedToken, type Place } from '../place.t
  * Mode `api`: reads what privacyIDEA says of an account's owner, and records what is new in it as events. Silence, an
  * error, or an owner that cannot be told changes nothing.
  */
-export interface TruthPorts {
+export interface SnapshotPorts {
   readonly source: PrivacyIdeaPort
-  readonly truth: TruthPort
+  readonly snapshots: SnapshotPort
   readonly lockouts: LockoutReader
   readonly directory: Pick<DirectoryPort, 'findByUser'>
   readonly clock: Clock
@@ -74,11 +74,11 @@ export type Resets = 'made' | 'wait' | 'dropped'
  * Asks privacyIDEA about the account's owner and records the answer. Fails with `source-*` and `lease-lost`: nothing is
  * recorded then.
  */
-export async function readTruth(claim: Held, ports: TruthPorts, resets: Resets): Promise<Read> {
+export async function readSnapshot(claim: Held, ports: SnapshotPorts, resets: Resets): Promise<Read> {
   const { key } = claim
-  const { truth, clock, policy } = ports
+  const { snapshots: snapshot, clock, policy } = ports
   const nowUs = clock.nowMs() * 1000
-  const recorded = await truth.knownOf(key)
+  const recorded = await snapshot.knownOf(key)
   // A word of another machine may carry a time that has not come yet: what is read after it was known is newer.
   const atUs = Math.max(nowUs, recorded.newestUs + 1)
   const refused = resets === 'made' ? await resetTokens(recorded.resetDue, ports) : null
@@ -93,25 +93,25 @@ export async function readTruth(claim: Held, ports: TruthPorts, resets: Resets):
   const mayLeave = lost.length + elsewhere.size > 0
   const isOther = mayLeave && (await ports.check.isOther(0))
   // What another privacyIDEA does not show is no loss.
-  const verdict = lost.length === 0 || isOther ? NOTHING_HELD : await truth.passLosses(key, lost, claim)
+  const verdict = lost.length === 0 || isOther ? NOTHING_HELD : await snapshot.passLosses(key, lost, claim)
   const held = new Set([...verdict.waiting, ...verdict.dismissed])
   const gone = lost.map(({ serial }) => serial).filter((serial) => !held.has(serial))
   const owners = ownersOf(tokens)
   const user = firstUser(known, owners) ?? (await tokenlessUser(known, ports.lockouts))
   const { lockout, others } = await lockoutOfAll(user, [...owners.values(), ...known.others], owners, ports)
-  const seen: Truth = { tokens: tokenTruths(tokens, policy), gone, lockout }
+  const seen: SourceSnapshot = { tokens: tokenSnapshots(tokens, policy), gone, lockout }
   const { before, reading } =
     held.size === 0 ? { before: known, reading: seen } : withLossesHeld(known, seen, verdict, policy)
-  const derive = (from: KnownTruth, to: Truth) => deriveEvents(key, from, to, atUs, () => ports.newId())
+  const derive = (from: RecordedSnapshot, to: SourceSnapshot) => deriveEvents(key, from, to, atUs, () => ports.newId())
   const events = derive(before, reading)
   const reset = resets === 'wait' ? [] : known.resetDue
   const readings = new Map(tokens.map((token) => [token.serial, tokenReading(token, Math.floor(nowUs / 1000))]))
-  const of = { owners, readings, reset, hadLosses: known.hasLosses, hintsAfterUs: recorded.newestUs }
+  const of = { owners, readings, reset, hadLosses: known.hasLosses, marksAfterUs: recorded.newestUs }
   if (isOther || (!mayLeave && (await mayEnd(events, ports)))) {
     const added = withoutAbsence(known, seen, elsewhere)
     const begun = derive({ ...known, isHeldWithoutSerial: false }, added)
-    await truth.record(key, { ...of, user: null, truth: added, events: begun }, claim)
-  } else await truth.record(key, { ...of, user, others, truth: reading, events }, claim)
+    await snapshot.record(key, { ...of, user: null, snapshot: added, events: begun }, claim)
+  } else await snapshot.record(key, { ...of, user, others, snapshot: reading, events }, claim)
   if (refused !== null && known.resetDue.length > 0) await noteResets(key, refused, ports)
   // Somebody else did what we may not.
   else if (events.some(({ kind }) => kind === 'unlock')) await noteResets(key, [], ports)
@@ -137,7 +137,7 @@ const ENDING: readonly EventKind[] = ['unlock', 'lockout-end']
 export const CHECK_AGE_MAX_MS = 5_000
 
 /** Whether another privacyIDEA would end something. */
-async function mayEnd(events: readonly ResolvedEvent[], { check }: TruthPorts): Promise<boolean> {
+async function mayEnd(events: readonly ResolvedEvent[], { check }: SnapshotPorts): Promise<boolean> {
   return events.some(({ kind }) => ENDING.includes(kind)) && check.isOther(CHECK_AGE_MAX_MS)
 }
 
@@ -146,12 +146,12 @@ async function recordedElsewhere(
   key: AccountKey,
   known: KnownOwner,
   tokens: readonly Token[],
-  { truth }: TruthPorts,
+  { snapshots: snapshot }: SnapshotPorts,
 ): Promise<ReadonlySet<Serial>> {
   const recorded = new Set(known.tokens.map(({ serial }) => serial))
   const others = tokens.filter(({ serial }) => !recorded.has(serial))
   if (others.length === 0) return new Set()
-  const found = await truth.tokensOf(others.map(({ serial }) => serial))
+  const found = await snapshot.tokensOf(others.map(({ serial }) => serial))
   return new Set([...found.values()].filter(({ accountKey }) => accountKey !== key).map(({ serial }) => serial))
 }
 
@@ -175,22 +175,22 @@ async function lockoutOfAll(
   user: UserOfSource | null,
   candidates: readonly UserOfSource[],
   owners: ReadonlyMap<Serial, UserOfSource>,
-  { lockouts }: TruthPorts,
-): Promise<{ lockout: Truth['lockout']; others: readonly UserOfSource[] }> {
+  { lockouts }: SnapshotPorts,
+): Promise<{ lockout: SourceSnapshot['lockout']; others: readonly UserOfSource[] }> {
   if (user === null) return { lockout: 'unknown', others: [] }
   const others: UserOfSource[] = []
   let lockout = await lockouts.of(user)
   for (const each of candidates) {
     if (isSameUser(each, user) || others.some((other) => isSameUser(other, each))) continue
-    const his = await lockouts.of(each)
+    const theirs = await lockouts.of(each)
     const hasToken = [...owners.values()].some((owner) => isSameUser(owner, each))
-    if (hasToken || his !== null) others.push(each)
-    lockout = longerLockout(lockout, his)
+    if (hasToken || theirs !== null) others.push(each)
+    lockout = longerLockout(lockout, theirs)
   }
   return { lockout, others }
 }
 
-function longerLockout(a: Truth['lockout'], b: Truth['lockout']): Truth['lockout'] {
+function longerLockout(a: SourceSnapshot['lockout'], b: SourceSnapshot['lockout']): SourceSnapshot['lockout'] {
   if (a === 'unknown' || b === 'unknown') return 'unknown'
   if (a === null || b === null) return a ?? b
   return a.untilUs === null || (b.untilUs !== null && a.untilUs >= b.untilUs) ? a : b
@@ -200,7 +200,11 @@ function longerLockout(a: Truth['lockout'], b: Truth['lockout']): Truth['lockout
 const NO_OWNER: readonly ErrorCode[] = ['unknown-user', 'source-resolver-gone']
 
 /** Of further users whose account it is; one who is known no more, or has another account now, has none here. */
-async function tokensOfOthers(key: AccountKey, { others }: KnownOwner, ports: TruthPorts): Promise<readonly Token[]> {
+async function tokensOfOthers(
+  key: AccountKey,
+  { others }: KnownOwner,
+  ports: SnapshotPorts,
+): Promise<readonly Token[]> {
   const found: Token[] = []
   for (const user of others) {
     const place = await placeOfUser(user, ports)
@@ -227,7 +231,7 @@ async function tokenlessUser({ owner }: KnownOwner, lockouts: LockoutReader): Pr
  * do is left out: trying it again would hold up all else about the account, for ever.
  * @returns the serials that it refuses
  */
-async function resetTokens(serials: readonly Serial[], { source }: TruthPorts): Promise<readonly Serial[]> {
+async function resetTokens(serials: readonly Serial[], { source }: SnapshotPorts): Promise<readonly Serial[]> {
   const refused: Serial[] = []
   for (const serial of serials) {
     try {
@@ -241,7 +245,7 @@ async function resetTokens(serials: readonly Serial[], { source }: TruthPorts): 
   return refused
 }
 
-async function noteResets(key: AccountKey, serials: readonly Serial[], { findings }: TruthPorts): Promise<void> {
+async function noteResets(key: AccountKey, serials: readonly Serial[], { findings }: SnapshotPorts): Promise<void> {
   if (serials.length === 0) await findings.end('reset-refused', key)
   else await findings.raise({ subject: key, reason: { code: 'reset-refused', params: { serials } } })
 }
@@ -250,7 +254,7 @@ async function noteResets(key: AccountKey, serials: readonly Serial[], { finding
  * Where the record has no id of the user yet, his login may be somebody else's by now: then the tokens are that one's,
  * and his account is marked.
  */
-async function ownTokens(key: AccountKey, known: KnownOwner, ports: TruthPorts): Promise<readonly Token[]> {
+async function ownTokens(key: AccountKey, known: KnownOwner, ports: SnapshotPorts): Promise<readonly Token[]> {
   const tokens = await tokensOfOwner(known, ports.source)
   const user = userOf(tokens)
   const { resolver, userId } = known.owner
@@ -260,7 +264,7 @@ async function ownTokens(key: AccountKey, known: KnownOwner, ports: TruthPorts):
   if (place.kind === 'silent') throw place.error
   if (place.kind !== 'account') return []
   if (place.account.key === key) return tokens
-  await ports.truth.hint([place.account])
+  await ports.snapshots.markForRefresh([place.account])
   return []
 }
 
@@ -294,10 +298,10 @@ interface Went {
 }
 
 /** Tokens that are no longer listed with their owner: deleted, unassigned, somebody else's, or nobody can tell. */
-async function whereTheyWent(key: AccountKey, serials: readonly Serial[], ports: TruthPorts): Promise<Went> {
+async function whereTheyWent(key: AccountKey, serials: readonly Serial[], ports: SnapshotPorts): Promise<Went> {
   if (serials.length === 0) return { lost: [], still: [], isOutstanding: false }
   const found = new Map((await ports.source.tokensBySerial(serials)).map((token) => [token.serial, token]))
-  const recorded = await ports.truth.tokensOf(serials)
+  const recorded = await ports.snapshots.tokensOf(serials)
   const lost: Loss[] = []
   const still: Token[] = []
   let isOutstanding = false
@@ -312,11 +316,11 @@ async function whereTheyWent(key: AccountKey, serials: readonly Serial[], ports:
       if (place.kind === 'silent') isOutstanding = true
       else if (place.kind !== 'account') {
         // That nobody finds the same owner any more says nothing about the token.
-        const isSame = before !== undefined && before.userId !== null && isStillHis(token.owner, before)
+        const isSame = before !== undefined && before.userId !== null && isStillTheirs(token.owner, before)
         if (!isSame && !isOfSeveral(place)) lost.push({ serial, cause: 'no-account' })
       } else if (place.account.key === key) still.push(token)
       // The new owner's reading moves it: this account is marked again by that.
-      else await ports.truth.hint([place.account])
+      else await ports.snapshots.markForRefresh([place.account])
     }
   }
   return { lost, still, isOutstanding }
@@ -327,7 +331,7 @@ function isOfSeveral(place: Place): boolean {
 }
 
 /** Up to 3.13 tokens of a resolver that is in no realm do not show, and are there all the same. */
-async function isHidden(before: RecordedToken | undefined, { source }: TruthPorts): Promise<boolean> {
+async function isHidden(before: RecordedToken | undefined, { source }: SnapshotPorts): Promise<boolean> {
   return before !== undefined && before.resolver !== null && (await source.isResolverGone(before.resolver))
 }
 
@@ -339,7 +343,7 @@ function userOf(tokens: readonly Token[]): UserOfSource | undefined {
  * Whether a token is still that of the user who had it when it was read last; true where nobody knows. Two resolvers
  * may call different users the same.
  */
-export function isStillHis(user: UserOfSource, before: RecordedToken): boolean {
+export function isStillTheirs(user: UserOfSource, before: RecordedToken): boolean {
   const { resolver, userId } = before
   if (userId === null) return true
   return user.userId === userId && (resolver === null || user.resolver === resolver)
@@ -351,15 +355,15 @@ export function isStillHis(user: UserOfSource, before: RecordedToken): boolean {
  * Fails with what finding them fails with. None: nobody of ours has to do with it; an owner without an account goes on
  * record as one.
  */
-export async function accountsOfHint(
+export async function accountsToRefresh(
   hint: { readonly serial: Serial | null; readonly user: NotedAccount | null },
-  ports: TruthPorts,
+  ports: SnapshotPorts,
 ): Promise<NotedAccount[]> {
   const accounts = hint.user === null ? [] : [hint.user]
   if (hint.serial === null) return accounts
-  const alike = await ports.truth.tokensLike(hint.serial)
+  const alike = await ports.snapshots.tokensLike(hint.serial)
   const others = alike.map(({ accountKey }) => accountKey).filter((key) => key !== hint.user?.key)
-  if (others.length > 0) await ports.truth.hintKeys([...new Set(others)])
+  if (others.length > 0) await ports.snapshots.markKeysForRefresh([...new Set(others)])
   // In another case it may be a token of its own that is not on record yet: only privacyIDEA knows.
   if (alike.some(({ serial }) => serial === hint.serial)) return accounts
   const found = await ports.source.tokensBySerial([hint.serial])

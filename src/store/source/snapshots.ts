@@ -1,9 +1,9 @@
 import type { ResolvedEvent } from '../../core/events/event.ts'
-import type { HeldFor, Lockout } from '../../core/source/truth.ts'
+import type { HeldFor, Lockout } from '../../core/source/snapshot.ts'
 import { parseResolverName, parseUserId, type AccountKey, type Serial } from '../../core/names.ts'
 import { serialKey } from '../../core/serials/serial-key.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { Held, KnownOwner, NotedAccount, Reading, RecordedToken, TruthPort } from '../../ports/store/store.ts'
+import type { Held, KnownOwner, NotedAccount, Reading, RecordedToken, SnapshotPort } from '../../ports/store/store.ts'
 import { newestUs, noteUser, readOthers, writeOther, writeUser } from '../accounts/account-users.ts'
 import { authorSerial } from './author-serial.ts'
 import { readingsOf, readingToRow } from './token-readings.ts'
@@ -26,7 +26,7 @@ import type { Writer, WriteScope } from '../engine/writer.ts'
 /** The run of a token that came on record since the last full resync began: that one could not see it. */
 const NEW = -1
 
-export function openTruth(db: Database, writer: Writer, clock: Clock, losses: LossBreaker): TruthPort {
+export function openSnapshots(db: Database, writer: Writer, clock: Clock, losses: LossBreaker): SnapshotPort {
   return {
     knownOf: (key) => knownOf(db, writer.hot, key),
     record: (key, reading, claim) => writer.run((scope) => recordReading(scope, key, reading, claim, clock.nowMs())),
@@ -41,8 +41,8 @@ export function openTruth(db: Database, writer: Writer, clock: Clock, losses: Lo
     accountsCalled: (login, realm) => accountsWith(db, { login, ...(realm === null ? {} : { realm }) }),
     accountsOfUser: ({ resolver, userId }) => accountsWith(db, { resolver, user_id: userId }),
     note: (account) => writer.run((scope) => noteAccount(scope, account, clock.nowMs())),
-    hint: (accounts) => writer.run((scope) => hint(scope, accounts, clock.nowMs())),
-    hintKeys: (keys) => writer.run((scope) => markAccounts(scope, keys, clock.nowMs(), true)),
+    markForRefresh: (accounts) => writer.run((scope) => hint(scope, accounts, clock.nowMs())),
+    markKeysForRefresh: (keys) => writer.run((scope) => markAccounts(scope, keys, clock.nowMs(), true)),
     wantReset: (key, serials) => writer.run((scope) => wantReset(scope, key, serials, clock.nowMs())),
     dropResets: (key) => writer.run((scope) => dropResets(scope, key, clock.nowMs())),
   }
@@ -127,10 +127,10 @@ async function recordReading(
 ): Promise<void> {
   if (claim !== null) await checkHeld(scope, claim)
   const { trx } = scope
-  const { user, truth, events, reset, owners } = reading
+  const { user, snapshot, events, reset, owners } = reading
   const others = new Set<AccountKey>()
   let hadLosses = reading.hadLosses === true
-  for (const event of await withActors(scope, events, reading.hintsAfterUs)) {
+  for (const event of await withActors(scope, events, reading.marksAfterUs)) {
     await insertResolved(scope, event, nowMs)
     if (event.serial === null) continue
     // One that another account lost is this one's now.
@@ -140,7 +140,7 @@ async function recordReading(
   }
   others.delete(key)
   await markAccounts(scope, [...others], nowMs)
-  for (const { serial, isLocked } of truth.tokens) {
+  for (const { serial, isLocked } of snapshot.tokens) {
     const owner = owners?.get(serial)
     const read = {
       account_key: key,
@@ -157,7 +157,7 @@ async function recordReading(
       .execute()
     await authorSerial(scope, key, serial, 'confirmed', nowMs)
   }
-  for (const serial of [...truth.gone, ...truth.tokens.map((token) => token.serial)]) {
+  for (const serial of [...snapshot.gone, ...snapshot.tokens.map((token) => token.serial)]) {
     await scope.hot.settleSerial.run(scope.on, { account_key: key, serial_key: serialKey(serial) })
   }
   if (reset.length > 0) {
@@ -168,11 +168,11 @@ async function recordReading(
       .where('account_key', '=', key)
       .execute()
   }
-  if (truth.gone.length > 0) {
-    await trx.deleteFrom('token').where('serial', 'in', truth.gone).where('account_key', '=', key).execute()
+  if (snapshot.gone.length > 0) {
+    await trx.deleteFrom('token').where('serial', 'in', snapshot.gone).where('account_key', '=', key).execute()
   }
   if (hadLosses) await endLossFinding(scope, nowMs)
-  if (truth.lockout !== 'unknown') await writeLockout(scope, key, truth.lockout)
+  if (snapshot.lockout !== 'unknown') await writeLockout(scope, key, snapshot.lockout)
   if (user !== null) await writeUser(scope, key, user)
   if (reading.others !== undefined) {
     await trx.deleteFrom('owner').where('account_key', '=', key).execute()
@@ -192,7 +192,7 @@ async function withActors(
     const { serial, kind, actor } = event
     if (serial === null || actor !== '') named.push(event)
     else {
-      const { rows } = await hot.hintActor.run(on, { serial_key: serialKey(serial), kind, after_us: afterUs })
+      const { rows } = await hot.refreshActor.run(on, { serial_key: serialKey(serial), kind, after_us: afterUs })
       named.push({ ...event, actor: rows[0]?.actor ?? '' })
     }
   }

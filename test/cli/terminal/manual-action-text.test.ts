@@ -1,8 +1,8 @@
 import { afterAll, expect, test } from 'vitest'
 import { processIo } from '../../../src/cli/terminal/io.ts'
 import { showTimesFor } from '../../../src/cli/terminal/moment.ts'
-import { lockLines } from '../../../src/cli/texts/act-text.ts'
-import type { ActResult } from '../../../src/operations/accounts/act.ts'
+import { lockLines } from '../../../src/cli/texts/manual-action-text.ts'
+import type { ManualActionResult } from '../../../src/operations/accounts/manual-action.ts'
 
 afterAll(() => showTimesFor(processIo(), { utc: true }))
 
@@ -14,7 +14,10 @@ test('on a terminal two ends within a minute are told apart by their seconds, an
   }
   const lastLine = (apartMs: number): string | undefined => {
     const [first, second] = [hold('a', minuteMs), hold('b', minuteMs + apartMs)]
-    return lockLines({ before: { holds: [first] }, account: { holds: [first, second] } } as unknown as ActResult).at(-1)
+    return lockLines({
+      before: { holds: [first] },
+      account: { holds: [first, second] },
+    } as unknown as ManualActionResult).at(-1)
   }
   expect(lastLine(20_000)).toMatch(/^changed: the account is held until .*:20; before: until .*:00$/)
   expect(lastLine(200)).toMatch(/^nothing else has changed: /)

@@ -13,9 +13,9 @@ const CLOCKS_DIFFER_MS = 2_000
 export const LOCK_REMOVED: Reason = { code: 'lock-removed', params: { passwordSetAt: null } }
 
 /** OpenLDAP drops a lock, and says nothing, when an administrator sets a new password. */
-export function whyUnlocked({ lock }: ObservedState, lockSeenMs: number): Reason {
+export function whyUnlocked({ lock }: ObservedState, lockObservedMs: number): Reason {
   const { passwordChangedMs = null } = lock
-  if (passwordChangedMs === null || lockSeenMs === 0 || passwordChangedMs < lockSeenMs - CLOCKS_DIFFER_MS) {
+  if (passwordChangedMs === null || lockObservedMs === 0 || passwordChangedMs < lockObservedMs - CLOCKS_DIFFER_MS) {
     return LOCK_REMOVED
   }
   return { code: 'lock-removed', params: { passwordSetAt: new Date(passwordChangedMs).toISOString() } }

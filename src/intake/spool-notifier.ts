@@ -4,7 +4,7 @@ import { shownName, type SpoolFile } from './spool-files.ts'
 import type { LeftName } from './spool-left.ts'
 
 /** Says what is wrong with the things in `new`: once for each, and in one line for all of a batch. */
-export interface Teller {
+export interface SpoolNotifier {
   /** The file and why it waits. */
   words(left: LeftName): string
   unread(news: readonly LeftName[]): void
@@ -22,20 +22,20 @@ const FOLDERS_AGAIN_MS = 60 * 60 * 1000
 /** Wrong times are reported again after so long at the earliest. */
 const TIMES_AGAIN_MS = 60_000
 /** A shim renames its file within moments. */
-const BEHIND_TOLD_US = 60_000_000
+const BEHIND_REPORTED_US = 60_000_000
 const CLOCK_HINT = 'Set the clocks of this machine and of privacyIDEA right: timedatectl set-ntp true'
 /** A smaller lead of the clocks is not worth a word. */
-const AHEAD_TOLD_US = 1_000_000
+const AHEAD_REPORTED_US = 1_000_000
 const WHO_HINT = 'Remove it by hand, and see who can write into the spool besides privacyIDEA.'
 
 type Report = (error: AppError) => void
 
-export function newTeller(folder: string, clock: Clock, onError: Report, onWarning: Report): Teller {
-  let foldersTold = 0
-  let toldAtMs = 0
+export function newNotifier(folder: string, clock: Clock, onError: Report, onWarning: Report): SpoolNotifier {
+  let foldersReported = 0
+  let reportedAtMs = 0
   /** By the clock that nobody sets. */
-  let aheadToldMs = -Infinity
-  let behindToldMs = -Infinity
+  let aheadReportedMs = -Infinity
+  let behindReportedMs = -Infinity
   const words = ({ name, why }: LeftName): string => `${folder}/${shownName(name)} cannot be read now: ${why}`
   return {
     words,
@@ -53,25 +53,25 @@ export function newTeller(folder: string, clock: Clock, onError: Report, onWarni
       onError(new AppError('event-invalid', what, { hint: WHO_HINT }))
     },
     folders(count) {
-      if (count === 0) foldersTold = 0
-      if (count <= foldersTold || clock.nowMs() - toldAtMs < FOLDERS_AGAIN_MS) return
-      foldersTold = count
-      toldAtMs = clock.nowMs()
+      if (count === 0) foldersReported = 0
+      if (count <= foldersReported || clock.nowMs() - reportedAtMs < FOLDERS_AGAIN_MS) return
+      foldersReported = count
+      reportedAtMs = clock.nowMs()
       const what = `${count === 1 ? 'A folder lies' : `${count} folders lie`} in ${folder}: no event, and left alone.`
       onWarning(new AppError('event-invalid', what, { hint: WHO_HINT }))
     },
     ahead(files) {
       const aheadUs = files.reduce((most, file) => Math.max(most, file.aheadUs), 0)
-      if (aheadUs < AHEAD_TOLD_US || performance.now() - aheadToldMs < TIMES_AGAIN_MS) return
-      aheadToldMs = performance.now()
+      if (aheadUs < AHEAD_REPORTED_US || performance.now() - aheadReportedMs < TIMES_AGAIN_MS) return
+      aheadReportedMs = performance.now()
       const seconds = Math.round(aheadUs / 1_000_000)
       const what = `Events in the spool carry times up to ${seconds} s ahead; they were taken as of now.`
       onWarning(new AppError('event-invalid', what, { hint: CLOCK_HINT }))
     },
     behind(files) {
       const behindUs = files.reduce((most, file) => Math.max(most, file.behindUs), 0)
-      if (behindUs < BEHIND_TOLD_US || performance.now() - behindToldMs < TIMES_AGAIN_MS) return
-      behindToldMs = performance.now()
+      if (behindUs < BEHIND_REPORTED_US || performance.now() - behindReportedMs < TIMES_AGAIN_MS) return
+      behindReportedMs = performance.now()
       const seconds = Math.round(behindUs / 1_000_000)
       const what = `Events in the spool carry times up to ${seconds} s behind those at which their files were made; an event on record that is newer decides.`
       onWarning(new AppError('event-invalid', what, { hint: CLOCK_HINT }))

@@ -1,11 +1,11 @@
-import type { NewsPort, GatherRules, Recipient } from '../../ports/store/mail.ts'
+import type { NotificationPort, GatherRules, Recipient } from '../../ports/store/mail.ts'
 import { dueMs } from '../../core/mail/mail-times.ts'
 import { gathered, type Notice } from '../../core/mail/notice.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { digestFromRow } from './digests.ts'
 import { readHead } from '../engine/journal.ts'
-import { noticesOf } from './news-of-journal.ts'
-import { sourceNews, unresolvedNews, type OtherNews } from './news-of-state.ts'
+import { noticesOf } from './notifications-of-journal.ts'
+import { sourceNotifications, unresolvedNotifications, type OtherNotifications } from './notifications-of-state.ts'
 import type { Database } from '../schema/schema.ts'
 import type { Writer, WriteScope } from '../engine/writer.ts'
 
@@ -16,7 +16,7 @@ const PAGE_RECORDS = 200
 const CURSOR_KEY = 'mail-cursor'
 const RECIPIENT_PART = 100
 
-export function openNews(db: Database, writer: Writer, clock: Clock, newId: () => string): NewsPort {
+export function openNotifications(db: Database, writer: Writer, clock: Clock, newId: () => string): NotificationPort {
   return {
     async gather(rules) {
       const nowMs = clock.nowMs()
@@ -32,13 +32,15 @@ export function openNews(db: Database, writer: Writer, clock: Clock, newId: () =
       const hasMore = rows.length === PAGE_RECORDS
       const others = hasMore
         ? []
-        : [await unresolvedNews(db, nowMs, rules.unresolvedAfterMs), await sourceNews(db, nowMs)]
+        : [await unresolvedNotifications(db, nowMs, rules.unresolvedAfterMs), await sourceNotifications(db, nowMs)]
       const found = others.filter((each) => each !== null)
       if (rows.length === 0 && found.length === 0) return false
-      const told = [...(await noticesOf(db, rows)), ...found.flatMap(({ notices }) => notices)]
-      const news = told.filter(({ atMs }) => atMs > nowMs - rules.maxAgeMs)
+      const fresh = [...(await noticesOf(db, rows)), ...found.flatMap(({ notices }) => notices)]
+      const notifications = fresh.filter(({ atMs }) => atMs > nowMs - rules.maxAgeMs)
       const to = rows.at(-1)?.seq ?? cursor
-      await writer.runSoon((scope) => tell(scope, { cursor, to, news, others: found }, rules, { nowMs, newId }))
+      await writer.runSoon((scope) =>
+        report(scope, { cursor, to, notifications, others: found }, rules, { nowMs, newId }),
+      )
       return hasMore
     },
     begin: () =>
@@ -63,8 +65,8 @@ async function readCursor(db: Pick<Database, 'selectFrom'>): Promise<number | nu
 interface Page {
   readonly cursor: number
   readonly to: number
-  readonly news: readonly Notice[]
-  readonly others: readonly OtherNews[]
+  readonly notifications: readonly Notice[]
+  readonly others: readonly OtherNotifications[]
 }
 
 interface Now {
@@ -73,37 +75,37 @@ interface Now {
 }
 
 /** Nothing is written where another process read this page meanwhile. */
-async function tell(scope: WriteScope, page: Page, rules: GatherRules, now: Now): Promise<void> {
+async function report(scope: WriteScope, page: Page, rules: GatherRules, now: Now): Promise<void> {
   if ((await readCursor(scope.trx)) !== page.cursor) return
   for (const { key, before } of page.others) {
     const row = await scope.trx.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst()
     if ((row?.value ?? null) !== before) return
   }
-  const letters = lettersOf(page.news, rules)
-  const recipients = [...letters.keys()]
+  const messages = messagesOf(page.notifications, rules)
+  const recipients = [...messages.keys()]
   for (let at = 0; at < recipients.length; at += RECIPIENT_PART) {
-    await add(scope, recipients.slice(at, at + RECIPIENT_PART), letters, rules, now)
+    await add(scope, recipients.slice(at, at + RECIPIENT_PART), messages, rules, now)
   }
   if (page.to !== page.cursor) await scope.hot.writeMeta.run(scope.on, { key: CURSOR_KEY, value: String(page.to) })
   for (const { key, after } of page.others) await scope.hot.writeMeta.run(scope.on, { key, value: after })
 }
 
 /** Who is told what. */
-function lettersOf(news: readonly Notice[], rules: GatherRules): Map<string, Notice[]> {
-  const letters = new Map<string, Notice[]>()
+function messagesOf(notifications: readonly Notice[], rules: GatherRules): Map<string, Notice[]> {
+  const messages = new Map<string, Notice[]>()
   const put = (recipient: Recipient, notice: Notice): void => {
     const name = recipientName(recipient)
-    const list = letters.get(name) ?? []
-    letters.set(name, [...list, notice])
+    const list = messages.get(name) ?? []
+    messages.set(name, [...list, notice])
   }
-  for (const notice of news) {
+  for (const notice of notifications) {
     if (notice.account !== null && rules.ownerKinds.includes(notice.kind)) {
       put({ kind: 'owner', account: notice.account }, notice)
     }
     if (!rules.helpDeskKinds.includes(notice.kind)) continue
     for (const address of rules.helpDesk) put({ kind: 'help-desk', address }, notice)
   }
-  return letters
+  return messages
 }
 
 export function recipientName(recipient: Recipient): string {
@@ -113,7 +115,7 @@ export function recipientName(recipient: Recipient): string {
 async function add(
   scope: WriteScope,
   recipients: readonly string[],
-  letters: ReadonlyMap<string, readonly Notice[]>,
+  messages: ReadonlyMap<string, readonly Notice[]>,
   rules: GatherRules,
   { nowMs, newId }: Now,
 ): Promise<void> {
@@ -132,7 +134,7 @@ async function add(
     .groupBy('recipient')
     .execute()
   for (const recipient of recipients) {
-    const notices = letters.get(recipient) ?? []
+    const notices = messages.get(recipient) ?? []
     const mail = open.find((each) => each.recipient === recipient)
     const before = mail === undefined ? null : digestFromRow(mail.digest)
     const digest = gathered(before, notices)

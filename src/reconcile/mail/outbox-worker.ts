@@ -11,7 +11,7 @@ import type {
   GatherRules,
   MailTransport,
   MailWriter,
-  NewsPort,
+  NotificationPort,
   OutboxPort,
 } from '../../ports/store/mail.ts'
 
@@ -23,7 +23,7 @@ import type {
 
 export interface MailPorts {
   readonly clock: Clock
-  readonly news: NewsPort
+  readonly notifications: NotificationPort
   readonly outbox: OutboxPort
   readonly contacts: ContactPort
   readonly transport: MailTransport
@@ -62,7 +62,7 @@ const SERVER_CODES: readonly ErrorCode[] = [
 /** They last until a person changes something. */
 const REFUSAL_CODES: readonly ErrorCode[] = ['mail-login-refused', 'mail-not-permitted']
 
-export class Postman {
+export class OutboxWorker {
   readonly #ports: MailPorts
   readonly #stopped = new AbortController()
   readonly #inFlight = new Set<Promise<void>>()
@@ -101,8 +101,8 @@ export class Postman {
 
   /** Makes mails of everything that is on record. */
   async gather(): Promise<void> {
-    const { news, rules } = this.#ports
-    for (let page = 0; page < PAGES_MAX && !this.#isStopping; page++) if (!(await news.gather(rules))) return
+    const { notifications, rules } = this.#ports
+    for (let page = 0; page < PAGES_MAX && !this.#isStopping; page++) if (!(await notifications.gather(rules))) return
   }
 
   /**

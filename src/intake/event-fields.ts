@@ -13,7 +13,7 @@ import type { Refused } from '../ports/intake.ts'
 /** Makes events of the texts that privacyIDEA handed over, whichever way they came. Pure. */
 
 /** Serials of one hint at most (3.12 and later hand over whole lists); the rest is refused, and on record as such. */
-const SERIALS_PER_HINT_MAX = 1000
+const SERIALS_PER_EVENT_MAX = 1000
 /** Characters of a login or a realm at most. */
 const NAME_LENGTH_MAX = 255
 /** Characters of foreign text in a reason at most. */
@@ -33,7 +33,7 @@ export interface Origin {
 }
 
 /** The values as they came; undefined: not given. */
-export interface HintFields {
+export interface EventFields {
   readonly serial?: string | undefined
   readonly user?: string | undefined
   readonly realm?: string | undefined
@@ -42,7 +42,7 @@ export interface HintFields {
 }
 
 /** What became of one hint: an event for each serial (one when none is given), and what was refused of it. */
-export interface Taken {
+export interface Received {
   readonly events: readonly Event[]
   readonly refused: readonly Refused[]
 }
@@ -59,7 +59,7 @@ export function isTokenEventKind(text: string): text is TokenEventKind {
  * named none: such a lock does not say which of them is full, so it is one of the account, which the unlock of any ends. A
  * registration says whether it names one serial alone: only then is it known which token was enrolled.
  */
-export function eventsOfHint(kind: TokenEventKind, fields: HintFields, origin: Origin): Taken {
+export function eventsOfFields(kind: TokenEventKind, fields: EventFields, origin: Origin): Received {
   const user = present(fields.user)
   const realm = present(fields.realm)
   const login = isBadName(user) ? null : parseLogin(user ?? '')
@@ -87,7 +87,7 @@ export function eventsOfHint(kind: TokenEventKind, fields: HintFields, origin: O
   return { events, refused }
 }
 
-export function refuse(origin: Origin, reason: string): Taken {
+export function refuse(origin: Origin, reason: string): Received {
   const { id, source, takenAtUs } = origin
   return { events: [], refused: [{ id, source, takenAtUs, reason }] }
 }
@@ -148,7 +148,7 @@ function readSerials(value: string | null): { serials: readonly Serial[]; proble
     if (text === null) continue
     const serial = parseSerial(text)
     if (serial === null) bad.push(text)
-    else if (good.size < SERIALS_PER_HINT_MAX) good.add(serial)
+    else if (good.size < SERIALS_PER_EVENT_MAX) good.add(serial)
     else if (!good.has(serial)) tooMany++
   }
   return { serials: [...good], problem: serialProblem(bad, tooMany) }
@@ -161,7 +161,7 @@ function serialProblem(bad: readonly string[], tooMany: number): string | null {
     const count = bad.length === 1 ? 'no serial number' : `${bad.length} that are no serial numbers, the first`
     problems.push(`${count} (1 to 64 of A-Z a-z 0-9 _ -): ${excerpt(first)}`)
   }
-  if (tooMany > 0) problems.push(`${tooMany} more than the ${SERIALS_PER_HINT_MAX} that one event may name`)
+  if (tooMany > 0) problems.push(`${tooMany} more than the ${SERIALS_PER_EVENT_MAX} that one event may name`)
   return problems.length === 0 ? null : `serial: ${problems.join('; ')}`
 }
 

@@ -11,7 +11,7 @@ import type { Token } from './token.ts'
  */
 
 /** One token of the account, by policy: whether it holds the account locked. */
-export interface TokenTruth {
+export interface TokenSnapshot {
   readonly serial: Serial
   readonly isLocked: boolean
   /** Why it holds the account; left out: its fail counter is full, or it holds nothing. */
@@ -26,15 +26,15 @@ export interface Lockout {
 }
 
 /** A token as it was read last. */
-export interface KnownToken extends TokenTruth {
+export interface KnownToken extends TokenSnapshot {
   /** What its hold is on record for; left out: it has none, or for another reason. */
   readonly heldFor?: HeldFor
 }
 
-export type HeldFor = 'token-max-fail' | NonNullable<TokenTruth['because']>
+export type HeldFor = 'token-max-fail' | NonNullable<TokenSnapshot['because']>
 
 /** What was read last. */
-export interface KnownTruth {
+export interface RecordedSnapshot {
   readonly tokens: readonly KnownToken[]
   readonly lockout: Lockout | null
   /** Events of mode `events` held the account without saying which token is full. */
@@ -42,8 +42,8 @@ export interface KnownTruth {
 }
 
 /** What is read now. */
-export interface Truth {
-  readonly tokens: readonly TokenTruth[]
+export interface SourceSnapshot {
+  readonly tokens: readonly TokenSnapshot[]
   /** Known serials that are proven to be no longer the account's. What is in neither list is not known now. */
   readonly gone: readonly Serial[]
   /** `unknown`: it was not asked for, or could not be read. */
@@ -66,27 +66,27 @@ export interface HeldLosses {
  * its hold, and says nothing else: nobody is going to decide about it any more.
  */
 export function withLossesHeld(
-  known: KnownTruth,
-  truth: Truth,
+  known: RecordedSnapshot,
+  snapshot: SourceSnapshot,
   { waiting, dismissed, isLockoutNewer }: HeldLosses,
   { lockWhen }: Pick<PolicySettings, 'lockWhen'>,
-): { readonly before: KnownTruth; readonly reading: Truth } {
+): { readonly before: RecordedSnapshot; readonly reading: SourceSnapshot } {
   const isAnyWaiting = waiting.length > 0
   const holds = known.tokens.some(({ serial, isLocked }) => isLocked && dismissed.includes(serial))
   const wasOpen = known.tokens.some(({ serial, isLocked }) => waiting.includes(serial) && !isLocked)
   const wasLocked = new Set(known.tokens.flatMap(({ serial, isLocked }) => (isLocked ? [serial] : [])))
   const mayLock = (serial: Serial): boolean => lockWhen === 'any-token-locked' || !wasOpen || wasLocked.has(serial)
-  const tokens = truth.tokens.map((token) => ({ ...token, isLocked: token.isLocked && mayLock(token.serial) }))
+  const tokens = snapshot.tokens.map((token) => ({ ...token, isLocked: token.isLocked && mayLock(token.serial) }))
   return {
     before: isAnyWaiting || holds ? { ...known, isHeldWithoutSerial: false } : known,
-    reading: { ...truth, tokens, lockout: truth.lockout ?? (isAnyWaiting && !isLockoutNewer ? 'unknown' : null) },
+    reading: { ...snapshot, tokens, lockout: snapshot.lockout ?? (isAnyWaiting && !isLockoutNewer ? 'unknown' : null) },
   }
 }
 
 type TokenPolicy = Pick<PolicySettings, 'lockWhen' | 'disabledTokens' | 'revokedTokens'>
 
 /** Which of an owner's tokens hold his account locked. A token that is not enrolled yet says nothing. */
-export function tokenTruths(tokens: readonly Token[], policy: TokenPolicy): TokenTruth[] {
+export function tokenSnapshots(tokens: readonly Token[], policy: TokenPolicy): TokenSnapshot[] {
   const judged = tokens.map((token) => ({ serial: token.serial, ...judge(token, policy) }))
   const said = judged.filter(({ says }) => says !== 'nothing')
   const isEvery = said.length > 0 && said.every(({ says }) => says === 'locked')
@@ -104,7 +104,7 @@ export function isLockedAlone(token: Token, policy: TokenPolicy): boolean {
 
 interface Judged {
   readonly says: 'locked' | 'open' | 'nothing'
-  readonly because?: TokenTruth['because']
+  readonly because?: TokenSnapshot['because']
 }
 
 function judge(token: Token, policy: TokenPolicy): Judged {
@@ -127,8 +127,8 @@ function judge(token: Token, policy: TokenPolicy): Judged {
  */
 export function deriveEvents(
   key: AccountKey,
-  known: KnownTruth,
-  truth: Truth,
+  known: RecordedSnapshot,
+  snapshot: SourceSnapshot,
   atUs: number,
   newId: () => string,
 ): ResolvedEvent[] {
@@ -142,22 +142,22 @@ export function deriveEvents(
     // Each a little later than the one before: equal times would be ordered by chance.
     events.push({ ...derived(key, kind, serial, atUs + events.length, newId()), ...rest })
   }
-  for (const serial of truth.gone) if (before.has(serial)) add('unregister', serial)
-  for (const { serial } of truth.tokens) if (!before.has(serial)) add('register', serial)
+  for (const serial of snapshot.gone) if (before.has(serial)) add('unregister', serial)
+  for (const { serial } of snapshot.tokens) if (!before.has(serial)) add('register', serial)
   const heldFor = new Map(known.tokens.map((token) => [token.serial, token.heldFor]))
-  for (const { serial, isLocked, because } of truth.tokens) {
+  for (const { serial, isLocked, because } of snapshot.tokens) {
     const held = heldFor.get(serial)
     const isForAnother = isLocked && held !== undefined && held !== (because ?? 'token-max-fail')
     if (isLocked === (before.get(serial) ?? false) && !isForAnother) continue
     const reason = isLocked && because !== undefined ? { code: because, params: { serial } } : null
     add(isLocked ? 'lock' : 'unlock', serial, { reason })
   }
-  if (known.isHeldWithoutSerial === true && !truth.tokens.some((token) => token.isLocked)) add('unlock', null)
-  if (truth.lockout === 'unknown') return events
-  if (truth.lockout === null) {
+  if (known.isHeldWithoutSerial === true && !snapshot.tokens.some((token) => token.isLocked)) add('unlock', null)
+  if (snapshot.lockout === 'unknown') return events
+  if (snapshot.lockout === null) {
     if (known.lockout !== null) add('lockout-end', null)
-  } else if (!isSameLockout(known.lockout, truth.lockout)) {
-    const { untilUs, cause } = truth.lockout
+  } else if (!isSameLockout(known.lockout, snapshot.lockout)) {
+    const { untilUs, cause } = snapshot.lockout
     add('lockout', null, { untilUs, reason: cause === undefined ? null : LOCKOUT_REASONS[cause] })
   }
   return events
@@ -172,12 +172,16 @@ const LOCKOUT_REASONS: Readonly<Record<NonNullable<Lockout['cause']>, Reason>> =
  * What of a reading counts where another privacyIDEA may have answered: nothing ends, and no serial leaves an account.
  * @param elsewhere serials that the record has at other accounts
  */
-export function withoutAbsence(known: KnownTruth, truth: Truth, elsewhere: ReadonlySet<Serial>): Truth {
+export function withoutAbsence(
+  known: RecordedSnapshot,
+  snapshot: SourceSnapshot,
+  elsewhere: ReadonlySet<Serial>,
+): SourceSnapshot {
   const before = new Map(known.tokens.map((token) => [token.serial, token.isLocked]))
-  const tokens = truth.tokens
+  const tokens = snapshot.tokens
     .filter(({ serial }) => before.has(serial) || !elsewhere.has(serial))
     .map((token) => ({ ...token, isLocked: token.isLocked || before.get(token.serial) === true }))
-  return { tokens, gone: [], lockout: known.lockout === null ? truth.lockout : 'unknown' }
+  return { tokens, gone: [], lockout: known.lockout === null ? snapshot.lockout : 'unknown' }
 }
 
 /**

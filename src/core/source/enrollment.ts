@@ -2,28 +2,28 @@ import type { Login, Realm, Serial } from '../names.ts'
 
 /** New tokens for users, one by one or in a roll-out. Pure. A token's secret never stands in any of these. */
 
-export const ENROL_TYPES = ['totp', 'hotp'] as const
-export type EnrolType = (typeof ENROL_TYPES)[number]
+export const ENROLL_TYPES = ['totp', 'hotp'] as const
+export type EnrollType = (typeof ENROLL_TYPES)[number]
 
 /** Whom a token is for. */
 export interface Enrollee {
   readonly login: Login
   readonly realm: Realm
-  readonly type: EnrolType
+  readonly type: EnrollType
 }
 
 /**
  * making: a token of this serial may have been made, and its secret is known to nobody. mailing: the mail server may have
  * the mail. done: it has. skipped: nothing was made, for a reason that may pass. failed: nothing is left of what was made.
  */
-export const ENROL_STATES = ['making', 'mailing', 'done', 'skipped', 'failed'] as const
-export type EnrolState = (typeof ENROL_STATES)[number]
+export const ENROLL_STATES = ['making', 'mailing', 'done', 'skipped', 'failed'] as const
+export type EnrollState = (typeof ENROLL_STATES)[number]
 
 /** What is on record of a user in a roll-out. */
-export interface Enrolment {
+export interface Enrollment {
   readonly login: Login
   readonly realm: Realm
-  readonly state: EnrolState
+  readonly state: EnrollState
   readonly serial: Serial | null
   /** Of the mail; the same at every try. */
   readonly mailId: string | null

@@ -3,7 +3,7 @@ import { Signal } from './signal.ts'
 /** One piece of work; resolves to false when it failed and will be tried again later. */
 export type Task = () => Promise<boolean>
 
-export interface LaneOptions {
+export interface BoundedLoopOptions {
   readonly inFlightMax: number
   /** At most so many tasks that are due now. */
   take(room: number): Promise<readonly Task[]>
@@ -22,8 +22,8 @@ const ERROR_PAUSE_MS = 1_000
 const ROOM_SHARE = 4
 
 /** Takes tasks as places become free, keeps a bounded number in flight, and sleeps while none is due. */
-export class Lane {
-  readonly #options: LaneOptions
+export class BoundedLoop {
+  readonly #options: BoundedLoopOptions
   readonly #signal = new Signal()
   #inFlight = 0
   #stopping = false
@@ -31,7 +31,7 @@ export class Lane {
   #failed = 0
   #idleWaiters: (() => void)[] = []
 
-  constructor(options: LaneOptions) {
+  constructor(options: BoundedLoopOptions) {
     this.#options = options
   }
 

@@ -22,11 +22,11 @@ import { accountOfLogin, type AccountOfLogin } from './account-of-login.ts'
 import { shownTokens } from './shown-tokens.ts'
 import { refuseWithoutRights } from '../setup/needed-rights.ts'
 import { newId, type System } from '../../app/system.ts'
-import { wordTimeUs } from './word.ts'
+import { manualActionTimeUs } from './manual-action-time.ts'
 
 /** What a person does by hand: a hold, a release. Both are events like privacyIDEA's, so they meet the same rules. */
 
-export interface Act {
+export interface ManualAction {
   readonly kind: 'hold' | 'release'
   readonly login: string
   readonly realm: string | null
@@ -40,7 +40,7 @@ export interface Act {
   readonly adopts: boolean
 }
 
-export interface ActResult {
+export interface ManualActionResult {
   readonly account: AccountReport
   /** What the directory says of the account now; `others`: locked, and not by us. */
   readonly lock: 'open' | 'ours' | 'others' | 'unknown'
@@ -62,7 +62,7 @@ const SETTLED_TIMEOUT_MS = 15_000
 const SETTLED_LOOK_MS = 50
 
 /** Fails with `usage`, `unknown-user`, `ambiguous-match`, `realm-unmapped` and what the directory may fail with. */
-export async function act(system: System, order: Act, log: Log): Promise<ActResult> {
+export async function applyManualAction(system: System, order: ManualAction, log: Log): Promise<ManualActionResult> {
   const text = parseLogin(order.login)
   const ofRealm = order.realm === null ? null : parseRealm(order.realm)
   if (text === null || (order.realm !== null && ofRealm === null)) {
@@ -96,7 +96,7 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
     login,
     realm,
     actor: order.actor,
-    takenAtUs: await wordTimeUs(system, found.key, login),
+    takenAtUs: await manualActionTimeUs(system, found.key, login),
     source: 'cli',
     reason: { code: 'manual', params: { text: order.reason } },
     untilUs: order.forMs === null ? null : (nowMs + order.forMs) * 1000,
@@ -109,9 +109,9 @@ export async function act(system: System, order: Act, log: Log): Promise<ActResu
     await system.store.records.orderAdoption(key, { actor, reason })
   }
   const resetOrdered = order.resetsTokens ? await serialsToReset(system, key, before) : []
-  await system.store.truth.wantReset(key, resetOrdered)
+  await system.store.snapshots.wantReset(key, resetOrdered)
   // Whatever could not be done of it so far must not hold up the unlock.
-  if (order.kind === 'release' && !order.resetsTokens) await system.store.truth.dropResets(key)
+  if (order.kind === 'release' && !order.resetsTokens) await system.store.snapshots.dropResets(key)
   const isUnrecorded = before?.lockedByUs !== true && order.adopts && (await lockAt(system, key)) === 'as-ours'
   await carryOut(system, [found.key], log, false)
   const reported = await resultFor(system, found.key)
@@ -148,7 +148,7 @@ async function serialsToReset(
 }
 
 /** The account may wait for something else than what was ordered; a reset and an adoption are not seen at the account itself. */
-function isCarriedOut({ kind, resetsTokens, adopts }: Act, { lockedByUs, holds }: AccountReport): boolean {
+function isCarriedOut({ kind, resetsTokens, adopts }: ManualAction, { lockedByUs, holds }: AccountReport): boolean {
   if (kind === 'hold') return lockedByUs && holds.some((hold) => hold.kind === 'manual')
   return !resetsTokens && !adopts && !lockedByUs && holds.length === 0
 }
@@ -188,7 +188,7 @@ async function findAccount(
   { settings, store, directory }: System,
   text: Login,
   realm: Realm | null,
-  kind: Act['kind'],
+  kind: ManualAction['kind'],
 ): Promise<AccountOfLogin & { readonly note: string | null }> {
   try {
     return await accountOfLogin({ settings, directory, store, isRecordEnough: kind === 'release' }, text, realm)
@@ -218,7 +218,7 @@ async function recoverFirst(system: System, log: Log): Promise<void> {
  * @param recovers false: the LDIF folders were held against the record just now
  */
 export async function carryOut(system: System, keys: readonly AccountKey[], log: Log, recovers = true): Promise<void> {
-  const { processLock, upkeep } = system.store
+  const { processLock, maintenance } = system.store
   if ((await processLock.daemon()) === null) {
     await processLock.freeDeadLeases()
     try {
@@ -236,7 +236,7 @@ export async function carryOut(system: System, keys: readonly AccountKey[], log:
     return
   }
   const deadlineMs = system.clock.nowMs() + SETTLED_TIMEOUT_MS
-  while ((await upkeep.isAnyDue(keys, system.clock.nowMs())) && system.clock.nowMs() < deadlineMs) {
+  while ((await maintenance.isAnyDue(keys, system.clock.nowMs())) && system.clock.nowMs() < deadlineMs) {
     const { promise, resolve } = Promise.withResolvers<void>()
     setTimeout(resolve, SETTLED_LOOK_MS)
     await promise
@@ -250,11 +250,11 @@ export async function carryOut(system: System, keys: readonly AccountKey[], log:
 export async function resultFor(
   system: System,
   key: AccountKey,
-): Promise<Pick<ActResult, 'account' | 'isDone'> & { readonly isSettled: boolean }> {
+): Promise<Pick<ManualActionResult, 'account' | 'isDone'> & { readonly isSettled: boolean }> {
   const [account] = await system.store.reports.find(key, 1)
   if (account === undefined) throw new AppError('internal', `account ${key} is not on record`)
   // A conflict is about a serial; the lock comes before it.
   const isDone = ['in-step', 'foreign-lock', 'not-effective', 'conflict'].includes(account.standing)
-  const isSettled = !(await system.store.upkeep.isAnyDue([key], system.clock.nowMs()))
+  const isSettled = !(await system.store.maintenance.isAnyDue([key], system.clock.nowMs()))
   return { account, isDone: isDone && isSettled, isSettled }
 }

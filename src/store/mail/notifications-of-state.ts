@@ -10,7 +10,7 @@ import type { SweepName, SweepState } from '../source/source-state.ts'
  * What no record of the journal says, since it is about something that did not happen: an event that still waits, a
  * privacyIDEA that still cannot be read. Each is told once; a row of `meta` says up to where.
  */
-export interface OtherNews {
+export interface OtherNotifications {
   readonly notices: readonly Notice[]
   /** The row, what stood in it when this was looked at (null: nothing), and what stands there once it is told. */
   readonly key: string
@@ -28,7 +28,11 @@ const SWEEPS: readonly SweepName[] = ['scan', 'resync']
 const ABOUT_NOBODY = { account: null, login: null, realm: null, causes: [], count: 1 }
 
 /** Events that found no account for so long. Looked at once each, when they become that old. */
-export async function unresolvedNews(db: Database, nowMs: number, afterMs: number): Promise<OtherNews | null> {
+export async function unresolvedNotifications(
+  db: Database,
+  nowMs: number,
+  afterMs: number,
+): Promise<OtherNotifications | null> {
   const before = await read(db, EVENTS_KEY)
   const toMs = nowMs - afterMs
   const rows = await db
@@ -44,12 +48,12 @@ export async function unresolvedNews(db: Database, nowMs: number, afterMs: numbe
   const last = Number(rows.at(-1)?.received_ms ?? toMs)
   // Where there were more, those of the last millisecond are told with the next ones, unless they fill it all.
   const isCut = rows.length === EVENTS_MAX && Number(rows[0]?.received_ms) < last
-  const told = isCut ? rows.filter((row) => Number(row.received_ms) < last) : rows
+  const found = isCut ? rows.filter((row) => Number(row.received_ms) < last) : rows
   return {
     key: EVENTS_KEY,
     before,
     after: String(isCut ? last - 1 : last),
-    notices: told.map(({ kind, serial, login, realm, why, why_code }) => ({
+    notices: found.map(({ kind, serial, login, realm, why, why_code }) => ({
       ...ABOUT_NOBODY,
       kind: 'unresolved',
       atMs: nowMs,
@@ -62,15 +66,15 @@ export async function unresolvedNews(db: Database, nowMs: number, afterMs: numbe
   }
 }
 
-export async function sourceNews(db: Database, nowMs: number): Promise<OtherNews | null> {
+export async function sourceNotifications(db: Database, nowMs: number): Promise<OtherNotifications | null> {
   const before = await read(db, SOURCE_KEY)
   for (const sweep of SWEEPS) {
     const row = await read(db, `source-${sweep}`)
     const failing = row === null ? null : (JSON.parse(row) as SweepState).failing
     if (failing === null || nowMs - failing.sinceMs < SOURCE_AFTER_MS) continue
-    const toldMs = Number(before ?? 0)
+    const reportedMs = Number(before ?? 0)
     // Both sweeps meet the same trouble: the one that began first was told for both.
-    if (failing.sinceMs <= toldMs + SOURCE_AFTER_MS) continue
+    if (failing.sinceMs <= reportedMs + SOURCE_AFTER_MS) continue
     const about = { what: sweep, name: '' }
     const reason: Reason = {
       code: 'operation-failed',

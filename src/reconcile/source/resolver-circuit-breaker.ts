@@ -21,17 +21,17 @@ const SHUT_MAX_MS = 10_000
 const RESOLVERS_MAX = 1_000
 
 /** The same source; `tokensOfOwner` fails with what the last call for an owner of that user store failed with. */
-export function gatedSource(source: PrivacyIdeaPort, clock: Pick<Clock, 'nowMs'>): PrivacyIdeaPort {
+export function sourceWithBreakers(source: PrivacyIdeaPort, clock: Pick<Clock, 'nowMs'>): PrivacyIdeaPort {
   const shut = new Map<ResolverName, Shut>()
   const tokensOfOwner: PrivacyIdeaPort['tokensOfOwner'] = async (owner) => {
     const { resolver } = owner
     if (resolver === null) return source.tokensOfOwner(owner)
     const startedMs = clock.nowMs()
-    const standing = shut.get(resolver)
-    if (standing !== undefined) {
-      if (startedMs < standing.untilMs) throw standing.error
+    const status = shut.get(resolver)
+    if (status !== undefined) {
+      if (startedMs < status.untilMs) throw status.error
       // This one finds out; those that come meanwhile are told what is known.
-      standing.untilMs = Infinity
+      status.untilMs = Infinity
     }
     try {
       const tokens = await source.tokensOfOwner(owner)
@@ -43,7 +43,7 @@ export function gatedSource(source: PrivacyIdeaPort, clock: Pick<Clock, 'nowMs'>
       else {
         const nowMs = clock.nowMs()
         const waitMs = Math.min(SHUT_MAX_MS, Math.max(SHUT_MIN_MS, nowMs - startedMs))
-        if (standing !== undefined || shut.size < RESOLVERS_MAX) shut.set(resolver, { error, untilMs: nowMs + waitMs })
+        if (status !== undefined || shut.size < RESOLVERS_MAX) shut.set(resolver, { error, untilMs: nowMs + waitMs })
       }
       throw error
     }

@@ -1,12 +1,12 @@
 import { toAppError, type AppError, type ErrorCode } from '../../core/error.ts'
-import type { Enrollee, Enrolment } from '../../core/source/enrolment.ts'
+import type { Enrollee, Enrollment } from '../../core/source/enrollment.ts'
 import type { MailAddress } from '../../core/mail/mail-address.ts'
 import { MailError, refusalScope } from '../../core/mail/mail-answer.ts'
 import type { Serial } from '../../core/names.ts'
 import { isSameSerial } from '../../core/serials/serial-key.ts'
 import type { UserOfSource } from '../../core/source/token.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { EnrolPort, EnrolStep, RolloutPort } from '../../ports/store/enrolment.ts'
+import type { EnrollPort, EnrollStep, RolloutPort } from '../../ports/store/enrollment.ts'
 import type { Contact, MailMessage, MailTransport, NewTokenMail } from '../../ports/store/mail.ts'
 
 /**
@@ -20,25 +20,25 @@ import type { Contact, MailMessage, MailTransport, NewTokenMail } from '../../po
  * | mailing | a token, perhaps a mail | the same, and the mail has the same id, so that the later one replaces it |
  * | done | a token and a mail | nothing |
  */
-export interface EnrolPorts {
+export interface EnrollPorts {
   readonly clock: Clock
-  readonly source: EnrolPort
+  readonly source: EnrollPort
   readonly rollouts: RolloutPort
   /** Null: without mail; what is to be shown goes to the caller. */
-  readonly mail: EnrolMail | null
+  readonly mail: EnrollMail | null
   /** Not used before, for a token of this kind. */
   newSerial(type: Enrollee['type']): Serial
   newId(): string
 }
 
-export interface EnrolMail {
+export interface EnrollMail {
   readonly transport: MailTransport
   /** Fails with `directory-*`, `source-*`, `entry-not-found`, `unknown-user`, `ambiguous-match`, `realm-unmapped`. */
   contactOf(user: UserOfSource): Promise<Contact>
   write(mail: NewTokenMail): Promise<MailMessage>
 }
 
-export interface EnrolOptions {
+export interface EnrollOptions {
   /** '' for a user by himself: a token more, whatever is on record of older ones. */
   readonly rollout: string
   readonly actor: string
@@ -47,7 +47,7 @@ export interface EnrolOptions {
   readonly onlyWithout: boolean
 }
 
-export type EnrolOutcome =
+export type EnrollOutcome =
   | { readonly kind: 'made'; readonly serial: Serial; readonly otpauth: string }
   | { readonly kind: 'would-make' }
   | { readonly kind: 'done-before'; readonly serial: Serial | null }
@@ -77,15 +77,15 @@ export function isOfAll(error: AppError): boolean {
  * Fails with what is no matter of this user alone (see isOfAll): nothing is left half done, or the record says what is.
  * @param before what is on record of him
  */
-export async function enrol(
+export async function enroll(
   enrollee: Enrollee,
-  before: Enrolment | null,
-  ports: EnrolPorts,
-  options: EnrolOptions,
-): Promise<EnrolOutcome> {
+  before: Enrollment | null,
+  ports: EnrollPorts,
+  options: EnrollOptions,
+): Promise<EnrollOutcome> {
   if (before?.state === 'done' && options.rollout !== '') return { kind: 'done-before', serial: before.serial }
   const { rollouts } = ports
-  const step = (to: Omit<EnrolStep, 'actor'>): Promise<void> =>
+  const step = (to: Omit<EnrollStep, 'actor'>): Promise<void> =>
     rollouts.step(options.rollout, enrollee, { ...to, actor: options.actor })
   const open = before?.state === 'making' || before?.state === 'mailing' ? before : null
   try {
@@ -120,9 +120,9 @@ interface Ready {
 /** @returns why not, or what is needed to go on */
 async function reasonToSkip(
   { login, realm }: Enrollee,
-  open: Enrolment | null,
-  { source, mail }: EnrolPorts,
-  { onlyWithout }: EnrolOptions,
+  open: Enrollment | null,
+  { source, mail }: EnrollPorts,
+  { onlyWithout }: EnrollOptions,
 ): Promise<NotMade | Ready> {
   const user = await source.findUser(login, realm)
   if (user === null) {
@@ -143,7 +143,7 @@ async function reasonToSkip(
   return { user, contact: { ...contact, address } }
 }
 
-async function contactOf(mail: EnrolMail, user: UserOfSource): Promise<Contact | NotMade> {
+async function contactOf(mail: EnrollMail, user: UserOfSource): Promise<Contact | NotMade> {
   try {
     return await mail.contactOf(user)
   } catch (thrown) {
@@ -161,9 +161,9 @@ interface Making extends Ready {
 
 async function make(
   { enrollee, serial, mailId, user, contact }: Making,
-  ports: EnrolPorts,
-  step: (to: Omit<EnrolStep, 'actor'>) => Promise<void>,
-): Promise<EnrolOutcome> {
+  ports: EnrollPorts,
+  step: (to: Omit<EnrollStep, 'actor'>) => Promise<void>,
+): Promise<EnrollOutcome> {
   const { source, mail } = ports
   const otpauth = await source.makeToken(user, serial, enrollee.type)
   if (mail !== null && contact !== null) {

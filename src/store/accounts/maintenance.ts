@@ -10,7 +10,7 @@ import { bringBackTimes } from '../events/clock-step.ts'
 import { newestReceivedMs } from '../events/event-order.ts'
 import { inPages, PAGE } from '../rows/pages.ts'
 import { markAccounts } from './queue.ts'
-import { stillStanding } from '../guards/retired-marks.ts'
+import { stillLocked } from '../guards/retired-marks.ts'
 import { whoseFromRow, changeFromRow, keyFromRow, ownedFromRow, resolvedFromRow } from '../rows/rows.ts'
 import { keyColumn, keysOfRows } from '../rows/serial-column.ts'
 import { checkTwins } from './serial-twins.ts'
@@ -32,11 +32,11 @@ export interface OwnedAccount extends AccountOwner {
   readonly updatedMs: number
 }
 
-export interface UpkeepPort {
+export interface MaintenancePort {
   /** Marks every account with a hold, a lock of ours, an open change or a standing that is not in step. @returns how many */
   markUnsettled(nowMs: number): Promise<number>
   /** Marks the accounts that stand so. @returns how many */
-  markStanding(standings: readonly string[], nowMs: number): Promise<number>
+  markStatus(standings: readonly string[], nowMs: number): Promise<number>
   /** Makes every waiting event due now. */
   retryWaiting(nowMs: number): Promise<number>
   /** The accounts that are locked by us, page by page. */
@@ -69,7 +69,7 @@ export interface UpkeepPort {
    * The time of the newest word on an account, in microseconds since 1970; 0: none. That is an event of its own or of a
    * serial of its stream, or one that still waits and names one of these serials or the login.
    */
-  newestWordUs(key: AccountKey, login: string | null): Promise<number>
+  newestManualActionUs(key: AccountKey, login: string | null): Promise<number>
   /** Whether an event came that names this actor. */
   hasEventBy(actor: string): Promise<boolean>
   /** The clock was set back: what would wait until it is there again is due now. */
@@ -78,10 +78,10 @@ export interface UpkeepPort {
   newestEventMs(): Promise<number | null>
 }
 
-export function openUpkeep(db: Database, writer: Writer, clock: Clock): UpkeepPort {
+export function openMaintenance(db: Database, writer: Writer, clock: Clock): MaintenancePort {
   return {
     markUnsettled: (nowMs) => markUnsettled(db, writer, nowMs),
-    markStanding: (standings, nowMs) => markStanding(db, writer, standings, nowMs),
+    markStatus: (standings, nowMs) => markStatus(db, writer, standings, nowMs),
     retryWaiting: (nowMs) =>
       writer.run(async ({ trx }) => {
         const [result] = await trx
@@ -113,7 +113,7 @@ export function openUpkeep(db: Database, writer: Writer, clock: Clock): UpkeepPo
     compactStreams: (beforeMs) => compactStreams(db, writer, beforeMs, clock),
     checkTwins: () => checkTwins(db, writer, clock.nowMs()),
     streamOf: (key) => readStream(db, writer.hot, key),
-    newestWordUs: (key, login) => newestWordUs(db, writer, key, login),
+    newestManualActionUs: (key, login) => newestManualActionUs(db, writer, key, login),
     hasEventBy: async (actor) =>
       (await db.selectFrom('event').select('id').where('actor', '=', actor).executeTakeFirst()) !== undefined,
     bringBackTimes: (nowMs) => bringBackTimes(writer, nowMs),
@@ -157,12 +157,7 @@ async function markUnsettled(db: Database, writer: Writer, nowMs: number): Promi
   }
 }
 
-async function markStanding(
-  db: Database,
-  writer: Writer,
-  standings: readonly string[],
-  nowMs: number,
-): Promise<number> {
+async function markStatus(db: Database, writer: Writer, standings: readonly string[], nowMs: number): Promise<number> {
   const rows = await db.selectFrom('account').select('key').where('standing', 'in', standings).execute()
   const keys = rows.map((row) => keyFromRow(row.key))
   if (keys.length > 0) await writer.run((scope) => markAccounts(scope, keys, nowMs))
@@ -207,7 +202,7 @@ async function* registrations(db: Database): AsyncGenerator<{ serial: Serial; ch
       const serial = parseSerial(text)
       if (serial === null) continue
       const owner = await registeredTo(db, serial)
-      const isThere = (await stillStanding(db, [{ account_key: owner, serial }])).length > 0
+      const isThere = (await stillLocked(db, [{ account_key: owner, serial }])).length > 0
       if (isThere) yield { serial, change: await registrationOf(db, serial, owner) }
     }
     const last = serials.at(-1)
@@ -380,7 +375,12 @@ async function compactStreams(db: Database, writer: Writer, beforeMs: number, cl
   return dropped
 }
 
-async function newestWordUs(db: Database, writer: Writer, key: AccountKey, login: string | null): Promise<number> {
+async function newestManualActionUs(
+  db: Database,
+  writer: Writer,
+  key: AccountKey,
+  login: string | null,
+): Promise<number> {
   const stream = await readStream(db, writer.hot, key)
   const serials = keysOfRows(stream)
   const waiting = await db

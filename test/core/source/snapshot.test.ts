@@ -5,12 +5,12 @@ import { parseLogin, parseRealm, parseResolverName, parseUserId, type Serial } f
 import type { Token } from '../../../src/core/source/token.ts'
 import {
   deriveEvents,
-  tokenTruths,
+  tokenSnapshots,
   withLossesHeld,
-  type KnownTruth,
+  type RecordedSnapshot,
   type Lockout,
-  type Truth,
-} from '../../../src/core/source/truth.ts'
+  type SourceSnapshot,
+} from '../../../src/core/source/snapshot.ts'
 import { ALICE, S1, S2, serialOf } from '../arbitrary.ts'
 
 const OWNER = ownerOf()
@@ -44,8 +44,8 @@ function tokenOf(serial: Serial, change: Partial<Token> = {}): Token {
 
 const full = (serial: Serial, change: Partial<Token> = {}): Token => tokenOf(serial, { isFull: true, ...change })
 
-function lockedBy(tokens: readonly Token[], policy: Parameters<typeof tokenTruths>[1]): string {
-  return tokenTruths(tokens, policy)
+function lockedBy(tokens: readonly Token[], policy: Parameters<typeof tokenSnapshots>[1]): string {
+  return tokenSnapshots(tokens, policy)
     .filter(({ isLocked }) => isLocked)
     .map(({ serial }) => serial)
     .join(' ')
@@ -91,24 +91,27 @@ const lockouts: fc.Arbitrary<Lockout | null> = fc.option(
 const tokens = fc.uniqueArray(fc.record({ serial: serials, isLocked: fc.boolean() }), {
   selector: ({ serial }) => serial,
 })
-const knowns: fc.Arbitrary<KnownTruth> = fc.record({ tokens, lockout: lockouts })
-const truths: fc.Arbitrary<Truth> = fc
+const knowns: fc.Arbitrary<RecordedSnapshot> = fc.record({ tokens, lockout: lockouts })
+const truths: fc.Arbitrary<SourceSnapshot> = fc
   .record({ tokens, gone: fc.uniqueArray(serials), lockout: fc.oneof(lockouts, fc.constant('unknown' as const)) })
-  .map((truth) => {
-    const listed = truth.tokens.map(({ serial }) => serial)
-    return { ...truth, gone: truth.gone.filter((serial) => !listed.includes(serial)) }
+  .map((snapshot) => {
+    const listed = snapshot.tokens.map(({ serial }) => serial)
+    return { ...snapshot, gone: snapshot.gone.filter((serial) => !listed.includes(serial)) }
   })
 
-function derive(known: KnownTruth, truth: Truth) {
+function derive(known: RecordedSnapshot, snapshot: SourceSnapshot) {
   let ids = 0
-  return deriveEvents(ALICE, known, truth, 1_000_000, () => `${++ids}`)
+  return deriveEvents(ALICE, known, snapshot, 1_000_000, () => `${++ids}`)
 }
 
 /** What is on record after a reading. */
-function after(known: KnownTruth, truth: Truth): KnownTruth {
-  const read = new Set([...truth.gone, ...truth.tokens.map(({ serial }) => serial)])
+function after(known: RecordedSnapshot, snapshot: SourceSnapshot): RecordedSnapshot {
+  const read = new Set([...snapshot.gone, ...snapshot.tokens.map(({ serial }) => serial)])
   const kept = known.tokens.filter(({ serial }) => !read.has(serial))
-  return { tokens: [...kept, ...truth.tokens], lockout: truth.lockout === 'unknown' ? known.lockout : truth.lockout }
+  return {
+    tokens: [...kept, ...snapshot.tokens],
+    lockout: snapshot.lockout === 'unknown' ? known.lockout : snapshot.lockout,
+  }
 }
 
 describe('the events between two readings', () => {
@@ -122,17 +125,17 @@ describe('the events between two readings', () => {
 
   test('read again, nothing is new', () => {
     fc.assert(
-      fc.property(knowns, truths, (known, truth) => {
-        expect(derive(after(known, truth), truth)).toEqual([])
+      fc.property(knowns, truths, (known, snapshot) => {
+        expect(derive(after(known, snapshot), snapshot)).toEqual([])
       }),
     )
   })
 
   test('nothing is said of a serial that was not read', () => {
     fc.assert(
-      fc.property(knowns, truths, (known, truth) => {
-        const read = [...truth.gone, ...truth.tokens.map(({ serial }) => serial)]
-        for (const { serial } of derive(known, truth)) if (serial !== null) expect(read).toContain(serial)
+      fc.property(knowns, truths, (known, snapshot) => {
+        const read = [...snapshot.gone, ...snapshot.tokens.map(({ serial }) => serial)]
+        for (const { serial } of derive(known, snapshot)) if (serial !== null) expect(read).toContain(serial)
       }),
     )
   })
@@ -140,11 +143,11 @@ describe('the events between two readings', () => {
   test('the events of all readings together make what the last ones said', () => {
     fc.assert(
       fc.property(fc.array(truths, { maxLength: 6 }), (readings) => {
-        let known: KnownTruth = { tokens: [], lockout: null }
+        let known: RecordedSnapshot = { tokens: [], lockout: null }
         let ids = 0
-        const events = readings.flatMap((truth, index) => {
-          const some = deriveEvents(ALICE, known, truth, 1_000 * (index + 1), () => String(++ids).padStart(6, '0'))
-          known = after(known, truth)
+        const events = readings.flatMap((snapshot, index) => {
+          const some = deriveEvents(ALICE, known, snapshot, 1_000 * (index + 1), () => String(++ids).padStart(6, '0'))
+          known = after(known, snapshot)
           return some
         })
         const folded = foldEvents(ALICE, events, { nowUs: 50_000_000, lockTtlUs: null })
@@ -159,8 +162,8 @@ describe('the events between two readings', () => {
 
   test('each is later than the one before, and none earlier than the reading', () => {
     fc.assert(
-      fc.property(knowns, truths, (known, truth) => {
-        const times = derive(known, truth).map(({ takenAtUs }) => takenAtUs)
+      fc.property(knowns, truths, (known, snapshot) => {
+        const times = derive(known, snapshot).map(({ takenAtUs }) => takenAtUs)
         expect(times).toEqual(times.map((_time, index) => 1_000_000 + index))
       }),
     )
@@ -168,7 +171,7 @@ describe('the events between two readings', () => {
 
   test('a lockout whose end is told in whole seconds is the same one', () => {
     const until = (untilUs: number): Lockout => ({ untilUs })
-    const reading = (lockout: Lockout): Truth => ({ tokens: [], gone: [], lockout })
+    const reading = (lockout: Lockout): SourceSnapshot => ({ tokens: [], gone: [], lockout })
     const known = { tokens: [], lockout: until(60_000_000) }
     expect(derive(known, reading(until(60_990_000)))).toEqual([])
     expect(derive(known, reading(until(59_010_000)))).toEqual([])
@@ -177,7 +180,11 @@ describe('the events between two readings', () => {
 
   test('a hold without a serial of the time before ends when no token is full', () => {
     const known = { tokens: [], lockout: null, isHeldWithoutSerial: true }
-    const reading = (isLocked: boolean): Truth => ({ tokens: [{ serial: S1, isLocked }], gone: [], lockout: null })
+    const reading = (isLocked: boolean): SourceSnapshot => ({
+      tokens: [{ serial: S1, isLocked }],
+      gone: [],
+      lockout: null,
+    })
     expect(derive(known, reading(false)).map(({ kind, serial }) => [kind, serial])).toEqual([
       ['register', S1],
       ['unlock', null],
@@ -193,7 +200,7 @@ describe('a hold without a serial, while a token is missing', () => {
     ['it may be that of a dismissed one that holds', { ...none, dismissed: [S1] }, true, []],
     ['a dismissed one that was open has none', { ...none, dismissed: [S1] }, false, ['unlock']],
   ] as const)('%s', (_, losses, isLocked, kinds) => {
-    const known: KnownTruth = { tokens: [{ serial: S1, isLocked }], lockout: null, isHeldWithoutSerial: true }
+    const known: RecordedSnapshot = { tokens: [{ serial: S1, isLocked }], lockout: null, isHeldWithoutSerial: true }
     const { before, reading } = withLossesHeld(known, { tokens: [], gone: [], lockout: null }, losses, POLICY)
     const events = deriveEvents(ALICE, before, reading, 1_000_000, () => 'x')
     expect(events.map(({ kind }) => kind)).toEqual(kinds)

@@ -2,7 +2,7 @@ import { AppError, type ErrorCode } from '../../core/error.ts'
 import type { SourceSettings } from '../../core/settings/settings.ts'
 import type { UserOfSource } from '../../core/source/token.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { EnrolPort } from '../../ports/store/enrolment.ts'
+import type { EnrollPort } from '../../ports/store/enrollment.ts'
 import type { SecretReader } from '../../ports/secret.ts'
 import { Client } from '../http/client.ts'
 import { isFields, refusalOf } from '../http/envelope.ts'
@@ -18,11 +18,11 @@ const PATH = '/token/init'
 const ANSWERED: readonly ErrorCode[] = ['unknown-user', 'source-unproven', 'limit-exceeded']
 
 /** Making tokens over the API (3.11 to 3.14). Nothing is connected before it is needed; dispose it. */
-export function openEnrolment(
+export function openEnrollment(
   settings: SourceSettings,
   readSecret: SecretReader,
   clock: Clock,
-): EnrolPort & AsyncDisposable {
+): EnrollPort & AsyncDisposable {
   const client = new Client(settings, readSecret, clock)
   const proof = new TokenListProof(client, settings.knownToken)
   const access = { client, proof, resolvers: new Resolvers(client, clock) }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { parseLogin, parseRealm, parseResolverName, parseUserId } from '../../../src/core/names.ts'
 import type { OwnerQuery } from '../../../src/ports/privacyidea.ts'
 import { openPrivacyIdea } from '../../../src/privacyidea/open-privacyidea.ts'
-import { gatedSource } from '../../../src/reconcile/source/owner-gate.ts'
+import { sourceWithBreakers } from '../../../src/reconcile/source/resolver-circuit-breaker.ts'
 import { codeOf } from '../../directory/contract.ts'
 import { startSimulator } from '../../privacyidea/simulator/simulator.ts'
 import { sourceSettings } from '../../privacyidea/source-settings.ts'
@@ -28,7 +28,7 @@ test('while a user store is down one owner is asked about at a time, and others 
   const clock = { nowMs: () => 1_000_000 + aheadMs, random: () => 0 }
   let aheadMs = 0
   const login = { kind: 'password', user: 'admin', realm: null, password: { env: 'X' } } as const
-  await using source = gatedSource(
+  await using source = sourceWithBreakers(
     openPrivacyIdea(sourceSettings(simulator.url, { login }), () => 'secret', clock),
     clock,
   )
@@ -60,10 +60,10 @@ test('while a user store is down privacyIDEA is not asked about everybody in it 
   keys.forEach((key, index) => world.addToken(`S${index}`, key))
   await world.resync()
   world.simulator.world.isUserStoreUp = false
-  await world.store.truth.hintKeys(keys)
+  await world.store.snapshots.markKeysForRefresh(keys)
   await world.settle()
   const before = world.simulator.requests
-  await world.store.truth.hintKeys(keys)
+  await world.store.snapshots.markKeysForRefresh(keys)
   await world.settle()
   expect(world.simulator.requests - before).toBeLessThanOrEqual(2)
   world.simulator.world.isUserStoreUp = true

@@ -1,4 +1,4 @@
-import type { Act, ActResult } from '../../operations/accounts/act.ts'
+import type { ManualAction, ManualActionResult } from '../../operations/accounts/manual-action.ts'
 import type { AccountReport } from '../../store/reports/reports.ts'
 import { exactMoment, moment } from '../terminal/moment.ts'
 import { plain } from '../terminal/output.ts'
@@ -6,7 +6,7 @@ import { plain } from '../terminal/output.ts'
 /** What `lock` and `unlock` found, and what they changed: in lines, and as data. */
 
 type Hold = AccountReport['holds'][number]
-type Before = ActResult['before']
+type Before = ManualActionResult['before']
 
 const NOTHING: NonNullable<Before> = { lockedByUs: false, holds: [], otherLock: null }
 
@@ -15,11 +15,11 @@ export function isUnheld(before: Before): boolean {
   return !lockedByUs && holds.length === 0
 }
 
-export function lockData(result: ActResult): object {
+export function lockData(result: ManualActionResult): object {
   return { found: foundIn(result), changed: isHeldLonger(result) }
 }
 
-function foundIn({ before }: ActResult): NonNullable<Before> {
+function foundIn({ before }: ManualActionResult): NonNullable<Before> {
   const { lockedByUs, holds, otherLock } = before ?? NOTHING
   return { lockedByUs, holds, otherLock }
 }
@@ -29,24 +29,24 @@ function endOf(holds: readonly Hold[]): number {
   return holds.reduce((end, { untilMs }) => Math.max(end, untilMs ?? Infinity), 0)
 }
 
-function isHeldLonger({ before, account }: ActResult): boolean {
+function isHeldLonger({ before, account }: ManualActionResult): boolean {
   const holds = before?.holds ?? []
   return holds.length === 0 || endOf(account.holds) > endOf(holds)
 }
 
 /** Of an account that was held before: each hold that stands beside the new one, and what is different now. */
-export function lockLines(result: ActResult): string[] {
+export function lockLines(result: ManualActionResult): string[] {
   const { before, account } = result
   const earlier = (before?.holds ?? []).toSorted((a, b) => a.sinceMs - b.sinceMs)
-  const standing = earlier.filter(({ name }) => account.holds.some((hold) => hold.name === name))
+  const present = earlier.filter(({ name }) => account.holds.some((hold) => hold.name === name))
   const added = account.holds.find(({ kind, name }) => kind === 'manual' && !earlier.some((each) => each.name === name))
-  if (standing.length === 0 || added === undefined) return []
-  const already = standing.map((hold) => `held already by ${holdText(hold)}`)
+  if (present.length === 0 || added === undefined) return []
+  const already = present.map((hold) => `held already by ${holdText(hold)}`)
   return [...already, `this one holds ${untilText(endOf([added]))}`, changeText(result)]
 }
 
 /** Two ends within a minute are told apart by their seconds; within a second nothing has changed for people. */
-function changeText(result: ActResult): string {
+function changeText(result: ManualActionResult): string {
   const [endBefore, end] = [endOf(result.before?.holds ?? []), endOf(result.account.holds)]
   const shown = untilText(endBefore) === untilText(end) ? exactMoment : moment
   const [before, now] = [untilText(endBefore, shown), untilText(end, shown)]
@@ -72,7 +72,7 @@ const HOLDERS: Readonly<Record<string, string>> = {
 
 type FailCounter = 'kept' | 'reset' | 'refused' | 'pending'
 
-export function unlockData(result: ActResult, order: Act): object {
+export function unlockData(result: ManualActionResult, order: ManualAction): object {
   const ended = endedHolds(result)
   const isReset = result.resetOrdered.length > 0 && failCounterAfter(result, order) === 'reset'
   const isChanged = ended.length > 0 || isReleased(result) || isReset
@@ -81,13 +81,13 @@ export function unlockData(result: ActResult, order: Act): object {
   return { found: foundIn(result), changed: isChanged, ended, tokens }
 }
 
-function endedHolds({ before, account }: ActResult): readonly Hold[] {
+function endedHolds({ before, account }: ManualActionResult): readonly Hold[] {
   return (before?.holds ?? [])
     .filter(({ name }) => !account.holds.some((hold) => hold.name === name))
     .toSorted((a, b) => a.sinceMs - b.sinceMs)
 }
 
-function isReleased({ before, account, unrecorded }: ActResult): boolean {
+function isReleased({ before, account, unrecorded }: ManualActionResult): boolean {
   return (before?.lockedByUs === true && !account.lockedByUs) || unrecorded === 'adopted'
 }
 
@@ -95,14 +95,14 @@ function serialsOf(holds: readonly Hold[]): string[] {
   return holds.flatMap(({ kind, serial }) => (kind === 'token' && serial !== null ? [serial] : []))
 }
 
-function failCounterAfter({ isDone, isResetRefused }: ActResult, { resetsTokens }: Act): FailCounter {
+function failCounterAfter({ isDone, isResetRefused }: ManualActionResult, { resetsTokens }: ManualAction): FailCounter {
   if (!resetsTokens) return 'kept'
   if (isResetRefused) return 'refused'
   return isDone ? 'reset' : 'pending'
 }
 
 /** What was found and what has become of it. @param hasApi privacyIDEA can be asked to reset a fail counter */
-export function unlockLines(result: ActResult, order: Act, hasApi: boolean): string[] {
+export function unlockLines(result: ManualActionResult, order: ManualAction, hasApi: boolean): string[] {
   const { before, isDone } = result
   const ended = endedHolds(result)
   const lines = ended.map((hold) => `ended: held by ${holdText(hold)}`)
@@ -114,7 +114,12 @@ export function unlockLines(result: ActResult, order: Act, hasApi: boolean): str
   return [...lines, ...counterLines(result, order, hasApi, serials)]
 }
 
-function counterLines(result: ActResult, order: Act, hasApi: boolean, serials: readonly string[]): string[] {
+function counterLines(
+  result: ManualActionResult,
+  order: ManualAction,
+  hasApi: boolean,
+  serials: readonly string[],
+): string[] {
   const after = failCounterAfter(result, order)
   if (serials.length === 0 && order.resetsTokens)
     return ['no fail counter of a token of the account is full: none was reset']
@@ -129,6 +134,6 @@ function counterLines(result: ActResult, order: Act, hasApi: boolean, serials: r
 }
 
 /** The account as it was named in the order, for a further command. */
-export function orderedName({ login, realm }: Pick<Act, 'login' | 'realm'>): string {
+export function orderedName({ login, realm }: Pick<ManualAction, 'login' | 'realm'>): string {
   return plain(realm === null ? login : `${login} --realm ${realm}`)
 }

@@ -4,7 +4,7 @@ import { answerOf, MailError, refusalScope, type MailAnswer } from '../../src/co
 import { parseMailAddress } from '../../src/core/mail/mail-address.ts'
 import { asDn, parseLogin } from '../../src/core/names.ts'
 import type { MailMessage } from '../../src/ports/store/mail.ts'
-import { Postman, type MailPorts } from '../../src/reconcile/mail/mail.ts'
+import { OutboxWorker, type MailPorts } from '../../src/reconcile/mail/outbox-worker.ts'
 import { claimOf, openTestStore, START_MS, testKey, type TestStore } from '../store/test-store.ts'
 
 /** The delivery over a real store, with a mail server that the test plays. */
@@ -23,11 +23,11 @@ const RULES = {
 async function lockedStore(accounts: number): Promise<TestStore> {
   const opened = await openTestStore()
   const { store } = opened
-  await store.news.begin()
+  await store.notifications.begin()
   await Promise.all(
     Array.from({ length: accounts }, async (_, at) => {
       const [key, dn] = [testKey(at), asDn(`uid=user${at}`)]
-      await store.truth.hint([{ key, dn, login: parseLogin(`user${at}`), realm: null }])
+      await store.snapshots.markForRefresh([{ key, dn, login: parseLogin(`user${at}`), realm: null }])
       const draft = { kind: 'lock', key, dn, serial: null, holds: [], forward: [], inverse: [], slots: [] } as const
       const planned = {
         ...draft,
@@ -44,16 +44,16 @@ async function lockedStore(accounts: number): Promise<TestStore> {
   return opened
 }
 
-function postman(
+function outboxWorker(
   opened: TestStore,
   send: MailPorts['transport']['send'],
   told: (string | null)[] = [],
   more: Partial<MailPorts> = {},
-): Postman {
+): OutboxWorker {
   const { store, clock } = opened
-  return new Postman({
+  return new OutboxWorker({
     clock,
-    news: store.news,
+    notifications: store.notifications,
     outbox: store.outbox,
     contacts: { ofOwner: () => Promise.resolve({ address: ADDRESS, language: null, name: '' }) },
     transport: { send, rest: () => undefined, [Symbol.asyncDispose]: () => Promise.resolve() },
@@ -75,7 +75,7 @@ test('while the server is away one mail at a time finds out, and each keeps its 
   const tried: MailMessage[] = []
   const told: (string | null)[] = []
   let isAway = true
-  const post = postman(
+  const post = outboxWorker(
     opened,
     (message) => {
       tried.push(message)
@@ -106,7 +106,7 @@ test('while the server is away one mail at a time finds out, and each keeps its 
 test('what could not be sent for longer than it is news is not sent, and is told as expired', async () => {
   await using opened = await lockedStore(2)
   let sent = 0
-  const post = postman(opened, () => Promise.resolve(void sent++))
+  const post = outboxWorker(opened, () => Promise.resolve(void sent++))
   await post.gather()
   opened.clock.setMs(START_MS + 2 * 86_400_000)
   await post.deliver()
@@ -148,7 +148,7 @@ function server(
   ports: Partial<MailPorts> = {},
 ): {
   server: Server
-  post: Postman
+  post: OutboxWorker
   told: (string | null)[]
   ended: (MailAnswer | null)[]
 } {
@@ -170,10 +170,10 @@ function server(
     contacts: OWN_ADDRESSES,
     onRefused: (_id: string, answer: MailAnswer | null) => void ended.push(answer),
   }
-  return { server: playing, post: postman(opened, send, told, { ...more, ...ports }), told, ended }
+  return { server: playing, post: outboxWorker(opened, send, told, { ...more, ...ports }), told, ended }
 }
 
-async function rounds(opened: TestStore, post: Postman, count: number): Promise<void> {
+async function rounds(opened: TestStore, post: OutboxWorker, count: number): Promise<void> {
   for (let round = 0; round < count; round++) {
     const waitMs = await post.deliver()
     opened.clock.setMs(opened.clock.nowMs() + waitMs)

@@ -9,7 +9,7 @@ import { openSmtp } from '../notify/smtp.ts'
 import { probeSmtp } from '../notify/smtp-probe.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { GatherRules, MailTransport } from '../ports/store/mail.ts'
-import { Postman } from '../reconcile/mail/mail.ts'
+import { OutboxWorker } from '../reconcile/mail/outbox-worker.ts'
 import type { Store } from '../store/store.ts'
 import { openContacts } from './contacts.ts'
 import { errorFields, type Log } from './log.ts'
@@ -17,8 +17,8 @@ import { openStoreOf } from './state-store.ts'
 import { openSource } from './system.ts'
 
 /** Everything that mail needs, opened from one configuration. */
-export interface Post extends AsyncDisposable {
-  readonly postman: Postman
+export interface Mailer extends AsyncDisposable {
+  readonly outboxWorker: OutboxWorker
   readonly transport: MailTransport
   readonly store: Store
 }
@@ -26,11 +26,11 @@ export interface Post extends AsyncDisposable {
 type Env = Readonly<Record<string, string | undefined>>
 
 /** @param rules what differs from the configuration */
-export async function openPost(
+export async function openMailer(
   settings: Settings,
   { clock, log, env }: { clock: Clock; log: Log; env: Env },
   rules: Partial<GatherRules>,
-): Promise<Post> {
+): Promise<Mailer> {
   const { mail } = settings
   if (mail === null) throw new AppError('internal', 'mail is to be sent and is not configured')
   await using opened = new AsyncDisposableStack()
@@ -39,11 +39,11 @@ export async function openPost(
   const isAsked = mail.owner.from === 'privacyidea' && settings.privacyidea !== null
   const source = isAsked ? opened.use(await openSource(settings.privacyidea, clock)) : null
   const transport = opened.use(openSmtp(mail.smtp, secretReader(env)))
-  const postman = new Postman({
+  const outboxWorker = new OutboxWorker({
     clock,
-    news: store.news,
+    notifications: store.notifications,
     outbox: store.outbox,
-    contacts: openContacts(mail.owner, directory, source === null ? null : { source, truth: store.truth }),
+    contacts: openContacts(mail.owner, directory, source === null ? null : { source, snapshots: store.snapshots }),
     transport,
     async ask(recipient) {
       const { address: from } = mail.from
@@ -64,7 +64,7 @@ export async function openPost(
     },
   })
   const all = opened.move()
-  return { postman, transport, store, [Symbol.asyncDispose]: () => all.disposeAsync() }
+  return { outboxWorker, transport, store, [Symbol.asyncDispose]: () => all.disposeAsync() }
 }
 
 function rulesOf({ owner, helpDesk, limits }: MailSettings): GatherRules {

@@ -6,7 +6,7 @@ import type { System } from './system.ts'
 const GATHER_MS = 50
 
 /** Tells what nobody was told of yet, a line a finding. Another process may have told it meanwhile. */
-export class FindingTeller {
+export class FindingNotifier {
   readonly #store: System['store']
   readonly #log: Log
   #timer: NodeJS.Timeout | null = null
@@ -30,7 +30,7 @@ export class FindingTeller {
       for (const { kind, params, reason, fix } of findings) {
         this.#log.warn(kind, { ...directoryIn(params), reason, ...(fix === '' ? {} : { fix }) })
       }
-      if (findings.length > 0) await this.#store.findings.told(findings)
+      if (findings.length > 0) await this.#store.findings.reported(findings)
     } catch (thrown) {
       this.#log.error('a finding could not be told', errorFields(toAppError(thrown)))
     }

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { secretReader } from '../../config/secret.ts'
-import type { Enrollee, EnrolType } from '../../core/source/enrolment.ts'
+import type { Enrollee, EnrollType } from '../../core/source/enrollment.ts'
 import { AppError, toAppError } from '../../core/error.ts'
 import { parseMailAddress } from '../../core/mail/mail-address.ts'
 import { parseLogin, parseSerial, type DirectoryName, type Login, type Realm, type Serial } from '../../core/names.ts'
@@ -9,18 +9,18 @@ import type { UserOfSource } from '../../core/source/token.ts'
 import { openDirectories } from '../../directory/open-directories.ts'
 import { systemClock } from '../../ports/clock.ts'
 import type { GroupPort } from '../../ports/directory.ts'
-import type { EnrolPort } from '../../ports/store/enrolment.ts'
+import type { EnrollPort } from '../../ports/store/enrollment.ts'
 import type { Contact } from '../../ports/store/mail.ts'
 import type { SecretReader } from '../../ports/secret.ts'
-import { openEnrolment } from '../../privacyidea/setup/enrolment.ts'
+import { openEnrollment } from '../../privacyidea/setup/enrollment.ts'
 import {
-  enrol,
+  enroll,
   watchRefusals,
-  type EnrolMail,
-  type EnrolOptions,
-  type EnrolOutcome,
-  type EnrolPorts,
-} from '../../reconcile/enrollment/enrol.ts'
+  type EnrollMail,
+  type EnrollOptions,
+  type EnrollOutcome,
+  type EnrollPorts,
+} from '../../reconcile/enrollment/enroll.ts'
 import { rollOut, type RolloutOptions, type RolloutReport } from '../../reconcile/enrollment/rollout.ts'
 import type { Log } from '../../app/log.ts'
 import { addressInDirectory } from '../../app/contacts.ts'
@@ -38,7 +38,7 @@ import { openStoreOf } from '../../app/state-store.ts'
 /** `lockstep enroll`: everything it needs, opened. Dispose it. */
 export interface Enrolments extends AsyncDisposable {
   /** A token more for one user, whatever he has. Fails as `enrol` does. */
-  one(enrollee: Enrollee, options: Pick<EnrolOptions, 'actor' | 'isDryRun'>): Promise<EnrolOutcome>
+  one(enrollee: Enrollee, options: Pick<EnrollOptions, 'actor' | 'isDryRun'>): Promise<EnrollOutcome>
   /**
    * The user of privacyIDEA whom a person means by a login that holds an `@` (see named-account.ts). Fails with `unknown-user`,
    * `ambiguous-match` and as PrivacyIdeaPort does.
@@ -61,10 +61,10 @@ export interface EnrolleeGroup {
   readonly directory: DirectoryName
   readonly dn: string
   readonly realm: Realm
-  readonly type: EnrolType
+  readonly type: EnrollType
 }
 
-export interface EnrolAccess {
+export interface EnrollAccess {
   /** privacyIDEA, and as whom: the account of the configuration, or a person for this one time. */
   readonly source: SourceSettings
   readonly readSecret: SecretReader
@@ -75,7 +75,7 @@ const SERIAL_BYTES = 5
 /** Fails with `config-invalid` where mail is asked for and not configured, and as opening the store does. */
 export async function openEnrolments(
   settings: Settings,
-  access: EnrolAccess,
+  access: EnrollAccess,
   options: {
     readonly withMail: boolean
     readonly env: Readonly<Record<string, string | undefined>>
@@ -86,12 +86,12 @@ export async function openEnrolments(
   await using opened = new AsyncDisposableStack()
   const store = opened.use(await openStoreOf(settings, true))
   const directory = opened.use(openDirectories(settings, systemClock, store.identities))
-  const enrolment = opened.use(openEnrolment(access.source, access.readSecret, systemClock))
-  let mail: EnrolMail | null = null
+  const enrollment = opened.use(openEnrollment(access.source, access.readSecret, systemClock))
+  let mail: EnrollMail | null = null
   if (mailSettings !== null) {
     const { openSmtp } = await import('../../notify/smtp.ts')
     const transport = opened.use(watchRefusals(openSmtp(mailSettings.smtp, secretReader(options.env))))
-    const { openWriter } = await import('../../app/post.ts')
+    const { openWriter } = await import('../../app/mailer.ts')
     const writer = openWriter(mailSettings, systemClock, options.log)
     const { owner } = mailSettings
     mail = {
@@ -99,17 +99,17 @@ export async function openEnrolments(
       contactOf: async (user) =>
         owner.from === 'directory'
           ? addressInDirectory(owner, directory, (await directory.findByUser(user)).key)
-          : contactInSource(user, await enrolment.userDetails(user)),
+          : contactInSource(user, await enrollment.userDetails(user)),
       write: (message) => writer.newToken(message),
     }
   }
-  const ports: EnrolPorts = {
+  const ports: EnrollPorts = {
     clock: systemClock,
     source: {
-      ...enrolment,
+      ...enrollment,
       deleteToken: async (serial) => {
-        await store.truth.allowLosses([serial])
-        return enrolment.deleteToken(serial)
+        await store.snapshots.allowLosses([serial])
+        return enrollment.deleteToken(serial)
       },
     },
     rollouts: store.rollouts,
@@ -119,26 +119,26 @@ export async function openEnrolments(
   }
   const all = opened.move()
   return {
-    one: (enrollee, { actor, isDryRun }) => enrolOne(enrollee, ports, { actor, isDryRun }),
-    named: (text, realm) => namedUser({ settings, store }, enrolment, text, realm),
+    one: (enrollee, { actor, isDryRun }) => enrollOne(enrollee, ports, { actor, isDryRun }),
+    named: (text, realm) => namedUser({ settings, store }, enrollment, text, realm),
     all: (enrollees, rollout) => rollOut(enrollees, ports, rollout),
     ofGroup: (group) => enrolleesOfGroup(directory, group),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }
 }
 
-async function enrolOne(
+async function enrollOne(
   enrollee: Enrollee,
-  ports: EnrolPorts,
-  options: Pick<EnrolOptions, 'actor' | 'isDryRun'>,
-): Promise<EnrolOutcome> {
+  ports: EnrollPorts,
+  options: Pick<EnrollOptions, 'actor' | 'isDryRun'>,
+): Promise<EnrollOutcome> {
   const [before = null] = await ports.rollouts.read('', [enrollee])
-  return enrol(enrollee, before, ports, { ...options, rollout: '', onlyWithout: false })
+  return enroll(enrollee, before, ports, { ...options, rollout: '', onlyWithout: false })
 }
 
 async function namedUser(
   access: RecordAccess,
-  source: Pick<EnrolPort, 'findUser' | 'proveUnknown'>,
+  source: Pick<EnrollPort, 'findUser' | 'proveUnknown'>,
   text: Login,
   only: Realm | null,
 ): Promise<NamedUser> {
@@ -203,7 +203,7 @@ function contactInSource(user: UserOfSource, found: { mail: string; name: string
 }
 
 /** As privacyIDEA's own look: the kind, then what nobody can guess or meet again. */
-function newSerial(type: EnrolType): Serial {
+function newSerial(type: EnrollType): Serial {
   const serial = parseSerial(`${type.toUpperCase()}${randomBytes(SERIAL_BYTES).toString('hex').toUpperCase()}`)
   if (serial === null) throw new AppError('internal', 'a serial of our own making is none')
   return serial

@@ -1,4 +1,4 @@
-import type { EnrolState, Enrollee, Enrolment, EnrolType } from '../../core/source/enrolment.ts'
+import type { EnrollState, Enrollee, Enrollment, EnrollType } from '../../core/source/enrollment.ts'
 import type { Login, Realm, Serial } from '../../core/names.ts'
 import type { UserOfSource } from '../../core/source/token.ts'
 
@@ -6,7 +6,7 @@ import type { UserOfSource } from '../../core/source/token.ts'
  * Making tokens in privacyIDEA. Fails as PrivacyIdeaPort does; the rights are `enrollTOTP`, `enrollHOTP`, `delete`, `tokenlist`
  * and `userlist`.
  */
-export interface EnrolPort {
+export interface EnrollPort {
   /** Null where there is no such user, or where the user store does not answer: see proveUnknown. */
   findUser(login: Login, realm: Realm): Promise<UserOfSource | null>
   /** Fails with `source-resolver` where it is the user store that does not answer. */
@@ -19,7 +19,7 @@ export interface EnrolPort {
    * A new token with this serial and a secret that privacyIDEA draws.
    * @returns the otpauth URL, which holds the secret: it is kept in memory alone
    */
-  makeToken(user: UserOfSource, serial: Serial, type: EnrolType): Promise<string>
+  makeToken(user: UserOfSource, serial: Serial, type: EnrollType): Promise<string>
   /** @returns false where there was none */
   deleteToken(serial: Serial): Promise<boolean>
 }
@@ -27,17 +27,17 @@ export interface EnrolPort {
 /** What is on record of a roll-out, each step durable before the next one begins. Fails as the store does. */
 export interface RolloutPort {
   /** Of these users; those without a record are missing. */
-  read(rollout: string, enrollees: readonly Enrollee[]): Promise<readonly Enrolment[]>
+  read(rollout: string, enrollees: readonly Enrollee[]): Promise<readonly Enrollment[]>
   /**
    * Takes a user for this process.
    * @returns false where another process that lives works on him
    */
   claim(rollout: string, enrollee: Enrollee): Promise<boolean>
-  step(rollout: string, enrollee: Enrollee, to: EnrolStep): Promise<void>
+  step(rollout: string, enrollee: Enrollee, to: EnrollStep): Promise<void>
 }
 
-export interface EnrolStep {
-  readonly state: EnrolState
+export interface EnrollStep {
+  readonly state: EnrollState
   readonly serial: Serial | null
   readonly mailId: string | null
   readonly why: string

@@ -8,14 +8,14 @@ import type { Ports } from './ports.ts'
 
 /** Serials whose carriers cannot be asked for wait; the lock does not wait for them. */
 export function knownOf(desired: DesiredState, observed: ObservedState): DesiredState {
-  if (observed.carriersUnknown === undefined) return desired
-  const waiting = observed.carriersUnknown.serials ?? missingSerials(desired, observed)
+  if (observed.duplicatesUnknown === undefined) return desired
+  const waiting = observed.duplicatesUnknown.serials ?? missingSerials(desired, observed)
   return { ...desired, serials: desired.serials.filter((serial) => !waiting.includes(serial)) }
 }
 
 export function serialsWait(desired: DesiredState, observed: ObservedState): string {
-  const missing = (observed.carriersUnknown?.serials ?? missingSerials(desired, observed)).join(', ')
-  return `serial ${missing} is not written yet: ${observed.carriersUnknown?.reason ?? ''}`
+  const missing = (observed.duplicatesUnknown?.serials ?? missingSerials(desired, observed)).join(', ')
+  return `serial ${missing} is not written yet: ${observed.duplicatesUnknown?.reason ?? ''}`
 }
 
 /**
@@ -23,19 +23,19 @@ export function serialsWait(desired: DesiredState, observed: ObservedState): str
  * was ever an account's there, by the record. Any other is written; should the directory come back with an account that
  * carries it all the same, the next full resync finds that and takes it away there, since privacyIDEA says whose it is.
  */
-export async function settleCarriers(
+export async function settleDuplicates(
   desired: DesiredState,
   observed: ObservedState,
-  ports: Pick<Ports, 'truth' | 'inbox'>,
+  ports: Pick<Ports, 'snapshot' | 'inbox'>,
 ): Promise<ObservedState> {
-  const { carriersUnknown, ...known } = observed
-  if (carriersUnknown === undefined || ports.truth === null) return observed
+  const { duplicatesUnknown, ...known } = observed
+  if (duplicatesUnknown === undefined || ports.snapshot === null) return observed
   const had = await ports.inbox.accountsOfSerials(missingSerials(desired, observed))
-  const silent = carriersUnknown.directories
+  const silent = duplicatesUnknown.directories
   const serials = missingSerials(desired, observed).filter((serial) =>
     (had.get(serial) ?? []).some((key) => silent.includes(directoryOf(key))),
   )
-  return serials.length === 0 ? known : { ...known, carriersUnknown: { ...carriersUnknown, serials } }
+  return serials.length === 0 ? known : { ...known, duplicatesUnknown: { ...duplicatesUnknown, serials } }
 }
 
 export function missingSerials(desired: DesiredState, observed: ObservedState): Serial[] {
