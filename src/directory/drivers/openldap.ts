@@ -26,7 +26,11 @@ export const openldapDriver: LockDriver<PolicyView> = {
   singleValued: [],
   addressOf: (_id, dn) => dn,
   protects: () => null,
-  restsOnPoliciesSince: (account) => parseGeneralizedTime(account.text(LOCK_ATTRIBUTE) ?? ''),
+  restsOnPoliciesSince: (account) => {
+    const since = account.text(LOCK_ATTRIBUTE)
+    // Most are open, or locked by us: neither is a time.
+    return since === null || since === LOCKED_FOR_GOOD ? null : parseGeneralizedTime(since)
+  },
   placesElsewhere: () => [],
   readContext: readPolicies,
   readLock,

@@ -7,7 +7,7 @@ import { orderBody } from '../journal/orders.ts'
 import { markAccounts } from '../accounts/queue.ts'
 import { recentLook } from '../rows/recent-look.ts'
 import { keyFromRow } from '../rows/rows.ts'
-import type { Database } from '../schema/schema.ts'
+import type { Database, MetaTable } from '../schema/schema.ts'
 import { RESYNC_ORDERED } from '../source/source-state.ts'
 import type { Writer } from '../engine/writer.ts'
 
@@ -89,27 +89,28 @@ async function markAll(writer: Writer, clock: Clock, keys: readonly AccountKey[]
   }
 }
 
-export async function readRetirements(db: Pick<Database, 'selectFrom'>): Promise<Retirement[]> {
+function selectRetirements(db: Pick<Database, 'selectFrom'>) {
   // As a range: `like` would look at every row. The character after a blank is an exclamation mark.
-  const rows = await db
-    .selectFrom('meta')
-    .selectAll()
-    .where('key', '>=', KEY)
-    .where('key', '<', `${KEY.trimEnd()}!`)
-    .orderBy('key')
-    .execute()
-  return rows.flatMap(({ key, value }) => {
-    const directory = parseDirectoryName(key.slice(KEY.length))
-    return directory === null ? [] : [{ directory, ...(JSON.parse(value) as Omit<Retirement, 'directory'>) }]
-  })
+  return db.selectFrom('meta').selectAll().where('key', '>=', KEY).where('key', '<', `${KEY.trimEnd()}!`).orderBy('key')
+}
+
+export async function readRetirements(db: Pick<Database, 'selectFrom'>): Promise<Retirement[]> {
+  return (await selectRetirements(db).execute()).flatMap(retirementFromRow)
+}
+
+function retirementFromRow({ key, value }: MetaTable): Retirement[] {
+  const directory = parseDirectoryName(key.slice(KEY.length))
+  return directory === null ? [] : [{ directory, ...(JSON.parse(value) as Omit<Retirement, 'directory'>) }]
 }
 
 /** Whether a directory is given up, at each look at an account. */
 export function retirementLook(db: Database): GuardPort['retirementOf'] {
-  const orders = recentLook(
-    async () => new Map((await readRetirements(db)).map((order) => [order.directory, order])),
-    LOOK_MS,
-  )
+  // Compiled once: each look at an account asks.
+  const query = selectRetirements(db).compile()
+  const orders = recentLook(async () => {
+    const found = (await db.executeQuery(query)).rows.flatMap(retirementFromRow)
+    return new Map(found.map((order) => [order.directory, order]))
+  }, LOOK_MS)
   return async (directory, nowMs) => (await orders(nowMs)).get(directory) ?? null
 }
 

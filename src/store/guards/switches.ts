@@ -6,7 +6,7 @@ import { orderBody } from '../journal/orders.ts'
 import { markAccounts } from '../accounts/queue.ts'
 import { recentLook } from '../rows/recent-look.ts'
 import { keyFromRow } from '../rows/rows.ts'
-import type { Database } from '../schema/schema.ts'
+import type { Database, MetaTable } from '../schema/schema.ts'
 import type { Writer } from '../engine/writer.ts'
 
 /** What a person switched: the pause of everything, and that of single directories. */
@@ -59,27 +59,35 @@ function keyOf(directory: DirectoryName | null): string {
   return directory === null ? PAUSE_KEY : `${PAUSE_KEY}:${directory}`
 }
 
+function selectPauses(db: Pick<Database, 'selectFrom'>) {
+  return (
+    db
+      .selectFrom('meta')
+      .selectAll()
+      // As a range: `like` would look at every row.
+      .where((where) =>
+        where.or([
+          where('key', '=', PAUSE_KEY),
+          where.and([where('key', '>=', `${PAUSE_KEY}:`), where('key', '<', `${PAUSE_KEY};`)]),
+        ]),
+      )
+      .orderBy('key')
+  )
+}
+
 async function readPauses(db: Pick<Database, 'selectFrom'>): Promise<Pause[]> {
-  const rows = await db
-    .selectFrom('meta')
-    .selectAll()
-    // As a range: `like` would look at every row.
-    .where((where) =>
-      where.or([
-        where('key', '=', PAUSE_KEY),
-        where.and([where('key', '>=', `${PAUSE_KEY}:`), where('key', '<', `${PAUSE_KEY};`)]),
-      ]),
-    )
-    .orderBy('key')
-    .execute()
-  return rows.map(({ key, value }) => {
-    const pause = JSON.parse(value) as Omit<Pause, 'directory'>
-    return { ...pause, directory: parseDirectoryName(key.slice(PAUSE_KEY.length + 1)) }
-  })
+  return (await selectPauses(db).execute()).map(pauseFromRow)
+}
+
+function pauseFromRow({ key, value }: MetaTable): Pause {
+  const pause = JSON.parse(value) as Omit<Pause, 'directory'>
+  return { ...pause, directory: parseDirectoryName(key.slice(PAUSE_KEY.length + 1)) }
 }
 
 export function openGuards(db: Database, retirementOf: GuardPort['retirementOf']): GuardPort {
-  const pausesNow = recentLook(() => readPauses(db), LOOK_MS)
+  // Compiled once: each change looks.
+  const query = selectPauses(db).compile()
+  const pausesNow = recentLook(async () => (await db.executeQuery(query)).rows.map(pauseFromRow), LOOK_MS)
   return {
     retirementOf,
     async pauseOf(directory, nowMs) {
