@@ -111,9 +111,18 @@ export function headerOf(facts: {
 }): LdifHeader {
   const { atMs, event, actor, owner, account, change, untilUs, reason } = facts
   const until = untilUs === undefined ? '' : isoTime(Math.ceil(untilUs / 1000))
-  const whose = { login: owner?.login ?? '', realm: owner?.realm ?? '' }
-  const why = { reason: reasonText(reason), code: codeOf(reason) }
-  return { at: isoTime(atMs), event, actor, ...whose, account, change, until, ...why }
+  return {
+    at: isoTime(atMs),
+    event,
+    actor,
+    login: owner?.login ?? '',
+    realm: owner?.realm ?? '',
+    account,
+    change,
+    until,
+    reason: reasonText(reason),
+    code: codeOf(reason),
+  }
 }
 
 /** A person's words are in the sentence already; what an older version wrote as a sentence has no code. */
