@@ -87,7 +87,7 @@ function printNext(tell: Narrator): void {
   tell.say('npx lockstep --help               every command')
   tell.say('npx lockstep init                 writes a lockstep.yaml for your directory')
   tell.say('npx lockstep doctor --probe NAME  finds what would fail, before the first lock')
-  tell.say('docs/openldap.md                  access rules and password policy for OpenLDAP')
+  tell.say('docs/how-to/openldap.md           access rules and password policy for OpenLDAP')
 }
 
 /** Prints what is needed to play by hand, and waits for a signal. */

@@ -149,7 +149,7 @@ function configText(
   directory: InstanceDirectory,
   realm: string,
 ): string {
-  return `# A throw-away configuration; docs/configuration.md explains every key.
+  return `# A throw-away configuration; docs/reference/configuration.md explains every key.
 directories:
   corp:
     type: openldap

@@ -6,7 +6,7 @@ import { startSlapd, type Slapd } from '../test/servers/ldap/slapd.ts'
 import { passwordOf, peopleLdif } from './people.ts'
 
 /**
- * `npm run servers -- FOLDER`: a real privacyIDEA and a real OpenLDAP to play with, as docs/quick-start.md does. Both are
+ * `npm run servers -- FOLDER`: a real privacyIDEA and a real OpenLDAP to play with, as docs/tutorial/quick-start.md does. Both are
  * on loopback, thrown away at the end, and reached by what FOLDER/env sets.
  */
 

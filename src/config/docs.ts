@@ -12,7 +12,7 @@ const CHANGES: Readonly<Record<Change, string>> = {
   realms: 'reloads; refused where a realm loses a directory in which its accounts hold locks or serials of ours',
 }
 
-/** What docs/configuration.md and docs/lockstep.schema.json are made of; scripts/generate-docs.ts writes them. */
+/** What docs/reference/configuration.md and docs/lockstep.schema.json are made of; scripts/generate-docs.ts writes them. */
 
 const HEAD = `# Configuration
 
@@ -20,7 +20,7 @@ One YAML file: \`--config FILE\`, else the environment variable \`LOCKSTEP_CONFI
 \`/etc/lockstep/lockstep.yaml\`. \`lockstep init\` writes one, \`lockstep check\` checks it and names the line, the column and
 the key of every mistake, \`lockstep doctor\` tries it against the directory.
 
-This page and [lockstep.schema.json](lockstep.schema.json) are generated from the schema that checks the file
+This page and [lockstep.schema.json](../lockstep.schema.json) are generated from the schema that checks the file
 (\`npm run docs\`). For completion in an editor, begin the file with
 
 \`\`\`yaml
@@ -33,7 +33,7 @@ to the folder of the file. A key that is not listed here is refused. Secrets nev
 
 ## What a change takes
 
-\`lockstep reload\`, \`systemctl reload lockstep\` and SIGHUP load the file while the daemon works ([operations.md](operations.md#changing-the-configuration)).
+\`lockstep reload\`, \`systemctl reload lockstep\` and SIGHUP load the file while the daemon works ([change-configuration.md](../how-to/change-configuration.md#changing-the-configuration)).
 The last column says of each key whether that is enough. Before locks or serials of ours would be lost by a change it is refused, with their number.
 
 ## The smallest file
@@ -69,7 +69,7 @@ lock:
 \`\`\`
 `
 
-/** The whole of docs/configuration.md. */
+/** The whole of docs/reference/configuration.md. */
 export function configurationPage(): string {
   return `${HEAD}${sections(CONFIG_KEYS, '', [], null)}${TAIL}`
 }

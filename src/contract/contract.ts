@@ -5,7 +5,7 @@ import { failure } from './schemas/parts.ts'
 import * as setup from './schemas/setting-up.ts'
 
 /**
- * The JSON of the command line: what `data` is for each command that takes `--json`. Documented in docs/json.md, which is
+ * The JSON of the command line: what `data` is for each command that takes `--json`. Documented in docs/reference/json.md, which is
  * made from it; the tests hold every document that they read against it.
  */
 export interface Contract {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { CONTRACTS, documentOf } from './contract.ts'
 
-/** What docs/json.md and docs/lockstep-output.schema.json are made of; scripts/generate-docs.ts writes them. */
+/** What docs/reference/json.md and docs/lockstep-output.schema.json are made of; scripts/generate-docs.ts writes them. */
 
 const HEAD = `# JSON
 
@@ -27,7 +27,7 @@ its work and the answer is no: mistakes that \`check\` found, a lock that is on 
   the changelog.
 - \`lockstep status --check\` has the exit codes of monitoring plugins, and \`ok\` follows them.
 
-This page and [lockstep-output.schema.json](lockstep-output.schema.json) (JSON Schema; \`$defs\` has one document a command) are generated
+This page and [lockstep-output.schema.json](../lockstep-output.schema.json) (JSON Schema; \`$defs\` has one document a command) are generated
 from the schemas that the tests hold every output against (\`npm run docs\`).
 
 ## What error.code can be besides

@@ -1,7 +1,7 @@
 import { parseReason, reasonText } from '../core/reasons/reason.ts'
 
 /**
- * What Lockstep knows, as `--json` prints it (docs/json.md): instants are RFC 3339 texts, reasons are codes with
+ * What Lockstep knows, as `--json` prints it (docs/reference/json.md): instants are RFC 3339 texts, reasons are codes with
  * parameters and their sentence. Names decide: an instant is `…Ms` or `…Us` within the program (a number since 1970), and
  * `…At` outside, or `at`, `since`, `until`, `from`, `to`; a length of time stays `…Ms`.
  */

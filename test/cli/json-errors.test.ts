@@ -67,7 +67,7 @@ function argumentsOf(command: Command): string[] {
 
 const ALL = commandsWithJson(buildProgram(processIo()))
 
-test('what each command prints is promised in docs/json.md, and nothing more', () => {
+test('what each command prints is promised in docs/reference/json.md, and nothing more', () => {
   const promised = new Set([...CONTRACTS.keys()].map((command) => command.replace(/ --.*$/, '')))
   const printed = ALL.map((args) => contractOf(args)?.command ?? `nothing about ${args.join(' ')}`)
   expect([...new Set(printed)].toSorted()).toEqual([...promised].toSorted())

@@ -9,7 +9,7 @@ interface Ran {
 }
 
 export interface CliResult extends Ran {
-  /** The document on standard output; fails where it is not what docs/json.md promises. */
+  /** The document on standard output; fails where it is not what docs/reference/json.md promises. */
   document<Shape>(): Shape
 }
 

@@ -9,7 +9,7 @@ function shipped(name: string): string {
 }
 
 test('the manual of the configuration is the one that the schema gives (npm run docs)', () => {
-  expect(shipped('configuration.md')).toBe(configurationPage())
+  expect(shipped('reference/configuration.md')).toBe(configurationPage())
 })
 
 test('the JSON Schema for editors is the one that the schema gives (npm run docs)', () => {
@@ -17,7 +17,9 @@ test('the JSON Schema for editors is the one that the schema gives (npm run docs
 })
 
 test('every example of the manual is accepted', () => {
-  const blocks = [...shipped('configuration.md').matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] ?? '')
+  const blocks = [...shipped('reference/configuration.md').matchAll(/```yaml\n(.*?)```/gs)].map(
+    (match) => match[1] ?? '',
+  )
   const [, smallest, lock] = blocks
   expect(parseConfig(smallest ?? '', '/etc/lockstep/lockstep.yaml').warnings).toEqual([])
   const custom: unknown = {

@@ -10,7 +10,7 @@ import { directorySettings } from '../directory/directory-settings.ts'
 import { ds389Settings } from '../directory/ds389/ds389-world.ts'
 import { startDs389, type Ds389 } from '../servers/ldap/ds389.ts'
 
-const PAGE = readFileSync(new URL('../../docs/389ds-freeipa.md', import.meta.url), 'utf8')
+const PAGE = readFileSync(new URL('../../docs/how-to/389ds-freeipa.md', import.meta.url), 'utf8')
 const BLOCKS = [...PAGE.matchAll(/```ldif\n(.*?)```/gs)].map((match) => match[1] ?? '')
 const SUFFIX = 'dc=example,dc=org'
 /** Of a server that nobody asks. */

@@ -21,7 +21,10 @@ const AROUND = {
 }
 const SECTIONS = ['privacyidea', 'directories', 'realms', 'policy', 'guards', 'intake', 'resync', 'retention', 'mail']
 
-const pages = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`)]
+const pages = [
+  'README.md',
+  ...readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' }).map((name) => `docs/${name}`),
+]
 const examples = pages
   .filter((page) => page.endsWith('.md'))
   .flatMap((page) =>

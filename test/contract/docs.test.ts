@@ -8,7 +8,7 @@ function shipped(name: string): string {
 }
 
 test('the page about JSON is the one that the schemas give (npm run docs)', () => {
-  expect(shipped('json.md')).toBe(jsonPage())
+  expect(shipped('reference/json.md')).toBe(jsonPage())
 })
 
 test('the JSON Schema of the output is the one that the schemas give (npm run docs)', () => {
@@ -19,7 +19,7 @@ test('every code of an answer is on the page', () => {
   const source = readFileSync(new URL('../../src/contract/verdict.ts', import.meta.url), 'utf8')
   const codes = [...source.matchAll(/^ {2}\| '([a-z-]+)'$/gm)].map((match) => match[1] ?? '')
   expect(codes.length).toBeGreaterThan(10)
-  for (const code of codes) expect(shipped('json.md')).toContain(`| \`${code}\` |`)
+  for (const code of codes) expect(shipped('reference/json.md')).toContain(`| \`${code}\` |`)
 })
 
 test.each([

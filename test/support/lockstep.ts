@@ -68,7 +68,7 @@ export interface Ran {
   readonly stdout: string
   readonly stderr: string
   readonly ms: number
-  /** What `data` is of the document on standard output; fails where that is not what docs/json.md promises. */
+  /** What `data` is of the document on standard output; fails where that is not what docs/reference/json.md promises. */
   json<Shape>(): Shape
   /** The whole document, likewise. */
   document<Shape>(): Shape

@@ -101,7 +101,7 @@ async function accessOf(options: EnrollOptions, settings: Settings, io: CliIo): 
   if (options.user === undefined && options.url === undefined) {
     if (settings.privacyidea === null) {
       throw new AppError('config-invalid', 'the section privacyidea is missing in the configuration', {
-        hint: 'Write it (docs/privacyidea.md), or give --url and --user.',
+        hint: 'Write it (docs/how-to/privacyidea-api.md), or give --url and --user.',
       })
     }
     return { source: settings.privacyidea, readSecret: secretReader(io.env) }

@@ -32,7 +32,7 @@ export function note(io: CliIo, text: string, mark = ''): void {
 }
 
 /**
- * `--json`: one document (docs/json.md). `ok` says whether the exit code is 0.
+ * `--json`: one document (docs/reference/json.md). `ok` says whether the exit code is 0.
  * @param data what the program knows; it is shown as the contract has it
  * @param trouble why the exit code is another one
  */

@@ -31,5 +31,5 @@ const ADVICE: Readonly<Record<string, string>> = {
   'file-not-permitted': 'lockstep doctor looks at the folders and prints what to change',
   breaker: 'lockstep review shows what waits; approve or reject it',
   protected: 'lockstep show LOGIN says what protects it; lockstep unlock LOGIN ends its holds',
-  'not-effective': 'lockstep doctor prints what to change (docs/openldap.md, docs/389ds-freeipa.md)',
+  'not-effective': 'lockstep doctor prints what to change (docs/how-to/openldap.md, docs/how-to/389ds-freeipa.md)',
 }

@@ -97,7 +97,7 @@ const HELP_DESK = {
   kinds: withDefault(
     list(values.choice(NOTICE_KINDS), 0, NOTICE_KINDS.length, '[breaker, unresolved]'),
     NOTICE_KINDS.filter((kind) => kind !== 'failed'),
-    'What the help desk is notified of; docs/mail.md says what each kind is.',
+    'What the help desk is notified of; docs/how-to/mail.md says what each kind is.',
   ),
   language: derived(values.choice(MAIL_LANGUAGES), 'the key language', 'The language of its mails.'),
 }
@@ -164,7 +164,7 @@ const MAIL = {
   ),
   templates: nullable(
     values.path,
-    'Folder with templates of your own, which stand before the built-in ones; see docs/mail.md.',
+    'Folder with templates of your own, which stand before the built-in ones; see docs/how-to/mail.md.',
   ),
   limits: section(LIMITS, 'What keeps mail from becoming a storm.'),
 }
@@ -172,5 +172,5 @@ const MAIL = {
 export const mailKey = optionalSection(
   MAIL,
   null,
-  'Mail to owners and the help desk, see docs/mail.md. Left out: none is sent.',
+  'Mail to owners and the help desk, see docs/how-to/mail.md. Left out: none is sent.',
 )

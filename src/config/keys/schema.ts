@@ -7,7 +7,7 @@ import { list, mapOf, Reason, section as sectionOf, single, type Keys, type Valu
 
 /**
  * The YAML file, key by key: what is expected, the default, and what the manual says. The checks of the file,
- * docs/configuration.md and docs/lockstep.schema.json are all made from here.
+ * docs/reference/configuration.md and docs/lockstep.schema.json are all made from here.
  */
 
 function assigned(doc: string) {
@@ -293,7 +293,7 @@ const ROOT = {
         '`account-id`: no line names a person by login or DN: accounts are named by their ids, and reasons by their codes.',
       ),
     },
-    "The log of `serve` and `drain`, on standard error: systemd's journal. See operations.md.",
+    "The log of `serve` and `drain`, on standard error: systemd's journal. See docs/reference/log.md.",
   ),
   health: section(
     {

@@ -302,7 +302,7 @@ const CAUSES: { readonly [Cause in OtherLockCause]: string } = {
 }
 
 const POLICY_FIX =
-  'Give the account that Lockstep binds as the right to read the policies and cn=config (docs/openldap.md); lockstep doctor says what it cannot read.'
+  'Give the account that Lockstep binds as the right to read the policies and cn=config (docs/how-to/openldap.md); lockstep doctor says what it cannot read.'
 
 /** One sentence for people; '' where there is no reason. */
 export function reasonText(reason: Reason | null): string {

@@ -101,6 +101,6 @@ function lockoutOf(account: AccountEntry, { nowMs, context: domain }: LockContex
 
 function unreadable(account: AccountEntry): AppError {
   return new AppError('directory-not-permitted', `${account.dn} has no ${CONTROL} that can be read`, {
-    hint: 'Give the account that Lockstep binds as the right to read it (docs/active-directory.md); lockstep doctor prints the line.',
+    hint: 'Give the account that Lockstep binds as the right to read it (docs/how-to/active-directory.md); lockstep doctor prints the line.',
   })
 }

@@ -82,7 +82,7 @@ export async function diagnose(settings: Settings, options: DiagnosisOptions): P
 function notConfigured(area: string, section: string, lines: string, why: string): readonly Finding[] {
   const found = new Findings(area)
   const what = `not looked at, since the configuration has no section ${section}`
-  found.skip(section, { what, why, fix: `Write ${lines} where it is wanted (docs/configuration.md).` })
+  found.skip(section, { what, why, fix: `Write ${lines} where it is wanted (docs/reference/configuration.md).` })
   return found.all
 }
 

@@ -2,7 +2,7 @@ import type { DirectorySettings } from '../../core/settings/settings.ts'
 
 /**
  * The rights that Lockstep needs on accounts of Active Directory, as lines that are ready to copy; the long form is
- * docs/active-directory.md. The GUIDs are schemaIDGUIDs of Microsoft's schema (MS-ADTS, 5.1.3.2 and 3.1.1.2.3.3).
+ * docs/how-to/active-directory.md. The GUIDs are schemaIDGUIDs of Microsoft's schema (MS-ADTS, 5.1.3.2 and 3.1.1.2.3.3).
  */
 
 const USER_CLASS = 'bf967aba-0de6-11d0-a285-00aa003049e2'

@@ -2,7 +2,7 @@ import type { DirectorySettings } from '../../core/settings/settings.ts'
 import { driverOf } from '../../directory/drivers/drivers.ts'
 import { LIMIT_ATTRIBUTES } from '../../directory/probe/effective-rights.ts'
 
-/** Ready-made lines for 389-DS and FreeIPA, as `lockstep doctor` prints them. The long form is docs/389ds-freeipa.md. */
+/** Ready-made lines for 389-DS and FreeIPA, as `lockstep doctor` prints them. The long form is docs/how-to/389ds-freeipa.md. */
 
 /** To be run by whoever may change the data and its ACIs. */
 function apply(settings: DirectorySettings, ...lines: readonly string[]): string {

@@ -23,29 +23,29 @@ export interface Fixes {
 }
 
 const OPENLDAP: Fixes = {
-  page: 'docs/openldap.md',
+  page: 'docs/how-to/openldap.md',
   lockAttribute: 'pwdAccountLockedTime',
   writeRight: openldap.writeRightFix,
   readRight: openldap.readRightFix,
   index: (_settings, attribute, context) => openldap.indexFix(attribute, context),
   searchLimit: openldap.searchLimitFix,
   notEnforced:
-    'Check that the overlay ppolicy is active on this database, that a policy applies to the account (olcPPolicyDefault, or its pwdPolicySubentry), and that it has pwdLockout: TRUE (docs/openldap.md, 2).',
+    'Check that the overlay ppolicy is active on this database, that a policy applies to the account (olcPPolicyDefault, or its pwdPolicySubentry), and that it has pwdLockout: TRUE (docs/how-to/openldap.md, 2).',
 }
 
 const DS389: Fixes = {
-  page: 'docs/389ds-freeipa.md',
+  page: 'docs/how-to/389ds-freeipa.md',
   lockAttribute: 'nsAccountLock',
   writeRight: (settings) => ds389.writeRightFix(settings),
   readRight: (settings) => ds389.readRightFix(settings),
   index: ds389.indexFix,
   searchLimit: (settings) => ds389.limitsFix(settings),
   notEnforced:
-    'Check whether a class of service gives the account another nsAccountLock: ldapsearch -b DN -s base nsAccountLock nsRole (docs/389ds-freeipa.md, "What a lock is").',
+    'Check whether a class of service gives the account another nsAccountLock: ldapsearch -b DN -s base nsAccountLock nsRole (docs/how-to/389ds-freeipa.md, "What a lock is").',
 }
 
 const ACTIVE_DIRECTORY: Fixes = {
-  page: 'docs/active-directory.md',
+  page: 'docs/how-to/active-directory.md',
   lockAttribute: 'userAccountControl',
   writeRight: (settings, attribute, _context, trustee) => {
     return activeDirectory.writeRightFix(settings, [attribute], trustee ?? activeDirectory.UNKNOWN_TRUSTEE)
@@ -54,7 +54,7 @@ const ACTIVE_DIRECTORY: Fixes = {
   index: (_settings, attribute) => activeDirectory.indexFix(attribute),
   searchLimit: () => activeDirectory.searchLimitFix(),
   notEnforced:
-    'The bind may have gone to another domain controller, which had not heard of the lock yet (docs/active-directory.md, "Several domain controllers").',
+    'The bind may have gone to another domain controller, which had not heard of the lock yet (docs/how-to/active-directory.md, "Several domain controllers").',
 }
 
 const FIXES: Readonly<Record<DirectoryType, Fixes>> = {

@@ -1,7 +1,7 @@
 import type { DirectorySettings } from '../../core/settings/settings.ts'
 import { LOCK_ATTRIBUTE } from '../../directory/drivers/openldap.ts'
 
-/** Ready-made lines for OpenLDAP, as `lockstep doctor` prints them. The long form is docs/openldap.md. */
+/** Ready-made lines for OpenLDAP, as `lockstep doctor` prints them. The long form is docs/how-to/openldap.md. */
 
 /** How to find the database's entry in cn=config, which the lines below need in place of `{1}mdb`. */
 function databaseLine(context: string): string {
@@ -68,7 +68,7 @@ export function policyReadFix(settings: DirectorySettings, policyDn: string, con
       context,
       `to dn.exact="${policyDn}" attrs=entry,objectClass,pwdLockout,pwdLockoutDuration by dn.exact="${settings.bindDn}" read by * break`,
     ),
-    `# where the policy itself is missing, make it: docs/openldap.md, 2`,
+    `# where the policy itself is missing, make it: docs/how-to/openldap.md, 2`,
   ].join('\n')
 }
 

@@ -59,6 +59,6 @@ export async function previewMail(
 export function mailOf(settings: Settings): MailSettings {
   if (settings.mail !== null) return settings.mail
   throw new AppError('config-invalid', 'no mail is configured: the section mail is missing', {
-    hint: 'docs/mail.md has it to copy.',
+    hint: 'docs/how-to/mail.md has it to copy.',
   })
 }

@@ -30,7 +30,7 @@ export interface InitAnswers {
 /** Good as it stands once "# " is taken off each line after the first four, and the files and the token are there. */
 const PRIVACYIDEA_LINES = `# privacyIDEA's API (mode api, recommended): Lockstep asks privacyIDEA itself which tokens are locked, and does not depend on
 # events. Without this section it believes the events (mode events). To switch it on, remove "# " from each line below, put in
-# your values, and see docs/privacyidea.md. Where privacyIDEA's certificate is from an authority of your own, add ca: FILE.
+# your values, and see docs/how-to/privacyidea-api.md. Where privacyIDEA's certificate is from an authority of your own, add ca: FILE.
 #
 # privacyidea:
 #   url: https://pi.example.org
@@ -42,7 +42,7 @@ const PRIVACYIDEA_LINES = `# privacyIDEA's API (mode api, recommended): Lockstep
 /** The commented file. Every value is quoted where YAML asks for it. */
 export function configText(answers: InitAnswers): string {
   return `# Lockstep: keeps directory accounts in step with privacyIDEA tokens.
-# Every key is described in docs/configuration.md. "lockstep check" checks this file, "lockstep doctor" tries it.
+# Every key is described in docs/reference/configuration.md. "lockstep check" checks this file, "lockstep doctor" tries it.
 # No secret stands here: keys that end in File name files of mode 0600.
 
 directories:

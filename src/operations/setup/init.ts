@@ -172,12 +172,12 @@ function nextSteps(
   ]
   if (request.stateDir !== null) {
     steps.push(
-      `lockstep status --check ${config}   (for monitoring; under a user of its own it needs health.file, see docs/operations.md)`,
+      `lockstep status --check ${config}   (for monitoring; under a user of its own it needs health.file, see docs/reference/health.md)`,
     )
   }
   if (request.listen !== null) {
     steps.push(
-      `bind the webhook in privacyIDEA   (docs/privacyidea-events.md; its secret is in ${hookSecretFile(request)})`,
+      `bind the webhook in privacyIDEA   (docs/how-to/privacyidea-events.md; its secret is in ${hookSecretFile(request)})`,
     )
   }
   const given = 'file' in request.bindPassword ? request.bindPassword.file : null

@@ -107,11 +107,12 @@ interface Meaning {
 
 function meaningOf({ status, number }: Refusal, raw: RawAnswer): Meaning {
   if (status === 401) {
-    const hint = 'Check privacyidea.user and its password file, or make a new token; see docs/privacyidea.md.'
+    const hint =
+      'Check privacyidea.user and its password file, or make a new token; see docs/how-to/privacyidea-api.md.'
     return { code: 'source-login-refused', text: 'the login was refused', hint }
   }
   if (status === 403 || number === NUMBER_NOT_PERMITTED) {
-    const hint = 'Give the account this right by an admin policy; docs/privacyidea.md lists what it needs.'
+    const hint = 'Give the account this right by an admin policy; docs/how-to/privacyidea-api.md lists what it needs.'
     return { code: 'source-not-permitted', text: 'the right for it is missing', hint }
   }
   if (number === NUMBER_RESOLVER) {

@@ -24,7 +24,7 @@ const RENEW_BEFORE_MS = 60_000
 /** A refused login is not tried again so long, unless the secret changed: each try counts against the account. */
 const REFUSED_MS = 30_000
 const LOGIN_HINT =
-  'Check privacyidea.user, its realm and its password file. An administrator is needed, not a user; see docs/privacyidea.md.'
+  'Check privacyidea.user, its realm and its password file. An administrator is needed, not a user; see docs/how-to/privacyidea-api.md.'
 
 /** Logs in when needed, once for all who wait, and remembers the outcome in memory only. */
 export class Session {

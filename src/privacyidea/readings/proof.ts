@@ -37,7 +37,7 @@ export class TokenListProof {
     const where = this.#client.where('GET', '/token/')
     if (rights !== null && !rights.has('tokenlist') && !rights.has('*')) {
       throw new AppError('source-not-permitted', `${where}: the account has no right tokenlist`, {
-        hint: 'Give it the action tokenlist by an admin policy; docs/privacyidea.md shows it.',
+        hint: 'Give it the action tokenlist by an admin policy; docs/how-to/privacyidea-api.md shows it.',
       })
     }
     const what = known === null ? 'no token shows at all' : `the token ${known}, which is always there, does not show`

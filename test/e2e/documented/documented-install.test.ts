@@ -11,7 +11,7 @@ const ASKS_ADMIN = [['Enter LDAP Password: ', ADMIN_PASSWORD]] as const
 /** In place of the ten seconds of the page: this machine may have other work. */
 const PATIENT = '--wait 100s'
 const WALK_TIMEOUT_MS = 600_000
-/** What docs/openldap.md calls harmless when a block is run again. */
+/** What docs/how-to/openldap.md calls harmless when a block is run again. */
 const HARMLESS = /Already exists \(68\)|Type or value exists \(20\)|already in list|duplicate index definition/
 
 /** What a reader copies: the blocks of a page that are marked as sh, in their order. */
@@ -60,7 +60,7 @@ function startUnit(debian: StockDebian, unit: string): void {
 
 describe.runIf(process.getuid?.() === 0)('a Debian on which slapd was just installed', () => {
   test(
-    'README.md and docs/openldap.md, copied block by block, lead to the first lock',
+    'README.md and docs/how-to/openldap.md, copied block by block, lead to the first lock',
     { timeout: WALK_TIMEOUT_MS },
     async () => {
       await using debian = await startStockDebian({ domain: 'example.org', adminPassword: ADMIN_PASSWORD })
@@ -71,7 +71,7 @@ describe.runIf(process.getuid?.() === 0)('a Debian on which slapd was just insta
       }
       await using shell = await debian.shell('/root')
       let page = ''
-      for (const block of blocksOf('docs/openldap.md')) page += await runGood(shell, block, ASKS_ADMIN)
+      for (const block of blocksOf('docs/how-to/openldap.md')) page += await runGood(shell, block, ASKS_ADMIN)
       const password = /The password of testuser: (\w+)/.exec(page)?.[1] ?? expect.fail(page)
 
       await runGood(shell, blockWith('README.md', 'lockstep init'))
@@ -100,7 +100,7 @@ describe.runIf(process.getuid?.() === 0)('a Debian on which slapd was just insta
   )
 
   test(
-    'on another suffix, where a part is there already, docs/openldap.md adds what is missing, and a second time nothing',
+    'on another suffix, where a part is there already, docs/how-to/openldap.md adds what is missing, and a second time nothing',
     { timeout: WALK_TIMEOUT_MS },
     async () => {
       await using debian = await startStockDebian({ domain: 'example.net', adminPassword: 'nobody knows it' })
@@ -130,7 +130,7 @@ describe.runIf(process.getuid?.() === 0)('a Debian on which slapd was just insta
       await runGood(shell, 'useradd -r lockstep && mkdir /etc/lockstep')
       let page = ''
       for (const mark of ['host=', '[ -s "$password_file" ]', 'cn: lockstep', 'uid: testuser'])
-        page += await runGood(shell, blockWith('docs/openldap.md', mark), ASKS_ADMIN)
+        page += await runGood(shell, blockWith('docs/how-to/openldap.md', mark), ASKS_ADMIN)
       const password = /The password of testuser: (\w+)/.exec(page)?.[1] ?? expect.fail(page)
       expect(await initWithPassword(shell, '/etc/lockstep/ldap-password')).not.toContain('chown')
       await runGood(shell, 'install -m 600 /etc/lockstep/ldap-password /root/of-root')
@@ -203,9 +203,9 @@ ${unit('services')}${unit('policies')}END`
 
 /** The block of the page for an administrator's password that nobody knows. */
 async function setAdminPassword(shell: PageShell): Promise<void> {
-  const page = readFileSync(join(ROOT, 'docs/openldap.md'), 'utf8')
+  const page = readFileSync(join(ROOT, 'docs/how-to/openldap.md'), 'utf8')
   const block = /^```\n([^`]*olcRootPW[^`]*)^```/m.exec(page)?.[1] ?? expect.fail('no block with olcRootPW')
-  await runGood(shell, blockWith('docs/openldap.md', 'host='))
+  await runGood(shell, blockWith('docs/how-to/openldap.md', 'host='))
   const questions = ['New password: ', 'Re-enter new password: '] as const
   await runGood(
     shell,
@@ -217,7 +217,7 @@ async function setAdminPassword(shell: PageShell): Promise<void> {
 /** The page with the values of this server in the one block that asks for them. */
 async function applyPage(shell: PageShell): Promise<{ shown: string; refusals: string[] }> {
   let shown = ''
-  for (const block of blocksOf('docs/openldap.md')) {
+  for (const block of blocksOf('docs/how-to/openldap.md')) {
     const isValues = block.startsWith('host=')
     const filled = isValues ? block.replace('ldap.example.org', 'ldap.example.net').replace('dc=org', 'dc=net') : block
     shown += (await shell.run(filled, ASKS_ADMIN)).shown
@@ -260,17 +260,17 @@ async function seeFirstLock(shell: PageShell, password: string): Promise<void> {
   expect(await runGood(shell, 'lockstep show testuser')).toMatch(/locked +by us/)
 }
 
-/** docs/operations.md, "When the database is lost". */
+/** docs/reference/health.md, "When the database is lost". */
 async function rebuildLostDatabase(shell: PageShell): Promise<void> {
   await runGood(shell, `${STOP_UNIT}; mkdir lost && mv /var/lib/lockstep/lockstep.db* lost`)
-  const rebuilt = await runGood(shell, blockWith('docs/operations.md', 'lockstep rebuild'))
+  const rebuilt = await runGood(shell, blockWith('docs/reference/health.md', 'lockstep rebuild'))
   expect(rebuilt).toContain('1 account: 0 serials, 1 hold restored')
   expect(rebuilt).toContain('1 held, 1 locked by us')
 }
 
-/** The last block of docs/openldap.md, with the name of the file that its first line shows. */
+/** The last block of docs/how-to/openldap.md, with the name of the file that its first line shows. */
 async function endLockByHand(shell: PageShell, password: string): Promise<void> {
-  const page = readFileSync(join(ROOT, 'docs/openldap.md'), 'utf8')
+  const page = readFileSync(join(ROOT, 'docs/how-to/openldap.md'), 'utf8')
   const [list = '', modify = ''] = /^## By hand[^]*?^```\n([^]*?)^```/m.exec(page)?.[1]?.split('\n') ?? []
   const name = /(\S+)\.ldif/.exec(await runGood(shell, list))?.[1] ?? expect.fail('no file in unlock/')
   await runGood(shell, modify.replace('SERIAL', name), ASKS_ADMIN)
@@ -287,8 +287,8 @@ async function makeOtherSecrets(shell: PageShell): Promise<void> {
   )
   expect(file).toContain('lockstep 600\nsecret of slapd.')
   await runGood(shell, 'rm /etc/lockstep/ldap-password')
-  await runGood(shell, blockWith('docs/389ds-freeipa.md', '/etc/lockstep/ldap-password'))
-  await runGood(shell, blockWith('docs/privacyidea-events.md', '/etc/lockstep/hook-secret'))
+  await runGood(shell, blockWith('docs/how-to/389ds-freeipa.md', '/etc/lockstep/ldap-password'))
+  await runGood(shell, blockWith('docs/how-to/privacyidea-events.md', '/etc/lockstep/hook-secret'))
   const files = await runGood(shell, "stat -c '%U %a %s' /etc/lockstep/ldap-password /etc/lockstep/hook-secret")
   expect(files.trim().split('\n')).toEqual(['lockstep 600 49', 'lockstep 600 49'])
 }

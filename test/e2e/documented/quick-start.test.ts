@@ -25,7 +25,7 @@ function commandsOf(page: string): string {
 }
 
 test(
-  'docs/quick-start.md does what it says, when its commands are typed one after the other',
+  'docs/tutorial/quick-start.md does what it says, when its commands are typed one after the other',
   { timeout: INSTALL_TIMEOUT_MS },
   async () => {
     await using temp = await makeTempDir('quick-start')
@@ -39,7 +39,7 @@ test(
       for (const stream of [servers.stdout, servers.stderr])
         stream.on('data', (chunk: Buffer) => (said += chunk.toString()))
       await eventually('the servers are there', () => said.includes('In another terminal'), INSTALL_TIMEOUT_MS)
-      const page = readFileSync(join(ROOT, 'docs/quick-start.md'), 'utf8')
+      const page = readFileSync(join(ROOT, 'docs/tutorial/quick-start.md'), 'utf8')
       const commands = commandsOf(page).replace('. play/env', `. ${play}/env`)
       expect(commands).toContain(`. ${play}/env`)
       const { code, stdout, stderr } = await runTool('bash', ['-e'], {
@@ -73,9 +73,9 @@ function withoutHurry(commands: string): string {
   return first + waits.join('')
 }
 
-/** The block of docs/privacyidea.md, at this server. The quick start made ALWAYS1 already. */
+/** The block of docs/how-to/privacyidea-api.md, at this server. The quick start made ALWAYS1 already. */
 async function makeKnownToken(play: string): Promise<ToolResult> {
-  const page = readFileSync(join(ROOT, 'docs/privacyidea.md'), 'utf8')
+  const page = readFileSync(join(ROOT, 'docs/how-to/privacyidea-api.md'), 'utf8')
   const url = /PI_URL='(.*)'/.exec(readFileSync(join(play, 'env'), 'utf8'))?.[1] ?? expect.fail('no PI_URL')
   const block = commandsOf(page).replace('https://pi.example.org', url).replace('ALWAYS1', 'ALWAYS2')
   return runTool('bash', ['-ec', block], { input: `${readFileSync(join(play, 'admin-password'), 'utf8')}\n` })

@@ -62,7 +62,7 @@ test('doctor sees without writing that the rights are missing, and its line give
     fix: expect.stringContaining('"EXAMPLE\\lockstep:RPWP;userAccountControl;user"'),
   })
   const line = missing?.fix.split('\n').find((each) => each.startsWith('samba-tool dsacl set ')) ?? ''
-  const page = readFileSync(new URL('../../../docs/active-directory.md', import.meta.url), 'utf8')
+  const page = readFileSync(new URL('../../../docs/how-to/active-directory.md', import.meta.url), 'utf8')
   expect(page).toContain(line.replaceAll(/;S-1-5-21-[\d-]+\)/g, ';SID)'))
   await runToolOk('sh', ['-c', `${line} -s ${join(samba.dir, 'etc/smb.conf')}`])
   expect(notOk(await doctor())).toEqual(['wide-right', 'serial-index'])

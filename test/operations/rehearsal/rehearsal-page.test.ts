@@ -184,7 +184,7 @@ test('stretches of time are never more than asked for, have no gap, and hold all
 })
 
 test.each(Object.keys(SAMPLES))(
-  'the JSON of %s is what docs/json.md promises, with durations as they are written',
+  'the JSON of %s is what docs/reference/json.md promises, with durations as they are written',
   (sample) => {
     const data = rehearsalJson(SAMPLES[sample]?.() ?? reportOf([], SINCE))
     documentIn(JSON.stringify({ ok: true, data }), ['rehearse'], 0)

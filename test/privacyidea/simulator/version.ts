@@ -1,4 +1,4 @@
-/** What differs between the versions, as it was measured (docs/privacyidea.md). */
+/** What differs between the versions, as it was measured (docs/how-to/privacyidea-api.md). */
 export interface SimVersion {
   readonly text: string
   readonly enrolledState: '' | 'enrolled'

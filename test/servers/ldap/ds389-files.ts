@@ -34,7 +34,7 @@ export function namesOf(layout: Layout): Names {
   return NAMES[layout]
 }
 
-/** What the service may read and write, as docs/389ds-freeipa.md gives it; nobody else may do anything but bind. */
+/** What the service may read and write, as docs/how-to/389ds-freeipa.md gives it; nobody else may do anything but bind. */
 const RIGHTS: Readonly<Record<Layout, { readonly read: string; readonly write: string }>> = {
   plain: {
     read: 'objectClass || uid || nsUniqueId || description || nsAccountLock || accountUnlockTime || passwordRetryCount',
@@ -117,7 +117,7 @@ const LISTEN = [
   'passwordStorageScheme: SSHA',
 ].join('\n')
 
-/** As docs/389ds-freeipa.md gives them. */
+/** As docs/how-to/389ds-freeipa.md gives them. */
 const INDEXES = ['description', 'nsAccountLock']
   .map(
     (attribute) =>

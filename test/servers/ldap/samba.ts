@@ -49,7 +49,7 @@ export interface Samba extends AsyncDisposable {
   values(login: string, attribute: string): Promise<string[]>
   /** `samba-tool` on the data of the server. */
   tool(...args: string[]): Promise<string>
-  /** Gives the service the rights of docs/active-directory.md, and no other. */
+  /** Gives the service the rights of docs/how-to/active-directory.md, and no other. */
   delegate(): Promise<void>
 }
 
@@ -272,7 +272,10 @@ async function delegateTo(
   ldapsearch: Samba['ldapsearch'],
   tool: Samba['tool'],
 ): Promise<void> {
-  const page = await readFile(fileURLToPath(new URL('../../../docs/active-directory.md', import.meta.url)), 'utf8')
+  const page = await readFile(
+    fileURLToPath(new URL('../../../docs/how-to/active-directory.md', import.meta.url)),
+    'utf8',
+  )
   const sddl = /--sddl="([^"]+)"/.exec(page)?.[1]
   const sid = sidText(
     Buffer.from(/objectSid:: (\S+)/.exec(await ldapsearch('-b', serviceDn, 'objectSid'))?.[1] ?? '', 'base64'),

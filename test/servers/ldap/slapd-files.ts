@@ -91,7 +91,7 @@ ${options.otherDatabase === true ? otherDatabase(dir) : ''}
 `
 }
 
-/** As docs/openldap.md gives it. */
+/** As docs/how-to/openldap.md gives it. */
 function configAccess({ configReadable = true, ppolicy = true, globalConfig = '' }: SlapdOptions): string {
   if (!configReadable || !ppolicy || globalConfig.includes('database config')) return ''
   const attributes = 'entry,objectClass,olcSuffix,olcOverlay,olcPPolicyDefault,olcDbIndex'

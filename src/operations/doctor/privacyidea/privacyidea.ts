@@ -66,7 +66,7 @@ export async function privacyIdeaFindings(settings: Settings, how: SourceDiagnos
     found.skip('reach', {
       what: 'privacyIDEA itself: not asked, since the configuration has no section privacyidea (mode events)',
       why: 'What no event said is not found out, as a lock that ended by itself.',
-      fix: 'Write privacyidea: { url: …, user: …, passwordFile: … } (docs/privacyidea.md).',
+      fix: 'Write privacyidea: { url: …, user: …, passwordFile: … } (docs/how-to/privacyidea-api.md).',
     })
   }
   const via = privacyidea === null ? 'unknown' : await checkServer(found, settings, privacyidea, how, state)
