@@ -33,7 +33,7 @@ to the folder of the file. A key that is not listed here is refused. Secrets nev
 
 ## What a change takes
 
-\`lockstep reload\`, \`systemctl reload lockstep\` and SIGHUP load the file while the daemon works ([change-configuration.md](../how-to/change-configuration.md#changing-the-configuration)).
+\`lockstep reload\`, \`systemctl reload lockstep\` and SIGHUP load the file while the daemon works ([change-configuration.md](../how-to/change-configuration.md)).
 The last column says of each key whether that is enough. Before locks or serials of ours would be lost by a change it is refused, with their number.
 
 ## The smallest file
@@ -55,7 +55,7 @@ const TAIL = `
 ## A custom lock
 
 With \`type: custom\` the key \`lock\` says what a locked account looks like, as a list of steps. All of them are written
-when the account is locked; each is taken back, to what stood there before, when it is unlocked. \`{dn}\` and \`{login}\`
+when the account is locked; each is reverted, to what was there before, when it is unlocked. \`{dn}\` and \`{login}\`
 are those of the account.
 
 \`\`\`yaml

@@ -4,7 +4,7 @@ import { BAD, isSection, list, mapOf, Reason, section, single, type Key, type Va
 import * as values from './keys/values.ts'
 import { parseYaml } from './yaml-source.ts'
 
-/** The YAML of a recipe: what may stand in it, and the mistakes with their lines. docs/how-to/recipes.md explains the keys. */
+/** The YAML of a recipe: what may stand in it, and the mistakes with their lines. docs/reference/recipe-file.md explains the keys. */
 
 function required<T>(value: Value<T>): Key<T> {
   return { doc: '', value, missing: null, fallback: null, change: 'reload' }

@@ -40,7 +40,7 @@ Errors by themselves have the codes of the log. These are answers:
 | \`not-asked\` | a server could not be asked |
 | \`not-done-yet\` | it is on record, and could not be carried out yet |
 | \`protected\` | the hold is on record, and the account is never locked |
-| \`not-effective\` | the lock is written, and keeps nobody out |
+| \`not-effective\` | the lock is written, and is not enforced |
 | \`still-locked\` | the user is still locked out |
 | \`reset-refused\` | unlocked, and privacyIDEA refuses to reset the fail counter |
 | \`nothing-matched\` | nothing was found that the words name |

@@ -5,7 +5,7 @@ import type { ReasonCode } from '../core/reasons/reason.ts'
 import type { NewTokenMail } from '../ports/store/mail.ts'
 import type { TemplateData } from './templates.ts'
 
-/** What templates are given. docs/how-to/mail.md lists the names; all texts are one line, without control characters. */
+/** What templates are given. docs/reference/mail.md lists the names; all texts are one line, without control characters. */
 
 export interface Formats {
   readonly language: MailLanguage

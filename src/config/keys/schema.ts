@@ -196,12 +196,12 @@ const ROOT = {
       onForeignUnlock: withDefault(
         values.choice(['respect', 'relock', 'reset-token']),
         'respect',
-        'Somebody takes our lock away in the directory: `respect` ends the holds, `relock` writes the lock again, `reset-token` (with `privacyidea` only) ends the holds and resets the fail counters of their tokens.',
+        'Somebody removes our lock in the directory: `respect` ends the holds, `relock` writes the lock again, `reset-token` (with `privacyidea` only) ends the holds and resets the fail counters of their tokens.',
       ),
       mirrorDirectoryLocks: withDefault(
         values.choice(['off', 'user-lock', 'disable-tokens']),
         'off',
-        'Somebody else locks or disables an account in the directory, with `privacyidea`: `user-lock` keeps its user out of privacyIDEA too (3.14), `disable-tokens` disables the tokens of that user there. Taken back when the directory releases the account, and only what was ours.',
+        'Somebody else locks or disables an account in the directory, with `privacyidea`: `user-lock` locks its user in privacyIDEA too (3.14), `disable-tokens` disables the tokens of that user there. Reverted when the directory releases the account, and only what was ours.',
       ),
       lockTtl: nullable(values.duration(1000), "A token's hold ends by itself after this time."),
       lockBackoff: optionalSection(LOCK_BACKOFF, null, 'With `lockTtl`: each further lock of an account lasts longer.'),

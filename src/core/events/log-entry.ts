@@ -1,7 +1,7 @@
 import type { Change, ChangeKind } from '../account/change.ts'
 import type { AccountKey } from '../names.ts'
 
-/** What the log says of an account. Its keys and words are documented as stable (docs/reference/health.md). */
+/** What the log says of an account. Its keys and words are documented as stable (docs/reference/log.md). */
 export interface LogEntry {
   readonly event: 'locked' | 'unlocked' | 'registered' | 'unregistered' | 'refused'
   readonly atMs: number

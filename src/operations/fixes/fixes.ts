@@ -41,7 +41,7 @@ const DS389: Fixes = {
   index: ds389.indexFix,
   searchLimit: (settings) => ds389.limitsFix(settings),
   notEnforced:
-    'Check whether a class of service gives the account another nsAccountLock: ldapsearch -b DN -s base nsAccountLock nsRole (docs/how-to/389ds-freeipa.md, "What a lock is").',
+    'Check whether a class of service gives the account another nsAccountLock: ldapsearch -b DN -s base nsAccountLock nsRole (docs/reference/locks.md, "389-DS and FreeIPA").',
 }
 
 const ACTIVE_DIRECTORY: Fixes = {

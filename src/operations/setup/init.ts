@@ -172,7 +172,7 @@ function nextSteps(
   ]
   if (request.stateDir !== null) {
     steps.push(
-      `lockstep status --check ${config}   (for monitoring; under a user of its own it needs health.file, see docs/reference/health.md)`,
+      `lockstep status --check ${config}   (for monitoring; under a user of its own it needs health.file, see docs/how-to/monitor.md)`,
     )
   }
   if (request.listen !== null) {

@@ -67,6 +67,6 @@ export class Fields {
 
 export function unexpected(where: string, what: string): AppError {
   return new AppError('source-answer', `${where}: ${what}`, {
-    hint: 'Is it privacyIDEA 3.11 to 3.14 that answers there? See docs/how-to/privacyidea-api.md.',
+    hint: 'Is it privacyIDEA 3.11 to 3.14 that answers there? See docs/reference/privacyidea-versions.md.',
   })
 }

@@ -94,7 +94,7 @@ function fullSinceOf(row: unknown): number | null {
 
 /**
  * An orphan keeps the realm and loses the login; an owner whose user store fails loses the realm too, and one whose realm
- * was deleted has none at all (docs/how-to/privacyidea-api.md).
+ * was deleted has none at all (docs/reference/privacyidea-versions.md).
  */
 function ownerOf(fields: Fields): TokenOwner {
   const [username, realmText, resolverText, idText] = [

@@ -11,6 +11,7 @@ const ASKS_ADMIN = [['Enter LDAP Password: ', ADMIN_PASSWORD]] as const
 /** In place of the ten seconds of the page: this machine may have other work. */
 const PATIENT = '--wait 100s'
 const WALK_TIMEOUT_MS = 600_000
+const INSTALL_PAGE = 'docs/how-to/install.md'
 /** What docs/how-to/openldap.md calls harmless when a block is run again. */
 const HARMLESS = /Already exists \(68\)|Type or value exists \(20\)|already in list|duplicate index definition/
 
@@ -27,7 +28,7 @@ const taken = new Set<string>()
 function blockWith(page: string, command: string): string {
   const found = blocksOf(page).find((block) => block.includes(command))
   if (found === undefined) return expect.fail(`${page} has no block with ${command}`)
-  if (page === 'README.md') taken.add(found)
+  if (page === INSTALL_PAGE) taken.add(found)
   return found
 }
 
@@ -60,32 +61,32 @@ function startUnit(debian: StockDebian, unit: string): void {
 
 describe.runIf(process.getuid?.() === 0)('a Debian on which slapd was just installed', () => {
   test(
-    'README.md and docs/how-to/openldap.md, copied block by block, lead to the first lock',
+    'docs/how-to/install.md and docs/how-to/openldap.md, copied block by block, lead to the first lock',
     { timeout: WALK_TIMEOUT_MS },
     async () => {
       await using debian = await startStockDebian({ domain: 'example.org', adminPassword: ADMIN_PASSWORD })
       copyCheckout(join(debian.shared, 'lockstep'))
       {
         await using shell = await debian.shell(debian.shared, 'machine')
-        await runGood(shell, blockWith('README.md', 'npm ci --prefix'))
+        await runGood(shell, blockWith(INSTALL_PAGE, 'npm ci --prefix'))
       }
       await using shell = await debian.shell('/root')
       let page = ''
       for (const block of blocksOf('docs/how-to/openldap.md')) page += await runGood(shell, block, ASKS_ADMIN)
       const password = /The password of testuser: (\w+)/.exec(page)?.[1] ?? expect.fail(page)
 
-      await runGood(shell, blockWith('README.md', 'lockstep init'))
+      await runGood(shell, blockWith(INSTALL_PAGE, 'lockstep init'))
       for (const time of ['first', 'second'])
-        expect(await runGood(shell, blockWith('README.md', 'useradd')), time).toBe('')
-      await runGood(shell, blockWith('README.md', 'lockstep shims install'))
-      const doctor = await runGood(shell, blockWith('README.md', 'lockstep doctor'), [
+        expect(await runGood(shell, blockWith(INSTALL_PAGE, 'useradd')), time).toBe('')
+      await runGood(shell, blockWith(INSTALL_PAGE, 'lockstep shims install'))
+      const doctor = await runGood(shell, blockWith(INSTALL_PAGE, 'lockstep doctor'), [
         ['The password of testuser: ', password],
       ])
       // Not on record or not configured yet: a store, privacyIDEA's API, mail.
       expect(doctor).toContain('All that was looked at is as it should be; 4 skipped.')
       expect(doctor).toContain('ok    a bind is refused while locked')
 
-      const service = blockWith('README.md', 'lockstep.service').split('\n')
+      const service = blockWith(INSTALL_PAGE, 'lockstep.service').split('\n')
       expect(service[1]).toBe('systemctl daemon-reload && systemctl enable --now lockstep')
       await runGood(shell, service[0] ?? '')
       startUnit(debian, await runGood(shell, 'cat /etc/systemd/system/lockstep.service'))
@@ -95,7 +96,7 @@ describe.runIf(process.getuid?.() === 0)('a Debian on which slapd was just insta
       await endLockByHand(shell, password)
       await switchApiOn(shell)
       await makeOtherSecrets(shell)
-      expect(new Set(blocksOf('README.md'))).toEqual(taken)
+      expect(new Set(blocksOf(INSTALL_PAGE))).toEqual(taken)
     },
   )
 
@@ -253,17 +254,17 @@ const BIND =
 async function seeFirstLock(shell: PageShell, password: string): Promise<void> {
   const bind = `${BIND} -w ${password}`
   expect(await runGood(shell, bind)).toContain('dn:uid=testuser')
-  const first = await shell.run(blockWith('README.md', 'lockstep-lock'), [['Enter LDAP Password: ', password]])
+  const first = await shell.run(blockWith(INSTALL_PAGE, 'lockstep-lock'), [['Enter LDAP Password: ', password]])
   expect(first.shown).toContain('Enter LDAP Password: ')
   // The page waits a second, which a machine with other work may not keep.
   await eventually('the first lock', async () => (await shell.run(bind)).shown.includes('Invalid credentials (49)'))
   expect(await runGood(shell, 'lockstep show testuser')).toMatch(/locked +by us/)
 }
 
-/** docs/reference/health.md, "When the database is lost". */
+/** docs/how-to/restore.md, "When the database is lost". */
 async function rebuildLostDatabase(shell: PageShell): Promise<void> {
   await runGood(shell, `${STOP_UNIT}; mkdir lost && mv /var/lib/lockstep/lockstep.db* lost`)
-  const rebuilt = await runGood(shell, blockWith('docs/reference/health.md', 'lockstep rebuild'))
+  const rebuilt = await runGood(shell, blockWith('docs/how-to/restore.md', 'lockstep rebuild'))
   expect(rebuilt).toContain('1 account: 0 serials, 1 hold restored')
   expect(rebuilt).toContain('1 held, 1 locked by us')
 }
@@ -280,7 +281,7 @@ async function endLockByHand(shell: PageShell, password: string): Promise<void> 
 /** The secrets of the other pages: for Lockstep's user alone, and such as Lockstep takes. */
 async function makeOtherSecrets(shell: PageShell): Promise<void> {
   const asked = [['The password of Lockstep in the directory: ', 'secret of slapd']] as const
-  await runGood(shell, blockWith('README.md', 'of Lockstep in the directory'), asked)
+  await runGood(shell, blockWith(INSTALL_PAGE, 'of Lockstep in the directory'), asked)
   const file = await runGood(
     shell,
     "stat -c '%U %a' /etc/lockstep/ldap-password; cat /etc/lockstep/ldap-password; echo .",
@@ -295,7 +296,7 @@ async function makeOtherSecrets(shell: PageShell): Promise<void> {
 
 /** Mode api is a matter of the password's file, of taking "# " away, and of the address. */
 async function switchApiOn(shell: PageShell): Promise<void> {
-  const block = blockWith('README.md', '/etc/lockstep/pi-password')
+  const block = blockWith(INSTALL_PAGE, '/etc/lockstep/pi-password')
   await runGood(shell, block, [['The password of lockstep in privacyIDEA: ', 'secret of the API']])
   const file = await runGood(
     shell,

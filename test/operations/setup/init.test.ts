@@ -105,7 +105,7 @@ test('with --http it makes a secret for the webhook', async () => {
   })
   expect(code).toBe(0)
   expect(stdout).toMatch(
-    /bind the webhook in privacyIDEA .*docs\/privacyidea-events\.md; its secret is in \S+hook-secret/,
+    /bind the webhook in privacyIDEA .*docs\/how-to\/privacyidea-events\.md; its secret is in \S+hook-secret/,
   )
   expect(mode('hook-secret')).toBe('600')
   expect(text('hook-secret')).toMatch(/^[\w-]{32}\n$/)

@@ -27,7 +27,7 @@ export interface SimulatorOptions {
 
 /**
  * privacyIDEA's API as Lockstep and its tests use it, on a free port of loopback, with the quirks of its versions
- * (docs/how-to/privacyidea-api.md). The contract of test/privacyidea/contract.ts runs against it and against the real ones, so that
+ * (docs/reference/privacyidea-versions.md). The contract of test/privacyidea/contract.ts runs against it and against the real ones, so that
  * it says what they say. An administrator `admin` with the password `secret` is there.
  */
 export interface Simulator extends AsyncDisposable {

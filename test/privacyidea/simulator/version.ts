@@ -1,4 +1,4 @@
-/** What differs between the versions, as it was measured (docs/how-to/privacyidea-api.md). */
+/** What differs between the versions, as it was measured (docs/reference/privacyidea-versions.md). */
 export interface SimVersion {
   readonly text: string
   readonly enrolledState: '' | 'enrolled'
