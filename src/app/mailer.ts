@@ -4,7 +4,7 @@ import { AppError } from '../core/error.ts'
 import type { MailSettings } from '../core/mail/mail-settings.ts'
 import type { Settings } from '../core/settings/settings.ts'
 import { openDirectories } from '../directory/open-directories.ts'
-import { Writer, type WriterSettings } from '../notify/mail-writer.ts'
+import { TemplateMailComposer, type ComposerSettings } from '../notify/mail-composer.ts'
 import { openSmtp } from '../notify/smtp.ts'
 import { probeSmtp } from '../notify/smtp-probe.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -51,7 +51,7 @@ export async function openMailer(
       return probe.senderRefusal ?? probe.recipients[0]?.refusal ?? null
     },
     sender: mail.from.address,
-    writer: openWriter(mail, clock, log),
+    composer: openMailComposer(mail, clock, log),
     rules: { ...rulesOf(mail), ...rules },
     perSecond: mail.limits.perSecond,
     onTrouble(error, isSent) {
@@ -79,8 +79,8 @@ function rulesOf({ owner, helpDesk, limits }: MailSettings): GatherRules {
   }
 }
 
-export function openWriter(mail: MailSettings, clock: Clock, log: Log): Writer {
-  const settings: WriterSettings = {
+export function openMailComposer(mail: MailSettings, clock: Clock, log: Log): TemplateMailComposer {
+  const settings: ComposerSettings = {
     from: mail.from,
     replyTo: mail.replyTo,
     contact: mail.contact,
@@ -90,7 +90,7 @@ export function openWriter(mail: MailSettings, clock: Clock, log: Log): Writer {
     templates: mail.templates,
     host: hostname(),
   }
-  return new Writer(settings, clock, (error) => {
+  return new TemplateMailComposer(settings, clock, (error) => {
     log.warn('a template of mail failed; the built-in one is used', errorFields(error))
   })
 }

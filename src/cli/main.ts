@@ -82,13 +82,13 @@ export function buildProgram(io: CliIo): Command {
     for (const register of commands) register(program, io)
   }
   registerInGroups(program)
-  settle(program, io)
+  applyToAll(program, io)
   formatHelp(program, io)
   return program
 }
 
 /** Subcommands made with `command()` copy these settings only when they are set first; this sets them on all. */
-function settle(command: Command, io: CliIo): void {
+function applyToAll(command: Command, io: CliIo): void {
   command.exitOverride((error) => {
     throw error.exitCode === 0 ? error : slipOf(error, command)
   })
@@ -101,7 +101,7 @@ function settle(command: Command, io: CliIo): void {
     outputError: () => undefined,
   })
   refuseOtherWords(command)
-  for (const child of command.commands) settle(child, io)
+  for (const child of command.commands) applyToAll(child, io)
 }
 
 /** A group with a default takes any word for an argument of that. */

@@ -1,3 +1,4 @@
+import { LOCK_CONFIGURED, USUAL_TYPE } from '../core/settings/directory-type.ts'
 import { CONFIG_KEYS, configFile } from './keys/schema.ts'
 import type { Key, Keys } from './keys/value.ts'
 
@@ -41,7 +42,7 @@ The last column says of each key whether that is enough. Before locks or serials
 \`\`\`yaml
 directories:
   corp:
-    type: openldap
+    type: ${USUAL_TYPE}
     urls: [ldaps://ldap.example.org]
     bindDn: cn=lockstep,ou=services,dc=example,dc=org
     bindPasswordFile: /etc/lockstep/ldap-password
@@ -54,7 +55,7 @@ directories:
 const TAIL = `
 ## A custom lock
 
-With \`type: custom\` the key \`lock\` says what a locked account looks like, as a list of steps. All of them are written
+With \`type: ${LOCK_CONFIGURED.join(', ')}\` the key \`lock\` says what a locked account looks like, as a list of steps. All of them are written
 when the account is locked; each is reverted, to what was there before, when it is unlocked. \`{dn}\` and \`{login}\`
 are those of the account.
 

@@ -7,7 +7,7 @@ import type { Settings } from '../core/settings/settings.ts'
 import { buildSettings, usualHealthFile } from './build.ts'
 import { ConfigError, showPath, type Problem } from './problem.ts'
 import type { Relation } from './relations/relation.ts'
-import { relationsOf, settledRelations } from './relations/relations.ts'
+import { relationsOf, relationsOfValues } from './relations/relations.ts'
 import { CONFIG_KEYS, configFile } from './keys/schema.ts'
 import { BAD, isSection } from './keys/value.ts'
 import { parseYaml, type YamlSource } from './yaml-source.ts'
@@ -170,7 +170,7 @@ export function parseConfig(text: string, file: string): LoadedConfig {
     root: CONFIG_KEYS,
     report: (path, which, message) => found.push(at(source, path, which === 'key', 'error', message)),
   })
-  const relations = [...relationsOf(raw), ...(parsed === BAD ? [] : settledRelations(parsed))]
+  const relations = [...relationsOf(raw), ...(parsed === BAD ? [] : relationsOfValues(parsed))]
   const problems = [...found, ...relations.map((each) => atRelation(source, each))].toSorted(
     (a, b) => a.line - b.line || a.column - b.column,
   )

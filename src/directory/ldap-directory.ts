@@ -21,7 +21,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { IdentityPort } from '../ports/store/identity.ts'
 import type { FoundAccount } from '../ports/directory.ts'
 import { AccountReader, type Account } from './accounts/account.ts'
-import { writeChange, type Written } from './accounts/apply-change.ts'
+import { writeChange, type Written } from './accounts/write-change.ts'
 import type { SearchRequest } from './ldap/connection.ts'
 import {
   idFilter,
@@ -43,7 +43,7 @@ import { LockReadings } from './accounts/lock-readings.ts'
 import { allValuesAt, valuesAt } from './accounts/places-elsewhere.ts'
 import { Pool, type PoolTimes } from './pool/pool.ts'
 import type { Reads } from './ldap/reads.ts'
-import { protectionOf, ProtectionReader } from './protection/protection.ts'
+import { protectionOf, ProtectionRules } from './protection/protection-rules.ts'
 import { ReadingCache } from './accounts/reading-cache.ts'
 import { resultCodeOf } from './protocol/result-code.ts'
 import { idCodecOf } from './accounts/id-codec.ts'
@@ -74,7 +74,7 @@ export class LdapDirectory {
   readonly #clock: Clock
   readonly #attributes: readonly string[]
   readonly #userFilter: FilterTemplate
-  readonly protection: ProtectionReader
+  readonly protection: ProtectionRules
   readonly #readings = new ReadingCache<Account>(READINGS_MAX)
   readonly #versions: EntryVersions
   #reader: AccountReader | null = null
@@ -92,7 +92,7 @@ export class LdapDirectory {
     this.facts = new FactsReader(this.pool, clock, this.#attributes)
     this.#judge = this.driver.judge(this.pool, settings, clock)
     this.locks = new LockReadings(settings, this.driver, clock, this.#attributes, this.pool.servers)
-    this.protection = new ProtectionReader(settings, this.pool, clock)
+    this.protection = new ProtectionRules(settings, this.pool, clock)
     this.#versions = new EntryVersions(clock)
   }
 

@@ -51,7 +51,7 @@ export function appliedJob(change: Change): DiskJob {
     case 'unregister': {
       const { kind: folder, key: account } = change
       return forEach(change, (name) => [
-        { kind: 'settle-waiting', folder, name, account, stamp, text: textOf(change, folder, change.forward, name) },
+        { kind: 'finish-waiting', folder, name, account, stamp, text: textOf(change, folder, change.forward, name) },
       ])
     }
   }

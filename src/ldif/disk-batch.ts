@@ -99,13 +99,13 @@ export function openBatchRunner({ root, tag }: BatchOptions): BatchRunner {
     for (const file of staged) place(batch, file)
     await syncFolders(batch, (folder) => folder.endsWith('/history'))
     await syncFolders(batch, (folder) => !folder.endsWith('/history'))
-    return settled(batch)
+    return resultsOf(batch)
   }
   return { run, [Symbol.dispose]: () => folders.close() }
 }
 
 /** What was read or written counts only in the folders that people see. */
-function settled({ folders, failures }: Batch): (FileFailure | null)[] {
+function resultsOf({ folders, failures }: Batch): (FileFailure | null)[] {
   const away = displacedOf(folders)
   if (away === null && failures.every((failure) => failure === null)) return failures
   // Whatever it was, the next one opens the folders anew.
@@ -176,7 +176,7 @@ function runStep(batch: Batch, job: number, step: DiskStep): void {
       if (there !== null) moveToHistory(batch, job, step)
       return batch.stage(job, step.folder, step.name, step.text, () => path)
     }
-    case 'settle-waiting': {
+    case 'finish-waiting': {
       const there = readText(pathOf(batch, step.folder, step.name))
       if (there === null) return
       if (belongsTo(step.account, there) && !isNewer(there, step.text)) return moveToHistory(batch, job, step)
@@ -278,7 +278,7 @@ function moveToHistory(
     folder,
     name,
     stamp,
-  }: Extract<DiskStep, { kind: 'to-history' | 'put-waiting' | 'ensure-waiting' | 'settle-waiting' }>,
+  }: Extract<DiskStep, { kind: 'to-history' | 'put-waiting' | 'ensure-waiting' | 'finish-waiting' }>,
 ): void {
   const { folders } = batch
   const from = pathOf(batch, folder, name)

@@ -14,7 +14,7 @@ export type DiskStep =
   /** Makes sure that a waiting file with these records is there; one of another account is left alone. */
   | WaitingStep<'keep-waiting'>
   /** The waiting file was applied: moves it to history. Where another account's stands there, only writes history. */
-  | WaitingStep<'settle-waiting'>
+  | WaitingStep<'finish-waiting'>
   /** Writes a waiting file unless the account has one; one of another account moves to history first. */
   | WaitingStep<'ensure-waiting'>
   | {

@@ -23,7 +23,7 @@ export function serialsWait(desired: DesiredState, observed: ObservedState): str
  * was ever an account's there, by the record. Any other is written; should the directory come back with an account that
  * carries it all the same, the next full resync finds that and takes it away there, since privacyIDEA says whose it is.
  */
-export async function settleDuplicates(
+export async function judgeCarriers(
   desired: DesiredState,
   observed: ObservedState,
   ports: Pick<Ports, 'snapshot' | 'inbox'>,

@@ -31,7 +31,7 @@ export class Worker {
   readonly #events: BoundedLoop
   readonly #accounts: BoundedLoop
   readonly #resolving = new Set<string>()
-  readonly #settler: Settler
+  readonly #resolutions: ResolutionBatches
   /** Accounts in work. */
   readonly #held = new Set<Claim>()
   #renewing: NodeJS.Timeout | null = null
@@ -42,9 +42,9 @@ export class Worker {
     this.#ports = ports
     this.#options = options
     const nowMs = () => ports.clock.nowMs()
-    this.#settler = new Settler(async (resolutions) => {
+    this.#resolutions = new ResolutionBatches(async (resolutions) => {
       const room = this.#isStopping ? 0 : this.#accounts.room
-      const claims = await ports.inbox.settle(resolutions, room)
+      const claims = await ports.inbox.recordResolutions(resolutions, room)
       this.#accounts.perform(claims.map((claim) => this.#accountTask(claim)))
       if (claims.length >= room) this.#accounts.wake()
     })
@@ -126,7 +126,7 @@ export class Worker {
     return async () => {
       try {
         const resolution = await resolveEvent(event, this.#ports, this.#options.giveUpAfterMs)
-        await this.#settler.settle(resolution)
+        await this.#resolutions.write(resolution)
         return resolution.kind !== 'waiting'
       } finally {
         this.#resolving.delete(event.id)
@@ -154,16 +154,16 @@ export class Worker {
 }
 
 /** Gathers the resolutions that become ready in one turn of the event loop into one write. */
-class Settler {
-  readonly #write: (resolutions: readonly Resolution[]) => Promise<void>
+class ResolutionBatches {
+  readonly #record: (resolutions: readonly Resolution[]) => Promise<void>
   #ready: Resolution[] = []
   #next: Promise<void> | null = null
 
-  constructor(write: (resolutions: readonly Resolution[]) => Promise<void>) {
-    this.#write = write
+  constructor(record: (resolutions: readonly Resolution[]) => Promise<void>) {
+    this.#record = record
   }
 
-  settle(resolution: Resolution): Promise<void> {
+  write(resolution: Resolution): Promise<void> {
     this.#ready.push(resolution)
     this.#next ??= this.#flushSoon()
     return this.#next
@@ -174,6 +174,6 @@ class Settler {
     const ready = this.#ready
     this.#ready = []
     this.#next = null
-    await this.#write(ready)
+    await this.#record(ready)
   }
 }

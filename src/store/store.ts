@@ -65,7 +65,7 @@ import { countUnwritten } from './engine/unwritten.ts'
 import { announcedLocks, type AnnouncedLocks } from './source/unannounced-locks.ts'
 import { openUnplaced } from './source/unplaced.ts'
 import { openVerifications } from './accounts/verifications.ts'
-import { Writer, type WriteListener } from './engine/writer.ts'
+import { StoreWriter, type WriteListener } from './engine/store-writer.ts'
 
 /** The store, opened: every port of it, over one connection and one group-committing writer. */
 
@@ -157,7 +157,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
   const log = new WalSync(file)
   const place = new StorePlace(file)
-  const writer = new Writer(
+  const writer = new StoreWriter(
     db,
     prepareStatements(db),
     () => log.sync(),

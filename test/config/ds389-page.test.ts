@@ -4,7 +4,12 @@ import { asDn } from '../../src/core/names.ts'
 import { TYPE_DEFAULTS } from '../../src/core/settings/directory-type.ts'
 import { openDirectories } from '../../src/directory/open-directories.ts'
 import { systemClock } from '../../src/ports/clock.ts'
-import { readRightFix, writeRightFix, limitsFix, policyRightFix } from '../../src/operations/fixes/ds389-fix.ts'
+import {
+  readRightAdvice,
+  writeRightAdvice,
+  limitsAdvice,
+  policyRightAdvice,
+} from '../../src/operations/advice/ds389-advice.ts'
 import { changeFor, desired, heldBy, loginOf, serialOf } from '../directory/contract.ts'
 import { directorySettings } from '../directory/directory-settings.ts'
 import { ds389Settings } from '../directory/ds389/ds389-world.ts'
@@ -97,8 +102,8 @@ test('the rights of the page are those that doctor prints', () => {
   const printed = (['389ds', 'freeipa'] as const).flatMap((type) => {
     const { base, bindDn } = places[type]
     const settings = { ...SETTINGS, ...TYPE_DEFAULTS[type], type, base: asDn(base), bindDn: asDn(bindDn) }
-    const policies = type === 'freeipa' ? [policyRightFix(settings, SUFFIX)] : []
-    return [readRightFix(settings), writeRightFix(settings), limitsFix(settings), ...policies].flatMap(acisOf)
+    const policies = type === 'freeipa' ? [policyRightAdvice(settings, SUFFIX)] : []
+    return [readRightAdvice(settings), writeRightAdvice(settings), limitsAdvice(settings), ...policies].flatMap(acisOf)
   })
   expect(new Set(printed)).toEqual(new Set(acisOf(PAGE)))
 })

@@ -57,7 +57,7 @@ function outboxWorker(
     outbox: store.outbox,
     contacts: { ofOwner: () => Promise.resolve({ address: ADDRESS, language: null, name: '' }) },
     transport: { send, rest: () => undefined, [Symbol.asyncDispose]: () => Promise.resolve() },
-    writer: {
+    composer: {
       write: ({ id, sealedMs }, { address }) => {
         const from = { name: '', address }
         return { messageId: id, dateMs: sealedMs, from, replyTo: null, to: address, subject: '', text: '', html: '' }

@@ -108,7 +108,7 @@ export class World {
       for (const event of await this.store.inbox.due(this.#clock.ms, 16)) {
         const resolution = await resolveEvent(event, this.#ports, GIVE_UP_MS)
         this.#step()
-        await this.store.inbox.settle([resolution], 0)
+        await this.store.inbox.recordResolutions([resolution], 0)
         this.#step()
       }
       const claims = await this.store.queue.claim(16, this.#clock.ms)

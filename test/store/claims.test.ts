@@ -136,8 +136,11 @@ const WRITES: readonly (readonly [string, (store: Store, claim: Claim) => Promis
       store.records.closeUnseen(claim, lockOf('first'), 'not-applied', null, START_MS + HALF_AN_HOUR_MS),
   ],
   ['own', (store, claim) => store.records.own(claim, OWNED, WHY)],
-  ['settle', (store, claim) => store.records.settle(claim, IN_STEP, [])],
-  ['settle with a further look', (store, claim) => store.records.settle(claim, { ...IN_STEP, againAtMs: 1 }, [])],
+  ['settle', (store, claim) => store.records.recordOutcome(claim, IN_STEP, [])],
+  [
+    'settle with a further look',
+    (store, claim) => store.records.recordOutcome(claim, { ...IN_STEP, againAtMs: 1 }, []),
+  ],
   [
     'note',
     (store, claim) =>
@@ -233,7 +236,7 @@ test('each write under the live claim succeeds, beside one that was overtaken', 
       await store.records.own(live, { ...OWNED, holds: [] }, WHY)
       expect(await store.records.plan(live, lockOf('second'))).toBeNull()
       await store.records.close(live, lockOf('second'), 'applied', OWNED)
-      await store.records.settle(live, IN_STEP, [])
+      await store.records.recordOutcome(live, IN_STEP, [])
       expect(await store.reports.find(KEY, 1)).toMatchObject([{ standing: 'in-step' }])
     },
     async (store, claim) => void (await store.records.plan(claim, lockOf('first'))),
@@ -242,7 +245,7 @@ test('each write under the live claim succeeds, beside one that was overtaken', 
 
 test('the first settle of an account that one process claimed twice leaves the second claim as it is', async () => {
   await overtaken(async ({ opened, store, stale, live }) => {
-    await expect(store.records.settle(stale, IN_STEP, [])).rejects.toMatchObject(LOST)
+    await expect(store.records.recordOutcome(stale, IN_STEP, [])).rejects.toMatchObject(LOST)
     expect(opened.raw('select lease_token from queue')).toEqual([{ lease_token: live.token }])
     expect(await store.queue.claim(1, START_MS)).toEqual([])
   })
@@ -341,11 +344,11 @@ test('an account whose turn broke off is claimed for a repair of its files, and 
   machine.ms += LEASE_MS + 1
   const second = await claimed(store)
   expect(second.isForRepair).toBe(true)
-  await store.records.settle(second, { ...IN_STEP, againAtMs: START_MS }, [])
+  await store.records.recordOutcome(second, { ...IN_STEP, againAtMs: START_MS }, [])
   const third = await claimed(store)
   expect(third.isForRepair).toBe(false)
   await store.queue.markForRepair(KEY, START_MS)
-  await store.records.settle(third, IN_STEP, [])
+  await store.records.recordOutcome(third, IN_STEP, [])
   expect((await claimed(store)).isForRepair).toBe(true)
 })
 

@@ -23,7 +23,10 @@ async function happens(store: Store, kind: EventKind, serial: string, key: Accou
   const [waiting] = (await store.inbox.due(START_MS, 10)).filter(({ id }) => id === event.id)
   if (waiting === undefined) throw new Error('it does not wait')
   const dn = asDn(`uid=${key},dc=example,dc=org`)
-  await store.inbox.settle([{ kind: 'resolved', event: waiting, key, dn, login, realm: null, attributeSerials: [] }], 0)
+  await store.inbox.recordResolutions(
+    [{ kind: 'resolved', event: waiting, key, dn, login, realm: null, attributeSerials: [] }],
+    0,
+  )
 }
 
 async function holdsOf(store: Store, key: AccountKey): Promise<string[]> {
@@ -53,7 +56,7 @@ test('an event that waits for its serial wakes when another spelling of it finds
   const [waiting] = await store.inbox.due(START_MS, 10)
   if (waiting === undefined) throw new Error('it does not wait')
   const againAtMs = START_MS + 60_000
-  await store.inbox.settle(
+  await store.inbox.recordResolutions(
     [{ kind: 'waiting', event: waiting, code: 'unknown-serial', reason: 'nobody has it', againAtMs, countedMs: 0 }],
     0,
   )

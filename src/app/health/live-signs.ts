@@ -2,7 +2,7 @@ import { toAppError, type ErrorCode } from '../../core/error.ts'
 import type { Failing, LiveSigns } from '../../core/health/health.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { IntakePort } from '../../ports/intake.ts'
-import type { WriteListener } from '../../store/engine/writer.ts'
+import type { WriteListener } from '../../store/engine/store-writer.ts'
 
 /** What the process that serves knows of itself alone: whether events are put on record, and the store is written. */
 

@@ -1,7 +1,13 @@
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { isWindowsName } from '../../core/settings/bind-name.ts'
-import { TYPE_DEFAULTS, type DirectoryType } from '../../core/settings/directory-type.ts'
+import {
+  TYPE_DEFAULTS,
+  TYPE_TRAITS,
+  USUAL_TYPE,
+  WINDOWS_NAMED,
+  type DirectoryType,
+} from '../../core/settings/directory-type.ts'
 import { AppError } from '../../core/error.ts'
 import {
   passwordOf,
@@ -89,7 +95,7 @@ function listed(names: readonly string[]): string {
 /** The answers that were given as options; in place of those still to come stand harmless ones. */
 function draftFrom(options: InitOptions, file: string, io: CliIo): InitRequest {
   const { serialFormat, name, startTls } = options
-  const type = options.type ?? (isWindowsName(options.bindDn ?? '') ? 'active-directory' : 'openldap')
+  const type = options.type ?? (isWindowsName(options.bindDn ?? '') ? WINDOWS_NAMED[0] : null) ?? USUAL_TYPE
   const fromEnvironment = io.env[PASSWORD_VARIABLE] || 'to be asked'
   return {
     ...flagsOf(options, file, io),
@@ -154,7 +160,7 @@ async function requestFrom(
     await ask('Base that the accounts lie below', usual, (answer) => ({ base: answer }))
   }
   if (options.bindDn === undefined) {
-    const names = request.type === 'active-directory' ? 'DN, user@domain or DOMAIN\\user' : 'DN'
+    const names = TYPE_TRAITS[request.type].takesWindowsNames ? 'DN, user@domain or DOMAIN\\user' : 'DN'
     await ask(`Account that Lockstep binds as (${names})`, null, (answer) => ({ bindDn: answer }))
   }
   if (prompt !== null && options.bindPasswordFile === undefined && (io.env[PASSWORD_VARIABLE] ?? '') === '') {
@@ -181,8 +187,7 @@ function flagsOf(options: InitOptions, file: string, io: CliIo): { ca: string | 
 /** The naming context, where there is one alone. Fails with `usage`. */
 function onlyContext(facts: FirstFacts | null): string {
   const contexts = facts?.namingContexts ?? []
-  const isOne = contexts.length === 1 || facts?.type === 'freeipa' || facts?.type === 'active-directory'
-  if (isOne && facts?.usualBase) return facts.usualBase
+  if (facts?.isBaseCertain === true && facts.usualBase) return facts.usualBase
   const found =
     contexts.length === 0 ? 'the server names no naming context' : `the server has several: ${contexts.join(', ')}`
   throw new AppError('usage', `--base is missing, and ${found}`, {

@@ -1,3 +1,5 @@
+import { TYPE_TRAITS, typesThat } from '../../core/settings/directory-type.ts'
+
 /**
  * The next step for what waits or failed, by the code of the error or the standing of the account: the record keeps the
  * reason, and who looks at it wants to know what to do. '' where nothing is to be done, or the reason says it.
@@ -8,6 +10,8 @@ export function adviceFor(code: string): string {
 
 const DOCTOR = 'lockstep doctor --probe LOGIN tries it and prints what to change'
 const SERVER = 'check that the directory server runs; it is tried again by itself'
+
+const pages = new Set(typesThat((traits) => traits.isLockSubjectToPolicy).map((type) => TYPE_TRAITS[type].page))
 
 const ADVICE: Readonly<Record<string, string>> = {
   'directory-unreachable': SERVER,
@@ -31,5 +35,5 @@ const ADVICE: Readonly<Record<string, string>> = {
   'file-not-permitted': 'lockstep doctor looks at the folders and prints what to change',
   breaker: 'lockstep review shows what waits; approve or reject it',
   protected: 'lockstep show LOGIN says what protects it; lockstep unlock LOGIN ends its holds',
-  'not-effective': 'lockstep doctor prints what to change (docs/how-to/openldap.md, docs/how-to/389ds-freeipa.md)',
+  'not-effective': `lockstep doctor prints what to change (${[...pages].join(', ')})`,
 }

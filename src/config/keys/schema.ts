@@ -1,4 +1,10 @@
-import { defaultInWords, DIRECTORY_TYPES } from '../../core/settings/directory-type.ts'
+import {
+  defaultInWords,
+  DIRECTORY_TYPES,
+  LOCK_CONFIGURED,
+  locksInWords,
+  quotedTypes,
+} from '../../core/settings/directory-type.ts'
 import { GUARDS, LOCK_BACKOFF, PROTECT } from './guard-keys.ts'
 import { changing, derived, nullable, optionalSection, required, section, withDefault } from './keys.ts'
 import { mailKey } from './mail.ts'
@@ -23,13 +29,7 @@ const LOCK_STEP = {
 const lockSteps = list(sectionOf(LOCK_STEP), 1, 16, '[{ set: { loginShell: /usr/sbin/nologin } }]')
 
 const DIRECTORY = {
-  type: changing(
-    'locks',
-    required(
-      values.choice(DIRECTORY_TYPES),
-      'What locked means there. `openldap`: `pwdAccountLockedTime` of the password policy overlay. `active-directory`: the bit "disabled" of `userAccountControl`. `389ds`, `freeipa`: `nsAccountLock`. `custom`: what the key `lock` says.',
-    ),
-  ),
+  type: changing('locks', required(values.choice(DIRECTORY_TYPES), `What locked means there. ${locksInWords()}`)),
   urls: required(
     list(values.directoryUrl, 1, 8, '[ldaps://ldap1.example.org]'),
     'Servers of one directory: the first that can be used does the work, and locks are looked at on each.',
@@ -88,7 +88,11 @@ const DIRECTORY = {
   inFlightMax: withDefault(values.integer(1, 256), 16, 'Operations at most that wait for an answer on one connection.'),
   lock: changing(
     'locks',
-    derived(lockSteps, null, 'Type `custom` only: what makes an account locked. See "A custom lock".'),
+    derived(
+      lockSteps,
+      null,
+      `Type ${quotedTypes(LOCK_CONFIGURED)} only: what makes an account locked. See "A custom lock".`,
+    ),
   ),
   protect: section(PROTECT, 'Accounts of this directory that are never locked, beside those of `guards.protect`.'),
 }

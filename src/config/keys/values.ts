@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { writtenDuration } from '../../core/format/duration.ts'
 import { parseSerial, type Serial } from '../../core/names.ts'
 import { isWindowsName } from '../../core/settings/bind-name.ts'
+import { WINDOWS_NAMED } from '../../core/settings/directory-type.ts'
 import { dnProblem } from './dn-syntax.ts'
 import { filterProblem } from './filter-syntax.ts'
 import { Reason, single, type Json, type Value } from './value.ts'
@@ -96,7 +97,7 @@ export const path = checkedText('the path of a file or folder, absolute or relat
 export const dn = checkedText('a distinguished name, as in cn=lockstep,dc=example,dc=org', dnProblem)
 
 export const bindName = checkedText(
-  'a distinguished name, as in cn=lockstep,dc=example,dc=org; for type active-directory also user@example.org or EXAMPLE\\user',
+  `a distinguished name, as in cn=lockstep,dc=example,dc=org; for type ${WINDOWS_NAMED.join(', ')} also user@example.org or EXAMPLE\\user`,
   (written) => (isWindowsName(written) ? null : dnProblem(written)),
 )
 

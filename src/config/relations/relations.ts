@@ -1,4 +1,5 @@
 import { isWindowsName } from '../../core/settings/bind-name.ts'
+import { LOCK_CONFIGURED, WINDOWS_NAMED, type DirectoryType } from '../../core/settings/directory-type.ts'
 import { isLoopback } from '../../core/loopback.ts'
 import { parseDirectoryName } from '../../core/names.ts'
 import { guardRelations } from './guard-relations.ts'
@@ -35,15 +36,21 @@ function directoryRelations(name: string, directory: Json): Relation[] {
     found.push(error(path, 'the name of a directory is 1 to 64 lower-case letters, digits, _ and -'))
   }
   const { type, lock, bindDn } = directory
-  if (typeof type === 'string' && type !== 'active-directory' && typeof bindDn === 'string' && isWindowsName(bindDn)) {
-    const message = `only type active-directory takes user@domain or DOMAIN\\user; type ${type} needs the DN of the account, as in cn=lockstep,dc=example,dc=org`
+  if (
+    typeof type === 'string' &&
+    !isOneOf(WINDOWS_NAMED, type) &&
+    typeof bindDn === 'string' &&
+    isWindowsName(bindDn)
+  ) {
+    const message = `only type ${WINDOWS_NAMED.join(', ')} takes user@domain or DOMAIN\\user; type ${type} needs the DN of the account, as in cn=lockstep,dc=example,dc=org`
     found.push(error([...path, 'bindDn'], message))
   }
-  if (type === 'custom' && lock === undefined) {
-    found.push(error(path, 'type custom needs the key lock, which says what locked means'))
+  if (isOneOf(LOCK_CONFIGURED, type) && lock === undefined) {
+    found.push(error(path, `type ${type} needs the key lock, which says what locked means`))
   }
-  if (typeof type === 'string' && type !== 'custom' && lock !== undefined) {
-    found.push(error([...path, 'lock'], `this key is for type custom; type ${type} knows how it locks. Leave it out`))
+  if (typeof type === 'string' && !isOneOf(LOCK_CONFIGURED, type) && lock !== undefined) {
+    const which = LOCK_CONFIGURED.join(', ')
+    found.push(error([...path, 'lock'], `this key is for type ${which}; type ${type} knows how it locks. Leave it out`))
   }
   for (const [index, step] of (Array.isArray(lock) ? lock : []).entries()) {
     const ways = ['set', 'add', 'remove'].filter((way) => way in sectionAt(step))
@@ -51,6 +58,10 @@ function directoryRelations(name: string, directory: Json): Relation[] {
       found.push(error([...path, 'lock', index], `a step has exactly one of set, add, remove; here are ${ways.length}`))
   }
   return found
+}
+
+function isOneOf(types: readonly DirectoryType[], type: unknown): type is DirectoryType {
+  return types.some((each) => each === type)
 }
 
 function oneSecret(path: readonly PropertyKey[], section: Json, stem: string): Relation[] {
@@ -145,7 +156,7 @@ function mailRelations(root: Json): Relation[] {
 }
 
 /** What only shows once every value is understood. */
-export function settledRelations(file: ConfigFile): Relation[] {
+export function relationsOfValues(file: ConfigFile): Relation[] {
   const directories = Object.entries(file.directories)
   return [
     ...directories.flatMap(([name, directory]) => urlRelations(name, directory)),

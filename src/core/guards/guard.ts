@@ -41,7 +41,7 @@ export type Verdict =
 
 /**
  * May this change be written? Null: a write to privacyIDEA. A pause and a dry run stop everything; an account of which nobody knows whether it is
- * protected is not locked. A protected account has no holds (core/account/protection.ts), and the breaker is asked with the row
+ * protected is not locked. A protected account has no holds (`underProtection`), and the breaker is asked with the row
  * of the change (core/guards/breaker.ts).
  */
 export function guard(change: Pick<ChangeDraft, 'kind'> | null, { pause, dryRun, unread }: GuardInput): Verdict {

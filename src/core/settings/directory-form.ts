@@ -1,5 +1,6 @@
 import { counted } from '../format/counted.ts'
 import type { DirectoryName, Realm } from '../names.ts'
+import { TYPE_TRAITS } from './directory-type.ts'
 import type { DirectorySettings } from './settings.ts'
 
 /** By what locks and serials of ours are found again in a directory. With another form they would stand there for good. */
@@ -12,9 +13,9 @@ export interface DirectoryForm {
 }
 
 export function formOf({ type, lock, idAttribute, serialAttribute, serialFormat }: DirectorySettings): DirectoryForm {
-  const ofType = type === 'freeipa' ? '389ds' : type
+  const { lockAsOf, isLockConfigured } = TYPE_TRAITS[type]
   return {
-    lock: type === 'custom' ? JSON.stringify(lock) : ofType,
+    lock: isLockConfigured ? JSON.stringify(lock) : lockAsOf,
     idAttribute: idAttribute.toLowerCase(),
     serialAttribute: serialAttribute.toLowerCase(),
     serialFormat,

@@ -108,7 +108,7 @@ export interface DirectorySettings {
   /** Connections at most, and operations in flight on each at most. */
   readonly connectionsMax: number
   readonly inFlightMax: number
-  /** `custom` only: what locked means. Empty for the other types. */
+  /** What locked means, for a type that takes it from the configuration. Empty for the other types. */
   readonly lock: readonly LockAssignment[]
   /** Active Directory: an unlock also ends a lockout after wrong passwords. */
   readonly clearLockout: boolean

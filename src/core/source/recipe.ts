@@ -81,7 +81,7 @@ export function textsOf(handler: RecipeHandler): readonly string[] {
 }
 
 /** The parameters with their defaults, and what is wrong with what was given. */
-export function settledParameters(
+export function filledParameters(
   recipe: Recipe,
   given: ReadonlyMap<string, string>,
 ): { readonly values: ReadonlyMap<string, string>; readonly problems: readonly RecipeProblem[] } {

@@ -125,7 +125,7 @@ export function newRehearsal(known: Iterable<KnownToken>, options: RehearsalOpti
   for (const each of known) book.learn(each)
 
   /** Opens or closes the owner's lock by what the counters say now. */
-  function settle(owner: Owner, atMs: number): void {
+  function openOrClose(owner: Owner, atMs: number): void {
     const full = fullTokens(owner)
     const isLocked = mustLock(owner, full, options)
     if (isLocked && owner.lock === null) {
@@ -161,7 +161,7 @@ export function newRehearsal(known: Iterable<KnownToken>, options: RehearsalOpti
       if (step === 'failure') for (const owner of fail(tokens, named, options)) close(owner, row.atMs, 'unseen')
       else if (step === 'full') fill(tokens, named)
       else move(step, tokens, named, row)
-      for (const owner of owners) settle(owner, row.atMs)
+      for (const owner of owners) openOrClose(owner, row.atMs)
       if (step === 'full') for (const { lock } of owners) if (lock !== null) lock.isConfirmed = true
     },
     finish() {

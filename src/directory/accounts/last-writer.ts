@@ -3,6 +3,7 @@ import { normalDn } from '../../core/dn.ts'
 import { AppError } from '../../core/error.ts'
 import type { LastWriter } from '../../core/account/late.ts'
 import type { Dn } from '../../core/names.ts'
+import { TYPE_TRAITS } from '../../core/settings/directory-type.ts'
 import type { DirectorySettings } from '../../core/settings/settings.ts'
 import type { Connection } from '../ldap/connection.ts'
 import type { Reads } from '../ldap/reads.ts'
@@ -31,7 +32,7 @@ export async function readLastWriters(
 }
 
 async function readLastWriter(reads: Reads, settings: DirectorySettings, dn: Dn): Promise<LastWriter> {
-  if (settings.type === 'active-directory') return 'unknown'
+  if (!TYPE_TRAITS[settings.type].hasModifiersName) return 'unknown'
   const request = {
     base: dn,
     scope: 'base' as const,

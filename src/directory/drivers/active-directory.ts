@@ -1,12 +1,22 @@
-import { AndFilter, ExtensibleFilter, GreaterThanEqualsFilter, LessThanEqualsFilter, type Filter } from 'ldapts'
+import {
+  AndFilter,
+  ExtensibleFilter,
+  GreaterThanEqualsFilter,
+  LessThanEqualsFilter,
+  PresenceFilter,
+  type Filter,
+} from 'ldapts'
 import { integerOf, withBits } from '../../core/account/bit.ts'
 import { AppError } from '../../core/error.ts'
 import type { DirectorySettings } from '../../core/settings/settings.ts'
 import type { LockObservation, LockSlot, OtherLock } from '../../core/account/state.ts'
 import { lockedBy, type AccountEntry, type LockContext, type LockDriver } from './driver.ts'
-import { readDomain, type DomainView } from './windows-domain.ts'
-import { PRINCIPAL_ATTRIBUTES, protectedPrincipal } from './windows-principal.ts'
-import { fileTimeOf, parseFileTime } from '../protocol/windows-time.ts'
+import { fileTimeOf, parseFileTime, parseTimeSpan } from '../protocol/windows-time.ts'
+import { relativeIdOf } from '../protocol/sid.ts'
+import type { Reads } from '../ldap/reads.ts'
+import { searchIfAllowed } from '../ldap/search-if-allowed.ts'
+import { textsOf } from '../protocol/entry.ts'
+import { namingContextOf, type ServerFacts } from '../pool/server-facts.ts'
 
 const CONTROL = 'userAccountControl'
 /** MS-ADTS, 2.2.16: UF_ACCOUNT_DISABLE. */
@@ -103,4 +113,61 @@ function unreadable(account: AccountEntry): AppError {
   return new AppError('directory-not-permitted', `${account.dn} has no ${CONTROL} that can be read`, {
     hint: 'Give the account that Lockstep binds as the right to read it (docs/how-to/active-directory.md); lockstep doctor prints the line.',
   })
+}
+
+/** Accounts of Active Directory that keep the domain itself going, and are therefore never locked. */
+
+const PRINCIPAL_ATTRIBUTES = ['objectSid', 'objectClass', 'userAccountControl', 'sAMAccountName'] as const
+
+/** MS-ADTS, 2.2.16: UF_INTERDOMAIN_TRUST_ACCOUNT, UF_WORKSTATION_TRUST_ACCOUNT, UF_SERVER_TRUST_ACCOUNT. */
+const TRUST_BITS = 0x0800
+const COMPUTER_BITS = 0x1000 | 0x2000
+/** MS-DTYP, 2.4.2.4: well-known relative ids of a domain. */
+const WELL_KNOWN: Readonly<Record<number, string>> = {
+  500: 'it is the built-in administrator',
+  502: 'it is krbtgt, whose keys the whole domain rests on',
+}
+/** Of a read-only domain controller. */
+const KRBTGT_OF_RODC = /^krbtgt_\d+$/i
+const CLASSES: Readonly<Record<string, string>> = {
+  computer: 'it is a computer account',
+  'msds-managedserviceaccount': 'it is a managed service account',
+  'msds-groupmanagedserviceaccount': 'it is a group managed service account',
+  'msds-delegatedmanagedserviceaccount': 'it is a delegated managed service account',
+}
+
+/** @returns why it is never locked, as in "it is a computer account"; null for an account of a person */
+function protectedPrincipal(account: AccountEntry): string | null {
+  const rid = relativeIdOf(account.values('objectSid')[0])
+  const wellKnown = rid === null ? undefined : WELL_KNOWN[rid]
+  if (wellKnown !== undefined) return wellKnown
+  if (KRBTGT_OF_RODC.test(account.text('sAMAccountName') ?? '')) return WELL_KNOWN[502] ?? null
+  const classes = account.values('objectClass').map((name) => String(name).toLowerCase())
+  // The most special class comes last.
+  const special = classes.toReversed().find((name) => CLASSES[name] !== undefined)
+  if (special !== undefined) return CLASSES[special] ?? null
+  const control = integerOf(account.values('userAccountControl')) ?? 0
+  if ((control & TRUST_BITS) !== 0) return 'it is the account of a trust with another domain'
+  return (control & COMPUTER_BITS) === 0 ? null : 'it is a computer account'
+}
+
+/** What the domain's own entry says about its lockout after wrong passwords. */
+export interface DomainView {
+  /** Infinity: until an administrator ends it; null: it could not be read. */
+  readonly lockoutDurationMs: number | null
+}
+
+const UNKNOWN: DomainView = { lockoutDurationMs: null }
+
+/** Reads the domain's settings. Fails with `directory-*`. */
+export async function readDomain(
+  reads: Reads,
+  { base }: Pick<DirectorySettings, 'base'>,
+  facts: ServerFacts,
+): Promise<DomainView> {
+  const domain = namingContextOf(facts, base)
+  if (domain === null) return UNKNOWN
+  const isThere = new PresenceFilter({ attribute: 'objectClass' })
+  const [entry] = await searchIfAllowed(reads, domain, isThere, ['lockoutDuration'], 1, 'base')
+  return { lockoutDurationMs: parseTimeSpan(textsOf(entry ?? null, 'lockoutDuration')[0] ?? null) }
 }

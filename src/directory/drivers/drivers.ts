@@ -1,6 +1,6 @@
 import type { DirectoryType } from '../../core/settings/directory-type.ts'
 import type { DirectorySettings } from '../../core/settings/settings.ts'
-import { ds389Driver } from './account-inactivation.ts'
+import { ds389Driver } from './ds389.ts'
 import { activeDirectoryDriver } from './active-directory.ts'
 import { customDriver } from './custom.ts'
 import { driverWith, type DirectoryDriver } from './driver.ts'

@@ -12,6 +12,7 @@ import {
   type Filter,
 } from 'ldapts'
 import { isWindowsName } from '../../core/settings/bind-name.ts'
+import { TYPE_TRAITS } from '../../core/settings/directory-type.ts'
 import { span } from '../../core/format/duration.ts'
 import { AppError } from '../../core/error.ts'
 import type { DirectorySettings } from '../../core/settings/settings.ts'
@@ -201,7 +202,7 @@ export class Connection {
   async #bind(password: string): Promise<void> {
     const { bindDn } = this.#settings
     const policy = new PasswordPolicyControl()
-    const controls = this.#settings.type === 'openldap' ? [policy] : []
+    const controls = TYPE_TRAITS[this.#settings.type].hasPolicyControl ? [policy] : []
     await this.#run(() => this.#client.bind(bindDn, password, controls), this.#attempt('bind', bindDn))
     this.#hasPolicyAnswer = policy.value !== undefined
     this.#identity = await this.#askIdentity()

@@ -7,7 +7,6 @@ import type { ServerState } from '../../ports/directory.ts'
 import type { Connection } from '../ldap/connection.ts'
 import type { Reads } from '../ldap/reads.ts'
 import type { ConnectionCheck } from './identity.ts'
-import { RecentWriters } from './recent-writers.ts'
 import { resultCodeOf } from '../protocol/result-code.ts'
 import { POOL_TIMES, ServerPool, type PoolTimes } from './server-pool.ts'
 import { serverOf } from '../ldap/socket.ts'
@@ -237,4 +236,32 @@ function together(errors: readonly AppError[], directory: string): AppError {
   if (errors.length === 1) return first
   const message = `directory ${directory}: none of its ${errors.length} servers can be used: ${errors.map((error) => error.message).join('; ')}`
   return new AppError(first.code, message, { hint: first.hint, cause: first })
+}
+
+/** So long an account is read from the server that took its last write: replication between sites may take minutes. */
+const WRITER_KEPT_MS = 900_000
+const WRITERS_MAX = 50_000
+
+/**
+ * Which server took the last write to an account, for a bounded time and number: whoever reads elsewhere may see what
+ * stood there before. Times are those of `performance.now()`.
+ */
+class RecentWriters<Server> {
+  readonly #writers = new Map<AccountKey, { readonly server: Server; readonly untilMs: number }>()
+
+  note(key: AccountKey, server: Server): void {
+    this.#writers.delete(key)
+    this.#writers.set(key, { server, untilMs: performance.now() + WRITER_KEPT_MS })
+    if (this.#writers.size <= WRITERS_MAX) return
+    const oldest = this.#writers.keys().next().value
+    if (oldest !== undefined) this.#writers.delete(oldest)
+  }
+
+  of(key: AccountKey): Server | undefined {
+    const kept = this.#writers.get(key)
+    if (kept === undefined) return undefined
+    if (kept.untilMs > performance.now()) return kept.server
+    this.#writers.delete(key)
+    return undefined
+  }
 }

@@ -21,14 +21,14 @@ import { probeLimits, probeRights, type LimitsProbe, type RightsProbe } from './
 import { compileFilter } from '../protocol/filter.ts'
 import { LdapDirectory } from '../ldap-directory.ts'
 import type { OwnAccount } from '../protection/own-account.ts'
-import { readLockoutPolicies } from '../drivers/kerberos-lockout.ts'
-import { readPolicies, type PolicyView } from '../drivers/password-policy.ts'
+import { readLockoutPolicies } from '../drivers/freeipa.ts'
+import { readPolicies, type PolicyView } from '../drivers/openldap.ts'
 import { probeSearchLimit, type SearchLimitProbe } from './search-limit.ts'
 import { tryCycle, type CycleProbe } from './probe-cycle.ts'
 import { textsOf } from '../protocol/entry.ts'
 import { namingContextOf, type ServerFacts } from '../pool/server-facts.ts'
 import { serverOf } from '../ldap/socket.ts'
-import { probeWindows, type WindowsProbe } from './windows-probe.ts'
+import { probeActiveDirectory, type ActiveDirectoryProbe } from './active-directory-probe.ts'
 
 /** One URL of the configuration: reached, secured and bound, or why not. */
 export interface ServerProbe {
@@ -67,8 +67,8 @@ export interface DirectoryProbe extends AsyncDisposable {
   attributes(): Promise<readonly AttributeProbe[]>
   /** Fails with `unknown-user`, `ambiguous-match`; `observed` tells the lock, its effect and protection. */
   login(login: Login, realm: Realm | null): Promise<{ account: FoundAccount; observed: ObservedState }>
-  /** Null for a directory without password policies. */
-  policies(): Promise<PolicyView | null>
+  /** For OpenLDAP: the password policies. */
+  policies(): Promise<PolicyView>
   /** @param password the account's own, to see a bind refused; null: that is left out */
   cycle(key: AccountKey, password: string | null): Promise<CycleProbe>
   indexes(): Promise<readonly IndexProbe[]>
@@ -78,10 +78,10 @@ export interface DirectoryProbe extends AsyncDisposable {
   searchLimit(): Promise<SearchLimitProbe>
   /** For 389-DS: the limits of our searches. */
   limits(): Promise<readonly LimitsProbe[]>
-  /** How many lockout policies can be read; null for a directory without them. */
-  lockoutPolicies(): Promise<number | null>
+  /** For FreeIPA: how many lockout policies can be read. */
+  lockoutPolicies(): Promise<number>
   /** For Active Directory alone. @param attributes those that are written */
-  windows(attributes: readonly string[]): Promise<WindowsProbe>
+  activeDirectory(attributes: readonly string[]): Promise<ActiveDirectoryProbe>
   /** Null where the configuration has the DN of the account that we bind as. */
   ownAccount(): Promise<OwnAccount | null>
   /** How many protected groups are configured, and why one of them cannot be read. */
@@ -100,10 +100,7 @@ export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryP
       const account = await directory.findByLogin(login, realm)
       return { account, observed: await directory.observe(account.key, [], 0) }
     },
-    policies: async () => {
-      if (settings.type !== 'openldap') return null
-      return readPolicies(directory.pool, settings, (await directory.reader()).facts)
-    },
+    policies: async () => readPolicies(directory.pool, settings, (await directory.reader()).facts),
     cycle: (key, password) => {
       const bind = password === null ? null : (dn: string) => bindAs(url, settings, dn, password)
       return tryCycle(directory, key, bind)
@@ -116,11 +113,9 @@ export function openProbe(settings: DirectorySettings, clock: Clock): DirectoryP
     },
     searchLimit: () => probeSearchLimit(directory),
     limits: () => probeLimits(directory.pool, settings),
-    lockoutPolicies: async () => {
-      if (settings.type !== 'freeipa') return null
-      return (await readLockoutPolicies(directory.pool, settings, (await directory.reader()).facts)).size
-    },
-    windows: (attributes) => probeWindows(directory, attributes),
+    lockoutPolicies: async () =>
+      (await readLockoutPolicies(directory.pool, settings, (await directory.reader()).facts)).size,
+    activeDirectory: (attributes) => probeActiveDirectory(directory, attributes),
     ownAccount: async () => directory.protection.ownAccount((await directory.reader()).facts),
     protectedGroups: async () => {
       const unread = await directory.protection.unreadGroup((await directory.reader()).facts)

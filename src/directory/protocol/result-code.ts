@@ -1,5 +1,6 @@
 import { ResultCodeError } from 'ldapts'
 import { bindLine } from './search-line.ts'
+import type { DirectoryType } from '../../core/settings/directory-type.ts'
 import { AppError, type ErrorCode } from '../../core/error.ts'
 import { bindReasonOf, saysBadPassword, saysUnbound } from './windows-reason.ts'
 
@@ -22,11 +23,35 @@ interface Meaning {
   readonly hint: string
 }
 
-const NOT_PERMITTED_HINT =
-  'Give the account that Lockstep binds as this right. OpenLDAP: an olcAccess clause "to attrs=…" that comes before any other for the attribute, with "by dn.exact=… write". Active Directory: RPWP on the attribute, inherited by user objects; members of administrators’ groups inherit nothing (AdminSDHolder). 389-DS: an aci. lockstep doctor --probe LOGIN prints the lines.'
+/** How a right is given, in the order in which the products are named; null: as for another one that is named. */
+const RIGHTS: Readonly<Record<DirectoryType, string | null>> = {
+  openldap:
+    'OpenLDAP: an olcAccess clause "to attrs=…" that comes before any other for the attribute, with "by dn.exact=… write".',
+  'active-directory':
+    'Active Directory: RPWP on the attribute, inherited by user objects; members of administrators’ groups inherit nothing (AdminSDHolder).',
+  '389ds': '389-DS: an aci.',
+  freeipa: null,
+  custom: null,
+}
 
-const LIMIT_HINT =
-  'Raise the limits for the account that Lockstep binds as (OpenLDAP: olcLimits; 389-DS and FreeIPA: nsSizeLimit, nsLookThroughLimit and nsIDListScanLimit of its entry; Active Directory: MaxPageSize).'
+/** Where the limits of searches are. */
+const LIMITS: Readonly<Record<DirectoryType, string | null>> = {
+  openldap: 'OpenLDAP: olcLimits',
+  '389ds': '389-DS and FreeIPA: nsSizeLimit, nsLookThroughLimit and nsIDListScanLimit of its entry',
+  freeipa: null,
+  'active-directory': 'Active Directory: MaxPageSize',
+  custom: null,
+}
+
+const NOT_PERMITTED_HINT = `Give the account that Lockstep binds as this right. ${named(RIGHTS, ' ')} lockstep doctor --probe LOGIN prints the lines.`
+
+const LIMIT_HINT = `Raise the limits for the account that Lockstep binds as (${named(LIMITS, '; ')}).`
+
+function named(byType: Readonly<Record<DirectoryType, string | null>>, separator: string): string {
+  return Object.values(byType)
+    .filter((each) => each !== null)
+    .join(separator)
+}
 
 const NOT_OF_NAME_HINT =
   'Choose a serialAttribute (and, for a custom lock, attributes) that is no part of the accounts’ DNs.'

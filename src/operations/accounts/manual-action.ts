@@ -103,7 +103,10 @@ export async function applyManualAction(system: System, order: ManualAction, log
   }
   await system.store.inbox.take([event], [])
   const { key, dn, serials } = found
-  await system.store.inbox.settle([{ kind: 'resolved', event, key, dn, login, realm, attributeSerials: serials }], 0)
+  await system.store.inbox.recordResolutions(
+    [{ kind: 'resolved', event, key, dn, login, realm, attributeSerials: serials }],
+    0,
+  )
   if (order.adopts) {
     const { actor, reason } = order
     await system.store.records.orderAdoption(key, { actor, reason })

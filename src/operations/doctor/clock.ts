@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { toAppError } from '../../core/error.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import { STEP_BACK_MS } from '../../store/events/event-order.ts'
-import { Findings, type Finding } from '../fixes/finding.ts'
+import { Findings, type Finding } from './findings.ts'
 import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
 
 /** Whether the clock fits to what was recorded and spooled by it. */

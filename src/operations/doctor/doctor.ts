@@ -20,7 +20,7 @@ import { runningFindings } from './running.ts'
 import { portFindings } from './port.ts'
 import { privacyIdeaFindings, type SourceDiagnosis } from './privacyidea/privacyidea.ts'
 import type { RunningConfig } from '../../store/servers/running-config.ts'
-import { Findings, type Finding } from '../fixes/finding.ts'
+import { Findings, type Finding } from './findings.ts'
 import { accountOfLogin } from '../accounts/account-of-login.ts'
 import { openStoreOf } from '../../app/state-store.ts'
 

@@ -1,7 +1,7 @@
 import { healthGravity, healthText, type HealthReason } from '../../core/health/health.ts'
 import { toAppError } from '../../core/error.ts'
 import type { Settings } from '../../core/settings/settings.ts'
-import { Findings, type Finding } from '../fixes/finding.ts'
+import { Findings, type Finding } from './findings.ts'
 import { readHealth } from '../../app/health/health-signs.ts'
 import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
 

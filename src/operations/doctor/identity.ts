@@ -1,7 +1,7 @@
 import { toAppError } from '../../core/error.ts'
 import type { DirectorySettings, Settings } from '../../core/settings/settings.ts'
 import { askServers } from '../../app/directory-servers.ts'
-import type { Findings } from '../fixes/finding.ts'
+import type { Findings } from './findings.ts'
 import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
 
 /** Whether the servers of a directory are the one on record. A command that only looks makes no store. */

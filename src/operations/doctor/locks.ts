@@ -1,7 +1,7 @@
 import type { DirectorySettings, Settings } from '../../core/settings/settings.ts'
 import { directoryOf, splitAccountKey } from '../../core/names.ts'
 import type { LockFinding } from '../../store/reports/verification-reports.ts'
-import type { Findings } from '../fixes/finding.ts'
+import type { Findings } from './findings.ts'
 import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
 
 /** What is on record of the locks of a directory: whether each stands and bites on every server. */

@@ -7,7 +7,7 @@ import { systemHealthFile } from '../../config/build.ts'
 import { fileTroubles } from '../../config/named-files.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import { spaceOf, type DiskSpace } from '../../core/health/health.ts'
-import { Findings, type Finding } from '../fixes/finding.ts'
+import { Findings, type Finding } from './findings.ts'
 import { machineSigns } from '../../app/health/machine-signs.ts'
 
 /** What `lockstep doctor` looks at on this machine, without a server. */

@@ -4,7 +4,7 @@ import { isForGood, refusalScope } from '../../core/mail/mail-answer.ts'
 import type { MailSettings } from '../../core/mail/mail-settings.ts'
 import type { SmtpProbe } from '../../notify/smtp-probe.ts'
 import type { SecretReader } from '../../ports/secret.ts'
-import { Findings, type Finding } from '../fixes/finding.ts'
+import { Findings, type Finding } from './findings.ts'
 
 /**
  * What `lockstep doctor` looks at of mail. Nothing is sent.

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { Settings } from '../../core/settings/settings.ts'
 import { errnoOf } from '../../core/system-error.ts'
-import { Findings, type Finding } from '../fixes/finding.ts'
+import { Findings, type Finding } from './findings.ts'
 
 /** Whether the webhook can listen where it is to: it is tried for a moment, unless the daemon listens there already. */
 

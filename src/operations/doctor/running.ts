@@ -1,7 +1,7 @@
 import { dryRunText } from '../../core/guards/guard.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import type { RunningConfig } from '../../store/servers/running-config.ts'
-import { Findings, type Finding } from '../fixes/finding.ts'
+import { Findings, type Finding } from './findings.ts'
 import { differenceFix, differenceOf, differenceText } from '../../app/running-beside.ts'
 
 /** Whether the daemon works with what the file says: all else that doctor looks at is what the file says. */

@@ -91,8 +91,8 @@ export async function openEnrolments(
   if (mailSettings !== null) {
     const { openSmtp } = await import('../../notify/smtp.ts')
     const transport = opened.use(watchRefusals(openSmtp(mailSettings.smtp, secretReader(options.env))))
-    const { openWriter } = await import('../../app/mailer.ts')
-    const writer = openWriter(mailSettings, systemClock, options.log)
+    const { openMailComposer } = await import('../../app/mailer.ts')
+    const composer = openMailComposer(mailSettings, systemClock, options.log)
     const { owner } = mailSettings
     mail = {
       transport,
@@ -100,7 +100,7 @@ export async function openEnrolments(
         owner.from === 'directory'
           ? addressInDirectory(owner, directory, (await directory.findByUser(user)).key)
           : contactInSource(user, await enrollment.userDetails(user)),
-      write: (message) => writer.newToken(message),
+      write: (message) => composer.newToken(message),
     }
   }
   const ports: EnrollPorts = {

@@ -30,8 +30,8 @@ export async function sendTestMail(
   if (to === null) throw new AppError('usage', `"${address.slice(0, 100)}" is no mail address, as in you@example.org`)
   const { openSmtp, smtpName } = await import('../../notify/smtp.ts')
   await using transport = openSmtp(mail.smtp, secretReader(env))
-  const { openWriter } = await import('../../app/mailer.ts')
-  const message = openWriter(mail, systemClock, log).test(randomUUID(), to)
+  const { openMailComposer } = await import('../../app/mailer.ts')
+  const message = openMailComposer(mail, systemClock, log).test(randomUUID(), to)
   await transport.send(message)
   return { to, messageId: message.messageId, server: smtpName(mail.smtp).replace('mail server ', '') }
 }
@@ -44,10 +44,10 @@ export async function previewMail(
 ): Promise<Rendered> {
   const mail = mailOf(settings)
   const { sampleDigest } = await import('../../notify/mail-samples.ts')
-  const { openWriter } = await import('../../app/mailer.ts')
-  const writer = openWriter(mail, systemClock, log)
+  const { openMailComposer } = await import('../../app/mailer.ts')
+  const composer = openMailComposer(mail, systemClock, log)
   const usual = what.recipient === 'help-desk' ? mail.helpDesk.language : mail.language
-  return writer.words({
+  return composer.words({
     recipient: what.recipient,
     digest: sampleDigest(what.kind, systemClock.nowMs()),
     name: 'Alice Example',

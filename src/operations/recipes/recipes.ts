@@ -2,7 +2,7 @@ import { AppError } from '../../core/error.ts'
 import {
   filledHandlers,
   placesOf,
-  settledParameters,
+  filledParameters,
   type FilledHandler,
   type Recipe,
   type RecipeProblem,
@@ -70,7 +70,7 @@ export function filledRecipe(
   parameters: ReadonlyMap<string, string>,
   known: ReadonlyMap<string, string>,
 ): readonly FilledHandler[] {
-  const { values, problems } = settledParameters(recipe, parameters)
+  const { values, problems } = filledParameters(recipe, parameters)
   if (problems.length > 0) throw wrongParameters(recipe, problems)
   return filledHandlers(recipe, new Map([...values, ...known]))
 }
@@ -90,7 +90,7 @@ async function planApply(
   parameters: ReadonlyMap<string, string>,
   hookUrl: () => string,
 ): Promise<RecipePlan> {
-  const { values, problems } = settledParameters(recipe, parameters)
+  const { values, problems } = filledParameters(recipe, parameters)
   if (problems.length > 0) throw wrongParameters(recipe, problems)
   const existing = await readHandlers(client)
   const { text: version } = await client.version()

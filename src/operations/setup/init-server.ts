@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseConfig } from '../../config/load.ts'
-import type { DirectoryType } from '../../core/settings/directory-type.ts'
+import { DIRECTORY_TYPES, TYPE_TRAITS, USUAL_TYPE, type DirectoryType } from '../../core/settings/directory-type.ts'
 import { AppError, toAppError } from '../../core/error.ts'
 import type { DirectorySettings, Settings } from '../../core/settings/settings.ts'
 import { isSeen, readRoot } from '../../directory/pool/anonymous.ts'
@@ -11,7 +11,6 @@ import { openProbe } from '../../directory/probe/probe.ts'
 import type { RootFacts } from '../../directory/pool/server-facts.ts'
 import { namedSwap } from '../../directory/pool/swapped-port.ts'
 import { systemClock } from '../../ports/clock.ts'
-import { fixesOf } from '../fixes/fixes.ts'
 
 /** What `lockstep init` asks the server, before and after it knows the account to bind as. */
 
@@ -29,6 +28,8 @@ export interface FirstFacts {
   readonly namingContexts: readonly string[]
   /** What the accounts lie below as a rule; null where the server names no context. */
   readonly usualBase: string | null
+  /** No other context holds accounts. */
+  readonly isBaseCertain: boolean
 }
 
 /** Where FreeIPA keeps its users, and the context of its certification authority. */
@@ -59,7 +60,7 @@ export async function askServer(address: ServerAddress, type: DirectoryType | nu
         type: type ?? found.type,
         vendor: facts.vendor || 'an LDAP server',
         namingContexts: facts.namingContexts,
-        usualBase: usualBase(type ?? found.type, facts),
+        ...usualBase(type ?? found.type, facts),
       }
     } catch (error) {
       failure ??= await namedSwap(toAppError(error), url, settings)
@@ -70,11 +71,53 @@ export async function askServer(address: ServerAddress, type: DirectoryType | nu
 
 /** The rules for URLs and files are those of the configuration. */
 function settingsFor({ urls, startTls, ca }: ServerAddress): DirectorySettings {
-  const directory = { type: 'openldap', urls, startTls, ca, bindDn: 'cn=x', bindPasswordEnv: 'X', base: 'dc=x' }
+  const directory = { type: USUAL_TYPE, urls, startTls, ca, bindDn: 'cn=x', bindPasswordEnv: 'X', base: 'dc=x' }
   const text = JSON.stringify({ directories: { main: directory } })
   const [settings] = parseConfig(text, 'the answers').settings.directories
   if (settings === undefined) throw new AppError('internal', 'a configuration without a directory passed the checks')
   return settings
+}
+
+/** What a server shows of itself without a bind. */
+interface Signs {
+  readonly offersDescriptorFlags: boolean
+  /** By the name that its maker gave it. */
+  readonly isFromDs389: boolean
+  readonly hasIpa: boolean
+}
+
+/** How a type is recognized, and where its accounts lie. */
+interface Recognition {
+  /** `may-be`: the server shows nothing that tells this type from another one. */
+  readonly by: (signs: Signs) => 'is' | 'may-be' | 'is-not'
+  /** The container of the accounts in their naming context; '': none that is the same everywhere. */
+  readonly usersBelow: string
+  /** Contexts besides the first are the server's own. */
+  readonly hasOneContext: boolean
+}
+
+/** At most one type `is` the one for any signs. */
+const RECOGNIZED: Readonly<Record<DirectoryType, Recognition>> = {
+  openldap: { by: () => 'may-be', usersBelow: '', hasOneContext: false },
+  'active-directory': {
+    by: ({ offersDescriptorFlags }) => (offersDescriptorFlags ? 'is' : 'is-not'),
+    usersBelow: '',
+    hasOneContext: true,
+  },
+  '389ds': {
+    by: ({ offersDescriptorFlags, isFromDs389, hasIpa }) =>
+      !offersDescriptorFlags && isFromDs389 && !hasIpa ? 'is' : 'is-not',
+    usersBelow: '',
+    hasOneContext: false,
+  },
+  freeipa: {
+    by: ({ offersDescriptorFlags, isFromDs389, hasIpa }) =>
+      !offersDescriptorFlags && isFromDs389 && hasIpa ? 'is' : 'is-not',
+    usersBelow: IPA_USERS,
+    hasOneContext: true,
+  },
+  // No server is one: it is the configuration that says how accounts are locked.
+  custom: { by: () => 'is-not', usersBelow: '', hasOneContext: false },
 }
 
 interface Kind {
@@ -84,31 +127,43 @@ interface Kind {
 }
 
 async function kindOf(url: string, settings: DirectorySettings, facts: RootFacts): Promise<Kind> {
-  if (facts.controls?.includes(SECURITY_DESCRIPTOR_FLAGS_OID) === true) {
-    return { type: 'active-directory', isCertain: true }
+  const signs = await signsOf(url, settings, facts)
+  const type = DIRECTORY_TYPES.find((each) => RECOGNIZED[each].by(signs) === 'is')
+  if (type !== undefined) return { type, isCertain: true }
+  return {
+    type: DIRECTORY_TYPES.find((each) => RECOGNIZED[each].by(signs) === 'may-be') ?? USUAL_TYPE,
+    isCertain: false,
   }
-  if (!/389|red hat|fedora/i.test(facts.vendor)) return { type: 'openldap', isCertain: false }
+}
+
+async function signsOf(url: string, settings: DirectorySettings, facts: RootFacts): Promise<Signs> {
+  const offersDescriptorFlags = facts.controls?.includes(SECURITY_DESCRIPTOR_FLAGS_OID) === true
+  const isFromDs389 = /389|red hat|fedora/i.test(facts.vendor)
+  if (offersDescriptorFlags || !isFromDs389) return { offersDescriptorFlags, isFromDs389, hasIpa: false }
   const users = facts.namingContexts.map((context) => `${IPA_USERS},${context}`)
   const seen = await Promise.all(users.map((dn) => isSeen(url, settings, dn)))
-  const isIpa = seen.includes(true) || facts.namingContexts.some((context) => normalDn(context) === IPA_CA)
-  return { type: isIpa ? 'freeipa' : '389ds', isCertain: true }
+  const hasIpa = seen.includes(true) || facts.namingContexts.some((context) => normalDn(context) === IPA_CA)
+  return { offersDescriptorFlags, isFromDs389, hasIpa }
 }
 
 /** FreeIPA is a 389-DS, and may hide from somebody unknown that it is more. */
 function refuseAnotherKind(url: string, found: Kind, wanted: DirectoryType | null): void {
-  if (wanted === null || !found.isCertain || found.type === wanted) return
-  const isDs389 = (type: DirectoryType): boolean => type === '389ds' || type === 'freeipa'
-  if (isDs389(found.type) && isDs389(wanted)) return
+  if (wanted === null || !found.isCertain || TYPE_TRAITS[found.type].lockAsOf === TYPE_TRAITS[wanted].lockAsOf) return
   throw new AppError('config-invalid', `the server at ${url} is of type ${found.type}, not ${wanted}`, {
     hint: `Leave --type out, or give --type ${found.type}.`,
   })
 }
 
 /** What the accounts lie below, where one context holds them. */
-function usualBase(type: DirectoryType, { namingContexts }: RootFacts): string | null {
+function usualBase(
+  type: DirectoryType,
+  { namingContexts }: RootFacts,
+): Pick<FirstFacts, 'usualBase' | 'isBaseCertain'> {
+  const { usersBelow, hasOneContext } = RECOGNIZED[type]
+  const isBaseCertain = namingContexts.length === 1 || hasOneContext
   const [first] = namingContexts.filter((context) => normalDn(context) !== IPA_CA && !NO_ACCOUNTS.test(context))
-  if (first === undefined) return null
-  return type === 'freeipa' ? `${IPA_USERS},${first}` : first
+  if (first === undefined) return { usualBase: null, isBaseCertain }
+  return { usualBase: usersBelow === '' ? first : `${usersBelow},${first}`, isBaseCertain }
 }
 
 /**
@@ -131,6 +186,6 @@ export async function tryBind(settings: Settings, password: string): Promise<voi
     await rm(folder, { recursive: true, force: true })
   }
   throw new AppError('config-invalid', `${directory.bindDn} sees no entry ${directory.base}`, {
-    hint: `Check the base, and that the account may read it (${fixesOf(directory.type).page}).`,
+    hint: `Check the base, and that the account may read it (${TYPE_TRAITS[directory.type].page}).`,
   })
 }

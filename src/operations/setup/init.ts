@@ -3,14 +3,14 @@ import { randomBytes } from 'node:crypto'
 import { rmSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import type { DirectoryType } from '../../core/settings/directory-type.ts'
+import { TYPE_TRAITS, type DirectoryType } from '../../core/settings/directory-type.ts'
 import { AppError } from '../../core/error.ts'
 import { checkConfig } from '../../config/check.ts'
 import { parseConfig } from '../../config/load.ts'
 import { readSecret, secretFrom } from '../../config/secret.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import { isThere } from '../../core/system-error.ts'
-import { fixesOf } from '../fixes/fixes.ts'
+import { adviceOf } from '../advice/directory-advice.ts'
 import { configText, type InitAnswers } from './init-template.ts'
 import { makeFolder, writeWhole } from '../../app/private-file.ts'
 
@@ -113,10 +113,10 @@ function answersOf(request: InitRequest): InitAnswers {
   const { stateDir, bindPassword } = request
   const near = (path: string): string => shortest(request.file, path)
   if ('file' in bindPassword) refuseOpenFile(bindPassword.file)
-  const { page, lockAttribute } = fixesOf(request.type)
+  const { lockAttribute } = adviceOf(request.type)
   return {
     ...request,
-    page,
+    page: TYPE_TRAITS[request.type].page,
     lockAttribute,
     ca: request.ca === null ? null : near(request.ca),
     bindPasswordFile: near('file' in bindPassword ? bindPassword.file : ownPasswordFile(request)),

@@ -61,5 +61,5 @@ export interface LedgerPort {
   note(claim: Held, event: ResolvedEvent): Promise<void>
   /** Makes the waiting files of an account say what is on record, where a turn at it broke off. */
   repair(claim: FilingClaim, owned: OwnedLock | null, files: MayHaveFiles): Promise<void>
-  settle(claim: Claim, outcome: Outcome, holds: readonly Hold[]): Promise<void>
+  recordOutcome(claim: Claim, outcome: Outcome, holds: readonly Hold[]): Promise<void>
 }

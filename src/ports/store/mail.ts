@@ -180,6 +180,6 @@ export interface MailTransport extends AsyncDisposable {
 }
 
 /** Makes the words of a mail. */
-export interface MailWriter {
+export interface MailComposer {
   write(mail: ClaimedMail, contact: Contact & { readonly address: MailAddress }): MailMessage
 }

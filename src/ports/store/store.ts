@@ -91,7 +91,7 @@ export interface InboxPort extends IntakePort {
    * Writes what became of them: holds nothing back, marks the accounts, wakes others that wait for the same serial.
    * @param claimMax claims at most so many due accounts with the same commit
    */
-  settle(resolutions: readonly Resolution[], claimMax: number): Promise<readonly Claim[]>
+  recordResolutions(resolutions: readonly Resolution[], claimMax: number): Promise<readonly Claim[]>
   /** The account that a serial belonged to last, by the events that were resolved. */
   accountOfSerial(serial: Serial): Promise<{ key: AccountKey; dn: Dn; login: Login | null } | null>
   /** The accounts that each serial was ever one of, as far as events are kept. */
@@ -207,7 +207,7 @@ export interface RecordPort {
   /** What is ours changed without a write to the directory. */
   own(claim: Held, owned: OwnedLock | null, why: Reason): Promise<void>
   /** Where the account stands, and its holds; gives the claim back. The mark goes only if nothing came since. */
-  settle(claim: Claim, outcome: Outcome, holds: readonly Hold[]): Promise<void>
+  recordOutcome(claim: Claim, outcome: Outcome, holds: readonly Hold[]): Promise<void>
   /**
    * A resolved event of our own making; marks its account.
    * @param claim where it follows from what was observed under it; null: a person's command

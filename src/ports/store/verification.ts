@@ -28,8 +28,8 @@ export interface Verification {
 }
 
 /**
- * What is on record of locks on the servers of directories that have several. A write is noted as its account settles
- * (RecordPort.settle). Fails with `store-*`.
+ * What is on record of locks on the servers of directories that have several. A write is noted with the outcome of its
+ * account (RecordPort.recordOutcome). Fails with `store-*`.
  */
 export interface VerificationPort {
   /** The servers that took our lock of an account or were seen with it since; empty: nothing is known. */

@@ -4,10 +4,8 @@ import type { Conclusion } from '../../core/account/outcome.ts'
 import { ownedAfter } from '../../core/account/recover.ts'
 import type { EntryVersion, ObservedState, OurRecord } from '../../core/account/state.ts'
 import { verdictOn, type HeldBack } from '../guards.ts'
-import { keepsChanging } from './failed.ts'
-import { heldBack } from './held-back.ts'
-import { look, withDuplicates } from './look.ts'
-import type { Turn } from './turn.ts'
+import { heldBack, keepsChanging } from './conclude.ts'
+import { look, withDuplicates, type Turn } from './turn.ts'
 
 const RACES_MAX = 5
 /**

@@ -2,13 +2,10 @@ import type { Conclusion } from '../../core/account/outcome.ts'
 import { plan, type Planned } from '../../core/account/plan.ts'
 import { applyChange } from './apply-change.ts'
 import { confirmGone, waitsForHolder } from './confirm.ts'
-import { failed, keepsChanging } from './failed.ts'
+import { conclude, failed, keepsChanging } from './conclude.ts'
 import { lateOptions, saysGone } from '../ledger/late.ts'
-import { look, withDuplicates } from './look.ts'
-import { optionsOf, wantedOf } from './options.ts'
-import { forget, followUnlock, recordFound, relabel } from './record-steps.ts'
-import { settle } from './settle.ts'
-import { unlessLost, type Turn } from './turn.ts'
+import { look, optionsOf, unlessLost, wantedOf, withDuplicates, type Turn } from './turn.ts'
+import { followUnlock, forget, recordFound, relabel } from './record-steps.ts'
 
 /** A change makes way for the next; more than this in one go means that something else keeps changing the account. */
 const ROUNDS_MAX = 200
@@ -26,10 +23,10 @@ const STEPS: Steps = {
   relabel,
   forget,
   'foreign-unlock': followUnlock,
-  'in-step': settle,
-  conflict: settle,
-  'foreign-lock': settle,
-  'not-effective': settle,
+  'in-step': conclude,
+  conflict: conclude,
+  'foreign-lock': conclude,
+  'not-effective': conclude,
 }
 
 /** Fails with `lease-lost` alone. */

@@ -2,7 +2,7 @@ import { retryDelayMs } from '../../core/error.ts'
 import { foreignLockOf, otherLockOf } from '../../core/source/mirror.ts'
 import { amended, failureReason, type Amendment, type Conclusion, type Outcome } from '../../core/account/outcome.ts'
 import { mirrored, type Observed } from '../mirror/mirror.ts'
-import { PAUSED_LOOK_MS } from './held-back.ts'
+import { PAUSED_LOOK_MS } from './conclude.ts'
 import { lateFindings, nextLateMs } from '../ledger/late.ts'
 import type { FailedTurn, Turn } from './turn.ts'
 
@@ -10,7 +10,7 @@ import type { FailedTurn, Turn } from './turn.ts'
 export async function finish(turn: Turn | FailedTurn, conclusion: Conclusion): Promise<Outcome> {
   const { claim, ports } = turn
   const outcome = outcomeOf(turn, conclusion, await amendmentsOf(turn, conclusion))
-  await ports.ledger.settle(claim, outcome, turn.desired.holds)
+  await ports.ledger.recordOutcome(claim, outcome, turn.desired.holds)
   return outcome
 }
 

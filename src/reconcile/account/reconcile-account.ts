@@ -3,7 +3,7 @@ import type { Outcome } from '../../core/account/outcome.ts'
 import type { Claim } from '../../ports/store/store.ts'
 import type { Ports } from '../ports.ts'
 import { converge } from './converge.ts'
-import { failed } from './failed.ts'
+import { failed } from './conclude.ts'
 import { finish } from './finish.ts'
 import { beginTurn } from './turn.ts'
 

@@ -3,7 +3,7 @@ import type { Arrival } from '../../core/account/late.ts'
 import type { Planned } from '../../core/account/plan.ts'
 import { isOpen } from '../../core/account/state.ts'
 import { recordArrival } from '../ledger/late.ts'
-import { wantReset } from './resets.ts'
+import { wantReset } from '../source/fail-counter-resets.ts'
 import { LOCK_REMOVED, REMOVED_FIX, whyUnlocked } from '../external-unlock.ts'
 import type { Turn } from './turn.ts'
 

@@ -2,17 +2,24 @@ import type { ChangeDraft } from '../../core/account/change.ts'
 import { toAppError, type AppError } from '../../core/error.ts'
 import { directoryOf } from '../../core/names.ts'
 import type { Outcome } from '../../core/account/outcome.ts'
-import type { DesiredState, ObservedState, OurRecord } from '../../core/account/state.ts'
+import { underProtection, type DesiredState, type ObservedState, type OurRecord } from '../../core/account/state.ts'
 import type { Claim } from '../../ports/store/store.ts'
-import type { HeldBack } from '../guards.ts'
+import { verdictOn, type HeldBack } from '../guards.ts'
 import type { Ports } from '../ports.ts'
-import { askSource, type SourceAnswer } from './ask-source.ts'
 import type { Confirmed } from './confirm.ts'
 import { canReuseReading, lateStateOf, type LateState } from '../ledger/late.ts'
-import { look, READING_AGE_MAX_MS } from './look.ts'
 import { recover } from '../ledger/recover.ts'
 import { repairFiles } from '../ledger/repair.ts'
-import { resetExpired } from './resets.ts'
+import { resetExpired } from '../source/fail-counter-resets.ts'
+import { readSnapshot, type Read, type Resets } from '../source/snapshot.ts'
+import { judgeCarriers, knownOf, missingSerials } from '../duplicate-serials.ts'
+import type { PlanOptions } from '../../core/account/plan.ts'
+import { releasedBy } from '../external-unlock.ts'
+
+/** A reading that was made while the account was being found is young enough: compare and swap makes that safe. */
+const READING_AGE_MAX_MS = 1_000
+/** Races after which places of ours that the configuration no longer names are left out of a release. */
+const SKIP_UNSEEN_AFTER = 2
 
 /** What is known and was done in one turn at an account. */
 interface Begun {
@@ -106,4 +113,62 @@ export function unlessLost(thrown: unknown): AppError {
   const error = toAppError(thrown)
   if (error.code === 'lease-lost') throw error
   return error
+}
+
+/** `unread`: privacyIDEA could not be read, and the account is driven to what was known before. */
+export interface SourceAnswer extends Read {
+  readonly unread: AppError | null
+}
+
+const NOT_ASKED: SourceAnswer = { unread: null, resetWaits: false, lossesAgainAtMs: null }
+
+/** Reads what privacyIDEA says of the owner, where something hinted at news. Fails with `lease-lost` alone. */
+async function askSource(claim: Claim, isRetired: boolean, ports: Ports): Promise<SourceAnswer> {
+  // What is to be released is so whatever privacyIDEA says, and where it is gone.
+  if (!claim.isHinted || ports.snapshot === null || isRetired) return NOT_ASKED
+  try {
+    return { unread: null, ...(await readSnapshot(claim, ports.snapshot, await resetsOf(claim, ports))) }
+  } catch (thrown) {
+    const unread = toAppError(thrown)
+    if (unread.code === 'lease-lost') throw unread
+    return { ...NOT_ASKED, unread }
+  }
+}
+
+/** What the guards say of a write to privacyIDEA. */
+async function resetsOf(claim: Claim, ports: Ports): Promise<Resets> {
+  const verdict = await verdictOn(null, claim, ports)
+  if (verdict.kind === 'go') return 'made'
+  return verdict.kind === 'paused' && !verdict.isDryRun ? 'wait' : 'dropped'
+}
+
+interface Looking {
+  readonly claim: Claim
+  readonly desired: DesiredState
+  readonly ports: Ports
+}
+
+/** Reads the account, and who else carries the serials that it lacks. */
+export async function look(turn: Looking, maxAgeMs: number): Promise<ObservedState> {
+  return withDuplicates(turn, await turn.ports.directory.observe(turn.claim.key, [], maxAgeMs))
+}
+
+export async function withDuplicates(
+  { claim, desired, ports }: Looking,
+  observed: ObservedState,
+): Promise<ObservedState> {
+  const missing = missingSerials(desired, observed)
+  if (missing.length === 0) return observed
+  return judgeCarriers(desired, await ports.directory.observe(claim.key, missing, READING_AGE_MAX_MS), ports)
+}
+
+/** What the account is driven to. */
+export function wantedOf({ claim, desired, observed }: Turn): DesiredState {
+  return underProtection(releasedBy(claim.adopts, knownOf(desired, observed)), observed)
+}
+
+/** A lock that no server in reach has, and whose server does not answer, is written again: nobody took it away. */
+export function optionsOf({ races, gone, ports: { policy } }: Turn): PlanOptions {
+  const options = { ...policy, skipUnseen: races >= SKIP_UNSEEN_AFTER }
+  return gone === 'behind' ? { ...options, onForeignUnlock: 'relock' } : options
 }

@@ -52,7 +52,7 @@ export function openLedger(records: RecordPort, ldif: LdifPort, clock: Clock): L
       await fitFiles(parts, claim, { before, after, how })
     },
     note: (claim, event) => records.note(event, claim),
-    settle: (claim, outcome, holds) => records.settle(claim, outcome, holds),
+    recordOutcome: (claim, outcome, holds) => records.recordOutcome(claim, outcome, holds),
     repair: (claim, owned, files) => repair(parts, claim, owned, files),
   }
 }

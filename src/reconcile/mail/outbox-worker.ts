@@ -10,7 +10,7 @@ import type {
   ContactPort,
   GatherRules,
   MailTransport,
-  MailWriter,
+  MailComposer,
   NotificationPort,
   OutboxPort,
 } from '../../ports/store/mail.ts'
@@ -27,7 +27,7 @@ export interface MailPorts {
   readonly outbox: OutboxPort
   readonly contacts: ContactPort
   readonly transport: MailTransport
-  readonly writer: MailWriter
+  readonly composer: MailComposer
   readonly rules: GatherRules
   readonly perSecond: number
   /**
@@ -193,7 +193,7 @@ export class OutboxWorker {
 
   /** One mail, to its end or to its next try. Never fails but for the store. */
   async #bring(mail: ClaimedMail): Promise<void> {
-    const { outbox, clock, transport, writer } = this.#ports
+    const { outbox, clock, transport, composer } = this.#ports
     if (clock.nowMs() > mail.expiresMs) {
       const last = mail.why === '' ? '' : `: ${mail.why}`
       return outbox.end(mail, 'expired', { code: null, text: `it could not be sent while it was news${last}` })
@@ -205,7 +205,7 @@ export class OutboxWorker {
       return outbox.end(mail, 'no-address', { code: null, text: 'no mail address is known for this account' })
     }
     try {
-      await transport.send(writer.write(mail, { ...contact, address }))
+      await transport.send(composer.write(mail, { ...contact, address }))
     } catch (thrown) {
       return this.#failed(mail, address, toAppError(thrown))
     }

@@ -28,6 +28,7 @@ import type {
   SnapshotPort,
 } from '../../ports/store/store.ts'
 import type { UnplacedPort } from '../../ports/store/unplaced.ts'
+import { noteResets, resetTokens } from './fail-counter-resets.ts'
 import { causeOfOwner, placeOfUser, unplacedToken, type Place } from '../place.ts'
 
 /**
@@ -224,30 +225,6 @@ async function tokenlessUser({ owner }: KnownOwner, lockouts: LockoutReader): Pr
   const { login, realm, resolver, userId } = owner
   if (login === null || realm === null) return null
   return resolver === null || userId === null ? lockouts.userCalled(login, realm) : { login, realm, resolver, userId }
-}
-
-/**
- * A fail counter that is reset is read below; one that is not any more there needs no reset. What privacyIDEA does not let us
- * do is left out: trying it again would hold up all else about the account, for ever.
- * @returns the serials that it refuses
- */
-async function resetTokens(serials: readonly Serial[], { source }: SnapshotPorts): Promise<readonly Serial[]> {
-  const refused: Serial[] = []
-  for (const serial of serials) {
-    try {
-      await source.resetFailCounter(serial)
-    } catch (thrown) {
-      const { code } = toAppError(thrown)
-      if (code === 'source-not-permitted') refused.push(serial)
-      else if (code !== 'unknown-serial') throw thrown
-    }
-  }
-  return refused
-}
-
-async function noteResets(key: AccountKey, serials: readonly Serial[], { findings }: SnapshotPorts): Promise<void> {
-  if (serials.length === 0) await findings.end('reset-refused', key)
-  else await findings.raise({ subject: key, reason: { code: 'reset-refused', params: { serials } } })
 }
 
 /**

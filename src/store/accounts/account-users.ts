@@ -4,7 +4,7 @@ import { LIVE } from '../rows/literals.ts'
 import { ownerFromRow } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
 import { keyColumn, keysOfRows } from '../rows/serial-column.ts'
-import type { WriteScope } from '../engine/writer.ts'
+import type { WriteScope } from '../engine/store-writer.ts'
 
 /**
  * The users of privacyIDEA whose account one is: the first on the account's own row, further ones (of another realm or

@@ -12,7 +12,7 @@ import type { Database } from '../schema/schema.ts'
 import { keysOfRows } from '../rows/serial-column.ts'
 import { noteTwins } from './serial-twins.ts'
 import type { Statements } from '../engine/statements.ts'
-import type { Writer } from '../engine/writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
 
 /** Mode `events`: what an account should look like is what its events say. */
 
@@ -29,7 +29,7 @@ const ENDED_MAX = 64
 
 export function openDesired(
   db: Database,
-  writer: Writer,
+  writer: StoreWriter,
   options: DesiredOptions,
   retirementOf: GuardPort['retirementOf'] = () => Promise.resolve(null),
 ): DesiredPort {
@@ -102,13 +102,13 @@ export async function readStream(db: Database, hot: Statements, key: AccountKey)
   return events
 }
 
-async function retire(writer: Writer, ids: readonly string[]): Promise<void> {
+async function retire(writer: StoreWriter, ids: readonly string[]): Promise<void> {
   await writer.runSoon(({ trx }) => trx.updateTable('event').set({ live: 0 }).where('id', 'in', ids).execute())
 }
 
 /** Drops what an account's state no longer rests on; used for long streams and by the retention. */
 export async function compact(
-  writer: Writer,
+  writer: StoreWriter,
   key: AccountKey,
   events: readonly ResolvedEvent[],
   horizonUs: number,

@@ -9,7 +9,7 @@ import { endFinding, raiseReason } from '../guards/findings.ts'
 import { leaseLost } from '../engine/leases.ts'
 import { checkHeld } from './queue.ts'
 import { toJson } from '../rows/rows.ts'
-import type { WriteScope } from '../engine/writer.ts'
+import type { WriteScope } from '../engine/store-writer.ts'
 
 /**
  * Writes that were written off as not applied and may still arrive (core/account/late.ts). A change has `may_arrive_until_ms` while
@@ -118,7 +118,7 @@ export async function orderAdoption({ trx }: WriteScope, key: AccountKey, order:
 }
 
 /** With the settling of the account: what was found of its late changes, and what is to be known of it. */
-export async function settleLate(
+export async function recordLateLook(
   scope: WriteScope,
   { key }: Claim,
   { lateLook, isAdoptionOver }: Pick<Outcome, 'lateLook' | 'isAdoptionOver'>,

@@ -1,6 +1,6 @@
 import type { Clock } from '../../ports/clock.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer } from '../engine/writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
 
 /**
  * That a lock keeps its user out, as a trial showed it (`lockstep doctor --probe` with the test account's password):
@@ -24,7 +24,7 @@ export interface LockProofPort {
   all(): Promise<ReadonlyMap<string, LockProof>>
 }
 
-export function openLockProofs(db: Database, writer: Writer, clock: Clock): LockProofPort {
+export function openLockProofs(db: Database, writer: StoreWriter, clock: Clock): LockProofPort {
   return {
     async note(directory, url) {
       const key = `${KEY}${directory}`

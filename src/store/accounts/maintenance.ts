@@ -16,7 +16,7 @@ import { keyColumn, keysOfRows } from '../rows/serial-column.ts'
 import { checkTwins } from './serial-twins.ts'
 import type { OwnedLock } from '../../core/account/state.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer } from '../engine/writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
 import { LIVE, WAITING, IN_STEP, NO_HOLDS } from '../rows/literals.ts'
 
 /** What is done from time to time: looking again at what may have drifted, and keeping every table bounded. */
@@ -78,7 +78,7 @@ export interface MaintenancePort {
   newestEventMs(): Promise<number | null>
 }
 
-export function openMaintenance(db: Database, writer: Writer, clock: Clock): MaintenancePort {
+export function openMaintenance(db: Database, writer: StoreWriter, clock: Clock): MaintenancePort {
   return {
     markUnsettled: (nowMs) => markUnsettled(db, writer, nowMs),
     markStatus: (standings, nowMs) => markStatus(db, writer, standings, nowMs),
@@ -121,7 +121,7 @@ export function openMaintenance(db: Database, writer: Writer, clock: Clock): Mai
   }
 }
 
-async function markUnsettled(db: Database, writer: Writer, nowMs: number): Promise<number> {
+async function markUnsettled(db: Database, writer: StoreWriter, nowMs: number): Promise<number> {
   let marked = 0
   for (let after = ''; ;) {
     const rows = await db
@@ -157,7 +157,12 @@ async function markUnsettled(db: Database, writer: Writer, nowMs: number): Promi
   }
 }
 
-async function markStatus(db: Database, writer: Writer, standings: readonly string[], nowMs: number): Promise<number> {
+async function markStatus(
+  db: Database,
+  writer: StoreWriter,
+  standings: readonly string[],
+  nowMs: number,
+): Promise<number> {
   const rows = await db.selectFrom('account').select('key').where('standing', 'in', standings).execute()
   const keys = rows.map((row) => keyFromRow(row.key))
   if (keys.length > 0) await writer.run((scope) => markAccounts(scope, keys, nowMs))
@@ -325,7 +330,7 @@ async function openChanges(db: Database): Promise<Change[]> {
 }
 
 /** A bounded number at a time, so that nobody waits long for the store. */
-async function forgetEvents(writer: Writer, beforeMs: number): Promise<number> {
+async function forgetEvents(writer: StoreWriter, beforeMs: number): Promise<number> {
   return writer.run(async ({ trx }) => {
     const events = await trx
       .deleteFrom('event')
@@ -356,7 +361,7 @@ async function forgetEvents(writer: Writer, beforeMs: number): Promise<number> {
   })
 }
 
-async function compactStreams(db: Database, writer: Writer, beforeMs: number, clock: Clock): Promise<number> {
+async function compactStreams(db: Database, writer: StoreWriter, beforeMs: number, clock: Clock): Promise<number> {
   const rows = await db
     .selectFrom('event')
     .select('account_key')
@@ -377,7 +382,7 @@ async function compactStreams(db: Database, writer: Writer, beforeMs: number, cl
 
 async function newestManualActionUs(
   db: Database,
-  writer: Writer,
+  writer: StoreWriter,
   key: AccountKey,
   login: string | null,
 ): Promise<number> {

@@ -7,14 +7,14 @@ import type { Clock } from '../../ports/clock.ts'
 import type { KnownLocks, MirrorPort } from '../../ports/store/mirror.ts'
 import { keyFromRow, ownerFromRow, serialFromRow } from '../rows/rows.ts'
 import type { Database, MirrorRow } from '../schema/schema.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 const PART = 500
 const STATES: readonly MirrorState[] = ['open', 'set', 'left']
 /** What is, or may be, of our doing. */
 const OURS = ['open', 'set']
 
-export function openMirror(db: Database, writer: Writer, clock: Clock): MirrorPort {
+export function openMirror(db: Database, writer: StoreWriter, clock: Clock): MirrorPort {
   return {
     async of(key) {
       const rows = await db.selectFrom('mirror').selectAll().where('account_key', '=', key).execute()

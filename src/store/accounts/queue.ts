@@ -1,5 +1,6 @@
 import type { AccountKey } from '../../core/names.ts'
 import { LATE_CHANGES_MAX, type LateChange } from '../../core/account/late.ts'
+import type { Outcome } from '../../core/account/outcome.ts'
 import type { AdoptionOrder, Claim, Held, QueuePort } from '../../ports/store/store.ts'
 import type { BootClock } from '../engine/boot-clock.ts'
 import { leaseLost, newLeaseToken, type LeaseOptions } from '../engine/leases.ts'
@@ -14,14 +15,17 @@ import {
 import { reasonFromRow } from '../rows/reasons.ts'
 import type { Database } from '../schema/schema.ts'
 import type { Statements } from '../engine/statements.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
-/** The queue of dirty accounts: keys, generations and leases, never an event. */
+/**
+ * The queue of dirty accounts: keys, generations, leases and times of the next look, never an event. An account whose
+ * directory does not answer waits here; an event whose account could not be found waits in `store/events/inbox.ts`.
+ */
 
 /** A lease is renewed once this part of it is over: a slow directory must not cost it. */
 const RENEW_PART = 4
 
-export function openQueue(db: Database, writer: Writer, options: LeaseOptions): QueuePort {
+export function openQueue(db: Database, writer: StoreWriter, options: LeaseOptions): QueuePort {
   /** Until when each claim of ours is held, in milliseconds since boot; as it was written last. */
   const untilMs = new WeakMap<Claim, number>()
   const { boot, leaseMs } = options
@@ -144,6 +148,25 @@ function adoptionFromRow(text: string | null): AdoptionOrder | null {
 async function renewLease({ hot, on }: WriteScope, { key, token }: Held, untilMs: number): Promise<void> {
   const { numAffectedRows } = await hot.renewLease.run(on, { key, token, until_ms: untilMs })
   if (numAffectedRows !== 1n) throw leaseLost(key)
+}
+
+/**
+ * Ends a claim. The account's row in the queue goes, or has the time of the next look: a retry after a failure, by the
+ * outcome. Where something came since, it stays as it is. model: settle
+ */
+export async function releaseClaim({ hot, on }: WriteScope, claim: Claim, outcome: Outcome): Promise<void> {
+  const { key, token, generation } = claim
+  const { againAtMs } = outcome
+  const attempts = outcome.standing === 'failed' ? claim.attempts + 1 : 0
+  const hinted = outcome.isUnread === true ? 1 : 0
+  const { numAffectedRows } =
+    againAtMs === null
+      ? await hot.finishAccount.run(on, { key, token, generation })
+      : await hot.postponeAccount.run(on, { key, token, generation, due_ms: againAtMs, attempts, hinted })
+  if (numAffectedRows === 1n) return
+  // model: free
+  const freed = await hot.freeAccount.run(on, { key, token })
+  if (freed.numAffectedRows !== 1n) throw leaseLost(key)
 }
 
 /** Fails with `lease-lost`, and with it all that is written in the same job, where another claim is the live one. */

@@ -8,20 +8,19 @@ import type { Hold, OwnedLock } from '../../core/account/state.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { BreakerRefusal, Claim, Held, RecordPort } from '../../ports/store/store.ts'
 import { authorSerial } from '../source/author-serial.ts'
-import { adoptLock, lateArrived, lateCountsAsOthers, noteLate, orderAdoption, settleLate } from './late-changes.ts'
+import { adoptLock, lateArrived, lateCountsAsOthers, noteLate, orderAdoption, recordLateLook } from './late-changes.ts'
 import { leaseLost } from '../engine/leases.ts'
-import { checkHeld, markAccounts } from './queue.ts'
+import { checkHeld, markAccounts, releaseClaim } from './queue.ts'
 import { reasonToRow } from '../rows/reasons.ts'
 import { changeToRow, resolvedToRow, toJson } from '../rows/rows.ts'
 import { forgetRemoval, noteVerification } from './verifications.ts'
 import { uncountLock, type Breaker } from '../guards/breaker.ts'
-import { settleGuards } from './settle-guards.ts'
-import { settleOtherLock } from './other-locks.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import { recordFindings } from './outcome-findings.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** The ledger's rows: what was planned, what became of it, what is ours, and where each account stands. */
 
-export function openRecords(writer: Writer, clock: Clock, breaker: Breaker): RecordPort {
+export function openRecords(writer: StoreWriter, clock: Clock, breaker: Breaker): RecordPort {
   return {
     get isLimited() {
       return breaker.isOn
@@ -44,8 +43,8 @@ export function openRecords(writer: Writer, clock: Clock, breaker: Breaker): Rec
         await markAccounts(scope, [key], clock.nowMs())
       }),
     own: (claim, owned, why) => writer.runSoon((scope) => ownLock(scope, claim, owned, why, clock.nowMs())),
-    settle: (claim, outcome, holds) =>
-      writer.runSoon((scope) => settleAccount(scope, claim, outcome, holds, { nowMs: clock.nowMs(), breaker })),
+    recordOutcome: (claim, outcome, holds) =>
+      writer.runSoon((scope) => recordOutcome(scope, claim, outcome, holds, { nowMs: clock.nowMs(), breaker })),
     note: (event, claim) => writer.run((scope) => noteEvent(scope, event, claim, clock.nowMs())),
   }
 }
@@ -113,37 +112,20 @@ async function ownLock(
   scope.log({ atMs: nowMs, kind: 'relabelled', subject: key, body: { holds: owned?.holds ?? [], why } })
 }
 
-async function settleAccount(
+async function recordOutcome(
   scope: WriteScope,
   claim: Claim,
   outcome: Outcome,
   holds: readonly Hold[],
   at: { nowMs: number; breaker: Breaker },
 ): Promise<void> {
-  await giveBack(scope, claim, outcome)
+  await releaseClaim(scope, claim, outcome)
   await writeStatus(scope, claim, outcome, holds, at.nowMs)
   await noteVerification(scope, claim.key, outcome, at.nowMs)
-  await settleGuards(scope, claim, outcome, at)
-  await settleOtherLock(scope, claim, outcome, at.nowMs)
+  await recordFindings(scope, claim, outcome, at)
   if (outcome.lateLook !== undefined || outcome.isAdoptionOver === true) {
-    await settleLate(scope, claim, outcome, at.nowMs)
+    await recordLateLook(scope, claim, outcome, at.nowMs)
   }
-}
-
-/** The mark goes, or says when to look again, where nothing came since; in any case nobody has the account now. model: settle */
-async function giveBack({ hot, on }: WriteScope, claim: Claim, outcome: Outcome): Promise<void> {
-  const { key, token, generation } = claim
-  const { againAtMs } = outcome
-  const attempts = outcome.standing === 'failed' ? claim.attempts + 1 : 0
-  const hinted = outcome.isUnread === true ? 1 : 0
-  const { numAffectedRows } =
-    againAtMs === null
-      ? await hot.finishAccount.run(on, { key, token, generation })
-      : await hot.postponeAccount.run(on, { key, token, generation, due_ms: againAtMs, attempts, hinted })
-  if (numAffectedRows === 1n) return
-  // model: free
-  const freed = await hot.freeAccount.run(on, { key, token })
-  if (freed.numAffectedRows !== 1n) throw leaseLost(key)
 }
 
 async function writeStatus(

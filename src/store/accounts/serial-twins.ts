@@ -7,7 +7,7 @@ import { LIVE } from '../rows/literals.ts'
 import { keyColumn } from '../rows/serial-column.ts'
 import { resolvedFromRow, toJson } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** Tokens that differ by case only, as the folding of their events found them: one finding names them all. */
 
@@ -20,7 +20,7 @@ const CHECKED_MAX = 1_000
 /** @param twins the spellings of twins among the keys; what else is on record of these keys ends */
 export async function noteTwins(
   db: Database,
-  writer: Writer,
+  writer: StoreWriter,
   keys: readonly SerialKey[],
   twins: readonly Serial[],
   nowMs: number,
@@ -33,7 +33,7 @@ export async function noteTwins(
 }
 
 /** Ends what no event says any more: those of old tokens are dropped in time. @returns how many ended */
-export async function checkTwins(db: Database, writer: Writer, nowMs: number): Promise<number> {
+export async function checkTwins(db: Database, writer: StoreWriter, nowMs: number): Promise<number> {
   const rows = await db.selectFrom('serial_twin').selectAll().limit(CHECKED_MAX).execute()
   const over: SerialKey[] = []
   for (const { serial_key } of rows) {

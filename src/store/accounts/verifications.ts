@@ -8,7 +8,7 @@ import type { Clock } from '../../ports/clock.ts'
 import type { DueVerification, Verification, VerificationPort } from '../../ports/store/verification.ts'
 import { keyFromRow, ownedFromRow } from '../rows/rows.ts'
 import type { Database, VerificationRow } from '../schema/schema.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** How locks stand on each server of directories with several, and locks that somebody took away. */
 
@@ -16,7 +16,7 @@ import type { Writer, WriteScope } from '../engine/writer.ts'
 const FIRST_LOOK_MS = 200
 const MARK_PAGE = 1_000
 
-export function openVerifications(db: Database, writer: Writer, clock: Clock): VerificationPort {
+export function openVerifications(db: Database, writer: StoreWriter, clock: Clock): VerificationPort {
   return {
     holdersOf: (key) => holdersOf(db, key),
     due: (nowMs, limit) => due(db, writer, nowMs, limit),
@@ -96,7 +96,12 @@ function serversOf(row: Pick<VerificationRow, 'verdict'>): readonly ServerVerdic
 }
 
 /** A lock that is no longer ours has nothing left to be looked at; its row goes. */
-async function due(db: Database, writer: Writer, nowMs: number, limit: number): Promise<readonly DueVerification[]> {
+async function due(
+  db: Database,
+  writer: StoreWriter,
+  nowMs: number,
+  limit: number,
+): Promise<readonly DueVerification[]> {
   const rows = await db
     .selectFrom('verification')
     .leftJoin('account', 'account.key', 'verification.account_key')
@@ -159,7 +164,7 @@ async function keepOnly({ trx }: WriteScope, directories: readonly DirectoryName
 
 async function markAll(
   db: Database,
-  writer: Writer,
+  writer: StoreWriter,
   directories: readonly DirectoryName[],
   nowMs: number,
 ): Promise<number> {

@@ -15,7 +15,7 @@ import {
   type WorkerState,
 } from './process-owner.ts'
 import { freeDeadLeases, newLease, NO_LEASE, type LeaseOptions } from './leases.ts'
-import type { Writer, WriteScope } from './writer.ts'
+import type { StoreWriter, WriteScope } from './store-writer.ts'
 
 /**
  * Who works on this store: the one daemon, and the owners of leases. An owner is told by host, process id and start
@@ -40,13 +40,13 @@ export interface DaemonRow {
 
 export class ProcessLock {
   readonly #db: Database
-  readonly #writer: Writer
+  readonly #writer: StoreWriter
   readonly #clock: Clock
   readonly #leases: LeaseOptions
   readonly owner: string
   #heartbeat: NodeJS.Timeout | undefined
 
-  constructor(db: Database, writer: Writer, clock: Clock, leases: LeaseOptions) {
+  constructor(db: Database, writer: StoreWriter, clock: Clock, leases: LeaseOptions) {
     this.#db = db
     this.#writer = writer
     this.#clock = clock

@@ -1,12 +1,12 @@
 import { STEP_BACK_MS } from './event-order.ts'
 import { WAITING } from '../rows/literals.ts'
-import type { Writer } from '../engine/writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
 
 /**
  * What is on record with a time that is still to come, since the clock was set back: events would wait until then, and the
  * windows of the breakers would stay full until then. All of it is of now.
  */
-export function bringBackTimes(writer: Writer, nowMs: number): Promise<void> {
+export function bringBackTimes(writer: StoreWriter, nowMs: number): Promise<void> {
   return writer.run(async ({ trx }) => {
     const fromMs = nowMs + STEP_BACK_MS
     await trx.updateTable('event').set({ next_try_ms: nowMs }).where('state', '=', WAITING).execute()

@@ -1,5 +1,5 @@
 import type { Event } from '../../core/events/event.ts'
-import type { WriteScope } from '../engine/writer.ts'
+import type { WriteScope } from '../engine/store-writer.ts'
 
 /**
  * The newest event decides, by the times at which they were taken. Where the clock was set back behind what is on record

@@ -12,12 +12,12 @@ import { insertResolved } from '../accounts/records.ts'
 import { keyFromRow, toJson } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
 import { keyColumn } from '../rows/serial-column.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** A token that no full resync has seen yet; see TokenTable. */
 const NOT_SEEN = -1
 
-export function openEvidence(db: Database, writer: Writer, clock: Clock): EvidencePort {
+export function openEvidence(db: Database, writer: StoreWriter, clock: Clock): EvidencePort {
   return {
     knownOf: (folder, key, change) => knownOf(db, folder, key, change),
     recordAgeMs: (folder) => recordAgeMs(db, folder),

@@ -18,7 +18,7 @@ import { eventFromRow, eventToRow, keyFromRow, toJson } from '../rows/rows.ts'
 import type { Database, NewEventRow } from '../schema/schema.ts'
 import { keyColumn } from '../rows/serial-column.ts'
 import type { Statements } from '../engine/statements.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 import { WAITING } from '../rows/literals.ts'
 
 /** Events on their way to an account. */
@@ -29,7 +29,7 @@ const REFRESH: Reason = { code: 'event-is-hint', params: {} }
 /** What an event of a known serial no longer fails with. */
 const KNOWN_BY_SERIAL: readonly ErrorCode[] = ['unknown-serial', 'unknown-user', 'realm-unmapped']
 
-export function openInbox(db: Database, writer: Writer, clock: Clock, leases: LeaseOptions): InboxPort {
+export function openInbox(db: Database, writer: StoreWriter, clock: Clock, leases: LeaseOptions): InboxPort {
   const [order, refusals] = [new EventOrder(), new RefusalLimit()]
   return {
     take: (taken, refused) =>
@@ -39,10 +39,10 @@ export function openInbox(db: Database, writer: Writer, clock: Clock, leases: Le
         await takeEvents(scope, events, await refusals.sift(scope, refused, nowMs), nowMs)
       }),
     due: (nowMs, limit) => dueEvents(db, writer.hot, nowMs, limit),
-    settle: (resolutions, claimMax) =>
+    recordResolutions: (resolutions, claimMax) =>
       writer.runSoon(async (scope) => {
         const nowMs = clock.nowMs()
-        await settleEvents(scope, resolutions, nowMs)
+        await recordResolutions(scope, resolutions, nowMs)
         return claimMax > 0 ? claimAccounts(scope, claimMax, nowMs, leases) : []
       }),
     accountOfSerial: (serial) => accountOfSerial(db, serial),
@@ -159,7 +159,7 @@ async function accountsOfSerials(
 
 type Resolved = Extract<Resolution, { kind: 'resolved' }>
 
-async function settleEvents(scope: WriteScope, resolutions: readonly Resolution[], nowMs: number): Promise<void> {
+async function recordResolutions(scope: WriteScope, resolutions: readonly Resolution[], nowMs: number): Promise<void> {
   const resolved: Resolved[] = []
   for (const each of resolutions) {
     switch (each.kind) {

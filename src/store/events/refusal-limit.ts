@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Refused } from '../../ports/intake.ts'
-import type { WriteScope } from '../engine/writer.ts'
+import type { WriteScope } from '../engine/store-writer.ts'
 
 /**
  * Who may write into the spool, or knows the webhook's secret, can hand over as much that is no event as they like, and each

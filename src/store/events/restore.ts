@@ -8,7 +8,7 @@ import { noteAccount } from './inbox.ts'
 import { markAccounts } from '../accounts/queue.ts'
 import { resolvedToRow, toJson } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** Brings back an account of a lost store. What the store knows already is kept: a lock of ours with all its holds. */
 export interface RestoredAccount {
@@ -34,7 +34,7 @@ export interface RestorePort {
 
 const LEFT_ALONE_KEY = 'left-alone'
 
-export function openRestore(db: Database, writer: Writer, clock: Clock): RestorePort {
+export function openRestore(db: Database, writer: StoreWriter, clock: Clock): RestorePort {
   return {
     restore: (account) => writer.run((scope) => restoreAccount(scope, account, clock.nowMs())),
     note: (body, leftAlone) =>

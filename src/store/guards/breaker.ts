@@ -15,7 +15,7 @@ import type { BreakerRefusal } from '../../ports/store/store.ts'
 import { endFinding, isFindingOpen, raiseFinding } from './findings.ts'
 import { reasonToRow } from '../rows/reasons.ts'
 import { changeToRow, realmFromRow } from '../rows/rows.ts'
-import type { WriteScope } from '../engine/writer.ts'
+import type { WriteScope } from '../engine/store-writer.ts'
 
 /**
  * Counts locks and holds back what is past a limit, in the transaction that writes the row of the change. A limit that

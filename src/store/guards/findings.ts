@@ -10,11 +10,11 @@ import {
 import type { Finding, FindingDraft, FindingKind, FindingPort } from '../../ports/store/finding.ts'
 import type { FindingTable } from '../schema/guard-schema.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 const LIST_MAX = 1_000
 
-export function openFindings(db: Database, writer: Writer, clock: Clock): FindingPort {
+export function openFindings(db: Database, writer: StoreWriter, clock: Clock): FindingPort {
   const select = () => db.selectFrom('finding').selectAll().orderBy('first_ms').limit(LIST_MAX)
   return {
     open: async () => (await select().where('ended_ms', 'is', null).execute()).map(findingFromRow),

@@ -9,7 +9,7 @@ import { checkHeld, markAccounts } from '../accounts/queue.ts'
 import { keyFromRow, serialFromRow } from '../rows/rows.ts'
 import { LIVE } from '../rows/literals.ts'
 import { keyColumn, keysOfRows } from '../rows/serial-column.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /**
  * Counts losses and holds back what is past the limit, each decision in one transaction. What waits is the token's own
@@ -45,7 +45,12 @@ export class LossBreaker {
    * From now on this limit counts. What waits is read anew; what more persons have to approve than did waits again. Ends what
    * was found of another limit. Switched off, the next full resync finds what waited.
    */
-  async use(writer: Writer, settings: LossBreakerSettings | null, approvals: number, nowMs: number): Promise<void> {
+  async use(
+    writer: StoreWriter,
+    settings: LossBreakerSettings | null,
+    approvals: number,
+    nowMs: number,
+  ): Promise<void> {
     this.#settings = settings
     this.#approvals = approvals
     this.#known = null

@@ -18,13 +18,13 @@ import { markAccounts } from '../accounts/queue.ts'
 import { keyFromRow, realmFromRow, serialFromRow } from '../rows/rows.ts'
 import { keyColumn, keysOfRows } from '../rows/serial-column.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** The losses that the breaker held back, and what persons say of them. */
 
 const MARK_PAGE = 1_000
 
-export function openLosses(db: Database, writer: Writer, clock: Clock, breaker: LossBreaker): LossPort {
+export function openLosses(db: Database, writer: StoreWriter, clock: Clock, breaker: LossBreaker): LossPort {
   return {
     counts: () => readCounts(db, breaker.approvals),
     list: (filter) => listLosses(db, filter, breaker.approvals),
@@ -171,7 +171,7 @@ async function undecided({ trx }: WriteScope, serials: readonly Serial[], needed
 }
 
 /** What waits is counted anew at the next reading of its account: the first of it pass. */
-async function resume(writer: Writer, { person, reason }: ReviewDecision, clock: Clock): Promise<number> {
+async function resume(writer: StoreWriter, { person, reason }: ReviewDecision, clock: Clock): Promise<number> {
   await writer.run(async (scope) => {
     const nowMs = clock.nowMs()
     await scope.trx.deleteFrom('loss_count').execute()

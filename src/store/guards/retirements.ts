@@ -9,7 +9,7 @@ import { recentLook } from '../rows/recent-look.ts'
 import { keyFromRow } from '../rows/rows.ts'
 import type { Database, MetaTable } from '../schema/schema.ts'
 import { RESYNC_ORDERED } from '../source/source-state.ts'
-import type { Writer } from '../engine/writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
 
 /** Directories that are given up: a row of `meta` each, which every process that works on accounts goes by. */
 
@@ -34,7 +34,7 @@ export interface RetirementPort {
   mayArriveUntilMs(directory: DirectoryName): Promise<number | null>
 }
 
-export function openRetirements(db: Database, writer: Writer, clock: Clock): RetirementPort {
+export function openRetirements(db: Database, writer: StoreWriter, clock: Clock): RetirementPort {
   return {
     all: () => readRetirements(db),
     order: async (directory, by, reason = '') => {
@@ -83,7 +83,7 @@ export function openRetirements(db: Database, writer: Writer, clock: Clock): Ret
   }
 }
 
-async function markAll(writer: Writer, clock: Clock, keys: readonly AccountKey[]): Promise<void> {
+async function markAll(writer: StoreWriter, clock: Clock, keys: readonly AccountKey[]): Promise<void> {
   for (let at = 0; at < keys.length; at += PAGE) {
     await writer.run((scope) => markAccounts(scope, keys.slice(at, at + PAGE), clock.nowMs()))
   }

@@ -9,13 +9,13 @@ import { requiredReason } from '../rows/reasons.ts'
 import { insertResolved } from '../accounts/records.ts'
 import { changeFromRow, keyFromRow, realmFromRow } from '../rows/rows.ts'
 import type { ChangeRow, Database } from '../schema/schema.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** The review queue: locks that the breaker held back, and what persons say of them. */
 
 const MARK_PAGE = 1_000
 
-export function openReviews(db: Database, writer: Writer, clock: Clock, breaker: Breaker): ReviewPort {
+export function openReviews(db: Database, writer: StoreWriter, clock: Clock, breaker: Breaker): ReviewPort {
   return {
     get approvalsNeeded() {
       return breaker.approvals
@@ -148,7 +148,7 @@ async function waitingOf({ trx }: WriteScope, keys: readonly AccountKey[], neede
 
 async function resume(
   db: Database,
-  writer: Writer,
+  writer: StoreWriter,
   { person, reason }: ReviewDecision,
   breaker: Breaker,
   clock: Clock,

@@ -7,7 +7,7 @@ import { markAccounts } from '../accounts/queue.ts'
 import { recentLook } from '../rows/recent-look.ts'
 import { keyFromRow } from '../rows/rows.ts'
 import type { Database, MetaTable } from '../schema/schema.ts'
-import type { Writer } from '../engine/writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
 
 /** What a person switched: the pause of everything, and that of single directories. */
 
@@ -27,7 +27,7 @@ export interface SwitchPort {
   pauses(): Promise<readonly Pause[]>
 }
 
-export function openSwitches(db: Database, writer: Writer, clock: Clock): SwitchPort {
+export function openSwitches(db: Database, writer: StoreWriter, clock: Clock): SwitchPort {
   return {
     pause: (directory, by, reason) =>
       writer.run(async (scope) => {

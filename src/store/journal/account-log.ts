@@ -4,7 +4,7 @@ import type { ChangeKind } from '../../core/account/change.ts'
 import type { HoldName } from '../../core/names.ts'
 import { guardOf } from '../../core/account/outcome.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer } from '../engine/writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
 import { isOrder, orderOf, type Order } from './orders.ts'
 import { reasonFromBody, reasonOfChange } from '../rows/reasons.ts'
 import { fromJson, keyFromRow } from '../rows/rows.ts'
@@ -40,7 +40,7 @@ const DONE: Readonly<Record<ChangeKind, LogEntry['event']>> = {
 /** The guard against losses: it counts tokens, and no account stands so. */
 const LOSS_GUARD = 'loss-breaker'
 
-export function openAccountLog(db: Database, writer: Writer): AccountLogPort {
+export function openAccountLog(db: Database, writer: StoreWriter): AccountLogPort {
   let position: number | null = null
   let isKept = false
   return {

@@ -7,7 +7,7 @@ import type { Clock } from '../../ports/clock.ts'
 import { ARCHIVE_FORMAT, ChainChecker } from './chain-checker.ts'
 import { headFault, journalRows, readHead, type ChainFault } from '../engine/journal.ts'
 import type { Database, JournalRow } from '../schema/schema.ts'
-import type { Writer } from '../engine/writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
 
 /**
  * Old journal records leave the store in order, into files of JSON lines beside it; the chain goes on through them.
@@ -43,11 +43,11 @@ export interface ArchiveFile {
 
 export class JournalArchive {
   readonly #db: Database
-  readonly #writer: Writer
+  readonly #writer: StoreWriter
   readonly #clock: Clock
   readonly #dir: string
 
-  constructor(db: Database, writer: Writer, clock: Clock, dir: string) {
+  constructor(db: Database, writer: StoreWriter, clock: Clock, dir: string) {
     this.#db = db
     this.#writer = writer
     this.#clock = clock

@@ -6,7 +6,7 @@ import type { MailFailing } from '../../core/mail/mail-verdict.ts'
 import { readServer, recipientFromRow, refusalsFromRow, wantRetry } from './outbox.ts'
 import { digestFromRow } from './digests.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** What a person sees of the outbox, and may do to it. */
 
@@ -66,7 +66,7 @@ const LATELY_MS = 86_400_000
 /** A mail that a person wants to go is news for so long again. */
 const AGAIN_MS = 86_400_000
 
-export function openMailReports(db: Database, writer: Writer, clock: Clock): MailReportPort {
+export function openMailReports(db: Database, writer: StoreWriter, clock: Clock): MailReportPort {
   return {
     counts: () => counts(db, clock.nowMs()),
     list: (filter) => list(db, filter),

@@ -11,7 +11,10 @@ import { reasonFromBody, reasonFromRow } from '../rows/reasons.ts'
 import { changeFromRow } from '../rows/rows.ts'
 import type { Database, JournalRow } from '../schema/schema.ts'
 
-/** What records of the journal are worth telling. */
+/**
+ * Which records of the journal are reported by mail; what is reported without a record: `news-of-state.ts`. Whom it goes to,
+ * is in `news.ts`, when in `core/mail/mail-times.ts`.
+ */
 
 export type NotificationRow = Pick<JournalRow, 'seq' | 'at_ms' | 'kind' | 'subject' | 'body'>
 

@@ -7,7 +7,7 @@ import { readHead } from '../engine/journal.ts'
 import { noticesOf } from './notifications-of-journal.ts'
 import { sourceNotifications, unresolvedNotifications, type OtherNotifications } from './notifications-of-state.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** From the journal to the outbox; see NewsPort. */
 
@@ -16,7 +16,12 @@ const PAGE_RECORDS = 200
 const CURSOR_KEY = 'mail-cursor'
 const RECIPIENT_PART = 100
 
-export function openNotifications(db: Database, writer: Writer, clock: Clock, newId: () => string): NotificationPort {
+export function openNotifications(
+  db: Database,
+  writer: StoreWriter,
+  clock: Clock,
+  newId: () => string,
+): NotificationPort {
   return {
     async gather(rules) {
       const nowMs = clock.nowMs()

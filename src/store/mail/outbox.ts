@@ -24,7 +24,7 @@ import type {
 import { freeDeadLeases, newLease, NO_LEASE, type LeaseOptions } from '../engine/leases.ts'
 import { digestFromRow } from './digests.ts'
 import type { Database, MailTable } from '../schema/schema.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** Mails on their way; see OutboxPort. */
 
@@ -40,7 +40,7 @@ const NOTHING_KNOWN: ServerRow = { failing: null, sentMs: null, takenMs: null, a
 
 type MailRow = Selectable<MailTable>
 
-export function openOutbox(db: Database, writer: Writer, clock: Clock, options: LeaseOptions): OutboxPort {
+export function openOutbox(db: Database, writer: StoreWriter, clock: Clock, options: LeaseOptions): OutboxPort {
   const set = (mail: HeldMail, change: Partial<MailRow>): Promise<void> =>
     writer.runSoon((scope) => write(scope, mail, change))
   return {

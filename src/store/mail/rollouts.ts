@@ -5,7 +5,7 @@ import type { Clock } from '../../ports/clock.ts'
 import type { RolloutPort } from '../../ports/store/enrollment.ts'
 import { isOwnerAlive } from '../engine/process-owner.ts'
 import type { Database, EnrollmentTable } from '../schema/schema.ts'
-import type { Writer } from '../engine/writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
 
 /** Roll-outs: which user has his new token and his mail. Never the token's secret. */
 
@@ -13,7 +13,7 @@ const KEYS_AT_ONCE = 500
 /** One step for one user, a mail server that hangs included (mail.timeout is at most 20 min): there is no heartbeat. */
 const STEP_MS_MAX = 1_500_000
 
-export function openRollouts(db: Database, writer: Writer, clock: Clock, owner: string): RolloutPort {
+export function openRollouts(db: Database, writer: StoreWriter, clock: Clock, owner: string): RolloutPort {
   return {
     async read(rollout, enrollees) {
       const found: Enrollment[] = []

@@ -15,7 +15,7 @@ import type { Database } from '../schema/schema.ts'
 import { realmFromRow } from '../rows/rows.ts'
 import { serialsOf } from '../accounts/serial-lookups.ts'
 import { assignedOf } from '../accounts/maintenance.ts'
-import type { Writer } from '../engine/writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
 
 /** In which form ours was written into each directory, and how much of it stands there; a row of `meta` each. */
 
@@ -41,7 +41,7 @@ export interface DirectoryFormPort {
   marksIn(directory: DirectoryName, realm?: Realm): Promise<OwnMarks>
 }
 
-export function openDirectoryForms(db: Database, writer: Writer): DirectoryFormPort {
+export function openDirectoryForms(db: Database, writer: StoreWriter): DirectoryFormPort {
   return {
     async all() {
       const accounts = await db.selectFrom('account').select('directory').distinct().execute()

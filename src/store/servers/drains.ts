@@ -1,6 +1,6 @@
 import type { Clock } from '../../ports/clock.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer } from '../engine/writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
 
 /** When `lockstep drain` ran last, so that a site without a daemon can be told from one where nothing works. */
 
@@ -38,7 +38,7 @@ interface Row extends DrainEnd {
   readonly endsMs: readonly number[]
 }
 
-export function openDrains(db: Database, writer: Writer, clock: Clock): DrainPort {
+export function openDrains(db: Database, writer: StoreWriter, clock: Clock): DrainPort {
   return {
     async ended({ outcome, reason }) {
       await writer.run(async ({ trx }) => {

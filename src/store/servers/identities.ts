@@ -5,13 +5,13 @@ import type { Clock } from '../../ports/clock.ts'
 import type { IdentityPort } from '../../ports/store/identity.ts'
 import { orderBody } from '../journal/orders.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** Which directory answered when each was first used; a row of `meta` each; a person's word is journalled. */
 
 const KEY = 'directory-identity '
 
-export function openIdentities(db: Database, writer: Writer, clock: Clock): IdentityPort {
+export function openIdentities(db: Database, writer: StoreWriter, clock: Clock): IdentityPort {
   return {
     known: (directory) => read(db, directory),
     remember: (directory, identity, instead) =>

@@ -4,7 +4,7 @@ import type { Settings } from '../../core/settings/settings.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { daemonOf } from '../engine/process-lock.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer } from '../engine/writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
 
 /**
  * The configuration that the daemon of this store works with, and what became of its last reload: rows of `meta` that the
@@ -65,7 +65,7 @@ export interface RunningConfigPort {
   reload(): Promise<ReloadState | null>
 }
 
-export function openRunningConfig(db: Database, writer: Writer, clock: Clock, owner: string): RunningConfigPort {
+export function openRunningConfig(db: Database, writer: StoreWriter, clock: Clock, owner: string): RunningConfigPort {
   const ofDaemon = async <Row extends { readonly owner: string }>(
     key: string,
     on: Pick<Database, 'selectFrom'> = db,

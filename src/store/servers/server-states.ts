@@ -2,7 +2,7 @@ import type { DirectoryName } from '../../core/names.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { ServerState } from '../../ports/directory.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer } from '../engine/writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
 
 /** How the servers of each directory were seen last, so that `status` can tell without asking them. */
 
@@ -21,7 +21,7 @@ export interface ServerStatePort {
   all(): Promise<readonly ServersSeen[]>
 }
 
-export function openServerStates(db: Database, writer: Writer, clock: Clock): ServerStatePort {
+export function openServerStates(db: Database, writer: StoreWriter, clock: Clock): ServerStatePort {
   return {
     note: (directory, servers) =>
       writer.runSoon(async (scope) => {

@@ -1,6 +1,6 @@
 import type { AccountKey, Serial } from '../../core/names.ts'
 import type { AuthoredSerialTable } from '../schema/schema.ts'
-import type { WriteScope } from '../engine/writer.ts'
+import type { WriteScope } from '../engine/store-writer.ts'
 
 /** How a serial came to be ours at an account. */
 export type HowOurs = Exclude<AuthoredSerialTable['how'], 'named' | 'settled'>

@@ -6,11 +6,11 @@ import { authorSerial, FILES_DUE, LOCKED_BEFORE, type HowOurs } from './author-s
 import { chunksOf, prepareAuthorship } from './resync-statements.ts'
 import { keyFromRow, serialFromRow } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** See ports/store/authorship.ts. A row is never deleted: a directory may be restored from any backup. */
 
-export function openAuthorship(db: Database, writer: Writer, clock: Clock): AuthorshipPort {
+export function openAuthorship(db: Database, writer: StoreWriter, clock: Clock): AuthorshipPort {
   const hot = prepareAuthorship(db)
   return {
     async serialsAt(keys) {

@@ -22,7 +22,7 @@ import { chunksOf, prepareResync, type ResyncStatements } from './resync-stateme
 import { keyFromRow, ownedFromRow, serialFromRow } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
 import { selectTokens, tokenFromRow } from './snapshots.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** What a full resync asks of the record (mode `api`), page by page, by statements that are compiled once. */
 
@@ -31,7 +31,7 @@ export const RUN_KEY = 'resync-run'
 /** A loss that waits for review, or was dismissed, is nothing new. */
 const IS_NOT_HELD = sql<boolean>`(loss is null or loss = 'approved')`
 
-export function openResyncRecord(db: Database, writer: Writer, clock: Clock): ResyncRecordPort {
+export function openResyncRecord(db: Database, writer: StoreWriter, clock: Clock): ResyncRecordPort {
   const hot = prepareResync(db)
   return {
     begin: () => writer.run(begin),
@@ -164,7 +164,7 @@ async function stage(
 }
 
 /** Page by page, so that no other write waits long. What a crash leaves staged, the next run finds again by itself. */
-async function release(writer: Writer, hot: ResyncStatements, run: number, clock: Clock): Promise<void> {
+async function release(writer: StoreWriter, hot: ResyncStatements, run: number, clock: Clock): Promise<void> {
   const releasePage = async (scope: WriteScope): Promise<number> => {
     const { rows } = await hot.staged.run(scope.on, { run, limit: PAGE })
     for (const row of rows) {

@@ -19,14 +19,14 @@ import { keyFromRow, ownerFromRow, serialFromRow } from '../rows/rows.ts'
 import { keyColumn } from '../rows/serial-column.ts'
 import type { Database } from '../schema/schema.ts'
 import type { Statements } from '../engine/statements.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** Mode `api`: what privacyIDEA said when it was read last. */
 
 /** The run of a token that came on record since the last full resync began: that one could not see it. */
 const NEW = -1
 
-export function openSnapshots(db: Database, writer: Writer, clock: Clock, losses: LossBreaker): SnapshotPort {
+export function openSnapshots(db: Database, writer: StoreWriter, clock: Clock, losses: LossBreaker): SnapshotPort {
   return {
     knownOf: (key) => knownOf(db, writer.hot, key),
     record: (key, reading, claim) => writer.run((scope) => recordReading(scope, key, reading, claim, clock.nowMs())),

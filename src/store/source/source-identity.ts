@@ -3,11 +3,11 @@ import type { Clock } from '../../ports/clock.ts'
 import type { SourceIdentityPort } from '../../ports/store/source-identity.ts'
 import { serialFromRow } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 const KEY = 'source-identity'
 
-export function openSourceIdentity(db: Database, writer: Writer, clock: Clock): SourceIdentityPort {
+export function openSourceIdentity(db: Database, writer: StoreWriter, clock: Clock): SourceIdentityPort {
   return {
     async known() {
       const row = await db.selectFrom('meta').select('value').where('key', '=', KEY).executeTakeFirst()

@@ -2,7 +2,7 @@ import type { AppError, ErrorCode } from '../../core/error.ts'
 import type { DriftFound } from '../../core/reasons/history-reasons.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Database } from '../schema/schema.ts'
-import type { Writer } from '../engine/writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
 
 /** How the sweeps over privacyIDEA went last, so that `status` can tell what is seen of it (mode `api`). */
 
@@ -43,7 +43,7 @@ export const RESYNC_ORDERED = 'resync-ordered'
 
 const NEVER: SweepState = { doneMs: null, failing: null }
 
-export function openSourceState(db: Database, writer: Writer, clock: Clock): SourceStatePort {
+export function openSourceState(db: Database, writer: StoreWriter, clock: Clock): SourceStatePort {
   const read = async (on: Pick<Database, 'selectFrom'>, sweep: SweepName): Promise<SweepState> => {
     const row = await on.selectFrom('meta').select('value').where('key', '=', `source-${sweep}`).executeTakeFirst()
     return row === undefined ? NEVER : (JSON.parse(row.value) as SweepState)

@@ -16,13 +16,13 @@ import { inPages, PAGE } from '../rows/pages.ts'
 import { RUN_KEY } from './resync.ts'
 import { serialFromRow } from '../rows/rows.ts'
 import type { Database, UnplacedTable } from '../schema/schema.ts'
-import type { Writer, WriteScope } from '../engine/writer.ts'
+import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
 /** Tokens that are named in a finding. */
 const NAMES_MAX = 5
 const NAME_LENGTH_MAX = 120
 
-export function openUnplaced(db: Database, writer: Writer, clock: Clock): UnplacedPort {
+export function openUnplaced(db: Database, writer: StoreWriter, clock: Clock): UnplacedPort {
   return {
     note: async (tokens) => {
       if (tokens.length === 0) return

@@ -9,9 +9,9 @@ import {
   parseSerial,
 } from '../../../src/core/names.ts'
 import { plan } from '../../../src/core/account/plan.ts'
-import { underProtection } from '../../../src/core/account/protection.ts'
 import {
   NOTHING_OF_OURS,
+  underProtection,
   type DesiredState,
   type ObservedState,
   type OurRecord,

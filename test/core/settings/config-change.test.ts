@@ -1,10 +1,15 @@
 import { expect, test } from 'vitest'
 import { differingKeys, withKeysOf } from '../../../src/core/settings/config-keys.ts'
 import { lostMarks, type DirectoryForm } from '../../../src/core/settings/directory-form.ts'
-import { underProtection } from '../../../src/core/account/protection.ts'
+import {
+  underProtection,
+  type Because,
+  type DesiredState,
+  type Hold,
+  type ObservedState,
+} from '../../../src/core/account/state.ts'
 import { retired } from '../../../src/core/settings/retirement.ts'
 import { parseDirectoryName, parseSerial, type DirectoryName, type Serial } from '../../../src/core/names.ts'
-import type { Because, DesiredState, Hold, ObservedState } from '../../../src/core/account/state.ts'
 
 /** What a change of the configuration is, and what it would lose. */
 

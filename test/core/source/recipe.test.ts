@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { filledHandlers, placesOf, settledParameters, type Recipe } from '../../../src/core/source/recipe.ts'
+import { filledHandlers, placesOf, filledParameters, type Recipe } from '../../../src/core/source/recipe.ts'
 
 const recipe: Recipe = {
   name: 'sample',
@@ -35,7 +35,7 @@ function handler(name: string) {
   }
 }
 
-const settled = (given: Readonly<Record<string, string>>) => settledParameters(recipe, new Map(Object.entries(given)))
+const settled = (given: Readonly<Record<string, string>>) => filledParameters(recipe, new Map(Object.entries(given)))
 
 describe('the parameters of a recipe', () => {
   test('what only handlers that do not apply would use need not be given', () => {

@@ -74,7 +74,7 @@ describe('a bind account that is named by a login', () => {
     await using probe = openProbe(settingsAs('EXAMPLE\\lockstep'), clock)
     expect(await probe.servers()).toMatchObject([{ error: null, identity: `sid:${serviceSid}` }])
     expect(await probe.ownAccount()).toMatchObject({ dns: [samba.userDn('lockstep')], unread: null })
-    expect(await probe.windows([])).toMatchObject({ sid: serviceSid, name: 'EXAMPLE\\lockstep' })
+    expect(await probe.activeDirectory([])).toMatchObject({ sid: serviceSid, name: 'EXAMPLE\\lockstep' })
     await using port = portAs('EXAMPLE\\lockstep')
     await expect(look(port, 'nobody')).rejects.toMatchObject({ code: 'unknown-user' })
   })

@@ -86,7 +86,7 @@ async function work(): Promise<void> {
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const events = await store.inbox.due(systemClock.nowMs(), 16)
     const resolutions = await Promise.all(events.map((event) => resolveEvent(event, ports, GIVE_UP_MS)))
-    if (resolutions.length > 0) await store.inbox.settle(resolutions, 0)
+    if (resolutions.length > 0) await store.inbox.recordResolutions(resolutions, 0)
     const claims = await ports.queue.claim(16, systemClock.nowMs())
     for (const claim of claims) await reconcileAccount(claim, ports)
     if (events.length === 0 && claims.length === 0) return

@@ -2,7 +2,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { Finding } from '../../../src/operations/fixes/finding.ts'
+import type { Finding } from '../../../src/operations/doctor/findings.ts'
 import type { Ran } from '../../support/lockstep.ts'
 import { hotp, PIN, type SetUpWorld } from '../../support/privacyidea-world.ts'
 

@@ -8,7 +8,7 @@ import { parseMailAddress } from '../../../src/core/mail/mail-address.ts'
 import type { MailLanguage } from '../../../src/core/mail/mail-language.ts'
 import type { NoticeKind } from '../../../src/core/mail/notice.ts'
 import { sampleDigest } from '../../../src/notify/mail-samples.ts'
-import { Writer } from '../../../src/notify/mail-writer.ts'
+import { TemplateMailComposer } from '../../../src/notify/mail-composer.ts'
 import { openSmtp } from '../../../src/notify/smtp.ts'
 import { eventually } from '../../servers/eventually.ts'
 import { startMailSink, type MailSink } from '../../servers/mail/mail-sink.ts'
@@ -77,7 +77,7 @@ async function send(): Promise<void> {
     language: 'de',
     helpDeskLanguage: 'de',
   } as const
-  const writer = new Writer({ ...common, ...words }, systemClock, (error) => {
+  const writer = new TemplateMailComposer({ ...common, ...words }, systemClock, (error) => {
     throw error
   })
   for (const [name, kind, recipient, language] of MAILS) {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { parseConfig } from '../../../src/config/load.ts'
 import { machineFindings } from '../../../src/operations/doctor/machine.ts'
-import type { Finding } from '../../../src/operations/fixes/finding.ts'
+import type { Finding } from '../../../src/operations/doctor/findings.ts'
 import { canMount, evaluateReadOnly } from '../../servers/read-only-mount.ts'
 
 let dir: string

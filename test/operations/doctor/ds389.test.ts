@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../../src/config/load.ts'
 import { diagnose } from '../../../src/operations/doctor/doctor.ts'
-import type { Finding } from '../../../src/operations/fixes/finding.ts'
+import type { Finding } from '../../../src/operations/doctor/findings.ts'
 import { openDirectories } from '../../../src/directory/open-directories.ts'
 import { systemClock } from '../../../src/ports/clock.ts'
 import { addDisabledRole, ds389Settings, ds389World } from '../../directory/ds389/ds389-world.ts'

@@ -128,7 +128,7 @@ class Site implements AsyncDisposable {
     this.clock.aheadMs += 1
     await this.store.inbox.take([event], [])
     const found = { key, dn, login: this.login, realm: null, attributeSerials: [] }
-    await this.store.inbox.settle([{ kind: 'resolved', event, ...found }], 0)
+    await this.store.inbox.recordResolutions([{ kind: 'resolved', event, ...found }], 0)
   }
 
   /** What is due is worked on. */

@@ -91,7 +91,7 @@ class Site implements AsyncDisposable {
     } as const
     await this.store.inbox.take([event], [])
     const [due] = await this.store.inbox.due(this.clock.ms, 1)
-    await this.store.inbox.settle([await resolveEvent(must(due ?? null), this.ports(), DAY_MS)], 0)
+    await this.store.inbox.recordResolutions([await resolveEvent(must(due ?? null), this.ports(), DAY_MS)], 0)
   }
 
   /** All that is due, by one worker. */
@@ -163,7 +163,7 @@ test('a worker that is stopped between its row and its write loses neither the l
   })
 })
 
-test.each(['writeAhead', 'close', 'settle'] as const)(
+test.each(['writeAhead', 'close', 'recordOutcome'] as const)(
   'a worker that is stopped before it comes to %s leaves the account to the one that took over',
   async (method) => {
     await withRegistered(async (site) => {
@@ -330,7 +330,7 @@ test('a registration that did not happen leaves no file, although its turn broke
   const [claim] = await site.store.queue.claim(1, site.clock.ms)
   const ledger = openLedger(site.store.records, killed, site.clock)
   const { ledger: usual } = site.ports()
-  const dying = withMembers(ledger, { settle: () => Promise.reject(new Error('killed')), repair: usual.repair })
+  const dying = withMembers(ledger, { recordOutcome: () => Promise.reject(new Error('killed')), repair: usual.repair })
   await expect(reconcileAccount(must(claim ?? null), site.ports({ ledger: dying }))).rejects.toThrow('killed')
   expect(site.directory.account(site.key).serialValues).toEqual([])
   expect(await site.ldif.listPending('unregister')).toEqual(['S1'])
@@ -354,7 +354,7 @@ test('a slow directory does not cost the lease: it is renewed while the account 
       },
     })
     const [claim] = await site.store.queue.claim(1, site.clock.ms)
-    const { stopped, reached, goOn } = stoppedBefore(site.ports().ledger, 'settle')
+    const { stopped, reached, goOn } = stoppedBefore(site.ports().ledger, 'recordOutcome')
     const turn = reconcileAccount(must(claim ?? null), site.ports({ directory: slow, ledger: stopped }))
     await reached
     expect(await site.store.queue.claim(1, site.clock.ms)).toEqual([])

@@ -225,7 +225,7 @@ export class ApiWorld implements AsyncDisposable {
       const hadEvents = events.length > 0
       while (events.length > 0) {
         const resolutions = await Promise.all(events.map((event) => resolveEvent(event, this.ports, GIVE_UP_MS)))
-        await this.store.inbox.settle(resolutions, 0)
+        await this.store.inbox.recordResolutions(resolutions, 0)
         events = await this.store.inbox.due(nowMs, 256)
       }
       let claims = await this.store.queue.claim(64, nowMs)

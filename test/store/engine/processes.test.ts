@@ -178,7 +178,7 @@ test('an account that is marked while it is in work stays due', async () => {
   const [claim] = await opened.store.queue.claim(1, Date.now())
   if (claim === undefined) throw new Error('nothing was claimed')
   await mark(opened, [1])
-  await opened.store.records.settle(claim, IN_STEP, [])
+  await opened.store.records.recordOutcome(claim, IN_STEP, [])
   expect(await opened.store.queue.claim(1, Date.now())).toHaveLength(1)
 })
 
@@ -190,7 +190,7 @@ test('a write that fails does not fail those that are committed with it', async 
   opened.raw("update queue set lease_token = 'of another claim'")
   const results = await Promise.allSettled([
     opened.store.inbox.take([lockEvent(1)], []),
-    opened.store.records.settle(claim, IN_STEP, []),
+    opened.store.records.recordOutcome(claim, IN_STEP, []),
     opened.store.inbox.take([lockEvent(2)], []),
   ])
   expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])

@@ -38,7 +38,7 @@ async function work(store: Store, folder: string): Promise<void> {
           effective: null,
           isLockObserved: false,
         } as const
-        await store.records.settle(claim, outcome, [])
+        await store.records.recordOutcome(claim, outcome, [])
         done++
       }),
     )

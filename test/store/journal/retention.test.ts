@@ -37,7 +37,7 @@ async function happens(opened: TestStore, key: AccountKey, kind: Event['kind'], 
   const { store } = opened
   await store.inbox.take([event], [])
   const dn = asDn(`uid=${key},dc=example,dc=org`)
-  await store.inbox.settle(
+  await store.inbox.recordResolutions(
     [{ kind: 'resolved', event, key, dn, login: event.login, realm: null, attributeSerials: [] }],
     0,
   )

@@ -1,7 +1,9 @@
 import { Option, type Command } from 'commander'
-import { DIRECTORY_TYPES } from '../../../core/settings/directory-type.ts'
+import { TYPE_TRAITS, typesThat, WINDOWS_NAMED } from '../../../core/settings/directory-type.ts'
 import type { CliIo } from '../../terminal/io.ts'
 import type { InitOptions } from '../../flows/init-questions.ts'
+
+const windowsNamed = WINDOWS_NAMED.map((type) => TYPE_TRAITS[type].product).join(', ')
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -10,12 +12,12 @@ export function register(program: Command, io: CliIo): void {
     .option('--url <url...>', 'LDAP servers, as in ldaps://ldap.example.org')
     .addOption(
       new Option('--type <type>', 'kind of directory (else what the server says it is)').choices(
-        DIRECTORY_TYPES.filter((type) => type !== 'custom'),
+        typesThat((traits) => !traits.isLockConfigured),
       ),
     )
     .option('--ca <file>', 'PEM file of the certification authority')
     .addOption(new Option('--start-tls <how>', 'for ldap:// URLs').choices(['required', 'off']).default('required'))
-    .option('--bind-dn <dn>', 'account that Lockstep binds as; for Active Directory also user@domain or DOMAIN\\user')
+    .option('--bind-dn <dn>', `account that Lockstep binds as; for ${windowsNamed} also user@domain or DOMAIN\\user`)
     .option(
       '--bind-password-file <file>',
       'file that holds its password, mode 0600 (else LOCKSTEP_BIND_PASSWORD, else asked)',

@@ -5,9 +5,9 @@ import type { Effectiveness } from '../../../core/account/state.ts'
 import { driverOf } from '../../../directory/drivers/drivers.ts'
 import type { CycleProbe, Step } from '../../../directory/probe/probe-cycle.ts'
 import type { DirectoryProbe } from '../../../directory/probe/probe.ts'
-import type { Trustee } from '../../fixes/active-directory-fix.ts'
-import type { Findings } from '../../fixes/finding.ts'
-import { fixesOf } from '../../fixes/fixes.ts'
+import type { Trustee } from '../../advice/active-directory-advice.ts'
+import type { Findings } from '../findings.ts'
+import { adviceOf } from '../../advice/directory-advice.ts'
 
 /** What `lockstep doctor --probe LOGIN` says of a lock and a serial that were set and taken back on a test account. */
 
@@ -133,7 +133,7 @@ function reportEffect(found: Findings, cycle: CycleProbe, dn: string, place: Pla
     found.fail('probe-bind', { what, why: 'Whether a lock keeps it out cannot be seen.', fix })
   } else if (bindWhileLocked === 'accepted') {
     const what = `a bind as ${dn} is accepted although the account is locked`
-    found.fail('lock-effective', { what, why, fix: notEffective ?? fixesOf(place.settings.type).notEnforced })
+    found.fail('lock-effective', { what, why, fix: notEffective ?? adviceOf(place.settings.type).notEnforced })
   } else if (bindWhileLocked === 'refused') found.ok('lock-effective', 'a bind is refused while locked')
   else if (notEffective !== null) found.fail('lock-effective', { what: 'a lock does not bite', why, fix: notEffective })
   else if (effective.is === 'yes') {
@@ -175,7 +175,7 @@ function failWrite(
 ): void {
   const isRight = error.code === 'directory-not-permitted'
   const fix = isRight
-    ? fixesOf(settings.type).writeRight(settings, attribute, context, trustee)
+    ? adviceOf(settings.type).writeRight(settings, attribute, context, trustee)
     : error.hint || 'See the log of the directory server.'
   found.fail(check, { what: error.message, why, fix, code: error.code })
 }

@@ -1,43 +1,35 @@
 import { span } from '../../../core/format/duration.ts'
 import type { DirectorySettings } from '../../../core/settings/settings.ts'
 import type { DirectoryProbe } from '../../../directory/probe/probe.ts'
-import type { WindowsProbe } from '../../../directory/probe/windows-probe.ts'
-import { indexFix, writeRightFix, writtenAttributes, type Trustee } from '../../fixes/active-directory-fix.ts'
-import type { Findings } from '../../fixes/finding.ts'
+import type { ActiveDirectoryProbe } from '../../../directory/probe/active-directory-probe.ts'
+import { indexAdvice, writeRightAdvice, writtenAttributes, type Trustee } from '../../advice/active-directory-advice.ts'
+import type { Findings } from '../findings.ts'
 
 /** What `lockstep doctor` says of Active Directory beyond what holds for every directory. */
 
 /** MS-ADTS, 2.2.10: fTUPLEINDEX. */
 const WORDS_INDEXED = 32
 
-/** What was seen of the rights, for the steps that follow. */
-export interface WindowsRights {
-  readonly trustee: Trustee
-  /** Whether the server told which rights we have, so that no trial has to show them. */
-  readonly isReported: boolean
-}
-
 export async function checkActiveDirectory(
   found: Findings,
   probe: DirectoryProbe,
-  settings: DirectorySettings,
-): Promise<WindowsRights> {
+  { settings }: { settings: DirectorySettings },
+): Promise<{ readonly hasSeenRights: boolean; readonly trustee: Trustee }> {
   const written = writtenAttributes(settings)
-  const seen = await probe.windows(written)
+  const seen = await probe.activeDirectory(written)
   const schemaIds = new Map([...seen.schema].map(([name, { id }]) => [name, id]))
   const trustee = { sid: seen.sid, name: seen.name, schemaIds }
-  const isReported = seen.account !== null
   if (seen.account !== null) checkRights(found, seen.account, settings, trustee)
   reportWideRight(found, settings)
   reportAdmins(found, seen, settings)
   reportIndex(found, seen, settings)
   reportLockout(found, seen, settings)
-  return { trustee, isReported }
+  return { hasSeenRights: seen.account !== null, trustee }
 }
 
 function checkRights(
   found: Findings,
-  account: NonNullable<WindowsProbe['account']>,
+  account: NonNullable<ActiveDirectoryProbe['account']>,
   settings: DirectorySettings,
   trustee: Trustee,
 ): void {
@@ -52,7 +44,7 @@ function checkRights(
     why: missing.includes('userAccountControl')
       ? 'Nobody could be locked.'
       : 'Serials could not be kept, or a user not be let in again.',
-    fix: writeRightFix(settings, written, trustee),
+    fix: writeRightAdvice(settings, written, trustee),
   })
 }
 
@@ -64,7 +56,7 @@ function reportWideRight(found: Findings, settings: DirectorySettings): void {
   })
 }
 
-function reportAdmins(found: Findings, { admins }: WindowsProbe, { base }: DirectorySettings): void {
+function reportAdmins(found: Findings, { admins }: ActiveDirectoryProbe, { base }: DirectorySettings): void {
   if (admins.length === 0) return
   const [first] = admins
   const others = admins.length === 1 ? '' : ` and ${admins.length - 1} more`
@@ -76,7 +68,7 @@ function reportAdmins(found: Findings, { admins }: WindowsProbe, { base }: Direc
 }
 
 /** Serials are words within one value, so that a plain index does not help. */
-function reportIndex(found: Findings, { schema }: WindowsProbe, { serialAttribute }: DirectorySettings): void {
+function reportIndex(found: Findings, { schema }: ActiveDirectoryProbe, { serialAttribute }: DirectorySettings): void {
   const flags = schema.get(serialAttribute.toLowerCase())?.searchFlags
   if (flags === undefined) return
   if ((flags & WORDS_INDEXED) !== 0) {
@@ -86,11 +78,11 @@ function reportIndex(found: Findings, { schema }: WindowsProbe, { serialAttribut
   found.warn('serial-index', {
     what: `${serialAttribute} has no index of the words within it (searchFlags ${flags})`,
     why: 'To find out who carries a serial, the domain controller reads every account below the base. Of some thousands nobody will notice.',
-    fix: indexFix(serialAttribute),
+    fix: indexAdvice(serialAttribute),
   })
 }
 
-function reportLockout(found: Findings, { domain }: WindowsProbe, { base }: DirectorySettings): void {
+function reportLockout(found: Findings, { domain }: ActiveDirectoryProbe, { base }: DirectorySettings): void {
   const ms = domain.lockoutDurationMs
   if (ms === null) {
     found.warn('lockout-duration', {

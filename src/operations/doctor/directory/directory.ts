@@ -8,12 +8,11 @@ import { namingContextOf, type ServerFacts } from '../../../directory/pool/serve
 import { namedSwap } from '../../../directory/pool/swapped-port.ts'
 import { systemClock } from '../../../ports/clock.ts'
 import { probeAccount, type Place, type ProbeAccount, type Trial } from './account.ts'
-import { checkActiveDirectory } from './active-directory.ts'
-import { checkDs389 } from './ds389.ts'
-import { checkPolicy, reportUnread } from './policy.ts'
+import { checkPolicy, reportUnread } from './openldap.ts'
+import { checksOf } from './type-checks.ts'
 import { checkReplicas } from './replicas.ts'
-import { Findings } from '../../fixes/finding.ts'
-import { fixesOf } from '../../fixes/fixes.ts'
+import { Findings } from '../findings.ts'
+import { adviceOf } from '../../advice/directory-advice.ts'
 
 /** What `lockstep doctor` tries at one directory; each step only where the one before it succeeded. */
 
@@ -64,22 +63,16 @@ async function lookInside(
     return null
   }
   await checkSchema(found, probe, settings)
-  const policies = await probe.policies()
-  let place: Place = { settings, context }
+  const checks = checksOf(settings.type)
+  const policies = await checks.readPolicies(probe)
   if (policies !== null) checkPolicy(found, policies, facts, context)
   await checkFilter(found, settings, context)
   await checkIndexes(found, probe, settings, context)
   const isCut = await checkSearchLimit(found, probe, settings, context)
   await checkOwnAccount(found, probe, settings)
   await checkProtected(found, probe)
-  let hasReadRights = false
-  if (settings.type === '389ds' || settings.type === 'freeipa') {
-    hasReadRights = await checkDs389(found, probe, { settings, context, isCut })
-  } else if (settings.type === 'active-directory') {
-    const { trustee, isReported } = await checkActiveDirectory(found, probe, settings)
-    place = { ...place, trustee }
-    hasReadRights = isReported
-  }
+  const { hasSeenRights: hasReadRights, trustee } = await checks.checkRights(found, probe, { settings, context, isCut })
+  const place: Place = { settings, context, ...(trustee === null ? {} : { trustee }) }
   const trial = account === null ? null : await probeAccount(found, probe, account, place)
   if (account === null && hasReadRights) {
     found.skip('probe-found', {
@@ -137,7 +130,7 @@ async function checkBase(
     return true
   }
   const contexts = facts.namingContexts.join(', ') || 'none that it tells'
-  const right = fixesOf(settings.type).readRight(settings, namingContextOf(facts, base) ?? base)
+  const right = adviceOf(settings.type).readRight(settings, namingContextOf(facts, base) ?? base)
   found.fail('base', {
     what: `${bindDn} sees no entry ${base}`,
     why: 'Accounts are searched for below it, so none would be found.',
@@ -149,8 +142,7 @@ async function checkBase(
 
 async function checkSchema(found: Findings, probe: DirectoryProbe, settings: DirectorySettings): Promise<void> {
   for (const { key, attribute, isKnown, isSingleValued } of await probe.attributes()) {
-    // The lock of openldap is the overlay's, which is looked at by itself.
-    if (isKnown === false && !(key === 'lock' && settings.type === 'openldap')) {
+    if (isKnown === false && (key !== 'lock' || checksOf(settings.type).isLockInSchema)) {
       found.fail('schema', {
         what: `the server knows no attribute ${attribute}`,
         why: 'It can be neither searched for nor written.',
@@ -182,7 +174,7 @@ async function checkFilter(found: Findings, settings: DirectorySettings, context
   found.fail('user-filter', {
     what: `${userFilter} finds nobody below ${base}, whatever the login`,
     why: 'No event could be brought to its account.',
-    fix: `Correct userFilter or base of directories.${name}, or give ${bindDn} the right to read:\n${fixesOf(settings.type).readRight(settings, context)}`,
+    fix: `Correct userFilter or base of directories.${name}, or give ${bindDn} the right to read:\n${adviceOf(settings.type).readRight(settings, context)}`,
   })
 }
 
@@ -205,7 +197,7 @@ async function checkSearchLimit(
   found.fail('search-limit', {
     what: `the server cut a search for ${counted(asked, 'entry', 'entries')} short after ${returned}: ${cut.message}`,
     why: 'Nothing is concluded from a part: the full resync and rebuild go over all accounts with a serial or a lock, search in parts then, and leave the directory out where a part is too large.',
-    fix: fixesOf(settings.type).searchLimit(settings, context),
+    fix: adviceOf(settings.type).searchLimit(settings, context),
     code: cut.code,
   })
   return true
@@ -249,7 +241,7 @@ async function checkIndexes(
     found.warn('index', {
       what: `${attribute} ${how}`,
       why: 'Accounts are searched for by it all the time; without an index the server reads every one.',
-      fix: fixesOf(settings.type).index(settings, attribute, context),
+      fix: adviceOf(settings.type).index(settings, attribute, context),
     })
   }
   const names = probes.map((each) => each.attribute).join(', ')

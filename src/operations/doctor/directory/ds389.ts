@@ -3,14 +3,14 @@ import type { DirectorySettings } from '../../../core/settings/settings.ts'
 import { rightsOn, type RightsProbe } from '../../../directory/probe/effective-rights.ts'
 import type { DirectoryProbe } from '../../../directory/probe/probe.ts'
 import {
-  limitsFix,
-  policyRightFix,
+  limitsAdvice,
+  policyRightAdvice,
   readAttributes,
-  readRightFix,
+  readRightAdvice,
   writeAttributes,
-  writeRightFix,
-} from '../../fixes/ds389-fix.ts'
-import type { Findings } from '../../fixes/finding.ts'
+  writeRightAdvice,
+} from '../../advice/ds389-advice.ts'
+import type { Findings } from '../findings.ts'
 
 /** What `lockstep doctor` says of a 389-DS or FreeIPA beyond what holds for every directory. */
 
@@ -18,9 +18,8 @@ import type { Findings } from '../../fixes/finding.ts'
 export async function checkDs389(
   found: Findings,
   probe: DirectoryProbe,
-  { settings, context, isCut }: { settings: DirectorySettings; context: string; isCut: boolean },
+  { settings, isCut }: { settings: DirectorySettings; isCut: boolean },
 ): Promise<boolean> {
-  if (settings.type === 'freeipa') await checkLockoutPolicies(found, probe, settings, context)
   // What was seen to be cut short is reported, with the same fix.
   if (!isCut) await checkLimits(found, probe, settings)
   const rights = await probe.rights([...readAttributes(settings), ...writeAttributes(settings)])
@@ -41,14 +40,14 @@ function checkRights(found: Findings, rights: RightsProbe, settings: DirectorySe
     found.fail('read-rights', {
       what: `${bindDn} may not read and search ${unread.join(', ')} of ${rights.dn}`,
       why: 'A lock of somebody else could not be told from none, and accounts not be found.',
-      fix: readRightFix(settings),
+      fix: readRightAdvice(settings),
     })
   }
   if (unwritten.length > 0) {
     found.fail('write-rights', {
       what: `${bindDn} may not write ${unwritten.join(', ')} of ${rights.dn}`,
       why: 'Nobody could be locked, or no serial be kept.',
-      fix: writeRightFix(settings),
+      fix: writeRightAdvice(settings),
     })
   }
   if (unread.length + unwritten.length > 0) return
@@ -68,18 +67,17 @@ async function checkLimits(found: Findings, probe: DirectoryProbe, settings: Dir
   found.warn('limits', {
     what: `${settings.bindDn} has no ${limited.join(', ')} of -1 that can be seen, so the limits for everybody hold (by default 2000 entries returned, 5000 looked at)`,
     why: 'Beyond them resync and rebuild search in parts, or fail: they go over all accounts with a serial.',
-    fix: limitsFix(settings),
+    fix: limitsAdvice(settings),
   })
 }
 
-async function checkLockoutPolicies(
+/** Of FreeIPA alone. */
+export async function checkLockoutPolicies(
   found: Findings,
   probe: DirectoryProbe,
-  settings: DirectorySettings,
-  context: string,
+  { settings, context }: { settings: DirectorySettings; context: string },
 ): Promise<void> {
   const count = await probe.lockoutPolicies()
-  if (count === null) return
   if (count > 0) {
     found.ok('lockout-policies', `${counted(count, 'password policy', 'password policies')} of FreeIPA can be read`)
     return
@@ -87,6 +85,6 @@ async function checkLockoutPolicies(
   found.warn('lockout-policies', {
     what: `${settings.bindDn} sees no password policy below cn=kerberos,${context}`,
     why: "FreeIPA's own lockout after failed logins is not shown then; a lock of ours is written beside it all the same.",
-    fix: policyRightFix(settings, context),
+    fix: policyRightAdvice(settings, context),
   })
 }

@@ -3,8 +3,9 @@ import type { DirectorySettings } from '../../../core/settings/settings.ts'
 import { openProbe } from '../../../directory/probe/probe.ts'
 import { namingContextOf } from '../../../directory/pool/server-facts.ts'
 import { systemClock } from '../../../ports/clock.ts'
-import { checkPolicy } from './policy.ts'
-import { Findings } from '../../fixes/finding.ts'
+import { checkPolicy } from './openldap.ts'
+import { checksOf } from './type-checks.ts'
+import { Findings } from '../findings.ts'
 
 /**
  * The other servers of a directory, after the first was looked into: what keeps a lock from biting may be missing on one
@@ -44,6 +45,6 @@ async function checkOne(found: Findings, settings: DirectorySettings): Promise<v
     })
     return
   }
-  const policies = await probe.policies()
+  const policies = await checksOf(settings.type).readPolicies(probe)
   if (policies !== null) checkPolicy(found, policies, facts, namingContextOf(facts, settings.base) ?? settings.base)
 }

@@ -16,7 +16,7 @@ import {
 import type { Client } from '../../../privacyidea/http/client.ts'
 import { offeredContentTypes, offeredScripts, readHandlers } from '../../../privacyidea/setup/event-handlers.ts'
 import { WHY_UNTRIED, type ShimsState } from './shims.ts'
-import type { Findings } from '../../fixes/finding.ts'
+import type { Findings } from '../findings.ts'
 import { hookUrlOf } from '../../setup/hook-url.ts'
 
 /** Whether the event handlers in privacyIDEA are there, on, and as `lockstep privacyidea setup` makes them. */

@@ -13,7 +13,7 @@ import { lockAttributesIn, readLdapResolvers, readRealms } from '../../../privac
 import { ASK_AN_ADMIN, checkBindings } from './bindings.ts'
 import { checkShims, WHY_UNTRIED, type ShimsState } from './shims.ts'
 import type { ShimsTrial } from '../../setup/shims-trial.ts'
-import { Findings, type Finding } from '../../fixes/finding.ts'
+import { Findings, type Finding } from '../findings.ts'
 
 /** What `lockstep doctor` looks at in privacyIDEA. Nothing is written there. */
 

@@ -2,7 +2,7 @@ import { counted } from '../../../core/format/counted.ts'
 import { join } from 'node:path'
 import { toAppError } from '../../../core/error.ts'
 import type { Settings } from '../../../core/settings/settings.ts'
-import type { Findings } from '../../fixes/finding.ts'
+import type { Findings } from '../findings.ts'
 import { lookAtShims } from '../../setup/shims-install.ts'
 import { arrivalsOf, type ShimsTrial } from '../../setup/shims-trial.ts'
 

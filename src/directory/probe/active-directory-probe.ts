@@ -6,11 +6,11 @@ import { idCodecOf } from '../accounts/id-codec.ts'
 import type { LdapDirectory } from '../ldap-directory.ts'
 import { resultCodeOf } from '../protocol/result-code.ts'
 import { namingContextOf } from '../pool/server-facts.ts'
-import { readDomain, type DomainView } from '../drivers/windows-domain.ts'
+import { readDomain, type DomainView } from '../drivers/active-directory.ts'
 import { sidText } from '../protocol/sid.ts'
 
 /** What can be learned of Active Directory before anything is written. Null, or none: it may not be read. */
-export interface WindowsProbe {
+export interface ActiveDirectoryProbe {
   /** `S-1-5-21-…` of the account that we bind as. */
   readonly sid: string | null
   /** `EXAMPLE\lockstep`, as dsacls takes it. */
@@ -27,7 +27,10 @@ export interface WindowsProbe {
 const ADMINS_MAX = 20
 const ADMIN = new EqualityFilter({ attribute: 'adminCount', value: '1' })
 
-export async function probeWindows(directory: LdapDirectory, attributes: readonly string[]): Promise<WindowsProbe> {
+export async function probeActiveDirectory(
+  directory: LdapDirectory,
+  attributes: readonly string[],
+): Promise<ActiveDirectoryProbe> {
   const { settings } = directory
   const { facts } = await directory.reader()
   const anybody = compileFilter(settings.userFilter.replaceAll(/\{(?:login|realm)\}/g, '*'), 'userFilter')({})
@@ -58,7 +61,7 @@ export async function probeWindows(directory: LdapDirectory, attributes: readonl
 const SCHEMA_ATTRIBUTES = ['lDAPDisplayName', 'schemaIDGUID', 'searchFlags']
 const guid = idCodecOf('objectGUID')
 
-function schemaFrom(entries: readonly Entry[]): WindowsProbe['schema'] {
+function schemaFrom(entries: readonly Entry[]): ActiveDirectoryProbe['schema'] {
   const found = new Map<string, { id: string; searchFlags: number }>()
   for (const entry of entries) {
     const name = textsOf(entry, 'lDAPDisplayName')[0]?.toLowerCase()
@@ -71,7 +74,7 @@ function schemaFrom(entries: readonly Entry[]): WindowsProbe['schema'] {
 }
 
 /** Constructed; without a value there is nothing that we may write. */
-function accountFrom(entry: Entry | undefined): WindowsProbe['account'] {
+function accountFrom(entry: Entry | undefined): ActiveDirectoryProbe['account'] {
   if (entry === undefined) return null
   const names = textsOf(entry, 'allowedAttributesEffective').map((name) => name.toLowerCase())
   return { dn: entry.dn, writable: new Set(names) }

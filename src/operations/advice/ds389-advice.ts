@@ -20,12 +20,12 @@ export function writeAttributes(settings: DirectorySettings): string[] {
   return distinct([...driverOf(settings).lockAttributes, settings.serialAttribute])
 }
 
-export function writeRightFix(settings: DirectorySettings): string {
+export function writeRightAdvice(settings: DirectorySettings): string {
   const aci = aciOf(settings, 'Lockstep locks accounts', writeAttributes(settings), 'write')
   return apply(settings, `dn: ${settings.base}`, 'changetype: modify', 'add: aci', `aci: ${aci}`)
 }
 
-export function readRightFix(settings: DirectorySettings): string {
+export function readRightAdvice(settings: DirectorySettings): string {
   const aci = aciOf(settings, 'Lockstep reads accounts', readAttributes(settings), 'read, search, compare')
   return apply(settings, `dn: ${settings.base}`, 'changetype: modify', 'add: aci', `aci: ${aci}`)
 }
@@ -33,12 +33,12 @@ export function readRightFix(settings: DirectorySettings): string {
 const POLICY_ATTRIBUTES = ['objectClass', 'krbPwdMaxFailure', 'krbPwdLockoutDuration']
 
 /** FreeIPA's lockout policies, which lie below the realm. */
-export function policyRightFix(settings: DirectorySettings, context: string): string {
+export function policyRightAdvice(settings: DirectorySettings, context: string): string {
   const aci = aciOf(settings, 'Lockstep reads lockout policies', POLICY_ATTRIBUTES, 'read, search, compare')
   return apply(settings, `dn: cn=kerberos,${context}`, 'changetype: modify', 'add: aci', `aci: ${aci}`)
 }
 
-export function limitsFix(settings: DirectorySettings): string {
+export function limitsAdvice(settings: DirectorySettings): string {
   const own = LIMIT_ATTRIBUTES.join(' || ')
   return apply(
     settings,
@@ -51,8 +51,7 @@ export function limitsFix(settings: DirectorySettings): string {
 }
 
 /** `INSTANCE` and the backend are the server's own names. */
-export function indexFix(settings: DirectorySettings, attribute: string, context: string): string {
-  const backend = settings.type === 'freeipa' ? 'userRoot' : 'BACKEND'
+export function indexAdvice(attribute: string, context: string, backend: string): string {
   return [
     `# the backend of ${context}: dsconf INSTANCE backend suffix list`,
     `dsconf INSTANCE backend index add --attr ${attribute} --index-type eq --reindex ${backend}`,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { prepareStatements } from '../../../src/store/engine/statements.ts'
-import { Writer } from '../../../src/store/engine/writer.ts'
+import { StoreWriter } from '../../../src/store/engine/store-writer.ts'
 import { openTestStore } from '../test-store.ts'
 
 test('after a sync that failed nothing more is said to be on disk, also what waited already', async () => {
@@ -9,7 +9,7 @@ test('after a sync that failed nothing more is said to be on disk, also what wai
   const failing = Promise.withResolvers<void>()
   const started = Promise.withResolvers<void>()
   let syncs = 0
-  const writer = new Writer(db, prepareStatements(db), () => {
+  const writer = new StoreWriter(db, prepareStatements(db), () => {
     started.resolve()
     // The system tells of a failed write once.
     return ++syncs === 1 ? failing.promise : Promise.resolve()

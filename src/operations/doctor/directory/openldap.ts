@@ -1,16 +1,16 @@
 import type { DirectorySettings } from '../../../core/settings/settings.ts'
-import type { PolicyView } from '../../../directory/drivers/password-policy.ts'
+import type { PolicyView } from '../../../directory/drivers/openldap.ts'
 import type { ServerFacts } from '../../../directory/pool/server-facts.ts'
 import type { Place, Trial } from './account.ts'
-import type { Findings } from '../../fixes/finding.ts'
+import type { Findings } from '../findings.ts'
 import {
-  configReadFix,
-  defaultPolicyFix,
-  lockoutFix,
-  moduleFix,
-  overlayFix,
-  policyReadFix,
-} from '../../fixes/openldap-fix.ts'
+  configReadAdvice,
+  defaultPolicyAdvice,
+  lockoutAdvice,
+  moduleAdvice,
+  overlayAdvice,
+  policyReadAdvice,
+} from '../../advice/openldap-advice.ts'
 
 /** What `lockstep doctor` says of the password policy, which alone makes a lock keep anybody out. */
 
@@ -20,7 +20,7 @@ export function checkPolicy(found: Findings, view: PolicyView, facts: ServerFact
     found.fail('ppolicy-overlay', {
       what: 'the password policy overlay is not active on the server',
       why: `${why} Without its module it cannot even be written.`,
-      fix: moduleFix(context),
+      fix: moduleAdvice(context),
     })
     return
   }
@@ -29,7 +29,7 @@ export function checkPolicy(found: Findings, view: PolicyView, facts: ServerFact
     found.fail('ppolicy-overlay', {
       what: `the password policy overlay is not active on the database of ${context}`,
       why,
-      fix: overlayFix(context),
+      fix: overlayAdvice(context),
     })
     return
   }
@@ -37,7 +37,7 @@ export function checkPolicy(found: Findings, view: PolicyView, facts: ServerFact
     found.fail('default-policy', {
       what: 'the password policy overlay names no default policy',
       why: `${why} Only accounts with a pwdPolicySubentry of their own would be locked.`,
-      fix: defaultPolicyFix(context),
+      fix: defaultPolicyAdvice(context),
     })
     return
   }
@@ -46,7 +46,7 @@ export function checkPolicy(found: Findings, view: PolicyView, facts: ServerFact
     const trouble = {
       what: `the policy ${policy.dn} has no pwdLockout: TRUE`,
       why: `${why} This holds for every account under this policy.`,
-      fix: lockoutFix(policy.dn, context),
+      fix: lockoutAdvice(policy.dn, context),
     }
     if (off.length === policies.size || (fallback.kind === 'known' && fallback.dn === normalDn))
       found.fail('pwd-lockout', trouble)
@@ -94,14 +94,14 @@ function unreadOf(
   if (fallback.kind === 'known') {
     if (fallback.dn === null || policies.has(fallback.dn)) return null
     const what = `the default password policy ${fallback.dn} is not there, or ${settings.bindDn} may not read it`
-    return { check: 'policy-unread', what, fix: policyReadFix(settings, fallback.dn, context) }
+    return { check: 'policy-unread', what, fix: policyReadAdvice(settings, fallback.dn, context) }
   }
   if (overlay === 'silent') {
     const what = `the password policy overlay does not seem to be active on the database of ${context}: when ${settings.bindDn} binds, the server does not answer its control (to the rootdn it never does)`
-    const fix = `${configReadFix(settings)}\n# where it is missing:\n${overlayFix(context)}`
+    const fix = `${configReadAdvice(settings)}\n# where it is missing:\n${overlayAdvice(context)}`
     return { check: 'ppolicy-overlay', what, fix }
   }
   const seen = policies.size === 0 ? `, and no policy can be seen below ${context}` : ''
   const what = `which password policy applies could not be read: ${settings.bindDn} may not read cn=config${seen}`
-  return { check: 'policy-unread', what, fix: configReadFix(settings) }
+  return { check: 'policy-unread', what, fix: configReadAdvice(settings) }
 }

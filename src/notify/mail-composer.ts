@@ -3,7 +3,7 @@ import type { MailAddress, Mailbox } from '../core/mail/mail-address.ts'
 import type { MailLanguage } from '../core/mail/mail-language.ts'
 import { countOf, type Digest } from '../core/mail/notice.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { ClaimedMail, MailMessage, MailWriter, NewTokenMail, Recipient } from '../ports/store/mail.ts'
+import type { ClaimedMail, MailMessage, MailComposer, NewTokenMail, Recipient } from '../ports/store/mail.ts'
 import {
   helpDeskData,
   IMAGE_ID,
@@ -19,7 +19,7 @@ import { Templates, type Rendered, type TemplateData } from './templates.ts'
 
 /** The words of a mail. */
 
-export interface WriterSettings {
+export interface ComposerSettings {
   readonly from: Mailbox
   readonly replyTo: MailAddress | null
   readonly contact: string
@@ -42,8 +42,8 @@ export interface WordsOf {
   readonly isLate: boolean
 }
 
-export class Writer implements MailWriter {
-  readonly #settings: WriterSettings
+export class TemplateMailComposer implements MailComposer {
+  readonly #settings: ComposerSettings
   readonly #clock: Clock
   readonly #templates: Templates
   readonly #builtIn = new Templates(null)
@@ -51,14 +51,14 @@ export class Writer implements MailWriter {
   readonly #reported = new Set<string>()
 
   /** @param onProblem a template of somebody's own failed, told once: the built-in one is used, since mail has to go */
-  constructor(settings: WriterSettings, clock: Clock, onProblem: (error: AppError) => void) {
+  constructor(settings: ComposerSettings, clock: Clock, onProblem: (error: AppError) => void) {
     this.#settings = settings
     this.#clock = clock
     this.#templates = new Templates(settings.templates)
     this.#onProblem = onProblem
   }
 
-  write(mail: ClaimedMail, contact: Parameters<MailWriter['write']>[1]): MailMessage {
+  write(mail: ClaimedMail, contact: Parameters<MailComposer['write']>[1]): MailMessage {
     const { language: usual, helpDeskLanguage } = this.#settings
     const recipient = mail.recipient.kind
     const language = recipient === 'help-desk' ? helpDeskLanguage : (contact.language ?? usual)

@@ -32,7 +32,7 @@ export function writtenAttributes(settings: DirectorySettings): string[] {
   return ['userAccountControl', settings.serialAttribute, ...(settings.clearLockout ? ['lockoutTime'] : [])]
 }
 
-export function writeRightFix(
+export function writeRightAdvice(
   settings: DirectorySettings,
   attributes: readonly string[],
   { sid, name, schemaIds }: Trustee,
@@ -58,7 +58,7 @@ export function writeRightFix(
   ].join('\n')
 }
 
-export function readRightFix(settings: DirectorySettings): string {
+export function readRightAdvice(settings: DirectorySettings): string {
   return [
     `dsacls "${settings.base}" /I:T /G "${settings.bindDn}:GR"`,
     '# on Samba, as root; SID is the objectSid of that account:',
@@ -68,14 +68,14 @@ export function readRightFix(settings: DirectorySettings): string {
 
 /** 1: equality, 32: words within the text (MS-ADTS, 2.2.10). */
 /** The limit holds for the whole forest; its default is 1000. */
-export function searchLimitFix(): string {
+export function searchLimitAdvice(): string {
   return [
     '# on a domain controller, as a member of Enterprise Admins:',
     'ntdsutil "ldap policies" connections "connect to server localhost" quit "Set MaxPageSize to 1000" "Commit Changes" quit quit',
   ].join('\n')
 }
 
-export function indexFix(attribute: string): string {
+export function indexAdvice(attribute: string): string {
   return [
     `# as a schema administrator, in the entry of CN=Schema,CN=Configuration whose lDAPDisplayName is ${attribute}:`,
     '# add 33 to searchFlags (1: equality, 32: words within the text); or name another attribute in serialAttribute',

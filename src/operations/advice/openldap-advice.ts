@@ -26,7 +26,7 @@ function accessClause(context: string, clause: string): readonly string[] {
 }
 
 /** The right to write one attribute, and what slapd.conf says for it. */
-export function writeRightFix(settings: DirectorySettings, attribute: string, context: string): string {
+export function writeRightAdvice(settings: DirectorySettings, attribute: string, context: string): string {
   // Nobody else may take a lock away by a more general clause, as `by self write`.
   const others = attribute === LOCK_ATTRIBUTE ? 'by users read' : 'by * break'
   const by = `by dn.exact="${settings.bindDn}" write ${others}`
@@ -37,7 +37,7 @@ export function writeRightFix(settings: DirectorySettings, attribute: string, co
   ].join('\n')
 }
 
-export function readRightFix(settings: DirectorySettings, context: string): string {
+export function readRightAdvice(settings: DirectorySettings, context: string): string {
   const clause = `to dn.subtree="${settings.base}" by dn.exact="${settings.bindDn}" read by * break`
   return accessClause(context, clause).join('\n')
 }
@@ -45,7 +45,7 @@ export function readRightFix(settings: DirectorySettings, context: string): stri
 /** What `lockstep` reads of cn=config, and nothing else: the suffix, the overlay and its default policy, the indexes. */
 const CONFIG_ATTRIBUTES = 'entry,objectClass,olcSuffix,olcOverlay,olcPPolicyDefault,olcDbIndex'
 
-export function configReadFix(settings: DirectorySettings): string {
+export function configReadAdvice(settings: DirectorySettings): string {
   const right = `to dn.subtree="cn=config" attrs=${CONFIG_ATTRIBUTES} by dn.exact="${settings.bindDn}" read by * break`
   return [
     '# the right to see which policy applies, and nothing secret (as root on the server):',
@@ -62,7 +62,7 @@ export function configReadFix(settings: DirectorySettings): string {
 }
 
 /** The right to read one policy; and the policy, where there is none. */
-export function policyReadFix(settings: DirectorySettings, policyDn: string, context: string): string {
+export function policyReadAdvice(settings: DirectorySettings, policyDn: string, context: string): string {
   return [
     ...accessClause(
       context,
@@ -72,7 +72,7 @@ export function policyReadFix(settings: DirectorySettings, policyDn: string, con
   ].join('\n')
 }
 
-export function moduleFix(context: string): string {
+export function moduleAdvice(context: string): string {
   return [
     '# as root on the server; slapd.conf: "moduleload ppolicy" at the top',
     APPLY,
@@ -81,12 +81,12 @@ export function moduleFix(context: string): string {
     'add: olcModuleLoad',
     'olcModuleLoad: ppolicy',
     'EOF',
-    overlayFix(context),
+    overlayAdvice(context),
   ].join('\n')
 }
 
 /** The overlay with a default policy, and that policy. */
-export function overlayFix(context: string): string {
+export function overlayAdvice(context: string): string {
   return [
     databaseLine(context),
     '# slapd.conf, after the lines of the database: "overlay ppolicy" and "ppolicy_default ..."',
@@ -98,11 +98,11 @@ export function overlayFix(context: string): string {
     'olcOverlay: ppolicy',
     `olcPPolicyDefault: ${defaultPolicyDn(context)}`,
     'EOF',
-    policyFix(context),
+    policyAdvice(context),
   ].join('\n')
 }
 
-export function defaultPolicyFix(context: string): string {
+export function defaultPolicyAdvice(context: string): string {
   return [
     databaseLine(context),
     `# slapd.conf, below "overlay ppolicy": ppolicy_default "${defaultPolicyDn(context)}"`,
@@ -112,11 +112,11 @@ export function defaultPolicyFix(context: string): string {
     'replace: olcPPolicyDefault',
     `olcPPolicyDefault: ${defaultPolicyDn(context)}`,
     'EOF',
-    policyFix(context),
+    policyAdvice(context),
   ].join('\n')
 }
 
-function policyFix(context: string): string {
+function policyAdvice(context: string): string {
   return [
     '# the policy itself, as an administrator of the data:',
     applyAsAdmin(context),
@@ -137,7 +137,7 @@ function policyFix(context: string): string {
   ].join('\n')
 }
 
-export function lockoutFix(policyDn: string, context: string): string {
+export function lockoutAdvice(policyDn: string, context: string): string {
   return [
     '# pwdMaxFailure: 0 keeps the server from locking by itself after wrong passwords',
     applyAsAdmin(context),
@@ -150,7 +150,7 @@ export function lockoutFix(policyDn: string, context: string): string {
 }
 
 /** Beside the limits that hold for everybody (slapd-config(5), olcLimits). */
-export function searchLimitFix(settings: DirectorySettings, context: string): string {
+export function searchLimitAdvice(settings: DirectorySettings, context: string): string {
   const limits = `dn.exact="${settings.bindDn}" size=unlimited time=unlimited`
   return [
     databaseLine(context),
@@ -165,7 +165,7 @@ export function searchLimitFix(settings: DirectorySettings, context: string): st
   ].join('\n')
 }
 
-export function indexFix(attribute: string, context: string): string {
+export function indexAdvice(attribute: string, context: string): string {
   return [
     databaseLine(context),
     APPLY,

@@ -10,7 +10,7 @@ import { parseGeneralizedTime } from '../protocol/generalized-time.ts'
  * what is stored in its entry then; so what is in effect and what is stored are read apart.
  */
 
-export const LOCK_ATTRIBUTE = 'nsAccountLock'
+const LOCK_ATTRIBUTE = 'nsAccountLock'
 const UNLOCK_TIME = 'accountUnlockTime'
 const RETRY_COUNT = 'passwordRetryCount'
 /** Locked by too many failures until an administrator resets it (passwordUnlock: off). */
@@ -19,7 +19,7 @@ const FOR_GOOD_MS = 0
 const OVERRIDDEN =
   'a class of service (of a role, as a rule) gives the account another nsAccountLock, which hides the one in its entry: take the account out of that role, or take nsAccountLock out of the template'
 
-export interface InactivationKind<Context> extends Pick<LockDriver<Context>, 'restsOnPoliciesSince' | 'readContext'> {
+interface InactivationKind<Context> extends Pick<LockDriver<Context>, 'restsOnPoliciesSince' | 'readContext'> {
   /** What is written; other spellings of it are somebody else's. */
   readonly locked: string
   /** Attributes that `otherLock` looks at besides those of a password lockout. */
@@ -92,7 +92,7 @@ function wouldBeEnforced(effective: readonly AttributeValue[], isCovered: boolea
 }
 
 /** As the server judges: `TRUE` locks; `banana`, `true` after another value, and `true` with a space behind do not. */
-export function isInactivated(values: readonly AttributeValue[]): boolean {
+function isInactivated(values: readonly AttributeValue[]): boolean {
   const [first] = values
   return typeof first === 'string' && first.toLowerCase() === 'true'
 }

@@ -72,7 +72,7 @@ export interface WriteListener {
 
 const NOBODY: WriteListener = { committed: () => undefined, failed: () => undefined }
 
-export class Writer {
+export class StoreWriter {
   #listener = NOBODY
   readonly #db: Database
   /** The prepared statements, for reads outside a transaction as well. */

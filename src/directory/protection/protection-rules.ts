@@ -21,8 +21,11 @@ import type { ServerFacts } from '../pool/server-facts.ts'
  * `memberOf` are asked of the server in one search of the account's entry; members of groups are read
  * (protected-groups.ts), and the account that we bind as is found where the configuration has no DN of it
  * (own-account.ts). What cannot be read leaves it open: nobody is locked on a guess.
+ *
+ * A new kind of rule is a key of PROTECT (config/keys/guard-keys.ts), a list of ProtectSettings, and here a filter among
+ * `#parts` where the server can judge it. What a type of directory protects by itself is in its driver (`protects`).
  */
-export class ProtectionReader {
+export class ProtectionRules {
   readonly #settings: DirectorySettings
   readonly #pool: Pool
   readonly #dns: ReadonlyMap<string, string>
@@ -125,7 +128,7 @@ function anyOf(filters: readonly Filter[]): Filter {
 /** What the kind of directory protects by itself needs no look at the configuration. */
 export async function protectionOf(
   driver: Pick<DirectoryDriver, 'protects'>,
-  configured: ProtectionReader,
+  configured: ProtectionRules,
   account: Account,
   facts: ServerFacts,
 ): Promise<Pick<ObservedState, 'protectedBy' | 'protectionUnread'>> {

@@ -1,11 +1,12 @@
 import { directoryOf, type AccountKey } from '../../core/names.ts'
+import type { OtherLock } from '../../core/account/state.ts'
 import type { Outcome, AccountStatus } from '../../core/account/outcome.ts'
 import type { FindingKind } from '../../ports/store/finding.ts'
 import type { Claim } from '../../ports/store/store.ts'
 import type { Breaker } from '../guards/breaker.ts'
 import { endFinding, isFindingOpen, raiseReason } from '../guards/findings.ts'
-import { IN_STEP, NO_HOLDS } from '../rows/literals.ts'
-import type { WriteScope } from '../engine/writer.ts'
+import { IN_STEP, NO_HOLDS, UNCLEAR } from '../rows/literals.ts'
+import type { WriteScope } from '../engine/store-writer.ts'
 
 /** While an account stands so, the lock that waits in the review queue is still wanted. */
 const WAITS: readonly AccountStatus[] = ['breaker', 'failed', 'paused', 'dry-run']
@@ -16,7 +17,7 @@ const GONE_SHARE = 0.1
 const GONE_CODE = 'entry-not-found'
 
 /** What follows for the review queue and the findings from where an account stands now. */
-export async function settleGuards(
+export async function recordFindings(
   scope: WriteScope,
   claim: Claim,
   outcome: Outcome,
@@ -34,6 +35,7 @@ export async function settleGuards(
     if (isGone) await raiseGone(scope, claim.key, at.nowMs)
     else await endWhereLast(scope, claim.key, 'accounts-gone', { column: 'standing_code', value: GONE_CODE }, at.nowMs)
   }
+  await findUnclear(scope, claim, outcome, at.nowMs)
 }
 
 async function raiseProtected(scope: WriteScope, key: AccountKey, nowMs: number): Promise<void> {
@@ -103,4 +105,33 @@ async function countHeld({ trx }: WriteScope, directory: string): Promise<number
     .where('directory', '=', directory)
     .executeTakeFirstOrThrow()
   return Number(row.n)
+}
+
+const FIRST_MAX = 3
+
+/** What may be somebody else's lock, and cannot be judged, is one finding a directory. */
+async function findUnclear(scope: WriteScope, claim: Claim, outcome: Outcome, nowMs: number): Promise<void> {
+  const { otherLock = claim.stood.otherLock } = outcome
+  if (isUnclear(otherLock) === isUnclear(claim.stood.otherLock)) return
+  await reportUnclear(scope, claim.key, (otherLock ?? claim.stood.otherLock)?.attribute ?? '', nowMs)
+}
+
+function isUnclear(lock: OtherLock | null): boolean {
+  return lock?.is === 'unknown'
+}
+
+async function reportUnclear(scope: WriteScope, key: AccountKey, attribute: string, nowMs: number): Promise<void> {
+  const directory = directoryOf(key)
+  const rows = await scope.trx
+    .selectFrom('account')
+    .select(['login', 'dn'])
+    .where('directory', '=', directory)
+    .where('other_lock_is', '=', UNCLEAR)
+    .orderBy('key')
+    .limit(COUNT_MAX)
+    .execute()
+  if (rows.length === 0) return endFinding(scope, 'other-locks-unclear', directory, nowMs)
+  const first = rows.slice(0, FIRST_MAX).map(({ login, dn }) => login ?? dn)
+  const params = { directory, attribute, accounts: rows.length, first }
+  await raiseReason(scope, { subject: directory, reason: { code: 'other-locks-unclear', params } }, nowMs)
 }
