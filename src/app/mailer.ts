@@ -4,7 +4,7 @@ import { AppError } from '../core/error.ts'
 import type { MailSettings } from '../core/mail/mail-settings.ts'
 import type { Settings } from '../core/settings/settings.ts'
 import { openDirectories } from '../directory/open-directories.ts'
-import { TemplateMailComposer, type ComposerSettings } from '../notify/mail-composer.ts'
+import { TemplateMailComposer } from '../notify/mail-composer.ts'
 import { openSmtp } from '../notify/smtp.ts'
 import { probeSmtp } from '../notify/smtp-probe.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -80,17 +80,7 @@ function rulesOf({ owner, helpDesk, limits }: MailSettings): GatherRules {
 }
 
 export function openMailComposer(mail: MailSettings, clock: Clock, log: Log): TemplateMailComposer {
-  const settings: ComposerSettings = {
-    from: mail.from,
-    replyTo: mail.replyTo,
-    contact: mail.contact,
-    timeZone: mail.timeZone,
-    language: mail.language,
-    helpDeskLanguage: mail.helpDesk.language,
-    templates: mail.templates,
-    host: hostname(),
-  }
-  return new TemplateMailComposer(settings, clock, (error) => {
+  return new TemplateMailComposer(mail, hostname(), clock, (error) => {
     log.warn('a template of mail failed; the built-in one is used', errorFields(error))
   })
 }

@@ -54,12 +54,11 @@ export function refuseOtherStore(settings: Places): void {
   if (other === null) return
   const { file } = settings.store
   const marks = other.folders.map((folder) => join(folder, MARK_NAME)).join(' ')
+  const hint = `Put the key store back. To move the store, stop Lockstep and move ${other.file} and the folder journal-archive beside it to their new place. To go on with ${file} without the locks of the other one: rm ${marks} && lockstep rebuild`
   throw new AppError(
     'config-invalid',
     `${other.folders.join(' and ')} belong to the store ${other.file}, and the key store names ${file}: two stores over the same folders would lose locks`,
-    {
-      hint: `Put the key store back. To move the store, stop Lockstep and move ${other.file} and the folder journal-archive beside it to their new place. To go on with ${file} without the locks of the other one: rm ${marks} && lockstep rebuild`,
-    },
+    { hint },
   )
 }
 

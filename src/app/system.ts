@@ -78,16 +78,7 @@ export async function openOn(
   const parts = { settings, clock, store, directory, ldif, source: opening, newId: ids }
   const { ports, sweeps } = wire(parts)
   const all = opened.move()
-  return {
-    settings,
-    clock,
-    store,
-    directory,
-    ldif,
-    ports,
-    source: sweeps,
-    [Symbol.asyncDispose]: () => all.disposeAsync(),
-  }
+  return { ...base, settings, directory, ports, source: sweeps, [Symbol.asyncDispose]: () => all.disposeAsync() }
 }
 
 /** Loaded only where it is configured. */

@@ -3,6 +3,7 @@ import type { Settings } from '../core/settings/settings.ts'
 import { fileTroubles, type FileTrouble } from './named-files.ts'
 import { findConfig, loadConfig, type ConfigLookup } from './load.ts'
 import { ConfigError, type Problem } from './problem.ts'
+import { octal } from '../core/format/octal.ts'
 
 const OTHERS_WRITE = 0o022
 
@@ -21,7 +22,10 @@ export function checkConfig(lookup: ConfigLookup): CheckResult {
   const file = findConfig(lookup)
   try {
     const { settings, warnings } = loadConfig({ ...lookup, flag: file })
-    return { file, problems: [...warnings, ...configFileProblems(file), ...fileProblems(settings, lookup.env)] }
+    return {
+      file,
+      problems: [...warnings, ...configFileProblems(file), ...fileTroubles(settings, lookup.env).map(shown)],
+    }
   } catch (error) {
     if (error instanceof ConfigError) return { file, problems: error.problems }
     throw error
@@ -32,10 +36,6 @@ function configFileProblems(file: string): Problem[] {
   const mode = statSync(file).mode & 0o777
   if ((mode & OTHERS_WRITE) === 0) return []
   return [problem('warning', '', `others may write this file (mode ${octal(mode)}). Fix: chmod go-w ${file}`)]
-}
-
-function fileProblems(settings: Settings, env: ConfigLookup['env']): Problem[] {
-  return fileTroubles(settings, env).map(shown)
 }
 
 function shown({ severity, key, what, fix }: FileTrouble): Problem {
@@ -51,10 +51,6 @@ export function badFiles(
   return fileTroubles(settings, env)
     .filter((trouble) => trouble.severity === 'error' && !mayWait(trouble))
     .map(shown)
-}
-
-function octal(mode: number): string {
-  return mode.toString(8).padStart(4, '0')
 }
 
 function problem(severity: Problem['severity'], key: string, message: string): Problem {

@@ -3,6 +3,7 @@ import { toAppError } from '../core/error.ts'
 import { loadConfig, type ConfigLookup } from './load.ts'
 import { namedFiles, SECRET_MODES, type NamedFile } from './named-files.ts'
 import { ConfigError } from './problem.ts'
+import { octal } from '../core/format/octal.ts'
 
 /** For `check --explain`: each secret and certificate that the configuration names, and which modes are good. */
 export interface ExplainedFile {
@@ -42,7 +43,7 @@ function explained({ key, kind, source }: NamedFile): ExplainedFile {
 function stateOf(file: string): string {
   try {
     const { mode, uid, gid } = statSync(file)
-    return `mode ${(mode & 0o7777).toString(8).padStart(4, '0')}, user ${uid}, group ${gid}`
+    return `mode ${octal(mode)}, user ${uid}, group ${gid}`
   } catch (error) {
     return toAppError(error).message
   }

@@ -2,15 +2,14 @@ import { isUtf8 } from 'node:buffer'
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { AppError } from '../core/error.ts'
-import { isDenied, systemRefusal } from '../core/system-error.ts'
 import type { Settings } from '../core/settings/settings.ts'
 import { buildSettings, usualHealthFile } from './build.ts'
 import { ConfigError, showPath, type Problem } from './problem.ts'
-import type { Relation } from './relations/relation.ts'
 import { relationsOf, relationsOfValues } from './relations/relations.ts'
 import { CONFIG_KEYS, configFile } from './keys/schema.ts'
 import { BAD, isSection } from './keys/value.ts'
 import { parseYaml, type YamlSource } from './yaml-source.ts'
+import { unreadable } from './secret.ts'
 
 /** The file is at most so large. */
 const CONFIG_BYTES_MAX = 256 * 1024
@@ -63,7 +62,7 @@ function isThere(file: string): boolean {
   try {
     return statSync(file, { throwIfNoEntry: false }) !== undefined
   } catch (error) {
-    throw unreadable(file, error)
+    throw unreadable(`the configuration file ${file}`, error, HINTS)
   }
 }
 
@@ -119,7 +118,7 @@ function readBytes(file: string): Buffer {
   try {
     descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
-    throw unreadable(file, error)
+    throw unreadable(`the configuration file ${file}`, error, HINTS)
   }
   try {
     const info = fstatSync(descriptor)
@@ -140,20 +139,9 @@ function readBytes(file: string): Buffer {
   }
 }
 
-function unreadable(file: string, error: unknown): AppError {
-  const { errno, code, why } = systemRefusal(error)
-  if (errno === 'ENOENT' || errno === 'ENOTDIR') {
-    const hint = 'Check the path, or write the file with "lockstep init".'
-    return new AppError('config-invalid', `the configuration file ${file} does not exist`, { hint, cause: error })
-  }
-  if (isDenied(error)) {
-    const hint = 'Run this as the user that Lockstep runs as, or as root.'
-    return new AppError(code, `the configuration file ${file} may not be read by this user`, {
-      hint,
-      cause: error,
-    })
-  }
-  return new AppError(code, `the configuration file ${file} cannot be read: ${why}`, { cause: error })
+const HINTS = {
+  ifMissing: 'Check the path, or write the file with "lockstep init".',
+  ifDenied: 'Run this as the user that Lockstep runs as, or as root.',
 }
 
 /** Checks a configuration text. @param file absolute; relative paths in the text are relative to its folder */
@@ -171,9 +159,8 @@ export function parseConfig(text: string, file: string): LoadedConfig {
     report: (path, which, message) => found.push(at(source, path, which === 'key', 'error', message)),
   })
   const relations = [...relationsOf(raw), ...(parsed === BAD ? [] : relationsOfValues(parsed))]
-  const problems = [...found, ...relations.map((each) => atRelation(source, each))].toSorted(
-    (a, b) => a.line - b.line || a.column - b.column,
-  )
+  for (const { path, severity, message } of relations) found.push(at(source, path, true, severity, message))
+  const problems = found.toSorted((a, b) => a.line - b.line || a.column - b.column)
   const errors = problems.filter((problem) => problem.severity === 'error')
   if (parsed === BAD || errors.length > 0) throw new ConfigError(file, errors)
   return { settings: buildSettings(parsed, file), warnings: problems }
@@ -188,10 +175,6 @@ function at(
 ): Problem {
   const place = atKey ? source.placeOfKey(path) : source.placeOf(path)
   return { severity, ...place, key: showPath(path), message }
-}
-
-function atRelation(source: YamlSource, relation: Relation): Problem {
-  return at(source, relation.path, true, relation.severity, relation.message)
 }
 
 function wholeFile(message: string): Problem {

@@ -7,6 +7,7 @@ import type { Settings } from '../core/settings/settings.ts'
 import { errnoOf } from '../core/system-error.ts'
 import type { Problem } from './problem.ts'
 import { readSecret } from './secret.ts'
+import { octal } from '../core/format/octal.ts'
 
 /** The files of secrets and certificates that the settings name: whether they are there, of use, and safe. */
 
@@ -129,8 +130,4 @@ function contentTroubles(key: string, file: string): FileTrouble[] {
   }
   const trouble = caTrouble(bytes, file)
   return trouble === null ? [] : [{ severity: 'error', key, ...trouble, isMissing: false }]
-}
-
-function octal(mode: number): string {
-  return mode.toString(8).padStart(4, '0')
 }

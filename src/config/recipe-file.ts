@@ -18,15 +18,9 @@ const BODY_LENGTH_MAX = 20_000
 const body = single('a text', { type: 'string' }, (raw) =>
   typeof raw === 'string' && raw.length <= BODY_LENGTH_MAX ? raw : new Reason(''),
 )
-const version = single('a version in quotes, as in "3.12"', { type: 'string' }, (raw) =>
-  typeof raw === 'string' && /^\d{1,2}\.\d{1,3}$/.test(raw) ? raw : new Reason(''),
-)
-const handlerName = single('a short name of letters, digits, spaces and -', { type: 'string' }, (raw) =>
-  typeof raw === 'string' && /^[a-z][a-z0-9 -]{0,47}$/.test(raw) ? raw : new Reason(''),
-)
-const eventName = single('the name of an event of privacyIDEA, as in token_init', { type: 'string' }, (raw) =>
-  typeof raw === 'string' && /^[a-z][a-z0-9_]{0,63}$/.test(raw) ? raw : new Reason(''),
-)
+const version = values.matching('a version in quotes, as in "3.12"', /^\d{1,2}\.\d{1,3}$/)
+const handlerName = values.matching('a short name of letters, digits, spaces and -', /^[a-z][a-z0-9 -]{0,47}$/)
+const eventName = values.matching('the name of an event of privacyIDEA, as in token_init', /^[a-z][a-z0-9_]{0,63}$/)
 const texts = mapOf(body, 'names and their texts, as in { tokentype: "hotp,totp" }')
 
 const PARAMETER = section({

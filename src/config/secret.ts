@@ -64,18 +64,25 @@ function readSecretFile(file: string, owner: SecretOwner): string {
 }
 
 function secretFileError(file: string, error: unknown, owner: SecretOwner): AppError {
+  const whose = owner === 'service' ? ', owned by the user that Lockstep runs as' : ''
+  const ifDenied =
+    owner === 'service'
+      ? 'Give it to the user that Lockstep runs as (chown), mode 0600; a mounted secret: mode 0440, with the group of the service.'
+      : 'Run this as root, or as the owner of that file; the service never needs it.'
+  const marks = { ifMissing: `Write the secret into it, mode 0600${whose}.`, ifDenied }
+  return unreadable(`the secret file ${file}`, error, marks)
+}
+
+/** @param what the file, as a sentence begins with it; @param hints what to do */
+export function unreadable(
+  what: string,
+  error: unknown,
+  marks: { readonly ifMissing: string; readonly ifDenied: string },
+): AppError {
   const { errno, code, why } = systemRefusal(error)
-  if (errno === 'ENOENT' || errno === 'ENOTDIR') {
-    const whose = owner === 'service' ? ', owned by the user that Lockstep runs as' : ''
-    const hint = `Write the secret into it, mode 0600${whose}.`
-    return new AppError('config-invalid', `the secret file ${file} does not exist`, { hint, cause: error })
-  }
-  if (isDenied(error)) {
-    const hint =
-      owner === 'service'
-        ? 'Give it to the user that Lockstep runs as (chown), mode 0600; a mounted secret: mode 0440, with the group of the service.'
-        : 'Run this as root, or as the owner of that file; the service never needs it.'
-    return new AppError(code, `the secret file ${file} may not be read by this user`, { hint, cause: error })
-  }
-  return new AppError(code, `the secret file ${file} cannot be read: ${why}`, { cause: error })
+  if (errno === 'ENOENT' || errno === 'ENOTDIR')
+    return new AppError('config-invalid', `${what} does not exist`, { hint: marks.ifMissing, cause: error })
+  if (isDenied(error))
+    return new AppError(code, `${what} may not be read by this user`, { hint: marks.ifDenied, cause: error })
+  return new AppError(code, `${what} cannot be read: ${why}`, { cause: error })
 }

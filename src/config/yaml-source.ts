@@ -1,4 +1,4 @@
-import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument, visit, type Document, type YAMLError } from 'yaml'
+import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml'
 import type { Problem } from './problem.ts'
 import { findUnclosed } from './yaml-unclosed.ts'
 
@@ -66,7 +66,9 @@ function syntaxProblems(text: string, document: Document, place: (offset: number
       syntax(place(offset), `the ${opened} that stands here is never closed; put ${missing} where the value ends`),
     ]
   }
-  const found = errors.map((error) => syntaxProblem(error, place(error.pos[0])))
+  const found = errors.map(({ code, pos }) => {
+    return syntax(place(pos[0]), SYNTAX[code] ?? `the text is no YAML here (${code})`)
+  })
   const firstOfLine = found.filter((each, index) => found.findIndex((other) => other.line === each.line) === index)
   return firstOfLine.slice(0, SYNTAX_PROBLEMS_MAX)
 }
@@ -127,10 +129,6 @@ const SYNTAX: Readonly<Record<string, string>> = {
   IMPOSSIBLE: 'the text cannot be read as YAML here',
   MULTIPLE_DOCS: 'there is a second document ("---"); one is allowed',
   TAG_RESOLVE_FAILED: 'a tag (!name) is not known; put quotes around a value that begins with !',
-}
-
-function syntaxProblem(error: YAMLError, at: Place): Problem {
-  return syntax(at, SYNTAX[error.code] ?? `the text is no YAML here (${error.code})`)
 }
 
 function syntax(at: Place, message: string): Problem {

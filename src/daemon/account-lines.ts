@@ -1,9 +1,8 @@
 import { toAppError } from '../core/error.ts'
-import { entryFields, orderFields, type LogEntry, type OrderEntry } from '../core/events/log-entry.ts'
-import type { LogSettings } from '../core/settings/settings.ts'
+import { entryFields, orderFields } from '../core/events/log-entry.ts'
 import type { System } from '../app/system.ts'
-import { errorFields, type AccountLine, type ServiceLog } from '../app/log.ts'
-import { until } from '../app/until.ts'
+import { errorFields, type ServiceLog } from '../app/log.ts'
+import { delay } from '../ports/delay.ts'
 
 /**
  * One line for each lock, unlock, registration and unregistration, each that a guard held back, and each order of a person
@@ -20,12 +19,8 @@ type Logged = Pick<System, 'store' | 'settings'>
 export async function keepAccountLines(system: Logged, log: ServiceLog, stop: AbortSignal): Promise<void> {
   while (!stop.aborted) {
     await writeAccountLines(system, log)
-    await until(LOOK_MS, stop)
+    await delay(LOOK_MS, stop)
   }
-}
-
-function fieldsOf(entry: LogEntry | OrderEntry, persons: LogSettings['persons']): AccountLine['fields'] {
-  return 'comment' in entry ? orderFields(entry, persons) : entryFields(entry, persons)
 }
 
 /** Those that are due now. Never fails. */
@@ -33,11 +28,12 @@ export async function writeAccountLines({ store, settings }: Logged, log: Servic
   try {
     for (;;) {
       const { entries, upTo, isMore } = await store.accountLog.unreported(BATCH_MAX)
+      const { persons } = settings.log
       log.accounts(
         entries.map((entry) => ({
           level: entry.event === 'refused' ? 'warn' : 'info',
           event: entry.event,
-          fields: fieldsOf(entry, settings.log.persons),
+          fields: 'comment' in entry ? orderFields(entry, persons) : entryFields(entry, persons),
         })),
       )
       await store.accountLog.reported(upTo)

@@ -17,6 +17,7 @@ import { noteStore } from '../app/store-mark.ts'
 import { openSystem, type System } from '../app/system.ts'
 import { verifyFor } from './verifications.ts'
 import { noteServers } from './watch/watch-servers.ts'
+import { delay, within } from '../ports/delay.ts'
 
 /** Does what waits and ends; may run beside a daemon. */
 
@@ -168,21 +169,10 @@ async function idleWithin({ clock, store }: System, engine: Engine, timeoutMs: n
   for (;;) {
     const leftMs = deadlineMs - clock.nowMs()
     if (leftMs <= 0) return false
-    if (!(await inTime(Promise.race([engine.worker.whenIdle(), store.failed]), leftMs))) return false
+    if (!(await within(Promise.race([engine.worker.whenIdle(), store.failed]), leftMs))) return false
     if (!(await store.maintenance.isInWork(clock.nowMs()))) return true
-    await inTime(new Promise(() => undefined), Math.min(leftMs, DEADLINE_LOOK_MS))
+    await delay(Math.min(leftMs, DEADLINE_LOOK_MS))
     engine.worker.wake()
-  }
-}
-
-async function inTime(work: Promise<void>, timeoutMs: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<false>()
-  const timer = setTimeout(() => resolve(false), timeoutMs)
-  try {
-    return await Promise.race([work.then(() => true as const), promise])
-  } finally {
-    // Else the process would stay for it.
-    clearTimeout(timer)
   }
 }
 

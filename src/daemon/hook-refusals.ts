@@ -3,7 +3,7 @@ import type { Reason, ReasonParams } from '../core/reasons/reason.ts'
 import type { HookRefusal } from '../http/hook.ts'
 import type { System } from '../app/system.ts'
 import { errorFields, type Log } from '../app/log.ts'
-import { until } from '../app/until.ts'
+import { delay } from '../ports/delay.ts'
 
 /**
  * Requests that the webhook refused, counted by cause: a finding each, and a line in the log once a minute. Neither the path nor
@@ -56,7 +56,7 @@ export class HookRefusals {
     await this.#goOn(log)
     while (!stop.aborted) {
       for (const [why, count] of this.#counts) await this.#report(why, count, log, REPORT_EVERY_MS)
-      await until(LOOK_MS, stop)
+      await delay(LOOK_MS, stop)
     }
     for (const [why, count] of this.#counts) await this.#report(why, count, log, 0)
   }

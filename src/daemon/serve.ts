@@ -29,6 +29,7 @@ import { noteStore } from '../app/store-mark.ts'
 import { openBase, openOn, type Base, type System } from '../app/system.ts'
 import { every } from './timers.ts'
 import { lookAtAll } from './verifications.ts'
+import { unlessStopped } from '../ports/delay.ts'
 
 /** The daemon: opens everything, says that it is ready, serves until it is told to stop. */
 
@@ -223,11 +224,8 @@ async function untilStopped({ store }: Base, { log, stop }: ServeOptions): Promi
     }
   })
   const look = setInterval(() => store.look(), STORE_LOOK_MS)
-  const { promise, resolve } = Promise.withResolvers<void>()
-  if (any.aborted) resolve()
-  any.addEventListener('abort', () => resolve(), { once: true })
   try {
-    await Promise.race([promise, store.failed])
+    await unlessStopped(store.failed, any)
   } catch (thrown) {
     log.error('the daemon ends', errorFields(toAppError(thrown)))
     throw thrown

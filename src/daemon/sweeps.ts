@@ -6,7 +6,7 @@ import type { SweepName } from '../store/source/source-state.ts'
 import { recordDrift, recordLeftOut } from '../app/drift-record.ts'
 import { errorFields, type Log } from '../app/log.ts'
 import type { System } from '../app/system.ts'
-import { until } from '../app/until.ts'
+import { delay } from '../ports/delay.ts'
 import type { SystemScan } from '../app/wiring.ts'
 
 /** The two sweeps over privacyIDEA (mode `api`), each one at a time, for as long as the daemon serves. */
@@ -98,15 +98,15 @@ async function repeat(
       waitMs = name === 'scan' ? retryDelayMs(error.code, failures, jitter) : backoffMs(failures, jitter)
       failures++
     }
-    await (name === 'resync' ? untilOrdered(waitMs, store, stop) : until(waitMs, stop))
+    await (name === 'resync' ? untilOrdered(waitMs, store, stop) : delay(waitMs, stop))
   }
 }
 
-/** Waits as `until`, and no longer than until another process orders a full resync. */
+/** Waits as `delay`, and no longer than until another process orders a full resync. */
 async function untilOrdered(waitMs: number, { sourceState }: System['store'], stop: AbortSignal): Promise<void> {
   const endMs = performance.now() + waitMs
   for (let leftMs = waitMs; leftMs > 0 && !stop.aborted; leftMs = endMs - performance.now()) {
     if (await sourceState.isResyncOrdered().catch(() => false)) return
-    await until(Math.min(leftMs, ORDER_LOOK_MS), stop)
+    await delay(Math.min(leftMs, ORDER_LOOK_MS), stop)
   }
 }

@@ -20,14 +20,3 @@ export function every(intervalMs: number, log: Log, work: () => Promise<unknown>
 export function inBackground(log: Log, work: () => Promise<unknown>): void {
   work().catch((thrown: unknown) => log.error('upkeep failed', errorFields(toAppError(thrown))))
 }
-
-/** @returns false: it goes on after that time */
-export async function within(work: Promise<unknown>, limitMs: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<false>()
-  const timer = setTimeout(() => resolve(false), limitMs)
-  try {
-    return await Promise.race([work.then(() => true as const), promise])
-  } finally {
-    clearTimeout(timer)
-  }
-}

@@ -4,7 +4,7 @@ import { verifyDue, type VerificationReport } from '../reconcile/verify.ts'
 import type { DirectoryPort } from '../ports/directory.ts'
 import { errorFields, type Log } from '../app/log.ts'
 import type { System } from '../app/system.ts'
-import { unlessStopped, until } from '../app/until.ts'
+import { delay, unlessStopped } from '../ports/delay.ts'
 
 /** Looks at locks on every server of their directories, for as long as the daemon serves, and tells what is wrong. */
 
@@ -42,10 +42,10 @@ export async function keepVerified(system: Verified, log: Log, wake: () => void,
       const report = await unlessStopped(verifyDue(system.ports), stop)
       notifier(report?.reports ?? [])
       if (report !== null && report.looked > 0) wake()
-      else await until(LOOK_MS, stop)
+      else await delay(LOOK_MS, stop)
     } catch (thrown) {
       log.error('locks could not be looked at', errorFields(toAppError(thrown)))
-      await until(ERROR_PAUSE_MS, stop)
+      await delay(ERROR_PAUSE_MS, stop)
     }
   }
 }
@@ -64,7 +64,7 @@ export async function verifyFor(system: Verified, log: Log, timeoutMs: number): 
     const nextMs = await system.store.verification.nextDueMs()
     const waitMs = nextMs === null ? Infinity : nextMs - system.clock.nowMs()
     if (performance.now() + waitMs > deadlineMs) return
-    await until(Math.max(1, waitMs), AbortSignal.timeout(timeoutMs))
+    await delay(Math.max(1, waitMs), AbortSignal.timeout(timeoutMs))
   }
 }
 

@@ -74,27 +74,22 @@ export function newHandler(
     const address = plainAddress(request.socket.remoteAddress ?? '')
     const [path = ''] = (request.url ?? '').split('?', 1)
     const mayCall = allowed.allows(address)
-    if (path === HEALTH_PATH && (mayCall || LOOPBACK.allows(address))) return health(request, options.isReady())
-    if (!mayCall) {
-      onRefused('refused-network', address)
-      return NOT_FOUND
+    const refuse = (why: HookRefusal, answer: Answer = NOT_FOUND): Answer => {
+      onRefused(why, address)
+      return answer
     }
+    if (path === HEALTH_PATH && (mayCall || LOOPBACK.allows(address))) return health(request, options.isReady())
+    if (!mayCall) return refuse('refused-network')
     const target = targetOf(path)
     // Compared even when the path is wrong already, so that the time tells nothing.
     const isSecret = secret.matches(target.secret)
     if (!isSecret) {
-      onRefused(path.startsWith(PREFIX) ? 'wrong-secret' : 'wrong-path', address)
-      return unknownCallers.admit(address, clock.nowMs()) ? NOT_FOUND : tooMany()
+      const refused = unknownCallers.admit(address, clock.nowMs()) ? NOT_FOUND : tooMany()
+      return refuse(path.startsWith(PREFIX) ? 'wrong-secret' : 'wrong-path', refused)
     }
     onTrusted(request)
-    if (!trusted.admit('', clock.nowMs())) {
-      onRefused('rate-limited', address)
-      return tooMany()
-    }
-    if (target.kind === null) {
-      onRefused('wrong-path', address)
-      return NOT_FOUND
-    }
+    if (!trusted.admit('', clock.nowMs())) return refuse('rate-limited', tooMany())
+    if (target.kind === null) return refuse('wrong-path')
     if (request.method !== 'POST') return failure(405, 'method-not-allowed', 'POST is expected.', { allow: 'POST' })
     const takenAtUs = nextTime()
     const body = await readBody(request, settings.bodyBytesMax, bodies)

@@ -1,11 +1,12 @@
 import type { IncomingMessage, Server } from 'node:http'
-import { AppError, toAppError } from '../core/error.ts'
+import { AppError, toAppError, type ErrorCode } from '../core/error.ts'
 import type { HttpSettings } from '../core/settings/settings.ts'
 import type { SecretReader } from '../ports/secret.ts'
 import { failureOf, send, type Answer } from './answer.ts'
 import { newConnections, type Connections } from './connections.ts'
 import { newHandler, type Handler, type HookOptions } from './hook.ts'
 import { openHookSecret } from './hook-secret.ts'
+import { errnoOf } from '../core/system-error.ts'
 
 /** The listener: `node:http` itself, since two paths need no framework, and every limit is set here. */
 
@@ -135,24 +136,20 @@ async function listen(server: Server, host: string, port: number): Promise<void>
 }
 
 function listenError(thrown: Error, where: string): AppError {
-  const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : ''
-  switch (code) {
-    case 'EADDRINUSE':
-      return new AppError('address-in-use', `${where} is in use by another process.`, {
-        hint: `Set intake.http.listen to a free port, or stop that process: \`ss -ltnp\` names it.`,
-        cause: thrown,
-      })
-    case 'EACCES':
-      return new AppError('file-not-permitted', `No permission to listen on ${where}.`, {
-        hint: 'Set intake.http.listen to a port of at least 1024.',
-        cause: thrown,
-      })
-    default:
-      return new AppError('config-invalid', `Cannot listen on ${where} (${code}).`, {
-        hint: 'Set intake.http.listen to an address of this machine, as in 127.0.0.1:8640.',
-        cause: thrown,
-      })
+  const errno = errnoOf(thrown)
+  const of = (code: ErrorCode, message: string, hint: string): AppError =>
+    new AppError(code, message, { hint: `Set intake.http.listen to ${hint}`, cause: thrown })
+  if (errno === 'EADDRINUSE') {
+    const free = 'a free port, or stop that process: `ss -ltnp` names it.'
+    return of('address-in-use', `${where} is in use by another process.`, free)
   }
+  if (errno === 'EACCES')
+    return of('file-not-permitted', `No permission to listen on ${where}.`, 'a port of at least 1024.')
+  return of(
+    'config-invalid',
+    `Cannot listen on ${where} (${errno}).`,
+    'an address of this machine, as in 127.0.0.1:8640.',
+  )
 }
 
 async function stop(server: Server): Promise<void> {

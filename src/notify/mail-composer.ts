@@ -1,5 +1,5 @@
 import { AppError } from '../core/error.ts'
-import type { MailAddress, Mailbox } from '../core/mail/mail-address.ts'
+import type { MailAddress } from '../core/mail/mail-address.ts'
 import type { MailLanguage } from '../core/mail/mail-language.ts'
 import { countOf, type Digest } from '../core/mail/notice.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -16,20 +16,11 @@ import {
 import { qrCodePng } from './qr-code.ts'
 import type { TemplateName } from './template-files.ts'
 import { Templates, type Rendered, type TemplateData } from './templates.ts'
+import type { MailSettings } from '../core/mail/mail-settings.ts'
 
 /** The words of a mail. */
 
-export interface ComposerSettings {
-  readonly from: Mailbox
-  readonly replyTo: MailAddress | null
-  readonly contact: string
-  readonly timeZone: string | null
-  /** For owners whose language is not known, and for the help desk. */
-  readonly language: MailLanguage
-  readonly helpDeskLanguage: MailLanguage
-  readonly templates: string | null
-  readonly host: string
-}
+type ComposerSettings = Omit<MailSettings, 'smtp' | 'owner' | 'limits'>
 
 const LATE_MS = 3_600_000
 
@@ -44,24 +35,26 @@ export interface WordsOf {
 
 export class TemplateMailComposer implements MailComposer {
   readonly #settings: ComposerSettings
+  readonly #host: string
   readonly #clock: Clock
   readonly #templates: Templates
   readonly #builtIn = new Templates(null)
   readonly #onProblem: (error: AppError) => void
   readonly #reported = new Set<string>()
 
-  /** @param onProblem a template of somebody's own failed, told once: the built-in one is used, since mail has to go */
-  constructor(settings: ComposerSettings, clock: Clock, onProblem: (error: AppError) => void) {
+  /** @param host this machine, for the help desk; @param onProblem a template of somebody's own failed, told once: the built-in one is used, since mail has to go */
+  constructor(settings: ComposerSettings, host: string, clock: Clock, onProblem: (error: AppError) => void) {
     this.#settings = settings
+    this.#host = host
     this.#clock = clock
     this.#templates = new Templates(settings.templates)
     this.#onProblem = onProblem
   }
 
   write(mail: ClaimedMail, contact: Parameters<MailComposer['write']>[1]): MailMessage {
-    const { language: usual, helpDeskLanguage } = this.#settings
+    const { language: usual, helpDesk } = this.#settings
     const recipient = mail.recipient.kind
-    const language = recipient === 'help-desk' ? helpDeskLanguage : (contact.language ?? usual)
+    const language = recipient === 'help-desk' ? helpDesk.language : (contact.language ?? usual)
     const isLate = this.#clock.nowMs() - mail.digest.lastMs > LATE_MS
     const words = this.words({ recipient, digest: mail.digest, name: contact.name, language, isLate })
     return this.#message(mail.id, mail.sealedMs, contact.address, words)
@@ -70,7 +63,7 @@ export class TemplateMailComposer implements MailComposer {
   /** The mail of `lockstep mail test`. */
   test(id: string, to: MailAddress): MailMessage {
     const nowMs = this.#clock.nowMs()
-    const language = this.#settings.helpDeskLanguage
+    const language = this.#settings.helpDesk.language
     const formats = this.#formats(language)
     return this.#message(id, nowMs, to, this.#render('test', language, testData(this.#around(false), nowMs, formats)))
   }
@@ -112,8 +105,7 @@ export class TemplateMailComposer implements MailComposer {
   }
 
   #around(isLate: boolean): MailContext {
-    const { contact, host } = this.#settings
-    return { contact, host, isLate }
+    return { contact: this.#settings.contact, host: this.#host, isLate }
   }
 }
 

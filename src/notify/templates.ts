@@ -40,12 +40,11 @@ export class Templates {
     const [first = '', ...lines] = this.#part(`${name}.txt`, language, data).split('\n')
     const subject = SUBJECT.exec(first.trimEnd())?.[1]?.trim()
     if (subject === undefined) {
+      const hint = 'Begin the file with it, and leave the second line empty.'
       throw new AppError(
         'config-invalid',
         `${this.#fileOf(`${name}.txt`, language)}:1: the first line is "Subject: …"`,
-        {
-          hint: 'Begin the file with it, and leave the second line empty.',
-        },
+        { hint },
       )
     }
     return {

@@ -1,3 +1,5 @@
+import { delay } from '../ports/delay.ts'
+
 /** One piece of work; resolves to false when it failed and will be tried again later. */
 export type Task = () => Promise<boolean>
 
@@ -78,9 +80,7 @@ export class BoundedLoop {
     const { room } = this
     if (this.#failed > 0 && this.#succeeded === 0 && this.#inFlight === 0) {
       this.#failed = 0
-      const { promise, resolve } = Promise.withResolvers<void>()
-      setTimeout(resolve, ALL_FAILED_PAUSE_MS)
-      await promise
+      await delay(ALL_FAILED_PAUSE_MS)
     }
     // Under load a few places are not worth a look: more become free in a moment.
     const isWorthIt = this.#inFlight === 0 || room >= this.#options.inFlightMax / ROOM_SHARE

@@ -37,7 +37,7 @@ async function open(recorded: readonly string[], filed: readonly string[]) {
 
 test('two files of one account that differ by case are both kept, as long as the record names both', async () => {
   await using world = await open(['ALICE1', 'alice1'], ['ALICE1', 'alice1'])
-  expect(await world.recover()).toMatchObject({ removed: 0, written: 0, strangers: [] })
+  expect(await world.recover()).toMatchObject({ removed: 0, written: 0, unknownFiles: [] })
   expect(world.files()).toEqual(['ALICE1.ldif', 'alice1.ldif'])
 })
 
@@ -46,5 +46,5 @@ test('a file that came back in another case is found, and has the name on record
   renameSync(`${world.dir}/unlock/ALICE1.ldif`, `${world.dir}/unlock/alice1.ldif`)
   await world.recover()
   expect(world.files()).toEqual(['ALICE1.ldif'])
-  expect(await world.recover()).toMatchObject({ removed: 0, written: 0, strangers: [] })
+  expect(await world.recover()).toMatchObject({ removed: 0, written: 0, unknownFiles: [] })
 })

@@ -10,7 +10,7 @@ import { errorFields, type Log } from '../log.ts'
 import { reclaim } from './reclaim.ts'
 import { recoverUnlocks } from './recover-folders.ts'
 import type { System } from '../system.ts'
-import { until } from '../until.ts'
+import { delay } from '../../ports/delay.ts'
 import { fitFile, ownedLock, readWaitingFile, type WaitingFile } from './waiting-file.ts'
 
 /**
@@ -65,28 +65,22 @@ export async function lookAtEvidence(system: EvidenceSystem, log: Log): Promise<
   return { adopted, accounts, void: proven, kept: kept.length, busy }
 }
 
-async function lookAtAccount(
-  system: EvidenceSystem,
-  key: AccountKey,
-  files: readonly EvidenceFile[],
-  tally: Tally,
-): Promise<void> {
-  const observed = await system.directory.observe(key, [], 0)
-  await lookAtLock(
-    system,
-    observed,
-    files.filter(({ folder }) => folder === 'unlock'),
-    tally,
-  )
-  for (const file of files) if (file.folder === 'unregister') await lookAtSerial(system, observed, file, tally)
+type Files = readonly EvidenceFile[]
+
+async function lookAtAccount(system: EvidenceSystem, key: AccountKey, files: Files, tally: Tally): Promise<void> {
+  const look: Look = { system, observed: await system.directory.observe(key, [], 0), tally }
+  const locks = files.filter(({ folder }) => folder === 'unlock')
+  await lookAtLock(look, locks)
+  for (const file of files) if (file.folder === 'unregister') await lookAtSerial(look, file)
 }
 
-async function lookAtLock(
-  system: EvidenceSystem,
-  observed: ObservedState,
-  files: readonly EvidenceFile[],
-  tally: Tally,
-): Promise<void> {
+interface Look {
+  readonly system: EvidenceSystem
+  readonly observed: ObservedState
+  readonly tally: Tally
+}
+
+async function lookAtLock({ system, observed, tally }: Look, files: Files): Promise<void> {
   const { store, ldif, source } = system
   const { key, dn } = observed
   const waiting: { file: EvidenceFile; read: WaitingFile }[] = []
@@ -116,12 +110,7 @@ async function lookAtLock(
   for (const each of unclear) keep(tally, [each.file], each.unclear ?? '')
 }
 
-async function lookAtSerial(
-  system: EvidenceSystem,
-  observed: ObservedState,
-  file: EvidenceFile,
-  tally: Tally,
-): Promise<void> {
+async function lookAtSerial({ system, observed, tally }: Look, file: EvidenceFile): Promise<void> {
   const { store, ldif, source } = system
   const { key, dn, serialFormat, serialAttributeMultiValued, serialValues } = observed
   const serial = parseSerial(file.name)
@@ -159,10 +148,8 @@ async function report({ store }: EvidenceSystem, tally: Tally, log: Log): Promis
   const { adopted, accounts, kept, why } = tally
   if (tally.void.length > 0) {
     const files = tally.void.slice(0, NAMES_MAX).join(' ')
-    log.warn('waiting LDIF files of which nothing stands in the directory are history now', {
-      count: tally.void.length,
-      files,
-    })
+    const count = tally.void.length
+    log.warn('waiting LDIF files of which nothing stands in the directory are history now', { count, files })
   }
   if (accounts > 0) await noteOlderStore(store, { adopted: accounts, released: 0, files: adopted })
   const params = { count: kept.length, files: kept.slice(0, NAMES_MAX), why }
@@ -206,7 +193,7 @@ export async function keepLookingAtEvidence(
     } catch (thrown) {
       log.error('waiting LDIF files could not be looked at', errorFields(toAppError(thrown)))
     }
-    await until(waitMs, stop)
+    await delay(waitMs, stop)
   }
 }
 

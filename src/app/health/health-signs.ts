@@ -30,15 +30,22 @@ export interface HealthSigns {
   readonly machine: MachineSigns
   readonly daemon: DaemonRow | null
   readonly served: Served | null
+  /** For a site that runs `lockstep drain` from cron in place of a daemon. Null: never. */
   readonly lastDrain: LastDrain | null
   readonly counts: StoreCounts
   readonly pauses: readonly Pause[]
+  /** Locks and losses that the breakers hold back. */
   readonly review: AllReviewCounts
+  /** How privacyIDEA is seen, in mode `api`; null in mode `events`. */
   readonly privacyidea: { readonly scan: SweepState; readonly resync: SweepState } | null
+  /** The outbox; null: no mail is configured. */
   readonly mail: MailCounts | null
+  /** How the servers of the directories were seen last. */
   readonly servers: readonly ServersSeen[]
+  /** Locks that do not stand or do not bite everywhere, or that somebody took away; the first of those in `lockTroubles`. */
   readonly lockFindings: readonly LockFinding[]
   readonly lockTroubles: readonly LockTrouble[]
+  /** What the guards found, while it lasts. */
   readonly findings: readonly Finding[]
 }
 

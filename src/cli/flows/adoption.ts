@@ -10,18 +10,14 @@ import { troubleOfLeft } from '../texts/left-alone.ts'
 import { note, plain, printData, printTable, printText } from '../terminal/output.ts'
 import { resyncProgress } from '../texts/resync-progress.ts'
 import { loadForWork } from '../process/settings.ts'
+import type { Flags } from '../terminal/options.ts'
 
 /** `lockstep resync --adopt`. */
 
 /** Rows that the table shows; JSON holds up to 10,000. */
 const ROWS_MAX = 200
 
-interface Options {
-  readonly dryRun?: boolean
-  readonly acceptDrop?: boolean
-  readonly yes?: boolean
-  readonly json?: boolean
-}
+type Options = Flags<'dryRun' | 'acceptDrop' | 'yes' | 'json'>
 
 const ACTIONS: Readonly<Record<AdoptionAction, string>> = {
   remove: 'remove the serial',
@@ -45,12 +41,9 @@ export async function runAdoption(options: Options, command: Command, io: CliIo)
     })
   })()
   if (report.left.length > 0) io.exitCode = EXIT.tempFail
-  if (options.json === true) printData(io, jsonOf(report), troubleOfLeft(report.left))
+  const { done, ...data } = report
+  if (options.json === true) printData(io, { ...data, isDone: done !== null }, troubleOfLeft(report.left))
   else show(io, report)
-}
-
-function jsonOf({ rows, isOtherSource, left, done }: AdoptionReport): object {
-  return { rows, isOtherSource, left, isDone: done !== null }
 }
 
 function show(io: CliIo, { rows, isOtherSource, left, done }: AdoptionReport): void {

@@ -16,7 +16,7 @@ import { AppError, isErrorCode } from '../../core/error.ts'
 import { parseLogin, parseRealm, partedLogin, type DirectoryName, type Login, type Realm } from '../../core/names.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import { openEnrolments, shownQrCode, type EnrollAccess, type Enrolments } from '../../operations/enrollment/enroll.ts'
-import { openLog } from '../../app/log.ts'
+import { openLog, type Log } from '../../app/log.ts'
 import { enrollmentRights, refuseWithoutRights } from '../../operations/setup/needed-rights.ts'
 import { readRolloutFile } from '../../operations/enrollment/rollout-file.ts'
 import type { RolloutReport, RolloutRow } from '../../reconcile/enrollment/rollout.ts'
@@ -28,21 +28,13 @@ import { personOf } from '../process/person.ts'
 import { note, plain, print, printData, printTable, printText, progress } from '../terminal/output.ts'
 import { openPrompt } from '../terminal/prompt.ts'
 import { loadBeside, loadConfigFor } from '../process/settings.ts'
+import type { Flags, Given, Texts } from '../terminal/options.ts'
 
 /** `lockstep enroll`: one user at the terminal or by mail, or a roll-out that can be broken off and goes on. */
-export interface EnrollOptions extends AdminOptions {
-  readonly realm?: string
-  readonly type: string
-  readonly mail?: boolean
-  readonly csv?: string
-  readonly group?: string
-  readonly directory?: string
-  readonly rollout?: string
-  readonly evenWithToken?: boolean
-  readonly rate: string
-  readonly dryRun?: boolean
-  readonly json?: boolean
-}
+export type EnrollOptions = AdminOptions &
+  Given<'type' | 'rate'> &
+  Flags<'mail' | 'evenWithToken' | 'dryRun' | 'json'> &
+  Texts<'realm' | 'csv' | 'group' | 'directory' | 'rollout'>
 
 /** Rows that a table shows; JSON has all. */
 const ROWS_MAX = 200
@@ -57,13 +49,14 @@ export async function runEnroll(
   // What a person names is read with their own rights; the rest is done as the owner of the store.
   const { settings: named } = await loadConfigFor(command, io)
   const access = await accessOf(options, named, io)
-  const listed = options.csv === undefined ? null : await readListed(options.csv, options, named, io)
-  if (options.dryRun !== true)
-    await refuseWithoutRights(access.source, access.readSecret, rightsFor(options, listed), 'enroll')
+  const usual = { realm: realmOf(options, named), type: typeOf(options) }
+  const listed = options.csv === undefined ? null : await readRolloutFile(resolve(io.cwd, options.csv), usual)
+  const rights = enrollmentRights(listed?.map(({ type }) => type) ?? [typeOf(options)])
+  if (options.dryRun !== true) await refuseWithoutRights(access.source, access.readSecret, rights, 'enroll')
   const settings = await settingsBeside(command, io)
-  const log = openLog(io.stderr, false)
-  if (login === undefined) await rollOutTo(options, settings, access, listed, io, log)
-  else await enrollOne(login, options, settings, access, io, log)
+  const order: Order = { options, settings, access, io, log: openLog(io.stderr, false) }
+  if (login === undefined) await rollOutTo(order, listed)
+  else await enrollOne(login, order)
 }
 
 /** Tokens and mails are this command's own: they go by the file; accounts are found as the daemon finds them. */
@@ -75,10 +68,6 @@ async function settingsBeside(command: Command, io: CliIo): Promise<Settings> {
     note(io, '  Tokens are made and mails are sent as this file says; accounts are found as the daemon finds them.')
   }
   return { ...settings, privacyidea: file.privacyidea, mail: file.mail }
-}
-
-function rightsFor(options: EnrollOptions, listed: readonly Enrollee[] | null): string[] {
-  return enrollmentRights(listed === null ? [typeOf(options)] : listed.map(({ type }) => type))
 }
 
 /** What cannot go together is told before anything is read. */
@@ -111,14 +100,16 @@ async function accessOf(options: EnrollOptions, settings: Settings, io: CliIo): 
   return { source: { ...source, connectionsMax: 4 }, readSecret: () => password }
 }
 
-async function enrollOne(
-  login: string,
-  options: EnrollOptions,
-  settings: Settings,
-  access: EnrollAccess,
-  io: CliIo,
-  log: ReturnType<typeof openLog>,
-): Promise<void> {
+/** What was asked for, and what it is done with. */
+interface Order {
+  readonly options: EnrollOptions
+  readonly settings: Settings
+  readonly access: EnrollAccess
+  readonly io: CliIo
+  readonly log: Log
+}
+
+async function enrollOne(login: string, { options, settings, access, io, log }: Order): Promise<void> {
   const withMail = options.mail === true
   const isDryRun = options.dryRun === true
   if (!withMail && !isDryRun && !io.stdout.isTTY) {
@@ -169,22 +160,15 @@ async function userNamed(
   return user
 }
 
-async function rollOutTo(
-  options: EnrollOptions,
-  settings: Settings,
-  access: EnrollAccess,
-  listed: readonly Enrollee[] | null,
-  io: CliIo,
-  log: ReturnType<typeof openLog>,
-): Promise<void> {
+async function rollOutTo(order: Order, listed: readonly Enrollee[] | null): Promise<void> {
+  const { options, settings, access, io, log } = order
   const name = rolloutName(options)
   await using opened = await openEnrolments(settings, access, { withMail: options.mail === true, env: io.env, log })
-  const { enrollees, again } = distinct(listed ?? (await enrolleesOfGroup(options, settings, opened)))
+  const { enrollees, again } = distinct(listed ?? (await enrolleesOfGroup(order, opened)))
   if (again > 0) note(io, `${counted(again, 'line')} named a user again; each gets one token`)
   const abort = new AbortController()
   const stop = (): void => abort.abort()
-  process.once('SIGINT', stop)
-  process.once('SIGTERM', stop)
+  process.once('SIGINT', stop).once('SIGTERM', stop)
   const startedMs = performance.now()
   let report: RolloutReport
   {
@@ -205,10 +189,10 @@ async function rollOutTo(
       },
     })
   }
-  process.removeListener('SIGINT', stop)
-  process.removeListener('SIGTERM', stop)
-  if (report.stopped !== null) io.exitCode = exitOfStop(report)
-  else if (report.failed.length > 0) io.exitCode = EXIT.tempFail
+  process.off('SIGINT', stop).off('SIGTERM', stop)
+  const { stopped, failed } = report
+  if (stopped !== null && stopped.code !== 'broken-off') io.exitCode = exitOf(stopped.code)
+  else if (stopped !== null || failed.length > 0) io.exitCode = EXIT.tempFail
   if (options.json === true) printData(io, { ...report, namedAgain: again }, troubleOf(report))
   else printReport(io, report)
 }
@@ -222,10 +206,6 @@ function troubleOf({ stopped, failed }: RolloutReport): Trouble | null {
   return failed.length === 0
     ? null
     : { code: 'not-done-yet', message: `${counted(failed.length, 'user')} failed`, hint }
-}
-
-function exitOfStop({ stopped }: RolloutReport): number {
-  return stopped === null || stopped.code === 'broken-off' ? EXIT.tempFail : exitOf(stopped.code)
 }
 
 function printReport(io: CliIo, report: RolloutReport): void {
@@ -252,15 +232,7 @@ function printReport(io: CliIo, report: RolloutReport): void {
   if (stopped.hint !== '') note(io, `  ${stopped.hint}`)
 }
 
-function readListed(csv: string, options: EnrollOptions, settings: Settings, io: CliIo): Promise<readonly Enrollee[]> {
-  return readRolloutFile(resolve(io.cwd, csv), { realm: realmOf(options, settings), type: typeOf(options) })
-}
-
-async function enrolleesOfGroup(
-  options: EnrollOptions,
-  settings: Settings,
-  opened: Enrolments,
-): Promise<readonly Enrollee[]> {
+async function enrolleesOfGroup({ options, settings }: Order, opened: Enrolments): Promise<readonly Enrollee[]> {
   const type = typeOf(options)
   const realm = realmOf(options, settings)
   const directory = directoryOf(options, settings)

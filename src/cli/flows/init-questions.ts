@@ -9,42 +9,27 @@ import {
   type DirectoryType,
 } from '../../core/settings/directory-type.ts'
 import { AppError } from '../../core/error.ts'
-import {
-  passwordOf,
-  refuseOverwrite,
-  settingsOf,
-  writeConfig,
-  type InitRequest,
-  type InitResult,
-} from '../../operations/setup/init.ts'
+import { passwordOf, refuseOverwrite, settingsOf, writeConfig, type InitResult } from '../../operations/setup/init.ts'
+import type { InitRequest } from '../../operations/setup/init-template.ts'
 import { answerProblems, refuseBadAnswers } from '../../operations/setup/init-check.ts'
 import { askServer, tryBind, type FirstFacts } from '../../operations/setup/init-server.ts'
 import type { CliIo } from '../terminal/io.ts'
 import { note, painter, print, printData } from '../terminal/output.ts'
 import { openPrompt, type Prompt } from '../terminal/prompt.ts'
 import { configFlag } from '../process/settings.ts'
+import type { Flags, Given, Texts } from '../terminal/options.ts'
 
 /** What `lockstep init` asks, and what it makes of the answers and flags. */
-export interface InitOptions {
-  readonly url?: readonly string[]
-  readonly type?: DirectoryType
-  readonly ca?: string
-  readonly startTls: 'required' | 'off'
-  readonly bindDn?: string
-  readonly bindPasswordFile?: string
-  readonly base?: string
-  readonly userFilter?: string
-  readonly serialAttribute?: string
-  readonly serialFormat: string
-  readonly name: string
-  readonly realm?: string
-  readonly http?: string
-  readonly stateDir?: string
-  readonly probe: boolean
-  readonly force?: boolean
-  readonly yes?: boolean
-  readonly json?: boolean
-}
+export type InitOptions = Given<'serialFormat' | 'name'> &
+  Flags<'force' | 'yes' | 'json'> &
+  Texts<
+    'ca' | 'bindDn' | 'bindPasswordFile' | 'base' | 'userFilter' | 'serialAttribute' | 'realm' | 'http' | 'stateDir'
+  > & {
+    readonly url?: readonly string[]
+    readonly type?: DirectoryType
+    readonly startTls: 'required' | 'off'
+    readonly probe: boolean
+  }
 
 const PASSWORD_VARIABLE = 'LOCKSTEP_BIND_PASSWORD'
 const LISTEN_USUAL = '127.0.0.1:8640'

@@ -13,29 +13,16 @@ import { note, print, printData } from '../terminal/output.ts'
 import { openPrompt, type Prompt } from '../terminal/prompt.ts'
 import { loadSettings } from '../process/settings.ts'
 import { printDone, printPlan, setupJson } from './setup-output.ts'
+import type { Flags, Given, Texts } from '../terminal/options.ts'
 
-/** `lockstep privacyidea setup`: from flags and answers to a plan, a look at it, and the change. */
-export interface SetupOptions extends AdminOptions {
-  readonly via: string
-  readonly dryRun?: boolean
-  readonly yes?: boolean
-  readonly scriptsDir?: string
-  readonly group?: string
-  readonly hookUrl?: string
-  readonly policies?: boolean
-  /** False with --no-reset. */
-  readonly reset?: boolean
-  readonly enroll?: boolean
-  readonly account?: string
-  readonly setupAccount?: string
-  readonly keepAdmins?: boolean
-  readonly remove?: boolean
-  readonly print?: boolean
-  readonly for: string
-  readonly json?: boolean
-}
+/** `lockstep privacyidea setup`: from flags and answers to a plan, a look at it, and the change. `reset` is false with --no-reset. */
+export type SetupOptions = AdminOptions &
+  Given<'via' | 'for'> &
+  Flags<'dryRun' | 'yes' | 'policies' | 'reset' | 'enroll' | 'keepAdmins' | 'remove' | 'print' | 'json'> &
+  Texts<'scriptsDir' | 'group' | 'hookUrl' | 'account' | 'setupAccount'>
 
 const USUAL_ACCOUNT = 'lockstep'
+
 export async function runSetup(options: SetupOptions, command: Command, io: CliIo): Promise<void> {
   const via = viaOf(options)
   const settings = await loadSettings(command, io)

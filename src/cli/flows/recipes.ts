@@ -15,16 +15,12 @@ import { painter, plain, print, printData, printTable, printText } from '../term
 import { openPrompt, type Prompt } from '../terminal/prompt.ts'
 import { loadSettingsIfAny } from '../process/settings.ts'
 import { bindingsJson, printBindings } from './setup-output.ts'
+import type { Flags, Texts } from '../terminal/options.ts'
 
 /** `lockstep recipes`: what there is, what it means, and the change in privacyIDEA after a look at it. */
-export interface RecipeOptions extends AdminOptions {
-  readonly dryRun?: boolean
-  readonly yes?: boolean
-  readonly json?: boolean
-  readonly set?: readonly string[]
-  readonly setFile?: readonly string[]
-  readonly hookUrl?: string
-}
+export type RecipeOptions = AdminOptions &
+  Flags<'dryRun' | 'yes' | 'json'> &
+  Texts<'hookUrl'> & { readonly set?: readonly string[]; readonly setFile?: readonly string[] }
 
 /** Where an administrator's own recipes lie when no configuration says so. */
 const OWN_DIR = '/etc/lockstep/recipes'
@@ -32,15 +28,16 @@ const OWN_DIR = '/etc/lockstep/recipes'
 export async function listRecipes(options: RecipeOptions, command: Command, io: CliIo): Promise<void> {
   const settings = await loadSettingsIfAny(command, io)
   const found = await recipesOf(settings)
-  const existing = options.user === undefined ? null : await existingOf(found, options, settings, io)
+  const existing = options.user === undefined ? null : await existingOf(found, { options, settings, io })
   const countOf = ({ recipe }: FoundRecipe): number | null => existing?.get(recipe.name) ?? null
+  const shownCount = (each: FoundRecipe): string => (countOf(each) ? counted(countOf(each) ?? 0, 'handler') : '-')
   if (options.json === true) {
     const recipes = found.map((each) => ({ ...summary(each), handlersInPrivacyIdea: countOf(each) }))
     return printData(io, { recipes })
   }
   printTable(io, found, [
     { title: 'recipe', value: ({ recipe }) => recipe.name },
-    ...(existing === null ? [] : [{ title: 'there', value: (each: FoundRecipe) => shownCount(countOf(each)) }]),
+    ...(existing === null ? [] : [{ title: 'there', value: shownCount }]),
     { title: 'from', value: ({ recipe }) => recipe.since },
     {
       title: 'what it does',
@@ -50,18 +47,15 @@ export async function listRecipes(options: RecipeOptions, command: Command, io: 
   ])
 }
 
-function shownCount(count: number | null): string {
-  return count === null || count === 0 ? '-' : counted(count, 'handler')
+interface Order {
+  readonly options: RecipeOptions
+  readonly settings: Settings | null
+  readonly io: CliIo
 }
 
-async function existingOf(
-  found: readonly FoundRecipe[],
-  options: RecipeOptions,
-  settings: Settings | null,
-  io: CliIo,
-): Promise<ReadonlyMap<string, number>> {
-  using prompt = openPrompt(io)
-  await using server = await openServer(options, settings, prompt, io)
+async function existingOf(found: readonly FoundRecipe[], order: Order): Promise<ReadonlyMap<string, number>> {
+  using prompt = openPrompt(order.io)
+  await using server = await openServer(order, prompt)
   return await server.standing(found.map(({ recipe }) => recipe))
 }
 
@@ -107,23 +101,19 @@ export async function applyRecipe(name: string, options: RecipeOptions, command:
   const settings = await loadSettingsIfAny(command, io)
   const { recipe } = recipeNamed(await recipesOf(settings), name)
   const parameters = parametersOf(recipe, options, io)
-  await change(options, settings, io, (server) => server.planApply(recipe, parameters))
+  await change({ options, settings, io }, (server) => server.planApply(recipe, parameters))
 }
 
 export async function removeRecipe(name: string, options: RecipeOptions, command: Command, io: CliIo): Promise<void> {
   const settings = await loadSettingsIfAny(command, io)
   const { recipe } = recipeNamed(await recipesOf(settings), name)
-  await change(options, settings, io, (server) => server.planRemove(recipe))
+  await change({ options, settings, io }, (server) => server.planRemove(recipe))
 }
 
-async function change(
-  options: RecipeOptions,
-  settings: Settings | null,
-  io: CliIo,
-  planned: (server: RecipeServer) => Promise<RecipePlan>,
-): Promise<void> {
+async function change(order: Order, planned: (server: RecipeServer) => Promise<RecipePlan>): Promise<void> {
+  const { options, io } = order
   using prompt = openPrompt(io)
-  await using server = await openServer(options, settings, prompt, io)
+  await using server = await openServer(order, prompt)
   const plan = await planned(server)
   const count = plan.changes.filter(({ kind }) => kind !== 'same').length
   const isJson = options.json === true
@@ -149,12 +139,7 @@ async function change(
   else printText(io, goesOn ? `\n${count} changed.` : '\nNothing was changed.')
 }
 
-async function openServer(
-  options: RecipeOptions,
-  settings: Settings | null,
-  prompt: Prompt | null,
-  io: CliIo,
-): Promise<RecipeServer> {
+async function openServer({ options, settings, io }: Order, prompt: Prompt | null): Promise<RecipeServer> {
   const { source, password } = await adminAccess(options, settings, prompt, io)
   return openRecipeServer(
     source,

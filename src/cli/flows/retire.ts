@@ -9,7 +9,7 @@ import { AppError } from '../../core/error.ts'
 import { needsReset, type Settings } from '../../core/settings/settings.ts'
 import { directoryCalled } from '../../app/directory-servers.ts'
 import { errorsOnly, openLog } from '../../app/log.ts'
-import { openSetup, type Setup, type SetupPlan, type SetupRequest } from '../../operations/setup/privacyidea-setup.ts'
+import { openSetup, type SetupPlan, type SetupRequest } from '../../operations/setup/privacyidea-setup.ts'
 import { planRetire, retire, type RetirePlan, type RetireReport } from '../../operations/accounts/retire.ts'
 import { removeShims, shimsIn } from '../../operations/setup/shims-install.ts'
 import { openSystem } from '../../app/system.ts'
@@ -18,25 +18,17 @@ import type { AdminOptions } from '../process/admin-options.ts'
 import { EXIT } from '../terminal/exit.ts'
 import type { CliIo } from '../terminal/io.ts'
 import { moment } from '../terminal/moment.ts'
-import { givenReason } from '../terminal/options.ts'
+import { givenReason, type Flags, type Texts } from '../terminal/options.ts'
 import { personOf } from '../process/person.ts'
 import { note, plain, printData, printTable, printText } from '../terminal/output.ts'
 import { openPrompt } from '../terminal/prompt.ts'
-import { loadForWork, loadSettings } from '../process/settings.ts'
+import { loadForWork, loadSettings, openStoreFor } from '../process/settings.ts'
 import { printPlan } from './setup-output.ts'
+import { USUAL_SCRIPTS_DIR } from '../../operations/doctor/privacyidea/shims.ts'
 
-export interface RetireOptions extends AdminOptions {
-  readonly yes?: boolean
-  readonly cancel?: boolean
-  readonly reason?: string
-  readonly scriptsDir?: string
-  readonly json?: boolean
-}
+export type RetireOptions = AdminOptions & Flags<'yes' | 'cancel' | 'json'> & Texts<'reason' | 'scriptsDir'>
 
 /** `lockstep retire`: what is ours in a directory, its release, and the proof; or all of Lockstep, to uninstall it. */
-
-/** Where the packages for Debian and Ubuntu have privacyIDEA's script directory. */
-const USUAL_SCRIPTS = '/etc/privacyidea/scripts'
 
 /** What is of Lockstep beside the directories. */
 interface Elsewhere {
@@ -70,12 +62,9 @@ export async function runRetire(
   if (options.json !== true) showPlans(io, plans)
   if (options.yes !== true) {
     io.exitCode = EXIT.ok
-    if (options.json === true) printData(io, { applied: false, directories: plans, elsewhere })
-    else {
-      if (elsewhere !== null) showNotLookedAt(io, options, elsewhere)
-      printText(io, 'Nothing was changed. With --yes it is done.')
-    }
-    return
+    if (options.json === true) return printData(io, { applied: false, directories: plans, elsewhere })
+    if (elsewhere !== null) showNotLookedAt(io, options, elsewhere)
+    return printText(io, 'Nothing was changed. With --yes it is done.')
   }
   const reports: RetireReport[] = []
   for (const each of names) {
@@ -84,10 +73,8 @@ export async function runRetire(
   const isLooked = elsewhere === null || elsewhere.setup !== null
   const isProven = reports.every((report) => report.isProven) && isLooked
   io.exitCode = isProven ? EXIT.ok : EXIT.tempFail
-  if (options.json === true) {
-    printData(io, { applied: true, directories: reports, elsewhere }, isProven ? null : NOT_PROVEN)
-    return
-  }
+  const done = { applied: true, directories: reports, elsewhere }
+  if (options.json === true) return printData(io, done, isProven ? null : NOT_PROVEN)
   for (const { directory, sinceMs } of plans) {
     if (sinceMs !== null)
       note(io, `directory ${directory} was retired already, since ${moment(sinceMs)}; it was searched again`)
@@ -106,22 +93,16 @@ async function cancel(
 ): Promise<void> {
   if (name === null) throw new AppError('usage', '--cancel needs the name of a directory')
   const settings = await loadForWork(command, io)
-  const { openStoreOf } = await import('../../app/state-store.ts')
-  await using store = await openStoreOf(settings, true)
+  await using store = await openStoreFor(settings, true)
   const directory = directoryCalled(settings, name).name
   const changed = await store.retirements.cancel(directory, personOf(io), reason)
   const isCompared = changed && settings.privacyidea !== null
   const isServed = (await store.processLock.daemon()) !== null
   const resync = isCompared ? (isServed ? 'daemon' : 'by-hand') : null
   io.exitCode = EXIT.ok
-  if (options.json === true) printData(io, { directory, changed, resync })
-  else
-    printText(
-      io,
-      changed
-        ? `directory ${name} is kept in step again${STILL[resync ?? 'none']}`
-        : `directory ${name} was not retired`,
-    )
+  if (options.json === true) return printData(io, { directory, changed, resync })
+  const what = changed ? `is kept in step again${STILL[resync ?? 'none']}` : 'was not retired'
+  printText(io, `directory ${name} ${what}`)
 }
 
 /** What of a cancelled order is still to come. */
@@ -134,17 +115,14 @@ const STILL = {
 /** Handlers first, so that nothing new comes. */
 async function removeElsewhere(settings: Settings, options: RetireOptions, io: CliIo): Promise<Elsewhere> {
   const setup = await removeSetup(settings, options, io)
-  const dir = options.scriptsDir === undefined ? usualScripts() : resolve(io.cwd, options.scriptsDir)
+  const usual = existsSync(USUAL_SCRIPTS_DIR) ? USUAL_SCRIPTS_DIR : null
+  const dir = options.scriptsDir === undefined ? usual : resolve(io.cwd, options.scriptsDir)
   const paths = dir === null ? [] : await shimsIn(dir)
   if (options.json !== true) for (const path of paths) printText(io, `  - shim ${plain(path)}`)
   if (options.yes !== true || dir === null || paths.length === 0) {
     return { setup, shims: { dir, paths, isRemoved: false } }
   }
   return { setup, shims: { dir, paths: await removeShims(dir), isRemoved: true } }
-}
-
-function usualScripts(): string | null {
-  return existsSync(USUAL_SCRIPTS) ? USUAL_SCRIPTS : null
 }
 
 async function removeSetup(settings: Settings, options: RetireOptions, io: CliIo): Promise<Elsewhere['setup']> {
@@ -158,7 +136,7 @@ async function removeSetup(settings: Settings, options: RetireOptions, io: CliIo
   if (options.json !== true) printPlan(io, request, plan)
   const { handlers, policies } = toRemove(plan)
   const isRemoved = options.yes === true
-  if (isRemoved) await removeAndLook(setup, plan)
+  if (isRemoved && !plan.isInStep) await setup.apply(plan)
   return { handlers, policies, isRemoved }
 }
 
@@ -181,11 +159,6 @@ function toRemove({ bindings, policies }: SetupPlan): { handlers: number; polici
   return { handlers: removed(bindings), policies: removed(policies) }
 }
 
-/** Fails with `source-answer` where a handler is still there. Policies come last: without them there may be no right to read. */
-async function removeAndLook(setup: Setup, plan: SetupPlan): Promise<void> {
-  if (!plan.isInStep) await setup.apply(plan)
-}
-
 function showPlans(io: CliIo, plans: readonly RetirePlan[]): void {
   printTable(io, plans, [
     { title: 'directory', value: (plan) => plan.directory },
@@ -197,12 +170,8 @@ function showPlans(io: CliIo, plans: readonly RetirePlan[]): void {
 
 function showReport(io: CliIo, report: RetireReport): void {
   const { directory, left, leftCount, others, gone, mayArriveUntilMs, isProven } = report
-  printText(
-    io,
-    isProven
-      ? `directory ${directory}: nothing of ours is left, as a search of the whole directory shows`
-      : `directory ${directory}: not finished`,
-  )
+  const proof = isProven ? 'nothing of ours is left, as a search of the whole directory shows' : 'not finished'
+  printText(io, `directory ${directory}: ${proof}`)
   for (const { dn, what, why } of left) note(io, `  ${plain(dn)}: ${plain(what)} (${plain(why)})`)
   if (leftCount > left.length) note(io, `  and ${leftCount - left.length} more`)
   if (mayArriveUntilMs !== null) {
@@ -223,13 +192,10 @@ function showReport(io: CliIo, report: RetireReport): void {
 function showNotLookedAt(io: CliIo, { yes, scriptsDir }: RetireOptions, { setup, shims }: Elsewhere): void {
   if (setup === null) {
     note(io, 'Event handlers and policies in privacyIDEA were not looked at, which takes an administrator. Next:')
-    note(
-      io,
-      yes === true ? '  lockstep privacyidea setup --remove --policies --user ADMIN' : '  lockstep retire --user ADMIN',
-    )
+    note(io, `  lockstep ${yes === true ? 'privacyidea setup --remove --policies' : 'retire'} --user ADMIN`)
   }
   if (scriptsDir !== undefined) return
-  const where = shims.dir === null ? `there is no ${USUAL_SCRIPTS}, and no shim` : `beside ${shims.dir} no shim`
+  const where = shims.dir === null ? `there is no ${USUAL_SCRIPTS_DIR}, and no shim` : `beside ${shims.dir} no shim`
   note(io, `Shims: ${where} was looked for. Where privacyIDEA has its scripts elsewhere, or on another machine:`)
   note(io, `  lockstep retire --scripts-dir DIR${yes === true ? ' --yes' : ''}`)
 }
@@ -241,10 +207,8 @@ function showNext(io: CliIo, name: string | null, isProven: boolean, settings: S
     printText(io, 'Next: systemctl disable --now lockstep, then remove the package and what it leaves:')
     for (const line of placesOf(settings)) printText(io, `  ${line}`, { indent: 17 })
   } else {
-    printText(
-      io,
-      `Next: take directory ${name} out of the configuration or change it, then: lockstep reload (or start)`,
-    )
+    const what = `take directory ${name} out of the configuration or change it`
+    printText(io, `Next: ${what}, then: lockstep reload (or start)`)
   }
 }
 

@@ -25,13 +25,10 @@ export async function runStatusCheck(
 ): Promise<void> {
   const result = await checked(options.healthFile, command, io)
   io.exitCode = result.exit
-  if (options.json === true)
-    printData(
-      io,
-      { exit: result.exit, line: result.line },
-      result.exit === 0 ? null : { code: 'not-fit', message: result.line, hint: 'lockstep status tells more.' },
-    )
-  else print(io, result.line)
+  const { exit, line } = result
+  const trouble = { code: 'not-fit', message: line, hint: 'lockstep status tells more.' } as const
+  if (options.json === true) printData(io, { exit, line }, exit === 0 ? null : trouble)
+  else print(io, line)
 }
 
 async function checked(named: string | undefined, command: Command, io: CliIo): Promise<PluginResult> {

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream'
 import type { WriteStream } from 'node:tty'
 import { AppError, toAppError } from '../../core/error.ts'
-import { until } from '../../app/until.ts'
+import { delay } from '../../ports/delay.ts'
 import { EXIT, exitOf } from '../terminal/exit.ts'
 import type { CliIo } from '../terminal/io.ts'
 import { exactMoment } from '../terminal/moment.ts'
@@ -56,7 +56,7 @@ export async function watchStatus(io: CliIo, { intervalMs, isJson, show, showFai
       if (screen !== null) screen.draw(text)
       else io.stdout.write(isJson || isFirst ? text : `\n${text}`)
       isFirst = false
-      await until(intervalMs, AbortSignal.any(signals))
+      await delay(intervalMs, AbortSignal.any(signals))
     }
   } finally {
     io.stdout.off('error', gone)

@@ -12,3 +12,7 @@ export interface HelpPage {
 
 /** By the words of the command: `lock`, `review approve`. */
 export type HelpPages = Readonly<Record<string, HelpPage>>
+
+export function page(about: Omit<HelpPage, 'examples'>, ...examples: HelpPage['examples']): HelpPage {
+  return { ...about, examples }
+}

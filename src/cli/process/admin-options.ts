@@ -1,13 +1,8 @@
 import type { Command } from 'commander'
+import type { Texts } from '../terminal/options.ts'
 
 /** The flags of commands that change privacyIDEA: which server, and as whom. */
-export interface AdminOptions {
-  readonly user?: string
-  readonly passwordFile?: string
-  readonly adminRealm?: string
-  readonly url?: string
-  readonly ca?: string
-}
+export type AdminOptions = Texts<'user' | 'passwordFile' | 'adminRealm' | 'url' | 'ca'>
 
 /** @param otherwise whose rights are used where nobody is named */
 export function withAdminOptions(command: Command, otherwise = 'asked for'): Command {

@@ -1,5 +1,8 @@
 import type { Command } from 'commander'
 import type { LoadedConfig } from '../../config/load.ts'
+import type { Log } from '../../app/log.ts'
+import type { System } from '../../app/system.ts'
+import type { Store } from '../../store/store.ts'
 import { toAppError, type AppError } from '../../core/error.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import type { ConfigDifference } from '../../app/running-beside.ts'
@@ -109,4 +112,22 @@ export async function loadForWork(command: Command, io: CliIo, evenBroken = fals
 export function configFlag(command: Command): string | undefined {
   const flag: unknown = command.optsWithGlobals<{ config?: unknown }>().config
   return typeof flag === 'string' ? flag : undefined
+}
+
+/** Opened only where a command does its work: what it loads would cost every start. */
+export async function openStoreFor(settings: Settings, willWrite = false): Promise<Store> {
+  const { openStoreOf } = await import('../../app/state-store.ts')
+  return openStoreOf(settings, willWrite)
+}
+
+/** See openSystem. @param keepsMarks false: for what is to work in any case */
+export async function openSystemFor(settings: Settings, keepsMarks = true): Promise<System> {
+  const { openSystem } = await import('../../app/system.ts')
+  return openSystem(settings, undefined, keepsMarks)
+}
+
+/** For a command that says itself how the accounts stand. */
+export async function errorLog(io: CliIo): Promise<Log> {
+  const { errorsOnly, openLog } = await import('../../app/log.ts')
+  return errorsOnly(openLog(io.stderr, false))
 }

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { accessSync, constants, statSync, type Stats } from 'node:fs'
 import { dirname } from 'node:path'
 import { isDenied, pathOfSystemError } from '../../core/system-error.ts'
+import { octal } from '../../core/format/octal.ts'
 
 /**
  * For an error that says that this user may not: whose the file or folder is that stands in the way, and how to come in.
@@ -40,8 +41,7 @@ export function whoseBarrier(thrown: unknown): string | null {
 
 function ownership({ path, info }: Barrier): { text: string; group: string } {
   const { user, group } = ownerOf(path, info)
-  const mode = (info.mode & 0o7777).toString(8).padStart(4, '0')
-  return { text: `${path} belongs to ${user}:${group} (mode ${mode})`, group }
+  return { text: `${path} belongs to ${user}:${group} (mode ${octal(info.mode)})`, group }
 }
 
 /** Calls that only read; every other one changes something. */

@@ -4,6 +4,11 @@ import { machineZone } from './moment.ts'
 
 /** The values of options, parsed; each failure names the option and what it takes. All fail with `usage`. */
 
+/** What the parser makes of options by their names: those that take nothing, those with a text, and such as are always there. */
+export type Flags<Name extends string> = { readonly [Each in Name]?: boolean }
+export type Texts<Name extends string> = { readonly [Each in Name]?: string }
+export type Given<Name extends string> = { readonly [Each in Name]: string }
+
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const DURATION_DAYS_MAX = 3_660
 const LIMIT_MAX = 1_000_000

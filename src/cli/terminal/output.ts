@@ -146,6 +146,12 @@ export function progress(io: CliIo): Progress {
   }
 }
 
+/** What the work gives, with such a line while it lasts. */
+export async function withProgress<T>(io: CliIo, work: (step: (text: string) => void) => Promise<T>): Promise<T> {
+  using line = progress(io)
+  return await work((text) => line.step(text))
+}
+
 /** The first of a list, and whether there are more. @param read gives at most so many */
 export async function firstOf<Item>(
   limit: number,

@@ -1,6 +1,6 @@
 import { age } from '../../core/format/age.ts'
-import type { ShownToken, TokensUnread } from '../../operations/accounts/shown-tokens.ts'
-import type { TimelineEntry } from '../../operations/accounts/details.ts'
+import type { ShownToken } from '../../operations/accounts/shown-tokens.ts'
+import type { AccountDetails, TimelineEntry } from '../../operations/accounts/details.ts'
 import { exactMoment } from '../terminal/moment.ts'
 import { plain } from '../terminal/output.ts'
 
@@ -14,13 +14,9 @@ const STATES: Readonly<Record<NonNullable<ShownToken['state']>, string>> = {
   'not-listed': 'not listed by privacyIDEA',
 }
 
-export function tokenLines({
-  tokens,
-  tokensUnread,
-}: {
-  readonly tokens: readonly ShownToken[]
-  readonly tokensUnread: TokensUnread | null
-}): (readonly [label: string, text: string])[] {
+type Lines = (readonly [label: string, text: string])[]
+
+export function tokenLines({ tokens, tokensUnread }: Pick<AccountDetails, 'tokens' | 'tokensUnread'>): Lines {
   const nowMs = Date.now()
   const isAsked = tokensUnread !== null
   const lines = tokens.map((token) => ['token', tokenText(token, nowMs, isAsked)] as const)
@@ -50,13 +46,7 @@ function counterText(count: number | null, max: number | null): string {
 }
 
 /** Serials that the account does not have because an undo took them out, with what brings them back. */
-export function undoneLines({
-  serials,
-  timeline,
-}: {
-  readonly serials: readonly string[]
-  readonly timeline: readonly TimelineEntry[]
-}): (readonly [label: string, text: string])[] {
+export function undoneLines({ serials, timeline }: Pick<AccountDetails, 'serials' | 'timeline'>): Lines {
   const carried = new Set(serials.map((serial) => serial.toLowerCase()))
   const newest = new Map<string, TimelineEntry>()
   for (const entry of timeline) {

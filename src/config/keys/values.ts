@@ -30,7 +30,7 @@ function checkedText(expected: string, problem: (text: string) => string | null)
   })
 }
 
-function matching(expected: string, pattern: RegExp): Value<string> {
+export function matching(expected: string, pattern: RegExp): Value<string> {
   return fromText(expected, (written) => (pattern.test(written) ? written : new Reason('')), {
     pattern: pattern.source,
   })

@@ -2,7 +2,7 @@ import { isWithin, normalDn } from '../../core/dn.ts'
 import { parseRealm } from '../../core/names.ts'
 import { dnProblem } from '../keys/dn-syntax.ts'
 import { suffixOf } from './group-scope.ts'
-import type { Relation } from './relation.ts'
+import { error, listAt, sectionAt, warning, type Relation } from './relation.ts'
 import { isSection, type Json } from '../keys/value.ts'
 
 /** What is wrong between the guards and the rest, in the raw file. */
@@ -90,24 +90,11 @@ function backoffRelations(policy: Json): Relation[] {
   if (typeof policy['lockTtl'] === 'string') return []
   return ['lockBackoff', 'resetTokenOnTtl']
     .filter((key) => isSection(policy[key]) || policy[key] === true)
-    .map((key) => ({ path: ['policy', key], severity: 'warning', message: 'has no effect without policy.lockTtl' }))
+    .map((key) => warning(['policy', key], 'has no effect without policy.lockTtl'))
 }
 
 /** Without privacyIDEA's API an event says each loss: none is found by looking. */
 function lossRelations(guards: Json, privacyidea: unknown): Relation[] {
   if (!isSection(guards['lossBreaker']) || isSection(privacyidea)) return []
-  const message = 'has no effect without the section privacyidea'
-  return [{ path: ['guards', 'lossBreaker'], severity: 'warning', message }]
-}
-
-function sectionAt(value: unknown): Json {
-  return isSection(value) ? value : {}
-}
-
-function listAt(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : []
-}
-
-function error(path: readonly PropertyKey[], message: string): Relation {
-  return { path, severity: 'error', message }
+  return [warning(['guards', 'lossBreaker'], 'has no effect without the section privacyidea')]
 }

@@ -3,14 +3,10 @@ import { LOCK_CONFIGURED, WINDOWS_NAMED, type DirectoryType } from '../../core/s
 import { isLoopback } from '../../core/loopback.ts'
 import { parseDirectoryName } from '../../core/names.ts'
 import { guardRelations } from './guard-relations.ts'
-import type { Relation } from './relation.ts'
+import { error, sectionAt, warning, type Relation } from './relation.ts'
 import { splitDnRelations } from './split-dns.ts'
 import { isSection, type Json } from '../keys/value.ts'
 import type { ConfigFile, DirectoryFile, MailFile } from '../keys/schema.ts'
-
-function sectionAt(value: unknown): Json {
-  return isSection(value) ? value : {}
-}
 
 /** @param raw the file as plain objects, whatever it holds */
 export function relationsOf(raw: unknown): Relation[] {
@@ -125,11 +121,7 @@ function withoutSource(root: Json): Relation[] {
   const idle = (section: string, written: Json, keys: readonly string[]): Relation[] =>
     keys
       .filter((key) => written[key] !== undefined)
-      .map((key) => ({
-        path: [section, key],
-        severity: 'warning',
-        message: 'has no effect without the section privacyidea',
-      }))
+      .map((key) => warning([section, key], 'has no effect without the section privacyidea'))
   return [
     ...needs('lockWhen', 'all-tokens-locked'),
     ...needs('onForeignUnlock', 'reset-token'),
@@ -167,34 +159,24 @@ export function relationsOfValues(file: ConfigFile): Relation[] {
 
 function urlRelations(name: string, directory: DirectoryFile): Relation[] {
   if (directory.startTls !== 'off') return []
-  return directory.urls.flatMap((url, index) =>
-    url.toLowerCase().startsWith('ldaps:') || isLoopback(new URL(url).hostname)
-      ? []
-      : [
-          {
-            path: ['directories', name, 'urls', index],
-            severity: 'warning' as const,
-            message:
-              'with startTls: off the bind password crosses the network in the clear; use ldaps:// or startTls: required',
-          },
-        ],
-  )
+  const message =
+    'with startTls: off the bind password crosses the network in the clear; use ldaps:// or startTls: required'
+  return directory.urls.flatMap((url, index) => {
+    const isSafe = url.toLowerCase().startsWith('ldaps:') || isLoopback(new URL(url).hostname)
+    return isSafe ? [] : [warning(['directories', name, 'urls', index], message)]
+  })
 }
 
 function sourceUrlRelations(url: string): Relation[] {
   const { protocol, hostname } = new URL(url)
   if (protocol === 'https:' || isLoopback(hostname)) return []
   const message = 'with http:// the password and the token cross the network in the clear; use https://'
-  return [{ path: ['privacyidea', 'url'], severity: 'warning', message }]
+  return [warning(['privacyidea', 'url'], message)]
 }
 
 function smtpRelations({ smtp, startTls, user }: MailFile): Relation[] {
   if (smtp.isSecure || startTls !== 'off' || isLoopback(smtp.host)) return []
   const what = user === undefined ? 'mails cross' : 'the password and the mails cross'
   const message = `with startTls: off ${what} the network in the clear; use smtps:// or startTls: required`
-  return [{ path: ['mail', 'smtp'], severity: 'warning', message }]
-}
-
-function error(path: readonly PropertyKey[], message: string): Relation {
-  return { path, severity: 'error', message }
+  return [warning(['mail', 'smtp'], message)]
 }

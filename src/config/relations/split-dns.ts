@@ -1,8 +1,8 @@
 import { isWithin, normalDn, parentDn } from '../../core/dn.ts'
 import { dnProblem } from '../keys/dn-syntax.ts'
 import { suffixOf } from './group-scope.ts'
-import type { Relation } from './relation.ts'
-import { isSection, type Json } from '../keys/value.ts'
+import { error, listAt, sectionAt, type Relation } from './relation.ts'
+import type { Json } from '../keys/value.ts'
 
 /**
  * A DN without quotes in a YAML list of the form `[…]` comes apart at its commas: `[cn=admin, dc=example, dc=org]` is three
@@ -19,7 +19,7 @@ export function splitDnRelations(root: Json): Relation[] {
     const index = list.findIndex((dn) => isSplit(dn, suffixes))
     if (index < 0) return []
     const message = `${String(list[index])} lies in none of the directories. Within [ ] a DN stands in quotes, or its commas make several of it: ["cn=x,dc=example,dc=org"]`
-    return [{ path: [...path, index], severity: 'error', message }]
+    return [error([...path, index], message)]
   })
 }
 
@@ -50,12 +50,4 @@ function dnLists(root: Json, directories: readonly (readonly [string, unknown])[
 function isSplit(dn: unknown, suffixes: readonly string[]): boolean {
   if (typeof dn !== 'string' || dnProblem(dn) !== null || parentDn(dn) !== '') return false
   return !suffixes.some((suffix) => isWithin(normalDn(dn), suffix))
-}
-
-function sectionAt(value: unknown): Json {
-  return isSection(value) ? value : {}
-}
-
-function listAt(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : []
 }

@@ -6,6 +6,8 @@ import {
   hold,
   instant,
   instantOrNull,
+  listOf,
+  orNull,
   otherLock,
   pauseInForce,
   reason,
@@ -29,42 +31,40 @@ export const unlock = z.strictObject({
   /** The holds that have ended. */
   ended: z.array(hold),
   /** Tokens whose holds have ended, and what became of their fail counters in privacyIDEA. */
-  tokens: z.array(z.strictObject({ serial: z.string(), failCounter: z.enum(['kept', 'reset', 'refused', 'pending']) })),
+  tokens: listOf({ serial: z.string(), failCounter: z.enum(['kept', 'reset', 'refused', 'pending']) }),
 })
 
 export const undo = z.strictObject({
   applied: z.boolean(),
-  steps: z.array(
-    z.strictObject({
+  steps: listOf({
+    account: z.string(),
+    dn: z.string(),
+    action: z.enum([
+      'unlock',
+      'lock',
+      'add serial',
+      'remove serial',
+      'remove serial, and unlock',
+      'remove serial, and end its hold',
+    ]),
+    holds: z.array(z.string()),
+    /** Why it is left as it is. */
+    skipped: reasonOrNull,
+    change: z.strictObject({
+      id: z.string(),
       account: z.string(),
+      kind: z.enum(['lock', 'unlock', 'register', 'unregister']),
+      serial: z.string().nullable(),
       dn: z.string(),
-      action: z.enum([
-        'unlock',
-        'lock',
-        'add serial',
-        'remove serial',
-        'remove serial, and unlock',
-        'remove serial, and end its hold',
-      ]),
+      reason: reasonOrNull,
+      actor: z.string(),
+      plannedAt: instant,
+      state: z.string(),
+      closedAt: instantOrNull,
       holds: z.array(z.string()),
-      /** Why it is left as it is. */
-      skipped: reasonOrNull,
-      change: z.strictObject({
-        id: z.string(),
-        account: z.string(),
-        kind: z.enum(['lock', 'unlock', 'register', 'unregister']),
-        serial: z.string().nullable(),
-        dn: z.string(),
-        reason: reasonOrNull,
-        actor: z.string(),
-        plannedAt: instant,
-        state: z.string(),
-        closedAt: instantOrNull,
-        holds: z.array(z.string()),
-        ends: z.record(z.string(), instant),
-      }),
+      ends: z.record(z.string(), instant),
     }),
-  ),
+  }),
   waiting: z.array(account),
 })
 
@@ -84,9 +84,7 @@ export const decision = z.strictObject({
   short: count,
   again: count,
   /** Of the accounts that were named: what was approved before and is not carried out yet. */
-  approvedBefore: z.array(
-    z.strictObject({ account: z.string(), login: z.string().nullable(), by: z.array(z.string()) }),
-  ),
+  approvedBefore: listOf({ account: z.string(), login: z.string().nullable(), by: z.array(z.string()) }),
   pending: count,
   losses: decidedLosses,
 })
@@ -97,7 +95,7 @@ export const drain = z.strictObject({
   filesWaiting: count,
   eventsWaiting: count,
   accountsWaiting: count,
-  reasons: z.array(z.strictObject({ code: z.string().nullable(), text })),
+  reasons: listOf({ code: z.string().nullable(), text }),
   isTimedOut: z.boolean(),
   sourceUnread: text.nullable(),
 })
@@ -128,41 +126,35 @@ export const healthcheck = z.strictObject({
 })
 
 const marks = { locks: count, serials: count }
-const elsewhere = z
-  .strictObject({
-    setup: z.strictObject({ handlers: count, policies: count, isRemoved: z.boolean() }).nullable(),
-    /** `dir`: the script directory that was looked at; null: there is none of the usual name, and none was given. */
-    shims: z.strictObject({ dir: z.string().nullable(), paths: z.array(z.string()), isRemoved: z.boolean() }),
-  })
-  .nullable()
+const elsewhere = orNull({
+  setup: orNull({ handlers: count, policies: count, isRemoved: z.boolean() }),
+  /** `dir`: the script directory that was looked at; null: there is none of the usual name, and none was given. */
+  shims: z.strictObject({ dir: z.string().nullable(), paths: z.array(z.string()), isRemoved: z.boolean() }),
+})
 export const retire = z.discriminatedUnion('applied', [
   z.strictObject({
     applied: z.literal(false),
-    directories: z.array(
-      z.strictObject({
-        directory: directoryName,
-        ...marks,
-        accounts: count,
-        since: instantOrNull,
-        provenAt: instantOrNull,
-      }),
-    ),
+    directories: listOf({
+      directory: directoryName,
+      ...marks,
+      accounts: count,
+      since: instantOrNull,
+      provenAt: instantOrNull,
+    }),
     elsewhere,
   }),
   z.strictObject({
     applied: z.literal(true),
-    directories: z.array(
-      z.strictObject({
-        directory: directoryName,
-        before: z.strictObject(marks),
-        left: z.array(z.strictObject({ dn: z.string(), what: z.string(), why: text })),
-        leftCount: count,
-        others: z.strictObject(marks),
-        gone: count,
-        mayArriveUntilAt: instantOrNull,
-        isProven: z.boolean(),
-      }),
-    ),
+    directories: listOf({
+      directory: directoryName,
+      before: z.strictObject(marks),
+      left: listOf({ dn: z.string(), what: z.string(), why: text }),
+      leftCount: count,
+      others: z.strictObject(marks),
+      gone: count,
+      mayArriveUntilAt: instantOrNull,
+      isProven: z.boolean(),
+    }),
     elsewhere,
   }),
 ])

@@ -2,6 +2,13 @@ import { z } from 'zod'
 
 /** What several documents have in common. Objects are closed: what is not named here is not printed. */
 
+/** A list of objects. */
+export const listOf = <Shape extends z.ZodRawShape>(shape: Shape) => z.array(z.strictObject(shape))
+/** An object, or null. */
+export const orNull = <Shape extends z.ZodRawShape>(shape: Shape) => z.strictObject(shape).nullable()
+/** One that the documents share, under a name of its own. */
+const named = <Shape extends z.ZodRawShape>(id: string, shape: Shape) => z.strictObject(shape).meta({ id })
+
 /** RFC 3339, UTC. */
 export const instant = z.iso.datetime().meta({ id: 'Instant' })
 export const instantOrNull = instant.nullable()
@@ -13,103 +20,91 @@ export const text = z.string()
 const params = z.record(z.string(), z.unknown())
 
 /** Why something is so: the code decides, the sentence explains. */
-export const reason = z.strictObject({ code: z.string(), params, text }).meta({ id: 'Reason' })
+export const reason = named('Reason', { code: z.string(), params, text })
 export const reasonOrNull = reason.nullable()
 
-export const failure = z.strictObject({ code: z.string(), message: text, hint: text }).meta({ id: 'Failure' })
+export const failure = named('Failure', { code: z.string(), message: text, hint: text })
 
 export const directoryName = z.string()
 
-export const hold = z
-  .strictObject({
-    name: z.string(),
-    kind: z.enum(['token', 'account', 'lockout', 'manual']),
-    serial: z.string().nullable(),
-    since: instant,
-    until: instantOrNull,
-    reason: reasonOrNull,
-    actor: z.string(),
-  })
-  .meta({ id: 'Hold' })
+export const hold = named('Hold', {
+  name: z.string(),
+  kind: z.enum(['token', 'account', 'lockout', 'manual']),
+  serial: z.string().nullable(),
+  since: instant,
+  until: instantOrNull,
+  reason: reasonOrNull,
+  actor: z.string(),
+})
 
 /** What somebody should look at. `fix` is '' where there is nothing to do. */
 const finding = { code: z.string(), params, text, fix: text }
 
-const serverVerdict = z
-  .strictObject({
-    url: z.string(),
-    stands: z.enum(['yes', 'no', 'unknown']),
-    effective: z.enum(['yes', 'no', 'unknown']),
-    hadIt: z.boolean(),
-    otherLock: text.optional(),
-    text,
-  })
-  .meta({ id: 'ServerVerdict' })
+const serverVerdict = named('ServerVerdict', {
+  url: z.string(),
+  stands: z.enum(['yes', 'no', 'unknown']),
+  effective: z.enum(['yes', 'no', 'unknown']),
+  hadIt: z.boolean(),
+  otherLock: text.optional(),
+  text,
+})
 
-const verification = z
-  .strictObject({
-    wanted: z.enum(['locked', 'open', 'removed']),
-    written: z.enum(['yes', 'no', 'unknown']),
-    effective: z.enum(['yes', 'no', 'unknown']),
-    standing: count,
-    verified: count,
-    of: count,
-    checkedAt: instantOrNull,
-    servers: z.array(serverVerdict),
-    problem: z.strictObject({ ...finding, since: instant }).nullable(),
-  })
-  .meta({ id: 'Verification' })
+const verification = named('Verification', {
+  wanted: z.enum(['locked', 'open', 'removed']),
+  written: z.enum(['yes', 'no', 'unknown']),
+  effective: z.enum(['yes', 'no', 'unknown']),
+  standing: count,
+  verified: count,
+  of: count,
+  checkedAt: instantOrNull,
+  servers: z.array(serverVerdict),
+  problem: orNull({ ...finding, since: instant }),
+})
 
 /** Somebody else's lock, beside ours or alone; null: none was seen. */
-export const otherLock = z
-  .strictObject({
-    is: z.enum(['locked', 'unknown']),
-    cause: z.string(),
-    attribute: z.string(),
-    until: instantOrNull,
-    reason,
-  })
-  .nullable()
+export const otherLock = orNull({
+  is: z.enum(['locked', 'unknown']),
+  cause: z.string(),
+  attribute: z.string(),
+  until: instantOrNull,
+  reason,
+})
 
-export const account = z
-  .strictObject({
-    key: z.string(),
-    directory: directoryName,
-    dn: z.string(),
-    login: z.string().nullable(),
-    realm: z.string().nullable(),
-    lockedByUs: z.boolean(),
-    effective: z.enum(['yes', 'no', 'unknown', 'probed']).nullable(),
-    proof: z.strictObject({ at: instant, url: z.string() }).nullable(),
-    otherLock,
-    standing: z.string(),
-    standingCode: z.string().nullable(),
-    standingReason: reasonOrNull,
-    holds: z.array(hold),
-    verification: verification.nullable(),
-    updatedAt: instant,
-  })
-  .meta({ id: 'Account' })
+export const account = named('Account', {
+  key: z.string(),
+  directory: directoryName,
+  dn: z.string(),
+  login: z.string().nullable(),
+  realm: z.string().nullable(),
+  lockedByUs: z.boolean(),
+  effective: z.enum(['yes', 'no', 'unknown', 'probed']).nullable(),
+  proof: orNull({ at: instant, url: z.string() }),
+  otherLock,
+  standing: z.string(),
+  standingCode: z.string().nullable(),
+  standingReason: reasonOrNull,
+  holds: z.array(hold),
+  verification: verification.nullable(),
+  updatedAt: instant,
+})
 
-export const event = z
-  .strictObject({
-    id: z.string(),
-    kind: z.string(),
-    serial: z.string().nullable(),
-    login: z.string().nullable(),
-    realm: z.string().nullable(),
-    actor: z.string(),
-    source: z.string(),
-    reason: reasonOrNull,
-    takenAt: instant,
-    receivedAt: instant,
-    state: z.enum(['waiting', 'resolved', 'ended', 'refused']),
-    account: z.string().nullable(),
-    why: reasonOrNull,
-    attempts: count,
-    nextTryAt: instantOrNull,
-  })
-  .meta({ id: 'Event' })
+export const event = named('Event', {
+  id: z.string(),
+  kind: z.string(),
+  serial: z.string().nullable(),
+  login: z.string().nullable(),
+  realm: z.string().nullable(),
+  actor: z.string(),
+  source: z.string(),
+  reason: reasonOrNull,
+  takenAt: instant,
+  receivedAt: instant,
+  state: z.enum(['waiting', 'resolved', 'ended', 'refused']),
+  account: z.string().nullable(),
+  why: reasonOrNull,
+  attempts: count,
+  nextTryAt: instantOrNull,
+})
 
 /** Of findings that are on record. */
 export const openFinding = z.strictObject({
@@ -127,9 +122,12 @@ export const lockFinding = z.strictObject({
 })
 
 /** Who stopped the changes of a directory, or of all (`directory` is null). */
-export const pauseInForce = z
-  .strictObject({ directory: directoryName.nullable(), since: instant, by: z.string(), comment: z.string() })
-  .meta({ id: 'Pause' })
+export const pauseInForce = named('Pause', {
+  directory: directoryName.nullable(),
+  since: instant,
+  by: z.string(),
+  comment: z.string(),
+})
 
 /** Locks and losses that wait, and such as a person decided about. */
 export const reviewCounts = {
@@ -140,34 +138,28 @@ export const reviewCounts = {
   losses: z.strictObject({ waiting: count, approved: count, dismissed: count }),
 }
 
-export const unplacedGroup = z
-  .strictObject({
-    cause: z.string(),
-    tokens: count,
-    full: count,
-    owners: count,
-    names: z.array(z.string()),
-  })
-  .meta({ id: 'UnplacedGroup' })
+export const unplacedGroup = named('UnplacedGroup', {
+  cause: z.string(),
+  tokens: count,
+  full: count,
+  owners: count,
+  names: z.array(z.string()),
+})
 
 /** What a mail server refused: at which step, with which codes, and what it seems to be against. */
-export const mailAnswer = z
-  .strictObject({
-    stage: z.enum(['connect', 'hello', 'login', 'sender', 'recipient', 'message']),
-    status: z.int(),
-    enhanced: z.string().nullable(),
-    kind: z.string(),
-  })
-  .meta({ id: 'MailAnswer' })
+export const mailAnswer = named('MailAnswer', {
+  stage: z.enum(['connect', 'hello', 'login', 'sender', 'recipient', 'message']),
+  status: z.int(),
+  enhanced: z.string().nullable(),
+  kind: z.string(),
+})
 
 export const mailCounts = {
   states: z.record(z.string(), count),
   oldestAt: instantOrNull,
   lostLately: count,
   refusedLately: count,
-  failing: z
-    .strictObject({ since: instant, text, code: z.string().nullable(), fix: text, answer: mailAnswer.nullable() })
-    .nullable(),
+  failing: orNull({ since: instant, text, code: z.string().nullable(), fix: text, answer: mailAnswer.nullable() }),
   sentAt: instantOrNull,
 }
 

@@ -9,10 +9,12 @@ import {
   instantOrNull,
   leftAlone,
   length,
+  listOf,
   lockFinding,
   mailAnswer,
   mailCounts,
   openFinding,
+  orNull,
   reason,
   reasonOrNull,
   reviewCounts,
@@ -25,7 +27,7 @@ import {
 
 const sweep = z.strictObject({
   doneAt: instantOrNull,
-  failing: z.strictObject({ since: instant, code: z.string().optional(), text }).nullable(),
+  failing: orNull({ since: instant, code: z.string().optional(), text }),
   note: text.optional(),
 })
 
@@ -46,9 +48,7 @@ const configuration = z.strictObject({
   file: z.string(),
   loadedAt: instant,
   digest: z.string(),
-  difference: z
-    .strictObject({ reload: z.array(z.string()), restart: z.array(z.string()), changedAt: instantOrNull })
-    .nullable(),
+  difference: orNull({ reload: z.array(z.string()), restart: z.array(z.string()), changedAt: instantOrNull }),
   mistake: text.nullable(),
   reload: reloadOutcome.nullable(),
 })
@@ -72,7 +72,7 @@ export const status = z.strictObject({
   healthReasons: z.array(healthReason),
   notes: z.array(text),
   mode: z.enum(['events', 'api']),
-  privacyidea: z.strictObject({ scan: sweep, resync: sweep }).nullable(),
+  privacyidea: orNull({ scan: sweep, resync: sweep }),
   dryRun: z.boolean(),
   dryRunOf: text.nullable(),
   paused: pauseInForce.nullable(),
@@ -80,26 +80,22 @@ export const status = z.strictObject({
   review: z.strictObject(reviewCounts),
   findings: z.array(openFinding),
   unplaced: z.array(unplacedGroup),
-  daemon: z
-    .strictObject({
-      owner: z.string(),
-      pid: z.int(),
-      startedAt: instant,
-      readyAt: instantOrNull,
-      heartbeatAt: instant,
-    })
-    .nullable(),
+  daemon: orNull({
+    owner: z.string(),
+    pid: z.int(),
+    startedAt: instant,
+    readyAt: instantOrNull,
+    heartbeatAt: instant,
+  }),
   configuration: configuration.nullable(),
-  lastDrain: z
-    .strictObject({
-      outcome: z.enum(['done', 'waiting', 'failed']),
-      text,
-      endedAt: instant,
-      recentForMs: length,
-      isRecent: z.boolean(),
-      endsAt: z.array(instant),
-    })
-    .nullable(),
+  lastDrain: orNull({
+    outcome: z.enum(['done', 'waiting', 'failed']),
+    text,
+    endedAt: instant,
+    recentForMs: length,
+    isRecent: z.boolean(),
+    endsAt: z.array(instant),
+  }),
   retired: z.array(retirement),
   counts: z.strictObject({
     accountsKnown: count,
@@ -116,24 +112,20 @@ export const status = z.strictObject({
   }),
   spoolFiles: count,
   spoolOldestAt: instantOrNull,
-  disks: z.array(
-    z.strictObject({ place: z.string(), freeBytes: z.number(), sizeBytes: z.number(), hasInodes: z.boolean() }),
-  ),
+  disks: listOf({ place: z.string(), freeBytes: z.number(), sizeBytes: z.number(), hasInodes: z.boolean() }),
   locked: z.array(account),
   lockedCount: count,
-  waits: z.array(
-    z.strictObject({
-      what: z.enum(['event', 'account']),
-      name: z.string(),
-      code: z.string(),
-      why: reasonOrNull,
-      againAt: instantOrNull,
-    }),
-  ),
-  servers: z.array(z.strictObject({ directory: directoryName, checkedAt: instant, servers: z.array(server) })),
+  waits: listOf({
+    what: z.enum(['event', 'account']),
+    name: z.string(),
+    code: z.string(),
+    why: reasonOrNull,
+    againAt: instantOrNull,
+  }),
+  servers: listOf({ directory: directoryName, checkedAt: instant, servers: z.array(server) }),
   lockFindings: z.array(lockFinding),
   lockFindingCount: count,
-  mail: z.strictObject(mailCounts).nullable(),
+  mail: orNull(mailCounts),
 })
 
 export const statusCheck = z.strictObject({ exit: z.int(), line: text })
@@ -146,115 +138,97 @@ export const events = z.strictObject({ events: z.array(event), isCut: z.boolean(
 const lossCause = z.enum(['not-listed', 'no-owner', 'no-account']).nullable()
 
 export const show = z.strictObject({
-  accounts: z.array(
-    z.strictObject({
-      account,
-      serials: z.array(z.string()),
-      /** `readAt`: when privacyIDEA said so; null: it never did, as in mode events. */
-      tokens: z.array(
-        z.strictObject({
-          serial: z.string(),
-          type: z.string().nullable(),
-          state: z.enum(['active', 'disabled', 'revoked', 'enrolling', 'not-listed']).nullable(),
-          failCount: z.number().nullable(),
-          failCountMax: z.number().nullable(),
-          readAt: instantOrNull,
-        }),
-      ),
-      /** Why privacyIDEA could not be asked now: `tokens` are as they were read last. */
-      tokensUnread: failure.nullable(),
-      retired: retirement.nullable(),
-      mirrored: z.array(
-        z.strictObject({ kind: z.enum(['token', 'lockout']), of: z.string(), state: z.enum(['open', 'set', 'left']) }),
-      ),
-      further: z.array(
-        z.strictObject({ directory: directoryName, dn: z.string().nullable(), error: failure.nullable() }),
-      ),
-      losses: z.array(
-        z.strictObject({
-          key: z.string(),
-          serial: z.string(),
-          directory: directoryName,
-          dn: z.string(),
-          login: z.string().nullable(),
-          realm: z.string().nullable(),
-          since: instant,
-          cause: lossCause,
-          state: z.enum(['waiting', 'approved', 'dismissed']),
-          approvedBy: z.array(z.string()),
-          isHold: z.boolean(),
-          text,
-        }),
-      ),
-      timeline: z.array(
-        z.strictObject({
-          at: instant,
-          what: z.string(),
-          serial: z.string().nullable(),
-          actor: z.string(),
-          details: text,
-          reason: reasonOrNull,
-        }),
-      ),
+  accounts: listOf({
+    account,
+    serials: z.array(z.string()),
+    /** `readAt`: when privacyIDEA said so; null: it never did, as in mode events. */
+    tokens: listOf({
+      serial: z.string(),
+      type: z.string().nullable(),
+      state: z.enum(['active', 'disabled', 'revoked', 'enrolling', 'not-listed']).nullable(),
+      failCount: z.number().nullable(),
+      failCountMax: z.number().nullable(),
+      readAt: instantOrNull,
     }),
-  ),
+    /** Why privacyIDEA could not be asked now: `tokens` are as they were read last. */
+    tokensUnread: failure.nullable(),
+    retired: retirement.nullable(),
+    mirrored: listOf({ kind: z.enum(['token', 'lockout']), of: z.string(), state: z.enum(['open', 'set', 'left']) }),
+    further: listOf({ directory: directoryName, dn: z.string().nullable(), error: failure.nullable() }),
+    losses: listOf({
+      key: z.string(),
+      serial: z.string(),
+      directory: directoryName,
+      dn: z.string(),
+      login: z.string().nullable(),
+      realm: z.string().nullable(),
+      since: instant,
+      cause: lossCause,
+      state: z.enum(['waiting', 'approved', 'dismissed']),
+      approvedBy: z.array(z.string()),
+      isHold: z.boolean(),
+      text,
+    }),
+    timeline: listOf({
+      at: instant,
+      what: z.string(),
+      serial: z.string().nullable(),
+      actor: z.string(),
+      details: text,
+      reason: reasonOrNull,
+    }),
+  }),
 })
 
 export const owners = z.strictObject({
   groups: z.array(unplacedGroup),
-  tokens: z.array(
-    z.strictObject({
-      serial: z.string(),
-      cause: z.string(),
-      login: z.string().nullable(),
-      realm: z.string().nullable(),
-      resolver: z.string().nullable(),
-      userId: z.string().nullable(),
-      isFull: z.boolean(),
-      since: instant,
-    }),
-  ),
+  tokens: listOf({
+    serial: z.string(),
+    cause: z.string(),
+    login: z.string().nullable(),
+    realm: z.string().nullable(),
+    resolver: z.string().nullable(),
+    userId: z.string().nullable(),
+    isFull: z.boolean(),
+    since: instant,
+  }),
 })
 
 /** `body`: the record itself, with instants and reasons as everywhere; what a kind of record holds is not promised. */
 export const journal = z.strictObject({
-  records: z.array(
-    z.strictObject({
-      seq: count,
-      at: instant,
-      kind: z.string(),
-      subject: z.string(),
-      body: z.unknown(),
-      hash: z.string(),
-    }),
-  ),
+  records: listOf({
+    seq: count,
+    at: instant,
+    kind: z.string(),
+    subject: z.string(),
+    body: z.unknown(),
+    hash: z.string(),
+  }),
 })
 export const journalVerify = z.strictObject({
   records: count,
-  faults: z.array(z.strictObject({ seq: z.int(), what: text })),
+  faults: listOf({ seq: z.int(), what: text }),
 })
 
 export const mailList = z.strictObject({
   ...mailCounts,
   isCut: z.boolean(),
-  mails: z.array(
-    z.strictObject({
-      id: z.string(),
-      state: z.enum(['gathering', 'waiting', 'sent', 'refused', 'expired', 'no-address', 'dropped']),
-      audience: z.enum(['owner', 'help-desk']),
-      recipient: z.string(),
-      address: z.string().nullable(),
-      counts: z.record(z.string(), count),
-      count,
-      createdAt: instant,
-      dueAt: instantOrNull,
-      sealedAt: instantOrNull,
-      endedAt: instantOrNull,
-      attempts: count,
-      why: reasonOrNull,
-      answer: mailAnswer.nullable(),
-    }),
-  ),
+  mails: listOf({
+    id: z.string(),
+    state: z.enum(['gathering', 'waiting', 'sent', 'refused', 'expired', 'no-address', 'dropped']),
+    audience: z.enum(['owner', 'help-desk']),
+    recipient: z.string(),
+    address: z.string().nullable(),
+    counts: z.record(z.string(), count),
+    count,
+    createdAt: instant,
+    dueAt: instantOrNull,
+    sealedAt: instantOrNull,
+    endedAt: instantOrNull,
+    attempts: count,
+    why: reasonOrNull,
+    answer: mailAnswer.nullable(),
+  }),
 })
 
 const waiting = {
@@ -298,30 +272,26 @@ export const resync = z.strictObject({
   tokens: count,
   accounts: count,
   differences: count,
-  drift: z.array(
-    z.strictObject({
-      account: z.string(),
-      serial: z.string().nullable(),
-      now: z.string(),
-      should: z.string(),
-      why: reason,
-    }),
-  ),
+  drift: listOf({
+    account: z.string(),
+    serial: z.string().nullable(),
+    now: z.string(),
+    should: z.string(),
+    why: reason,
+  }),
   left: z.array(leftAlone),
-  unowned: z.array(z.strictObject({ key: z.string(), dn: z.string(), serial: z.string().nullable(), why: reason })),
+  unowned: listOf({ key: z.string(), dn: z.string(), serial: z.string().nullable(), why: reason }),
   isOtherSource: z.boolean(),
   dryRun: z.boolean(),
 })
 
 export const adoption = z.strictObject({
-  rows: z.array(
-    z.strictObject({
-      account: z.string(),
-      serial: z.string().nullable(),
-      action: z.enum(['remove', 'unlock', 'take-over', 'leave']),
-      why: reason,
-    }),
-  ),
+  rows: listOf({
+    account: z.string(),
+    serial: z.string().nullable(),
+    action: z.enum(['remove', 'unlock', 'take-over', 'leave']),
+    why: reason,
+  }),
   isOtherSource: z.boolean(),
   left: z.array(leftAlone),
   isDone: z.boolean(),

@@ -1,20 +1,18 @@
 import { z } from 'zod'
-import { count, directoryName, failure, reasonOrNull, text } from './parts.ts'
+import { count, directoryName, failure, listOf, reasonOrNull, text } from './parts.ts'
 
 /** What the commands print that set Lockstep and privacyIDEA up, and that look whether all is as it should be. */
 
 export const check = z.strictObject({
   file: z.string(),
-  problems: z.array(
-    z.strictObject({
-      severity: z.enum(['error', 'warning']),
-      /** From 1; 0: it is about the file as a whole. */
-      line: count,
-      column: count,
-      key: z.string(),
-      message: text,
-    }),
-  ),
+  problems: listOf({
+    severity: z.enum(['error', 'warning']),
+    /** From 1; 0: it is about the file as a whole. */
+    line: count,
+    column: count,
+    key: z.string(),
+    message: text,
+  }),
   /** With --explain; else null. */
   files: z
     .array(z.strictObject({ key: z.string(), place: z.string(), state: z.string(), good: z.string() }))
@@ -24,18 +22,16 @@ export const check = z.strictObject({
 export const doctor = z.strictObject({
   /** How many findings have each status. */
   counts: z.strictObject({ ok: count, skip: count, warn: count, fail: count }),
-  findings: z.array(
-    z.strictObject({
-      /** `skip`: it was not looked at; `why` says what is not known, `fix` how to have it done. */
-      status: z.enum(['ok', 'skip', 'warn', 'fail']),
-      area: z.string(),
-      check: z.string(),
-      what: text,
-      why: text,
-      fix: z.string(),
-      code: z.string().nullable(),
-    }),
-  ),
+  findings: listOf({
+    /** `skip`: it was not looked at; `why` says what is not known, `fix` how to have it done. */
+    status: z.enum(['ok', 'skip', 'warn', 'fail']),
+    area: z.string(),
+    check: z.string(),
+    what: text,
+    why: text,
+    fix: z.string(),
+    code: z.string().nullable(),
+  }),
 })
 
 export const version = z.strictObject({
@@ -51,27 +47,23 @@ export const version = z.strictObject({
 
 export const init = z.strictObject({
   file: z.string(),
-  written: z.array(z.strictObject({ path: z.string(), mode: z.string() })),
+  written: listOf({ path: z.string(), mode: z.string() }),
   nextSteps: z.array(text),
 })
 
 const identity = z.strictObject({ contexts: z.array(z.string()), base: z.string(), baseId: z.string().nullable() })
 
 export const directoryShow = z.strictObject({
-  directories: z.array(
-    z.strictObject({
-      directory: directoryName,
-      recorded: identity.nullable(),
-      servers: z.array(
-        z.strictObject({
-          url: z.string(),
-          identity: identity.nullable(),
-          error: failure.nullable(),
-          difference: text.nullable(),
-        }),
-      ),
+  directories: listOf({
+    directory: directoryName,
+    recorded: identity.nullable(),
+    servers: listOf({
+      url: z.string(),
+      identity: identity.nullable(),
+      error: failure.nullable(),
+      difference: text.nullable(),
     }),
-  ),
+  }),
 })
 export const directoryAccept = z.strictObject({
   directory: directoryName,
@@ -83,17 +75,15 @@ export const directoryAccept = z.strictObject({
 
 const shims = z.strictObject({
   dir: z.string(),
-  scripts: z.array(z.strictObject({ path: z.string(), action: z.enum(['written', 'unchanged']) })),
+  scripts: listOf({ path: z.string(), action: z.enum(['written', 'unchanged']) }),
   spool: z.string(),
-  folders: z.array(
-    z.strictObject({
-      path: z.string(),
-      mode: z.string(),
-      uid: z.int(),
-      gid: z.int(),
-      action: z.enum(['created', 'corrected', 'unchanged']),
-    }),
-  ),
+  folders: listOf({
+    path: z.string(),
+    mode: z.string(),
+    uid: z.int(),
+    gid: z.int(),
+    action: z.enum(['created', 'corrected', 'unchanged']),
+  }),
   nextSteps: z.array(text),
 })
 export const shimsInstall = shims
@@ -102,36 +92,32 @@ export const shimsTest = z.strictObject({
   /** Null: they were not run; `why` says why. */
   user: z.string().nullable(),
   why: text,
-  scripts: z.array(z.strictObject({ name: z.string(), is: z.enum(['arrived', 'spooled', 'failed']), trouble: text })),
+  scripts: listOf({ name: z.string(), is: z.enum(['arrived', 'spooled', 'failed']), trouble: text }),
 })
 
 const binding = z.strictObject({
   change: z.enum(['create', 'same', 'update', 'replace', 'remove']),
   name: z.string(),
   id: z.int().nullable(),
-  differences: z.array(z.strictObject({ what: z.string(), stands: z.string(), wanted: z.string() })),
+  differences: listOf({ what: z.string(), stands: z.string(), wanted: z.string() }),
 })
 const ofServer = { version: z.string(), url: z.string(), made: z.boolean(), changes: count, handlers: z.array(binding) }
 
 export const privacyideaSetup = z.strictObject({
   ...ofServer,
-  policies: z.array(
-    z.strictObject({
-      change: z.enum(['create', 'update', 'same', 'remove']),
-      name: z.string(),
-      admins: z.array(z.string()).optional(),
-      actions: z.array(z.string()).optional(),
-    }),
-  ),
+  policies: listOf({
+    change: z.enum(['create', 'update', 'same', 'remove']),
+    name: z.string(),
+    admins: z.array(z.string()).optional(),
+    actions: z.array(z.string()).optional(),
+  }),
   runTimeRights: z.array(z.string()),
-  alsoCalling: z.array(z.strictObject({ id: z.int(), name: z.string() })),
+  alsoCalling: listOf({ id: z.int(), name: z.string() }),
   missingScripts: z.array(z.string()),
   shims: shims.nullable(),
 })
 export const privacyideaCalls = z.strictObject({
-  calls: z.array(
-    z.strictObject({ method: z.literal('POST'), path: z.string(), body: z.record(z.string(), z.unknown()) }),
-  ),
+  calls: listOf({ method: z.literal('POST'), path: z.string(), body: z.record(z.string(), z.unknown()) }),
 })
 
 const recipeSummary = {
@@ -142,7 +128,7 @@ const recipeSummary = {
   file: z.string(),
 }
 export const recipesList = z.strictObject({
-  recipes: z.array(z.strictObject({ ...recipeSummary, handlers: count, handlersInPrivacyIdea: count.nullable() })),
+  recipes: listOf({ ...recipeSummary, handlers: count, handlersInPrivacyIdea: count.nullable() }),
 })
 export const recipesShow = z.strictObject({
   ...recipeSummary,
@@ -158,19 +144,17 @@ export const recipesShow = z.strictObject({
       isSecret: z.boolean(),
     }),
   ),
-  handlers: z.array(
-    z.strictObject({
-      name: z.string(),
-      when: z.record(z.string(), z.string()),
-      events: z.array(z.string()),
-      position: z.enum(['pre', 'post']),
-      ordering: z.int(),
-      module: z.string(),
-      action: z.string(),
-      conditions: z.record(z.string(), z.string()),
-      options: z.record(z.string(), z.string()),
-    }),
-  ),
+  handlers: listOf({
+    name: z.string(),
+    when: z.record(z.string(), z.string()),
+    events: z.array(z.string()),
+    position: z.enum(['pre', 'post']),
+    ordering: z.int(),
+    module: z.string(),
+    action: z.string(),
+    conditions: z.record(z.string(), z.string()),
+    options: z.record(z.string(), z.string()),
+  }),
   prefix: z.string(),
 })
 export const recipesChange = z.strictObject({ recipe: z.string(), ...ofServer })
@@ -213,29 +197,25 @@ export const rehearse = z.strictObject({
   until: logTime,
   utcOffsetMinutes: z.number().nullable(),
   rows: count,
-  locks: z.array(
-    z.strictObject({
-      login: z.string(),
-      realm: z.string().nullable(),
-      serials: z.array(z.string()),
-      from: logTime,
-      to: logTime.nullable(),
-      seconds: z.number().nullable(),
-      confirmed: z.boolean(),
-      end: z.enum(['seen', 'unseen', 'none']),
-      fate: z.enum(['locked', 'protected', 'no-account', 'unknown']),
-      why: text,
-    }),
-  ),
+  locks: listOf({
+    login: z.string(),
+    realm: z.string().nullable(),
+    serials: z.array(z.string()),
+    from: logTime,
+    to: logTime.nullable(),
+    seconds: z.number().nullable(),
+    confirmed: z.boolean(),
+    end: z.enum(['seen', 'unseen', 'none']),
+    fate: z.enum(['locked', 'protected', 'no-account', 'unknown']),
+    why: text,
+  }),
   rates: z.record(z.enum(['minute', 'tenMinutes', 'hour', 'day']), peak),
   lockedAtOnce: peak,
   breaker: z.strictObject({
     ...limit,
-    limits: z.array(z.strictObject(limit)),
+    limits: listOf(limit),
     usualMax: count,
-    stopped: z.array(
-      z.strictObject({ day: z.iso.date(), count, exceeded: z.strictObject({ count, per: z.string() }) }),
-    ),
+    stopped: listOf({ day: z.iso.date(), count, exceeded: z.strictObject({ count, per: z.string() }) }),
   }),
   cannotTell: z.array(text),
 })

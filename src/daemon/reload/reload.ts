@@ -11,7 +11,7 @@ import { refuseMistakes } from './refuse-mistakes.ts'
 import { checkServers } from './reload-check.ts'
 import { withoutRestart } from './reload-settings.ts'
 import { openOn, type Base, type System } from '../../app/system.ts'
-import { unlessStopped } from '../../app/until.ts'
+import { unlessStopped } from '../../ports/delay.ts'
 
 /**
  * Loads the configuration anew. Everything that the new one names is opened and tried before anything of the old one is stopped;

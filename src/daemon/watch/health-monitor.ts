@@ -28,23 +28,15 @@ export interface HealthMonitorOptions {
 }
 
 export class HealthMonitor implements AsyncDisposable {
-  readonly #settings: () => Settings
-  readonly #store: Store
-  readonly #marks: LiveMarks
-  readonly #log: Log
-  readonly #file: ConfigFileLook
+  readonly #options: HealthMonitorOptions
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> = Promise.resolve()
   #isLooking = false
   #toldCode: string | null = null
   #last: { readonly reasons: readonly HealthReason[]; readonly numbers: HealthNumbers } | null = null
 
-  constructor({ settings, store, marks, log, file }: HealthMonitorOptions) {
-    this.#settings = settings
-    this.#store = store
-    this.#marks = marks
-    this.#log = log
-    this.#file = file
+  constructor(options: HealthMonitorOptions) {
+    this.#options = options
   }
 
   /** From now on, the first time at once. */
@@ -57,16 +49,16 @@ export class HealthMonitor implements AsyncDisposable {
 
   /** For `/healthz`: the machine as of now, and the record as of the last look. */
   isFit(): boolean {
-    const seen = machineReasons(machineSigns(this.#settings()), this.#marks.signs(), Date.now(), true)
+    const seen = machineReasons(machineSigns(this.#options.settings()), this.#options.marks.signs(), Date.now(), true)
     return isFit([...seen, ...recordedUnfit(this.#last?.reasons ?? [])])
   }
 
   async #look(): Promise<void> {
     this.#isLooking = true
     try {
-      const signs = await readHealth(this.#settings(), this.#store, this.#marks.signs())
+      const signs = await readHealth(this.#options.settings(), this.#options.store, this.#options.marks.signs())
       const ofFile = await this.#configReasons()
-      this.#last = { reasons: [...ofFile, ...signs.reasons], numbers: numbersOf(signs, this.#marks) }
+      this.#last = { reasons: [...ofFile, ...signs.reasons], numbers: numbersOf(signs, this.#options.marks) }
       this.#write('serving', this.#last.reasons)
     } catch (thrown) {
       this.#report(toAppError(thrown).code, 'health could not be looked at', thrown)
@@ -76,14 +68,14 @@ export class HealthMonitor implements AsyncDisposable {
   }
 
   async #configReasons(): Promise<HealthReason[]> {
-    const reload = (await this.#store.running.reload())?.outcome ?? null
-    return configReasons({ ...this.#file.look(this.#settings()), reload }, Date.now())
+    const reload = (await this.#options.store.running.reload())?.outcome ?? null
+    return configReasons({ ...this.#options.file.look(this.#options.settings()), reload }, Date.now())
   }
 
   #write(state: 'serving' | 'stopped', reasons: readonly HealthReason[]): void {
     if (this.#last === null) return
-    const settings = this.#settings()
-    const report = reportOf(settings, state, VALID_SECONDS, reasons, this.#last.numbers, this.#marks.signs())
+    const settings = this.#options.settings()
+    const report = reportOf(settings, state, VALID_SECONDS, reasons, this.#last.numbers, this.#options.marks.signs())
     const failure = writeHealthReport(settings.health.file, report)
     if (failure === null) this.#toldCode = null
     else this.#report(failure.code, 'the health file could not be written; monitoring finds the daemon gone', failure)
@@ -93,14 +85,14 @@ export class HealthMonitor implements AsyncDisposable {
   #report(code: string, message: string, thrown: unknown): void {
     if (this.#toldCode === code) return
     this.#toldCode = code
-    this.#log.warn(message, errorFields(toAppError(thrown)))
+    this.#options.log.warn(message, errorFields(toAppError(thrown)))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
     await this.#running
     const notServed = { code: 'not-served', params: { drainedAgoMs: null, servedAgoMs: 0 } } as const
-    this.#write('stopped', [...(this.#marks.signs().isStoreGone ? [STORE_GONE] : []), notServed])
+    this.#write('stopped', [...(this.#options.marks.signs().isStoreGone ? [STORE_GONE] : []), notServed])
   }
 }
 

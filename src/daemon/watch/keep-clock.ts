@@ -2,7 +2,7 @@ import { toAppError } from '../../core/error.ts'
 import { STEP_BACK_MS } from '../../store/events/event-order.ts'
 import { errorFields, type Log } from '../../app/log.ts'
 import type { System } from '../../app/system.ts'
-import { until } from '../../app/until.ts'
+import { delay } from '../../ports/delay.ts'
 
 /**
  * What a clock that is set back would hold up: all that waits until a time. The order of the events is the store's affair
@@ -45,7 +45,7 @@ export async function keepClock(
     } catch (thrown) {
       log.error('the clock could not be compared with the record', errorFields(toAppError(thrown)))
     }
-    await until(LOOK_MS, stop)
+    await delay(LOOK_MS, stop)
   }
 }
 

@@ -5,7 +5,7 @@ import { toAppError } from '../../core/error.ts'
 import type { PendingLdif } from '../../ports/ldif.ts'
 import { writePending } from '../../reconcile/ledger/ledger.ts'
 import { errorFields, type Log } from '../../app/log.ts'
-import { until } from '../../app/until.ts'
+import { delay } from '../../ports/delay.ts'
 import type { System } from '../../app/system.ts'
 
 /** LDIF folders that vanish or are replaced while they are in use: made again, with the waiting files that the record has. */
@@ -42,7 +42,7 @@ export async function keepFolders(
       if (error.code !== failing) log.error('the LDIF folders cannot be used', errorFields(error))
       failing = error.code
     }
-    await until(LOOK_MS, stop)
+    await delay(LOOK_MS, stop)
   }
 }
 

@@ -5,7 +5,7 @@ import { Client } from '../../privacyidea/http/client.ts'
 import { readHandlers } from '../../privacyidea/setup/event-handlers.ts'
 import { errorFields, type Log } from '../../app/log.ts'
 import type { System } from '../../app/system.ts'
-import { until } from '../../app/until.ts'
+import { delay } from '../../ports/delay.ts'
 
 /**
  * Mode `api`: locks that the scan alone found, while event handlers are bound in privacyIDEA. Each of them came late, and says
@@ -35,7 +35,7 @@ export async function watchAnnouncements(system: Watched, log: Log, stop: AbortS
     } catch (thrown) {
       log.warn('locks could not be compared with the events of privacyIDEA', errorFields(toAppError(thrown)))
     }
-    await until(LOOK_MS, stop)
+    await delay(LOOK_MS, stop)
   }
 }
 

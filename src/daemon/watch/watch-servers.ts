@@ -2,7 +2,7 @@ import { toAppError } from '../../core/error.ts'
 import type { DirectoryName } from '../../core/names.ts'
 import type { ServerState } from '../../ports/directory.ts'
 import { errorFields, type Log } from '../../app/log.ts'
-import { unlessStopped, until } from '../../app/until.ts'
+import { delay, unlessStopped } from '../../ports/delay.ts'
 import type { System } from '../../app/system.ts'
 
 /** How the servers of each directory are: asked now and then, put on record when it changes, told once. */
@@ -22,8 +22,7 @@ const FINE: ReadonlySet<ServerState['is']> = new Set(['up', 'untried'])
  * @param stop ends it
  */
 export async function watchServers(system: Watched, log: Log, wake: () => void, stop: AbortSignal): Promise<void> {
-  const names = system.directory.names()
-  await Promise.all(names.map((name) => watch(system, name, log, wake, stop)))
+  await Promise.all(system.directory.names().map((name) => watch({ system, name, log, wake }, stop)))
 }
 
 /** Asks all servers once, and puts it on record; for who runs no daemon. */
@@ -36,13 +35,15 @@ export async function noteServers({ directory, store }: Watched): Promise<void> 
   }
 }
 
-async function watch(
-  system: Watched,
-  name: DirectoryName,
-  log: Log,
-  wake: () => void,
-  stop: AbortSignal,
-): Promise<void> {
+interface Watching {
+  readonly system: Watched
+  readonly name: DirectoryName
+  readonly log: Log
+  readonly wake: () => void
+}
+
+async function watch(watching: Watching, stop: AbortSignal): Promise<void> {
+  const { system, name, log } = watching
   const { directory, clock } = system
   let before: readonly ServerState[] = []
   let askedMs = 0
@@ -52,32 +53,21 @@ async function watch(
       if (isDue) askedMs = clock.nowMs()
       const now = isDue ? await unlessStopped(directory.lookAtServers(name), stop) : directory.servers(name)
       if (now === null) return
-      if (isDue || isOther(before, now)) {
-        await note(system, name, before, now, log, wake)
+      if (isDue || now.some(({ is }, index) => is !== before[index]?.is)) {
+        await note(watching, before, now)
         before = now
       }
     } catch (thrown) {
-      log.error('the servers of a directory could not be looked at', {
-        directory: name,
-        ...errorFields(toAppError(thrown)),
-      })
+      const fields = { directory: name, ...errorFields(toAppError(thrown)) }
+      log.error('the servers of a directory could not be looked at', fields)
     }
-    await until(NOTICE_MS, stop)
+    await delay(NOTICE_MS, stop)
   }
 }
 
-function isOther(before: readonly ServerState[], now: readonly ServerState[]): boolean {
-  return now.some(({ is }, index) => is !== before[index]?.is)
-}
-
-async function note(
-  { store, clock }: Watched,
-  name: DirectoryName,
-  before: readonly ServerState[],
-  now: readonly ServerState[],
-  log: Log,
-  wake: () => void,
-): Promise<void> {
+async function note(watching: Watching, before: readonly ServerState[], now: readonly ServerState[]): Promise<void> {
+  const { system, name, log, wake } = watching
+  const { store, clock } = system
   await store.serverStates.note(name, now)
   for (const [index, { url, is, reason }] of now.entries()) {
     const was = before[index]?.is ?? 'untried'

@@ -23,6 +23,7 @@ import { shownTokens } from './shown-tokens.ts'
 import { refuseWithoutRights } from '../setup/needed-rights.ts'
 import { newId, type System } from '../../app/system.ts'
 import { manualActionTimeUs } from './manual-action-time.ts'
+import { delay } from '../../ports/delay.ts'
 
 /** What a person does by hand: a hold, a release. Both are events like privacyIDEA's, so they meet the same rules. */
 
@@ -240,9 +241,7 @@ export async function carryOut(system: System, keys: readonly AccountKey[], log:
   }
   const deadlineMs = system.clock.nowMs() + SETTLED_TIMEOUT_MS
   while ((await maintenance.isAnyDue(keys, system.clock.nowMs())) && system.clock.nowMs() < deadlineMs) {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    setTimeout(resolve, SETTLED_LOOK_MS)
-    await promise
+    await delay(SETTLED_LOOK_MS)
   }
 }
 

@@ -80,10 +80,8 @@ export async function accountsToReview(
     const found = matches.map((match) => match.found.key as AccountKey)
     const waiting = isOrder && found.length > 1 ? await withReviews(access.store, found) : new Set(found)
     if (isOrder && waiting.size > 1) {
-      throw ambiguous(
-        name,
-        matches.filter(({ found: { key } }) => waiting.has(key as AccountKey)),
-      )
+      const meant = matches.filter(({ found: { key } }) => waiting.has(key as AccountKey))
+      throw ambiguous(name, meant)
     }
     keys.push(...waiting)
     if (note !== null) notes.push(note)
@@ -164,14 +162,10 @@ export async function decide(
       approvedKeys.push(...keys)
       continue
     }
-    await refuseWhereFileForbids(
-      system,
-      waiting.map(({ key, realm }) => ({ key, realm, isLocked: true })),
-    )
-    const result = await system.store.reviews.approve(
-      waiting.map(({ key }) => key),
-      decision,
-    )
+    const accounts = waiting.map(({ key, realm }) => ({ key, realm, isLocked: true }))
+    await refuseWhereFileForbids(system, accounts)
+    const keys = accounts.map(({ key }) => key)
+    const result = await system.store.reviews.approve(keys, decision)
     approved += result.approved.length
     short += result.short.length
     again += result.again.length
@@ -224,10 +218,8 @@ async function decideLosses(
     const serials = meant.map(({ serial }) => serial)
     if (kind === 'reject') dismissed += await store.losses.dismiss(serials, decision)
     else {
-      await refuseWhereFileForbids(
-        system,
-        meant.map(({ key, realm }) => ({ key, realm, isLocked: false })),
-      )
+      const accounts = meant.map(({ key, realm }) => ({ key, realm, isLocked: false }))
+      await refuseWhereFileForbids(system, accounts)
       const result = await store.losses.approve(serials, decision)
       approved += result.approved
       short += result.short

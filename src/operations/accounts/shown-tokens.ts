@@ -7,6 +7,7 @@ import { tokenReading, type Token, type TokenReading, type TokenState } from '..
 import { systemClock } from '../../ports/clock.ts'
 import { openPrivacyIdea } from '../../privacyidea/open-privacyidea.ts'
 import type { Store } from '../../store/store.ts'
+import { within } from '../../ports/delay.ts'
 
 /** What people are shown of an account's tokens: as privacyIDEA has them now, or as they were read last. */
 
@@ -50,7 +51,10 @@ export async function shownTokens(
     const carried = serials.flatMap((text) => parseSerial(text) ?? []).filter((serial) => !known.has(serialKey(serial)))
     recorded.set(
       key,
-      new Map([...read.map((each) => [each.serial, each.reading] as const), ...carried.map(unreadToken)]),
+      new Map([
+        ...read.map((each) => [each.serial, each.reading] as const),
+        ...carried.map((serial) => [serial, null] as const),
+      ]),
     )
   }
   const all = [...recorded.values()].flatMap((tokens) => [...tokens.keys()])
@@ -62,23 +66,15 @@ export async function shownTokens(
       return tokens.map(([serial, reading]) => {
         return asked === null || 'code' in asked
           ? shownAs(serial, reading)
-          : (asked.of(serial) ?? missing(serial, asked.readMs))
+          : (asked.of(serial) ?? { ...shownAs(serial, null), state: 'not-listed', readMs: asked.readMs })
       })
     },
   }
 }
 
-function unreadToken(serial: Serial): readonly [Serial, null] {
-  return [serial, null]
-}
-
 function shownAs(serial: Serial, reading: TokenReading | null): ShownToken {
   if (reading === null) return { serial, type: null, state: null, failCount: null, failCountMax: null, readMs: null }
   return { serial, ...reading, type: reading.type === '' ? null : reading.type }
-}
-
-function missing(serial: Serial, readMs: number): ShownToken {
-  return { serial, type: null, state: 'not-listed', failCount: null, failCountMax: null, readMs }
 }
 
 interface Asked {
@@ -90,7 +86,13 @@ interface Asked {
 async function askedNow(settings: SourceSettings, serials: readonly Serial[]): Promise<Asked | TokensUnread> {
   try {
     await using source = openPrivacyIdea(settings, secretReader(process.env), systemClock)
-    const tokens = await inTime(source.tokensBySerial(serials))
+    const reading = source.tokensBySerial(serials)
+    // Where it is too late it ends with its connection, and nobody waits for it any more.
+    reading.catch(() => undefined)
+    if (!(await within(reading, ASKING_MS_MAX))) {
+      throw new AppError('source-timeout', `privacyIDEA did not answer within ${ASKING_MS_MAX / 1_000} s`)
+    }
+    const tokens = await reading
     const readMs = systemClock.nowMs()
     const exact = new Map(tokens.map((token) => [token.serial, token]))
     // In another case it is the same token, unless that one is on record as well.
@@ -106,19 +108,5 @@ async function askedNow(settings: SourceSettings, serials: readonly Serial[]): P
   } catch (thrown) {
     const { code, message } = toAppError(thrown)
     return { code, reason: message }
-  }
-}
-
-async function inTime<Value>(reading: Promise<Value>): Promise<Value> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => {
-    reject(new AppError('source-timeout', `privacyIDEA did not answer within ${ASKING_MS_MAX / 1_000} s`))
-  }, ASKING_MS_MAX)
-  try {
-    return await Promise.race([reading, promise])
-  } finally {
-    clearTimeout(timer)
-    // It ends with its connection, and nobody waits for it any more.
-    reading.catch(() => undefined)
   }
 }

@@ -12,17 +12,16 @@ function databaseLine(context: string): string {
 const APPLY = 'ldapmodify -c -Q -Y EXTERNAL -H ldapi:/// <<EOF'
 const applyAsAdmin = (context: string): string => `ldapmodify -c -x -H ldapi:/// -D cn=admin,${context} -W <<EOF`
 
+const DATABASE = 'olcDatabase={1}mdb,cn=config'
+
+/** One value of an entry of cn=config. */
+function modified(dn: string, how: 'add' | 'replace', attribute: string, value: string): readonly string[] {
+  return [APPLY, `dn: ${dn}`, 'changetype: modify', `${how}: ${attribute}`, `${attribute}: ${value}`, 'EOF']
+}
+
 /** Puts a clause before the others of the database. */
 function accessClause(context: string, clause: string): readonly string[] {
-  return [
-    databaseLine(context),
-    APPLY,
-    'dn: olcDatabase={1}mdb,cn=config',
-    'changetype: modify',
-    'add: olcAccess',
-    `olcAccess: {0}${clause}`,
-    'EOF',
-  ]
+  return [databaseLine(context), ...modified(DATABASE, 'add', 'olcAccess', `{0}${clause}`)]
 }
 
 /** The right to write one attribute, and what slapd.conf says for it. */
@@ -49,12 +48,7 @@ export function configReadAdvice(settings: DirectorySettings): string {
   const right = `to dn.subtree="cn=config" attrs=${CONFIG_ATTRIBUTES} by dn.exact="${settings.bindDn}" read by * break`
   return [
     '# the right to see which policy applies, and nothing secret (as root on the server):',
-    APPLY,
-    'dn: olcDatabase={0}config,cn=config',
-    'changetype: modify',
-    'add: olcAccess',
-    `olcAccess: {0}${right}`,
-    'EOF',
+    ...modified('olcDatabase={0}config,cn=config', 'add', 'olcAccess', `{0}${right}`),
     '# slapd.conf, before the first other "database" line:',
     '#   database config',
     `#   access ${right}`,
@@ -75,12 +69,7 @@ export function policyReadAdvice(settings: DirectorySettings, policyDn: string, 
 export function moduleAdvice(context: string): string {
   return [
     '# as root on the server; slapd.conf: "moduleload ppolicy" at the top',
-    APPLY,
-    'dn: cn=module{0},cn=config',
-    'changetype: modify',
-    'add: olcModuleLoad',
-    'olcModuleLoad: ppolicy',
-    'EOF',
+    ...modified('cn=module{0},cn=config', 'add', 'olcModuleLoad', 'ppolicy'),
     overlayAdvice(context),
   ].join('\n')
 }
@@ -106,12 +95,12 @@ export function defaultPolicyAdvice(context: string): string {
   return [
     databaseLine(context),
     `# slapd.conf, below "overlay ppolicy": ppolicy_default "${defaultPolicyDn(context)}"`,
-    APPLY,
-    'dn: olcOverlay={0}ppolicy,olcDatabase={1}mdb,cn=config',
-    'changetype: modify',
-    'replace: olcPPolicyDefault',
-    `olcPPolicyDefault: ${defaultPolicyDn(context)}`,
-    'EOF',
+    ...modified(
+      'olcOverlay={0}ppolicy,olcDatabase={1}mdb,cn=config',
+      'replace',
+      'olcPPolicyDefault',
+      defaultPolicyDn(context),
+    ),
     policyAdvice(context),
   ].join('\n')
 }
@@ -154,27 +143,14 @@ export function searchLimitAdvice(settings: DirectorySettings, context: string):
   const limits = `dn.exact="${settings.bindDn}" size=unlimited time=unlimited`
   return [
     databaseLine(context),
-    APPLY,
-    'dn: olcDatabase={1}mdb,cn=config',
-    'changetype: modify',
-    'add: olcLimits',
-    `olcLimits: {0}${limits}`,
-    'EOF',
+    ...modified(DATABASE, 'add', 'olcLimits', `{0}${limits}`),
     '# slapd.conf, in the section of the database:',
     `#   limits ${limits}`,
   ].join('\n')
 }
 
 export function indexAdvice(attribute: string, context: string): string {
-  return [
-    databaseLine(context),
-    APPLY,
-    'dn: olcDatabase={1}mdb,cn=config',
-    'changetype: modify',
-    'add: olcDbIndex',
-    `olcDbIndex: ${attribute} eq`,
-    'EOF',
-  ].join('\n')
+  return [databaseLine(context), ...modified(DATABASE, 'add', 'olcDbIndex', `${attribute} eq`)].join('\n')
 }
 
 function defaultPolicyDn(context: string): string {

@@ -1,9 +1,8 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { toAppError } from '../../core/error.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import { STEP_BACK_MS } from '../../store/events/event-order.ts'
-import { Findings, type Finding } from './findings.ts'
+import { Findings, troubleOf, type Finding } from './findings.ts'
 import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
 
 /** Whether the clock fits to what was recorded and spooled by it. */
@@ -38,9 +37,7 @@ async function checkRecord(found: Findings, settings: Settings, nowMs: number): 
     const what = `the clock says ${iso(nowMs)}, and the newest event on record came in at ${iso(newestMs)}`
     found.fail('clock-record', { what, why: WHY, fix: FIX })
   } catch (thrown) {
-    const { message, hint, code } = toAppError(thrown)
-    const why = 'Whether the clock fits to the record is not known.'
-    found.warn('clock-record', { what: message, why, fix: hint || 'See the message.', code })
+    found.warn('clock-record', troubleOf(thrown, 'Whether the clock fits to the record is not known.'))
   }
 }
 

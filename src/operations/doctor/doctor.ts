@@ -20,7 +20,7 @@ import { runningFindings } from './running.ts'
 import { portFindings } from './port.ts'
 import { privacyIdeaFindings, type SourceDiagnosis } from './privacyidea/privacyidea.ts'
 import type { RunningConfig } from '../../store/servers/running-config.ts'
-import { Findings, type Finding } from './findings.ts'
+import { Findings, troubleOf, type Finding } from './findings.ts'
 import { accountOfLogin } from '../accounts/account-of-login.ts'
 import { openStoreOf } from '../../app/state-store.ts'
 
@@ -59,9 +59,15 @@ export async function diagnose(settings: Settings, options: DiagnosisOptions): P
   const how = { admin: null, scriptsDir: null, ...options.source, readSecret: secretReader(options.env) }
   findings.push(...(await privacyIdeaFindings(settings, how)))
   findings.push(...(await lossFindings(settings)))
-  if (settings.mail === null)
-    findings.push(...notConfigured('mail', 'mail', 'mail: { smtp: …, from: … }', 'Nobody is notified of locks.'))
-  else {
+  if (settings.mail === null) {
+    const found = new Findings('mail')
+    found.skip('mail', {
+      what: 'not looked at, since the configuration has no section mail',
+      why: 'Nobody is notified of locks.',
+      fix: 'Write mail: { smtp: …, from: … } where it is wanted (docs/reference/configuration.md).',
+    })
+    findings.push(...found.all)
+  } else {
     options.onStep('looking at mail')
     const { mailFindings } = await import('./mail.ts')
     findings.push(...(await mailFindings(settings.mail, secretReader(options.env), options.mailTo ?? null)))
@@ -77,13 +83,6 @@ export async function diagnose(settings: Settings, options: DiagnosisOptions): P
     findings.push(...found.findings.all)
   }
   return findings
-}
-
-function notConfigured(area: string, section: string, lines: string, why: string): readonly Finding[] {
-  const found = new Findings(area)
-  const what = `not looked at, since the configuration has no section ${section}`
-  found.skip(section, { what, why, fix: `Write ${lines} where it is wanted (docs/reference/configuration.md).` })
-  return found.all
 }
 
 interface Probed {
@@ -133,13 +132,7 @@ async function rememberTrial(found: Findings, settings: Settings, directory: str
     if (isEnforced)
       found.ok('lock-proof', 'the trial is on record for 90 days, and vouches for the locks that are written')
   } catch (error) {
-    const { message, hint, code } = toAppError(error)
-    const why = 'Locks are shown with "effective: unknown" until it is.'
-    found.warn('lock-proof', {
-      what: `the trial could not be put on record: ${message}`,
-      why,
-      fix: hint || 'See the message.',
-      code,
-    })
+    const trouble = troubleOf(error, 'Locks are shown with "effective: unknown" until it is.')
+    found.warn('lock-proof', { ...trouble, what: `the trial could not be put on record: ${trouble.what}` })
   }
 }

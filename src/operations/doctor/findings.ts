@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../core/error.ts'
+import { toAppError, type ErrorCode } from '../../core/error.ts'
 
 /** One thing that `lockstep doctor` looked at. */
 export interface Finding {
@@ -23,6 +23,12 @@ export interface Trouble {
   readonly why: string
   readonly fix: string
   readonly code?: ErrorCode
+}
+
+/** What is to be said of a failure. @param mend what to do, where the failure does not say it */
+export function troubleOf(thrown: unknown, why: string, mend = 'See the message.'): Trouble {
+  const { message, hint, code } = toAppError(thrown)
+  return { what: message, why, fix: hint || mend, code }
 }
 
 /** The findings of one area, in the order in which they were made. */

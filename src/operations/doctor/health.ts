@@ -1,7 +1,6 @@
 import { healthGravity, healthText, type HealthReason } from '../../core/health/health.ts'
-import { toAppError } from '../../core/error.ts'
 import type { Settings } from '../../core/settings/settings.ts'
-import { Findings, type Finding } from './findings.ts'
+import { Findings, troubleOf, type Finding } from './findings.ts'
 import { readHealth } from '../../app/health/health-signs.ts'
 import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
 
@@ -34,24 +33,20 @@ export async function healthFindings(settings: Settings): Promise<readonly Findi
     for (const reason of shown) report(found, reason)
     if (shown.length === 0) found.ok('health', 'nothing waits and nothing fails (lockstep status)')
   } catch (thrown) {
-    const { message, hint, code } = toAppError(thrown)
-    const why = 'Whether something waits or fails is not known.'
-    found.warn('health', { what: message, why, fix: hint || 'See the message.', code })
+    found.warn('health', troubleOf(thrown, 'Whether something waits or fails is not known.'))
   }
   return found.all
 }
 
 function report(found: Findings, reason: HealthReason): void {
   const isCritical = healthGravity(reason) === 'critical'
-  const trouble = {
+  found[isCritical ? 'fail' : 'warn'](reason.code, {
     what: healthText(reason),
     why: isCritical
       ? 'Until it is mended, accounts are not locked and unlocked as they should be.'
       : 'It waits for somebody.',
     fix: FIXES[reason.code] ?? 'lockstep status shows it in full, with the next step',
-  }
-  if (isCritical) found.fail(reason.code, trouble)
-  else found.warn(reason.code, trouble)
+  })
 }
 
 const FIXES: Readonly<Partial<Record<HealthReason['code'], string>>> = {

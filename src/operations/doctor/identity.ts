@@ -1,7 +1,6 @@
-import { toAppError } from '../../core/error.ts'
 import type { DirectorySettings, Settings } from '../../core/settings/settings.ts'
 import { askServers } from '../../app/directory-servers.ts'
-import type { Findings } from './findings.ts'
+import { troubleOf, type Findings } from './findings.ts'
 import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
 
 /** Whether the servers of a directory are the one on record. A command that only looks makes no store. */
@@ -24,9 +23,10 @@ export async function checkIdentity(found: Findings, settings: Settings, directo
     if (isKnown && others.length === 0) found.ok('identity', 'it is the directory that is on record')
     else if (recorded === null) notCompared(found, 'none is on record here')
   } catch (thrown) {
-    const { message, hint, code } = toAppError(thrown)
-    const why = 'Whether it is the directory that Lockstep has worked with was not looked at.'
-    found.warn('identity', { what: message, why, fix: hint || 'See the message.', code })
+    found.warn(
+      'identity',
+      troubleOf(thrown, 'Whether it is the directory that Lockstep has worked with was not looked at.'),
+    )
   }
 }
 

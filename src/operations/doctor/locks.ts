@@ -25,9 +25,7 @@ export async function checkLocks(found: Findings, settings: Settings, { name }: 
     return key !== undefined && directoryOf(key) === name
   })
   for (const { kind, dn, reason, fix } of own.slice(0, SHOWN_MAX)) {
-    const trouble = { what: `${dn}: ${reason}`, why: WHY[kind], fix }
-    if (kind === 'removed') found.warn('locks', trouble)
-    else found.fail('locks', trouble)
+    found[kind === 'removed' ? 'warn' : 'fail']('locks', { what: `${dn}: ${reason}`, why: WHY[kind], fix })
   }
   if (own.length > SHOWN_MAX) {
     const fix = 'lockstep status, and lockstep show LOGIN'

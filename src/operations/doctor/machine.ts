@@ -1,14 +1,14 @@
 import { accessSync, constants, statSync, type Stats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { toAppError } from '../../core/error.ts'
 import { errnoOf, isThere } from '../../core/system-error.ts'
 import { systemHealthFile } from '../../config/build.ts'
 import { fileTroubles } from '../../config/named-files.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import { spaceOf, type DiskSpace } from '../../core/health/health.ts'
-import { Findings, type Finding } from './findings.ts'
+import { Findings, troubleOf, type Finding } from './findings.ts'
 import { machineSigns } from '../../app/health/machine-signs.ts'
+import { octal } from '../../core/format/octal.ts'
 
 /** What `lockstep doctor` looks at on this machine, without a server. */
 
@@ -52,9 +52,8 @@ function unlessDenied(found: Findings, check: string, { whoMay }: MachineFacts, 
   try {
     run()
   } catch (thrown) {
-    const { message, hint, code } = toAppError(thrown)
-    const why = 'Whether it is there, and as it should be, is not known.'
-    found.fail(check, { what: message, why, fix: whoMay?.(thrown) ?? hint, code })
+    const trouble = troubleOf(thrown, 'Whether it is there, and as it should be, is not known.', '')
+    found.fail(check, { ...trouble, fix: whoMay?.(thrown) ?? trouble.fix })
   }
 }
 
@@ -87,8 +86,7 @@ function checkSecrets(found: Findings, settings: Settings, env: MachineFacts['en
   for (const { severity, key, what, fix } of problems) {
     const isError = severity === 'error'
     const why = isError ? 'Without it Lockstep cannot work safely.' : 'Whoever reads it can act as Lockstep.'
-    if (isError) found.fail('secrets', { what: `${key}: ${what}`, why, fix })
-    else found.warn('secrets', { what: `${key}: ${what}`, why, fix })
+    found[isError ? 'fail' : 'warn']('secrets', { what: `${key}: ${what}`, why, fix })
   }
 }
 
@@ -110,7 +108,7 @@ function checkFolder(found: Findings, check: string, folder: string, why: string
     const trouble = notWritable(folder, info, `chown lockstep: ${folder} && chmod ${octal(mode)} ${folder}`)
     found.fail(check, { ...trouble, why: `${upper(why)}.` })
   } else if ((info.mode & 0o007) !== 0) {
-    const what = `${folder} is open to everybody (mode ${octal(info.mode & 0o7777)})`
+    const what = `${folder} is open to everybody (mode ${octal(info.mode)})`
     found.warn(check, {
       what,
       why: 'It tells who is locked and which tokens there are.',
@@ -158,27 +156,18 @@ function checkSpool(found: Findings, spool: string): void {
       const trouble = notWritable(path, info, `chown lockstep ${path}`)
       found.fail('spool', { ...trouble, why: 'Events that were taken could not be removed.' })
       return
-    } else if ((now & 0o007) !== 0) {
-      const what = `${path} is open to everybody (mode ${octal(now)})`
-      found.warn('spool', {
-        what,
-        why: 'Anybody on this machine could report events, and read them.',
-        fix: `chmod ${octal(mode)} ${path}`,
-      })
+    }
+    const chmod = `chmod ${octal(mode)} ${path}`
+    const is = (state: string): string => `${path} ${state} (mode ${octal(now)})`
+    if ((now & 0o007) !== 0) {
+      const whyNot = 'Anybody on this machine could report events, and read them.'
+      found.warn('spool', { what: is('is open to everybody'), why: whyNot, fix: chmod })
     } else if ((now & 0o040) !== 0) {
-      const what = `${path} may be listed by its group (mode ${octal(now)})`
-      found.warn('spool', {
-        what,
-        why: "privacyIDEA's user needs to write, not to read.",
-        fix: `chmod ${octal(mode)} ${path}`,
-      })
+      const whyNot = "privacyIDEA's user needs to write, not to read."
+      found.warn('spool', { what: is('may be listed by its group'), why: whyNot, fix: chmod })
     } else if ((now & 0o010) === 0) {
-      const what = `${path} is closed to its group (mode ${octal(now)})`
-      found.fail('spool', {
-        what,
-        why: `${why} privacyIDEA's user comes in by the group.`,
-        fix: `chmod ${octal(mode)} ${path}`,
-      })
+      const whyNot = `${why} privacyIDEA's user comes in by the group.`
+      found.fail('spool', { what: is('is closed to its group'), why: whyNot, fix: chmod })
     }
   }
   if (found.all.length === before)
@@ -218,8 +207,7 @@ function checkSpace(found: Findings, disks: readonly DiskSpace[]): void {
     const why = 'On a full disk no event is taken and no change is made.'
     const fix = 'Make room, or move store, ldif.dir and intake.spool.'
     const space = spaceOf(disk)
-    if (space === 'full') found.fail('disk-space', { what, why, fix })
-    else if (space === 'low') found.warn('disk-space', { what, why, fix })
+    if (space === 'full' || space === 'low') found[space === 'full' ? 'fail' : 'warn']('disk-space', { what, why, fix })
     else found.ok('disk-space', what)
   }
 }
@@ -258,12 +246,9 @@ function remount(path: string): string {
 /** What to say of a place that may not be written, and its mending. A read-only file system is so for everybody. */
 function notWritable(path: string, info: Stats, fix: string): { what: string; fix: string } {
   if (isReadOnly(path)) {
-    return {
-      what: closed(path),
-      fix: remount(path),
-    }
+    return { what: closed(path), fix: remount(path) }
   }
-  const mode = octal(info.mode & 0o7777)
+  const mode = octal(info.mode)
   return { what: `${path} may not be written by this user (owner ${info.uid}, mode ${mode})`, fix }
 }
 
@@ -276,8 +261,4 @@ function nearestParent(path: string): string {
 
 function upper(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1)
-}
-
-function octal(mode: number): string {
-  return mode.toString(8).padStart(4, '0')
 }

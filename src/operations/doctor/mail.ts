@@ -1,10 +1,9 @@
-import { toAppError } from '../../core/error.ts'
 import type { MailAddress } from '../../core/mail/mail-address.ts'
 import { isForGood, refusalScope } from '../../core/mail/mail-answer.ts'
 import type { MailSettings } from '../../core/mail/mail-settings.ts'
 import type { SmtpProbe } from '../../notify/smtp-probe.ts'
 import type { SecretReader } from '../../ports/secret.ts'
-import { Findings, type Finding } from './findings.ts'
+import { Findings, troubleOf, type Finding } from './findings.ts'
 
 /**
  * What `lockstep doctor` looks at of mail. Nothing is sent.
@@ -48,13 +47,7 @@ async function lookAtServer(
     }
     lookAtRecipients(found, probe, { name, isConfigured: configured.length > 0 })
   } catch (thrown) {
-    const { message, hint, code } = toAppError(thrown)
-    found.fail('mail-reach', {
-      what: message,
-      why: 'Mails wait, and those that are no news any more are not sent.',
-      fix: hint || 'See the message.',
-      code,
-    })
+    found.fail('mail-reach', troubleOf(thrown, 'Mails wait, and those that are no news any more are not sent.'))
   }
 }
 
@@ -100,7 +93,6 @@ async function lookAtTemplates(found: Findings, { templates }: MailSettings): Pr
   for (const { message, severity } of problems) {
     const why = 'The built-in template is used in its place.'
     const trouble = { what: message, why, fix: 'Correct it, and look again with lockstep check.' }
-    if (severity === 'error') found.fail('mail-templates', trouble)
-    else found.warn('mail-templates', trouble)
+    found[severity === 'error' ? 'fail' : 'warn']('mail-templates', trouble)
   }
 }

@@ -8,7 +8,6 @@ import type { Settings, SourceSettings } from '../../core/settings/settings.ts'
 import type { UserOfSource } from '../../core/source/token.ts'
 import { openDirectories } from '../../directory/open-directories.ts'
 import { systemClock } from '../../ports/clock.ts'
-import type { GroupPort } from '../../ports/directory.ts'
 import type { EnrollPort } from '../../ports/store/enrollment.ts'
 import type { Contact } from '../../ports/store/mail.ts'
 import type { SecretReader } from '../../ports/secret.ts'
@@ -119,21 +118,17 @@ export async function openEnrolments(
   }
   const all = opened.move()
   return {
-    one: (enrollee, { actor, isDryRun }) => enrollOne(enrollee, ports, { actor, isDryRun }),
+    async one(enrollee, { actor, isDryRun }) {
+      const [before = null] = await store.rollouts.read('', [enrollee])
+      return enroll(enrollee, before, ports, { actor, isDryRun, rollout: '', onlyWithout: false })
+    },
     named: (text, realm) => namedUser({ settings, store }, enrollment, text, realm),
     all: (enrollees, rollout) => rollOut(enrollees, ports, rollout),
-    ofGroup: (group) => enrolleesOfGroup(directory, group),
+    async ofGroup({ directory: name, dn, realm, type }) {
+      return (await directory.loginsOfGroup(name, dn)).map((login) => ({ login, realm, type }))
+    },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }
-}
-
-async function enrollOne(
-  enrollee: Enrollee,
-  ports: EnrollPorts,
-  options: Pick<EnrollOptions, 'actor' | 'isDryRun'>,
-): Promise<EnrollOutcome> {
-  const [before = null] = await ports.rollouts.read('', [enrollee])
-  return enroll(enrollee, before, ports, { ...options, rollout: '', onlyWithout: false })
 }
 
 async function namedUser(
@@ -184,11 +179,6 @@ async function namedUser(
   const hint = 'No token was made.'
   const user = onlyMatch(text, named, new AppError('unknown-user', what, { hint }))
   return { ...user, note: named.note }
-}
-
-async function enrolleesOfGroup(directory: GroupPort, group: EnrolleeGroup): Promise<readonly Enrollee[]> {
-  const logins = await directory.loginsOfGroup(group.directory, group.dn)
-  return logins.map((login) => ({ login, realm: group.realm, type: group.type }))
 }
 
 /** For a terminal: it holds the secret. */

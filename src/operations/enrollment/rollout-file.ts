@@ -87,7 +87,10 @@ function linesOf(text: string, file: string): { readonly lines: readonly Line[];
   const problems: Problem[] = []
   const { rest, said, skipped } = withoutSeparatorLine(text)
   const delimiter = said ?? delimiterOf(rest, file)
-  const note = (error: CsvError): void => void problems.push({ line: lineOf(error) + skipped, what: meaningOf(error) })
+  const note = (error: CsvError): void => {
+    const line = typeof error['lines'] === 'number' ? error['lines'] : 1
+    problems.push({ line: line + skipped, what: meaningOf(error) })
+  }
   try {
     const lines = parse(rest, {
       bom: true,
@@ -108,10 +111,6 @@ function linesOf(text: string, file: string): { readonly lines: readonly Line[];
     note(error)
     return { lines: [], problems }
   }
-}
-
-function lineOf(error: CsvError): number {
-  return typeof error['lines'] === 'number' ? error['lines'] : 1
 }
 
 /** `sep=;` as spreadsheets write it: a line before the names of the columns. */

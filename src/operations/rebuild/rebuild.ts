@@ -34,15 +34,9 @@ export interface RebuildReport {
   readonly problems: readonly string[]
 }
 
-interface Tally {
-  accounts: number
-  serials: number
-  holds: number
-  appliedByHand: number
-  serialsOfOthers: number
-  readonly lockedByOthers: string[]
-  readonly leftAlone: HoldName[]
-  readonly problems: string[]
+/** The report while it is made. */
+type Tally = {
+  -readonly [Name in keyof RebuildReport]: RebuildReport[Name] extends readonly (infer Each)[] ? Each[] : number
 }
 
 const PROBLEMS_MAX = 1_000
@@ -63,22 +57,18 @@ export async function rebuild(system: System, onProgress: (accounts: number) => 
   const tally: Tally = { ...counted, lockedByOthers: [], leftAlone: [], problems: [] }
   const unlocks = await readAll(system, 'unlock', tally)
   const marks = await readAll(system, 'unregister', tally)
-  const owners = new Map<Serial, AccountKey>()
+  const work: Rebuilding = { system, owners: new Map(), tally }
   for (const directory of system.directory.names()) {
     for await (const observed of system.directory.walkMarked(directory)) {
       const files = { unlocks: unlocks.get(observed.key) ?? [], marks: marks.get(observed.key) ?? [] }
-      await restoreAccount(system, observed, files, owners, tally)
+      await restoreAccount(work, observed, files)
       unlocks.delete(observed.key)
       onProgress(tally.accounts)
     }
   }
-  for (const [key, waiting] of unlocks) await restoreUnmarked(system, key, waiting, owners, tally)
+  for (const [key, waiting] of unlocks) await restoreUnmarked(work, key, waiting)
   const { problems, lockedByOthers, leftAlone, ...counts } = tally
-  const lengths = {
-    lockedByOthers: lockedByOthers.length,
-    leftAlone: leftAlone.length,
-    problems: problems.length,
-  }
+  const lengths = { lockedByOthers: lockedByOthers.length, leftAlone: leftAlone.length, problems: problems.length }
   await system.store.restore.note({ ...counts, ...lengths }, leftAlone)
   return tally
 }
@@ -100,17 +90,19 @@ async function readAll(
   return found
 }
 
+interface Rebuilding {
+  readonly system: System
+  /** Whose each serial is, as far as it was restored. */
+  readonly owners: Map<Serial, AccountKey>
+  readonly tally: Tally
+}
+
 /** An account that has a waiting file and no mark in the directory any more. */
-async function restoreUnmarked(
-  system: System,
-  key: AccountKey,
-  waiting: readonly WaitingFile[],
-  owners: Map<Serial, AccountKey>,
-  tally: Tally,
-): Promise<void> {
+async function restoreUnmarked(work: Rebuilding, key: AccountKey, waiting: readonly WaitingFile[]): Promise<void> {
+  const { system, tally } = work
   try {
     const observed = await system.directory.observe(key, [], 0)
-    await restoreAccount(system, observed, { unlocks: waiting, marks: [] }, owners, tally)
+    await restoreAccount(work, observed, { unlocks: waiting, marks: [] })
   } catch (thrown) {
     problem(tally, `${filesOf(waiting)} left alone: ${toAppError(thrown).message}`)
     tally.leftAlone.push(...waiting.map(({ name }) => name))
@@ -122,14 +114,10 @@ interface FilesOfAccount {
   readonly marks: readonly WaitingFile[]
 }
 
-async function restoreAccount(
-  system: System,
-  observed: ObservedState,
-  { unlocks: waiting, marks }: FilesOfAccount,
-  owners: Map<Serial, AccountKey>,
-  tally: Tally,
-): Promise<void> {
-  const events = restoredSerials(observed, marks, owners, tally)
+async function restoreAccount(work: Rebuilding, observed: ObservedState, files: FilesOfAccount): Promise<void> {
+  const { system, tally } = work
+  const { unlocks: waiting, marks } = files
+  const events = restoredSerials(work, observed, marks)
   const found = waiting.map(({ entries }) => reclaim(entries, observed))
   const best = found.toSorted((a, b) => b.slots.length - a.slots.length)[0]
   const { key, dn } = observed
@@ -137,7 +125,7 @@ async function restoreAccount(
   const hasSource = system.source !== null
   if (best === undefined || best.slots.length === 0) {
     if (isLocked && tally.lockedByOthers.length < PROBLEMS_MAX) tally.lockedByOthers.push(dn)
-    await closeOrKeep(system, observed, waiting, best?.unclear ?? null, tally)
+    await closeOrKeep(work, observed, waiting, best?.unclear ?? null)
     if (events.length === 0) return
     await system.store.restore.restore({ key, dn, login: null, events, owned: null, hasSource })
     tally.accounts++
@@ -154,12 +142,8 @@ async function restoreAccount(
   for (const each of waiting) await fitFile(system.ldif, owned, each, best.unclear !== null)
 }
 
-function restoredSerials(
-  observed: ObservedState,
-  marks: readonly WaitingFile[],
-  owners: Map<Serial, AccountKey>,
-  tally: Tally,
-): ResolvedEvent[] {
+function restoredSerials(work: Rebuilding, observed: ObservedState, marks: FilesOfAccount['marks']): ResolvedEvent[] {
+  const { owners, tally } = work
   const events: ResolvedEvent[] = []
   const existing = serialsIn(observed.serialFormat, observed.serialAttributeMultiValued, observed.serialValues)
   for (const serial of existing) {
@@ -182,11 +166,10 @@ function restoredSerials(
 
 /** Files of which nothing stands: history where the account is open, else kept for somebody to look at. */
 async function closeOrKeep(
-  system: System,
+  { system, tally }: Rebuilding,
   observed: ObservedState,
   waiting: readonly WaitingFile[],
   unclear: string | null,
-  tally: Tally,
 ): Promise<void> {
   if (waiting.length === 0) return
   if (!isOpen(observed.lock) || unclear !== null) {

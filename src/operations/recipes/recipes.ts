@@ -20,6 +20,7 @@ import {
 import { Client } from '../../privacyidea/http/client.ts'
 import { makeChange, offeredContentTypes, readHandlers } from '../../privacyidea/setup/event-handlers.ts'
 import { readOffers, unknownIn } from '../../privacyidea/setup/event-offers.ts'
+import { isAtLeast } from '../../privacyidea/setup/policies.ts'
 
 /** `lockstep recipes`: what of a recipe stands in a privacyIDEA, and making it so. Dispose it. */
 export interface RecipeServer extends AsyncDisposable {
@@ -94,7 +95,8 @@ async function planApply(
   if (problems.length > 0) throw wrongParameters(recipe, problems)
   const existing = await readHandlers(client)
   const { text: version } = await client.version()
-  if (isOlder(version, recipe.since)) {
+  const [major = 0, minor = 0] = recipe.since.split('.').map(Number)
+  if (!isAtLeast(version, major, minor)) {
     throw new AppError(
       'source-answer',
       `the recipe ${recipe.name} needs privacyIDEA ${recipe.since}; this is ${version}`,
@@ -148,10 +150,4 @@ async function make(client: Client, plan: RecipePlan): Promise<void> {
   throw new AppError('source-answer', `privacyIDEA took the change, and then said otherwise of ${plan.recipe.name}`, {
     hint: 'Somebody else may be changing it: run it again. --dry-run shows what differs.',
   })
-}
-
-function isOlder(version: string, since: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10))
-  const [sinceMajor = 0, sinceMinor = 0] = since.split('.').map(Number)
-  return major < sinceMajor || (major === sinceMajor && minor < sinceMinor)
 }

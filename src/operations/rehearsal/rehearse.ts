@@ -67,12 +67,11 @@ export async function rehearse(
   request: RehearsalRequest,
 ): Promise<RehearsalReport> {
   if (settings.privacyidea === null) {
+    const hint = 'Write privacyidea with url, user and passwordFile; the account needs the right auditlog.'
     throw new AppError(
       'usage',
       'a rehearsal reads the audit log from privacyIDEA, and the section privacyidea is missing',
-      {
-        hint: 'Write privacyidea with url, user and passwordFile; the account needs the right auditlog.',
-      },
+      { hint },
     )
   }
   await using source = openPrivacyIdea(settings.privacyidea, readSecret, systemClock)

@@ -1,7 +1,8 @@
 import { fileTroubles } from '../../config/named-files.ts'
 import { ConfigError } from '../../config/problem.ts'
 import { AppError } from '../../core/error.ts'
-import { settingsOf, type InitRequest } from './init.ts'
+import type { InitRequest } from './init-template.ts'
+import { settingsOf } from './init.ts'
 
 /** What can be said of the answers of `lockstep init` before a server is asked, in the words in which they were given. */
 

@@ -1,19 +1,18 @@
 import type { DirectoryType } from '../../core/settings/directory-type.ts'
 
-/** What `lockstep init` found out, as it goes into the file. */
-export interface InitAnswers {
+/** What was asked, or given by flags. */
+export interface InitRequest {
+  /** Absolute. */
+  readonly file: string
   /** Of the directory in the configuration. */
   readonly name: string
   readonly type: DirectoryType
-  /** What a lock writes, and the page of the manual, for the comments. */
-  readonly lockAttribute: string
-  readonly page: string
   readonly urls: readonly string[]
   readonly startTls: 'required' | 'off'
+  /** Absolute, or null. */
   readonly ca: string | null
   readonly bindDn: string
-  /** As written: absolute, or relative to the file. */
-  readonly bindPasswordFile: string
+  readonly bindPassword: { readonly text: string } | { readonly file: string }
   readonly base: string
   readonly userFilter: string
   readonly serialAttribute: string
@@ -21,6 +20,17 @@ export interface InitAnswers {
   readonly realm: string | null
   /** `127.0.0.1:8640`, or null: no webhook. */
   readonly listen: string | null
+  /** Absolute; holds store, LDIF folders and spool. Null: the system's folders. */
+  readonly stateDir: string | null
+  readonly force: boolean
+}
+
+/** The same as it goes into the file: paths are as written there, absolute or relative to it. */
+export interface InitAnswers extends InitRequest {
+  /** What a lock writes, and the page of the manual, for the comments. */
+  readonly lockAttribute: string
+  readonly page: string
+  readonly bindPasswordFile: string
   readonly hookSecretFile: string
   readonly spool: string
   readonly store: string

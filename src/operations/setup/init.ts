@@ -1,9 +1,7 @@
-import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { rmSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
-import { promisify } from 'node:util'
-import { TYPE_TRAITS, type DirectoryType } from '../../core/settings/directory-type.ts'
+import { TYPE_TRAITS } from '../../core/settings/directory-type.ts'
 import { AppError } from '../../core/error.ts'
 import { checkConfig } from '../../config/check.ts'
 import { parseConfig } from '../../config/load.ts'
@@ -11,33 +9,11 @@ import { readSecret, secretFrom } from '../../config/secret.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import { isThere } from '../../core/system-error.ts'
 import { adviceOf } from '../advice/directory-advice.ts'
-import { configText, type InitAnswers } from './init-template.ts'
+import { configText, type InitAnswers, type InitRequest } from './init-template.ts'
 import { makeFolder, writeWhole } from '../../app/private-file.ts'
+import { lookUp } from './system-users.ts'
 
 /** Writes the first configuration of a machine, and the files of secrets beside it. */
-
-/** What was asked, or given by flags. */
-export interface InitRequest {
-  /** Absolute. */
-  readonly file: string
-  readonly name: string
-  readonly type: DirectoryType
-  readonly urls: readonly string[]
-  readonly startTls: 'required' | 'off'
-  /** Absolute, or null. */
-  readonly ca: string | null
-  readonly bindDn: string
-  readonly bindPassword: { readonly text: string } | { readonly file: string }
-  readonly base: string
-  readonly userFilter: string
-  readonly serialAttribute: string
-  readonly serialFormat: string
-  readonly realm: string | null
-  readonly listen: string | null
-  /** Absolute; holds store, LDIF folders and spool. Null: the system's folders. */
-  readonly stateDir: string | null
-  readonly force: boolean
-}
 
 export interface InitResult {
   readonly file: string
@@ -48,7 +24,6 @@ export interface InitResult {
 
 const SERVICE_USER = 'lockstep'
 const SECRET_BYTES = 24
-const LOOKUP_TIMEOUT_MS = 5000
 const CONFIG_MODE = 0o644
 const SECRET_MODE = 0o600
 
@@ -147,15 +122,10 @@ function hookSecretFile(request: Pick<InitRequest, 'file'>): string {
   return join(dirname(request.file), 'hook-secret')
 }
 
-/** The user that the unit runs as, from the system's databases; null where there is none. */
+/** The user that the unit runs as; null where there is none. */
 async function serviceUser(): Promise<{ uid: number; gid: number } | null> {
-  try {
-    const { stdout } = await promisify(execFile)('getent', ['passwd', SERVICE_USER], { timeout: LOOKUP_TIMEOUT_MS })
-    const [, , uid, gid] = stdout.split(':')
-    return { uid: Number(uid), gid: Number(gid) }
-  } catch {
-    return null
-  }
+  const [entry] = await lookUp('passwd', SERVICE_USER)
+  return entry === undefined ? null : { uid: Number(entry[2]), gid: Number(entry[3]) }
 }
 
 function nextSteps(

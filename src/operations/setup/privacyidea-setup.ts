@@ -123,21 +123,19 @@ async function planPolicies(client: Client, request: SetupRequest, version: stri
   if (existing.some((policy) => policy.name === others.name)) return diffPolicies(existing, [...wanted, others])
   if (!wouldLockOthersOut(existing)) return diffPolicies(existing, wanted)
   if (!request.policies.keepsOthers) {
+    const hint = `Without any policy every administrator may do everything; with ours alone, nobody but ${asked.runTimeAccount} could do anything. Make a policy for the administrators first, or give --keep-admins, which makes ${others.name}: everything, for all but Lockstep's own accounts.`
     throw new AppError(
       'usage',
       'no admin policy is active there, and the first one takes every right from all others',
-      {
-        hint: `Without any policy every administrator may do everything; with ours alone, nobody but ${asked.runTimeAccount} could do anything. Make a policy for the administrators first, or give --keep-admins, which makes ${others.name}: everything, for all but Lockstep's own accounts.`,
-      },
+      { hint },
     )
   }
   if (asked.runTimeAccount === request.user || asked.setUpAccount === request.user) {
+    const hint = 'Give Lockstep accounts of its own, made by: pi-manage admin add lockstep.'
     throw new AppError(
       'usage',
       `${request.user} makes this set-up, and would be left with the rights of an account of Lockstep`,
-      {
-        hint: 'Give Lockstep accounts of its own, made by: pi-manage admin add lockstep.',
-      },
+      { hint },
     )
   }
   return diffPolicies(existing, [...wanted, others])

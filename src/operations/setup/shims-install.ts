@@ -1,13 +1,13 @@
-import { execFile } from 'node:child_process'
 import { accessSync, chmodSync, chownSync, constants, mkdirSync } from 'node:fs'
 import { lstat, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { AppError } from '../../core/error.ts'
 import { errnoOf, isDenied, systemRefusal } from '../../core/system-error.ts'
 import { TOKEN_EVENT_KINDS } from '../../core/events/event.ts'
 import { enterFolder, openFolder, type OpenFolder } from './open-folder.ts'
+import { lookUp } from './system-users.ts'
+import { octal } from '../../core/format/octal.ts'
 
 /**
  * Puts the four shims into privacyIDEA's script directory, and makes the spool that they write into. It mostly runs as root,
@@ -25,7 +25,6 @@ const INBOX_MODE = 0o1730
 const USUAL_GROUP = 'privacyidea'
 const USUAL_OWNER = 'lockstep'
 const PACKAGE_DEPTH_MAX = 4
-const LOOKUP_TIMEOUT_MS = 5000
 
 export interface ShimsRequest {
   /** privacyIDEA's script directory. */
@@ -202,8 +201,8 @@ interface Ids {
 }
 
 async function wantedGroup(request: ShimsRequest): Promise<number> {
-  if (request.group === null) return (await lookUp('group', USUAL_GROUP)) ?? (await stat(request.dir)).gid
-  const gid = /^\d{1,9}$/.test(request.group) ? Number(request.group) : await lookUp('group', request.group)
+  if (request.group === null) return (await idOf('group', USUAL_GROUP)) ?? (await stat(request.dir)).gid
+  const gid = /^\d{1,9}$/.test(request.group) ? Number(request.group) : await idOf('group', request.group)
   if (gid !== null) return gid
   throw new AppError('usage', `There is no group ${JSON.stringify(request.group)}.`, {
     hint: 'Name the group that privacyIDEA runs under: `ps -eo group,args | grep -i privacyidea` shows it.',
@@ -213,18 +212,14 @@ async function wantedGroup(request: ShimsRequest): Promise<number> {
 /** An owner that somebody gave the spool stays: the service runs as that user. */
 async function wantedOwner(uidNow: number): Promise<number> {
   if (uidNow !== 0) return uidNow
-  return (process.getuid?.() === 0 ? await lookUp('passwd', USUAL_OWNER) : null) ?? process.getuid?.() ?? 0
+  return (process.getuid?.() === 0 ? await idOf('passwd', USUAL_OWNER) : null) ?? process.getuid?.() ?? 0
 }
 
-/** The number of a user or group from the system's databases, LDAP included; null when there is none. */
-async function lookUp(database: 'passwd' | 'group', name: string): Promise<number | null> {
-  try {
-    const { stdout } = await promisify(execFile)('getent', ['--', database, name], { timeout: LOOKUP_TIMEOUT_MS })
-    const id = Number(stdout.split(':')[2])
-    return Number.isInteger(id) && id >= 0 ? id : null
-  } catch {
-    return null
-  }
+/** Null when there is none. */
+async function idOf(database: 'passwd' | 'group', name: string): Promise<number | null> {
+  const [entry] = await lookUp(database, name)
+  const id = Number(entry?.[2])
+  return Number.isInteger(id) && id >= 0 ? id : null
 }
 
 async function makeSpool(spool: string, gid: number): Promise<{ folders: Folder[]; ids: Ids }> {
@@ -264,7 +259,7 @@ function setUp(folder: OpenFolder, path: string, mode: number, ids: Ids, isNew: 
   if (!isRight) chmodSync(folder.self, mode)
   const after = folder.stat()
   const action = isNew ? 'created' : isRight ? 'unchanged' : 'corrected'
-  return { path, mode: (after.mode & 0o7777).toString(8).padStart(4, '0'), uid: after.uid, gid: after.gid, action }
+  return { path, mode: octal(after.mode), uid: after.uid, gid: after.gid, action }
 }
 
 /** Only root may give a folder to a foreign group; without that the folder stays ours, and a next step says so. */

@@ -1,13 +1,13 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync, statSync, unlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { promisify } from 'node:util'
-import { setTimeout as delay } from 'node:timers/promises'
 import { AppError, toAppError } from '../../core/error.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import { shimsIn } from './shims-install.ts'
 import { openStoreIfAny } from '../../app/state-store.ts'
+import { delay } from '../../ports/delay.ts'
+import { lookUp } from './system-users.ts'
 
 /**
  * Runs each installed shim as the user that privacyIDEA runs as, and looks whether its event arrives: what modes, groups and
@@ -15,7 +15,6 @@ import { openStoreIfAny } from '../../app/state-store.ts'
  */
 
 const RUN_TIMEOUT_MS = 10_000
-const LOOKUP_TIMEOUT_MS = 5_000
 const ARRIVAL_MS = 5_000
 const LOOK_MS = 100
 const STDERR_LENGTH_MAX = 300
@@ -90,18 +89,11 @@ async function userOf(dir: string, named: string | null): Promise<PiUser | null>
   return users.find(({ uid }) => uid === gid) ?? users[0] ?? null
 }
 
-/** From the system's databases. @param name null: all of them */
+/** @param name null: all of them */
 async function usersIn(name: string | null): Promise<PiUser[]> {
-  try {
-    const args = ['--', 'passwd', ...(name === null ? [] : [name])]
-    const { stdout } = await promisify(execFile)('getent', args, { timeout: LOOKUP_TIMEOUT_MS })
-    return stdout.split('\n').flatMap((line) => {
-      const [user = '', , uid = '', gid = ''] = line.split(':')
-      return user === '' || uid === '' ? [] : [{ name: user, uid: Number(uid), gid: Number(gid) }]
-    })
-  } catch {
-    return []
-  }
+  return (await lookUp('passwd', name)).flatMap(([user = '', , uid = '', gid = '']) => {
+    return user === '' || uid === '' ? [] : [{ name: user, uid: Number(uid), gid: Number(gid) }]
+  })
 }
 
 /** In its own environment, as privacyIDEA starts it: without a shell. */

@@ -6,6 +6,7 @@ import type { DaemonRow } from '../../store/engine/process-lock.ts'
 import type { ReloadOutcome } from '../../store/servers/running-config.ts'
 import type { Store } from '../../store/store.ts'
 import { openStoreIfAny } from '../../app/state-store.ts'
+import { delay } from '../../ports/delay.ts'
 
 const LOOK_MS = 50
 
@@ -42,9 +43,7 @@ async function outcomeAfter(
         hint: `It goes on with what it had until it has tried everything. ${LOG}`,
       })
     }
-    const { promise, resolve } = Promise.withResolvers<void>()
-    setTimeout(resolve, LOOK_MS)
-    await promise
+    await delay(LOOK_MS)
   }
 }
 

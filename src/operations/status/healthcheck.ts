@@ -3,6 +3,7 @@ import type { Settings } from '../../core/settings/settings.ts'
 import type { DaemonRow } from '../../store/engine/process-lock.ts'
 import { readHealth } from '../../app/health/health-signs.ts'
 import { openStoreIfAny } from '../../app/state-store.ts'
+import { delay } from '../../ports/delay.ts'
 
 const LOOK_MS = 50
 
@@ -21,9 +22,7 @@ export async function healthcheck(settings: Settings, waitMs: number): Promise<C
     if (checked.daemon !== null && checked.unfit.length === 0) return checked
     const leftMs = deadlineMs - Date.now()
     if (leftMs <= 0) return checked
-    const { promise, resolve } = Promise.withResolvers<void>()
-    setTimeout(resolve, Math.min(LOOK_MS, leftMs))
-    await promise
+    await delay(Math.min(LOOK_MS, leftMs))
   }
 }
 

@@ -12,20 +12,12 @@ import {
 import type { Retirement } from '../../core/settings/retirement.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import type { UnplacedGroup } from '../../core/reasons/unplaced.ts'
-import type { Finding } from '../../ports/store/finding.ts'
 import { configReasons } from '../../app/health/config-reasons.ts'
 import { differenceOf, type ConfigDifference } from '../../app/running-beside.ts'
-import { readHealth } from '../../app/health/health-signs.ts'
-import type { AllReviewCounts } from '../../app/health/review-counts.ts'
-import type { DaemonRow } from '../../store/engine/process-lock.ts'
-import type { LastDrain } from '../../store/servers/drains.ts'
+import { readHealth, type HealthSigns } from '../../app/health/health-signs.ts'
 import type { MailCounts } from '../../store/mail/mail-reports.ts'
-import type { StoreCounts } from '../../store/reports/report-counts.ts'
 import type { AccountReport } from '../../store/reports/reports.ts'
 import type { ReloadOutcome } from '../../store/servers/running-config.ts'
-import type { ServersSeen } from '../../store/servers/server-states.ts'
-import type { LockFinding } from '../../store/reports/verification-reports.ts'
-import type { SweepState } from '../../store/source/source-state.ts'
 import type { Store } from '../../store/store.ts'
 
 /** How everything stands, in one look at the store; the directory is not asked. */
@@ -58,7 +50,10 @@ export interface ConfigurationReport {
   readonly reload: ReloadOutcome | null
 }
 
-export interface StatusReport {
+export interface StatusReport extends Omit<
+  HealthSigns,
+  'reasons' | 'isServed' | 'machine' | 'served' | 'lockTroubles'
+> {
   /** down: no daemon, and no recent drain. attention: something waits, failed, or does not lock. */
   readonly health: 'ok' | 'attention' | 'down'
   readonly healthReasons: readonly string[]
@@ -67,29 +62,18 @@ export interface StatusReport {
   /** What somebody should know, and what is no trouble by itself. */
   readonly notes: readonly string[]
   readonly mode: 'events' | 'api'
-  /** How privacyIDEA is seen, in mode `api`; null in mode `events`. */
-  readonly privacyidea: { readonly scan: SweepState; readonly resync: SweepState } | null
   /** Something is on dry run. */
   readonly dryRun: boolean
   /** What is, for people; null: nothing. */
   readonly dryRunOf: string | null
   /** That of all changes, else the first of one directory. */
   readonly paused: Pause | null
-  readonly pauses: readonly Pause[]
-  /** Locks and losses that the breakers hold back. */
-  readonly review: AllReviewCounts
-  /** What the guards found, while it lasts. */
-  readonly findings: readonly Finding[]
   /** Tokens whose owners have no account, by cause; `lockstep owners --unplaced` lists them. */
   readonly unplaced: readonly UnplacedGroup[]
-  readonly daemon: DaemonRow | null
   /** What the daemon loaded; null: none runs, or one of an older version. */
   readonly configuration: ConfigurationReport | null
-  /** For a site that runs `lockstep drain` from cron in place of a daemon. Null: never. */
-  readonly lastDrain: LastDrain | null
   /** Directories that are given up. */
   readonly retired: readonly Retirement[]
-  readonly counts: StoreCounts
   /** Files that wait in the spool; a number past 10,000 is cut there. */
   readonly spoolFiles: number
   /** When the oldest of them came in, in milliseconds since 1970; null: none is there. */
@@ -100,13 +84,7 @@ export interface StatusReport {
   readonly locked: readonly AccountReport[]
   readonly lockedCount: number
   readonly waits: readonly Wait[]
-  /** How the servers of the directories were seen last. */
-  readonly servers: readonly ServersSeen[]
-  /** Locks that do not stand or do not bite everywhere, or that somebody took away; the first of `lockFindingCount`. */
-  readonly lockFindings: readonly LockFinding[]
   readonly lockFindingCount: number
-  /** The outbox; null: no mail is configured. */
-  readonly mail: MailCounts | null
 }
 
 const LIST_MAX = 20
@@ -144,7 +122,7 @@ export async function readStatus(file: Settings, store: Store, mistake: string |
     healthCodes: reasons.map((reason) => ({ ...reason, gravity: healthGravity(reason) })),
     notes: [
       ...(await readNotes(store)),
-      ...sweepNotes(privacyidea),
+      ...[privacyidea?.scan.note, privacyidea?.resync.note].filter((note) => note !== undefined),
       ...(await mirrorNotes(store)),
       ...mailNotes(mail),
       ...spaceNotes(machine),
@@ -210,10 +188,6 @@ async function readNotes(store: Store): Promise<string[]> {
   return unknown.map(({ directory, locks }) => {
     return `directory ${directory}: whether a lock keeps its user out is not known (${locks} now); lockstep doctor says what to do`
   })
-}
-
-function sweepNotes(source: StatusReport['privacyidea']): string[] {
-  return [source?.scan.note, source?.resync.note].filter((note) => note !== undefined)
 }
 
 async function mirrorNotes(store: Store): Promise<string[]> {

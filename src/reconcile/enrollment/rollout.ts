@@ -2,6 +2,7 @@ import { toAppError, type AppError, type ErrorCode } from '../../core/error.ts'
 import { enrolleeKey, type Enrollee, type Enrollment } from '../../core/source/enrollment.ts'
 import type { Serial } from '../../core/names.ts'
 import { enroll, type EnrollOptions, type EnrollOutcome, type EnrollPorts, type NotMade } from './enroll.ts'
+import { delay } from '../../ports/delay.ts'
 
 /** New tokens for many users: so many at once, at a rate, to the end or until something stops all of them. */
 export interface RolloutOptions extends EnrollOptions {
@@ -138,11 +139,6 @@ function newPace({ everyMs, signal }: RolloutOptions): () => Promise<void> {
     const nowMs = performance.now()
     const waitMs = Math.max(0, nextMs - nowMs)
     nextMs = Math.max(nowMs, nextMs) + everyMs
-    if (waitMs === 0 || signal.aborted) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, waitMs)
-    signal.addEventListener('abort', () => resolve(), { once: true })
-    await promise
-    clearTimeout(timer)
+    if (waitMs > 0) await delay(waitMs, signal)
   }
 }

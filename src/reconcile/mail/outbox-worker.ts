@@ -14,6 +14,7 @@ import type {
   NotificationPort,
   OutboxPort,
 } from '../../ports/store/mail.ts'
+import { delay } from '../../ports/delay.ts'
 
 /**
  * The delivery of mail: one loop makes mails of what the journal says, another brings them to the server. A mail is
@@ -180,15 +181,7 @@ export class OutboxWorker {
 
   /** Ends at once when it is to stop. */
   async #pause(ms: number): Promise<void> {
-    const { signal } = this.#stopped
-    if (ms <= 0 || signal.aborted) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, ms)
-    const end = (): void => resolve()
-    signal.addEventListener('abort', end, { once: true })
-    await promise
-    signal.removeEventListener('abort', end)
-    clearTimeout(timer)
+    if (ms > 0) await delay(ms, this.#stopped.signal)
   }
 
   /** One mail, to its end or to its next try. Never fails but for the store. */

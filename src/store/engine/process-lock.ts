@@ -16,6 +16,7 @@ import {
 } from './process-owner.ts'
 import { freeDeadLeases, newLease, NO_LEASE, type LeaseOptions } from './leases.ts'
 import type { StoreWriter, WriteScope } from './store-writer.ts'
+import { delay } from '../../ports/delay.ts'
 
 /**
  * Who works on this store: the one daemon, and the owners of leases. An owner is told by host, process id and start
@@ -121,9 +122,7 @@ export class ProcessLock {
         this.#heartbeat ??= setInterval(() => void this.#beatAsWorker(), HEARTBEAT_MS).unref()
         return entered
       }
-      const { promise, resolve } = Promise.withResolvers<void>()
-      setTimeout(resolve, PREPARING_LOOK_MS)
-      await promise
+      await delay(PREPARING_LOOK_MS)
     }
   }
 

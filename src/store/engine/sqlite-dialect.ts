@@ -15,6 +15,7 @@ import {
 } from 'kysely'
 import { AppError, backoffMs, toAppError } from '../../core/error.ts'
 import { errnoOf } from '../../core/system-error.ts'
+import { delay } from '../../ports/delay.ts'
 
 /**
  * Everything that is SQLite's alone: how it is opened, how a transaction begins, and its errors. Another database
@@ -176,9 +177,7 @@ class NodeSqliteDriver implements Driver {
       } catch (thrown) {
         const error = storeError(thrown, this.#file)
         if (error.code !== 'store-busy' || attempt >= BUSY_TRIES_MAX) throw error
-        const { promise, resolve } = Promise.withResolvers<void>()
-        setTimeout(resolve, Math.min(BUSY_WAIT_MAX_MS, backoffMs(0, Math.random()) / 10))
-        await promise
+        await delay(Math.min(BUSY_WAIT_MAX_MS, backoffMs(0, Math.random()) / 10))
       }
     }
   }

@@ -65,19 +65,15 @@ async function send(): Promise<void> {
   const times = { connectTimeoutMs: 5_000, timeoutMs: 10_000, tlsServerName: null, login: null }
   await using transport = openSmtp({ ...smtp, ...times }, () => '')
   if (from === null) throw new Error('no address')
-  const words = {
-    contact: 'IT-Service, Tel. 1234\nit@example.org',
-    timeZone: 'Europe/Berlin',
-    templates: null,
-    host: 'lockstep1',
-  }
+  const contact = 'IT-Service, Tel. 1234\nit@example.org'
+  const words = { contact, timeZone: 'Europe/Berlin', templates: null }
   const common = {
     from: { name: 'Lockstep', address: from },
     replyTo: null,
     language: 'de',
-    helpDeskLanguage: 'de',
+    helpDesk: { addresses: [], kinds: [], language: 'de' },
   } as const
-  const writer = new TemplateMailComposer({ ...common, ...words }, systemClock, (error) => {
+  const writer = new TemplateMailComposer({ ...common, ...words }, 'lockstep1', systemClock, (error) => {
     throw error
   })
   for (const [name, kind, recipient, language] of MAILS) {

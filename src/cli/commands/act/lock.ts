@@ -9,18 +9,11 @@ import type { CliIo } from '../../terminal/io.ts'
 import { effectNote, otherLockNote } from '../../texts/lock-effect.ts'
 import { moment } from '../../terminal/moment.ts'
 import { note, plain, printData, printText } from '../../terminal/output.ts'
-import { durationOption, LOGIN_HELP, reasonOption } from '../../terminal/options.ts'
+import { durationOption, LOGIN_HELP, reasonOption, type Flags, type Given, type Texts } from '../../terminal/options.ts'
 import { personOf } from '../../process/person.ts'
-import { loadForWork } from '../../process/settings.ts'
+import { errorLog, loadForWork, openSystemFor } from '../../process/settings.ts'
 
-interface Options {
-  readonly reason: string
-  readonly realm?: string
-  readonly for?: string
-  readonly resetToken?: boolean
-  readonly adopt?: boolean
-  readonly json?: boolean
-}
+type Options = Given<'reason'> & Texts<'realm' | 'for'> & Flags<'resetToken' | 'adopt' | 'json'>
 
 /** The time that a lock takes must not be all of it. */
 const FOR_MS_MIN = 1_000
@@ -58,10 +51,8 @@ async function carryOut(
   if (forMs !== null && forMs < FOR_MS_MIN) throw new AppError('usage', `--for ${options.for}: expected at least 1s`)
   const reason = reasonOption(options.reason)
   const settings = await loadForWork(command, io, kind === 'release')
-  const { errorsOnly, openLog } = await import('../../../app/log.ts')
-  const { openSystem } = await import('../../../app/system.ts')
   const { applyManualAction: act } = await import('../../../operations/accounts/manual-action.ts')
-  await using system = await openSystem(settings, undefined, kind === 'hold')
+  await using system = await openSystemFor(settings, kind === 'hold')
   const order: ManualAction = {
     kind,
     login,
@@ -72,7 +63,7 @@ async function carryOut(
     resetsTokens: options.resetToken === true,
     adopts: options.adopt === true,
   }
-  const result = await act(system, order, errorsOnly(openLog(io.stderr, false)))
+  const result = await act(system, order, await errorLog(io))
   const { account, lock } = result
   const verdict = kind === 'hold' ? verdictOfLock(result) : verdictOfUnlock(result, order)
   io.exitCode = verdict.exit
@@ -80,8 +71,7 @@ async function carryOut(
   const advice = result.isDone ? '' : adviceFor(account.standingCode ?? account.standing)
   if (options.json === true) {
     const data = kind === 'hold' ? lockData(result) : unlockData(result, order)
-    printData(io, { lock, account, ...data }, troubleOf(verdict, advice))
-    return
+    return printData(io, { lock, account, ...data }, troubleOf(verdict, advice))
   }
   printText(io, `${plain(account.dn)}: ${verdict.text}`)
   const lines = kind === 'hold' ? lockLines(result) : unlockLines(result, order, settings.privacyidea !== null)

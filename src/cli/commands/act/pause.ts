@@ -9,7 +9,7 @@ import { moment } from '../../terminal/moment.ts'
 import { plain, printData, printText } from '../../terminal/output.ts'
 import { reasonOption } from '../../terminal/options.ts'
 import { personOf } from '../../process/person.ts'
-import { loadForWork } from '../../process/settings.ts'
+import { loadForWork, openStoreFor } from '../../process/settings.ts'
 import { pauseJson } from '../../texts/status-json.ts'
 
 export function register(program: Command, io: CliIo): void {
@@ -24,8 +24,7 @@ export function register(program: Command, io: CliIo): void {
       const actor = personOf(io)
       const settings = await loadForWork(command, io, true)
       const directory = directoryOption(settings, options.directory)
-      const { openStoreOf } = await import('../../../app/state-store.ts')
-      await using store = await openStoreOf(settings, true)
+      await using store = await openStoreFor(settings, true)
       const before = await store.switches.pause(directory, actor, reason)
       const what = directoryPhrase(directory)
       if (options.json === true) {
@@ -45,9 +44,8 @@ export function register(program: Command, io: CliIo): void {
       const actor = personOf(io)
       const settings = await loadForWork(command, io, true)
       const directory = directoryOption(settings, options.directory)
-      const { openStoreOf } = await import('../../../app/state-store.ts')
       const { refuseWhereFileIsDrier } = await import('../../../operations/accounts/file-forbids.ts')
-      await using store = await openStoreOf(settings, true)
+      await using store = await openStoreFor(settings, true)
       await refuseWhereFileIsDrier(settings, store)
       const before = (await store.switches.pauses()).find((each) => each.directory === directory) ?? null
       const accounts = await store.switches.resume(directory, actor, reason)

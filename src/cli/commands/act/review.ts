@@ -10,21 +10,15 @@ import type { CliIo } from '../../terminal/io.ts'
 import { LOSS_STATES, lossText } from '../../texts/loss-text.ts'
 import { moment } from '../../terminal/moment.ts'
 import { note, plain, print, printData, printTable, printText } from '../../terminal/output.ts'
-import { ACCOUNT_HELP, limitOption, reasonOption } from '../../terminal/options.ts'
+import { ACCOUNT_HELP, limitOption, reasonOption, type Flags, type Texts } from '../../terminal/options.ts'
 import { personOf } from '../../process/person.ts'
-import { loadForWork } from '../../process/settings.ts'
+import { errorLog, loadForWork, openStoreFor, openSystemFor } from '../../process/settings.ts'
 
 const KIND_HELP = 'only locks, or only losses: lock or loss'
 /** Of one account. */
 const SHOWN_MAX = 1_000
 
-interface Selecting {
-  readonly realm?: string
-  readonly directory?: string
-  readonly all?: boolean
-  readonly kind?: string
-  readonly json?: boolean
-}
+type Selecting = Texts<'realm' | 'directory' | 'kind'> & Flags<'all' | 'json'>
 
 export function register(program: Command, io: CliIo): void {
   const review = program
@@ -48,10 +42,9 @@ function registerList(review: Command, io: CliIo): void {
     .action(async (options: Selecting & { limit: string }, command: Command) => {
       const limit = limitOption('--limit', options.limit)
       const settings = await loadForWork(command, io, true)
-      const { openStoreOf } = await import('../../../app/state-store.ts')
       const { lossesOf, reviewsOf } = await import('../../../operations/accounts/review.ts')
       const { reviewCounts } = await import('../../../app/health/review-counts.ts')
-      await using store = await openStoreOf(settings, false)
+      await using store = await openStoreFor(settings)
       const selection = selectionOf(null, options)
       const counts = await reviewCounts(store)
       const reviews = await firstOf(reviewsOf(store, selection), limit)
@@ -103,10 +96,7 @@ function showList(
       why: lossText(each),
     })),
   ]
-  if (rows.length === 0) {
-    print(io, 'no lock waits, and no loss')
-    return
-  }
+  if (rows.length === 0) return print(io, 'no lock waits, and no loss')
   printTable(io, rows, [
     { title: 'login', value: ({ login }) => login },
     { title: 'account', value: ({ account }) => account, movesBelow: true },
@@ -142,10 +132,9 @@ function registerShow(review: Command, io: CliIo): void {
     .option('--json', 'print the result as JSON')
     .action(async (name: string, options: { json?: boolean }, command: Command) => {
       const settings = await loadForWork(command, io, true)
-      const { openStoreOf } = await import('../../../app/state-store.ts')
       const { accountsToReview, lossesOf, previewOf, reviewsOf } =
         await import('../../../operations/accounts/review.ts')
-      await using store = await openStoreOf(settings, false)
+      await using store = await openStoreFor(settings)
       const { keys, notes } = await accountsToReview({ settings, store }, [name], false)
       for (const each of notes) note(io, `lockstep: ${plain(each)}`)
       const found = await firstOf(reviewsOf(store, selectionOf(keys, {})), SHOWN_MAX)
@@ -154,8 +143,7 @@ function registerShow(review: Command, io: CliIo): void {
         throw new AppError('unknown-user', `no lock of ${plain(name)} waits, and no loss`)
       if (options.json === true) {
         const locks = found.map((each) => ({ ...reviewJson(each), ldif: previewOf(each) }))
-        printData(io, { reviews: [...locks, ...losses.map(lossJson)] })
-        return
+        return printData(io, { reviews: [...locks, ...losses.map(lossJson)] })
       }
       for (const each of found) {
         const { forward, inverse } = previewOf(each)
@@ -203,11 +191,9 @@ function registerDecision(review: Command, kind: 'approve' | 'reject', io: CliIo
         throw new AppError('usage', 'name the accounts, or say --all, --realm or --directory')
       }
       const settings = await loadForWork(command, io, kind === 'reject')
-      const { errorsOnly, openLog } = await import('../../../app/log.ts')
-      const { openSystem } = await import('../../../app/system.ts')
       const { accountsToReview, decide } = await import('../../../operations/accounts/review.ts')
-      await using system = await openSystem(settings)
-      const log = errorsOnly(openLog(io.stderr, false))
+      await using system = await openSystemFor(settings)
+      const log = await errorLog(io)
       const named = isNamed ? await accountsToReview(system, names, true) : null
       for (const each of named?.notes ?? []) note(io, `lockstep: ${plain(each)}`)
       const result = await decide(system, kind, selectionOf(named?.keys ?? null, options), decision, log)
@@ -251,19 +237,14 @@ function report(io: CliIo, result: ReviewResult, needed: number, person: string)
   const { approved, rejected, short, again, pending } = result
   if (approved > 0) printText(io, `${counted(approved, 'lock')} approved`)
   if (rejected > 0) printText(io, `${counted(rejected, 'lock')} rejected: their holds have ended`)
-  if (short > 0)
-    printText(
-      io,
-      `${counted(short, 'lock')} approved by ${plain(person)}; ${needed} persons are needed, another one has to approve`,
-    )
+  const another = `${needed} persons are needed, another one has to approve`
+  if (short > 0) printText(io, `${counted(short, 'lock')} approved by ${plain(person)}; ${another}`)
   if (again > 0)
     printText(io, `${counted(again, 'lock')} approved by ${plain(person)} before; another person has to approve`)
   reportLosses(io, result.losses, needed, person)
-  for (const each of result.approvedBefore) {
-    printText(
-      io,
-      `${plain(each.login ?? each.account)}: approved already by ${plain(each.by.join(', '))}, and not carried out yet; lockstep show says why`,
-    )
+  for (const { login, account, by } of result.approvedBefore) {
+    const what = `approved already by ${plain(by.join(', '))}, and not carried out yet; lockstep show says why`
+    printText(io, `${plain(login ?? account)}: ${what}`)
   }
   if (decidedCount(result) + result.approvedBefore.length === 0) printText(io, 'no such lock waits, and no such loss')
   if (pending > 0) printText(io, `${counted(pending, 'account')} still to be done; lockstep status shows it`)
@@ -290,11 +271,9 @@ function registerResume(review: Command, io: CliIo): void {
     .action(async (options: { reason: string; kind?: string; json?: boolean }, command: Command) => {
       const decision = { person: personOf(io), reason: reasonOption(options.reason) }
       const settings = await loadForWork(command, io)
-      const { errorsOnly, openLog } = await import('../../../app/log.ts')
-      const { openSystem } = await import('../../../app/system.ts')
       const { resumeBreaker } = await import('../../../operations/accounts/review.ts')
-      await using system = await openSystem(settings)
-      const log = errorsOnly(openLog(io.stderr, false))
+      await using system = await openSystemFor(settings)
+      const log = await errorLog(io)
       const { locks, losses } = await resumeBreaker(system, kindOf(options.kind), decision, log)
       if (options.json === true) printData(io, { by: decision.person, waited: locks, lossesWaited: losses })
       else {

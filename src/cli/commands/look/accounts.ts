@@ -4,15 +4,11 @@ import { reasonsOf, sinceOf } from '../../texts/account-text.ts'
 import type { CliIo } from '../../terminal/io.ts'
 import { lockedBy } from '../../texts/lock-effect.ts'
 import { firstOf, printData, printTable, printText } from '../../terminal/output.ts'
-import { limitOption } from '../../terminal/options.ts'
-import { loadForWork } from '../../process/settings.ts'
+import { limitOption, type Flags, type Given } from '../../terminal/options.ts'
+import { loadForWork, openStoreFor } from '../../process/settings.ts'
 import { verificationText } from '../../texts/verification-text.ts'
 
-interface Options {
-  readonly locked?: boolean
-  readonly limit: string
-  readonly json?: boolean
-}
+type Options = Given<'limit'> & Flags<'locked' | 'json'>
 
 interface Row extends AccountReport {
   /** Below the LDIF folder; null: they cannot be read. */
@@ -29,9 +25,8 @@ export function register(program: Command, io: CliIo): void {
     .action(async (options: Options, command: Command) => {
       const limit = limitOption('--limit', options.limit)
       const settings = await loadForWork(command, io, true)
-      const { openStoreOf } = await import('../../../app/state-store.ts')
       const { unlockFilesIn } = await import('../../../operations/accounts/unlock-files.ts')
-      await using store = await openStoreOf(settings, false)
+      await using store = await openStoreFor(settings)
       const { items, isCut } = await firstOf(limit, (max) =>
         store.reports.accounts({ held: options.locked === true, limit: max }),
       )

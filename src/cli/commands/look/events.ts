@@ -3,14 +3,10 @@ import { AppError } from '../../../core/error.ts'
 import type { CliIo } from '../../terminal/io.ts'
 import { exactMoment } from '../../terminal/moment.ts'
 import { firstOf, printData, printTable, printText } from '../../terminal/output.ts'
-import { limitOption } from '../../terminal/options.ts'
-import { loadForWork } from '../../process/settings.ts'
+import { limitOption, type Flags, type Given, type Texts } from '../../terminal/options.ts'
+import { loadForWork, openStoreFor } from '../../process/settings.ts'
 
-interface Options {
-  readonly limit: string
-  readonly state?: string
-  readonly json?: boolean
-}
+type Options = Given<'limit'> & Texts<'state'> & Flags<'json'>
 
 const STATES = ['waiting', 'resolved', 'ended', 'refused']
 
@@ -26,8 +22,7 @@ export function register(program: Command, io: CliIo): void {
         throw new AppError('usage', `--state ${options.state}: expected one of ${STATES.join(', ')}`)
       }
       const limit = limitOption('--limit', options.limit)
-      const { openStoreOf } = await import('../../../app/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io, true), false)
+      await using store = await openStoreFor(await loadForWork(command, io, true))
       const { items: events, isCut } = await firstOf(limit, (max) =>
         store.reports.events({ limit: max, ...(options.state === undefined ? {} : { state: options.state }) }),
       )

@@ -6,17 +6,12 @@ import { EXIT } from '../../terminal/exit.ts'
 import type { CliIo } from '../../terminal/io.ts'
 import { exactMoment } from '../../terminal/moment.ts'
 import { note, print, printData, printTable, progress } from '../../terminal/output.ts'
-import { limitOption } from '../../terminal/options.ts'
+import { limitOption, type Flags, type Given, type Texts } from '../../terminal/options.ts'
 import type { JournalRow } from '../../../store/schema/schema.ts'
-import { loadForWork } from '../../process/settings.ts'
+import { loadForWork, openStoreFor } from '../../process/settings.ts'
 import type { Column, Detail } from '../../terminal/table.ts'
 
-interface Options {
-  readonly verify?: boolean
-  readonly limit: string
-  readonly from?: string
-  readonly json?: boolean
-}
+type Options = Given<'limit'> & Texts<'from'> & Flags<'verify' | 'json'>
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -27,8 +22,7 @@ export function register(program: Command, io: CliIo): void {
     .option('--from <number>', 'from this record on instead')
     .option('--json', 'print the result as JSON')
     .action(async (options: Options, command: Command) => {
-      const { openStoreOf } = await import('../../../app/state-store.ts')
-      await using store = await openStoreOf(await loadForWork(command, io, true), false)
+      await using store = await openStoreFor(await loadForWork(command, io, true))
       if (options.verify === true) {
         using line = progress(io)
         const { records, faults } = await store.archive.verify((count) =>

@@ -6,14 +6,15 @@ import { MAIL_LANGUAGES, type MailLanguage } from '../../../core/mail/mail-langu
 import { NOTICE_KINDS, OWNER_KINDS, type NoticeKind } from '../../../core/mail/notice.ts'
 import type { Settings } from '../../../core/settings/settings.ts'
 import { MAIL_STATES, type MailState } from '../../../ports/store/mail.ts'
+import type { Store } from '../../../store/store.ts'
 import type { MailReport } from '../../../store/mail/mail-reports.ts'
 import { EXIT } from '../../terminal/exit.ts'
 import type { CliIo } from '../../terminal/io.ts'
 import { moment, nextMoment } from '../../terminal/moment.ts'
-import { limitOption } from '../../terminal/options.ts'
+import { limitOption, type Flags, type Given, type Texts } from '../../terminal/options.ts'
 import { personOf } from '../../process/person.ts'
 import { firstOf, note, plain, print, printData, printTable, printText } from '../../terminal/output.ts'
-import { loadForWork, loadSettings } from '../../process/settings.ts'
+import { loadForWork, loadSettings, openStoreFor } from '../../process/settings.ts'
 
 /** States of mails that nobody got. */
 const LOST: readonly MailState[] = ['refused', 'expired', 'no-address']
@@ -28,11 +29,7 @@ export function register(program: Command, io: CliIo): void {
   registerPreview(mail, io)
 }
 
-interface ListOptions {
-  readonly state?: string
-  readonly limit: string
-  readonly json?: boolean
-}
+type ListOptions = Given<'limit'> & Texts<'state'> & Flags<'json'>
 
 function registerList(mail: Command, io: CliIo): void {
   mail
@@ -44,8 +41,7 @@ function registerList(mail: Command, io: CliIo): void {
     .action(async (options: ListOptions, command: Command) => {
       const states = statesOf(options.state)
       const limit = limitOption('--limit', options.limit)
-      const { openStoreOf } = await import('../../../app/state-store.ts')
-      await using store = await openStoreOf(await loadForMail(command, io), false)
+      await using store = await openStoreFor(await loadForMail(command, io))
       const { items: mails, isCut } = await firstOf(limit, (max) => store.mails.list({ states, limit: max }))
       if (options.json === true) return printData(io, { mails, isCut, ...(await store.mails.counts()) })
       if (mails.length === 0) return note(io, 'no such mail')
@@ -65,7 +61,7 @@ function registerList(mail: Command, io: CliIo): void {
     })
 }
 
-/** Somebody named mails, and none of them is there. @param can what a mail must be for it: `waits`, `can be tried again` */
+/** Somebody named mails, and none of them is there. */
 function troubleOf(mails: number, named: readonly string[] | null, can: string): Trouble | null {
   if (mails > 0 || named === null) return null
   const message = `there is no mail ${plain(named.join(', '))} that ${can}`
@@ -95,10 +91,7 @@ function statesOf(text: string | undefined): readonly MailState[] | undefined {
   throw new AppError('usage', `--state ${text}: expected one of ${MAIL_STATES.join(', ')}, unsent, lost`)
 }
 
-interface ChosenOptions {
-  readonly all?: boolean
-  readonly json?: boolean
-}
+type ChosenOptions = Flags<'all' | 'json'>
 
 function chosen(ids: readonly string[], { all }: ChosenOptions): readonly string[] | null {
   if ((all === true) === ids.length > 0)
@@ -107,41 +100,46 @@ function chosen(ids: readonly string[], { all }: ChosenOptions): readonly string
 }
 
 function registerRetry(mail: Command, io: CliIo): void {
-  mail
-    .command('retry [ids...]')
-    .description('try again now, also such as were given up')
-    .option('--all', 'all that wait')
-    .option('--json', 'print the result as JSON')
-    .action(async (ids: string[], options: ChosenOptions, command: Command) => {
-      const which = chosen(ids, options)
-      const { openStoreOf } = await import('../../../app/state-store.ts')
-      await using store = await openStoreOf(await loadForMail(command, io), true)
-      const mails = await store.mails.retry(which)
-      const daemon = await store.processLock.daemon()
-      const trouble = troubleOf(mails, which, 'can be tried again')
-      io.exitCode = trouble === null ? EXIT.ok : EXIT.noUser
-      if (options.json === true) printData(io, { mails, daemon: daemon !== null }, trouble)
-      else if (trouble !== null) note(io, `lockstep: ${trouble.message}\n  ${trouble.hint}`)
-      else printText(io, `due again: ${counted(mails, 'mail')}${daemon === null ? '; run lockstep drain' : ''}`)
-    })
+  const retry = mail.command('retry [ids...]').description('try again now, also such as were given up')
+  forChosen(retry, 'can be tried again', io, async (store, which) => {
+    const mails = await store.mails.retry(which)
+    const daemon = (await store.processLock.daemon()) !== null
+    return {
+      data: { mails, daemon },
+      text: `due again: ${counted(mails, 'mail')}${daemon ? '' : '; run lockstep drain'}`,
+    }
+  })
 }
 
 function registerDrop(mail: Command, io: CliIo): void {
-  mail
-    .command('drop [ids...]')
-    .description('never send these')
+  const drop = mail.command('drop [ids...]').description('never send these')
+  forChosen(drop, 'waits', io, async (store, which) => {
+    const mails = await store.mails.drop(which, personOf(io))
+    return { data: { mails }, text: `dropped: ${counted(mails, 'mail')}` }
+  })
+}
+
+type Done = { readonly data: { readonly mails: number }; readonly text: string }
+
+/** @param can what a mail must be for it: `waits`, `can be tried again` */
+function forChosen(
+  command: Command,
+  can: string,
+  io: CliIo,
+  work: (store: Store, which: readonly string[] | null) => Promise<Done>,
+): void {
+  command
     .option('--all', 'all that wait')
     .option('--json', 'print the result as JSON')
-    .action(async (ids: string[], options: ChosenOptions, command: Command) => {
+    .action(async (ids: string[], options: ChosenOptions, given: Command) => {
       const which = chosen(ids, options)
-      const { openStoreOf } = await import('../../../app/state-store.ts')
-      await using store = await openStoreOf(await loadForMail(command, io), true)
-      const mails = await store.mails.drop(which, personOf(io))
-      const trouble = troubleOf(mails, which, 'waits')
+      await using store = await openStoreFor(await loadForMail(given, io), true)
+      const { data, text } = await work(store, which)
+      const trouble = troubleOf(data.mails, which, can)
       io.exitCode = trouble === null ? EXIT.ok : EXIT.noUser
-      if (options.json === true) printData(io, { mails }, trouble)
+      if (options.json === true) printData(io, data, trouble)
       else if (trouble !== null) note(io, `lockstep: ${trouble.message}\n  ${trouble.hint}`)
-      else printText(io, `dropped: ${counted(mails, 'mail')}`)
+      else printText(io, text)
     })
 }
 
@@ -160,12 +158,7 @@ function registerTest(mail: Command, io: CliIo): void {
     })
 }
 
-interface PreviewOptions {
-  readonly lang?: string
-  readonly to: string
-  readonly html?: boolean
-  readonly json?: boolean
-}
+type PreviewOptions = Given<'to'> & Texts<'lang'> & Flags<'html' | 'json'>
 
 function registerPreview(mail: Command, io: CliIo): void {
   mail

@@ -3,16 +3,11 @@ import { Option, type Command } from 'commander'
 import { CAUSE_TEXT, isUnplacedCause, UNPLACED_CAUSES } from '../../../core/reasons/unplaced.ts'
 import type { CliIo } from '../../terminal/io.ts'
 import { moment } from '../../terminal/moment.ts'
-import { limitOption } from '../../terminal/options.ts'
+import { limitOption, type Flags, type Given, type Texts } from '../../terminal/options.ts'
 import { note, printData, printTable, printText } from '../../terminal/output.ts'
-import { loadForWork } from '../../process/settings.ts'
+import { loadForWork, openStoreFor } from '../../process/settings.ts'
 
-interface Options {
-  readonly unplaced?: boolean
-  readonly cause?: string
-  readonly limit: string
-  readonly json?: boolean
-}
+type Options = Given<'limit'> & Texts<'cause'> & Flags<'unplaced' | 'json'>
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -25,13 +20,12 @@ export function register(program: Command, io: CliIo): void {
     .action(async (options: Options, command: Command) => {
       const limit = limitOption('--limit', options.limit)
       const cause = options.cause !== undefined && isUnplacedCause(options.cause) ? options.cause : null
-      const { openStoreOf } = await import('../../../app/state-store.ts')
       const settings = await loadForWork(command, io, true)
       if (settings.privacyidea === null) {
         const { withoutApi } = await import('../../../operations/accounts/resync-once.ts')
         throw withoutApi('the owners of tokens cannot be listed')
       }
-      await using store = await openStoreOf(settings, false)
+      await using store = await openStoreFor(settings)
       const groups = (await store.unplaced.groups()).filter((group) => cause === null || group.cause === cause)
       const tokens = await store.unplaced.list(limit, cause)
       if (options.json === true) return printData(io, { groups, tokens })

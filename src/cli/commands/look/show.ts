@@ -9,7 +9,7 @@ import { LOSS_STATES, lossText } from '../../texts/loss-text.ts'
 import { exactMoment, moment } from '../../terminal/moment.ts'
 import { note, plain, print, printData, printTable, printText } from '../../terminal/output.ts'
 import { ACCOUNT_HELP } from '../../terminal/options.ts'
-import { loadForWork } from '../../process/settings.ts'
+import { loadForWork, openStoreFor } from '../../process/settings.ts'
 import type { Column } from '../../terminal/table.ts'
 import { tokenLines, undoneLines } from '../../texts/token-lines.ts'
 import { verificationLines } from '../../texts/verification-text.ts'
@@ -21,10 +21,9 @@ export function register(program: Command, io: CliIo): void {
     .argument('<account>', ACCOUNT_HELP)
     .option('--json', 'print the result as JSON')
     .action(async (name: string, options: { json?: boolean }, command: Command) => {
-      const { openStoreOf } = await import('../../../app/state-store.ts')
       const { detailsOf } = await import('../../../operations/accounts/details.ts')
       const settings = await loadForWork(command, io, true)
-      await using store = await openStoreOf(settings, false)
+      await using store = await openStoreFor(settings)
       const { matches, note: remark, hint } = await detailsOf(settings, store, name)
       if (matches.length === 0) {
         throw new AppError('unknown-user', `nothing is on record about ${plain(name)}`, {

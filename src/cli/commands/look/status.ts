@@ -3,16 +3,12 @@ import { AppError } from '../../../core/error.ts'
 import { EXIT } from '../../terminal/exit.ts'
 import type { CliIo } from '../../terminal/io.ts'
 import { plainLines, printData, printError, printText } from '../../terminal/output.ts'
-import { loadBeside } from '../../process/settings.ts'
+import { loadBeside, openStoreFor } from '../../process/settings.ts'
 import { statusJson } from '../../texts/status-json.ts'
 import { showStatus } from '../../texts/status-text.ts'
+import type { Flags, Texts } from '../../terminal/options.ts'
 
-interface Options {
-  readonly check?: boolean
-  readonly healthFile?: string
-  readonly watch?: string | true
-  readonly json?: boolean
-}
+type Options = Flags<'check' | 'json'> & Texts<'healthFile'> & { readonly watch?: string | true }
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -51,9 +47,8 @@ export function register(program: Command, io: CliIo): void {
 
 async function showOnce(io: CliIo, options: Options, command: Command): Promise<void> {
   const { file, settings, mistake } = await loadBeside(command, io, true)
-  const { openStoreOf } = await import('../../../app/state-store.ts')
   const { readStatus } = await import('../../../operations/status/status.ts')
-  await using store = await openStoreOf(settings, false)
+  await using store = await openStoreFor(settings)
   const status = await readStatus(file, store, mistake?.message ?? null)
   io.exitCode = EXIT.ok
   if (options.json === true) printData(io, statusJson(status))

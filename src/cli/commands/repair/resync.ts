@@ -10,17 +10,12 @@ import { troubleOfLeft } from '../../texts/left-alone.ts'
 import { note, plain, printData, printTable, printText } from '../../terminal/output.ts'
 import { resyncProgress } from '../../texts/resync-progress.ts'
 import { loadForWork } from '../../process/settings.ts'
+import type { Flags } from '../../terminal/options.ts'
 
 /** Rows of drift that a table shows; JSON holds up to 10,000. */
 const ROWS_MAX = 200
 
-interface Options {
-  readonly dryRun?: boolean
-  readonly acceptDrop?: boolean
-  readonly adopt?: boolean
-  readonly yes?: boolean
-  readonly json?: boolean
-}
+type Options = Flags<'dryRun' | 'acceptDrop' | 'adopt' | 'yes' | 'json'>
 
 export function register(program: Command, io: CliIo): void {
   program

@@ -8,18 +8,12 @@ import type { AccountReport } from '../../../store/reports/reports.ts'
 import { EXIT } from '../../terminal/exit.ts'
 import type { CliIo } from '../../terminal/io.ts'
 import { note, plain, printData, printTable, printText } from '../../terminal/output.ts'
-import { givenReason, momentOption } from '../../terminal/options.ts'
+import { givenReason, momentOption, type Flags, type Given, type Texts } from '../../terminal/options.ts'
 import { personOf } from '../../process/person.ts'
-import { loadForWork } from '../../process/settings.ts'
+import { errorLog, loadForWork, openSystemFor } from '../../process/settings.ts'
 import { exactMoment } from '../../terminal/moment.ts'
 
-interface Options {
-  readonly since: string
-  readonly until?: string
-  readonly yes?: boolean
-  readonly reason?: string
-  readonly json?: boolean
-}
+type Options = Given<'since'> & Texts<'until' | 'reason'> & Flags<'yes' | 'json'>
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -42,20 +36,15 @@ export function register(program: Command, io: CliIo): void {
       }
       const reason = givenReason(options.reason)
       const settings = await loadForWork(command, io, options.yes !== true)
-      const { openSystem } = await import('../../../app/system.ts')
       const { planUndo } = await import('../../../operations/accounts/undo.ts')
-      await using system = await openSystem(settings)
+      await using system = await openSystemFor(settings)
       const plan = await planUndo(system, sinceMs, untilMs, { actor: personOf(io), reason })
       if (options.json !== true) show(io, plan.steps)
       const waiting = options.yes === true ? await apply(system, plan, io) : []
       const isDone = waiting.length === 0
       io.exitCode = isDone ? EXIT.ok : EXIT.tempFail
-      if (options.json === true)
-        printData(
-          io,
-          { applied: options.yes === true, steps: plan.steps.map(stepJson), waiting },
-          isDone ? null : NOT_DONE,
-        )
+      const data = { applied: options.yes === true, steps: plan.steps.map(stepJson), waiting }
+      if (options.json === true) printData(io, data, isDone ? null : NOT_DONE)
       else report(io, plan, options.yes === true, waiting)
     })
 }
@@ -76,20 +65,13 @@ function stepJson({ change, skipped, ...step }: UndoStep): object {
 
 async function apply(system: System, plan: UndoPlan, io: CliIo): Promise<AccountReport[]> {
   const { applyUndo } = await import('../../../operations/accounts/undo.ts')
-  const { errorsOnly, openLog } = await import('../../../app/log.ts')
-  return applyUndo(system, plan, errorsOnly(openLog(io.stderr, false)))
+  return applyUndo(system, plan, await errorLog(io))
 }
 
 function report(io: CliIo, { steps }: UndoPlan, isApplied: boolean, waiting: readonly AccountReport[]): void {
   const count = steps.filter((step) => step.skipped === null).length
-  if (count === 0) {
-    if (steps.length > 0) printText(io, 'There is nothing to take back.')
-    return
-  }
-  if (!isApplied) {
-    printText(io, 'Nothing was changed. With --yes it is done.')
-    return
-  }
+  if (count === 0) return steps.length > 0 ? printText(io, 'There is nothing to take back.') : undefined
+  if (!isApplied) return printText(io, 'Nothing was changed. With --yes it is done.')
   printText(io, `${count} taken back; lockstep show tells how each account stands`)
   for (const { dn, standing, standingReason } of waiting) {
     note(io, `  ${plain(dn)}: on record, not yet carried out (${plain(standingReason || standing)})`)
@@ -97,10 +79,7 @@ function report(io: CliIo, { steps }: UndoPlan, isApplied: boolean, waiting: rea
 }
 
 function show(io: CliIo, steps: readonly UndoStep[]): void {
-  if (steps.length === 0) {
-    printText(io, 'nothing was changed within that time')
-    return
-  }
+  if (steps.length === 0) return printText(io, 'nothing was changed within that time')
   printTable(io, steps, [
     { title: 'changed', value: (step) => exactMoment(step.change.plannedMs), align: 'right' },
     { title: 'account', value: (step) => step.dn, movesBelow: true },

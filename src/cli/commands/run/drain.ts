@@ -35,18 +35,13 @@ export function register(program: Command, io: CliIo): void {
       const { eventsWaiting, accountsWaiting, filesWaiting } = report
       const isDone = isAllDone(report)
       io.exitCode = isDone ? EXIT.ok : EXIT.tempFail
-      if (options.json === true) {
-        printData(io, report, isDone ? null : NOT_DONE)
-        return
-      }
+      if (options.json === true) return printData(io, report, isDone ? null : NOT_DONE)
       printText(io, `${counted(report.taken, 'event file')} taken`)
       if (isDone) printText(io, 'nothing waits any more')
       else {
         const files = filesWaiting === 0 ? '' : `, ${counted(filesWaiting, 'file')} in the spool`
-        printText(
-          io,
-          `still waiting: ${counted(eventsWaiting, 'event')}, ${counted(accountsWaiting, 'account')}${files}`,
-        )
+        const rest = `${counted(eventsWaiting, 'event')}, ${counted(accountsWaiting, 'account')}${files}`
+        printText(io, `still waiting: ${rest}`)
         if (report.sourceUnread !== null)
           printText(io, 'privacyIDEA was not read: what happened there without an event is not known')
       }

@@ -26,10 +26,7 @@ export function register(program: Command, io: CliIo): void {
       }
       const { changed, restart, warnings } = outcome
       io.exitCode = EXIT.ok
-      if (options.json === true) {
-        printData(io, { changed, restart, warnings })
-        return
-      }
+      if (options.json === true) return printData(io, { changed, restart, warnings })
       const none = restart.length === 0 ? 'no key was changed' : 'no other key was changed'
       const what = changed.length === 0 ? none : `changed: ${changed.join(', ')}`
       const but = restart.length === 0 ? '' : ', but for what needs a restart'

@@ -1,6 +1,5 @@
 import { counted } from '../../../core/format/counted.ts'
 import type { Command } from 'commander'
-import type { ExplainedFile } from '../../../config/explain-files.ts'
 import type { Problem } from '../../../config/problem.ts'
 import { EXIT } from '../../terminal/exit.ts'
 import type { CliIo } from '../../terminal/io.ts'
@@ -32,13 +31,9 @@ export function register(program: Command, io: CliIo): void {
         return
       }
       for (const problem of problems) print(io, line(problem, showProblem(file, problem)))
-      for (const text of files === null ? [] : explained(files)) print(io, text)
+      for (const { key, place, state, good } of files ?? []) print(io, `${key}: ${place} (${state}); good: ${good}`)
       print(io, verdict(file, errors, problems.length - errors))
     })
-}
-
-function explained(files: readonly ExplainedFile[]): string[] {
-  return files.map(({ key, place, state, good }) => `${key}: ${place} (${state}); good: ${good}`)
 }
 
 function line(problem: Problem, shown: string): string {

@@ -2,13 +2,13 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Command } from 'commander'
 import type { Trouble } from '../../../contract/verdict.ts'
 import type { DirectoryIdentity } from '../../../core/settings/directory-identity.ts'
-import type { DirectoryServers } from '../../../app/directory-servers.ts'
+import type { DirectoryServers, ServerIdentity } from '../../../app/directory-servers.ts'
 import { EXIT } from '../../terminal/exit.ts'
 import type { CliIo } from '../../terminal/io.ts'
 import { givenReason } from '../../terminal/options.ts'
 import { personOf } from '../../process/person.ts'
 import { note, plain, printData, printTable, printText } from '../../terminal/output.ts'
-import { loadBeside, loadForWork } from '../../process/settings.ts'
+import { loadBeside, loadForWork, openStoreFor } from '../../process/settings.ts'
 
 export function register(program: Command, io: CliIo): void {
   const group = program.command('directory').description('which directories Lockstep works with')
@@ -19,10 +19,9 @@ export function register(program: Command, io: CliIo): void {
     .option('--json', 'print the result as JSON')
     .action(async (name: string | undefined, options: { json?: boolean }, command: Command) => {
       const settings = await loadForWork(command, io, true)
-      const { openStoreOf } = await import('../../../app/state-store.ts')
       const { askServers, directoryCalled } = await import('../../../app/directory-servers.ts')
       const wanted = name === undefined ? settings.directories : [directoryCalled(settings, name)]
-      await using store = await openStoreOf(settings, false)
+      await using store = await openStoreFor(settings)
       const found = await Promise.all(wanted.map((each) => askServers(each, store.identities)))
       if (found.some(({ servers }) => servers.some(({ difference }) => difference !== null))) io.exitCode = EXIT.config
       if (options.json === true) printData(io, { directories: found.map(jsonOf) }, troubleOf(io.exitCode))
@@ -38,9 +37,8 @@ export function register(program: Command, io: CliIo): void {
       const reason = givenReason(options.reason)
       // What is meant from now on is what the file says, which the daemon may not have loaded for that very reason.
       const { file: settings } = await loadBeside(command, io)
-      const { openStoreOf } = await import('../../../app/state-store.ts')
       const { acceptDirectory, directoryCalled } = await import('../../../app/directory-servers.ts')
-      await using store = await openStoreOf(settings, true)
+      await using store = await openStoreFor(settings, true)
       const before = await store.identities.known(directoryCalled(settings, name).name)
       const identity = await acceptDirectory(settings, name, personOf(io), store.identities, reason)
       await store.maintenance.markUnsettled(Date.now())
@@ -90,11 +88,7 @@ function recordText({
   recorded,
   identity,
   difference,
-}: {
-  recorded: unknown
-  identity: unknown
-  difference: string | null
-}): string {
+}: { recorded: unknown } & Pick<ServerIdentity, 'identity' | 'difference'>): string {
   if (difference !== null) return `another: ${difference}`
   if (identity === null) return '-'
   return recorded === null ? 'not yet' : 'the same'

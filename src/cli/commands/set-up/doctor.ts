@@ -7,22 +7,15 @@ import type { DiagnosisOptions } from '../../../operations/doctor/doctor.ts'
 import type { Finding } from '../../../operations/doctor/findings.ts'
 import { EXIT, exitOf } from '../../terminal/exit.ts'
 import type { CliIo } from '../../terminal/io.ts'
-import { isCommand, painter, plain, print, printData, progress, printText } from '../../terminal/output.ts'
+import { isCommand, painter, plain, print, printData, printText, withProgress } from '../../terminal/output.ts'
 import { configFlag, loadBeside } from '../../process/settings.ts'
 import { whoMay } from '../../process/who-may.ts'
+import type { Flags, Texts } from '../../terminal/options.ts'
 
 const PROBE_PASSWORD = 'LOCKSTEP_PROBE_PASSWORD'
 
-interface DoctorOptions {
-  readonly probe?: string
-  readonly realm?: string
-  readonly privacyideaAdmin?: string
-  readonly passwordFile?: string
-  readonly scriptsDir?: string
-  readonly piUser?: string
-  readonly mailTo?: string
-  readonly json?: boolean
-}
+type DoctorOptions = Flags<'json'> &
+  Texts<'probe' | 'realm' | 'privacyideaAdmin' | 'passwordFile' | 'scriptsDir' | 'piUser' | 'mailTo'>
 
 export function register(program: Command, io: CliIo): void {
   program
@@ -48,7 +41,7 @@ export function register(program: Command, io: CliIo): void {
       const { file, running, mistake } = await loadBeside(command, io, options.probe === undefined)
       // The record is the daemon's, whatever the key store says by now; all else is tried as the file says.
       const settings = running === null ? file : { ...file, store: running.settings.store }
-      const findings = await look(io, (step) =>
+      const findings = await withProgress(io, (step) =>
         diagnose(settings, {
           env: io.env,
           running,
@@ -93,14 +86,6 @@ async function sourceOptions(options: DoctorOptions, io: CliIo): Promise<Diagnos
   const { openPrompt } = await import('../../terminal/prompt.ts')
   using prompt = openPrompt(io)
   return { admin: { user, password: await adminPassword(options.passwordFile, prompt, io) }, scriptsDir, shims }
-}
-
-async function look(
-  io: CliIo,
-  run: (step: (text: string) => void) => Promise<readonly Finding[]>,
-): Promise<readonly Finding[]> {
-  using shown = progress(io)
-  return await run((text) => shown.step(text))
 }
 
 /** 0 when nothing failed; 75 or 69 when a server could not be reached; 78 when something has to be set up. */

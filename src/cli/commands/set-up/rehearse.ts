@@ -1,17 +1,13 @@
 import { counted } from '../../../core/format/counted.ts'
 import type { Command } from 'commander'
-import type { RehearsalReport, ReportedLock } from '../../../operations/rehearsal/rehearse.ts'
+import type { RehearsalReport } from '../../../operations/rehearsal/rehearse.ts'
 import type { CliIo } from '../../terminal/io.ts'
 import { machineZone, moment } from '../../terminal/moment.ts'
-import { momentOption } from '../../terminal/options.ts'
-import { note, plain, print, printData, printTable, printText, progress } from '../../terminal/output.ts'
+import { momentOption, type Flags, type Given, type Texts } from '../../terminal/options.ts'
+import { note, plain, print, printData, printTable, printText, withProgress } from '../../terminal/output.ts'
 import { loadSettings } from '../../process/settings.ts'
 
-interface RehearseOptions {
-  readonly since: string
-  readonly json?: boolean
-  readonly out?: string
-}
+type RehearseOptions = Given<'since'> & Texts<'out'> & Flags<'json'>
 
 /** Locks in the table at most; --json and the page have more. */
 const SHOWN_MAX = 50
@@ -31,16 +27,11 @@ export function register(program: Command, io: CliIo): void {
       const page = options.out === undefined ? null : await pageFile(io, options.out)
       const { rehearse } = await import('../../../operations/rehearsal/rehearse.ts')
       const { secretReader } = await import('../../../config/secret.ts')
-      const report = await run(io, (onStep) => rehearse(settings, secretReader(io.env), { sinceMs, onStep }))
+      const report = await withProgress(io, (onStep) => rehearse(settings, secretReader(io.env), { sinceMs, onStep }))
       if (page !== null) await writePage(io, page, report)
       if (options.json === true) printData(io, (await import('../../texts/rehearsal-json.ts')).rehearsalJson(report))
       else await printReport(io, report, command.optsWithGlobals<{ utc?: boolean }>().utc === true)
     })
-}
-
-async function run<T>(io: CliIo, work: (onStep: (text: string) => void) => Promise<T>): Promise<T> {
-  using line = progress(io)
-  return await work((text) => line.step(text))
 }
 
 /** Where the page goes. What cannot be written is found out before the audit log is read, which may take long. */
@@ -77,19 +68,14 @@ async function timesOf({ zoneMs }: RehearsalReport, io: CliIo, isUtc: boolean): 
   return { text, zone: isUtc ? 'UTC' : `times of this machine, ${machineZone()}` }
 }
 
-function endOf({ toMs, end }: ReportedLock, time: Times['text']): string {
-  if (toMs === null) return end === 'unseen' ? 'ended unseen' : 'still'
-  return `${end === 'unseen' ? 'before ' : ''}${time(toMs)}`
-}
-
 async function printLocks(io: CliIo, { locks }: RehearsalReport, time: Times['text']): Promise<void> {
-  const { durationText, fateText, LEGEND } = await import('../../../operations/rehearsal/rehearsal-page.ts')
+  const { durationText, endText, fateText, LEGEND } = await import('../../../operations/rehearsal/rehearsal-page.ts')
   const rows = locks.slice(0, SHOWN_MAX)
   if (rows.length === 0) return
   printTable(io, rows, [
     { title: 'login', value: (lock) => `${lock.login}${lock.realm === null ? '' : `@${lock.realm}`}` },
     { title: 'from', value: (lock) => time(lock.fromMs), align: 'right' },
-    { title: 'to', value: (lock) => endOf(lock, time), align: 'right' },
+    { title: 'to', value: (lock) => endText(lock, time), align: 'right' },
     { title: 'for', value: durationText, align: 'right' },
     { title: 'tokens', value: (lock) => lock.serials.join(', '), movesBelow: true },
     { title: 'how known', value: (lock) => (lock.isConfirmed ? 'said' : 'counted') },

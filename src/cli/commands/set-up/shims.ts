@@ -6,17 +6,7 @@ import { EXIT } from '../../terminal/exit.ts'
 import { print, printData, printTable, printText } from '../../terminal/output.ts'
 import { loadSettings } from '../../process/settings.ts'
 import { becomeOwnerOf } from '../../process/state-owner.ts'
-
-interface InstallOptions {
-  readonly spool?: string
-  readonly group?: string
-  readonly json?: boolean
-}
-
-interface TestOptions {
-  readonly piUser?: string
-  readonly json?: boolean
-}
+import type { Flags, Texts } from '../../terminal/options.ts'
 
 export function register(program: Command, io: CliIo): void {
   const shims = program.command('shims').description("the scripts for privacyIDEA's script directory")
@@ -30,7 +20,7 @@ export function register(program: Command, io: CliIo): void {
       "privacyIDEA's group, which may then write into the spool and read nothing (name or number)",
     )
     .option('--json', 'print the result as JSON')
-    .action(async (dir: string, options: InstallOptions, command: Command) => {
+    .action(async (dir: string, options: Texts<'spool' | 'group'> & Flags<'json'>, command: Command) => {
       const { default: path } = await import('node:path')
       const { installShims } = await import('../../../operations/setup/shims-install.ts')
       const spool = options.spool ?? (await loadSettings(command, io)).intake.spool
@@ -39,10 +29,7 @@ export function register(program: Command, io: CliIo): void {
         spool: path.resolve(io.cwd, spool),
         group: options.group ?? null,
       })
-      if (options.json === true) {
-        printData(io, done)
-        return
-      }
+      if (options.json === true) return printData(io, done)
       const rows = [
         ...done.scripts.map((each) => ({ path: each.path, state: each.action, mode: '0755' })),
         ...done.folders.map((each) => ({ path: `${each.path}/`, state: each.action, mode: each.mode })),
@@ -60,11 +47,13 @@ export function register(program: Command, io: CliIo): void {
     .argument('<dir>', "privacyIDEA's script directory")
     .option('--pi-user <user>', 'that user (else the one whose group the folder has)')
     .option('--json', 'print the result as JSON')
-    .action((dir: string, options: TestOptions, command: Command) => test(dir, options, command, io))
+    .action((dir: string, options: Texts<'piUser'> & Flags<'json'>, command: Command) =>
+      test(dir, options, command, io),
+    )
 }
 
 /** Exits with 78 where an event does not arrive, and with 77 where the scripts could not be run as that user. */
-async function test(dir: string, options: TestOptions, command: Command, io: CliIo): Promise<void> {
+async function test(dir: string, options: Texts<'piUser'> & Flags<'json'>, command: Command, io: CliIo): Promise<void> {
   const { default: path } = await import('node:path')
   const { arrivalsOf, runShims } = await import('../../../operations/setup/shims-trial.ts')
   const settings = await loadSettings(command, io)
@@ -73,18 +62,16 @@ async function test(dir: string, options: TestOptions, command: Command, io: Cli
   const verdicts = await arrivalsOf(settings, trial)
   const hasFailed = verdicts.some(({ is }) => is === 'failed')
   io.exitCode = trial.user === null ? EXIT.noPermission : hasFailed ? EXIT.config : EXIT.ok
-  if (options.json === true) {
-    printData(io, { dir: trial.dir, user: trial.user, why: trial.why, scripts: verdicts }, troubleOf(trial, hasFailed))
-    return
-  }
-  if (trial.user === null) {
-    print(io, `The scripts in ${trial.dir} were not run: ${trial.why}.`)
-    if (trial.next !== undefined) printText(io, `Next: ${trial.next}`)
-    return
+  const { user, why, next } = trial
+  const data = { dir: trial.dir, user, why, scripts: verdicts }
+  if (options.json === true) return printData(io, data, troubleOf(trial, hasFailed))
+  if (user === null) {
+    print(io, `The scripts in ${trial.dir} were not run: ${why}.`)
+    return next === undefined ? undefined : printText(io, `Next: ${next}`)
   }
   printTable(io, verdicts, [
     { title: 'script', value: ({ name }) => name },
-    { title: `as ${trial.user}`, value: ({ is }) => is },
+    { title: `as ${user}`, value: ({ is }) => is },
     { title: 'what is wrong', value: ({ trouble }) => trouble, movesBelow: true },
   ])
 }

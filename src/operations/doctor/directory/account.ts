@@ -1,12 +1,12 @@
-import { toAppError, type AppError } from '../../../core/error.ts'
+import type { AppError } from '../../../core/error.ts'
 import { parseLogin, parseRealm, type AccountKey } from '../../../core/names.ts'
 import type { DirectorySettings } from '../../../core/settings/settings.ts'
 import type { Effectiveness } from '../../../core/account/state.ts'
 import { driverOf } from '../../../directory/drivers/drivers.ts'
-import type { CycleProbe, Step } from '../../../directory/probe/probe-cycle.ts'
+import type { CycleProbe } from '../../../directory/probe/probe-cycle.ts'
 import type { DirectoryProbe } from '../../../directory/probe/probe.ts'
 import type { Trustee } from '../../advice/active-directory-advice.ts'
-import type { Findings } from '../findings.ts'
+import { troubleOf, type Findings } from '../findings.ts'
 import { adviceOf } from '../../advice/directory-advice.ts'
 
 /** What `lockstep doctor --probe LOGIN` says of a lock and a serial that were set and taken back on a test account. */
@@ -43,6 +43,8 @@ export interface Trial {
 
 const TRY_BIND = "LOCKSTEP_PROBE_PASSWORD=… lockstep doctor --probe LOGIN, with the test account's own password"
 const KEEPS_NOBODY_OUT = 'The lock is written and keeps nobody out.'
+/** Where an error does not say what to do. */
+export const SEE_SERVER_LOG = 'See the log of the directory server.'
 
 export async function probeAccount(
   found: Findings,
@@ -89,9 +91,8 @@ async function findAccount(
     found.ok('probe-found', `the filter finds ${target.dn}${account.note === null ? '' : ` (${account.note})`}`)
     return target
   } catch (error) {
-    const { message, hint, code } = toAppError(error)
     const why = 'An event for this login would wait for ever.'
-    found.fail('probe-found', { what: message, why, fix: hint || 'Correct userFilter or base.', code })
+    found.fail('probe-found', troubleOf(error, why, 'Correct userFilter or base.'))
     return null
   }
 }
@@ -103,7 +104,7 @@ function reportSerial(found: Findings, { register, unregister }: CycleProbe, pla
   else if (register.kind === 'skipped') {
     const fix = `Take it out of ${serialAttribute} by hand; an earlier test may have been broken off.`
     found.warn('serial-write', { what: register.reason, why: 'Whether a serial may be written was not tried.', fix })
-  } else if (isDone(unregister)) {
+  } else if (unregister.kind === 'done') {
     found.ok('serial-write', `a serial may be written to ${serialAttribute} and taken out again`)
   }
 }
@@ -119,7 +120,7 @@ function reportLock(found: Findings, { lock, unlock }: CycleProbe, dn: string, p
     failWrite(found, 'lock-write', lock.error, attribute, 'Nobody could be locked.', place)
     return
   }
-  if (isDone(unlock)) found.ok('lock-write', 'a lock may be written and taken back')
+  if (unlock.kind === 'done') found.ok('lock-write', 'a lock may be written and taken back')
 }
 
 /** With the account's own password: accepted, refused, accepted. */
@@ -156,13 +157,8 @@ function reportEffect(found: Findings, cycle: CycleProbe, dn: string, place: Pla
   if (bindAfter === 'accepted') found.ok('unlock-effective', 'a bind is good again after the unlock')
   else {
     const what = `a bind as ${dn} is refused after the unlock`
-    const fix = 'See the log of the directory server.'
-    found.fail('unlock-effective', { what, why: 'Its user would stay locked out.', fix })
+    found.fail('unlock-effective', { what, why: 'Its user would stay locked out.', fix: SEE_SERVER_LOG })
   }
-}
-
-function isDone(step: Step): boolean {
-  return step.kind === 'done'
 }
 
 function failWrite(
@@ -173,9 +169,8 @@ function failWrite(
   why: string,
   { settings, context, trustee }: Place,
 ): void {
+  const trouble = troubleOf(error, why, SEE_SERVER_LOG)
   const isRight = error.code === 'directory-not-permitted'
-  const fix = isRight
-    ? adviceOf(settings.type).writeRight(settings, attribute, context, trustee)
-    : error.hint || 'See the log of the directory server.'
-  found.fail(check, { what: error.message, why, fix, code: error.code })
+  const fix = isRight ? adviceOf(settings.type).writeRight(settings, attribute, context, trustee) : trouble.fix
+  found.fail(check, { ...trouble, fix })
 }

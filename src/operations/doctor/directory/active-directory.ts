@@ -14,7 +14,7 @@ export async function checkActiveDirectory(
   found: Findings,
   probe: DirectoryProbe,
   { settings }: { settings: DirectorySettings },
-): Promise<{ readonly hasSeenRights: boolean; readonly trustee: Trustee }> {
+): Promise<{ readonly hasReadRights: boolean; readonly trustee: Trustee }> {
   const written = writtenAttributes(settings)
   const seen = await probe.activeDirectory(written)
   const schemaIds = new Map([...seen.schema].map(([name, { id }]) => [name, id]))
@@ -24,7 +24,7 @@ export async function checkActiveDirectory(
   reportAdmins(found, seen, settings)
   reportIndex(found, seen, settings)
   reportLockout(found, seen, settings)
-  return { hasSeenRights: seen.account !== null, trustee }
+  return { hasReadRights: seen.account !== null, trustee }
 }
 
 function checkRights(

@@ -7,11 +7,11 @@ import { openProbe, type DirectoryProbe } from '../../../directory/probe/probe.t
 import { namingContextOf, type ServerFacts } from '../../../directory/pool/server-facts.ts'
 import { namedSwap } from '../../../directory/pool/swapped-port.ts'
 import { systemClock } from '../../../ports/clock.ts'
-import { probeAccount, type Place, type ProbeAccount, type Trial } from './account.ts'
+import { probeAccount, SEE_SERVER_LOG, type Place, type ProbeAccount, type Trial } from './account.ts'
 import { checkPolicy, reportUnread } from './openldap.ts'
 import { checksOf } from './type-checks.ts'
 import { checkReplicas } from './replicas.ts'
-import { Findings } from '../findings.ts'
+import { Findings, troubleOf } from '../findings.ts'
 import { adviceOf } from '../../advice/directory-advice.ts'
 
 /** What `lockstep doctor` tries at one directory; each step only where the one before it succeeded. */
@@ -50,6 +50,15 @@ async function checkServers(found: Findings, settings: DirectorySettings): Promi
   return servers.filter((server) => server.error === null).map((server) => server.url)
 }
 
+/** What is looked at, and where it is put down. */
+interface Look {
+  readonly found: Findings
+  readonly probe: DirectoryProbe
+  readonly settings: DirectorySettings
+  /** The naming context of the base. */
+  readonly context: string
+}
+
 async function lookInside(
   found: Findings,
   settings: DirectorySettings,
@@ -58,20 +67,21 @@ async function lookInside(
   await using probe = openProbe(settings, systemClock)
   const facts = await probe.facts()
   const context = namingContextOf(facts, settings.base) ?? settings.base
-  if (!(await checkBase(found, probe, settings, facts))) {
+  const look: Look = { found, probe, settings, context }
+  if (!(await checkBase(look, facts))) {
     skipInside(found, 'the base is not seen')
     return null
   }
-  await checkSchema(found, probe, settings)
+  await checkSchema(look)
   const checks = checksOf(settings.type)
   const policies = await checks.readPolicies(probe)
   if (policies !== null) checkPolicy(found, policies, facts, context)
-  await checkFilter(found, settings, context)
-  await checkIndexes(found, probe, settings, context)
-  const isCut = await checkSearchLimit(found, probe, settings, context)
-  await checkOwnAccount(found, probe, settings)
-  await checkProtected(found, probe)
-  const { hasSeenRights: hasReadRights, trustee } = await checks.checkRights(found, probe, { settings, context, isCut })
+  await checkFilter(look)
+  await checkIndexes(look)
+  const isCut = await checkSearchLimit(look)
+  await checkOwnAccount(look)
+  await checkProtected(look)
+  const { hasReadRights, trustee } = await checks.checkRights(found, probe, { settings, context, isCut })
   const place: Place = { settings, context, ...(trustee === null ? {} : { trustee }) }
   const trial = account === null ? null : await probeAccount(found, probe, account, place)
   if (account === null && hasReadRights) {
@@ -110,27 +120,17 @@ const WHY: Readonly<Partial<Record<AppError['code'], string>>> = {
 
 function failWith(found: Findings, check: string, error: AppError): void {
   const why = WHY[error.code] ?? 'Without this no account can be locked or unlocked.'
-  found.fail(check, {
-    what: error.message,
-    why,
-    fix: error.hint || 'See the log of the directory server.',
-    code: error.code,
-  })
+  found.fail(check, troubleOf(error, why, SEE_SERVER_LOG))
 }
 
-async function checkBase(
-  found: Findings,
-  probe: DirectoryProbe,
-  settings: DirectorySettings,
-  facts: ServerFacts,
-): Promise<boolean> {
+async function checkBase({ found, probe, settings, context }: Look, facts: ServerFacts): Promise<boolean> {
   const { base, bindDn, name } = settings
   if (await probe.hasBase()) {
     found.ok('base', `the base ${base} is there (${facts.vendor || 'LDAP server'})`)
     return true
   }
   const contexts = facts.namingContexts.join(', ') || 'none that it tells'
-  const right = adviceOf(settings.type).readRight(settings, namingContextOf(facts, base) ?? base)
+  const right = adviceOf(settings.type).readRight(settings, context)
   found.fail('base', {
     what: `${bindDn} sees no entry ${base}`,
     why: 'Accounts are searched for below it, so none would be found.',
@@ -140,7 +140,7 @@ async function checkBase(
   return false
 }
 
-async function checkSchema(found: Findings, probe: DirectoryProbe, settings: DirectorySettings): Promise<void> {
+async function checkSchema({ found, probe, settings }: Look): Promise<void> {
   for (const { key, attribute, isKnown, isSingleValued } of await probe.attributes()) {
     if (isKnown === false && (key !== 'lock' || checksOf(settings.type).isLockInSchema)) {
       found.fail('schema', {
@@ -156,16 +156,13 @@ async function checkSchema(found: Findings, probe: DirectoryProbe, settings: Dir
 }
 
 /** With any login the filter should find somebody, and usually several. */
-async function checkFilter(found: Findings, settings: DirectorySettings, context: string): Promise<void> {
+async function checkFilter({ found, settings, context }: Look): Promise<void> {
   const { userFilter, base, bindDn, name } = settings
   const anybody = userFilter.replaceAll('{login}', '*').replaceAll('{realm}', '*')
   await using probe = openProbe({ ...settings, userFilter: anybody }, systemClock)
   const login = parseLogin('anybody')
   if (login === null) return
-  const failure = await probe.login(login, null).then(
-    () => null,
-    (error: unknown) => toAppError(error),
-  )
+  const failure = await probe.login(login, null).then(() => null, toAppError)
   if (failure === null || failure.code === 'ambiguous-match') {
     found.ok('user-filter', `${userFilter} finds accounts below ${base}`)
     return
@@ -179,12 +176,7 @@ async function checkFilter(found: Findings, settings: DirectorySettings, context
 }
 
 /** @returns whether the server cuts searches short */
-async function checkSearchLimit(
-  found: Findings,
-  probe: DirectoryProbe,
-  settings: DirectorySettings,
-  context: string,
-): Promise<boolean> {
+async function checkSearchLimit({ found, probe, settings, context }: Look): Promise<boolean> {
   const { asked, returned, cut } = await probe.searchLimit()
   if (cut === null) {
     const all =
@@ -203,37 +195,28 @@ async function checkSearchLimit(
   return true
 }
 
-async function checkProtected(found: Findings, probe: DirectoryProbe): Promise<void> {
+async function checkProtected({ found, probe }: Look): Promise<void> {
   const { count, unread } = await probe.protectedGroups()
   if (unread !== null) {
     const why = 'While it cannot be told who is protected, nobody of this directory is locked.'
-    found.fail('protected-groups', { what: unread.message, why, fix: unread.hint, code: unread.code })
+    found.fail('protected-groups', troubleOf(unread, why, ''))
   } else if (count > 0) found.ok('protected-groups', `the protected groups can be read (${count})`)
 }
 
 /** It is never locked, so its entry has to be known. */
-async function checkOwnAccount(found: Findings, probe: DirectoryProbe, { bindDn }: DirectorySettings): Promise<void> {
+async function checkOwnAccount({ found, probe, settings: { bindDn } }: Look): Promise<void> {
   const own = await probe.ownAccount()
   if (own === null) return
   if (own.unread === null) {
     found.ok('bind-account', `${bindDn} is ${own.dns.join(' and ')}, which is never locked`)
     return
   }
-  found.fail('bind-account', {
-    what: own.unread.message,
-    why: 'Until its entry is found, nobody of this directory is locked: the account could lock itself out.',
-    fix: own.unread.hint,
-    code: own.unread.code,
-  })
+  const why = 'Until its entry is found, nobody of this directory is locked: the account could lock itself out.'
+  found.fail('bind-account', troubleOf(own.unread, why, ''))
 }
 
 /** Accounts are found by id, login and serial. */
-async function checkIndexes(
-  found: Findings,
-  probe: DirectoryProbe,
-  settings: DirectorySettings,
-  context: string,
-): Promise<void> {
+async function checkIndexes({ found, probe, settings, context }: Look): Promise<void> {
   const probes = await probe.indexes()
   const slow = probes.filter(({ hasIndex, tookMs }) => hasIndex === false || tookMs >= UNINDEXED_MS)
   for (const { attribute, hasIndex, tookMs } of slow) {

@@ -51,10 +51,8 @@ function checkRights(found: Findings, rights: RightsProbe, settings: DirectorySe
     })
   }
   if (unread.length + unwritten.length > 0) return
-  found.ok(
-    'write-rights',
-    `by the server's word, ${writeAttributes(settings).join(' and ')} of accounts may be written`,
-  )
+  const written = writeAttributes(settings).join(' and ')
+  found.ok('write-rights', `by the server's word, ${written} of accounts may be written`)
 }
 
 async function checkLimits(found: Findings, probe: DirectoryProbe, settings: DirectorySettings): Promise<void> {

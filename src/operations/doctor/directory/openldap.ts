@@ -48,9 +48,8 @@ export function checkPolicy(found: Findings, view: PolicyView, facts: ServerFact
       why: `${why} This holds for every account under this policy.`,
       fix: lockoutAdvice(policy.dn, context),
     }
-    if (off.length === policies.size || (fallback.kind === 'known' && fallback.dn === normalDn))
-      found.fail('pwd-lockout', trouble)
-    else found.warn('pwd-lockout', trouble)
+    const isForAll = off.length === policies.size || (fallback.kind === 'known' && fallback.dn === normalDn)
+    found[isForAll ? 'fail' : 'warn']('pwd-lockout', trouble)
   }
   if (off.length === 0 && fallback.kind === 'known' && fallback.dn !== null && policies.has(fallback.dn)) {
     const names = [...policies.values()].map((policy) => policy.dn).join(', ')

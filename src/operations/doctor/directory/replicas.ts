@@ -1,11 +1,11 @@
-import { toAppError } from '../../../core/error.ts'
 import type { DirectorySettings } from '../../../core/settings/settings.ts'
 import { openProbe } from '../../../directory/probe/probe.ts'
 import { namingContextOf } from '../../../directory/pool/server-facts.ts'
 import { systemClock } from '../../../ports/clock.ts'
 import { checkPolicy } from './openldap.ts'
 import { checksOf } from './type-checks.ts'
-import { Findings } from '../findings.ts'
+import { Findings, troubleOf } from '../findings.ts'
+import { SEE_SERVER_LOG } from './account.ts'
 
 /**
  * The other servers of a directory, after the first was looked into: what keeps a lock from biting may be missing on one
@@ -21,14 +21,12 @@ export async function checkReplicas(
     try {
       await checkOne(own, { ...settings, urls: [url] })
     } catch (thrown) {
-      const { message, hint, code } = toAppError(thrown)
       const why = 'Whether a lock keeps its user out there could not be looked at.'
-      own.warn('replica', { what: message, why, fix: hint || 'See the log of the directory server.', code })
+      own.warn('replica', troubleOf(thrown, why, SEE_SERVER_LOG))
     }
     for (const { status, check, what, why, fix, code } of own.all) {
       const trouble = { what: `${url}: ${what}`, why, fix, ...(code === null ? {} : { code }) }
-      if (status === 'fail') found.fail(check, trouble)
-      else if (status === 'warn') found.warn(check, trouble)
+      if (status === 'fail' || status === 'warn') found[status](check, trouble)
     }
   }
 }

@@ -19,7 +19,7 @@ export interface DirectoryInView {
 
 export interface RightsFound {
   /** The server showed the rights to write, so that no trial has to. */
-  readonly hasSeenRights: boolean
+  readonly hasReadRights: boolean
   /** Whom the advice gives rights to, where that is another name than the one of the configuration. */
   readonly trustee: Trustee | null
 }
@@ -34,7 +34,7 @@ interface TypeChecks {
 
 const NO_POLICIES = { readPolicies: () => Promise.resolve(null) }
 /** A trial alone shows them. */
-const UNSEEN_RIGHTS = { checkRights: () => Promise.resolve({ hasSeenRights: false, trustee: null }) }
+const UNSEEN_RIGHTS = { checkRights: () => Promise.resolve({ hasReadRights: false, trustee: null }) }
 
 const CHECKS: Readonly<Record<DirectoryType, TypeChecks>> = {
   openldap: { isLockInSchema: false, readPolicies: (probe) => probe.policies(), ...UNSEEN_RIGHTS },
@@ -42,14 +42,14 @@ const CHECKS: Readonly<Record<DirectoryType, TypeChecks>> = {
   '389ds': {
     isLockInSchema: true,
     ...NO_POLICIES,
-    checkRights: async (...all) => ({ hasSeenRights: await checkDs389(...all), trustee: null }),
+    checkRights: async (...all) => ({ hasReadRights: await checkDs389(...all), trustee: null }),
   },
   freeipa: {
     isLockInSchema: true,
     ...NO_POLICIES,
     checkRights: async (...all) => {
       await checkLockoutPolicies(...all)
-      return { hasSeenRights: await checkDs389(...all), trustee: null }
+      return { hasReadRights: await checkDs389(...all), trustee: null }
     },
   },
   custom: { isLockInSchema: true, ...NO_POLICIES, ...UNSEEN_RIGHTS },

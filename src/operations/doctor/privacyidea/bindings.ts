@@ -57,8 +57,8 @@ export async function checkBindings(
   const [first] = ours
   if (first === undefined) {
     found.warn('bindings', { what: 'no event handler of Lockstep', why: WHY_NONE, fix: 'lockstep privacyidea setup' })
-  } else if (first.module === 'Script') await checkScripts(found, client, existing, shims)
-  else await checkHooks(found, client, settings, readSecret, existing)
+  } else if (first.module === 'Script') await checkScripts({ found, client, standing: existing }, shims)
+  else await checkHooks({ found, client, standing: existing }, settings, readSecret)
   for (const { id, name } of alsoOurs(existing)) {
     found.warn('bindings-doubled', {
       what: `the event handler "${name}" (${id}) calls Lockstep too`,
@@ -73,12 +73,13 @@ export async function checkBindings(
   return first.module === 'Script' ? 'script' : 'webhook'
 }
 
-async function checkScripts(
-  found: Findings,
-  client: Client,
-  existing: readonly ExistingBinding[],
-  shims: ShimsState,
-): Promise<void> {
+interface Standing {
+  readonly found: Findings
+  readonly client: Client
+  readonly standing: readonly ExistingBinding[]
+}
+
+async function checkScripts({ found, client, standing: existing }: Standing, shims: ShimsState): Promise<void> {
   const offered = await offeredScripts(client)
   const missing = SHIM_NAMES.filter((name) => !offered.includes(name))
   if (missing.length > 0) {
@@ -88,23 +89,13 @@ async function checkScripts(
       fix: "lockstep shims install DIR, on privacyIDEA's machine (DIR is PI_SCRIPT_HANDLER_DIRECTORY of its pi.cfg)",
     })
   }
-  report(
-    found,
-    diffBindings(existing, wantedBindings({ via: 'script' })),
-    'script',
-    missing.length > 0 ? { is: 'fail' } : shims,
-  )
+  const changes = diffBindings(existing, wantedBindings({ via: 'script' }))
+  report(found, changes, 'script', missing.length > 0 ? { is: 'fail' } : shims)
 }
 
 /** The address that privacyIDEA calls is known there alone: it is taken from what stands, and the secret is compared. */
-async function checkHooks(
-  found: Findings,
-  client: Client,
-  settings: Settings,
-  readSecret: SecretReader,
-  existing: readonly ExistingBinding[],
-): Promise<void> {
-  const { http } = settings.intake
+async function checkHooks(look: Standing, { intake: { http } }: Settings, readSecret: SecretReader): Promise<void> {
+  const { found, client, standing: existing } = look
   const contentType = contentTypeOf(await offeredContentTypes(client))
   if (http === null || contentType === null) {
     return found.fail('bindings', {
@@ -149,10 +140,11 @@ function report(
   if (called.is === 'untried') {
     return found.warn('bindings', { what: `${bound}; ${called.what}`, why: WHY_UNTRIED, fix: called.fix })
   }
-  const why = 'Events are lost; the scan finds most of it later.'
-  const fix = 'Mend what the findings about the scripts say.'
-  if (called.is === 'fail') found.fail('bindings', { what: `${bound}, but what they call does not work`, why, fix })
-  else found.warn('bindings', { what: `${bound}, but what they call may not work`, why, fix })
+  found[called.is]('bindings', {
+    what: `${bound}, but what they call ${called.is === 'fail' ? 'does not' : 'may not'} work`,
+    why: 'Events are lost; the scan finds most of it later.',
+    fix: 'Mend what the findings about the scripts say.',
+  })
 }
 
 function changeText(change: BindingChange): { name: string; what: string } {

@@ -1,5 +1,5 @@
 import { span } from '../../../core/format/duration.ts'
-import { toAppError, type AppError } from '../../../core/error.ts'
+import { toAppError } from '../../../core/error.ts'
 import { isLoopback } from '../../../core/loopback.ts'
 import { needsReset, type Settings, type SourceSettings } from '../../../core/settings/settings.ts'
 import { driverOf } from '../../../directory/drivers/drivers.ts'
@@ -13,7 +13,7 @@ import { lockAttributesIn, readLdapResolvers, readRealms } from '../../../privac
 import { ASK_AN_ADMIN, checkBindings } from './bindings.ts'
 import { checkShims, WHY_UNTRIED, type ShimsState } from './shims.ts'
 import type { ShimsTrial } from '../../setup/shims-trial.ts'
-import { Findings, type Finding } from '../findings.ts'
+import { Findings, troubleOf, type Finding } from '../findings.ts'
 
 /** What `lockstep doctor` looks at in privacyIDEA. Nothing is written there. */
 
@@ -54,6 +54,8 @@ const NEEDED = new Set([
   ...['tokenlist', 'userlist', 'user_lock_read', 'reset'],
   ...['user_lock_set', 'user_lock_reset', 'disable', 'enable'],
 ])
+/** Where an error does not say what to do. */
+const RUN_AGAIN = 'Run it again with LOCKSTEP_DEBUG=1.'
 /** Rights with which whoever has the password can take privacyIDEA over. */
 const DANGEROUS = ['*', 'eventhandling_write', 'policywrite', 'resolverwrite', 'adduser']
 
@@ -108,7 +110,7 @@ async function checkServer(
       await checkResolvers(found, admin, settings, isService)
     })
   } catch (thrown) {
-    report(found, 'reach', toAppError(thrown), 'Nothing more could be found out.')
+    found.fail('reach', troubleOf(thrown, 'Nothing more could be found out.', RUN_AGAIN))
     skipRest(found)
   }
   return via
@@ -137,15 +139,6 @@ const CALLS: Readonly<Record<string, string>> = {
   'resolver-filter': 'search filters of resolvers',
 }
 
-function report(found: Findings, check: string, error: AppError, why: string): void {
-  found.fail(check, {
-    what: error.message,
-    why,
-    fix: error.hint || 'Run it again with LOCKSTEP_DEBUG=1.',
-    code: error.code,
-  })
-}
-
 function checkAddress(found: Findings, { url }: SourceSettings): void {
   const { protocol, hostname } = new URL(url)
   if (protocol === 'https:' || isLoopback(hostname)) return
@@ -171,7 +164,8 @@ async function checkLogin(found: Findings, client: Client, source: SourceSetting
   } catch (thrown) {
     const error = toAppError(thrown)
     const check = error.code === 'source-login-refused' ? 'login' : error.code === 'source-tls' ? 'tls' : 'reach'
-    report(found, check, error, 'Without it tokens cannot be read. No account changes until it is mended.')
+    const why = 'Without it tokens cannot be read. No account changes until it is mended.'
+    found.fail(check, troubleOf(error, why, RUN_AGAIN))
     return false
   }
 }
@@ -213,8 +207,7 @@ async function checkRights(found: Findings, client: Client, settings: Settings, 
   for (const right of missing) {
     const byHand = `${fix}\nBy hand, in Config, Policies: ${policyLine(user, [right])}`
     const trouble = { what: `${user} has no right ${right}`, why: WHY_RIGHT[right] ?? '', fix: byHand }
-    if (NEEDED.has(right)) found.fail('rights', trouble)
-    else found.warn('rights', trouble)
+    found[NEEDED.has(right) ? 'fail' : 'warn']('rights', trouble)
   }
   if (!wanted.includes('reset') && !rights.has('*') && !rights.has('reset')) {
     found.warn('rights', {
@@ -242,7 +235,7 @@ async function checkTokens(found: Findings, source: SourceSettings, how: SourceD
     found.ok('tokens', source.knownToken === null ? 'tokens show' : `the token ${source.knownToken} shows`)
     await checkClearTimeout(found, port)
   } catch (thrown) {
-    report(found, 'tokens', toAppError(thrown), 'An empty answer is never believed: no account changes.')
+    found.fail('tokens', troubleOf(thrown, 'An empty answer is never believed: no account changes.', RUN_AGAIN))
   }
 }
 
@@ -282,13 +275,11 @@ async function checkClock(found: Findings, client: Client): Promise<void> {
   const behind = beforeMs - (dateMs + DATE_STEP_MS)
   const skewMs = Math.max(ahead, behind, 0)
   if (skewMs <= SKEW_WARN_MS) return found.ok('clock-skew', 'its clock agrees with ours')
-  const trouble = {
+  found[skewMs > SKEW_FAIL_MS ? 'fail' : 'warn']('clock-skew', {
     what: `its clock is ${span(Math.round(skewMs / 1000) * 1000)} ${ahead > behind ? 'ahead of' : 'behind'} ours`,
     why: 'The newest event decides, and an event carries the time of the machine that took it.',
     fix: 'Set the clocks of both machines, and keep them right: timedatectl set-ntp true',
-  }
-  if (skewMs > SKEW_FAIL_MS) found.fail('clock-skew', trouble)
-  else found.warn('clock-skew', trouble)
+  })
 }
 
 async function checkRealms(found: Findings, client: Client, settings: Settings): Promise<void> {

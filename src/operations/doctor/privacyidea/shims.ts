@@ -2,7 +2,7 @@ import { counted } from '../../../core/format/counted.ts'
 import { join } from 'node:path'
 import { toAppError } from '../../../core/error.ts'
 import type { Settings } from '../../../core/settings/settings.ts'
-import type { Findings } from '../findings.ts'
+import { troubleOf, type Findings } from '../findings.ts'
 import { lookAtShims } from '../../setup/shims-install.ts'
 import { arrivalsOf, type ShimsTrial } from '../../setup/shims-trial.ts'
 
@@ -97,35 +97,21 @@ async function checkFiles(found: Findings, dir: string | null, spool: string): P
     for (const { name, state } of bad) {
       const path = join(folder, name)
       if (state === 'missing') {
-        found.fail('shims', {
-          what: `${path} is missing`,
-          why: 'privacyIDEA cannot call it: its events are lost.',
-          fix,
-        })
+        const why = 'privacyIDEA cannot call it: its events are lost.'
+        found.fail('shims', { what: `${path} is missing`, why, fix })
       } else if (state === 'not-executable') {
-        found.fail('shims', {
-          what: `${path} may not be executed by everybody`,
-          why: 'privacyIDEA cannot start it: its events are lost.',
-          fix: `chmod 755 ${path}`,
-        })
+        const why = 'privacyIDEA cannot start it: its events are lost.'
+        found.fail('shims', { what: `${path} may not be executed by everybody`, why, fix: `chmod 755 ${path}` })
       } else {
-        found.warn('shims', {
-          what: `${path} is not the script of this version, or writes into another spool than ${spool}`,
-          why: 'Events may lie where nobody looks.',
-          fix,
-        })
+        const what = `${path} is not the script of this version, or writes into another spool than ${spool}`
+        found.warn('shims', { what, why: 'Events may lie where nobody looks.', fix })
       }
     }
     if (bad.length === 0) found.ok('shims', `the four scripts in ${folder} are ours, and write into ${spool}`)
   } catch (thrown) {
     const error = toAppError(thrown)
     if (dir === null && error.code === 'file-not-permitted') return false
-    found.fail('shims', {
-      what: error.message,
-      why: 'Whether events are handed over cannot be told.',
-      fix: error.hint || fix,
-      code: error.code,
-    })
+    found.fail('shims', troubleOf(error, 'Whether events are handed over cannot be told.', fix))
   }
   return true
 }
