@@ -1,7 +1,7 @@
 #!/bin/sh
 # `npm run imports`: checks the import rules of .dependency-cruiser.cjs. Fails too when hardly a module was looked at:
-# without a TypeScript that it can use, dependency-cruiser finds 0 modules and is content; and when a folder holds more files
-# than one looks through.
+# without a TypeScript that it can use, dependency-cruiser finds 0 modules and is content; when a folder holds more files
+# than one looks through; and when folders beside each other import each other.
 set -eu
 cd "$(dirname "$0")/.."
 PATH=$PWD/node_modules/.bin:$PATH
@@ -31,3 +31,6 @@ if [ -n "$crowded" ]; then
   echo "$crowded" >&2
   exit 1
 fi
+
+depcruise --config .dependency-cruiser.cjs --output-type json src test >"$report"
+node scripts/folder-circles.ts <"$report"

@@ -1,6 +1,6 @@
 import { parseMailAddress } from '../core/mail/mail-address.ts'
 import { preferredLanguage } from '../core/mail/mail-language.ts'
-import type { OwnerMailSettings } from '../core/mail/mail-settings.ts'
+import type { OwnerMailSettings } from '../core/settings/mail-settings.ts'
 import { AppError } from '../core/error.ts'
 import type { AccountKey } from '../core/names.ts'
 import type { AttributePort } from '../ports/directory.ts'

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import { secretReader } from '../config/secret.ts'
 import { AppError } from '../core/error.ts'
-import type { MailSettings } from '../core/mail/mail-settings.ts'
+import type { MailSettings } from '../core/settings/mail-settings.ts'
 import type { Settings } from '../core/settings/settings.ts'
 import { openDirectories } from '../directory/open-directories.ts'
 import { TemplateMailComposer } from '../notify/mail-composer.ts'

@@ -3,7 +3,7 @@ import { age } from '../core/format/age.ts'
 import { differingKeys } from '../core/settings/config-keys.ts'
 import type { Settings } from '../core/settings/settings.ts'
 import { changeOfKey } from '../config/flat-keys.ts'
-import { peekRunning } from '../store/engine/peek.ts'
+import { peekRunning } from '../store/servers/peek.ts'
 import type { RunningConfig } from '../store/servers/running-config.ts'
 
 /** How the configuration file differs from what the daemon works with. */

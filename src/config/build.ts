@@ -15,7 +15,7 @@ import { buildBackoff, buildGuards, buildProtect } from './build-guards.ts'
 import { directoryName } from './directory-name.ts'
 import { flatKeys } from './flat-keys.ts'
 import type { ConfigFile, DirectoryFile, MailFile, PrivacyIdeaFile } from './keys/schema.ts'
-import type { MailSettings } from '../core/mail/mail-settings.ts'
+import type { MailSettings } from '../core/settings/mail-settings.ts'
 
 /** Makes Settings of a file that passed every check. Paths become absolute, from the folder that the file lies in. */
 export function buildSettings(parsed: ConfigFile, file: string): Settings {

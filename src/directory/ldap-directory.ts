@@ -12,7 +12,7 @@ import {
   type Serial,
 } from '../core/names.ts'
 import { spelledAmong } from '../core/serials/serial-key.ts'
-import { duplicatesAmong } from '../core/serials/serial-values.ts'
+import { duplicatesAmong } from '../core/account/serial-values.ts'
 import { SeenSet } from '../core/seen-set.ts'
 import type { DirectorySettings } from '../core/settings/settings.ts'
 import type { LastWriter } from '../core/account/late.ts'

@@ -10,7 +10,7 @@ import {
   type Realm,
   type Serial,
 } from '../core/names.ts'
-import { duplicatesAmong } from '../core/serials/serial-values.ts'
+import { duplicatesAmong } from '../core/account/serial-values.ts'
 import type { Settings } from '../core/settings/settings.ts'
 import type { DuplicateSerial, EntryVersion, ObservedState } from '../core/account/state.ts'
 import type { Clock } from '../ports/clock.ts'

@@ -10,7 +10,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { AppError } from '../core/error.ts'
-import type { DiskJob, DiskStep, FileOwner } from './disk-job.ts'
+import type { DiskJob, DiskStep, FileOwner, HistoryFile } from './disk-job.ts'
 import { errnoOf } from '../core/system-error.ts'
 import { failureOf, fileError, type FileFailure } from './file-error.ts'
 import {
@@ -21,7 +21,6 @@ import {
   temporaryFile,
   waitingFile,
   type Folder,
-  type HistoryFolder,
   type WaitingFolder,
 } from './layout.ts'
 import { OpenFolders } from './open-folders.ts'
@@ -155,25 +154,13 @@ function runStep(batch: Batch, job: number, step: DiskStep): void {
     case 'put-forward':
       if (isNewer(readOwn(pathOf(batch, 'lock', step.name)), step.text)) return
       return batch.stage(job, 'lock', step.name, step.text, () => pathOf(batch, 'lock', step.name))
-    case 'put-waiting': {
-      const path = pathOf(batch, step.folder, step.name)
-      const there = readText(path)
-      if (isNewer(there, step.text)) return
-      if (there !== null && !belongsTo(step.account, there)) moveToHistory(batch, job, step)
-      return batch.stage(job, step.folder, step.name, step.text, () => path)
-    }
-    case 'keep-waiting': {
-      const path = pathOf(batch, step.folder, step.name)
-      const there = readText(path)
-      if (isNewer(there, step.text)) return
-      if (there !== null && (!belongsTo(step.account, there) || recordsOf(there) === recordsOf(step.text))) return
-      return batch.stage(job, step.folder, step.name, step.text, () => path)
-    }
+    case 'put-waiting':
+    case 'keep-waiting':
     case 'ensure-waiting': {
       const path = pathOf(batch, step.folder, step.name)
       const there = readText(path)
-      if (there !== null && (belongsTo(step.account, there) || isNewer(there, step.text))) return
-      if (there !== null) moveToHistory(batch, job, step)
+      if (there !== null && !givesWay(there, step)) return
+      if (there !== null && !belongsTo(step.account, there)) moveToHistory(batch, job, step)
       return batch.stage(job, step.folder, step.name, step.text, () => path)
     }
     case 'finish-waiting': {
@@ -191,6 +178,14 @@ function runStep(batch: Batch, job: number, step: DiskStep): void {
     case 'drop-waiting':
       if (isOwned(batch, step) && remove(pathOf(batch, step.folder, step.name))) touch(batch, job, step.folder)
   }
+}
+
+/** Whether another waiting file may take the place of the one that is there. */
+function givesWay(there: string, step: Extract<DiskStep, { kind: `${'put' | 'keep' | 'ensure'}-waiting` }>): boolean {
+  if (isNewer(there, step.text)) return false
+  if (step.kind === 'put-waiting') return true
+  const isOwn = belongsTo(step.account, there)
+  return step.kind === 'ensure-waiting' ? !isOwn : isOwn && recordsOf(there) !== recordsOf(step.text)
 }
 
 function isOwned(batch: Batch, step: Extract<DiskStep, { owner: FileOwner }>): boolean {
@@ -243,16 +238,9 @@ function recordsOf(text: string): string {
   return text.slice(text.indexOf('\nversion:') + 1)
 }
 
-interface HistoryFile {
-  readonly folder: HistoryFolder
-  readonly name: string
-  readonly stamp: string
-  readonly text: string
-}
-
 function stageHistory(batch: Batch, job: number, file: HistoryFile): void {
   if (findHistory(batch, file) !== null) return
-  batch.stage(job, file.folder, file.name, file.text, () => freeHistoryPath(batch, file.folder, file))
+  batch.stage(job, file.folder, file.name, file.text, () => freeHistoryPath(batch, file))
 }
 
 /** A file with this very text that an earlier try left. */
@@ -271,18 +259,12 @@ function dropHistory(batch: Batch, job: number, file: HistoryFile): void {
   if (path !== null && remove(path)) touch(batch, job, file.folder)
 }
 
-function moveToHistory(
-  batch: Batch,
-  job: number,
-  {
-    folder,
-    name,
-    stamp,
-  }: Extract<DiskStep, { kind: 'to-history' | 'put-waiting' | 'ensure-waiting' | 'finish-waiting' }>,
-): void {
+type MovedFile = Pick<HistoryFile, 'name' | 'stamp'> & { readonly folder: WaitingFolder }
+
+function moveToHistory(batch: Batch, job: number, { folder, name, stamp }: MovedFile): void {
   const { folders } = batch
   const from = pathOf(batch, folder, name)
-  const to = freeHistoryPath(batch, historyOf(folder), { name, stamp })
+  const to = freeHistoryPath(batch, { folder: historyOf(folder), name, stamp })
   try {
     renameSync(from, to)
   } catch (thrown) {
@@ -295,22 +277,13 @@ function moveToHistory(
 }
 
 /** A history file is never written over. */
-function freeHistoryPath(
-  { folders }: Batch,
-  folder: HistoryFolder,
-  { name, stamp }: { name: string; stamp: string },
-): string {
+function freeHistoryPath({ folders }: Batch, { folder, name, stamp }: Omit<HistoryFile, 'text'>): string {
   for (let copy = 1; copy <= COPIES_MAX; copy++) {
     const path = `${folders.at(folder)}/${historyFile(name, stamp, copy)}`
     if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return path
   }
-  throw new AppError(
-    'file-io',
-    `the LDIF folder ${folder} holds ${COPIES_MAX} files of ${name} of the same millisecond`,
-    {
-      hint: 'Check the clock of this machine.',
-    },
-  )
+  const message = `the LDIF folder ${folder} holds ${COPIES_MAX} files of ${name} of the same millisecond`
+  throw new AppError('file-io', message, { hint: 'Check the clock of this machine.' })
 }
 
 /** @returns the open file, written but not synced */

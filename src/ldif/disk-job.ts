@@ -17,36 +17,13 @@ export type DiskStep =
   | WaitingStep<'finish-waiting'>
   /** Writes a waiting file unless the account has one; one of another account moves to history first. */
   | WaitingStep<'ensure-waiting'>
-  | {
-      readonly kind: 'put-history'
-      readonly folder: HistoryFolder
-      readonly name: string
-      readonly stamp: string
-      readonly text: string
-    }
+  | ({ readonly kind: 'put-history' } & HistoryFile)
   /** Takes back what `put-history` wrote. */
-  | {
-      readonly kind: 'drop-history'
-      readonly folder: HistoryFolder
-      readonly name: string
-      readonly stamp: string
-      readonly text: string
-    }
+  | ({ readonly kind: 'drop-history' } & HistoryFile)
   /** Moves a waiting file to history, if it is there and `owner` has it. */
-  | {
-      readonly kind: 'to-history'
-      readonly folder: WaitingFolder
-      readonly name: string
-      readonly stamp: string
-      readonly owner: FileOwner
-    }
+  | ({ readonly kind: 'to-history'; readonly stamp: string } & OwnedFile)
   /** Removes a waiting file, if it is there and `owner` has it. */
-  | {
-      readonly kind: 'drop-waiting'
-      readonly folder: WaitingFolder
-      readonly name: string
-      readonly owner: FileOwner
-    }
+  | ({ readonly kind: 'drop-waiting' } & OwnedFile)
 
 /**
  * Whose a waiting file has to be. `any`: whoever's. `change`: that of the account and the change. `account`: the account's,
@@ -56,6 +33,19 @@ export type FileOwner =
   | { readonly kind: 'any' }
   | { readonly kind: 'change'; readonly account: string; readonly change: string }
   | { readonly kind: 'account'; readonly account: string; readonly at: string }
+
+export interface HistoryFile {
+  readonly folder: HistoryFolder
+  readonly name: string
+  readonly stamp: string
+  readonly text: string
+}
+
+interface OwnedFile {
+  readonly folder: WaitingFolder
+  readonly name: string
+  readonly owner: FileOwner
+}
 
 interface WaitingStep<Kind extends string> {
   readonly kind: Kind

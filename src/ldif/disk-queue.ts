@@ -61,11 +61,9 @@ export class DiskQueue {
     if (job.steps.length === 0) return Promise.resolve()
     if (this.#closed) return Promise.reject(new AppError('file-io', 'the LDIF folders are closed already'))
     if (this.#waiting.length >= JOBS_WAITING_MAX) {
-      return Promise.reject(
-        new AppError('limit-exceeded', `more than ${JOBS_WAITING_MAX} writes wait for the LDIF folders`, {
-          hint: 'The disk is too slow for what comes in; it is tried again by itself.',
-        }),
-      )
+      const message = `more than ${JOBS_WAITING_MAX} writes wait for the LDIF folders`
+      const hint = 'The disk is too slow for what comes in; it is tried again by itself.'
+      return Promise.reject(new AppError('limit-exceeded', message, { hint }))
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ job, resolve, reject })

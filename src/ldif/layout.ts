@@ -49,10 +49,8 @@ export function historyOf(folder: WaitingFolder): HistoryFolder {
 export function checkedName(name: string): HoldName {
   const checked = parseHoldName(name)
   if (checked !== null) return checked
-  throw new AppError(
-    'file-not-permitted',
-    `a name of ${name.length} characters is no serial and no hold: no file is made of it`,
-  )
+  const message = `a name of ${name.length} characters is no serial and no hold: no file is made of it`
+  throw new AppError('file-not-permitted', message)
 }
 
 export function waitingPath(root: string, folder: WaitingFolder, name: string): string {
@@ -179,26 +177,18 @@ function syncFolder(path: string): void {
 /** Why a folder is not to be used; null: it may. */
 export function problemWith(stats: Stats): ((path: string) => AppError) | null {
   if (stats.isSymbolicLink()) {
-    return (path) =>
-      refused(path, 'is a symbolic link', 'Name the folder itself in ldif.dir, or replace the link by a folder.')
+    return refused('is a symbolic link', () => 'Name the folder itself in ldif.dir, or replace the link by a folder.')
   }
-  if (!stats.isDirectory())
-    return (path) => refused(path, 'is no folder', `Move that file away: mv ${path} ${path}.old`)
+  if (!stats.isDirectory()) return refused('is no folder', (path) => `Move that file away: mv ${path} ${path}.old`)
   const ours = process.geteuid?.() ?? stats.uid
   if (stats.uid !== ours) {
-    return (path) =>
-      refused(
-        path,
-        `belongs to user ${stats.uid}, not to ${ours}`,
-        `Run Lockstep as its owner, or: chown -R ${ours} ${path}`,
-      )
+    const what = `belongs to user ${stats.uid}, not to ${ours}`
+    return refused(what, (path) => `Run Lockstep as its owner, or: chown -R ${ours} ${path}`)
   }
-  if ((stats.mode & WORLD_WRITABLE) !== 0) {
-    return (path) => refused(path, 'can be written by everybody', `Run: chmod 0750 ${path}`)
-  }
-  return null
+  if ((stats.mode & WORLD_WRITABLE) === 0) return null
+  return refused('can be written by everybody', (path) => `Run: chmod 0750 ${path}`)
 }
 
-function refused(path: string, what: string, hint: string): AppError {
-  return new AppError('file-not-permitted', `the LDIF folder ${path} ${what}`, { hint })
+function refused(what: string, hintOf: (path: string) => string): (path: string) => AppError {
+  return (path) => new AppError('file-not-permitted', `the LDIF folder ${path} ${what}`, { hint: hintOf(path) })
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { parseEhloName } from '../core/mail/ehlo-name.ts'
-import type { SmtpSettings } from '../core/mail/mail-settings.ts'
+import type { SmtpSettings } from '../core/settings/mail-settings.ts'
 
 const HOSTS = '/etc/hosts'
 const HOSTS_LENGTH_MAX = 1_048_576

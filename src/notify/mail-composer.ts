@@ -16,7 +16,7 @@ import {
 import { qrCodePng } from './qr-code.ts'
 import type { TemplateName } from './template-files.ts'
 import { Templates, type Rendered, type TemplateData } from './templates.ts'
-import type { MailSettings } from '../core/mail/mail-settings.ts'
+import type { MailSettings } from '../core/settings/mail-settings.ts'
 
 /** The words of a mail. */
 

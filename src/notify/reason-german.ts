@@ -1,9 +1,9 @@
-import { percentOf } from '../core/guards/breaker.ts'
 import { span } from '../core/format/duration.ts'
 import type { AnyReason, HistoryParams } from '../core/reasons/history-reasons.ts'
 import type { OtherLockCause } from '../core/reasons/other-lock-cause.ts'
 import type { Reason, ReasonParams } from '../core/reasons/reason.ts'
 import { germanError } from './error-german.ts'
+import { percentOf } from '../core/format/counted.ts'
 
 /**
  * The reasons that a mail can give, in German. What a server or an older version said in English is left out: the code of

@@ -1,7 +1,7 @@
 import SMTPConnection from 'nodemailer/lib/smtp-connection'
 import type { MailAddress } from '../core/mail/mail-address.ts'
 import type { MailError, MailStage } from '../core/mail/mail-answer.ts'
-import type { SmtpSettings } from '../core/mail/mail-settings.ts'
+import type { SmtpSettings } from '../core/settings/mail-settings.ts'
 import type { SecretReader } from '../ports/secret.ts'
 import { errorOfSmtp, refusalError } from './smtp-error.ts'
 import { smtpFacts, smtpOptions } from './smtp.ts'

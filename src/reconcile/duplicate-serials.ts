@@ -1,6 +1,6 @@
 import { directoryOf, type Serial } from '../core/names.ts'
 import { spelledAmong } from '../core/serials/serial-key.ts'
-import { formatSerial, serialsIn } from '../core/serials/serial-values.ts'
+import { formatSerial, serialsIn } from '../core/account/serial-values.ts'
 import type { DesiredState, ObservedState } from '../core/account/state.ts'
 import type { Ports } from './ports.ts'
 

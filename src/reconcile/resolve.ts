@@ -9,7 +9,7 @@ import {
 import { isTokenEvent, nothingToDo } from '../core/events/event.ts'
 import type { Login, Realm, Serial } from '../core/names.ts'
 import { spelledAmong } from '../core/serials/serial-key.ts'
-import { serialsIn } from '../core/serials/serial-values.ts'
+import { serialsIn } from '../core/account/serial-values.ts'
 import type { FoundAccount } from '../ports/directory.ts'
 import type { CountedWait, NotedAccount, Resolution, WaitingEvent } from '../ports/store/store.ts'
 import { failureReason } from '../core/account/outcome.ts'

@@ -47,7 +47,7 @@ test('a new type of directory does not compile until each place that the archite
 /** The list items of the section, by the file that each begins with. */
 async function listedPlaces(): Promise<string[]> {
   const page = await readFile(join(ROOT, 'docs/architecture.md'), 'utf8')
-  const [, section = ''] = /^### A new driver\n(.*?)^#/ms.exec(page) ?? []
+  const [, section = ''] = /^### A new driver\n(.*?)(?:^#|$(?![^]))/ms.exec(page) ?? []
   return [...section.matchAll(/^- `([^`]+)`/gm)].map(([, file = '']) => file)
 }
 

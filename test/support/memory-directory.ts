@@ -14,7 +14,7 @@ import {
 import { integerOf, withBits } from '../../src/core/account/bit.ts'
 import { spelledAmong } from '../../src/core/serials/serial-key.ts'
 import type { LastWriter } from '../../src/core/account/late.ts'
-import { duplicatesAmong, serialsIn } from '../../src/core/serials/serial-values.ts'
+import { duplicatesAmong, serialsIn } from '../../src/core/account/serial-values.ts'
 import { isLocked } from '../../src/core/account/slot.ts'
 import {
   hasValue,

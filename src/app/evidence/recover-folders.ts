@@ -2,7 +2,7 @@ import { coveredUntilMs, restoredRelease, restoredReleaseOfAll, weighFile } from
 import { parseChangeLdif, type LdifHeader } from '../../core/ldif.ts'
 import { parseHoldName, parseSerial, splitAccountKey, type AccountKey, type HoldName } from '../../core/names.ts'
 import type { EvidenceFile } from '../../ports/store/evidence.ts'
-import type { OwnedAccount } from '../../store/accounts/maintenance.ts'
+import type { OwnedAccount } from '../../store/events/maintenance.ts'
 import { holdKey } from '../../core/serials/serial-key.ts'
 import { writePending } from '../../reconcile/ledger/ledger.ts'
 import type { System } from '../system.ts'

@@ -77,7 +77,7 @@ export async function loadBeside(command: Command, io: CliIo, evenBroken = false
     const settings = other === null ? file : running.settings
     return { file, settings, running, difference: null, mistake: null }
   }
-  const { stricterOfBoth } = await import('../../core/guards/stricter-settings.ts')
+  const { stricterOfBoth } = await import('../../core/settings/stricter-settings.ts')
   return { file, settings: stricterOfBoth(running.settings, file), running, difference, mistake: null }
 }
 

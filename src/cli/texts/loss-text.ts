@@ -1,5 +1,5 @@
-import { lossCauseText } from '../../core/guards/loss-breaker.ts'
 import type { LossReview } from '../../ports/store/review.ts'
+import { lossCauseText } from '../../core/reasons/limits.ts'
 
 /** What became of a token that the breaker of losses holds back, for people. */
 export function lossText({ cause }: Pick<LossReview, 'cause'>): string {

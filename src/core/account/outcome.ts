@@ -3,7 +3,6 @@ import type { AppError, ErrorCode } from '../error.ts'
 import type { LateLook } from './late.ts'
 import type { Reason } from '../reasons/reason.ts'
 import type { Effectiveness, OtherLock } from './state.ts'
-import type { Wanted } from '../health/verification.ts'
 
 /**
  * Where an account stands after it was looked at; `status` and `show` print it.
@@ -23,6 +22,9 @@ export const STANDINGS = [
   'failed',
 ] as const
 export type AccountStatus = (typeof STANDINGS)[number]
+
+/** `locked`: our lock has to stand on every server. `open`: it was taken away and must not. */
+export type Wanted = 'locked' | 'open'
 
 /** A guard said no for now: the lock is known to be wanted, and nothing repairs that until the guard lets it pass. */
 export const HELD_BACK: readonly AccountStatus[] = ['breaker', 'paused', 'dry-run']

@@ -1,21 +1,23 @@
 import type { ChangeDraft, EntryModification } from './change.ts'
 import { holdName } from './fold.ts'
 import { arrivalOf, statusBeside, type Arrival, type LateWrites } from './late.ts'
-import { otherLockOf, otherLockReason } from '../source/mirror.ts'
 import { holdNameOfSerial } from '../names.ts'
 import type { Reason } from '../reasons/reason.ts'
-import type { ForeignUnlockPolicy } from '../settings/settings.ts'
 import { holdKey, isSameSerial } from '../serials/serial-key.ts'
-import {
-  addSerial,
-  removeSerial,
-  serialsIn,
-  spelledAt,
-  type SerialEdit,
-  type SerialPlace,
-} from '../serials/serial-values.ts'
+import { addSerial, removeSerial, serialsIn, spelledAt, type SerialEdit, type SerialPlace } from './serial-values.ts'
 import type { HoldName, Serial } from '../names.ts'
-import { adoptedOf, isLocked, lockOf, ownedOf, rebased, releaseOf, sameRelease, statusOf } from './slot.ts'
+import {
+  adoptedOf,
+  isLocked,
+  lockOf,
+  ownedOf,
+  rebased,
+  releaseOf,
+  sameRelease,
+  statusOf,
+  otherLockOf,
+  otherLockReason,
+} from './slot.ts'
 import {
   isOpen,
   sameValues,
@@ -89,6 +91,8 @@ export type Planned =
   | Arrival
   /** By a person's word what stands there is ours; `change`: the late one whose value it is, where there is one. */
   | { readonly kind: 'adopt'; readonly lock: OwnedLock; readonly change: string | null }
+
+export type ForeignUnlockPolicy = 'respect' | 'relock' | 'reset-token'
 
 export interface PlanOptions {
   readonly onForeignUnlock: ForeignUnlockPolicy

@@ -4,7 +4,7 @@ import type { Dn } from '../names.ts'
 import { isSameSlot, rebased, statusOf } from './slot.ts'
 import { hasValue, type ObservedState, type OurRecord, type OwnedLock, type OwnedSlot } from './state.ts'
 import { spelledAmong } from '../serials/serial-key.ts'
-import { formatSerial, serialsIn } from '../serials/serial-values.ts'
+import { formatSerial, serialsIn } from './serial-values.ts'
 
 /**
  * A change whose outcome is not on record (the process or the connection died in between): what the directory says

@@ -1,13 +1,16 @@
 import { bitsGivenBack, bitsStand } from './bit.ts'
 import type { EntryModification } from './change.ts'
 import type { Dn } from '../names.ts'
+import type { Reason } from '../reasons/reason.ts'
 import {
   type Modification,
   hasValue,
   sameValues,
   type AttributeValue,
+  type LockObservation,
   type LockSlot,
   type ObservedState,
+  type OtherLock,
   type OwnedSlot,
 } from './state.ts'
 
@@ -163,4 +166,19 @@ function append(modifications: Modification[], step: Modification): void {
   if (last?.op === step.op && last.attribute === step.attribute) {
     modifications[modifications.length - 1] = { ...last, values: [...last.values, ...step.values] }
   } else modifications.push(step)
+}
+
+/** Somebody else's lock, or what may be one. One without an end comes before one that ends. */
+export function otherLockOf(lock: LockObservation, isOurs: boolean): OtherLock | null {
+  const { state, other, effective, slots } = lock
+  if (state !== 'as-ours' || isOurs || effective.is === 'no') return other
+  if (other?.is === 'locked' && other.untilUs === null) return other
+  return { is: 'locked', cause: 'own-value', attribute: slots[0]?.attribute ?? '', untilUs: null }
+}
+
+/** Why somebody else's lock is reported. */
+export function otherLockReason({ is, cause, attribute }: OtherLock, isOurs: boolean): Reason {
+  return is === 'unknown'
+    ? { code: 'other-lock-unclear', params: { attribute } }
+    : { code: 'locked-by-others', params: { cause, attribute, besides: isOurs } }
 }

@@ -1,5 +1,5 @@
-import type { Change, ChangeKind } from '../account/change.ts'
 import type { AccountKey } from '../names.ts'
+import type { Reason } from '../reasons/reason.ts'
 
 /** What the log says of an account. Its keys and words are documented as stable (docs/reference/log.md). */
 export interface LogEntry {
@@ -46,14 +46,20 @@ export interface OrderEntry {
   readonly comment: string
 }
 
+interface Changed {
+  readonly kind: string
+  readonly holds: readonly string[]
+  readonly reason: Reason
+}
+
 /** The code of a change's reason, as the log has it. */
-export function logReason({ kind, holds, reason: { code } }: Pick<Change, 'kind' | 'holds' | 'reason'>): string {
+export function logReason({ kind, holds, reason: { code } }: Changed): string {
   if (code === 'token-max-fail' || code === 'user-token-max-fail') return 'max-fail-count'
   return code === 'plain-text' ? reasonOfKind(kind, holds) : code
 }
 
 /** Of a change that an older version made: it wrote a sentence. */
-function reasonOfKind(kind: ChangeKind, [hold = '']: readonly string[]): string {
+function reasonOfKind(kind: string, [hold = '']: readonly string[]): string {
   if (kind === 'register') return 'token-assigned'
   if (kind === 'unregister') return 'token-unassigned'
   if (kind === 'unlock') return 'no-hold-left'

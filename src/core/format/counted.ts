@@ -2,3 +2,7 @@
 export function counted(count: number, noun: string, plural = `${noun}s`): string {
   return `${count} ${count === 1 ? noun : plural}`
 }
+
+export function percentOf(share: number): string {
+  return `${Number((share * 100).toFixed(3))} %`
+}

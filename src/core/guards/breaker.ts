@@ -1,5 +1,7 @@
 import { isWithin, normalDn, parentDn } from '../dn.ts'
+import { percentOf } from '../format/counted.ts'
 import type { DirectoryName, Dn, Realm } from '../names.ts'
+import type { LimitReached } from '../reasons/limits.ts'
 
 /**
  * The breaker: how many locks may be written within a time. Past a limit a lock waits in the review queue until a person
@@ -101,17 +103,6 @@ export function locksAllowed({ max }: BreakerLimit, known: number): number {
   return 'locks' in max ? max.locks : Math.max(SHARE_LOCKS_LEAST, Math.floor(known * max.share))
 }
 
-/** Why a lock waits; the parameters of the reason `breaker-limit`. */
-export interface LimitReached {
-  readonly counted: string
-  readonly allowed: number
-  readonly perMs: number
-  /** Where the limit is a part of the accounts: 0 to 1. */
-  readonly share: number | null
-  /** `review`: a person decides. `review-or-room`: it is written as soon as the limit leaves room as well. */
-  readonly until: 'review' | 'review-or-room'
-}
-
 export function limitReached(
   { limit, counted }: AppliedLimit,
   allowed: number,
@@ -123,8 +114,4 @@ export function limitReached(
 
 export function untilOf(reset: BreakerSettings['reset']): LimitReached['until'] {
   return reset === 'manual' ? 'review' : 'review-or-room'
-}
-
-export function percentOf(share: number): string {
-  return `${Number((share * 100).toFixed(3))} %`
 }

@@ -1,5 +1,4 @@
-import { percentOf } from './breaker.ts'
-import { span } from '../format/duration.ts'
+import { SHARE_LOSSES_LEAST } from '../reasons/limits.ts'
 
 /**
  * The breaker of losses (mode `api`): how many tokens may vanish within a time without a reason. A loss is a token of an
@@ -19,38 +18,7 @@ export interface LossBreakerSettings {
   readonly reset: 'auto' | 'manual'
 }
 
-/** A share of a few tokens would be less than one: it is never less than these. */
-export const SHARE_LOSSES_LEAST = 5
-
-/** Why a token counts as lost; `no-account`: its owner has no account in a configured directory. */
-export const LOSS_CAUSES = ['not-listed', 'no-owner', 'no-account'] as const
-export type LossCause = (typeof LOSS_CAUSES)[number]
-
 /** @param known tokens that were on record before */
 export function lossesAllowed({ maxLosses, share }: LossBreakerSettings, known: number): number {
   return Math.min(maxLosses, Math.max(SHARE_LOSSES_LEAST, Math.floor(known * share)))
-}
-
-/** For people: the limit that was reached. */
-export function lossLimitText({ allowed, known, share, perMs }: LossLimit): string {
-  const losses = allowed === 1 ? 'loss' : 'losses'
-  return `at most ${allowed} ${losses} within ${span(perMs)} without a reason (${percentOf(share)} of ${known} tokens, ${SHARE_LOSSES_LEAST} at least)`
-}
-
-/** The limit as it was when it was reached. */
-export interface LossLimit {
-  readonly allowed: number
-  readonly known: number
-  readonly share: number
-  readonly perMs: number
-}
-
-const CAUSE_TEXTS: Readonly<Record<LossCause, string>> = {
-  'not-listed': 'privacyIDEA no longer lists the token',
-  'no-owner': 'privacyIDEA lists the token without an owner',
-  'no-account': 'the owner whom privacyIDEA names has no account in a configured directory',
-}
-
-export function lossCauseText(cause: LossCause): string {
-  return CAUSE_TEXTS[cause]
 }

@@ -1,6 +1,6 @@
-import { otherLockReason } from '../source/mirror.ts'
 import { reasonText } from '../reasons/reason.ts'
-import { rebased, statusOf } from '../account/slot.ts'
+import { rebased, statusOf, otherLockReason } from '../account/slot.ts'
+import type { Wanted } from '../account/outcome.ts'
 import type { Effectiveness, LockObservation, OwnedLock } from '../account/state.ts'
 import type { Dn } from '../names.ts'
 
@@ -17,9 +17,6 @@ export interface ObservedAt {
   /** Null where it did not answer, or does not have the account. */
   readonly found: { readonly dn: Dn; readonly lock: LockObservation } | null
 }
-
-/** `locked`: our lock has to stand. `open`: it was taken away and must not. */
-export type Wanted = 'locked' | 'open'
 
 export interface ServerVerdict {
   readonly url: string

@@ -1,8 +1,8 @@
-import { percentOf, type LimitReached } from '../guards/breaker.ts'
 import { span } from '../format/duration.ts'
 import type { ErrorCode } from '../error.ts'
-import { lossCauseText, type LossCause } from '../guards/loss-breaker.ts'
 import type { DirectoryName } from '../names.ts'
+import { percentOf } from '../format/counted.ts'
+import { type LimitReached, lossCauseText, type LossCause } from './limits.ts'
 
 /**
  * Why an account was locked or unlocked, why a serial was written or removed, why an account or an event stands as it does:

@@ -1,10 +1,9 @@
 import { counted } from '../format/counted.ts'
-import type { LimitReached } from '../guards/breaker.ts'
 import { HISTORY_TEXTS, isHistoryCode, type AnyReason, type HistoryParams } from './history-reasons.ts'
 import type { OtherLockCause } from './other-lock-cause.ts'
-import { lossLimitText, type LossLimit } from '../guards/loss-breaker.ts'
 import { CAUSE_FIX, unplacedText, type UnplacedGroup } from './unplaced.ts'
 import { rendersBareCodes } from '../wording.ts'
+import { type LimitReached, lossLimitText, type LossLimit } from './limits.ts'
 
 /**
  * Why something is as it is: a code with parameters, so that nothing depends on a sentence. The sentence is made where it

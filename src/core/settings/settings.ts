@@ -1,9 +1,10 @@
 import type { ConfigKeys } from './config-keys.ts'
 import type { DirectoryType } from './directory-type.ts'
+import type { ForeignUnlockPolicy } from '../account/plan.ts'
 import type { BreakerSettings } from '../guards/breaker.ts'
 import type { DryRunSettings } from '../guards/guard.ts'
 import type { LossBreakerSettings } from '../guards/loss-breaker.ts'
-import type { MailSettings } from '../mail/mail-settings.ts'
+import type { MailSettings } from './mail-settings.ts'
 import type { DirectoryName, Dn, Realm, Serial, WindowsName } from '../names.ts'
 import type { SecretSource } from './secret-source.ts'
 
@@ -157,8 +158,6 @@ export interface ProtectedValues {
  * disabled.
  */
 export type MirrorPolicy = 'off' | 'user-lock' | 'disable-tokens'
-
-export type ForeignUnlockPolicy = 'respect' | 'relock' | 'reset-token'
 
 /**
  * What a disabled or revoked token says about its account: nothing (`ignore`); what its fail counter says, as any other

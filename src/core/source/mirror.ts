@@ -1,6 +1,6 @@
 import type { Serial } from '../names.ts'
-import type { Reason } from '../reasons/reason.ts'
-import type { LockObservation, ObservedState, OtherLock } from '../account/state.ts'
+import { otherLockOf } from '../account/slot.ts'
+import type { ObservedState } from '../account/state.ts'
 import type { Token, UserOfSource } from './token.ts'
 
 /**
@@ -24,21 +24,6 @@ export interface ForeignLock {
 export function foreignLockOf({ lock }: Pick<ObservedState, 'lock'>, isOurs: boolean): ForeignLock | null {
   const other = otherLockOf(lock, isOurs)
   return other?.is === 'locked' ? { untilUs: other.untilUs } : null
-}
-
-/** Somebody else's lock, or what may be one. One without an end comes before one that ends. */
-export function otherLockOf(lock: LockObservation, isOurs: boolean): OtherLock | null {
-  const { state, other, effective, slots } = lock
-  if (state !== 'as-ours' || isOurs || effective.is === 'no') return other
-  if (other?.is === 'locked' && other.untilUs === null) return other
-  return { is: 'locked', cause: 'own-value', attribute: slots[0]?.attribute ?? '', untilUs: null }
-}
-
-/** Why somebody else's lock is reported. */
-export function otherLockReason({ is, cause, attribute }: OtherLock, isOurs: boolean): Reason {
-  return is === 'unknown'
-    ? { code: 'other-lock-unclear', params: { attribute } }
-    : { code: 'locked-by-others', params: { cause, attribute, besides: isOurs } }
 }
 
 export type MirrorState = 'open' | 'set' | 'left'

@@ -1,7 +1,7 @@
 import type { Entry } from 'ldapts'
 import { AppError } from '../../core/error.ts'
 import { accountKey, asDn, parseLogin, type AccountKey, type Dn, type Login } from '../../core/names.ts'
-import { serialsIn } from '../../core/serials/serial-values.ts'
+import { serialsIn } from '../../core/account/serial-values.ts'
 import type { DirectorySettings } from '../../core/settings/settings.ts'
 import type { AttributeValue } from '../../core/account/state.ts'
 import type { FoundAccount } from '../../ports/directory.ts'

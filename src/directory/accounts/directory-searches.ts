@@ -2,7 +2,7 @@ import { EqualityFilter, OrFilter, PresenceFilter, SubstringFilter, type Entry, 
 import { isWithin, normalDn } from '../../core/dn.ts'
 import { AppError } from '../../core/error.ts'
 import { accountIdOf, type AccountKey, type Serial } from '../../core/names.ts'
-import { formatSerial, SERIAL_PLACEHOLDER, serialsIn } from '../../core/serials/serial-values.ts'
+import { formatSerial, SERIAL_PLACEHOLDER, serialsIn } from '../../core/account/serial-values.ts'
 import type { DirectorySettings } from '../../core/settings/settings.ts'
 import type { ObservedState } from '../../core/account/state.ts'
 import type { Connection, SearchRequest } from '../ldap/connection.ts'

@@ -1,4 +1,4 @@
-import { PresenceFilter, type Entry } from 'ldapts'
+import type { Entry } from 'ldapts'
 import { normalDn } from '../../core/dn.ts'
 import { AppError } from '../../core/error.ts'
 import type { LastWriter } from '../../core/account/late.ts'
@@ -6,7 +6,7 @@ import type { Dn } from '../../core/names.ts'
 import { TYPE_TRAITS } from '../../core/settings/directory-type.ts'
 import type { DirectorySettings } from '../../core/settings/settings.ts'
 import type { Connection } from '../ldap/connection.ts'
-import type { Reads } from '../ldap/reads.ts'
+import { oneEntry, type Reads } from '../ldap/reads.ts'
 import { textsOf } from '../protocol/entry.ts'
 
 /**
@@ -33,14 +33,7 @@ export async function readLastWriters(
 
 async function readLastWriter(reads: Reads, settings: DirectorySettings, dn: Dn): Promise<LastWriter> {
   if (!TYPE_TRAITS[settings.type].hasModifiersName) return 'unknown'
-  const request = {
-    base: dn,
-    scope: 'base' as const,
-    filter: new PresenceFilter({ attribute: 'objectClass' }),
-    attributes: [MODIFIERS_NAME, MODIFY_TIME, ...BIND_TIMES],
-    bytesOf: [],
-    sizeMax: 1,
-  }
+  const request = oneEntry(dn, [MODIFIERS_NAME, MODIFY_TIME, ...BIND_TIMES])
   try {
     return await reads.read(async (connection) => {
       const [entry] = await connection.search(request)

@@ -1,10 +1,10 @@
-import { EqualityFilter, PresenceFilter } from 'ldapts'
+import { EqualityFilter } from 'ldapts'
 import type { Dn } from '../../core/names.ts'
 import type { AttributeValue } from '../../core/account/state.ts'
 import type { AccountReader } from './account.ts'
 import type { PlaceElsewhere } from '../drivers/driver.ts'
 import { valuesIn } from '../protocol/entry.ts'
-import type { Reads } from '../ldap/reads.ts'
+import { oneEntry, type Reads } from '../ldap/reads.ts'
 
 /** What stands in other entries (groups) that the lock of an account is made of. */
 
@@ -19,14 +19,7 @@ export async function valuesAt(
   if (place.values === null) return allValuesAt(reads, reader, place.dn, place.attribute)
   const found = place.values.map(async (value) => {
     const filter = new EqualityFilter({ attribute: place.attribute, value })
-    const request = {
-      base: place.dn,
-      scope: 'base' as const,
-      filter,
-      attributes: NO_ATTRIBUTES,
-      bytesOf: [],
-      sizeMax: 1,
-    }
+    const request = oneEntry(place.dn, NO_ATTRIBUTES, { filter })
     return (await reads.read((connection) => connection.search(request))).length > 0
   })
   const present = await Promise.all(found)
@@ -40,15 +33,7 @@ export async function allValuesAt(
   attribute: string,
 ): Promise<AttributeValue[]> {
   const canonical = reader.facts.canonical(attribute)
-  const filter = new PresenceFilter({ attribute: 'objectClass' })
-  const request = {
-    base: dn,
-    scope: 'base' as const,
-    filter,
-    attributes: [attribute],
-    bytesOf: [canonical],
-    sizeMax: 1,
-  }
+  const request = oneEntry(dn, [attribute], { bytesOf: [canonical] })
   const [entry] = await reads.read((connection) => connection.search(request))
   return valuesIn(entry, canonical)
 }

@@ -1,4 +1,3 @@
-import { PresenceFilter } from 'ldapts'
 import { AppError } from '../../core/error.ts'
 import type { DirectorySettings } from '../../core/settings/settings.ts'
 import type { Account, AccountReader } from './account.ts'
@@ -6,7 +5,7 @@ import type { Connection } from '../ldap/connection.ts'
 import { RealAttributesControl, VirtualAttributesControl } from '../protocol/controls.ts'
 import { searchProven } from './directory-searches.ts'
 import type { DirectoryDriver, ValuesBySource } from '../drivers/driver.ts'
-import type { Reads } from '../ldap/reads.ts'
+import { oneEntry, type Reads } from '../ldap/reads.ts'
 import { textsOf } from '../protocol/entry.ts'
 
 /**
@@ -44,15 +43,7 @@ async function readGiven(
   dn: string,
   attributes: readonly string[],
 ): Promise<ReadonlyMap<string, readonly string[]>> {
-  const request = {
-    base: dn,
-    scope: 'base' as const,
-    filter: new PresenceFilter({ attribute: 'objectClass' }),
-    attributes: [...attributes],
-    bytesOf: [],
-    sizeMax: 1,
-    controls: [new VirtualAttributesControl()],
-  }
+  const request = oneEntry(dn, attributes, { controls: [new VirtualAttributesControl()] })
   const [entry] = await searchProven(connection, request, settings)
   return new Map(attributes.map((attribute) => [attribute.toLowerCase(), textsOf(entry ?? null, attribute)]))
 }
@@ -64,15 +55,8 @@ export async function readReal(
   reader: AccountReader,
   dn: string,
 ): Promise<Account | null> {
-  const request = {
-    base: dn,
-    scope: 'base' as const,
-    filter: new PresenceFilter({ attribute: 'objectClass' }),
-    attributes: reader.names.wanted,
-    bytesOf: reader.names.canonical,
-    sizeMax: 1,
-    controls: reader.facts.hasRealAttributes ? [new RealAttributesControl()] : [],
-  }
+  const controls = reader.facts.hasRealAttributes ? [new RealAttributesControl()] : []
+  const request = oneEntry(dn, reader.names.wanted, { bytesOf: reader.names.canonical, controls })
   const [entry] = await searchProven(connection, request, settings)
   return entry === undefined ? null : reader.fromSearch(entry, connection.server.url)
 }

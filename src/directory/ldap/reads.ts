@@ -1,8 +1,19 @@
+import { PresenceFilter } from 'ldapts'
 import type { AccountKey } from '../../core/names.ts'
-import type { Connection } from './connection.ts'
+import type { Connection, SearchRequest } from './connection.ts'
 
 /** Who reads: the servers of a directory in their order, or one of them. */
 export interface Reads {
   /** @param key the account that it is about: asked where its last write went */
   read<Result>(call: (connection: Connection) => Promise<Result>, key?: AccountKey): Promise<Result>
+}
+
+/** A search for one entry, whatever it is. */
+export function oneEntry(
+  base: string,
+  attributes: readonly string[],
+  more: Partial<SearchRequest> = {},
+): SearchRequest {
+  const filter = new PresenceFilter({ attribute: 'objectClass' })
+  return { base, scope: 'base', filter, attributes, bytesOf: [], sizeMax: 1, ...more }
 }

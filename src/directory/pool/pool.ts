@@ -1,11 +1,10 @@
-import { PresenceFilter } from 'ldapts'
 import { AppError } from '../../core/error.ts'
 import type { AccountKey } from '../../core/names.ts'
 import type { DirectorySettings } from '../../core/settings/settings.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { ServerState } from '../../ports/directory.ts'
 import type { Connection } from '../ldap/connection.ts'
-import type { Reads } from '../ldap/reads.ts'
+import { oneEntry, type Reads } from '../ldap/reads.ts'
 import type { ConnectionCheck } from './identity.ts'
 import { resultCodeOf } from '../protocol/result-code.ts'
 import { POOL_TIMES, ServerPool, type PoolTimes } from './server-pool.ts'
@@ -175,14 +174,7 @@ export class Pool implements Reads {
   }
 }
 
-const ROOT_DSE = {
-  base: '',
-  scope: 'base' as const,
-  filter: new PresenceFilter({ attribute: 'objectClass' }),
-  attributes: ['1.1'],
-  bytesOf: [],
-  sizeMax: 1,
-}
+const ROOT_DSE = oneEntry('', ['1.1'])
 
 function askForRoot(connection: Connection): Promise<unknown> {
   return connection.search(ROOT_DSE)

@@ -1,4 +1,4 @@
-import { AndFilter, EqualityFilter, NotFilter, PresenceFilter, type Entry } from 'ldapts'
+import { AndFilter, EqualityFilter, NotFilter, type Entry } from 'ldapts'
 import { AppError } from '../../core/error.ts'
 import { parseLogin, type Login } from '../../core/names.ts'
 import type { DirectorySettings } from '../../core/settings/settings.ts'
@@ -14,6 +14,7 @@ import {
   SID_ATTRIBUTE,
   withoutUid,
 } from '../protocol/group-entry.ts'
+import { oneEntry } from '../ldap/reads.ts'
 import type { Pool } from '../pool/pool.ts'
 import { relativeIdOf } from '../protocol/sid.ts'
 
@@ -35,16 +36,7 @@ export async function loginsOfGroup(
 ): Promise<readonly Login[]> {
   const entryAt = (dn: string, attributes: readonly string[]): Promise<Entry | null> =>
     pool.read(async (connection) => {
-      const filter = new PresenceFilter({ attribute: 'objectClass' })
-      const request = {
-        base: dn,
-        scope: 'base' as const,
-        filter,
-        attributes,
-        bytesOf: [SID_ATTRIBUTE],
-        sizeMax: 1,
-        isLarge: true,
-      }
+      const request = oneEntry(dn, attributes, { bytesOf: [SID_ATTRIBUTE], isLarge: true })
       return (await searchProven(connection, request, settings))[0] ?? null
     })
   return new Walk(settings, entryAt, (id) => peopleByPrimaryGroup(pool, settings, id)).from(groupDn)

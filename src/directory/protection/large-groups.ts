@@ -6,6 +6,7 @@ import { searchProven } from '../accounts/directory-searches.ts'
 import type { AttributeValue } from '../../core/account/state.ts'
 import { valuesIn } from '../protocol/entry.ts'
 import { MEMBER_ATTRIBUTES, MEMBER_LOGIN_ATTRIBUTE, SID_ATTRIBUTE } from '../protocol/group-entry.ts'
+import { oneEntry } from '../ldap/reads.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { ServerFacts } from '../pool/server-facts.ts'
 
@@ -108,7 +109,7 @@ export class LargeGroups {
   }
 
   async #matches(base: string, filter: Filter): Promise<boolean> {
-    const request = { base, scope: 'base' as const, filter, attributes: ['1.1'], bytesOf: [], sizeMax: 1 }
+    const request = oneEntry(base, ['1.1'], { filter })
     return (await this.#pool.read((connection) => searchProven(connection, request, this.#settings))).length > 0
   }
 

@@ -1,4 +1,4 @@
-import { PresenceFilter, type Entry } from 'ldapts'
+import type { Entry } from 'ldapts'
 import { normalDn } from '../../core/dn.ts'
 import { AppError, toAppError } from '../../core/error.ts'
 import type { DirectorySettings } from '../../core/settings/settings.ts'
@@ -17,6 +17,7 @@ import {
   withoutUid,
 } from '../protocol/group-entry.ts'
 import { LargeGroups, type LargeGroup, type Member } from './large-groups.ts'
+import { oneEntry } from '../ldap/reads.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { ServerFacts } from '../pool/server-facts.ts'
 import { relativeIdOf } from '../protocol/sid.ts'
@@ -98,14 +99,7 @@ export class GroupReader {
 
   /** Null where nothing is there, or nothing may be seen of it. */
   async #entryAt(dn: string, attributes: readonly string[], facts: ServerFacts): Promise<Entry | null> {
-    const request = {
-      base: dn,
-      scope: 'base' as const,
-      filter: new PresenceFilter({ attribute: 'objectClass' }),
-      attributes,
-      bytesOf: [facts.canonical(SID_ATTRIBUTE)],
-      sizeMax: 1,
-    }
+    const request = oneEntry(dn, attributes, { bytesOf: [facts.canonical(SID_ATTRIBUTE)] })
     const [entry] = await this.#pool.read((connection) => searchProven(connection, request, this.#settings))
     return entry ?? null
   }

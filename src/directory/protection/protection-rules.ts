@@ -12,6 +12,7 @@ import type { DirectoryDriver } from '../drivers/driver.ts'
 import { compileFilter } from '../protocol/filter.ts'
 import { OwnAccountReader, type OwnAccount } from './own-account.ts'
 import { IN_CHAIN } from './large-groups.ts'
+import { oneEntry } from '../ldap/reads.ts'
 import type { Pool } from '../pool/pool.ts'
 import { GroupReader, type Groups } from './protected-groups.ts'
 import type { ServerFacts } from '../pool/server-facts.ts'
@@ -94,7 +95,7 @@ export class ProtectionRules {
   }
 
   async #matches(dn: Dn, filter: Filter): Promise<boolean> {
-    const request = { base: dn, scope: 'base' as const, filter, attributes: ['1.1'], bytesOf: [], sizeMax: 1 }
+    const request = oneEntry(dn, ['1.1'], { filter })
     return (await this.#pool.read((connection) => searchProven(connection, request, this.#settings))).length > 0
   }
 }

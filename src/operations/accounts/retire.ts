@@ -1,7 +1,7 @@
 import { marksText, type OwnMarks } from '../../core/settings/directory-form.ts'
 import { directoryOf, splitAccountKey, type AccountKey, type DirectoryName } from '../../core/names.ts'
 import { serialKey, type SerialKey } from '../../core/serials/serial-key.ts'
-import { serialsIn } from '../../core/serials/serial-values.ts'
+import { serialsIn } from '../../core/account/serial-values.ts'
 import type { ObservedState } from '../../core/account/state.ts'
 import type { PendingLdif } from '../../ports/ldif.ts'
 import type { AccountReport } from '../../store/reports/reports.ts'

@@ -1,8 +1,8 @@
 import { counted } from '../../core/format/counted.ts'
-import { lossCauseText } from '../../core/guards/loss-breaker.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import { Findings, type Finding } from './findings.ts'
 import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
+import { lossCauseText } from '../../core/reasons/limits.ts'
 
 /** What `lockstep doctor` says of losses that wait for review, and of the breaker that holds them back. */
 export async function lossFindings(settings: Settings): Promise<readonly Finding[]> {

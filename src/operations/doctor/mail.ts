@@ -1,6 +1,6 @@
 import type { MailAddress } from '../../core/mail/mail-address.ts'
 import { isForGood, refusalScope } from '../../core/mail/mail-answer.ts'
-import type { MailSettings } from '../../core/mail/mail-settings.ts'
+import type { MailSettings } from '../../core/settings/mail-settings.ts'
 import type { SmtpProbe } from '../../notify/smtp-probe.ts'
 import type { SecretReader } from '../../ports/secret.ts'
 import { Findings, troubleOf, type Finding } from './findings.ts'

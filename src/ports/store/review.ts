@@ -1,8 +1,7 @@
 import type { Change } from '../../core/account/change.ts'
-import type { ResolvedEvent } from '../../core/events/event.ts'
-import type { LossCause } from '../../core/guards/loss-breaker.ts'
 import type { Reason } from '../../core/reasons/reason.ts'
 import type { AccountKey, DirectoryName, Dn, Login, Realm, Serial } from '../../core/names.ts'
+import type { LossCause } from '../../core/reasons/limits.ts'
 
 /** A lock that the breaker holds back until a person decides, or until there is room again. */
 export interface Review {
@@ -53,25 +52,6 @@ export interface Approval {
   readonly short: readonly AccountKey[]
   /** Those that this very person had approved before. */
   readonly again: readonly AccountKey[]
-}
-
-export interface ReviewPort {
-  /** How many different persons must approve. */
-  readonly approvalsNeeded: number
-  counts(): Promise<ReviewCounts>
-  /** In the order of the keys. */
-  list(filter: ReviewFilter): Promise<readonly Review[]>
-  /** Those of the accounts that wait; marks what may be written now. */
-  approve(keys: readonly AccountKey[], decision: ReviewDecision): Promise<Approval>
-  /**
-   * Ends the holds of the accounts that wait, each by an event of its own.
-   * @returns those that did wait
-   */
-  reject(words: readonly ResolvedEvent[], decision: ReviewDecision): Promise<readonly AccountKey[]>
-  /** The newest first, as far as the journal is kept in the store. */
-  decisionsOf(key: AccountKey, limit: number): Promise<readonly Decision[]>
-  /** Counts locks from nothing again, and lets what waits try. @returns how many waited */
-  resume(decision: ReviewDecision): Promise<number>
 }
 
 /** What a person decided about a lock, a loss of a token or marks of an account. */
@@ -127,17 +107,4 @@ export interface LossCounts {
   readonly approved: number
   readonly dismissed: number
   readonly oldestMs: number | null
-}
-
-/** Fails as the store does. */
-export interface LossPort {
-  counts(): Promise<LossCounts>
-  /** In the order of the serials. */
-  list(filter: LossFilter): Promise<readonly LossReview[]>
-  /** Those that wait or were dismissed. */
-  approve(serials: readonly Serial[], decision: ReviewDecision): Promise<LossApproval>
-  /** Serials and locks of those that wait stay as they are, until the token is listed again. @returns how many */
-  dismiss(serials: readonly Serial[], decision: ReviewDecision): Promise<number>
-  /** Counts losses from nothing again, and lets what waits try. @returns how many waited */
-  resume(decision: ReviewDecision): Promise<number>
 }

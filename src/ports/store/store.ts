@@ -2,7 +2,6 @@ import type { AccountOwner, Change } from '../../core/account/change.ts'
 import type { ErrorCode } from '../../core/error.ts'
 import type { Event, ResolvedEvent } from '../../core/events/event.ts'
 import type { AccountKey, DirectoryName, Dn, Login, Realm, ResolverName, Serial, UserId } from '../../core/names.ts'
-import type { LossCause } from '../../core/guards/loss-breaker.ts'
 import type { Pause } from '../../core/guards/guard.ts'
 import type { LateChange } from '../../core/account/late.ts'
 import type { Outcome } from '../../core/account/outcome.ts'
@@ -20,6 +19,7 @@ import type { TokenReading, UserOfSource } from '../../core/source/token.ts'
 import type { IntakePort } from '../intake.ts'
 import type { OwnSerial } from './authorship.ts'
 import type { OwnerQuery } from '../privacyidea.ts'
+import type { LossCause } from '../../core/reasons/limits.ts'
 
 /** All methods of the store may fail with `store-busy`, `store-unavailable`, `disk-full`. */
 
@@ -296,7 +296,7 @@ export interface SnapshotPort {
   /** In whatever spelling: as a rule one or none. */
   tokensLike(serial: Serial): Promise<readonly RecordedToken[]>
   /**
-   * Counts losses, so that no two workers and no two processes pass the limit together; see store/guards/loss-breaker.ts.
+   * Counts losses, so that no two workers and no two processes pass the limit together; see store/decisions/loss-breaker.ts.
    * @param claim as `record`
    */
   passLosses(key: AccountKey, losses: readonly Loss[], claim: Held | null): Promise<LossVerdict>

@@ -1,6 +1,7 @@
-import type { LockVerdict, Wanted } from '../../core/health/verification.ts'
+import type { LockVerdict } from '../../core/health/verification.ts'
 import type { AccountKey, DirectoryName } from '../../core/names.ts'
 import type { OwnedLock } from '../../core/account/state.ts'
+import type { Wanted } from '../../core/account/outcome.ts'
 
 /** A lock or an unlock that is to be looked at on every server of its directory. */
 export interface DueVerification {

@@ -1,5 +1,5 @@
 import { AppError, backoffMs, retryDelayMs, retryOf } from '../../core/error.ts'
-import { otherLockOf, otherLockReason } from '../../core/source/mirror.ts'
+import { otherLockOf, otherLockReason } from '../../core/account/slot.ts'
 import { failureReason, GONE_LOOK_MS, type Conclusion } from '../../core/account/outcome.ts'
 import { plan, type Planned } from '../../core/account/plan.ts'
 import type { Reason } from '../../core/reasons/reason.ts'

@@ -1,10 +1,11 @@
 import { retryDelayMs } from '../../core/error.ts'
-import { foreignLockOf, otherLockOf } from '../../core/source/mirror.ts'
+import { foreignLockOf } from '../../core/source/mirror.ts'
 import { amended, failureReason, type Amendment, type Conclusion, type Outcome } from '../../core/account/outcome.ts'
 import { mirrored, type Observed } from '../mirror/mirror.ts'
 import { PAUSED_LOOK_MS } from './conclude.ts'
 import { lateFindings, nextLateMs } from '../ledger/late.ts'
 import type { FailedTurn, Turn } from './turn.ts'
+import { otherLockOf } from '../../core/account/slot.ts'
 
 /** Makes the outcome of a turn and puts it on record; the claim is given back with that. Fails with `lease-lost`. */
 export async function finish(turn: Turn | FailedTurn, conclusion: Conclusion): Promise<Outcome> {

@@ -1,7 +1,7 @@
 import { holdName } from '../../core/account/fold.ts'
 import { holdNameOfSerial } from '../../core/names.ts'
 import { serialKey } from '../../core/serials/serial-key.ts'
-import { serialsIn } from '../../core/serials/serial-values.ts'
+import { serialsIn } from '../../core/account/serial-values.ts'
 import type { DesiredState, ObservedState, OurRecord } from '../../core/account/state.ts'
 import type { Claim } from '../../ports/store/store.ts'
 import type { Ports } from '../ports.ts'

@@ -1,6 +1,5 @@
 import { inGroups } from '../../core/ahead.ts'
 import { toAppError } from '../../core/error.ts'
-import { otherLockOf } from '../../core/source/mirror.ts'
 import type { DirectoryName } from '../../core/names.ts'
 import type { MirrorPolicy } from '../../core/settings/settings.ts'
 import type { ObservedState } from '../../core/account/state.ts'
@@ -8,6 +7,7 @@ import type { DirectoryPort } from '../../ports/directory.ts'
 import type { MirrorPort } from '../../ports/store/mirror.ts'
 import type { SnapshotPort } from '../../ports/store/store.ts'
 import type { LeftAlone } from '../source/resync-ports.ts'
+import { otherLockOf } from '../../core/account/slot.ts'
 
 /**
  * Finds the locks in the directories that are not ours and were not mirrored yet, beside ours too, and marks their accounts:

@@ -1,7 +1,7 @@
 import type { AccountKey, DirectoryName, Serial } from '../../core/names.ts'
 import type { Reason } from '../../core/reasons/reason.ts'
 import { serialKey, spelledAmong } from '../../core/serials/serial-key.ts'
-import { serialsIn } from '../../core/serials/serial-values.ts'
+import { serialsIn } from '../../core/account/serial-values.ts'
 import { NOTHING_OF_OURS, type ObservedState } from '../../core/account/state.ts'
 import { deriveEvents } from '../../core/source/snapshot.ts'
 import type { RecordedAccount } from '../../ports/store/resync.ts'

@@ -1,5 +1,4 @@
-import { foldEvents, type FoldResult } from '../../core/account/fold.ts'
-import type { BackoffHistory } from '../../core/account/lock-backoff.ts'
+import { foldEvents, type FoldResult, type BackoffHistory } from '../../core/account/fold.ts'
 import type { LockBackoff } from '../../core/settings/settings.ts'
 import { directoryOf, type AccountKey, type Serial } from '../../core/names.ts'
 import { serialKey } from '../../core/serials/serial-key.ts'

@@ -51,12 +51,7 @@ export async function lateArrived(
   await own(scope, claim, owned, nowMs)
   // An unlock let the user in for a moment, which stays to be seen for a while.
   const untilMs = kind === 'unlock' ? nowMs + MAY_ARRIVE_MS : null
-  await scope.trx
-    .updateTable('change')
-    .set({ state: 'applied', closed_ms: nowMs, arrived_ms: nowMs, is_others: 0, may_arrive_until_ms: untilMs })
-    .where('id', '=', id)
-    .execute()
-  await noteLatest(scope, key)
+  await noteArrived(scope, key, id, untilMs, nowMs)
   scope.log({ atMs: nowMs, kind: 'arrived', subject: key, body: { change: id, kind, holds: owned?.holds ?? [] } })
 }
 
@@ -82,22 +77,29 @@ export async function adoptLock(
 ): Promise<void> {
   const { key } = claim
   await own(scope, claim, owned, nowMs)
-  if (change !== null) {
-    await scope.trx
-      .updateTable('change')
-      .set({ state: 'applied', closed_ms: nowMs, arrived_ms: nowMs, is_others: 0, may_arrive_until_ms: null })
-      .where('id', '=', change)
-      .execute()
-    await noteLatest(scope, key)
-  }
+  if (change !== null) await noteArrived(scope, key, change, null, nowMs)
   const { holds, dn } = owned
   const places = owned.slots.map((slot) => `${slot.attribute} at ${slot.dn}`)
   const body = { ...(change === null ? {} : { change }), dn, holds, places, actor, reason }
   scope.log({ atMs: nowMs, kind: 'adopted', subject: key, body })
 }
 
+/** @param untilMs so long it is still to be seen that it arrived; null: not at all */
+async function noteArrived(
+  scope: WriteScope,
+  key: AccountKey,
+  id: string,
+  untilMs: number | null,
+  nowMs: number,
+): Promise<void> {
+  const arrived = { state: 'applied', closed_ms: nowMs, arrived_ms: nowMs, is_others: 0 } as const
+  const change = { ...arrived, may_arrive_until_ms: untilMs }
+  await scope.trx.updateTable('change').set(change).where('id', '=', id).execute()
+  await noteLatest(scope, key)
+}
+
 /** model: own */
-async function own(
+export async function own(
   { hot, on }: WriteScope,
   { key, token }: Held,
   owned: OwnedLock | null,

@@ -1,6 +1,7 @@
 import type { Clock } from '../../ports/clock.ts'
 import type { Database } from '../schema/schema.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
+import { dropMeta, writeMeta } from '../engine/meta.ts'
 
 /**
  * That a lock keeps its user out, as a trial showed it (`lockstep doctor --probe` with the test account's password):
@@ -17,30 +18,16 @@ export interface LockProof {
   readonly url: string
 }
 
-export interface LockProofPort {
-  /** @param url null: the trial showed that a lock keeps nobody out */
-  note(directory: string, url: string | null): Promise<void>
-  /** By the name of the directory; those that are too old are left out. */
-  all(): Promise<ReadonlyMap<string, LockProof>>
-}
-
-export function openLockProofs(db: Database, writer: StoreWriter, clock: Clock): LockProofPort {
+export function openLockProofs(db: Database, writer: StoreWriter, clock: Clock) {
   return {
-    async note(directory, url) {
+    /** @param url null: the trial showed that a lock keeps nobody out */
+    async note(directory: string, url: string | null) {
       const key = `${KEY}${directory}`
-      await writer.run(async ({ trx }) => {
-        if (url === null) {
-          await trx.deleteFrom('meta').where('key', '=', key).execute()
-          return
-        }
-        const value = JSON.stringify({ atMs: clock.nowMs(), url } satisfies LockProof)
-        await trx
-          .insertInto('meta')
-          .values({ key, value })
-          .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
-          .execute()
-      })
+      await writer.run((scope) =>
+        url === null ? dropMeta(scope, key) : writeMeta<LockProof>(scope, key, { atMs: clock.nowMs(), url }),
+      )
     },
+    /** By the name of the directory; those that are too old are left out. */
     all: () => readLockProofs(db, clock.nowMs()),
   }
 }

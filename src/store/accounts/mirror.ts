@@ -8,6 +8,7 @@ import type { KnownLocks, MirrorPort } from '../../ports/store/mirror.ts'
 import { keyFromRow, ownerFromRow, serialFromRow } from '../rows/rows.ts'
 import type { Database, MirrorRow } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
+import { findsAny } from '../rows/queries.ts'
 
 const PART = 500
 const STATES: readonly MirrorState[] = ['open', 'set', 'left']
@@ -24,13 +25,7 @@ export function openMirror(db: Database, writer: StoreWriter, clock: Clock): Mir
     end: (key, mirrored, is, why) => writer.runSoon((scope) => end(scope, key, mirrored, is, why, clock.nowMs())),
     disabledOf: (serials) => disabledOf(db, serials),
     lockouts: () => lockouts(db),
-    async countAccounts() {
-      const row = await db
-        .selectFrom('mirror')
-        .select((select) => select.fn.count<number>('account_key').distinct().as('n'))
-        .executeTakeFirstOrThrow()
-      return Number(row.n)
-    },
+    countAccounts: () => countSince(db, -1),
     statusOf: (keys) => statusOf(db, keys),
   }
 }
@@ -48,10 +43,10 @@ async function begin(
   nowMs: number,
 ): Promise<boolean> {
   const { trx } = scope
-  if (breaker !== null && !(await isMirrored(scope, key))) {
+  if (breaker !== null && !(await findsAny(trx.selectFrom('mirror').where('account_key', '=', key)))) {
     for (const { max, perMs } of breaker.limits.filter(({ of }) => of === 'all')) {
       // A share is one of a directory's own locks.
-      if ('locks' in max && (await countSince(scope, nowMs - perMs)) >= max.locks) return false
+      if ('locks' in max && (await countSince(trx, nowMs - perMs)) >= max.locks) return false
     }
   }
   const user = mirrored.kind === 'lockout' ? mirrored.user : null
@@ -75,18 +70,13 @@ async function begin(
 }
 
 /** Accounts whose mirroring began since then. */
-async function countSince({ trx }: WriteScope, sinceMs: number): Promise<number> {
-  const row = await trx
+async function countSince(db: Database, sinceMs: number): Promise<number> {
+  const row = await db
     .selectFrom('mirror')
     .select((select) => select.fn.count<number>('account_key').distinct().as('accounts'))
     .where('since_ms', '>', sinceMs)
     .executeTakeFirstOrThrow()
   return Number(row.accounts)
-}
-
-async function isMirrored({ trx }: WriteScope, key: AccountKey): Promise<boolean> {
-  const row = await trx.selectFrom('mirror').select('name').where('account_key', '=', key).limit(1).executeTakeFirst()
-  return row !== undefined
 }
 
 async function end(

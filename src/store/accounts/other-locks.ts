@@ -1,4 +1,4 @@
-import { otherLockReason } from '../../core/source/mirror.ts'
+import { otherLockReason } from '../../core/account/slot.ts'
 import { shownReason, type ReasonCode } from '../../core/reasons/reason.ts'
 import type { OtherLock } from '../../core/account/state.ts'
 import { otherLockFromRow } from '../rows/rows.ts'

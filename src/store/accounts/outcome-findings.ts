@@ -7,6 +7,7 @@ import type { Breaker } from '../guards/breaker.ts'
 import { endFinding, isFindingOpen, raiseReason } from '../guards/findings.ts'
 import { IN_STEP, NO_HOLDS, UNCLEAR } from '../rows/literals.ts'
 import type { WriteScope } from '../engine/store-writer.ts'
+import { countOf } from '../rows/queries.ts'
 
 /** While an account stands so, the lock that waits in the review queue is still wanted. */
 const WAITS: readonly AccountStatus[] = ['breaker', 'failed', 'paused', 'dry-run']
@@ -97,14 +98,11 @@ async function countStatus(
 /** A count goes no further: beyond it the share alone says enough. */
 const COUNT_MAX = 10_000
 
-async function countHeld({ trx }: WriteScope, directory: string): Promise<number> {
-  const row = await trx
+function countHeld({ trx }: WriteScope, directory: string): Promise<number> {
+  const held = trx
     .selectFrom('account')
-    .select((s) => s.fn.countAll<number>().as('n'))
     .where((w) => w.or([w('hold_count', '>', NO_HOLDS), w('owned_lock', 'is not', null)]))
-    .where('directory', '=', directory)
-    .executeTakeFirstOrThrow()
-  return Number(row.n)
+  return countOf(held.where('directory', '=', directory))
 }
 
 const FIRST_MAX = 3

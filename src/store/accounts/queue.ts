@@ -3,7 +3,7 @@ import { LATE_CHANGES_MAX, type LateChange } from '../../core/account/late.ts'
 import type { Outcome } from '../../core/account/outcome.ts'
 import type { AdoptionOrder, Claim, Held, QueuePort } from '../../ports/store/store.ts'
 import type { BootClock } from '../engine/boot-clock.ts'
-import { leaseLost, newLeaseToken, type LeaseOptions } from '../engine/leases.ts'
+import { leaseLost, newLease, type LeaseOptions } from '../engine/leases.ts'
 import {
   whoseFromRow,
   changeFromRow,
@@ -64,7 +64,7 @@ async function markAccount(
   { dueMs, isRefresh = false, isForRepair = false }: { dueMs: number; isRefresh?: boolean; isForRepair?: boolean },
 ): Promise<void> {
   const [hinted, repair] = [isRefresh ? 1 : 0, isForRepair ? 1 : 0]
-  await hot.markAccount.run(on, { key, due_ms: dueMs, hinted, repair })
+  await hot.markAccount.run(on, { account_key: key, due_ms: dueMs, hinted, repair })
 }
 
 export async function claimAccounts(
@@ -74,19 +74,11 @@ export async function claimAccounts(
   options: LeaseOptions,
 ): Promise<Claim[]> {
   const { hot, on } = scope
-  const token = newLeaseToken()
-  const uptimeMs = options.boot.uptimeMs()
-  const leaseUntilMs = uptimeMs + options.leaseMs
+  const lease = newLease(options)
+  const { lease_token: token, lease_until_ms: leaseUntilMs } = lease
   // model: claim
-  const claimed = await hot.claimAccounts.run(on, {
-    owner: options.owner,
-    token,
-    boot: options.boot.bootId,
-    until_ms: leaseUntilMs,
-    uptime_ms: uptimeMs,
-    now_ms: nowMs,
-    limit,
-  })
+  const now = { now_ms: nowMs, uptime_ms: options.boot.uptimeMs() }
+  const claimed = await hot.claimAccounts.run(on, { ...lease, ...now, limit })
   const claims: Claim[] = []
   for (const row of claimed.rows) {
     const key = keyFromRow(row.account_key)
@@ -162,7 +154,7 @@ export async function releaseClaim({ hot, on }: WriteScope, claim: Claim, outcom
   const { numAffectedRows } =
     againAtMs === null
       ? await hot.finishAccount.run(on, { key, token, generation })
-      : await hot.postponeAccount.run(on, { key, token, generation, due_ms: againAtMs, attempts, hinted })
+      : await hot.postponeAccount.run(on, { account_key: key, token, generation, due_ms: againAtMs, attempts, hinted })
   if (numAffectedRows === 1n) return
   // model: free
   const freed = await hot.freeAccount.run(on, { key, token })

@@ -7,12 +7,20 @@ import { isSameReason, type Reason } from '../../core/reasons/reason.ts'
 import type { Hold, OwnedLock } from '../../core/account/state.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { BreakerRefusal, Claim, Held, RecordPort } from '../../ports/store/store.ts'
-import { authorSerial } from '../source/author-serial.ts'
-import { adoptLock, lateArrived, lateCountsAsOthers, noteLate, orderAdoption, recordLateLook } from './late-changes.ts'
+import { authorSerial } from './author-serial.ts'
+import {
+  adoptLock,
+  lateArrived,
+  lateCountsAsOthers,
+  noteLate,
+  own,
+  orderAdoption,
+  recordLateLook,
+} from './late-changes.ts'
 import { leaseLost } from '../engine/leases.ts'
 import { checkHeld, markAccounts, releaseClaim } from './queue.ts'
 import { reasonToRow } from '../rows/reasons.ts'
-import { changeToRow, resolvedToRow, toJson } from '../rows/rows.ts'
+import { changeToRow, holdToRow, resolvedToRow, toJson } from '../rows/rows.ts'
 import { forgetRemoval, noteVerification } from './verifications.ts'
 import { uncountLock, type Breaker } from '../guards/breaker.ts'
 import { recordFindings } from './outcome-findings.ts'
@@ -64,7 +72,7 @@ async function planChange(
     await scope.hot.dropOpenChange.run(scope.on, { key })
     return refusal
   }
-  await scope.hot.insertChange.run(scope.on, { ...changeToRow(change) })
+  await scope.hot.insertChange.run(scope.on, changeToRow(change))
   const { id, kind, dn, serial, holds, reason, actor } = change
   const body = { change: id, kind, dn, ...(serial === null ? { holds } : { serial }), reason, actor }
   scope.log({ atMs: change.plannedAtMs, kind: 'planned', subject: change.key, body })
@@ -98,18 +106,15 @@ async function closeChange(
   scope.log({ atMs: nowMs, kind: result, subject: change.key, body: { change: change.id, kind: change.kind } })
 }
 
-/** model: own */
 async function ownLock(
   scope: WriteScope,
-  { key, token }: Held,
+  claim: Held,
   owned: OwnedLock | null,
   why: Reason,
   nowMs: number,
 ): Promise<void> {
-  const lock = owned === null ? null : toJson(owned)
-  const { numAffectedRows } = await scope.hot.relabelLock.run(scope.on, { key, token, owned_lock: lock, now_ms: nowMs })
-  if (numAffectedRows !== 1n) throw leaseLost(key)
-  scope.log({ atMs: nowMs, kind: 'relabelled', subject: key, body: { holds: owned?.holds ?? [], why } })
+  await own(scope, claim, owned, nowMs)
+  scope.log({ atMs: nowMs, kind: 'relabelled', subject: claim.key, body: { holds: owned?.holds ?? [], why } })
 }
 
 async function recordOutcome(
@@ -160,14 +165,11 @@ async function writeStatus(
       effective: outcome.effective,
       other_lock: lock,
       other_lock_is: otherLock?.is ?? null,
-      now_ms: nowMs,
+      updated_ms: nowMs,
     })
   }
   if (stood.holdCount > 0) await hot.dropHolds.run(on, { key })
-  for (const { name, kind, serial, sinceUs, untilUs, reason: why, actor } of holds) {
-    const row = { key, name, kind, serial, since_us: sinceUs, until_us: untilUs, reason: reasonToRow(why), actor }
-    await hot.insertHold.run(on, row)
-  }
+  for (const hold of holds) await hot.insertHold.run(on, holdToRow(key, hold))
 }
 
 interface HeldBack {

@@ -8,6 +8,7 @@ import { keyColumn } from '../rows/serial-column.ts'
 import { resolvedFromRow, toJson } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
+import { countOf } from '../rows/queries.ts'
 
 /** Tokens that differ by case only, as the folding of their events found them: one finding names them all. */
 
@@ -80,12 +81,9 @@ async function writeTwins(
       .onConflict((conflict) => conflict.column('serial_key').doUpdateSet({ spellings }))
       .execute()
   }
-  const { count } = await trx
-    .selectFrom('serial_twin')
-    .select((select) => select.fn.countAll<number>().as('count'))
-    .executeTakeFirstOrThrow()
-  if (Number(count) === 0) return endFinding(scope, CODE, '', nowMs)
+  const count = await countOf(trx.selectFrom('serial_twin'))
+  if (count === 0) return endFinding(scope, CODE, '', nowMs)
   const named = await trx.selectFrom('serial_twin').selectAll().orderBy('serial_key').limit(NAMED_MAX).execute()
   const serials = named.map((row) => spellingsOf(row).join(' and ')).join(', ')
-  await raiseReason(scope, { subject: '', reason: { code: CODE, params: { count: Number(count), serials } } }, nowMs)
+  await raiseReason(scope, { subject: '', reason: { code: CODE, params: { count, serials } } }, nowMs)
 }

@@ -1,20 +1,22 @@
 import { sql } from 'kysely'
-import type { Outcome } from '../../core/account/outcome.ts'
+import type { Outcome, Wanted } from '../../core/account/outcome.ts'
 import type { AccountKey, DirectoryName } from '../../core/names.ts'
 import { directoryOf } from '../../core/names.ts'
 import type { Reason } from '../../core/reasons/reason.ts'
-import type { LockProblem, LockVerdict, ServerVerdict, Wanted } from '../../core/health/verification.ts'
+import type { LockProblem, LockVerdict, ServerVerdict } from '../../core/health/verification.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { DueVerification, Verification, VerificationPort } from '../../ports/store/verification.ts'
 import { keyFromRow, ownedFromRow } from '../rows/rows.ts'
 import type { Database, VerificationRow } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
+import { inPages } from '../rows/queries.ts'
 
 /** How locks stand on each server of directories with several, and locks that somebody took away. */
 
 /** Time for the write to reach the other servers, before they are asked for the first time. */
 const FIRST_LOOK_MS = 200
 const MARK_PAGE = 1_000
+const NOT_CHECKED = { tries: 0, checked_ms: null, verdict: null } as const
 
 export function openVerifications(db: Database, writer: StoreWriter, clock: Clock): VerificationPort {
   return {
@@ -61,9 +63,7 @@ export async function noteVerification(
     writer: lockWrite?.server ?? null,
     written_ms: nowMs,
     due_ms: lockWrite === undefined ? null : nowMs + FIRST_LOOK_MS,
-    tries: 0,
-    checked_ms: null,
-    verdict: null,
+    ...NOT_CHECKED,
     problem: problem === null ? null : JSON.stringify(problem),
     problem_ms: problem === null ? null : nowMs,
   }
@@ -169,23 +169,17 @@ async function markAll(
   nowMs: number,
 ): Promise<number> {
   if (directories.length === 0) return 0
+  const query = db
+    .selectFrom('account')
+    .select(['key', 'directory', 'seen_ms'])
+    .where('owned_lock', 'is not', null)
+    .where('directory', 'in', directories)
   let marked = 0
-  for (let after = ''; ;) {
-    const rows = await db
-      .selectFrom('account')
-      .select(['key', 'directory', 'seen_ms'])
-      .where('key', '>', after)
-      .where('owned_lock', 'is not', null)
-      .where('directory', 'in', directories)
-      .orderBy('key')
-      .limit(MARK_PAGE)
-      .execute()
-    if (rows.length > 0) await writer.runSoon((scope) => markPage(scope, rows, nowMs))
+  for await (const rows of inPages(query, 'key', MARK_PAGE)) {
+    await writer.runSoon((scope) => markPage(scope, rows, nowMs))
     marked += rows.length
-    const last = rows.at(-1)
-    if (last === undefined || rows.length < MARK_PAGE) return marked
-    after = last.key
   }
+  return marked
 }
 
 async function markPage(
@@ -200,9 +194,7 @@ async function markPage(
     writer: null,
     written_ms: Number(seen_ms),
     due_ms: nowMs,
-    tries: 0,
-    checked_ms: null,
-    verdict: null,
+    ...NOT_CHECKED,
     problem: null,
     problem_ms: null,
   }))

@@ -4,6 +4,7 @@ import { AppError } from '../../core/error.ts'
 import type { Database, JournalRow, Tables } from '../schema/schema.ts'
 import type { Executing } from './prepared.ts'
 import type { Statements } from './statements.ts'
+import { metaText } from './meta.ts'
 
 /**
  * The journal: append-only, each record holding the hash of the one before. The hash covers every field, so that a
@@ -68,8 +69,7 @@ export interface Head {
 }
 
 export async function readHead(db: Kysely<Tables>): Promise<Head> {
-  const row = await db.selectFrom('meta').select('value').where('key', '=', HEAD_KEY).executeTakeFirst()
-  return parseHead(row?.value)
+  return parseHead((await metaText(db, HEAD_KEY)) ?? undefined)
 }
 
 function parseHead(text: string | undefined): Head {

@@ -28,15 +28,18 @@ export const NO_LEASE: LeaseColumns = {
   lease_watch: null,
 }
 
-export function newLeaseToken(): LeaseToken {
-  // 122 random bits from a pool: a token is made for each claim.
-  return randomUUID() as LeaseToken
+export interface Lease extends LeaseColumns {
+  readonly lease_owner: string
+  readonly lease_token: LeaseToken
+  readonly lease_boot: string
+  readonly lease_until_ms: number
 }
 
-export function newLease({ owner, leaseMs, boot }: LeaseOptions): LeaseColumns & { lease_token: LeaseToken } {
+export function newLease({ owner, leaseMs, boot }: LeaseOptions): Lease {
   return {
     lease_owner: owner,
-    lease_token: newLeaseToken(),
+    // 122 random bits from a pool: a token is made for each claim.
+    lease_token: randomUUID() as LeaseToken,
     lease_boot: boot.bootId,
     lease_until_ms: boot.uptimeMs() + leaseMs,
     lease_watch: null,

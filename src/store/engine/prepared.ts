@@ -6,17 +6,14 @@ import type { Compilable, CompiledQuery, QueryResult } from 'kysely'
  */
 
 /** Stands for a value that is given at execution. */
-class Slot<Name extends string = never> {
-  readonly name: Name
-  constructor(name: Name) {
+class Slot {
+  readonly name: string
+  constructor(name: string) {
     this.name = name
   }
 }
 
 type Value = string | number | null
-
-/** Marks the place of a value within a statement that is being prepared. */
-export type Place<Values> = <Name extends keyof Values & string>(name: Name) => Values[Name]
 
 /** What runs a compiled statement: the connection of a transaction, or the database outside one. */
 export interface Executing {
@@ -24,16 +21,17 @@ export interface Executing {
 }
 
 export interface Prepared<Values, Row> {
+  /** @param values each time of the same names: the statement is built for those of the first time */
   run(on: Executing, values: Values): Promise<QueryResult<Row>>
 }
 
-/** `prepare<{ key: string }>()((place) => …)`: the values are named and typed once, for the places and for who runs it. */
+/** `prepare<{ key: string }>()(({ key }) => …)`: the values are named and typed once, for the statement and for who runs it. */
 export function prepare<Values extends { readonly [Name in keyof Values]: Value }>() {
-  return <Row>(build: (place: Place<Values>) => Compilable<Row>): Prepared<Values, Row> => {
+  return <Row>(build: (values: Values) => Compilable<Row>): Prepared<Values, Row> => {
     let compiled: CompiledQuery<Row> | null = null
     return {
       run(on, values) {
-        compiled ??= build(placeOf).compile()
+        compiled ??= build(slotsOf(values)).compile()
         const parameters = compiled.parameters.map((each) => (isSlotOf<Values>(each) ? values[each.name] : each))
         return on.executeQuery<Row>({ ...compiled, parameters })
       },
@@ -41,12 +39,12 @@ export function prepare<Values extends { readonly [Name in keyof Values]: Value 
   }
 }
 
-/** Typed as the value that its place takes. */
-function placeOf<Given>(name: string): Given {
-  return new Slot<string>(name) as Given
+/** Typed as the values whose places they take. */
+function slotsOf<Values extends object>(values: Values): Values {
+  return Object.fromEntries(Object.keys(values).map((name) => [name, new Slot(name)])) as Values
 }
 
-/** A statement holds slots of its own values alone: `prepare` has checked their names. */
-function isSlotOf<Values>(parameter: unknown): parameter is Slot<keyof Values & string> {
+/** A statement holds slots of its own values alone. */
+function isSlotOf<Values>(parameter: unknown): parameter is { readonly name: keyof Values } {
   return parameter instanceof Slot
 }

@@ -16,6 +16,7 @@ import {
 } from './process-owner.ts'
 import { freeDeadLeases, newLease, NO_LEASE, type LeaseOptions } from './leases.ts'
 import type { StoreWriter, WriteScope } from './store-writer.ts'
+import { dropMeta, readMeta, writeMeta } from './meta.ts'
 import { delay } from '../../ports/delay.ts'
 
 /**
@@ -58,40 +59,34 @@ export class ProcessLock {
   /** Becomes the daemon of this store. Fails with `already-running`. */
   async becomeDaemon(): Promise<void> {
     await this.#writer.run(async (scope) => {
-      const other = await readDaemon(scope.trx)
+      const other = await readMeta<DaemonRow>(scope.trx, DAEMON_KEY)
       if (other !== null && isDaemonAlive(other, this.#clock.nowMs())) {
         throw alreadyRunning(other, this.#clock.nowMs())
       }
       const nowMs = this.#clock.nowMs()
-      await writeDaemon(scope, {
-        owner: this.owner,
-        pid: process.pid,
-        startedMs: nowMs,
-        readyMs: null,
-        heartbeatMs: nowMs,
-      })
+      const started = { startedMs: nowMs, readyMs: null, heartbeatMs: nowMs }
+      await writeMeta<DaemonRow>(scope, DAEMON_KEY, { owner: this.owner, pid: process.pid, ...started })
     })
   }
 
   /** Says that the daemon serves, and later that it still does. */
   async beat(): Promise<void> {
     await this.#writer.run(async (scope) => {
-      const mine = await readDaemon(scope.trx)
+      const mine = await readMeta<DaemonRow>(scope.trx, DAEMON_KEY)
       if (mine?.owner !== this.owner) throw new AppError('already-running', 'another daemon took over this store')
       const nowMs = this.#clock.nowMs()
-      await writeDaemon(scope, { ...mine, readyMs: mine.readyMs ?? nowMs, heartbeatMs: nowMs })
+      await writeMeta<DaemonRow>(scope, DAEMON_KEY, { ...mine, readyMs: mine.readyMs ?? nowMs, heartbeatMs: nowMs })
     })
   }
 
   async resign(): Promise<void> {
     await this.#writer.run(async (scope) => {
-      const mine = await readDaemon(scope.trx)
+      const mine = await readMeta<DaemonRow>(scope.trx, DAEMON_KEY)
       if (mine?.owner !== this.owner) return
       if (mine.readyMs !== null) {
-        const value = { untilMs: this.#clock.nowMs(), pid: mine.pid, wasStopped: true } satisfies Served
-        await scope.hot.writeMeta.run(scope.on, { key: SERVED_KEY, value: JSON.stringify(value) })
+        await writeMeta<Served>(scope, SERVED_KEY, { untilMs: this.#clock.nowMs(), pid: mine.pid, wasStopped: true })
       }
-      await scope.trx.deleteFrom('meta').where('key', '=', DAEMON_KEY).execute()
+      await dropMeta(scope, DAEMON_KEY)
     })
   }
 
@@ -102,11 +97,10 @@ export class ProcessLock {
 
   /** Until when a daemon served that does so no more; null: none ever did, as far as is known. */
   async served(): Promise<Served | null> {
-    const left = await readDaemon(this.#db)
+    const left = await readMeta<DaemonRow>(this.#db, DAEMON_KEY)
     // It died: one that is stopped takes its row along.
     if (left !== null && left.readyMs !== null) return { untilMs: left.heartbeatMs, pid: left.pid, wasStopped: false }
-    const row = await this.#db.selectFrom('meta').select('value').where('key', '=', SERVED_KEY).executeTakeFirst()
-    return row === undefined ? null : (JSON.parse(row.value) as Served)
+    return readMeta<Served>(this.#db, SERVED_KEY)
   }
 
   /**
@@ -126,7 +120,7 @@ export class ProcessLock {
     }
   }
 
-  async #tryToEnter({ trx }: WriteScope, isLastTry: boolean): Promise<boolean | null> {
+  async #tryToEnter({ trx, hot, on }: WriteScope, isLastTry: boolean): Promise<boolean | null> {
     const rows = await trx.selectFrom('meta').selectAll().where('key', 'like', `${WORKER_KEY}%`).execute()
     const nowMs = this.#clock.nowMs()
     const dead = rows.filter((row) => !readWorker(row, nowMs).isAlive).map((row) => row.key)
@@ -135,11 +129,7 @@ export class ProcessLock {
     const others = rows.filter((row) => row.key !== mine && !dead.includes(row.key))
     if (!isLastTry && others.some((row) => readWorker(row, nowMs).state === 'preparing')) return null
     const value = workerValue(others.length === 0 ? 'preparing' : 'working', nowMs)
-    await trx
-      .insertInto('meta')
-      .values({ key: mine, value })
-      .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
-      .execute()
+    await hot.writeMeta.run(on, { key: mine, value })
     return others.length === 0
   }
 
@@ -175,12 +165,7 @@ export class ProcessLock {
   async leave(): Promise<void> {
     clearInterval(this.#heartbeat)
     this.#heartbeat = undefined
-    await this.#writer.run(({ trx }) =>
-      trx
-        .deleteFrom('meta')
-        .where('key', '=', WORKER_KEY + this.owner)
-        .execute(),
-    )
+    await this.#writer.run((scope) => dropMeta(scope, WORKER_KEY + this.owner))
   }
 
   /**
@@ -235,7 +220,7 @@ export class ProcessLock {
 
 /** The daemon that serves the store now, or null. */
 export async function daemonOf(db: Pick<Database, 'selectFrom'>, nowMs: number): Promise<DaemonRow | null> {
-  const row = await readDaemon(db)
+  const row = await readMeta<DaemonRow>(db, DAEMON_KEY)
   return row !== null && isDaemonAlive(row, nowMs) ? row : null
 }
 
@@ -256,18 +241,4 @@ function alreadyRunning(other: DaemonRow, nowMs: number): AppError {
   return new AppError('already-running', `${what} ${where}`, {
     hint: `Stop it there. Its last heartbeat is ${age(nowMs - other.heartbeatMs)} old; if it was killed, start again once that is ${age(HEARTBEAT_STALE_MS)} old.`,
   })
-}
-
-async function readDaemon(db: Pick<Database, 'selectFrom'>): Promise<DaemonRow | null> {
-  const row = await db.selectFrom('meta').select('value').where('key', '=', DAEMON_KEY).executeTakeFirst()
-  return row === undefined ? null : (JSON.parse(row.value) as DaemonRow)
-}
-
-async function writeDaemon({ trx }: WriteScope, row: DaemonRow): Promise<void> {
-  const value = JSON.stringify(row)
-  await trx
-    .insertInto('meta')
-    .values({ key: DAEMON_KEY, value })
-    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
-    .execute()
 }

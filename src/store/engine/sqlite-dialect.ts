@@ -4,14 +4,12 @@ import { promisify } from 'node:util'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import {
   CompiledQuery,
-  SqliteAdapter,
-  SqliteIntrospector,
-  SqliteQueryCompiler,
+  SqliteDialect,
+  SqliteDriver,
   type DatabaseConnection,
-  type Dialect,
   type Driver,
-  type Kysely,
-  type QueryResult,
+  type SqliteDatabase,
+  type SqliteStatement,
 } from 'kysely'
 import { AppError, backoffMs, toAppError } from '../../core/error.ts'
 import { errnoOf } from '../../core/system-error.ts'
@@ -115,91 +113,53 @@ export class WalSync implements Disposable {
 
 const fdatasyncOf = promisify(fdatasync)
 
-export class NodeSqliteDialect implements Dialect {
-  readonly #database: DatabaseSync
-  readonly #file: string
+/** Kysely's own dialect over `node:sqlite`. It hands its one connection to one user at a time. */
+export class NodeSqliteDialect extends SqliteDialect {
+  readonly #database: StatementCache
 
   constructor(database: DatabaseSync, file: string) {
-    this.#database = database
-    this.#file = file
+    const cache = new StatementCache(database, file)
+    super({ database: cache })
+    this.#database = cache
   }
 
-  createDriver(): Driver {
-    return new NodeSqliteDriver(this.#database, this.#file)
-  }
-
-  createQueryCompiler(): SqliteQueryCompiler {
-    return new SqliteQueryCompiler()
-  }
-
-  createAdapter(): SqliteAdapter {
-    return new SqliteAdapter()
-  }
-
-  createIntrospector(database: Kysely<unknown>): SqliteIntrospector {
-    return new SqliteIntrospector(database)
+  override createDriver(): Driver {
+    return new NodeSqliteDriver(this.#database)
   }
 }
 
-/** One connection, handed to one user at a time; `node:sqlite` is synchronous, so a pool would gain nothing. */
-class NodeSqliteDriver implements Driver {
-  readonly #connection: NodeSqliteConnection
-  readonly #file: string
-  #last: Promise<void> = Promise.resolve()
-  #release: (() => void) | null = null
+class NodeSqliteDriver extends SqliteDriver {
+  readonly #database: StatementCache
 
-  constructor(database: DatabaseSync, file: string) {
-    this.#connection = new NodeSqliteConnection(database, file)
-    this.#file = file
-  }
-
-  async init(): Promise<void> {}
-
-  async acquireConnection(): Promise<DatabaseConnection> {
-    const before = this.#last
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#last = promise
-    await before
-    this.#release = resolve
-    return this.#connection
-  }
-
-  async releaseConnection(): Promise<void> {
-    this.#release?.()
+  constructor(database: StatementCache) {
+    super({ database })
+    this.#database = database
   }
 
   /** Takes the write lock at once: a transaction that first reads could otherwise not be upgraded. */
-  async beginTransaction(connection: DatabaseConnection): Promise<void> {
+  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       try {
         await connection.executeQuery(CompiledQuery.raw('begin immediate'))
         return
       } catch (thrown) {
-        const error = storeError(thrown, this.#file)
-        if (error.code !== 'store-busy' || attempt >= BUSY_TRIES_MAX) throw error
+        if (toAppError(thrown).code !== 'store-busy' || attempt >= BUSY_TRIES_MAX) throw thrown
         await delay(Math.min(BUSY_WAIT_MAX_MS, backoffMs(0, Math.random()) / 10))
       }
     }
   }
 
-  async commitTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('commit'))
-  }
-
   /** A full disk makes SQLite roll back by itself; a second time would fail, and hide why. */
-  async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    if (this.#connection.isInTransaction) await connection.executeQuery(CompiledQuery.raw('rollback'))
-  }
-
-  async destroy(): Promise<void> {
-    this.#connection.close()
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.#database.isInTransaction) await super.rollbackTransaction(connection)
   }
 }
 
-class NodeSqliteConnection implements DatabaseConnection {
+/** The database as Kysely asks it: statements are prepared once each, and what fails is an AppError. */
+class StatementCache implements SqliteDatabase {
   readonly #database: DatabaseSync
   readonly #file: string
-  readonly #statements = new Map<string, { statement: StatementSync; returnsRows: boolean }>()
+  readonly #statements = new Map<string, SqliteStatement>()
 
   constructor(database: DatabaseSync, file: string) {
     this.#database = database
@@ -210,41 +170,40 @@ class NodeSqliteConnection implements DatabaseConnection {
     return this.#database.isTransaction
   }
 
-  async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
-    try {
-      const { statement, returnsRows } = this.#prepare(query.sql)
-      const parameters = query.parameters as SQLInputValue[]
-      if (returnsRows) return { rows: statement.all(...parameters) as Row[] }
-      const { changes } = statement.run(...parameters)
-      return { rows: [], numAffectedRows: BigInt(changes) }
-    } catch (thrown) {
-      throw storeError(thrown, this.#file)
+  prepare(sql: string): SqliteStatement {
+    const known = this.#statements.get(sql)
+    if (known !== undefined) return known
+    if (this.#statements.size >= STATEMENTS_MAX) this.#statements.clear()
+    const prepared = this.#attempt(() => this.#statement(this.#database.prepare(sql)))
+    this.#statements.set(sql, prepared)
+    return prepared
+  }
+
+  #statement(statement: StatementSync): SqliteStatement {
+    return {
+      reader: statement.columns().length > 0,
+      all: (values) => this.#attempt(() => statement.all(...(values as SQLInputValue[]))),
+      run: (values) => this.#attempt(() => statement.run(...(values as SQLInputValue[]))),
+      iterate: (values) => statement.iterate(...(values as SQLInputValue[])),
     }
   }
 
-  async *streamQuery<Row>(query: CompiledQuery): AsyncIterableIterator<QueryResult<Row>> {
-    const statement = this.#database.prepare(query.sql)
-    for (const row of statement.iterate(...(query.parameters as SQLInputValue[]))) yield { rows: [row as Row] }
+  #attempt<Result>(work: () => Result): Result {
+    try {
+      return work()
+    } catch (thrown) {
+      throw storeError(thrown, this.#file)
+    }
   }
 
   close(): void {
     this.#statements.clear()
     this.#database.close()
   }
-
-  #prepare(sql: string): { statement: StatementSync; returnsRows: boolean } {
-    const known = this.#statements.get(sql)
-    if (known !== undefined) return known
-    const statement = this.#database.prepare(sql)
-    const prepared = { statement, returnsRows: statement.columns().length > 0 }
-    if (this.#statements.size >= STATEMENTS_MAX) this.#statements.clear()
-    this.#statements.set(sql, prepared)
-    return prepared
-  }
 }
 
 /** Maps what SQLite throws; the file is named, the SQL is not. */
-export function storeError(thrown: unknown, file: string): AppError {
+function storeError(thrown: unknown, file: string): AppError {
   if (thrown instanceof AppError) return thrown
   const code = (thrown as { errcode?: number }).errcode
   const text = thrown instanceof Error ? thrown.message : String(thrown)

@@ -1,12 +1,22 @@
 import { sql } from 'kysely'
 import type { SerialKey } from '../../core/serials/serial-key.ts'
-import { authorshipStatements } from '../source/authorship-statements.ts'
-import { guardStatements } from '../guards/guard-statements.ts'
-import { prepare } from './prepared.ts'
-import { isHeld, queueStatements } from '../accounts/queue-statements.ts'
-import type { ChangeState, Database, NewChangeRow, NewEventRow } from '../schema/schema.ts'
 import { ENDED, LIVE, NOBODY, NOTHING, WAITING } from '../rows/literals.ts'
 import { keyColumn } from '../rows/serial-column.ts'
+import type {
+  AccountRow,
+  ChangeState,
+  Database,
+  EventRow,
+  HoldTable,
+  JournalRow,
+  MetaTable,
+  NewChangeRow,
+  NewEventRow,
+} from '../schema/schema.ts'
+import { authorshipStatements } from './authorship-statements.ts'
+import { guardStatements } from './guard-statements.ts'
+import { prepare } from './prepared.ts'
+import { isHeld, queueStatements } from './queue-statements.ts'
 
 /** The statements of the hot path: every event and every change runs through these, one row at a time. */
 export type Statements = ReturnType<typeof prepareStatements>
@@ -23,88 +33,34 @@ export function prepareStatements(db: Database) {
   }
 }
 
+type Postponed = Pick<EventRow, 'id' | 'why_code' | 'why' | 'attempts' | 'next_try_ms' | 'counted_ms' | 'tried_ms'>
+
 function eventStatements(db: Database) {
+  const ofSerial = (key: SerialKey) =>
+    db.selectFrom('event').where(keyColumn('serial'), '=', key).where('serial', 'is not', NOTHING)
+  const setWaiting = (id: string) => db.updateTable('event').where('id', '=', id).where('state', '=', WAITING)
   return {
-    insertEvent: prepare<NewEventRow>()((place) =>
+    insertEvent: prepare<NewEventRow>()((row) =>
       db
         .insertInto('event')
-        .values({
-          id: place('id'),
-          kind: place('kind'),
-          serial: place('serial'),
-          login: place('login'),
-          realm: place('realm'),
-          actor: place('actor'),
-          taken_at_us: place('taken_at_us'),
-          received_ms: place('received_ms'),
-          source: place('source'),
-          reason: place('reason'),
-          until_us: place('until_us'),
-          state: place('state'),
-          live: place('live'),
-          account_key: place('account_key'),
-          attribute_serials: place('attribute_serials'),
-          pinned_hold: place('pinned_hold'),
-          why_code: place('why_code'),
-          why: place('why'),
-          attempts: place('attempts'),
-          next_try_ms: place('next_try_ms'),
-          sole_serial: place('sole_serial'),
-        })
+        .values(row)
         .onConflict((conflict) => conflict.column('id').doNothing()),
     ),
-    assignEvent: prepare<{ account_key: string; attribute_serials: string; id: string }>()((place) =>
-      db
-        .updateTable('event')
-        .set({
-          state: 'resolved',
-          live: 1,
-          account_key: place('account_key'),
-          attribute_serials: place('attribute_serials'),
-          why_code: null,
-          why: '',
-          next_try_ms: null,
-        })
-        .where('id', '=', place('id'))
-        .where('state', '=', WAITING),
+    assignEvent: prepare<{ id: string; account_key: string; attribute_serials: string }>()(({ id, ...to }) =>
+      setWaiting(id).set({ ...to, state: 'resolved', live: 1, why_code: null, why: '', next_try_ms: null }),
     ),
-    postponeEvent: prepare<{
-      why_code: string | null
-      why: string
-      attempts: number
-      next_try_ms: number | null
-      counted_ms: number
-      tried_ms: number
-      id: string
-    }>()((place) =>
-      db
-        .updateTable('event')
-        .set({
-          why_code: place('why_code'),
-          why: place('why'),
-          attempts: place('attempts'),
-          next_try_ms: place('next_try_ms'),
-          counted_ms: place('counted_ms'),
-          tried_ms: place('tried_ms'),
-        })
-        .where('id', '=', place('id'))
-        .where('state', '=', WAITING),
+    postponeEvent: prepare<Postponed>()(({ id, ...postponed }) => setWaiting(id).set(postponed)),
+    endEvent: prepare<{ id: string; why: string }>()(({ id, why }) =>
+      setWaiting(id).set({ state: 'ended', why_code: null, why, next_try_ms: null }),
     ),
-    endEvent: prepare<{ why: string; id: string }>()((place) =>
-      db
-        .updateTable('event')
-        .set({ state: 'ended', why_code: null, why: place('why'), next_try_ms: null })
-        .where('id', '=', place('id'))
-        .where('state', '=', WAITING),
-    ),
-    dueEvents: prepare<{ now_ms: number; limit: number }>()((place) =>
+    dueEvents: prepare<{ now_ms: number; limit: number }>()(({ now_ms, limit }) =>
       db
         .selectFrom('event')
         .selectAll()
         .where('state', '=', WAITING)
-        .where('next_try_ms', '<=', place('now_ms'))
+        .where('next_try_ms', '<=', now_ms)
         .orderBy('next_try_ms')
-        .limit(place('limit')),
+        .limit(limit),
     ),
     nextEvent: prepare<object>()(() =>
       db
@@ -116,40 +72,29 @@ function eventStatements(db: Database) {
         .limit(1),
     ),
     /** The accounts that the events of a serial, in any spelling, belong to, and whether some of them still wait for one. */
-    ofSerial: prepare<{ serial_key: SerialKey }>()((place) =>
-      db
-        .selectFrom('event')
+    ofSerial: prepare<{ serial_key: SerialKey }>()(({ serial_key }) =>
+      ofSerial(serial_key)
         .select(['account_key', 'state'])
         .distinct()
-        .where(keyColumn('serial'), '=', place('serial_key'))
-        .where('serial', 'is not', NOTHING)
         .where((where) => where.or([where('live', '=', LIVE), where('state', '=', WAITING)])),
     ),
     /** Who is named by the newest event of a serial that ended as a hint, and was taken after that time. */
-    refreshActor: prepare<{ serial_key: SerialKey; kind: string; after_us: number }>()((place) =>
-      db
-        .selectFrom('event')
-        .select('actor')
-        .where(keyColumn('serial'), '=', place('serial_key'))
-        .where('serial', 'is not', NOTHING)
-        .where('state', '=', ENDED)
-        .where('actor', '<>', NOBODY)
-        .where('kind', '=', place('kind'))
-        .where('taken_at_us', '>', place('after_us'))
-        .orderBy('taken_at_us', 'desc')
-        .limit(1),
+    refreshActor: prepare<{ serial_key: SerialKey; kind: string; after_us: number }>()(
+      ({ serial_key, kind, after_us }) =>
+        ofSerial(serial_key)
+          .select('actor')
+          .where('state', '=', ENDED)
+          .where('actor', '<>', NOBODY)
+          .where('kind', '=', kind)
+          .where('taken_at_us', '>', after_us)
+          .orderBy('taken_at_us', 'desc')
+          .limit(1),
     ),
-    streamOfAccount: prepare<{ account_key: string }>()((place) =>
-      db.selectFrom('event').selectAll().where('account_key', '=', place('account_key')).where('live', '=', LIVE),
+    streamOfAccount: prepare<{ account_key: string }>()(({ account_key }) =>
+      db.selectFrom('event').selectAll().where('account_key', '=', account_key).where('live', '=', LIVE),
     ),
-    streamOfSerial: prepare<{ serial_key: SerialKey; account_key: string }>()((place) =>
-      db
-        .selectFrom('event')
-        .selectAll()
-        .where(keyColumn('serial'), '=', place('serial_key'))
-        .where('serial', 'is not', NOTHING)
-        .where('live', '=', LIVE)
-        .where('account_key', '<>', place('account_key')),
+    streamOfSerial: prepare<{ serial_key: SerialKey; account_key: string }>()(({ serial_key, account_key }) =>
+      ofSerial(serial_key).selectAll().where('live', '=', LIVE).where('account_key', '<>', account_key),
     ),
   }
 }
@@ -162,24 +107,18 @@ function keptName(column: 'login' | 'realm') {
   >`case when account.user_id is null then coalesce(${told}, ${ours}) else coalesce(${ours}, ${told}) end`
 }
 
+type Noted = Pick<AccountRow, 'key' | 'directory' | 'dn' | 'login' | 'realm' | 'updated_ms' | 'known_ms'>
+type Stood = Pick<AccountRow, 'key' | 'standing' | 'standing_code' | 'standing_reason' | 'hold_count' | 'effective'> &
+  Pick<AccountRow, 'other_lock' | 'other_lock_is' | 'updated_ms'>
+
 function accountStatements(db: Database) {
+  const set = (key: string) => db.updateTable('account').where('key', '=', key)
   return {
-    noteAccount: prepare<{
-      key: string
-      directory: string
-      dn: string
-      login: string | null
-      realm: string | null
-      now_ms: number
-    }>()((place) =>
+    noteAccount: prepare<Noted>()((row) =>
       db
         .insertInto('account')
         .values({
-          key: place('key'),
-          directory: place('directory'),
-          dn: place('dn'),
-          login: place('login'),
-          realm: place('realm'),
+          ...row,
           resolver: null,
           user_id: null,
           owned_lock: null,
@@ -192,8 +131,6 @@ function accountStatements(db: Database) {
           other_lock: null,
           other_lock_is: null,
           seen_ms: 0,
-          updated_ms: place('now_ms'),
-          known_ms: place('now_ms'),
         })
         .onConflict((conflict) =>
           conflict.column('key').doUpdateSet((update) => ({
@@ -204,181 +141,70 @@ function accountStatements(db: Database) {
           })),
         ),
     ),
-    claimedAccount: prepare<{ key: string }>()((place) =>
+    claimedAccount: prepare<{ key: string }>()(({ key }) =>
       db
         .selectFrom('account')
         .leftJoin('review', 'review.account_key', 'account.key')
-        .select([
-          'owned_lock',
-          'open_change',
-          'standing',
-          'standing_code',
-          'standing_reason',
-          'hold_count',
-          'effective',
-          'other_lock',
-        ])
-        .select(['seen_ms', 'account.login', 'account.realm', 'review.state as review', 'late_until_ms', 'adoption'])
-        .where('key', '=', place('key')),
+        .select(['owned_lock', 'open_change', 'standing', 'standing_code', 'standing_reason', 'hold_count'])
+        .select(['effective', 'other_lock', 'seen_ms', 'account.login', 'account.realm', 'review.state as review'])
+        .select(['late_until_ms', 'adoption'])
+        .where('key', '=', key),
     ),
-    openChange: prepare<{ change: string; dn: string; key: string; token: string }>()((place) =>
-      db
-        .updateTable('account')
-        .set({ open_change: place('change'), dn: place('dn') })
-        .where('key', '=', place('key'))
-        .where(isHeld(place('key'), place('token'))),
+    openChange: prepare<{ change: string; dn: string; key: string; token: string }>()(({ change, dn, key, token }) =>
+      set(key).set({ open_change: change, dn }).where(isHeld(key, token)),
     ),
     /** The change that was opened in this transaction is not to be made. */
-    dropOpenChange: prepare<{ key: string }>()((place) =>
-      db.updateTable('account').set({ open_change: null }).where('key', '=', place('key')),
-    ),
+    dropOpenChange: prepare<{ key: string }>()(({ key }) => set(key).set({ open_change: null })),
     ownLock: prepare<{ owned_lock: string | null; now_ms: number; key: string; change: string; token: string }>()(
-      (place) =>
-        db
-          .updateTable('account')
-          .set({
-            open_change: null,
-            owned_lock: place('owned_lock'),
-            seen_ms: place('now_ms'),
-            updated_ms: place('now_ms'),
-          })
-          .where('key', '=', place('key'))
-          .where('open_change', '=', place('change'))
-          .where(isHeld(place('key'), place('token'))),
+      ({ owned_lock, now_ms, key, change, token }) =>
+        set(key)
+          .set({ open_change: null, owned_lock, seen_ms: now_ms, updated_ms: now_ms })
+          .where('open_change', '=', change)
+          .where(isHeld(key, token)),
     ),
     /** What is ours changed without a write. */
-    relabelLock: prepare<{ owned_lock: string | null; now_ms: number; key: string; token: string }>()((place) =>
-      db
-        .updateTable('account')
-        .set({ owned_lock: place('owned_lock'), updated_ms: place('now_ms') })
-        .where('key', '=', place('key'))
-        .where(isHeld(place('key'), place('token'))),
+    relabelLock: prepare<{ owned_lock: string | null; now_ms: number; key: string; token: string }>()(
+      ({ owned_lock, now_ms, key, token }) =>
+        set(key).set({ owned_lock, updated_ms: now_ms }).where(isHeld(key, token)),
     ),
-    seeLock: prepare<{ now_ms: number; key: string }>()((place) =>
-      db
-        .updateTable('account')
-        .set({ seen_ms: place('now_ms') })
-        .where('key', '=', place('key')),
-    ),
-    standAccount: prepare<{
-      standing: string
-      standing_code: string | null
-      standing_reason: string
-      hold_count: number
-      effective: string | null
-      other_lock: string | null
-      other_lock_is: string | null
-      now_ms: number
-      key: string
-    }>()((place) =>
-      db
-        .updateTable('account')
-        .set({
-          standing: place('standing'),
-          standing_code: place('standing_code'),
-          standing_reason: place('standing_reason'),
-          hold_count: place('hold_count'),
-          effective: place('effective'),
-          other_lock: place('other_lock'),
-          other_lock_is: place('other_lock_is'),
-          updated_ms: place('now_ms'),
-        })
-        .where('key', '=', place('key')),
-    ),
-    dropHolds: prepare<{ key: string }>()((place) => db.deleteFrom('hold').where('account_key', '=', place('key'))),
-    insertHold: prepare<{
-      key: string
-      name: string
-      kind: string
-      serial: string | null
-      since_us: number
-      until_us: number | null
-      reason: string
-      actor: string
-    }>()((place) =>
-      db.insertInto('hold').values({
-        account_key: place('key'),
-        name: place('name'),
-        kind: place('kind'),
-        serial: place('serial'),
-        since_us: place('since_us'),
-        until_us: place('until_us'),
-        reason: place('reason'),
-        actor: place('actor'),
-      }),
-    ),
+    seeLock: prepare<{ now_ms: number; key: string }>()(({ now_ms, key }) => set(key).set({ seen_ms: now_ms })),
+    standAccount: prepare<Stood>()(({ key, ...stood }) => set(key).set(stood)),
+    dropHolds: prepare<{ key: string }>()(({ key }) => db.deleteFrom('hold').where('account_key', '=', key)),
+    insertHold: prepare<HoldTable>()((row) => db.insertInto('hold').values(row)),
   }
 }
 
 function changeStatements(db: Database) {
   return {
-    insertChange: prepare<NewChangeRow>()((place) =>
-      db.insertInto('change').values({
-        id: place('id'),
-        account_key: place('account_key'),
-        kind: place('kind'),
-        serial: place('serial'),
-        dn: place('dn'),
-        body: place('body'),
-        reason: place('reason'),
-        actor: place('actor'),
-        planned_ms: place('planned_ms'),
-        state: place('state'),
-        closed_ms: place('closed_ms'),
-      }),
+    insertChange: prepare<NewChangeRow>()((row) => db.insertInto('change').values(row)),
+    closeChange: prepare<{ state: ChangeState; now_ms: number; id: string }>()(({ state, now_ms, id }) =>
+      db.updateTable('change').set({ state, closed_ms: now_ms }).where('id', '=', id).where('state', '=', 'planned'),
     ),
-    closeChange: prepare<{ state: ChangeState; now_ms: number; id: string }>()((place) =>
-      db
-        .updateTable('change')
-        .set({ state: place('state'), closed_ms: place('now_ms') })
-        .where('id', '=', place('id'))
-        .where('state', '=', 'planned'),
+    forgetRemoval: prepare<{ key: string }>()(({ key }) =>
+      db.deleteFrom('verification').where('account_key', '=', key).where('wanted', '=', 'removed'),
     ),
-    forgetRemoval: prepare<{ key: string }>()((place) =>
-      db.deleteFrom('verification').where('account_key', '=', place('key')).where('wanted', '=', 'removed'),
-    ),
-    changeById: prepare<{ id: string }>()((place) => db.selectFrom('change').selectAll().where('id', '=', place('id'))),
+    changeById: prepare<{ id: string }>()(({ id }) => db.selectFrom('change').selectAll().where('id', '=', id)),
   }
 }
 
 function journalStatements(db: Database) {
   return {
-    insertJournal: prepare<{
-      seq: number
-      at_ms: number
-      kind: string
-      subject: string
-      body: string
-      prev_hash: string
-      hash: string
-    }>()((place) =>
-      db.insertInto('journal').values({
-        seq: place('seq'),
-        at_ms: place('at_ms'),
-        kind: place('kind'),
-        subject: place('subject'),
-        body: place('body'),
-        prev_hash: place('prev_hash'),
-        hash: place('hash'),
-      }),
-    ),
+    insertJournal: prepare<JournalRow>()((row) => db.insertInto('journal').values(row)),
     /** The newest record of how an account stands. */
-    lastStatus: prepare<{ key: string }>()((place) =>
+    lastStatus: prepare<{ key: string }>()(({ key }) =>
       db
         .selectFrom('journal')
         .select('body')
-        .where('subject', '=', place('key'))
+        .where('subject', '=', key)
         .where('kind', '=', 'standing')
         .orderBy('seq', 'desc')
         .limit(1),
     ),
-    readMeta: prepare<{ key: string }>()((place) =>
-      db.selectFrom('meta').select('value').where('key', '=', place('key')),
-    ),
-    writeMeta: prepare<{ key: string; value: string }>()((place) =>
+    readMeta: prepare<{ key: string }>()(({ key }) => db.selectFrom('meta').select('value').where('key', '=', key)),
+    writeMeta: prepare<MetaTable>()((row) =>
       db
         .insertInto('meta')
-        .values({ key: place('key'), value: place('value') })
+        .values(row)
         .onConflict((conflict) =>
           conflict.column('key').doUpdateSet((update) => ({ value: update.ref('excluded.value') })),
         ),

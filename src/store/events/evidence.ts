@@ -3,26 +3,33 @@ import type { ResolvedEvent } from '../../core/events/event.ts'
 import { parseHoldName, type AccountKey, type Serial } from '../../core/names.ts'
 import { serialKey } from '../../core/serials/serial-key.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { AdoptedAccount, EvidenceFile, EvidencePort } from '../../ports/store/evidence.ts'
+import type { AdoptedAccount, EvidenceFile } from '../../ports/store/evidence.ts'
 import { noteAccount } from './inbox.ts'
 import { markAccounts } from '../accounts/queue.ts'
 import { forgetRecordAge, journalNewestMs, recordAgeMs } from './record-age.ts'
-import { reasonToRow } from '../rows/reasons.ts'
 import { insertResolved } from '../accounts/records.ts'
-import { keyFromRow, toJson } from '../rows/rows.ts'
+import { holdToRow, keyFromRow, toJson } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
 import { keyColumn } from '../rows/serial-column.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
+import { countOf, findsAny } from '../rows/queries.ts'
 
 /** A token that no full resync has seen yet; see TokenTable. */
 const NOT_SEEN = -1
 
-export function openEvidence(db: Database, writer: StoreWriter, clock: Clock): EvidencePort {
+/** Files of the LDIF folders that are newer than the record, and what became of them. Fails with `store-unavailable`. */
+export function openEvidence(db: Database, writer: StoreWriter, clock: Clock) {
   return {
-    knownOf: (folder, key, change) => knownOf(db, folder, key, change),
-    recordAgeMs: (folder) => recordAgeMs(db, folder),
-    compared: (folder) => writer.run(({ trx }) => forgetRecordAge(trx, folder)),
-    note: (files) =>
+    /** @param change the id that the file's header names; '' for none */
+    knownOf: (folder: EvidenceFile['folder'], key: AccountKey, change: string) => knownOf(db, folder, key, change),
+    /**
+     * The newest time of the record when it was opened, before anything new was written, in milliseconds since 1970; null once
+     * the folder was held against it.
+     */
+    recordAgeMs: (folder: EvidenceFile['folder']) => recordAgeMs(db, folder),
+    /** All files of the folder were held against the record, and what is newer is noted. */
+    compared: (folder: EvidenceFile['folder']) => writer.run((scope) => forgetRecordAge(scope, folder)),
+    note: (files: readonly EvidenceFile[]) =>
       writer.run(async ({ trx }) => {
         for (const { folder, name, key, atMs, isUnseen } of files) {
           const row = { folder, name, account_key: key, at_ms: atMs, is_unseen: isUnseen ? 1 : 0 }
@@ -33,6 +40,7 @@ export function openEvidence(db: Database, writer: StoreWriter, clock: Clock): E
             .execute()
         }
       }),
+    /** Those that were not held against the directory yet. */
     async all() {
       const rows = await db.selectFrom('evidence').selectAll().orderBy('account_key').execute()
       return rows.flatMap((row) => {
@@ -42,13 +50,20 @@ export function openEvidence(db: Database, writer: StoreWriter, clock: Clock): E
         return [{ folder: row.folder, name, key, atMs: Number(row.at_ms), isUnseen: row.is_unseen === 1 }]
       })
     },
-    adopt: (account, files, hasSource) =>
+    /**
+     * The account's files are its own again.
+     * @param hasSource privacyIDEA is asked about it next (mode `api`)
+     */
+    adopt: (account: AdoptedAccount, files: readonly EvidenceFile[], hasSource: boolean) =>
       writer.run(async (scope) => {
         await adopt(scope, account, files, clock.nowMs(), hasSource)
         await forget(scope, files)
       }),
-    forget: (files) => writer.run((scope) => forget(scope, files)),
-    release: (key, events, hasSource) => writer.run((scope) => release(scope, key, events, clock.nowMs(), hasSource)),
+    /** Files that prove nothing. */
+    forget: (files: readonly EvidenceFile[]) => writer.run((scope) => forget(scope, files)),
+    /** Holds that ended after the record was written. */
+    release: (key: AccountKey, events: readonly ResolvedEvent[], hasSource: boolean) =>
+      writer.run((scope) => release(scope, key, events, clock.nowMs(), hasSource)),
   }
 }
 
@@ -91,20 +106,10 @@ async function adopt(
       .execute()
   }
   for (const event of events) await insertResolved(scope, event, nowMs)
-  for (const { name, kind, serial, sinceUs, untilUs, reason, actor } of holds) {
-    const row = {
-      account_key: key,
-      name,
-      kind,
-      serial,
-      since_us: sinceUs,
-      until_us: untilUs,
-      reason: reasonToRow(reason),
-      actor,
-    }
+  for (const hold of holds) {
     await trx
       .insertInto('hold')
-      .values(row)
+      .values(holdToRow(key, hold))
       .onConflict((conflict) => conflict.columns(['account_key', 'name']).doNothing())
       .execute()
   }
@@ -117,16 +122,8 @@ async function adopt(
 }
 
 async function countHolds({ trx }: WriteScope, key: AccountKey): Promise<void> {
-  const row = await trx
-    .selectFrom('hold')
-    .select((select) => select.fn.countAll<number>().as('n'))
-    .where('account_key', '=', key)
-    .executeTakeFirstOrThrow()
-  await trx
-    .updateTable('account')
-    .set({ hold_count: Number(row.n) })
-    .where('key', '=', key)
-    .execute()
+  const hold_count = await countOf(trx.selectFrom('hold').where('account_key', '=', key))
+  await trx.updateTable('account').set({ hold_count }).where('key', '=', key).execute()
 }
 
 /** As if privacyIDEA had said so when it was read last. */
@@ -144,12 +141,8 @@ export async function noteAsRead(
         .execute()
     }
     if (serial === null) continue
-    const there = await trx
-      .selectFrom('token')
-      .select('account_key')
-      .where(keyColumn('serial'), '=', serialKey(serial))
-      .executeTakeFirst()
-    if (there === undefined) {
+    const there = trx.selectFrom('token').where(keyColumn('serial'), '=', serialKey(serial))
+    if (!(await findsAny(there))) {
       const row = { serial, account_key: key, is_locked: kind === 'lock' ? 1 : 0, reset_due: 0, run: NOT_SEEN }
       await trx
         .insertInto('token')

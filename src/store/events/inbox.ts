@@ -7,7 +7,7 @@ import { serialKey, type SerialKey } from '../../core/serials/serial-key.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Refused } from '../../ports/intake.ts'
 import type { InboxPort, NotedAccount, Resolution, WaitingEvent } from '../../ports/store/store.ts'
-import { authorSerial } from '../source/author-serial.ts'
+import { authorSerial } from '../accounts/author-serial.ts'
 import { noteUser } from '../accounts/account-users.ts'
 import { EventOrder } from './event-order.ts'
 import type { LeaseOptions } from '../engine/leases.ts'
@@ -176,7 +176,7 @@ async function recordResolutions(scope: WriteScope, resolutions: readonly Resolu
           if (account.user !== undefined) await noteUser(scope, account.key, account.user)
         }
         for (const { key, serial } of each.named) {
-          await scope.hot.nameSerial.run(scope.on, { account_key: key, serial, now_ms: nowMs })
+          await scope.hot.nameSerial.run(scope.on, { account_key: key, serial, at_ms: nowMs })
         }
         await markAccounts(
           scope,
@@ -266,5 +266,6 @@ async function wakeWaiting(scope: WriteScope, serial: SerialKey, nowMs: number):
 
 export async function noteAccount({ hot, on }: WriteScope, account: NotedAccount, nowMs: number): Promise<void> {
   const { key, dn, login, realm } = account
-  await hot.noteAccount.run(on, { key, directory: directoryOf(key), dn, login, realm, now_ms: nowMs })
+  const row = { key, directory: directoryOf(key), dn, login, realm, updated_ms: nowMs, known_ms: nowMs }
+  await hot.noteAccount.run(on, row)
 }

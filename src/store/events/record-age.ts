@@ -1,6 +1,8 @@
 import type { EvidenceFile } from '../../ports/store/evidence.ts'
 import { readWorker, WORKER_KEY } from '../engine/process-owner.ts'
 import type { Database } from '../schema/schema.ts'
+import { dropMeta, readMeta } from '../engine/meta.ts'
+import type { WriteScope } from '../engine/store-writer.ts'
 
 /**
  * How new the record was before anybody wrote to it: what is recorded after that touches accounts, and proves nothing of the
@@ -30,21 +32,13 @@ export async function noteRecordAge(db: Database, nowMs: number): Promise<void> 
 }
 
 /** In milliseconds since 1970; null: not kept, what the record says now is what it said before. */
-export async function recordAgeMs(db: Database, folder: EvidenceFile['folder']): Promise<number | null> {
-  const row = await db
-    .selectFrom('meta')
-    .select('value')
-    .where('key', '=', AGE_KEY + folder)
-    .executeTakeFirst()
-  return row === undefined ? null : Number(row.value)
+export function recordAgeMs(db: Database, folder: EvidenceFile['folder']): Promise<number | null> {
+  return readMeta<number>(db, AGE_KEY + folder)
 }
 
 /** The folder was held against the record. */
-export async function forgetRecordAge(trx: Database, folder: EvidenceFile['folder']): Promise<void> {
-  await trx
-    .deleteFrom('meta')
-    .where('key', '=', AGE_KEY + folder)
-    .execute()
+export function forgetRecordAge(scope: WriteScope, folder: EvidenceFile['folder']): Promise<void> {
+  return dropMeta(scope, AGE_KEY + folder)
 }
 
 export async function journalNewestMs(db: Database): Promise<number | null> {

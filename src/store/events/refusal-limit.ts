@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Refused } from '../../ports/intake.ts'
 import type { WriteScope } from '../engine/store-writer.ts'
+import { countOf } from '../rows/queries.ts'
 
 /**
  * Who may write into the spool, or knows the webhook's secret, can hand over as much that is no event as they like, and each
@@ -50,13 +51,10 @@ export class RefusalLimit {
 }
 
 /** Those of other processes and earlier ones as well: a drain every minute has no new room. */
-async function countOfHour(trx: WriteScope['trx'], nowMs: number): Promise<number> {
-  const row = await trx
+function countOfHour(trx: WriteScope['trx'], nowMs: number): Promise<number> {
+  const events = trx
     .selectFrom('event')
-    .select((select) => select.fn.countAll().as('count'))
     .where('received_ms', '>', nowMs - HOUR_MS)
     .where('received_ms', '<=', nowMs)
-    .where('state', '=', 'refused')
-    .executeTakeFirst()
-  return Number(row?.count ?? 0)
+  return countOf(events.where('state', '=', 'refused'))
 }

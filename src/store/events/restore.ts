@@ -2,13 +2,14 @@ import type { ResolvedEvent } from '../../core/events/event.ts'
 import type { AccountKey, Dn, HoldName, Login } from '../../core/names.ts'
 import type { OwnedLock } from '../../core/account/state.ts'
 import type { Clock } from '../../ports/clock.ts'
-import { authorSerial } from '../source/author-serial.ts'
+import { authorSerial } from '../accounts/author-serial.ts'
 import { noteAsRead } from './evidence.ts'
 import { noteAccount } from './inbox.ts'
 import { markAccounts } from '../accounts/queue.ts'
 import { resolvedToRow, toJson } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
+import { readMeta, writeMeta } from '../engine/meta.ts'
 
 /** Brings back an account of a lost store. What the store knows already is kept: a lock of ours with all its holds. */
 export interface RestoredAccount {
@@ -21,31 +22,22 @@ export interface RestoredAccount {
   readonly hasSource: boolean
 }
 
-export interface RestorePort {
-  restore(account: RestoredAccount): Promise<void>
-  /**
-   * Closes the rebuild in the journal.
-   * @param leftAlone files of `unlock/` that nothing was restored from: nobody removes them
-   */
-  note(body: Readonly<Record<string, number>>, leftAlone: readonly HoldName[]): Promise<void>
-  /** The files that the last rebuild left alone. */
-  leftAlone(): Promise<ReadonlySet<string>>
-}
-
 const LEFT_ALONE_KEY = 'left-alone'
 
-export function openRestore(db: Database, writer: StoreWriter, clock: Clock): RestorePort {
+export function openRestore(db: Database, writer: StoreWriter, clock: Clock) {
   return {
-    restore: (account) => writer.run((scope) => restoreAccount(scope, account, clock.nowMs())),
-    note: (body, leftAlone) =>
+    restore: (account: RestoredAccount) => writer.run((scope) => restoreAccount(scope, account, clock.nowMs())),
+    /**
+     * Closes the rebuild in the journal.
+     * @param leftAlone files of `unlock/` that nothing was restored from: nobody removes them
+     */
+    note: (body: Readonly<Record<string, number>>, leftAlone: readonly HoldName[]) =>
       writer.run(async (scope) => {
-        await scope.hot.writeMeta.run(scope.trx, { key: LEFT_ALONE_KEY, value: JSON.stringify(leftAlone) })
+        await writeMeta(scope, LEFT_ALONE_KEY, leftAlone)
         scope.log({ atMs: clock.nowMs(), kind: 'rebuilt', subject: '', body })
       }),
-    async leftAlone() {
-      const row = await db.selectFrom('meta').select('value').where('key', '=', LEFT_ALONE_KEY).executeTakeFirst()
-      return new Set(row === undefined ? [] : (JSON.parse(row.value) as string[]))
-    },
+    /** The files that the last rebuild left alone. */
+    leftAlone: async () => new Set(await readMeta<string[]>(db, LEFT_ALONE_KEY)),
   }
 }
 

@@ -6,16 +6,17 @@ import {
   untilOf,
   type AppliedLimit,
   type BreakerSettings,
-  type LimitReached,
 } from '../../core/guards/breaker.ts'
 import type { Change } from '../../core/account/change.ts'
 import { directoryOf, type AccountKey, type DirectoryName } from '../../core/names.ts'
 import { reasonText, type Reason } from '../../core/reasons/reason.ts'
 import type { BreakerRefusal } from '../../ports/store/store.ts'
-import { endFinding, isFindingOpen, raiseFinding } from './findings.ts'
+import { endFinding, isFindingOpen, raiseFinding, setOpen } from './findings.ts'
 import { reasonToRow } from '../rows/reasons.ts'
 import { changeToRow, realmFromRow } from '../rows/rows.ts'
 import type { WriteScope } from '../engine/store-writer.ts'
+import type { LimitReached } from '../../core/reasons/limits.ts'
+import { countOf } from '../rows/queries.ts'
 
 /**
  * Counts locks and holds back what is past a limit, in the transaction that writes the row of the change. A limit that
@@ -111,13 +112,8 @@ export class Breaker {
     const id = `${directory} ${nowMs - beforeMs}`
     const kept = this.#known.get(id)
     if (kept !== undefined && Math.abs(nowMs - kept.atMs) < KNOWN_AGE_MAX_MS) return kept.accounts
-    const row = await trx
-      .selectFrom('account')
-      .select((select) => select.fn.countAll<number>().as('accounts'))
-      .where('directory', '=', directory)
-      .where('known_ms', '<=', beforeMs)
-      .executeTakeFirstOrThrow()
-    const accounts = Number(row.accounts)
+    const known = trx.selectFrom('account').where('directory', '=', directory).where('known_ms', '<=', beforeMs)
+    const accounts = await countOf(known)
     this.#known.set(id, { atMs: nowMs, accounts })
     return accounts
   }
@@ -131,9 +127,9 @@ export class Breaker {
   ): Promise<void> {
     const { reason, before } = why
     await scope.hot.insertReview.run(scope.on, {
-      key: change.key,
+      account_key: change.key,
       directory: directoryOf(change.key),
-      now_ms: change.plannedAtMs,
+      since_ms: change.plannedAtMs,
       limit_id: id,
       reason: reasonToRow(reason),
       change: JSON.stringify(changeToRow(change)),
@@ -163,19 +159,14 @@ export class Breaker {
   /** Counts from nothing again, and ends what is closed. */
   async reset({ trx, log }: WriteScope, by: string, reason: string, nowMs: number): Promise<void> {
     await trx.deleteFrom('lock_count').execute()
-    await trx
-      .updateTable('finding')
-      .set({ ended_ms: nowMs })
-      .where('kind', '=', BREAKER_FINDING)
-      .where('ended_ms', 'is', null)
-      .execute()
+    await setOpen({ trx }, BREAKER_FINDING, { ended_ms: nowMs })
     log({ atMs: nowMs, kind: 'breaker-resumed', subject: '', body: { by, reason } })
   }
 }
 
 /** What has to happen for a lock that waits may have changed with the settings. */
 async function sayUntil(
-  { trx }: WriteScope,
+  scope: WriteScope,
   subject: string,
   json: string | null,
   until: LimitReached['until'],
@@ -183,13 +174,8 @@ async function sayUntil(
   const params = json === null ? null : (JSON.parse(json) as LimitReached)
   if (params === null || params.until === until) return
   const reason: Reason = { code: 'breaker-limit', params: { ...params, until } }
-  await trx
-    .updateTable('finding')
-    .set({ params: JSON.stringify(reason.params), reason: reasonText(reason) })
-    .where('kind', '=', BREAKER_FINDING)
-    .where('subject', '=', subject)
-    .where('ended_ms', 'is', null)
-    .execute()
+  const columns = { params: JSON.stringify(reason.params), reason: reasonText(reason) }
+  await setOpen(scope, BREAKER_FINDING, columns, subject)
 }
 
 /** The lock was not written after all. */

@@ -56,14 +56,7 @@ export async function isFindingOpen({ hot, on }: WriteScope, kind: FindingKind, 
 export async function raiseReason(scope: WriteScope, { subject, reason }: FindingDraft, nowMs: number): Promise<void> {
   const params = JSON.stringify(reason.params)
   if (await isFindingOpen(scope, reason.code, subject)) {
-    await scope.trx
-      .updateTable('finding')
-      .set({ params, reason: reasonText(reason) })
-      .where('kind', '=', reason.code)
-      .where('subject', '=', subject)
-      .where('ended_ms', 'is', null)
-      .execute()
-    return
+    return setOpen(scope, reason.code, { params, reason: reasonText(reason) }, subject)
   }
   await raiseFinding(scope, { kind: reason.code, subject, reason: reasonText(reason), params }, nowMs)
 }
@@ -120,17 +113,17 @@ export async function raiseFinding(
   })
 }
 
-export async function endFinding(
-  { trx }: WriteScope,
+export function endFinding(scope: WriteScope, kind: FindingKind, subject: string, nowMs: number): Promise<void> {
+  return setOpen(scope, kind, { ended_ms: nowMs }, subject)
+}
+
+/** Of the findings of a kind that last; of the one about the subject, where that is given. */
+export async function setOpen(
+  { trx }: Pick<WriteScope, 'trx'>,
   kind: FindingKind,
-  subject: string,
-  nowMs: number,
+  columns: Partial<Pick<FindingTable, 'params' | 'reason' | 'ended_ms'>>,
+  subject?: string,
 ): Promise<void> {
-  await trx
-    .updateTable('finding')
-    .set({ ended_ms: nowMs })
-    .where('kind', '=', kind)
-    .where('subject', '=', subject)
-    .where('ended_ms', 'is', null)
-    .execute()
+  const open = trx.updateTable('finding').set(columns).where('kind', '=', kind).where('ended_ms', 'is', null)
+  await (subject === undefined ? open : open.where('subject', '=', subject)).execute()
 }

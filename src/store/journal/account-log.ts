@@ -9,26 +9,7 @@ import { isOrder, orderOf, type Order } from './orders.ts'
 import { reasonFromBody, reasonOfChange } from '../rows/reasons.ts'
 import { fromJson, keyFromRow } from '../rows/rows.ts'
 import type { ChangeRow, JournalRow } from '../schema/schema.ts'
-
-/**
- * What the log says of accounts and guards: one entry for each change that was applied, each one that a guard held back and
- * each order of a person, by whichever process, read from the journal. What was reported is on record, so that nothing is reported twice or left out where
- * the daemon starts again.
- */
-export interface AccountLogPort {
-  /**
-   * What came since the last call that was `reported`, the oldest first; at most so many. The first one of a store begins at
-   * its end.
-   */
-  unreported(max: number): Promise<Unreported>
-  reported(upTo: number): Promise<void>
-}
-
-interface Unreported {
-  readonly entries: readonly (LogEntry | OrderEntry)[]
-  readonly upTo: number
-  readonly isMore: boolean
-}
+import { readMeta, writeMeta } from '../engine/meta.ts'
 
 const POSITION_KEY = 'log-position'
 const DONE: Readonly<Record<ChangeKind, LogEntry['event']>> = {
@@ -40,11 +21,20 @@ const DONE: Readonly<Record<ChangeKind, LogEntry['event']>> = {
 /** The guard against losses: it counts tokens, and no account stands so. */
 const LOSS_GUARD = 'loss-breaker'
 
-export function openAccountLog(db: Database, writer: StoreWriter): AccountLogPort {
+/**
+ * What the log says of accounts and guards: one entry for each change that was applied, each one that a guard held back and
+ * each order of a person, by whichever process, read from the journal. What was reported is on record, so that nothing is reported twice or left out where
+ * the daemon starts again.
+ */
+export function openAccountLog(db: Database, writer: StoreWriter) {
   let position: number | null = null
   let isKept = false
   return {
-    async unreported(max) {
+    /**
+     * What came since the last call that was `reported`, the oldest first; at most so many. The first one of a store begins at
+     * its end.
+     */
+    async unreported(max: number) {
       position ??= await positionIn(db)
       const rows = await db
         .selectFrom('journal')
@@ -56,17 +46,10 @@ export function openAccountLog(db: Database, writer: StoreWriter): AccountLogPor
       const entries = await entriesOf(db, rows)
       return { entries, upTo: Number(rows.at(-1)?.seq ?? position), isMore: rows.length === max }
     },
-    async reported(upTo) {
+    async reported(upTo: number) {
       if (upTo === position && isKept) return
       ;[position, isKept] = [upTo, true]
-      const row = { key: POSITION_KEY, value: String(upTo) }
-      await writer.runSoon(({ trx }) =>
-        trx
-          .insertInto('meta')
-          .values(row)
-          .onConflict((conflict) => conflict.column('key').doUpdateSet({ value: row.value }))
-          .execute(),
-      )
+      await writer.runSoon((scope) => writeMeta(scope, POSITION_KEY, upTo))
     },
   }
 }
@@ -105,8 +88,8 @@ type Owners = ReadonlyMap<string, Pick<LogEntry, 'login' | 'realm'>>
 const NOBODY = { login: '', realm: '' } as const
 
 async function positionIn(db: Database): Promise<number> {
-  const row = await db.selectFrom('meta').select('value').where('key', '=', POSITION_KEY).executeTakeFirst()
-  if (row !== undefined) return Number(row.value)
+  const position = await readMeta<number>(db, POSITION_KEY)
+  if (position !== null) return position
   const newest = await db
     .selectFrom('journal')
     .select((select) => select.fn.max('seq').as('seq'))

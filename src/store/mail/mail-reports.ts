@@ -53,25 +53,18 @@ export interface MailFilter {
   readonly limit: number
 }
 
-export interface MailReportPort {
-  counts(): Promise<MailCounts>
-  list(filter: MailFilter): Promise<MailReport[]>
-  /** Due at once, also such as had ended unsent. @param ids null: all that wait @returns how many */
-  retry(ids: readonly string[] | null): Promise<number>
-  /** Never to be sent. @param ids null: all that wait @returns how many */
-  drop(ids: readonly string[] | null, by: string): Promise<number>
-}
-
 const LATELY_MS = 86_400_000
 /** A mail that a person wants to go is news for so long again. */
 const AGAIN_MS = 86_400_000
 
-export function openMailReports(db: Database, writer: StoreWriter, clock: Clock): MailReportPort {
+export function openMailReports(db: Database, writer: StoreWriter, clock: Clock) {
   return {
     counts: () => counts(db, clock.nowMs()),
-    list: (filter) => list(db, filter),
-    retry: (ids) => writer.run((scope) => retry(scope, ids, clock.nowMs())),
-    drop: (ids, by) =>
+    list: (filter: MailFilter) => list(db, filter),
+    /** Due at once, also such as had ended unsent. @param ids null: all that wait @returns how many */
+    retry: (ids: readonly string[] | null) => writer.run((scope) => retry(scope, ids, clock.nowMs())),
+    /** Never to be sent. @param ids null: all that wait @returns how many */
+    drop: (ids: readonly string[] | null, by: string) =>
       writer.run(async ({ trx }) => {
         const query = trx
           .updateTable('mail')

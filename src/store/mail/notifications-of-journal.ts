@@ -2,7 +2,6 @@ import type { AccountKey } from '../../core/names.ts'
 import type { Change } from '../../core/account/change.ts'
 import { usualBecause } from '../../core/account/fold-reasons.ts'
 import type { DriftFound } from '../../core/reasons/history-reasons.ts'
-import { LOSS_CAUSES } from '../../core/guards/loss-breaker.ts'
 import { splitAccountKey, type HoldName } from '../../core/names.ts'
 import type { Cause, Notice, NoticeKind } from '../../core/mail/notice.ts'
 import type { Reason, ReasonCode } from '../../core/reasons/reason.ts'
@@ -10,6 +9,7 @@ import type { HoldKind } from '../../core/account/state.ts'
 import { reasonFromBody, reasonFromRow } from '../rows/reasons.ts'
 import { changeFromRow } from '../rows/rows.ts'
 import type { Database, JournalRow } from '../schema/schema.ts'
+import { LOSS_CAUSES } from '../../core/reasons/limits.ts'
 
 /**
  * Which records of the journal are reported by mail; what is reported without a record: `news-of-state.ts`. Whom it goes to,

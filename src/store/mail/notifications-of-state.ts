@@ -5,6 +5,7 @@ import type { Reason } from '../../core/reasons/reason.ts'
 import { WAITING } from '../rows/literals.ts'
 import type { Database } from '../schema/schema.ts'
 import type { SweepName, SweepState } from '../source/source-state.ts'
+import { metaText, readMeta } from '../engine/meta.ts'
 
 /**
  * What no record of the journal says, since it is about something that did not happen: an event that still waits, a
@@ -33,7 +34,7 @@ export async function unresolvedNotifications(
   nowMs: number,
   afterMs: number,
 ): Promise<OtherNotifications | null> {
-  const before = await read(db, EVENTS_KEY)
+  const before = await metaText(db, EVENTS_KEY)
   const toMs = nowMs - afterMs
   const rows = await db
     .selectFrom('event')
@@ -67,10 +68,9 @@ export async function unresolvedNotifications(
 }
 
 export async function sourceNotifications(db: Database, nowMs: number): Promise<OtherNotifications | null> {
-  const before = await read(db, SOURCE_KEY)
+  const before = await metaText(db, SOURCE_KEY)
   for (const sweep of SWEEPS) {
-    const row = await read(db, `source-${sweep}`)
-    const failing = row === null ? null : (JSON.parse(row) as SweepState).failing
+    const failing = (await readMeta<SweepState>(db, `source-${sweep}`))?.failing ?? null
     if (failing === null || nowMs - failing.sinceMs < SOURCE_AFTER_MS) continue
     const reportedMs = Number(before ?? 0)
     // Both sweeps meet the same trouble: the one that began first was told for both.
@@ -89,9 +89,4 @@ export async function sourceNotifications(db: Database, nowMs: number): Promise<
 function whyUnresolved(code: string | null, said: string): Reason | null {
   if (code === null) return null
   return { code: 'operation-failed', params: { error: code as ErrorCode, said } }
-}
-
-async function read(db: Database, key: string): Promise<string | null> {
-  const row = await db.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst()
-  return row?.value ?? null
 }

@@ -8,6 +8,7 @@ import { noticesOf } from './notifications-of-journal.ts'
 import { sourceNotifications, unresolvedNotifications, type OtherNotifications } from './notifications-of-state.ts'
 import type { Database } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
+import { metaText, readMeta, writeMeta } from '../engine/meta.ts'
 
 /** From the journal to the outbox; see NewsPort. */
 
@@ -25,7 +26,7 @@ export function openNotifications(
   return {
     async gather(rules) {
       const nowMs = clock.nowMs()
-      const cursor = await readCursor(db)
+      const cursor = await readMeta<number>(db, CURSOR_KEY)
       if (cursor === null) return false
       const rows = await db
         .selectFrom('journal')
@@ -50,7 +51,7 @@ export function openNotifications(
     },
     begin: () =>
       writer.runSoon(async (scope) => {
-        if ((await readCursor(scope.trx)) === null) await skip(scope)
+        if ((await readMeta<number>(scope.trx, CURSOR_KEY)) === null) await skip(scope)
       }),
     skip: () => writer.runSoon((scope) => skip(scope)),
   }
@@ -59,12 +60,7 @@ export function openNotifications(
 /** Everything up to now is told to nobody. */
 async function skip(scope: WriteScope): Promise<void> {
   const { seq } = await readHead(scope.trx)
-  await scope.hot.writeMeta.run(scope.on, { key: CURSOR_KEY, value: String(seq) })
-}
-
-async function readCursor(db: Pick<Database, 'selectFrom'>): Promise<number | null> {
-  const row = await db.selectFrom('meta').select('value').where('key', '=', CURSOR_KEY).executeTakeFirst()
-  return row === undefined ? null : Number(row.value)
+  await writeMeta(scope, CURSOR_KEY, seq)
 }
 
 interface Page {
@@ -81,17 +77,16 @@ interface Now {
 
 /** Nothing is written where another process read this page meanwhile. */
 async function report(scope: WriteScope, page: Page, rules: GatherRules, now: Now): Promise<void> {
-  if ((await readCursor(scope.trx)) !== page.cursor) return
+  if ((await readMeta<number>(scope.trx, CURSOR_KEY)) !== page.cursor) return
   for (const { key, before } of page.others) {
-    const row = await scope.trx.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst()
-    if ((row?.value ?? null) !== before) return
+    if ((await metaText(scope.trx, key)) !== before) return
   }
   const messages = messagesOf(page.notifications, rules)
   const recipients = [...messages.keys()]
   for (let at = 0; at < recipients.length; at += RECIPIENT_PART) {
     await add(scope, recipients.slice(at, at + RECIPIENT_PART), messages, rules, now)
   }
-  if (page.to !== page.cursor) await scope.hot.writeMeta.run(scope.on, { key: CURSOR_KEY, value: String(page.to) })
+  if (page.to !== page.cursor) await writeMeta(scope, CURSOR_KEY, page.to)
   for (const { key, after } of page.others) await scope.hot.writeMeta.run(scope.on, { key, value: after })
 }
 

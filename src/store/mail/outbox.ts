@@ -25,6 +25,8 @@ import { freeDeadLeases, newLease, NO_LEASE, type LeaseOptions } from '../engine
 import { digestFromRow } from './digests.ts'
 import type { Database, MailTable } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
+import { metaText, readMeta, writeMeta } from '../engine/meta.ts'
+import { countOf } from '../rows/queries.ts'
 
 /** Mails on their way; see OutboxPort. */
 
@@ -45,15 +47,7 @@ export function openOutbox(db: Database, writer: StoreWriter, clock: Clock, opti
     writer.runSoon((scope) => write(scope, mail, change))
   return {
     claim: (nowMs, random = null) => writer.runSoon((scope) => claim(scope, { nowMs, random }, options)),
-    async countDue(nowMs) {
-      const row = await db
-        .selectFrom('mail')
-        .select((select) => select.fn.countAll<number>().as('count'))
-        .where('ended_ms', 'is', null)
-        .where('due_ms', '<=', nowMs)
-        .executeTakeFirstOrThrow()
-      return Number(row.count)
-    },
+    countDue: (nowMs) => countOf(db.selectFrom('mail').where('ended_ms', 'is', null).where('due_ms', '<=', nowMs)),
     sent: (mail, address) =>
       writer.runSoon(async (scope) => {
         const nowMs = clock.nowMs()
@@ -158,15 +152,7 @@ async function claim(
         ),
       ]),
     )
-  const offset =
-    random === null
-      ? 0
-      : Math.floor(
-          random *
-            Number(
-              (await all.select((each) => each.fn.countAll<number>().as('count')).executeTakeFirstOrThrow()).count,
-            ),
-        )
+  const offset = random === null ? 0 : Math.floor(random * (await countOf(all)))
   const due = await all.select(['id', 'sealed_ms']).orderBy('due_ms').limit(1).offset(offset).executeTakeFirst()
   if (due === undefined) return null
   const lease = newLease(options)
@@ -251,21 +237,18 @@ export function refusalsFromRow(text: string | null): MailRefusals | null {
 async function writeServer({ hot, on, trx }: WriteScope, after: MailServerRecord): Promise<void> {
   const { failing, sentMs, takenMs, accepted, suspect } = after
   const value = JSON.stringify({ failing, sentMs, takenMs, accepted, suspect } satisfies ServerRow)
-  const row = await trx.selectFrom('meta').select('value').where('key', '=', SERVER_KEY).executeTakeFirst()
-  if (row?.value !== value) await hot.writeMeta.run(on, { key: SERVER_KEY, value })
+  if ((await metaText(trx, SERVER_KEY)) !== value) await hot.writeMeta.run(on, { key: SERVER_KEY, value })
 }
 
 /** Mails that wait are tried at once, whatever is known of the server. */
-export async function wantRetry({ hot, on, trx }: WriteScope): Promise<void> {
-  const known = await readServer(trx)
-  if (known.failing === null) return
-  await hot.writeMeta.run(on, { key: SERVER_KEY, value: JSON.stringify({ ...known, isRetryWanted: true }) })
+export async function wantRetry(scope: WriteScope): Promise<void> {
+  const known = await readServer(scope.trx)
+  if (known.failing !== null) await writeMeta<ServerRow>(scope, SERVER_KEY, { ...known, isRetryWanted: true })
 }
 
 export async function readServer(db: Pick<Database, 'selectFrom'>): Promise<ServerRow> {
-  const row = await db.selectFrom('meta').select('value').where('key', '=', SERVER_KEY).executeTakeFirst()
-  if (row === undefined) return NOTHING_KNOWN
-  const known = JSON.parse(row.value) as Partial<ServerRow>
+  const known = await readMeta<Partial<ServerRow>>(db, SERVER_KEY)
+  if (known === null) return NOTHING_KNOWN
   if (known.accepted !== undefined) return { ...NOTHING_KNOWN, ...known }
   // An earlier version took a mail that was refused for one that was sent.
   const sent = await db

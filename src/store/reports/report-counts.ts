@@ -1,37 +1,22 @@
 import type { AccountStatus } from '../../core/account/outcome.ts'
 import type { ExpressionBuilder, ExpressionWrapper, SqlBool } from 'kysely'
 import { IN_STEP, NO_HOLDS, WAITING } from '../rows/literals.ts'
-import { IS_LOST } from '../guards/loss-breaker.ts'
+import { IS_LOST } from '../decisions/loss-breaker.ts'
 import type { Database, Tables } from '../schema/schema.ts'
+import { countOf } from '../rows/queries.ts'
+import { isUndecided } from '../decisions/reviews.ts'
 
 /** What `lockstep status` counts. */
 
-export interface StoreCounts {
-  readonly accountsKnown: number
-  readonly accountsHeld: number
-  readonly accountsLockedByUs: number
-  readonly accountsUnsettled: number
-  readonly queueLength: number
-  /** Accounts whose time has come. */
-  readonly queueDue: number
-  /** How long the oldest due account has waited; null when none is due. */
-  readonly oldestDueMs: number | null
-  readonly eventsWaiting: number
-  readonly eventsRefused: number
-  readonly eventsNewestMs: number | null
-  readonly journalRecords: number
-}
+export type StoreCounts = Awaited<ReturnType<typeof readCounts>>
 
-export async function readCounts(db: Database, nowMs: number): Promise<StoreCounts> {
-  const accountsKnown = await count(db.selectFrom('account').select((s) => s.fn.countAll<number>().as('n')))
+export async function readCounts(db: Database, nowMs: number) {
+  const accountsKnown = await countOf(db.selectFrom('account'))
   const held = db
     .selectFrom('account')
     .where((w) => w.or([w('hold_count', '>', NO_HOLDS), w('owned_lock', 'is not', null)]))
-  const accountsHeld = await count(
-    held.where('hold_count', '>', NO_HOLDS).select((s) => s.fn.countAll<number>().as('n')),
-  )
-  const ours = held.where('owned_lock', 'is not', null)
-  const accountsLockedByUs = await count(ours.select((s) => s.fn.countAll<number>().as('n')))
+  const accountsHeld = await countOf(held.where('hold_count', '>', NO_HOLDS))
+  const accountsLockedByUs = await countOf(held.where('owned_lock', 'is not', null))
   const unsettled = db.selectFrom('account').where('standing', '<>', IN_STEP)
   const queue = await db
     .selectFrom('queue')
@@ -55,24 +40,17 @@ export async function readCounts(db: Database, nowMs: number): Promise<StoreCoun
     accountsKnown,
     accountsHeld,
     accountsLockedByUs,
-    accountsUnsettled: await count(unsettled.select((s) => s.fn.countAll<number>().as('n'))),
+    accountsUnsettled: await countOf(unsettled),
     queueLength: Number(queue.n),
+    /** Accounts whose time has come. */
     queueDue: Number(queue.due ?? 0),
+    /** How long the oldest due account has waited; null when none is due. */
     oldestDueMs: oldest !== null && oldest <= nowMs ? nowMs - oldest : null,
-    eventsWaiting: await count(waiting.select((s) => s.fn.countAll<number>().as('n'))),
-    eventsRefused: await count(
-      db
-        .selectFrom('event')
-        .where('state', '=', 'refused')
-        .select((s) => s.fn.countAll<number>().as('n')),
-    ),
+    eventsWaiting: await countOf(waiting),
+    eventsRefused: await countOf(db.selectFrom('event').where('state', '=', 'refused')),
     eventsNewestMs: newest === undefined ? null : Number(newest.received_ms),
     journalRecords: first === undefined || last === undefined ? 0 : last.seq - first.seq + 1,
   }
-}
-
-async function count(query: { executeTakeFirstOrThrow(): Promise<{ n: number }> }): Promise<number> {
-  return Number((await query.executeTakeFirstOrThrow()).n)
 }
 
 /**
@@ -87,15 +65,7 @@ export function isKeptOpen(
     .selectFrom('review')
     .select('review.account_key')
     .whereRef('review.account_key', '=', 'account.key')
-    .where(
-      (review) =>
-        review
-          .selectFrom('approval')
-          .select((approval) => approval.fn.countAll<number>().as('n'))
-          .whereRef('approval.account_key', '=', 'review.account_key'),
-      '<',
-      approvals,
-    )
+    .where(isUndecided(approvals))
   const isOpen = account.or([account('standing', 'in', KEPT_OPEN), account.exists(waits)])
   return account.and([account('owned_lock', 'is', null), isOpen])
 }
@@ -108,26 +78,18 @@ export async function countLocking(db: Database, approvals: number): Promise<num
     .selectFrom('account')
     .where((w) => w.or([w('hold_count', '>', NO_HOLDS), w('owned_lock', 'is not', null)]))
     .where((account) => account.not(isKeptOpen(account, approvals)))
-  return count(held.select((s) => s.fn.countAll<number>().as('n')))
+  return countOf(held)
 }
 
 const WAITING_STANDINGS = ['failed', 'paused']
 
 export async function countWaits(db: Database, dueMs: number): Promise<{ events: number; accounts: number }> {
-  const events = await count(
-    db
-      .selectFrom('event')
-      .where('state', '=', WAITING)
-      .where((w) => w.or([w('attempts', '>', 0), w('next_try_ms', '<=', dueMs)]))
-      .select((s) => s.fn.countAll<number>().as('n')),
-  )
-  const accounts = await count(
-    db
-      .selectFrom('account')
-      .where((account) => isWaiting(account, dueMs))
-      .select((s) => s.fn.countAll<number>().as('n')),
-  )
-  return { events, accounts }
+  const events = db
+    .selectFrom('event')
+    .where('state', '=', WAITING)
+    .where((w) => w.or([w('attempts', '>', 0), w('next_try_ms', '<=', dueMs)]))
+  const accounts = db.selectFrom('account').where((account) => isWaiting(account, dueMs))
+  return { events: await countOf(events), accounts: await countOf(accounts) }
 }
 
 /** The account is due, could not be done, or waits for a person: its lock, or that a token of it is gone. */

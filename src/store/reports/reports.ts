@@ -1,6 +1,5 @@
 import type { AccountKey, DirectoryName, Login, Realm } from '../../core/names.ts'
 import { reasonText, shownReason, type ReasonCode } from '../../core/reasons/reason.ts'
-import type { HoldEnds } from '../../core/account/state.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { accountsNamed, accountsOfLogin, realmsOnRecord } from './find-accounts.ts'
 import { otherLockReport, type OtherLockReport } from '../accounts/other-locks.ts'
@@ -8,30 +7,17 @@ import { readLockProofs, type LockProof } from '../accounts/lock-proofs.ts'
 import { reasonFromRow } from '../rows/reasons.ts'
 import { changeFromRow, effectiveFromRow, ownedFromRow } from '../rows/rows.ts'
 import { serialsOf } from '../accounts/serial-lookups.ts'
-import type { AccountRow, Database, EventRow, JournalRow } from '../schema/schema.ts'
+import type { AccountRow, ChangeRow, Database, EventRow, HoldTable, JournalRow } from '../schema/schema.ts'
 import { IN_STEP, NO_HOLDS } from '../rows/literals.ts'
-import { countLocking, countWaits, isKeptOpen, isWaiting, readCounts, type StoreCounts } from './report-counts.ts'
+import { countLocking, countWaits, isKeptOpen, isWaiting, readCounts } from './report-counts.ts'
 import {
   countUnknownEffects,
   readLockFindings,
   readVerifications,
-  type LockFindings,
   type VerificationReport,
 } from './verification-reports.ts'
 
 /** What the CLI shows: plain rows, times in milliseconds since 1970, everything bounded by a limit. */
-
-export interface HoldReport {
-  readonly name: string
-  readonly kind: string
-  readonly serial: string | null
-  readonly sinceMs: number
-  readonly untilMs: number | null
-  readonly reason: string
-  readonly reasonCode: ReasonCode | null
-  readonly reasonParams: object
-  readonly actor: string
-}
 
 export interface AccountReport {
   readonly key: string
@@ -53,50 +39,10 @@ export interface AccountReport {
   readonly standingReason: string
   readonly standingReasonCode: ReasonCode | null
   readonly standingReasonParams: object
-  readonly holds: readonly HoldReport[]
+  readonly holds: readonly ReturnType<typeof holdReport>[]
   /** Whether a lock of ours stands and bites on every server; null: there is none. */
   readonly verification: VerificationReport | null
   readonly updatedMs: number
-}
-
-export interface EventReport {
-  readonly id: string
-  readonly kind: string
-  readonly serial: string | null
-  readonly login: string | null
-  readonly realm: string | null
-  readonly actor: string
-  readonly source: string
-  readonly reason: string
-  readonly reasonCode: ReasonCode | null
-  readonly reasonParams: object
-  readonly takenMs: number
-  readonly receivedMs: number
-  readonly state: string
-  readonly account: string | null
-  readonly whyCode: string | null
-  readonly whyParams: object
-  readonly why: string
-  readonly attempts: number
-  readonly nextTryMs: number | null
-}
-
-export interface ChangeReport {
-  readonly id: string
-  readonly account: string
-  readonly kind: string
-  readonly serial: string | null
-  readonly dn: string
-  readonly reason: string
-  readonly reasonCode: ReasonCode | null
-  readonly reasonParams: object
-  readonly actor: string
-  readonly plannedMs: number
-  readonly state: string
-  readonly closedMs: number | null
-  /** The holds of a lock or an unlock, and when those of a person were to end by themselves. */
-  readonly holds: readonly string[]
-  readonly ends: HoldEnds
 }
 
 export interface AccountFilter {
@@ -111,55 +57,34 @@ export interface AccountFilter {
   readonly limit: number
 }
 
-export interface ReportPort {
-  counts(nowMs: number): Promise<StoreCounts>
-  accounts(filter: AccountFilter): Promise<AccountReport[]>
-  /** How many of these accounts there are: see AccountFilter. */
-  countLocking(approvals: number): Promise<number>
-  /** Accounts that a text names: an account key or id, a serial or a login. */
-  find(text: string, limit: number): Promise<AccountReport[]>
-  /**
-   * Accounts of the users who are called so in this realm.
-   * @param directories those of the realm: what lies there and has no realm on record is of it as well
-   */
-  findLogin(login: Login, realm: Realm, directories: readonly DirectoryName[], limit: number): Promise<AccountReport[]>
-  /** Realms that an account on record is of. */
-  realms(): Promise<Realm[]>
-  /** Locks of ours of which nobody knows whether they keep their users out, by directory. */
-  unknownEffects(): Promise<{ directory: string; locks: number }[]>
-  /** Locks with a problem, at most so many, and how many there are of each kind. */
-  lockFindings(limit: number): Promise<LockFindings>
-  /** Serials that the account carries by the events. */
-  serialsOf(key: AccountKey): Promise<string[]>
-  events(filter: { key?: AccountKey; state?: string; sinceMs?: number; limit: number }): Promise<EventReport[]>
-  changes(filter: {
-    key?: AccountKey
-    sinceMs?: number
-    untilMs?: number
-    state?: string
-    limit: number
-  }): Promise<ChangeReport[]>
-  journal(filter: { subject?: string; fromSeq?: number; limit: number }): Promise<JournalRow[]>
-  /** What was tried and could not be done, and all that was due at that time; 0 leaves out the latter. */
-  waits(dueMs: number): Promise<{ events: number; accounts: number }>
-}
-
-export function openReports(db: Database, clock: Clock): ReportPort {
+export function openReports(db: Database, clock: Clock) {
   return {
-    counts: (nowMs) => readCounts(db, nowMs),
-    accounts: (filter) => listAccounts(db, filter, clock.nowMs()),
-    find: async (text, limit) => withHolds(db, await accountsNamed(db, text, limit), clock.nowMs()),
-    findLogin: async (login, realm, directories, limit) =>
+    counts: (nowMs: number) => readCounts(db, nowMs),
+    accounts: (filter: AccountFilter) => listAccounts(db, filter, clock.nowMs()),
+    /** Accounts that a text names: an account key or id, a serial or a login. */
+    find: async (text: string, limit: number) => withHolds(db, await accountsNamed(db, text, limit), clock.nowMs()),
+    /**
+     * Accounts of the users who are called so in this realm.
+     * @param directories those of the realm: what lies there and has no realm on record is of it as well
+     */
+    findLogin: async (login: Login, realm: Realm, directories: readonly DirectoryName[], limit: number) =>
       withHolds(db, await accountsOfLogin(db, { login, realm, directories }, limit), clock.nowMs()),
+    /** Realms that an account on record is of. */
     realms: () => realmsOnRecord(db),
-    countLocking: (approvals) => countLocking(db, approvals),
+    /** How many of these accounts there are: see AccountFilter. */
+    countLocking: (approvals: number) => countLocking(db, approvals),
+    /** Locks of ours of which nobody knows whether they keep their users out, by directory. */
     unknownEffects: () => countUnknownEffects(db, clock.nowMs()),
-    lockFindings: (limit) => readLockFindings(db, limit),
-    serialsOf: (key) => serialsOf(db, key),
-    events: (filter) => listEvents(db, filter),
-    changes: (filter) => listChanges(db, filter),
-    journal: (filter) => listJournal(db, filter),
-    waits: (dueMs) => countWaits(db, dueMs),
+    /** Locks with a problem, at most so many, and how many there are of each kind. */
+    lockFindings: (limit: number) => readLockFindings(db, limit),
+    /** Serials that the account carries by the events. */
+    serialsOf: (key: AccountKey) => serialsOf(db, key),
+    events: (filter: { key?: AccountKey; state?: string; sinceMs?: number; limit: number }) => listEvents(db, filter),
+    changes: (filter: { key?: AccountKey; sinceMs?: number; untilMs?: number; state?: string; limit: number }) =>
+      listChanges(db, filter),
+    journal: (filter: { subject?: string; fromSeq?: number; limit: number }) => listJournal(db, filter),
+    /** What was tried and could not be done, and all that was due at that time; 0 leaves out the latter. */
+    waits: (dueMs: number) => countWaits(db, dueMs),
   }
 }
 
@@ -205,20 +130,22 @@ async function withHolds(db: Database, rows: readonly AccountRow[], nowMs: numbe
     standing: row.standing,
     standingCode: row.standing_code,
     ...statusReasonOf(row),
-    holds: holds
-      .filter((hold) => hold.account_key === row.key)
-      .map((hold) => ({
-        name: hold.name,
-        kind: hold.kind,
-        serial: hold.serial,
-        sinceMs: Math.floor(Number(hold.since_us) / 1000),
-        untilMs: hold.until_us === null ? null : Math.ceil(Number(hold.until_us) / 1000),
-        ...shownReason(reasonFromRow(hold.reason)),
-        actor: hold.actor,
-      })),
+    holds: holds.filter((hold) => hold.account_key === row.key).map(holdReport),
     verification: verifications.get(row.key) ?? null,
     updatedMs: Number(row.updated_ms),
   }))
+}
+
+function holdReport({ name, kind, serial, since_us, until_us, reason, actor }: HoldTable) {
+  return {
+    name,
+    kind,
+    serial,
+    sinceMs: Math.floor(Number(since_us) / 1000),
+    untilMs: until_us === null ? null : Math.ceil(Number(until_us) / 1000),
+    ...shownReason(reasonFromRow(reason)),
+    actor,
+  }
 }
 
 function statusReasonOf(
@@ -239,7 +166,9 @@ async function listEvents(
   return (await query.execute()).map(eventReport)
 }
 
-function eventReport(row: EventRow): EventReport {
+export type EventReport = ReturnType<typeof eventReport>
+
+function eventReport(row: EventRow) {
   const why = reasonFromRow(row.why)
   return {
     id: row.id,
@@ -276,13 +205,18 @@ async function listChanges(
   if (filter.sinceMs !== undefined) query = query.where('planned_ms', '>=', filter.sinceMs)
   if (filter.untilMs !== undefined) query = query.where('planned_ms', '<=', filter.untilMs)
   if (filter.state !== undefined) query = query.where('state', '=', filter.state as 'applied')
-  return (await query.execute()).map((row) => {
-    const { id, key: account, kind, serial, dn, holds, ends = {}, reason, actor, plannedAtMs } = changeFromRow(row)
-    const closedMs = row.closed_ms === null ? null : Number(row.closed_ms)
-    const { state } = row
-    const change = { id, account, kind, serial, dn, ...shownReason(reason), actor }
-    return { ...change, plannedMs: plannedAtMs, state, closedMs, holds, ends }
-  })
+  return (await query.execute()).map(changeReport)
+}
+
+export type ChangeReport = ReturnType<typeof changeReport>
+
+/** `holds`: those of a lock or an unlock; `ends`: when those of a person were to end by themselves. */
+function changeReport(row: ChangeRow) {
+  const { id, account_key: account, kind, serial, dn, state } = row
+  const { holds, ends = {}, reason, actor, plannedAtMs } = changeFromRow(row)
+  const closedMs = row.closed_ms === null ? null : Number(row.closed_ms)
+  const change = { id, account, kind, serial, dn, ...shownReason(reason), actor }
+  return { ...change, plannedMs: plannedAtMs, state, closedMs, holds, ends }
 }
 
 async function listJournal(

@@ -16,10 +16,10 @@ import {
 } from '../../core/names.ts'
 import type { Outcome } from '../../core/account/outcome.ts'
 import { isOtherLockCause } from '../../core/reasons/other-lock-cause.ts'
-import type { EntryVersion, HoldEnds, OtherLock, OwnedLock, OwnedSlot } from '../../core/account/state.ts'
+import type { EntryVersion, Hold, HoldEnds, OtherLock, OwnedLock, OwnedSlot } from '../../core/account/state.ts'
 import type { OwnerQuery } from '../../ports/privacyidea.ts'
 import { reasonFromRow, reasonOfChange, reasonToRow } from './reasons.ts'
-import type { AccountRow, ChangeRow, EventRow, NewChangeRow, NewEventRow } from '../schema/schema.ts'
+import type { AccountRow, ChangeRow, EventRow, HoldTable, NewChangeRow, NewEventRow } from '../schema/schema.ts'
 
 /**
  * Rows to the core's types and back. What the store holds was parsed before it was written, and is parsed again here:
@@ -170,6 +170,20 @@ export function resolvedToRow(event: ResolvedEvent, nowMs: number): NewEventRow 
 
 export function ownedFromRow(row: Pick<AccountRow, 'owned_lock' | 'key'>): OwnedLock | null {
   return row.owned_lock === null ? null : fromJson<OwnedLock>(row.owned_lock, `account ${row.key}`)
+}
+
+export function holdToRow(key: AccountKey, hold: Hold): HoldTable {
+  const { name, kind, serial, sinceUs, untilUs, reason, actor } = hold
+  return {
+    account_key: key,
+    name,
+    kind,
+    serial,
+    since_us: sinceUs,
+    until_us: untilUs,
+    reason: reasonToRow(reason),
+    actor,
+  }
 }
 
 interface ChangeBody {

@@ -1,4 +1,4 @@
-import type { DirectoryForm, OwnMarks, RealmDirectories } from '../../core/settings/directory-form.ts'
+import type { DirectoryForm, RealmDirectories } from '../../core/settings/directory-form.ts'
 import {
   parseDirectoryName,
   parseSerial,
@@ -9,13 +9,15 @@ import {
 } from '../../core/names.ts'
 import { serialKey } from '../../core/serials/serial-key.ts'
 import { LIVE } from '../rows/literals.ts'
-import { stillLocked } from '../guards/retired-marks.ts'
-import { readRetirements } from '../guards/retirements.ts'
+import { stillLocked } from '../decisions/retired-marks.ts'
+import { readRetirements } from '../decisions/retirements.ts'
 import type { Database } from '../schema/schema.ts'
 import { realmFromRow } from '../rows/rows.ts'
 import { serialsOf } from '../accounts/serial-lookups.ts'
-import { assignedOf } from '../accounts/maintenance.ts'
+import { assignedOf } from '../events/maintenance.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
+import { readMeta, writeMeta } from '../engine/meta.ts'
+import { countOf, inPages } from '../rows/queries.ts'
 
 /** In which form ours was written into each directory, and how much of it stands there; a row of `meta` each. */
 
@@ -23,26 +25,9 @@ const KEY = 'directory-form '
 const REALMS_KEY = 'realm-directories'
 const PAGE = 1_000
 
-export interface DirectoryFormPort {
-  /** Every directory that an account on record is in, or whose form is on record; the form null: not known yet. */
-  all(): Promise<ReadonlyMap<DirectoryName, DirectoryForm | null>>
-  note(forms: ReadonlyMap<DirectoryName, DirectoryForm>): Promise<void>
-  /** Serials that the account carries by the events; in a directory that is given up, those still to be removed. */
-  serialsOnEntriesOf(key: AccountKey): Promise<readonly string[]>
-  /** Null: not known yet. */
-  realms(): Promise<RealmDirectories | null>
-  noteRealms(realms: RealmDirectories): Promise<void>
-  /** Those of the accounts on record. */
-  realmsIn(directory: DirectoryName): Promise<readonly Realm[]>
-  /**
-   * By the record; in a directory that is given up, what is still to be released there.
-   * @param realm of its accounts alone; left out: of all
-   */
-  marksIn(directory: DirectoryName, realm?: Realm): Promise<OwnMarks>
-}
-
-export function openDirectoryForms(db: Database, writer: StoreWriter): DirectoryFormPort {
+export function openDirectoryForms(db: Database, writer: StoreWriter) {
   return {
+    /** Every directory that an account on record is in, or whose form is on record; the form null: not known yet. */
     async all() {
       const accounts = await db.selectFrom('account').select('directory').distinct().execute()
       const forms = await db.selectFrom('meta').selectAll().where('key', 'like', `${KEY}%`).execute()
@@ -55,32 +40,33 @@ export function openDirectoryForms(db: Database, writer: StoreWriter): Directory
       }
       return found
     },
-    note: (forms) =>
+    note: (forms: ReadonlyMap<DirectoryName, DirectoryForm>) =>
       writer.run(async (scope) => {
         await scope.trx.deleteFrom('meta').where('key', 'like', `${KEY}%`).execute()
         for (const [name, form] of forms) {
-          await scope.hot.writeMeta.run(scope.on, { key: `${KEY}${name}`, value: JSON.stringify(form) })
+          await writeMeta(scope, `${KEY}${name}`, form)
         }
       }),
-    async realms() {
-      const row = await db.selectFrom('meta').select('value').where('key', '=', REALMS_KEY).executeTakeFirst()
-      return row === undefined ? null : (JSON.parse(row.value) as RealmDirectories)
-    },
-    noteRealms: (realms) =>
-      writer.run(async ({ hot, on }) => {
-        await hot.writeMeta.run(on, { key: REALMS_KEY, value: JSON.stringify(realms) })
-      }),
-    async realmsIn(directory) {
+    /** Null: not known yet. */
+    realms: () => readMeta<RealmDirectories>(db, REALMS_KEY),
+    noteRealms: (realms: RealmDirectories) => writer.run((scope) => writeMeta(scope, REALMS_KEY, realms)),
+    /** Those of the accounts on record. */
+    async realmsIn(directory: DirectoryName) {
       const rows = await accountsOf(db, directory).select('realm').distinct().execute()
       return rows.flatMap(({ realm }) => realmFromRow(realm) ?? [])
     },
-    async marksIn(directory, realm) {
+    /**
+     * By the record; in a directory that is given up, what is still to be released there.
+     * @param realm of its accounts alone; left out: of all
+     */
+    async marksIn(directory: DirectoryName, realm?: Realm) {
       const order = (await readRetirements(db)).find((each) => each.directory === directory)
       // A lock may be on record still, of an account that is no longer in the directory.
       if (order !== undefined && order.provenMs !== null) return { locks: 0, serials: 0 }
       return { locks: await locksIn(db, directory, realm), serials: await serialsIn(db, directory, realm) }
     },
-    async serialsOnEntriesOf(key) {
+    /** Serials that the account carries by the events; in a directory that is given up, those still to be removed. */
+    async serialsOnEntriesOf(key: AccountKey) {
       const rows = (await serialsOf(db, key)).map((serial) => ({ account_key: key, serial }))
       return (await stillLocked(db, rows)).map(({ serial }) => serial)
     },
@@ -92,30 +78,19 @@ function accountsOf(db: Database, directory: DirectoryName, realm?: Realm) {
   return realm === undefined ? all : all.where('realm', '=', realm)
 }
 
-async function locksIn(db: Database, directory: DirectoryName, realm?: Realm): Promise<number> {
-  const row = await accountsOf(db, directory, realm)
-    .select((select) => select.fn.countAll<number>().as('n'))
-    .where((where) => where.or([where('owned_lock', 'is not', null), where('open_change', 'is not', null)]))
-    .executeTakeFirstOrThrow()
-  return Number(row.n)
+function locksIn(db: Database, directory: DirectoryName, realm?: Realm): Promise<number> {
+  const accounts = accountsOf(db, directory, realm)
+  return countOf(accounts.where((w) => w.or([w('owned_lock', 'is not', null), w('open_change', 'is not', null)])))
 }
 
 /** Those that are assigned to an account there, and that this store wrote or adopted. */
 async function serialsIn(db: Database, directory: DirectoryName, realm?: Realm): Promise<number> {
   let count = 0
-  for (let after = ''; ;) {
-    const accounts = await accountsOf(db, directory, realm)
-      .select('key')
-      .where('key', '>', after)
-      .orderBy('key')
-      .limit(PAGE)
-      .execute()
+  for await (const accounts of inPages(accountsOf(db, directory, realm).select('key'), 'key', PAGE)) {
     const keys = accounts.map(({ key }) => key)
-    if (keys.length > 0) count += await serialsAt(db, keys)
-    const last = keys.at(-1)
-    if (last === undefined || keys.length < PAGE) return count
-    after = last
+    count += await serialsAt(db, keys)
   }
+  return count
 }
 
 async function serialsAt(db: Database, keys: readonly string[]): Promise<number> {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../ports/clock.ts'
 import type { Database } from '../schema/schema.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
+import { readMeta, writeMeta } from '../engine/meta.ts'
 
 /** When `lockstep drain` ran last, so that a site without a daemon can be told from one where nothing works. */
 
@@ -28,32 +29,22 @@ export interface LastDrain extends DrainEnd {
   readonly endsMs: readonly number[]
 }
 
-export interface DrainPort {
-  ended(end: DrainEnd): Promise<void>
-  last(): Promise<LastDrain | null>
-}
-
 interface Row extends DrainEnd {
   /** The newest last. */
   readonly endsMs: readonly number[]
 }
 
-export function openDrains(db: Database, writer: StoreWriter, clock: Clock): DrainPort {
+export function openDrains(db: Database, writer: StoreWriter, clock: Clock) {
   return {
-    async ended({ outcome, reason }) {
-      await writer.run(async ({ trx }) => {
-        const before = await read(trx)
+    async ended({ outcome, reason }: DrainEnd) {
+      await writer.run(async (scope) => {
+        const before = await readMeta<Row>(scope.trx, DRAIN_KEY)
         const endsMs = [...(before?.endsMs ?? []), clock.nowMs()].slice(-ENDS_MAX)
-        const value = JSON.stringify({ outcome, reason, endsMs } satisfies Row)
-        await trx
-          .insertInto('meta')
-          .values({ key: DRAIN_KEY, value })
-          .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
-          .execute()
+        await writeMeta<Row>(scope, DRAIN_KEY, { outcome, reason, endsMs })
       })
     },
     async last() {
-      const row = await read(db)
+      const row = await readMeta<Row>(db, DRAIN_KEY)
       const endedMs = row?.endsMs.at(-1)
       if (row === null || endedMs === undefined) return null
       const recentForMs = recentFor(row.endsMs)
@@ -62,11 +53,6 @@ export function openDrains(db: Database, writer: StoreWriter, clock: Clock): Dra
       return { outcome, reason, endedMs, recentForMs, isRecent, endsMs: row.endsMs }
     },
   }
-}
-
-async function read(db: Pick<Database, 'selectFrom'>): Promise<Row | null> {
-  const row = await db.selectFrom('meta').select('value').where('key', '=', DRAIN_KEY).executeTakeFirst()
-  return row === undefined ? null : (JSON.parse(row.value) as Row)
 }
 
 function recentFor(endsMs: readonly number[]): number {

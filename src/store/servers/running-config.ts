@@ -5,6 +5,7 @@ import type { Clock } from '../../ports/clock.ts'
 import { daemonOf } from '../engine/process-lock.ts'
 import type { Database } from '../schema/schema.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
+import { readMeta, writeMeta } from '../engine/meta.ts'
 
 /**
  * The configuration that the daemon of this store works with, and what became of its last reload: rows of `meta` that the
@@ -53,57 +54,41 @@ export interface ReloadState {
   readonly outcome: ReloadOutcome | null
 }
 
-export interface RunningConfigPort {
-  /** Null: no daemon serves the store, or one of an older version, which does not say. */
-  read(): Promise<RunningConfig | null>
-  /** This process, the daemon, works with it from now on. @param changed keys, for the journal; null: at its start */
-  loaded(settings: Settings, changed: readonly string[] | null): Promise<void>
-  /** @returns its number */
-  reloadBegun(): Promise<number>
-  reloadEnded(number: number, outcome: ReloadOutcome): Promise<void>
-  /** Null: the daemon of now has not reloaded yet, or none runs. */
-  reload(): Promise<ReloadState | null>
-}
-
-export function openRunningConfig(db: Database, writer: StoreWriter, clock: Clock, owner: string): RunningConfigPort {
+export function openRunningConfig(db: Database, writer: StoreWriter, clock: Clock, owner: string) {
   const ofDaemon = async <Row extends { readonly owner: string }>(
     key: string,
     on: Pick<Database, 'selectFrom'> = db,
   ): Promise<Row | null> => {
     const daemon = await daemonOf(on, clock.nowMs())
-    const row = await on.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst()
-    const parsed = row === undefined ? null : (JSON.parse(row.value) as Row)
+    const parsed = await readMeta<Row>(on, key)
     return parsed !== null && parsed.owner === daemon?.owner ? parsed : null
   }
   return {
+    /** Null: no daemon serves the store, or one of an older version, which does not say. */
     read: () => ofDaemon<RunningConfig>(CONFIG_KEY),
+    /** Null: the daemon of now has not reloaded yet, or none runs. */
     reload: () => ofDaemon<ReloadState>(RELOAD_KEY),
-    loaded: (settings, changed) =>
+    /** This process, the daemon, works with it from now on. @param changed keys, for the journal; null: at its start */
+    loaded: (settings: Settings, changed: readonly string[] | null) =>
       writer.run(async (scope) => {
         const nowMs = clock.nowMs()
         const digest = digestOf(settings.keys)
-        const value = { owner, loadedMs: nowMs, digest, settings } satisfies RunningConfig
-        await scope.hot.writeMeta.run(scope.on, { key: CONFIG_KEY, value: JSON.stringify(value) })
+        await writeMeta<RunningConfig>(scope, CONFIG_KEY, { owner, loadedMs: nowMs, digest, settings })
         if (changed !== null) scope.log({ atMs: nowMs, kind: 'reloaded', subject: '', body: { digest, changed } })
       }),
+    /** @returns its number */
     reloadBegun: () =>
       writer.run(async (scope) => {
         const before = await ofDaemon<ReloadState>(RELOAD_KEY, scope.trx)
         const begun = (before?.begun ?? 0) + 1
-        const value = {
-          owner,
-          begun,
-          ended: before?.ended ?? 0,
-          outcome: before?.outcome ?? null,
-        } satisfies ReloadState
-        await scope.hot.writeMeta.run(scope.on, { key: RELOAD_KEY, value: JSON.stringify(value) })
+        const [ended, outcome] = [before?.ended ?? 0, before?.outcome ?? null]
+        await writeMeta<ReloadState>(scope, RELOAD_KEY, { owner, begun, ended, outcome })
         return begun
       }),
-    reloadEnded: (number, outcome) =>
-      writer.run(async (scope) => {
-        const value = { owner, begun: number, ended: number, outcome } satisfies ReloadState
-        await scope.hot.writeMeta.run(scope.on, { key: RELOAD_KEY, value: JSON.stringify(value) })
-      }),
+    reloadEnded: (number: number, outcome: ReloadOutcome) =>
+      writer.run((scope) =>
+        writeMeta<ReloadState>(scope, RELOAD_KEY, { owner, begun: number, ended: number, outcome }),
+      ),
   }
 }
 

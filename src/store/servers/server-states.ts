@@ -3,6 +3,7 @@ import type { Clock } from '../../ports/clock.ts'
 import type { ServerState } from '../../ports/directory.ts'
 import type { Database } from '../schema/schema.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
+import { readMeta, writeMeta } from '../engine/meta.ts'
 
 /** How the servers of each directory were seen last, so that `status` can tell without asking them. */
 
@@ -15,22 +16,15 @@ export interface ServersSeen {
   readonly servers: readonly ServerState[]
 }
 
-export interface ServerStatePort {
-  /** A server that is as it was seen before has been so since then. @returns what is on record now */
-  note(directory: DirectoryName, servers: readonly ServerState[]): Promise<readonly ServerState[]>
-  all(): Promise<readonly ServersSeen[]>
-}
-
-export function openServerStates(db: Database, writer: StoreWriter, clock: Clock): ServerStatePort {
+export function openServerStates(db: Database, writer: StoreWriter, clock: Clock) {
   return {
-    note: (directory, servers) =>
+    /** A server that is as it was seen before has been so since then. @returns what is on record now */
+    note: (directory: DirectoryName, servers: readonly ServerState[]) =>
       writer.runSoon(async (scope) => {
         const key = `${KEY}${directory}`
-        const row = await scope.trx.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst()
-        const before = row === undefined ? [] : (JSON.parse(row.value) as ServersSeen).servers
+        const before = (await readMeta<ServersSeen>(scope.trx, key))?.servers ?? []
         const now = servers.map((server) => sinceBefore(server, before))
-        const value = { directory, checkedMs: clock.nowMs(), servers: now } satisfies ServersSeen
-        await scope.hot.writeMeta.run(scope.on, { key, value: JSON.stringify(value) })
+        await writeMeta<ServersSeen>(scope, key, { directory, checkedMs: clock.nowMs(), servers: now })
         return now
       }),
     async all() {

@@ -2,11 +2,12 @@ import type { AccountKey, DirectoryName } from '../../core/names.ts'
 import { serialKey, type SerialKey } from '../../core/serials/serial-key.ts'
 import type { AuthorshipPort, OwnSerial } from '../../ports/store/authorship.ts'
 import type { Clock } from '../../ports/clock.ts'
-import { authorSerial, FILES_DUE, LOCKED_BEFORE, type HowOurs } from './author-serial.ts'
+import { authorSerial, FILES_DUE, LOCKED_BEFORE, type HowOurs } from '../accounts/author-serial.ts'
 import { chunksOf, prepareAuthorship } from './resync-statements.ts'
 import { keyFromRow, serialFromRow } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
+import { dropMeta, metaText, readMeta, writeMeta } from '../engine/meta.ts'
 
 /** See ports/store/authorship.ts. A row is never deleted: a directory may be restored from any backup. */
 
@@ -25,12 +26,8 @@ export function openAuthorship(db: Database, writer: StoreWriter, clock: Clock):
       return found
     },
     written: (found) => writer.runSoon((scope) => authorAll(scope, found, 'written', clock.nowMs())),
-    areFilesDue: async () =>
-      (await db.selectFrom('meta').select('value').where('key', '=', FILES_DUE).executeTakeFirst()) !== undefined,
-    filesAreTaken: () =>
-      writer.run(async ({ trx }) => {
-        await trx.deleteFrom('meta').where('key', '=', FILES_DUE).execute()
-      }),
+    areFilesDue: async () => (await metaText(db, FILES_DUE)) !== null,
+    filesAreTaken: () => writer.run((scope) => dropMeta(scope, FILES_DUE)),
     adopt: (found, by) =>
       writer.run(async (scope) => {
         await authorAll(scope, found, 'adopted', clock.nowMs())
@@ -39,14 +36,10 @@ export function openAuthorship(db: Database, writer: StoreWriter, clock: Clock):
         }
       }),
     async lockedBefore(directory) {
-      const key = `${LOCKED_BEFORE}${directory}`
-      const row = await db.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst()
-      return row === undefined ? null : (JSON.parse(row.value) as string[]).map(keyFromRow)
+      return (await readMeta<string[]>(db, `${LOCKED_BEFORE}${directory}`))?.map(keyFromRow) ?? null
     },
     setLockedBefore: (directory: DirectoryName, keys) =>
-      writer.runSoon(async (scope) => {
-        await scope.hot.writeMeta.run(scope.on, { key: `${LOCKED_BEFORE}${directory}`, value: JSON.stringify(keys) })
-      }),
+      writer.runSoon((scope) => writeMeta(scope, `${LOCKED_BEFORE}${directory}`, keys)),
   }
 }
 

@@ -1,14 +1,13 @@
 import { NO_HOLDS, NOTHING } from '../rows/literals.ts'
-import { IS_LOST } from '../guards/loss-breaker.ts'
-import { prepare, type Place } from '../engine/prepared.ts'
-import type { Database } from '../schema/schema.ts'
+import { IS_LOST } from '../decisions/loss-breaker.ts'
+import { prepare } from '../engine/prepared.ts'
+import type { Database, ResyncAccountTable } from '../schema/schema.ts'
 import { selectTokens } from './snapshots.ts'
 
 /** So many values at a time are looked up by one statement; fewer are filled up with null, which equals nothing. */
 export const CHUNK = 250
 /** `value0` to the last of them. */
 export type Chunk = Readonly<Record<`value${number}`, string | null>>
-const NAMES = Array.from({ length: CHUNK }, (_, index) => `value${index}` as const)
 
 export function* chunksOf(values: readonly string[]): Generator<Chunk> {
   for (let at = 0; at < values.length; at += CHUNK) {
@@ -27,14 +26,13 @@ export function prepareResync(db: Database) {
 /** Which serials of accounts are ours, many at a time. */
 export function prepareAuthorship(db: Database) {
   return {
-    authoredAt: prepare<Chunk>()((place) =>
-      db.selectFrom('authored_serial').select(['account_key', 'serial']).where('account_key', 'in', allOf(place)),
+    authoredAt: prepare<Chunk>()((chunk) =>
+      db
+        .selectFrom('authored_serial')
+        .select(['account_key', 'serial'])
+        .where('account_key', 'in', Object.values(chunk)),
     ),
   }
-}
-
-function allOf(place: Place<Chunk>): (string | null)[] {
-  return NAMES.map((name) => place(name))
 }
 
 function tokenStatements(db: Database) {
@@ -49,95 +47,73 @@ function tokenStatements(db: Database) {
         .where(IS_LOST)
         .where('loss', '<>', 'approved'),
     ),
-    between: prepare<{ after: number; up_to: number; limit: number }>()((place) =>
+    between: prepare<{ after: number; up_to: number; limit: number }>()(({ after, up_to, limit }) =>
       tokens()
-        .where('token.source_id', '>', place('after'))
-        .where('token.source_id', '<=', place('up_to'))
+        .where('token.source_id', '>', after)
+        .where('token.source_id', '<=', up_to)
         .orderBy('token.source_id')
-        .limit(place('limit')),
+        .limit(limit),
     ),
-    tokensBySerial: prepare<Chunk>()((place) => tokens().where('token.serial', 'in', allOf(place))),
-    place: prepare<{ id: number; serial: string }>()((place) =>
-      db
-        .updateTable('token')
-        .set({ source_id: place('id') })
-        .where('serial', '=', place('serial')),
+    tokensBySerial: prepare<Chunk>()((chunk) => tokens().where('token.serial', 'in', Object.values(chunk))),
+    place: prepare<{ id: number; serial: string }>()(({ id, serial }) =>
+      db.updateTable('token').set({ source_id: id }).where('serial', '=', serial),
     ),
-    miss: prepare<{ run: number; serial: string }>()((place) =>
-      db
-        .updateTable('token')
-        .set({ run: place('run') })
-        .where('serial', '=', place('serial')),
+    miss: prepare<{ run: number; serial: string }>()(({ run, serial }) =>
+      db.updateTable('token').set({ run: run }).where('serial', '=', serial),
     ),
   }
 }
 
 function accountStatements(db: Database) {
   return {
-    serialsOfAccounts: prepare<Chunk>()((place) =>
-      db.selectFrom('token').select(['account_key', 'serial']).where('account_key', 'in', allOf(place)),
+    serialsOfAccounts: prepare<Chunk>()((chunk) =>
+      db.selectFrom('token').select(['account_key', 'serial']).where('account_key', 'in', Object.values(chunk)),
     ),
     /** The few with a hold or a lock: an index holds them alone. */
-    heldByKey: prepare<Chunk>()((place) =>
+    heldByKey: prepare<Chunk>()((chunk) =>
       db
         .selectFrom('account')
         .select(['key', 'owned_lock', 'hold_count', 'standing'])
         .where((where) => where.or([where('hold_count', '>', NO_HOLDS), where('owned_lock', 'is not', NOTHING)]))
-        .where('key', 'in', allOf(place)),
+        .where('key', 'in', Object.values(chunk)),
     ),
     /** Read along the index: a union of both would be made anew for every page. */
-    withTokens: prepare<{ after: string; before: string; limit: number }>()((place) =>
+    withTokens: prepare<{ after: string; before: string; limit: number }>()(({ after, before, limit }) =>
       db
         .selectFrom('token')
         .select('account_key')
         .distinct()
-        .where('account_key', '>', place('after'))
-        .where('account_key', '<', place('before'))
+        .where('account_key', '>', after)
+        .where('account_key', '<', before)
         .orderBy('account_key')
-        .limit(place('limit')),
+        .limit(limit),
     ),
-    withLocks: prepare<{ after: string; before: string; limit: number }>()((place) =>
+    withLocks: prepare<{ after: string; before: string; limit: number }>()(({ after, before, limit }) =>
       db
         .selectFrom('account')
         .select('key as account_key')
         .where((where) => where.or([where('hold_count', '>', NO_HOLDS), where('owned_lock', 'is not', NOTHING)]))
-        .where('key', '>', place('after'))
-        .where('key', '<', place('before'))
+        .where('key', '>', after)
+        .where('key', '<', before)
         .orderBy('key')
-        .limit(place('limit')),
+        .limit(limit),
     ),
-    countWithTokens: prepare<{ after: string; before: string }>()((place) =>
+    countWithTokens: prepare<{ after: string; before: string }>()(({ after, before }) =>
       db
         .selectFrom('token')
         .select((s) => s.fn.count<number>('account_key').distinct().as('n'))
-        .where('account_key', '>', place('after'))
-        .where('account_key', '<', place('before')),
+        .where('account_key', '>', after)
+        .where('account_key', '<', before),
     ),
   }
 }
 
 function stagingStatements(db: Database) {
   return {
-    stage: prepare<{
-      run: number
-      key: string
-      dn: string | null
-      login: string | null
-      realm: string | null
-      resolver: string | null
-      user_id: string | null
-    }>()((place) =>
+    stage: prepare<ResyncAccountTable>()((row) =>
       db
         .insertInto('resync_account')
-        .values({
-          run: place('run'),
-          account_key: place('key'),
-          dn: place('dn'),
-          login: place('login'),
-          realm: place('realm'),
-          resolver: place('resolver'),
-          user_id: place('user_id'),
-        })
+        .values(row)
         .onConflict((conflict) =>
           conflict.columns(['run', 'account_key']).doUpdateSet((update) => ({
             dn: update.fn.coalesce('excluded.dn', 'resync_account.dn'),
@@ -148,16 +124,11 @@ function stagingStatements(db: Database) {
           })),
         ),
     ),
-    staged: prepare<{ run: number; limit: number }>()((place) =>
-      db
-        .selectFrom('resync_account')
-        .selectAll()
-        .where('run', '=', place('run'))
-        .orderBy('account_key')
-        .limit(place('limit')),
+    staged: prepare<{ run: number; limit: number }>()(({ run, limit }) =>
+      db.selectFrom('resync_account').selectAll().where('run', '=', run).orderBy('account_key').limit(limit),
     ),
-    unstage: prepare<{ run: number; key: string }>()((place) =>
-      db.deleteFrom('resync_account').where('run', '=', place('run')).where('account_key', '<=', place('key')),
+    unstage: prepare<{ run: number; key: string }>()(({ run, key }) =>
+      db.deleteFrom('resync_account').where('run', '=', run).where('account_key', '<=', key),
     ),
   }
 }

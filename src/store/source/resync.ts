@@ -16,13 +16,14 @@ import type { NotedAccount, RecordedToken } from '../../ports/store/store.ts'
 import { noteUser } from '../accounts/account-users.ts'
 import { noteAccount } from '../events/inbox.ts'
 import { NOTHING, SEEN } from '../rows/literals.ts'
-import { inPages, PAGE } from '../rows/pages.ts'
+import { countOf, inPages, PAGE } from '../rows/queries.ts'
 import { markAccounts } from '../accounts/queue.ts'
 import { chunksOf, prepareResync, type ResyncStatements } from './resync-statements.ts'
 import { keyFromRow, ownedFromRow, serialFromRow } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
 import { selectTokens, tokenFromRow } from './snapshots.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
+import { readMeta, writeMeta } from '../engine/meta.ts'
 
 /** What a full resync asks of the record (mode `api`), page by page, by statements that are compiled once. */
 
@@ -63,10 +64,10 @@ async function countTokens(db: Database, hot: ResyncStatements): Promise<number>
   return Number(all) - Number(held)
 }
 
-async function begin({ trx, on, hot }: WriteScope): Promise<number> {
-  const last = (await hot.readMeta.run(on, { key: RUN_KEY })).rows[0]
-  const run = Number(last?.value ?? 0) + 1
-  await hot.writeMeta.run(on, { key: RUN_KEY, value: String(run) })
+async function begin(scope: WriteScope): Promise<number> {
+  const { trx } = scope
+  const run = ((await readMeta<number>(trx, RUN_KEY)) ?? 0) + 1
+  await writeMeta(scope, RUN_KEY, run)
   await trx.updateTable('token').set({ run: 0 }).where('run', '<>', SEEN).execute()
   await trx.deleteFrom('resync_account').where('run', '<', run).execute()
   return run
@@ -130,22 +131,14 @@ async function* unseen(db: Database, run: number, withHeldLosses: boolean): Asyn
     selectTokens(db).where('token.source_id', 'is', NOTHING).where('token.run', '=', SEEN),
   ]) {
     const wanted = withHeldLosses ? query : query.where(IS_NOT_HELD)
-    const ordered = wanted.orderBy('token.serial').limit(PAGE)
-    const pages = inPages(
-      (after) => ordered.where('token.serial', '>', after).execute(),
-      (row) => row.serial,
-    )
-    for await (const rows of pages) yield rows.map(tokenFromRow)
+    for await (const rows of inPages(wanted, 'token.serial')) yield rows.map(tokenFromRow)
   }
 }
 
 async function countUnseen(db: Database, run: number): Promise<number> {
-  const count = sql<number>`count(*)`.as('n')
-  const tokens = db.selectFrom('token').select(count).where(IS_NOT_HELD)
-  const missed = tokens.where('run', '=', run).where('run', '<>', SEEN)
-  const unplaced = tokens.where('source_id', 'is', NOTHING).where('run', '=', SEEN)
-  const rows = await Promise.all([missed.executeTakeFirstOrThrow(), unplaced.executeTakeFirstOrThrow()])
-  return rows.reduce((sum, { n }) => sum + Number(n), 0)
+  const tokens = db.selectFrom('token').where(IS_NOT_HELD)
+  const missed = await countOf(tokens.where('run', '=', run).where('run', '<>', SEEN))
+  return missed + (await countOf(tokens.where('source_id', 'is', NOTHING).where('run', '=', SEEN)))
 }
 
 async function stage(
@@ -157,10 +150,10 @@ async function stage(
 ): Promise<void> {
   for (const { key, dn, login, realm, user } of accounts) {
     const whose = { resolver: user?.resolver ?? null, user_id: user?.userId ?? null }
-    await hot.stage.run(on, { run, key, dn, login, realm, ...whose })
+    await hot.stage.run(on, { run, account_key: key, dn, login, realm, ...whose })
   }
   const nothing = { dn: null, login: null, realm: null, resolver: null, user_id: null }
-  for (const key of keys) await hot.stage.run(on, { run, key, ...nothing })
+  for (const key of keys) await hot.stage.run(on, { run, account_key: key, ...nothing })
 }
 
 /** Page by page, so that no other write waits long. What a crash leaves staged, the next run finds again by itself. */

@@ -5,13 +5,13 @@ import { serialKey } from '../../core/serials/serial-key.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Held, KnownOwner, NotedAccount, Reading, RecordedToken, SnapshotPort } from '../../ports/store/store.ts'
 import { newestUs, noteUser, readOthers, writeOther, writeUser } from '../accounts/account-users.ts'
-import { authorSerial } from './author-serial.ts'
+import { authorSerial } from '../accounts/author-serial.ts'
 import { readingsOf, readingToRow } from './token-readings.ts'
 import { endFinding } from '../guards/findings.ts'
 import { noteAccount } from '../events/inbox.ts'
 import { LOCKED } from '../rows/literals.ts'
-import { endLossFinding, NOT_LOST, type LossBreaker } from '../guards/loss-breaker.ts'
-import { inPages, PAGE } from '../rows/pages.ts'
+import { endLossFinding, NOT_LOST, type LossBreaker } from '../decisions/loss-breaker.ts'
+import { inPages, PAGE } from '../rows/queries.ts'
 import { checkHeld, markAccounts } from '../accounts/queue.ts'
 import { reasonFromRow } from '../rows/reasons.ts'
 import { insertResolved } from '../accounts/records.ts'
@@ -250,12 +250,7 @@ export function selectTokens(db: Database) {
 }
 
 async function* tokenPages(query: ReturnType<typeof selectTokens>): AsyncGenerator<readonly RecordedToken[]> {
-  const ordered = query.orderBy('token.serial').limit(PAGE)
-  const pages = inPages(
-    (after) => ordered.where('token.serial', '>', after).execute(),
-    (row) => row.serial,
-  )
-  for await (const rows of pages) yield rows.map(tokenFromRow)
+  for await (const rows of inPages(query, 'token.serial')) yield rows.map(tokenFromRow)
 }
 
 export function tokenFromRow(row: {
@@ -285,13 +280,7 @@ async function* unreadHolds(db: Database): AsyncGenerator<readonly AccountKey[]>
     .distinct()
     .where('hold.kind', 'in', ['token', 'account'])
     .where('token.serial', 'is', null)
-    .orderBy('hold.account_key')
-    .limit(PAGE)
-  const pages = inPages(
-    (after) => query.where('hold.account_key', '>', after).execute(),
-    (row) => row.account_key,
-  )
-  for await (const rows of pages) yield rows.map((row) => keyFromRow(row.account_key))
+  for await (const rows of inPages(query, 'hold.account_key')) yield rows.map((row) => keyFromRow(row.account_key))
 }
 
 async function readLockouts(db: Database): Promise<Map<AccountKey, Lockout>> {

@@ -3,16 +3,14 @@ import type { Clock } from '../../ports/clock.ts'
 import type { SourceIdentityPort } from '../../ports/store/source-identity.ts'
 import { serialFromRow } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
-import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
+import type { StoreWriter } from '../engine/store-writer.ts'
+import { readMeta, writeMeta } from '../engine/meta.ts'
 
 const KEY = 'source-identity'
 
 export function openSourceIdentity(db: Database, writer: StoreWriter, clock: Clock): SourceIdentityPort {
   return {
-    async known() {
-      const row = await db.selectFrom('meta').select('value').where('key', '=', KEY).executeTakeFirst()
-      return row === undefined ? null : (JSON.parse(row.value) as SourceIdentity)
-    },
+    known: () => readMeta<SourceIdentity>(db, KEY),
     async recordedTokens(limit) {
       const rows = await db
         .selectFrom('token')
@@ -24,17 +22,13 @@ export function openSourceIdentity(db: Database, writer: StoreWriter, clock: Clo
         return { serial: serialFromRow(serial), id: id === null ? null : Number(id), made: null }
       })
     },
-    remember: (identity) => writer.runSoon((scope) => write(scope, identity)),
+    remember: (identity) => writer.runSoon((scope) => writeMeta(scope, KEY, identity)),
     accept: (identity, by) =>
       writer.run(async (scope) => {
-        await write(scope, identity)
+        await writeMeta(scope, KEY, identity)
         const { tokens, rows } = identity
         const body = { by, tokens: tokens.length, auditRow: rows.at(-1)?.number ?? null }
         scope.log({ atMs: clock.nowMs(), kind: 'source-identity', subject: '', body })
       }),
   }
-}
-
-async function write(scope: WriteScope, identity: SourceIdentity): Promise<void> {
-  await scope.hot.writeMeta.run(scope.on, { key: KEY, value: JSON.stringify(identity) })
 }

@@ -1,8 +1,10 @@
 import type { AppError, ErrorCode } from '../../core/error.ts'
 import type { DriftFound } from '../../core/reasons/history-reasons.ts'
 import type { Clock } from '../../ports/clock.ts'
+import { RESYNC_ORDERED } from '../decisions/retirements.ts'
 import type { Database } from '../schema/schema.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
+import { dropMeta, metaText, readMeta, writeMeta } from '../engine/meta.ts'
 
 /** How the sweeps over privacyIDEA went last, so that `status` can tell what is seen of it (mode `api`). */
 
@@ -17,18 +19,6 @@ export interface SweepState {
   readonly note?: string
 }
 
-export interface SourceStatePort {
-  done(sweep: SweepName, note?: string): Promise<void>
-  failed(sweep: SweepName, error: AppError): Promise<void>
-  read(sweep: SweepName): Promise<SweepState>
-  /** A full resync is due now, whenever the next one would be. */
-  isResyncOrdered(): Promise<boolean>
-  /** One begins, and does what was ordered until now. */
-  takeResyncOrder(): Promise<void>
-  /** Puts on record that a full resync found differences. */
-  differed(found: Differences): Promise<void>
-}
-
 export interface Differences {
   readonly tokens: number
   readonly accounts: number
@@ -38,37 +28,30 @@ export interface Differences {
   readonly first: readonly DriftFound[]
 }
 
-/** The key of `meta` that stands while a full resync is ordered. */
-export const RESYNC_ORDERED = 'resync-ordered'
-
 const NEVER: SweepState = { doneMs: null, failing: null }
 
-export function openSourceState(db: Database, writer: StoreWriter, clock: Clock): SourceStatePort {
-  const read = async (on: Pick<Database, 'selectFrom'>, sweep: SweepName): Promise<SweepState> => {
-    const row = await on.selectFrom('meta').select('value').where('key', '=', `source-${sweep}`).executeTakeFirst()
-    return row === undefined ? NEVER : (JSON.parse(row.value) as SweepState)
-  }
+export function openSourceState(db: Database, writer: StoreWriter, clock: Clock) {
+  const read = async (on: Pick<Database, 'selectFrom'>, sweep: SweepName): Promise<SweepState> =>
+    (await readMeta<SweepState>(on, `source-${sweep}`)) ?? NEVER
   const write = (sweep: SweepName, change: (before: SweepState, nowMs: number) => SweepState): Promise<void> =>
     writer.runSoon(async (scope) => {
-      const value = JSON.stringify(change(await read(scope.trx, sweep), clock.nowMs()))
-      await scope.hot.writeMeta.run(scope.on, { key: `source-${sweep}`, value })
+      await writeMeta(scope, `source-${sweep}`, change(await read(scope.trx, sweep), clock.nowMs()))
     })
   return {
-    done: (sweep, note) =>
+    done: (sweep: SweepName, note?: string) =>
       write(sweep, (_before, nowMs) => ({ doneMs: nowMs, failing: null, ...(note === undefined ? {} : { note }) })),
-    failed: (sweep, { code, message: reason }) =>
+    failed: (sweep: SweepName, { code, message: reason }: AppError) =>
       write(sweep, ({ doneMs, failing }, nowMs) => ({
         doneMs,
         failing: { sinceMs: failing?.sinceMs ?? nowMs, reason, code },
       })),
-    read: (sweep) => read(db, sweep),
-    isResyncOrdered: async () =>
-      (await db.selectFrom('meta').select('key').where('key', '=', RESYNC_ORDERED).executeTakeFirst()) !== undefined,
-    takeResyncOrder: () =>
-      writer.run(async ({ trx }) => {
-        await trx.deleteFrom('meta').where('key', '=', RESYNC_ORDERED).execute()
-      }),
-    differed: (found) =>
+    read: (sweep: SweepName) => read(db, sweep),
+    /** A full resync is due now, whenever the next one would be. */
+    isResyncOrdered: async () => (await metaText(db, RESYNC_ORDERED)) !== null,
+    /** One begins, and does what was ordered until now. */
+    takeResyncOrder: () => writer.run((scope) => dropMeta(scope, RESYNC_ORDERED)),
+    /** Puts on record that a full resync found differences. */
+    differed: (found: Differences) =>
       writer.runSoon(({ log }) => {
         log({ atMs: clock.nowMs(), kind: 'drift', subject: '', body: found })
         return Promise.resolve()

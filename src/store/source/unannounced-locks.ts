@@ -3,6 +3,7 @@ import type { Database } from '../schema/schema.ts'
 import { keyColumn } from '../rows/serial-column.ts'
 import { serialKey } from '../../core/serials/serial-key.ts'
 import { parseSerial } from '../../core/names.ts'
+import { findsAny } from '../rows/queries.ts'
 
 /** How many of the last locks that were read from privacyIDEA came with an event of its handlers. Mode `api`. */
 export interface AnnouncedLocks {
@@ -48,14 +49,12 @@ export async function announcedLocks(db: Database, nowMs: number): Promise<Annou
     .orderBy('event.received_ms', 'desc')
     .limit(LOCKS_MAX)
     .execute()
+  const announced = db.selectFrom('event').where('source', 'in', ['shim', 'webhook'])
   let unannounced = 0
   for (const { serial, login, received_ms: received } of locks) {
     const atMs = Number(received)
     const parsed = serial === null ? null : parseSerial(serial)
-    const event = await db
-      .selectFrom('event')
-      .select('id')
-      .where('source', 'in', ['shim', 'webhook'])
+    const events = announced
       .where('kind', '=', 'lock')
       .where('received_ms', '>=', atMs - BEFORE_MS)
       .where('received_ms', '<=', atMs + AFTER_MS)
@@ -67,20 +66,7 @@ export async function announcedLocks(db: Database, nowMs: number): Promise<Annou
           ...(login === null ? [] : [where(sql`lower(login)`, '=', sql`lower(${login})`)]),
         ]),
       )
-      .limit(1)
-      .executeTakeFirst()
-    if (event === undefined) unannounced++
+    if (!(await findsAny(events))) unannounced++
   }
-  return { locks: locks.length, unannounced, hasEvents: await hasEvents(db) }
-}
-
-async function hasEvents(db: Database): Promise<boolean> {
-  const row = await db
-    .selectFrom('event')
-    .select('id')
-    .where('source', 'in', ['shim', 'webhook'])
-    .where('state', '<>', 'refused')
-    .limit(1)
-    .executeTakeFirst()
-  return row !== undefined
+  return { locks: locks.length, unannounced, hasEvents: await findsAny(announced.where('state', '<>', 'refused')) }
 }

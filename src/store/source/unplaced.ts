@@ -12,11 +12,12 @@ import type { Clock } from '../../ports/clock.ts'
 import type { FindingDraft } from '../../ports/store/finding.ts'
 import type { UnplacedPort } from '../../ports/store/unplaced.ts'
 import { syncReasons } from '../guards/findings.ts'
-import { inPages, PAGE } from '../rows/pages.ts'
+import { inPages, PAGE } from '../rows/queries.ts'
 import { RUN_KEY } from './resync.ts'
 import { serialFromRow } from '../rows/rows.ts'
 import type { Database, UnplacedTable } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
+import { readMeta } from '../engine/meta.ts'
 
 /** Tokens that are named in a finding. */
 const NAMES_MAX = 5
@@ -26,8 +27,7 @@ export function openUnplaced(db: Database, writer: StoreWriter, clock: Clock): U
   return {
     note: async (tokens) => {
       if (tokens.length === 0) return
-      const row = (await writer.hot.readMeta.run(db, { key: RUN_KEY })).rows[0]
-      const run = Number(row?.value ?? 0)
+      const run = (await readMeta<number>(db, RUN_KEY)) ?? 0
       const { changed, older } = await compare(db, tokens, run, clock.nowMs())
       // Whoever waits for the one writer would wait for this as well.
       if (changed.length + older.length === 0 && (await isReported(db))) return
@@ -219,13 +219,7 @@ async function* pagesToLookAt(db: Database, nowMs: number): ReturnType<UnplacedP
         row.and([row('is_sure', '=', 0), row('cause_ms', '<=', nowMs - SEEN_AGAIN_AFTER_MS)]),
       ]),
     )
-    .orderBy('serial')
-    .limit(PAGE)
-  const pages = inPages(
-    (after) => query.where('serial', '>', after).execute(),
-    (row) => row.serial,
-  )
-  for await (const rows of pages) {
+  for await (const rows of inPages(query, 'serial')) {
     yield rows.map((row) => ({ serial: serialFromRow(row.serial), isDue: isSureNow(row, nowMs) }))
   }
 }

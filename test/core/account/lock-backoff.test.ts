@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { lockTtlAt } from '../../../src/core/account/lock-backoff.ts'
+import { lockTtlAt } from '../../../src/core/account/fold.ts'
 
 const TTL = 10
 const backoff = (...endedUs: number[]) => ({ factor: 2, maxUs: 60, resetAfterUs: 100, endedUs })

@@ -5,7 +5,7 @@ import { asDn, holdNameOfSerial, parseHoldName } from '../../../src/core/names.t
 import { MAY_ARRIVE_MS, nextLateLookMs, type LastWriter } from '../../../src/core/account/late.ts'
 import { plan } from '../../../src/core/account/plan.ts'
 import { ownedAfter, recoverChange } from '../../../src/core/account/recover.ts'
-import { addSerial, removeSerial, serialsIn } from '../../../src/core/serials/serial-values.ts'
+import { addSerial, removeSerial, serialsIn } from '../../../src/core/account/serial-values.ts'
 import {
   type Modification,
   hasValue,

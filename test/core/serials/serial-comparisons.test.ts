@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 const EXACT: Readonly<Record<string, string>> = {
   'core/serials/serial-key.ts': 'the very spelling goes before others',
   'core/serials/serial-spelling.ts': 'it decides which spellings mean one token',
-  'core/serials/serial-values.ts': 'known twins compare exactly',
+  'core/account/serial-values.ts': 'known twins compare exactly',
   'core/account/fold.ts': 'after oneSpelling a token has one spelling',
   'core/account/plan.ts': 'known twins compare exactly',
   'core/source/snapshot.ts': 'as privacyIDEA lists it',
@@ -29,15 +29,15 @@ const EXACT: Readonly<Record<string, string>> = {
   'reconcile/source/resync-tokens.ts': 'as privacyIDEA lists it',
   'reconcile/source/scan.ts': 'as privacyIDEA lists it',
   'reconcile/source/snapshot.ts': 'as privacyIDEA lists it; what events held is respelled first',
-  'store/guards/loss-breaker.ts': 'rows of `token`, as privacyIDEA lists it',
-  'store/guards/losses.ts': 'rows of `token`, as privacyIDEA lists it',
+  'store/decisions/loss-breaker.ts': 'rows of `token`, as privacyIDEA lists it',
+  'store/decisions/losses.ts': 'rows of `token`, as privacyIDEA lists it',
   'store/accounts/mirror.ts': 'as privacyIDEA lists it',
   'store/source/resync-statements.ts': 'rows of `token`, as privacyIDEA lists it',
   'store/source/resync.ts': 'rows of `token`, as privacyIDEA lists it',
   'store/accounts/serial-lookups.ts': 'known twins compare exactly',
   'store/events/inbox.ts': 'the very spelling of the events of one commit',
   'store/source/unplaced.ts': 'as privacyIDEA lists it',
-  'store/accounts/maintenance.ts': 'after oneSpelling a token has one spelling',
+  'store/events/maintenance.ts': 'after oneSpelling a token has one spelling',
   'store/source/snapshots.ts': 'rows of `token`, as privacyIDEA lists it',
 }
 

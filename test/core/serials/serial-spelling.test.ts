@@ -6,7 +6,7 @@ import { parseHoldName, parseLogin, type AccountKey, type Serial } from '../../.
 import { plan } from '../../../src/core/account/plan.ts'
 import { serialKey, spelledAmong } from '../../../src/core/serials/serial-key.ts'
 import { oneSpelling } from '../../../src/core/serials/serial-spelling.ts'
-import { addSerial, removeSerial } from '../../../src/core/serials/serial-values.ts'
+import { addSerial, removeSerial } from '../../../src/core/account/serial-values.ts'
 import { compactStream, redundantLocks } from '../../../src/core/account/stream.ts'
 import { ALICE, BOB, eventOf, S1, S2, serialOf, streams } from '../arbitrary.ts'
 

@@ -1,19 +1,19 @@
 import { sql } from 'kysely'
 import type { AccountOwner, Change } from '../../core/account/change.ts'
-import { compareEvents, type ResolvedEvent } from '../../core/events/event.ts'
+import { compareEvents } from '../../core/events/event.ts'
 import { parseSerial, type AccountKey, type Serial } from '../../core/names.ts'
 import { serialKey, spelledAmong } from '../../core/serials/serial-key.ts'
 import { oneSpelling } from '../../core/serials/serial-spelling.ts'
 import type { Clock } from '../../ports/clock.ts'
-import { compact, readStream } from './desired.ts'
-import { bringBackTimes } from '../events/clock-step.ts'
-import { newestReceivedMs } from '../events/event-order.ts'
-import { inPages, PAGE } from '../rows/pages.ts'
-import { markAccounts } from './queue.ts'
-import { stillLocked } from '../guards/retired-marks.ts'
+import { compact, readStream } from '../accounts/desired.ts'
+import { bringBackTimes } from './clock-step.ts'
+import { newestReceivedMs } from './event-order.ts'
+import { findsAny, inPages } from '../rows/queries.ts'
+import { markAccounts } from '../accounts/queue.ts'
+import { stillLocked } from '../decisions/retired-marks.ts'
 import { whoseFromRow, changeFromRow, keyFromRow, ownedFromRow, resolvedFromRow } from '../rows/rows.ts'
 import { keyColumn, keysOfRows } from '../rows/serial-column.ts'
-import { checkTwins } from './serial-twins.ts'
+import { checkTwins } from '../accounts/serial-twins.ts'
 import type { OwnedLock } from '../../core/account/state.ts'
 import type { Database } from '../schema/schema.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
@@ -32,57 +32,14 @@ export interface OwnedAccount extends AccountOwner {
   readonly updatedMs: number
 }
 
-export interface MaintenancePort {
-  /** Marks every account with a hold, a lock of ours, an open change or a standing that is not in step. @returns how many */
-  markUnsettled(nowMs: number): Promise<number>
-  /** Marks the accounts that stand so. @returns how many */
-  markStatus(standings: readonly string[], nowMs: number): Promise<number>
-  /** Makes every waiting event due now. */
-  retryWaiting(nowMs: number): Promise<number>
-  /** The accounts that are locked by us, page by page. */
-  ownedAccounts(): AsyncIterable<OwnedAccount>
-  /** The serials that are assigned, each with the change that wrote it, while that is kept. */
-  registrations(): AsyncIterable<{ readonly serial: Serial; readonly change: Change | null }>
-  /** True while one of the accounts waits for its turn or is in work. */
-  isAnyDue(keys: readonly AccountKey[], nowMs: number): Promise<boolean>
-  /** True while a worker of any process holds an account, or something that was not tried yet waits for its turn. */
-  isInWork(nowMs: number): Promise<boolean>
-  hasAccount(key: AccountKey): Promise<boolean>
-  isEmpty(): Promise<boolean>
-  /** Those of the serials whose newest word is that they are assigned. At most 1,000 at a time. */
-  assignedOf(serials: readonly string[]): Promise<ReadonlySet<string>>
-  /** The names of the files that may wait for an account now: its lock of ours, and its change in work. */
-  pendingNamesOf(key: AccountKey): Promise<readonly string[]>
-  /** Changes whose outcome is not on record. */
-  openChanges(): Promise<readonly Change[]>
-  /** Removes events and closed changes that decide nothing any more and are older. @returns how many rows went */
-  forgetEvents(beforeMs: number): Promise<number>
-  /** Removes locks and losses that no window of a breaker counts any more. */
-  forgetCounts(beforeMs: number): Promise<void>
-  /** Compacts the streams of accounts whose newest events are older. */
-  compactStreams(beforeMs: number): Promise<number>
-  /** Ends the finding of tokens that differ by case only, where there are none any more. @returns how many ended */
-  checkTwins(): Promise<number>
-  /** The events that an account's state is folded from. */
-  streamOf(key: AccountKey): Promise<readonly ResolvedEvent[]>
-  /**
-   * The time of the newest word on an account, in microseconds since 1970; 0: none. That is an event of its own or of a
-   * serial of its stream, or one that still waits and names one of these serials or the login.
-   */
-  newestManualActionUs(key: AccountKey, login: string | null): Promise<number>
-  /** Whether an event came that names this actor. */
-  hasEventBy(actor: string): Promise<boolean>
-  /** The clock was set back: what would wait until it is there again is due now. */
-  bringBackTimes(nowMs: number): Promise<void>
-  /** When the newest event came in, by the clock of that moment, in milliseconds since 1970; null: none did. */
-  newestEventMs(): Promise<number | null>
-}
-
-export function openMaintenance(db: Database, writer: StoreWriter, clock: Clock): MaintenancePort {
+export function openMaintenance(db: Database, writer: StoreWriter, clock: Clock) {
   return {
-    markUnsettled: (nowMs) => markUnsettled(db, writer, nowMs),
-    markStatus: (standings, nowMs) => markStatus(db, writer, standings, nowMs),
-    retryWaiting: (nowMs) =>
+    /** Marks every account with a hold, a lock of ours, an open change or a standing that is not in step. @returns how many */
+    markUnsettled: (nowMs: number) => markUnsettled(db, writer, nowMs),
+    /** Marks the accounts that stand so. @returns how many */
+    markStatus: (standings: readonly string[], nowMs: number) => markStatus(db, writer, standings, nowMs),
+    /** Makes every waiting event due now. */
+    retryWaiting: (nowMs: number) =>
       writer.run(async ({ trx }) => {
         const [result] = await trx
           .updateTable('event')
@@ -91,70 +48,72 @@ export function openMaintenance(db: Database, writer: StoreWriter, clock: Clock)
           .execute()
         return Number(result?.numUpdatedRows ?? 0)
       }),
+    /** The accounts that are locked by us, page by page. */
     ownedAccounts: () => ownedAccounts(db),
+    /** The serials that are assigned, each with the change that wrote it, while that is kept. */
     registrations: () => registrations(db),
-    isAnyDue: (keys, nowMs) => isAnyDue(db, keys, nowMs),
-    isInWork: (nowMs) => isInWork(db, nowMs),
-    async hasAccount(key) {
-      return (await db.selectFrom('account').select('key').where('key', '=', key).executeTakeFirst()) !== undefined
-    },
-    async isEmpty() {
-      return (await db.selectFrom('account').select('key').limit(1).executeTakeFirst()) === undefined
-    },
-    assignedOf: (serials) => assignedOf(db, serials),
-    pendingNamesOf: (key) => pendingNamesOf(db, key),
+    /** True while one of the accounts waits for its turn or is in work. */
+    isAnyDue: (keys: readonly AccountKey[], nowMs: number) => isAnyDue(db, keys, nowMs),
+    /** True while a worker of any process holds an account, or something that was not tried yet waits for its turn. */
+    isInWork: (nowMs: number) => isInWork(db, nowMs),
+    hasAccount: (key: AccountKey) => findsAny(db.selectFrom('account').where('key', '=', key)),
+    isEmpty: async () => !(await findsAny(db.selectFrom('account'))),
+    /** Those of the serials whose newest word is that they are assigned. At most 1,000 at a time. */
+    assignedOf: (serials: readonly string[]) => assignedOf(db, serials),
+    /** The names of the files that may wait for an account now: its lock of ours, and its change in work. */
+    pendingNamesOf: (key: AccountKey) => pendingNamesOf(db, key),
+    /** Changes whose outcome is not on record. */
     openChanges: () => openChanges(db),
-    forgetEvents: (beforeMs) => forgetEvents(writer, beforeMs),
-    forgetCounts: (beforeMs) =>
+    /** Removes events and closed changes that decide nothing any more and are older. @returns how many rows went */
+    forgetEvents: (beforeMs: number) => forgetEvents(writer, beforeMs),
+    /** Removes locks and losses that no window of a breaker counts any more. */
+    forgetCounts: (beforeMs: number) =>
       writer.run(async ({ trx }) => {
         await trx.deleteFrom('lock_count').where('at_ms', '<', beforeMs).execute()
         await trx.deleteFrom('loss_count').where('at_ms', '<', beforeMs).execute()
       }),
-    compactStreams: (beforeMs) => compactStreams(db, writer, beforeMs, clock),
+    /** Compacts the streams of accounts whose newest events are older. */
+    compactStreams: (beforeMs: number) => compactStreams(db, writer, beforeMs, clock),
+    /** Ends the finding of tokens that differ by case only, where there are none any more. @returns how many ended */
     checkTwins: () => checkTwins(db, writer, clock.nowMs()),
-    streamOf: (key) => readStream(db, writer.hot, key),
-    newestManualActionUs: (key, login) => newestManualActionUs(db, writer, key, login),
-    hasEventBy: async (actor) =>
-      (await db.selectFrom('event').select('id').where('actor', '=', actor).executeTakeFirst()) !== undefined,
-    bringBackTimes: (nowMs) => bringBackTimes(writer, nowMs),
+    /** The events that an account's state is folded from. */
+    streamOf: (key: AccountKey) => readStream(db, writer.hot, key),
+    /**
+     * The time of the newest word on an account, in microseconds since 1970; 0: none. That is an event of its own or of a
+     * serial of its stream, or one that still waits and names one of these serials or the login.
+     */
+    newestManualActionUs: (key: AccountKey, login: string | null) => newestManualActionUs(db, writer, key, login),
+    /** Whether an event came that names this actor. */
+    hasEventBy: (actor: string) => findsAny(db.selectFrom('event').where('actor', '=', actor)),
+    /** The clock was set back: what would wait until it is there again is due now. */
+    bringBackTimes: (nowMs: number) => bringBackTimes(writer, nowMs),
+    /** When the newest event came in, by the clock of that moment, in milliseconds since 1970; null: none did. */
     newestEventMs: () => newestReceivedMs(db),
   }
 }
 
 async function markUnsettled(db: Database, writer: StoreWriter, nowMs: number): Promise<number> {
+  const query = db
+    .selectFrom('account')
+    .select('key')
+    .where((where) =>
+      where.or([
+        where('hold_count', '>', NO_HOLDS),
+        where('owned_lock', 'is not', null),
+        where('open_change', 'is not', null),
+        where('standing', '<>', IN_STEP),
+        where('late_until_ms', 'is not', null),
+        where('adoption', 'is not', null),
+        where('key', 'in', db.selectFrom('mirror').select('account_key')),
+      ]),
+    )
   let marked = 0
-  for (let after = ''; ;) {
-    const rows = await db
-      .selectFrom('account')
-      .select('key')
-      .where('key', '>', after)
-      .where((where) =>
-        where.or([
-          where('hold_count', '>', NO_HOLDS),
-          where('owned_lock', 'is not', null),
-          where('open_change', 'is not', null),
-          where('standing', '<>', IN_STEP),
-          where('late_until_ms', 'is not', null),
-          where('adoption', 'is not', null),
-          where('key', 'in', db.selectFrom('mirror').select('account_key')),
-        ]),
-      )
-      .orderBy('key')
-      .limit(MARK_PAGE)
-      .execute()
-    if (rows.length > 0)
-      await writer.run((scope) =>
-        markAccounts(
-          scope,
-          rows.map((row) => keyFromRow(row.key)),
-          nowMs,
-        ),
-      )
-    marked += rows.length
-    const last = rows.at(-1)
-    if (last === undefined || rows.length < MARK_PAGE) return marked
-    after = last.key
+  for await (const rows of inPages(query, 'key', MARK_PAGE)) {
+    const keys = rows.map((row) => keyFromRow(row.key))
+    await writer.run((scope) => markAccounts(scope, keys, nowMs))
+    marked += keys.length
   }
+  return marked
 }
 
 async function markStatus(
@@ -174,12 +133,7 @@ async function* ownedAccounts(db: Database): AsyncGenerator<OwnedAccount> {
     .selectFrom('account')
     .select(['key', 'login', 'realm', 'owned_lock', 'updated_ms'])
     .where('owned_lock', 'is not', null)
-    .orderBy('key')
-    .limit(PAGE)
-  for await (const rows of inPages(
-    (after) => query.where('key', '>', after).execute(),
-    ({ key }) => key,
-  )) {
+  for await (const rows of inPages(query, 'key')) {
     for (const row of rows) {
       const owned = ownedFromRow(row)
       const whose = { key: keyFromRow(row.key), ...whoseFromRow(row) }
@@ -189,19 +143,15 @@ async function* ownedAccounts(db: Database): AsyncGenerator<OwnedAccount> {
 }
 
 async function* registrations(db: Database): AsyncGenerator<{ serial: Serial; change: Change | null }> {
-  for (let after = ''; ;) {
-    const rows = await db
-      .selectFrom('event')
-      .select('serial')
-      .distinct()
-      .where('serial', '>', after)
-      .where('live', '=', LIVE)
-      .where('kind', '=', 'register')
-      .orderBy('serial')
-      .limit(MARK_PAGE)
-      .execute()
-    const serials = rows.flatMap(({ serial }) => (serial === null ? [] : [serial]))
-    const assigned = serials.length === 0 ? new Set<string>() : await assignedOf(db, serials)
+  const query = db
+    .selectFrom('event')
+    .select('serial')
+    .distinct()
+    .where('live', '=', LIVE)
+    .where('kind', '=', 'register')
+  for await (const rows of inPages(query, 'serial', MARK_PAGE)) {
+    const serials = rows.flatMap(({ serial }) => serial ?? [])
+    const assigned = await assignedOf(db, serials)
     for (const text of serials) {
       if (!assigned.has(text)) continue
       const serial = parseSerial(text)
@@ -210,9 +160,6 @@ async function* registrations(db: Database): AsyncGenerator<{ serial: Serial; ch
       const isThere = (await stillLocked(db, [{ account_key: owner, serial }])).length > 0
       if (isThere) yield { serial, change: await registrationOf(db, serial, owner) }
     }
-    const last = serials.at(-1)
-    if (last === undefined || rows.length < MARK_PAGE) return
-    after = last
   }
 }
 
@@ -247,34 +194,21 @@ async function registrationOf(db: Database, serial: Serial, owner: string | null
 
 async function isAnyDue(db: Database, keys: readonly AccountKey[], nowMs: number): Promise<boolean> {
   for (let at = 0; at < keys.length; at += MARK_PAGE) {
-    const row = await db
+    const isDue = db
       .selectFrom('queue')
-      .select('account_key')
       .where('account_key', 'in', keys.slice(at, at + MARK_PAGE))
       .where((where) => where.or([where('due_ms', '<=', nowMs), where('lease_owner', 'is not', null)]))
-      .limit(1)
-      .executeTakeFirst()
-    if (row !== undefined) return true
+    if (await findsAny(isDue)) return true
   }
   return false
 }
 
 async function isInWork(db: Database, nowMs: number): Promise<boolean> {
-  const account = await db
+  const accounts = db
     .selectFrom('queue')
-    .select('account_key')
     .where((w) => w.or([w('lease_owner', 'is not', null), w.and([w('due_ms', '<=', nowMs), w('attempts', '=', 0)])]))
-    .limit(1)
-    .executeTakeFirst()
-  if (account !== undefined) return true
-  const event = await db
-    .selectFrom('event')
-    .select('id')
-    .where('state', '=', WAITING)
-    .where('attempts', '=', 0)
-    .limit(1)
-    .executeTakeFirst()
-  return event !== undefined
+  if (await findsAny(accounts)) return true
+  return findsAny(db.selectFrom('event').where('state', '=', WAITING).where('attempts', '=', 0))
 }
 
 export async function assignedOf(db: Database, serials: readonly string[]): Promise<ReadonlySet<string>> {

@@ -1,6 +1,6 @@
 import { parseSerial, type AccountKey, type Dn, type Serial } from '../names.ts'
-import { isSameSerial, spelledAmong } from './serial-key.ts'
-import type { Modification, AttributeValue, DuplicateSerial } from '../account/state.ts'
+import { isSameSerial, spelledAmong } from '../serials/serial-key.ts'
+import type { Modification, AttributeValue, DuplicateSerial } from './state.ts'
 
 /** The place of the serial in a `serialFormat`. */
 export const SERIAL_PLACEHOLDER = '{serial}'

@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
-import { DAEMON_KEY, isDaemonAlive, type DaemonRow } from './process-lock.ts'
-import { CONFIG_KEY, type RunningConfig } from '../servers/running-config.ts'
+import { DAEMON_KEY, isDaemonAlive, type DaemonRow } from '../engine/process-lock.ts'
+import { CONFIG_KEY, type RunningConfig } from './running-config.ts'
 
 /** SQLite's own wait for another process. */
 const BUSY_MS = 200

@@ -1,7 +1,7 @@
-import type { MailAddress, Mailbox } from './mail-address.ts'
-import type { MailLanguage } from './mail-language.ts'
-import type { NoticeKind } from './notice.ts'
-import type { SecretSource } from '../settings/secret-source.ts'
+import type { MailAddress, Mailbox } from '../mail/mail-address.ts'
+import type { MailLanguage } from '../mail/mail-language.ts'
+import type { NoticeKind } from '../mail/notice.ts'
+import type { SecretSource } from './secret-source.ts'
 
 /** The section `mail` of the configuration. Durations in milliseconds. */
 export interface MailSettings {

@@ -1,5 +1,5 @@
-import type { DryRunSettings } from './guard.ts'
-import type { ProtectSettings, Settings } from '../settings/settings.ts'
+import type { DryRunSettings } from '../guards/guard.ts'
+import type { ProtectSettings, Settings } from './settings.ts'
 
 /**
  * What a command works with beside a daemon whose configuration is not that of the file: the daemon's, and of dry run and

@@ -8,6 +8,7 @@ import { recentLook } from '../rows/recent-look.ts'
 import { keyFromRow } from '../rows/rows.ts'
 import type { Database, MetaTable } from '../schema/schema.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
+import { dropMeta, writeMeta } from '../engine/meta.ts'
 
 /** What a person switched: the pause of everything, and that of single directories. */
 
@@ -15,34 +16,26 @@ const PAUSE_KEY = 'paused'
 /** A pause is seen by the next change after so long at most. */
 const LOOK_MS = 20
 
-export interface SwitchPort {
-  /**
-   * @param directory null: the changes of all
-   * @returns the pause that was in force already, which stays as it is; null: this one is
-   */
-  pause(directory: DirectoryName | null, by: string, reason: string): Promise<Pause | null>
-  /** Marks what waited for it. @param reason '': none is given  @returns how many accounts; null: nothing was paused */
-  resume(directory: DirectoryName | null, by: string, reason?: string): Promise<number | null>
-  /** That of everything first. */
-  pauses(): Promise<readonly Pause[]>
-}
-
-export function openSwitches(db: Database, writer: StoreWriter, clock: Clock): SwitchPort {
+export function openSwitches(db: Database, writer: StoreWriter, clock: Clock) {
   return {
-    pause: (directory, by, reason) =>
+    /**
+     * @param directory null: the changes of all
+     * @returns the pause that was in force already, which stays as it is; null: this one is
+     */
+    pause: (directory: DirectoryName | null, by: string, reason: string) =>
       writer.run(async (scope) => {
         const before = (await readPauses(scope.trx)).find((each) => each.directory === directory)
         if (before !== undefined) return before
-        const value = JSON.stringify({ sinceMs: clock.nowMs(), by, reason })
-        await scope.hot.writeMeta.run(scope.trx, { key: keyOf(directory), value })
+        await writeMeta(scope, keyOf(directory), { sinceMs: clock.nowMs(), by, reason })
         scope.log({ atMs: clock.nowMs(), kind: 'paused', subject: directory ?? '', body: { by, reason } })
         return null
       }),
-    resume: (directory, by, reason = '') =>
+    /** Marks what waited for it. @param reason '': none is given  @returns how many accounts; null: nothing was paused */
+    resume: (directory: DirectoryName | null, by: string, reason = '') =>
       writer.run(async (scope) => {
         const isPaused = (await readPauses(scope.trx)).some((each) => each.directory === directory)
         if (!isPaused) return null
-        await scope.trx.deleteFrom('meta').where('key', '=', keyOf(directory)).execute()
+        await dropMeta(scope, keyOf(directory))
         scope.log({ atMs: clock.nowMs(), kind: 'resumed', subject: directory ?? '', body: orderBody(by, reason) })
         let waiting = scope.trx.selectFrom('account').select('key').where('standing', '=', 'paused')
         if (directory !== null) waiting = waiting.where('directory', '=', directory)
@@ -50,6 +43,7 @@ export function openSwitches(db: Database, writer: StoreWriter, clock: Clock): S
         await markAccounts(scope, keys, clock.nowMs())
         return keys.length
       }),
+    /** That of everything first. */
     pauses: () => readPauses(db),
   }
 }

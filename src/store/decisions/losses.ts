@@ -1,8 +1,7 @@
-import type { LossCause } from '../../core/guards/loss-breaker.ts'
 import { asDn, directoryOf, type AccountKey, type Serial } from '../../core/names.ts'
 import { serialKey } from '../../core/serials/serial-key.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { LossApproval, LossFilter, LossPort, LossReview, ReviewDecision } from '../../ports/store/review.ts'
+import type { LossApproval, LossCounts, LossFilter, LossReview, ReviewDecision } from '../../ports/store/review.ts'
 import { parseLogin } from '../../core/names.ts'
 import {
   endLossFinding,
@@ -13,30 +12,36 @@ import {
   personsOf,
   type LossBreaker,
 } from './loss-breaker.ts'
-import { endFinding } from './findings.ts'
+import { endFinding } from '../guards/findings.ts'
 import { markAccounts } from '../accounts/queue.ts'
 import { keyFromRow, realmFromRow, serialFromRow } from '../rows/rows.ts'
 import { keyColumn, keysOfRows } from '../rows/serial-column.ts'
 import type { Database } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
+import type { LossCause } from '../../core/reasons/limits.ts'
 
 /** The losses that the breaker held back, and what persons say of them. */
 
 const MARK_PAGE = 1_000
 
-export function openLosses(db: Database, writer: StoreWriter, clock: Clock, breaker: LossBreaker): LossPort {
+/** Fails as the store does. */
+export function openLosses(db: Database, writer: StoreWriter, clock: Clock, breaker: LossBreaker) {
   return {
     counts: () => readCounts(db, breaker.approvals),
-    list: (filter) => listLosses(db, filter, breaker.approvals),
-    approve: (serials, decision) =>
-      writer.run((scope) => approve(scope, serials, decision, breaker.approvals, clock.nowMs())),
-    dismiss: (serials, decision) =>
-      writer.run((scope) => dismiss(scope, serials, decision, breaker.approvals, clock.nowMs())),
-    resume: (decision) => resume(writer, decision, clock),
+    /** In the order of the serials. */
+    list: (filter: LossFilter) => listLosses(db, filter, breaker.approvals),
+    /** Those that wait or were dismissed. */
+    approve: (serials: readonly Serial[], word: ReviewDecision) =>
+      writer.run((scope) => approve(scope, serials, word, breaker.approvals, clock.nowMs())),
+    /** Serials and locks of those that wait stay as they are, until the token is listed again. @returns how many */
+    dismiss: (serials: readonly Serial[], word: ReviewDecision) =>
+      writer.run((scope) => dismiss(scope, serials, word, breaker.approvals, clock.nowMs())),
+    /** Counts losses from nothing again, and lets what waits try. @returns how many waited */
+    resume: (word: ReviewDecision) => resume(writer, word, clock),
   }
 }
 
-async function readCounts(db: Database, needed: number): ReturnType<LossPort['counts']> {
+async function readCounts(db: Database, needed: number): Promise<LossCounts> {
   const rows = await db
     .selectFrom('token')
     .select((s) => ['loss', 'loss_by', s.fn.countAll<number>().as('n'), s.fn.min('loss_ms').as('oldest')])

@@ -1,15 +1,17 @@
 import { sql } from 'kysely'
-import { lossesAllowed, type LossBreakerSettings, type LossLimit } from '../../core/guards/loss-breaker.ts'
+import { lossesAllowed, type LossBreakerSettings } from '../../core/guards/loss-breaker.ts'
 import { type AccountKey, type Serial } from '../../core/names.ts'
 import { serialKey } from '../../core/serials/serial-key.ts'
 import type { Held, Loss, LossVerdict } from '../../ports/store/store.ts'
-import { endFinding, isFindingOpen, raiseReason } from './findings.ts'
+import { endFinding, isFindingOpen, raiseReason } from '../guards/findings.ts'
 import type { Database, TokenTable } from '../schema/schema.ts'
 import { checkHeld, markAccounts } from '../accounts/queue.ts'
 import { keyFromRow, serialFromRow } from '../rows/rows.ts'
 import { LIVE } from '../rows/literals.ts'
 import { keyColumn, keysOfRows } from '../rows/serial-column.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
+import type { LossLimit } from '../../core/reasons/limits.ts'
+import { countOf, findsAny } from '../rows/queries.ts'
 
 /**
  * Counts losses and holds back what is past the limit, each decision in one transaction. What waits is the token's own
@@ -86,14 +88,7 @@ export class LossBreaker {
       if (loss === 'waiting') again ??= serialFromRow(row.serial)
       await scope.trx.updateTable('token').set({ loss, loss_ms: nowMs }).where('serial', '=', row.serial).execute()
     }
-    if (again !== null && !(await isFindingOpen(scope, LOSS_FINDING, ''))) {
-      const limit = await this.#limitNow(scope, settings, nowMs)
-      await raiseReason(
-        scope,
-        { subject: '', reason: { code: LOSS_FINDING, params: { ...limit, serial: again } } },
-        nowMs,
-      )
-    }
+    if (again !== null) await raiseWhereClosed(scope, again, await this.#limitNow(scope, settings, nowMs), nowMs)
     await markAccounts(scope, [...new Set(rows.map((row) => keyFromRow(row.account_key)))], nowMs, true)
     return rows.length < DECIDE_PAGE ? null : (rows.at(-1)?.serial ?? null)
   }
@@ -171,14 +166,8 @@ export class LossBreaker {
   async #knownTokens({ trx }: WriteScope, sinceMs: number, nowMs: number): Promise<number> {
     const kept = this.#known
     if (kept !== null && Math.abs(nowMs - kept.atMs) < KNOWN_AGE_MAX_MS) return kept.tokens
-    const counting = sql<number>`count(*)`.as('n')
-    const there = await trx.selectFrom('token').select(counting).executeTakeFirstOrThrow()
-    const lost = await trx
-      .selectFrom('loss_count')
-      .select(counting)
-      .where('at_ms', '>', sinceMs)
-      .executeTakeFirstOrThrow()
-    const tokens = Number(there.n) + Number(lost.n)
+    const there = await countOf(trx.selectFrom('token'))
+    const tokens = there + (await countOf(trx.selectFrom('loss_count').where('at_ms', '>', sinceMs)))
     this.#known = { atMs: nowMs, tokens }
     return tokens
   }
@@ -218,10 +207,9 @@ export function personsOf(json: string | null): string[] {
  * An unregistration that names the serial is on record, and no registration came after it: an event of privacyIDEA's, a
  * person's, or what an earlier reading of this account said.
  */
-async function isExplained({ trx }: WriteScope, key: AccountKey, serial: Serial): Promise<boolean> {
-  const found = await trx
+function isExplained({ trx }: WriteScope, key: AccountKey, serial: Serial): Promise<boolean> {
+  const events = trx
     .selectFrom('event')
-    .select('id')
     .where('serial', 'is not', null)
     .where(keyColumn('event.serial'), '=', serialKey(serial))
     .where('kind', '=', 'unregister')
@@ -234,20 +222,12 @@ async function isExplained({ trx }: WriteScope, key: AccountKey, serial: Serial)
         .where(keyColumn('register.serial'), '=', serialKey(serial))
         .where('register.kind', '=', 'register'),
     )
-    .limit(1)
-    .executeTakeFirst()
-  return found !== undefined
+  return findsAny(events)
 }
 
-async function isCounted({ trx }: WriteScope, key: AccountKey, serial: Serial, sinceMs: number): Promise<boolean> {
-  const found = await trx
-    .selectFrom('loss_count')
-    .select('at_ms')
-    .where('serial', '=', serial)
-    .where('account_key', '=', key)
-    .where('at_ms', '>', sinceMs)
-    .executeTakeFirst()
-  return found !== undefined
+function isCounted({ trx }: WriteScope, key: AccountKey, serial: Serial, sinceMs: number): Promise<boolean> {
+  const counted = trx.selectFrom('loss_count').where('serial', '=', serial).where('account_key', '=', key)
+  return findsAny(counted.where('at_ms', '>', sinceMs))
 }
 
 async function count({ trx }: WriteScope, key: AccountKey, serial: Serial, nowMs: number): Promise<void> {
@@ -259,18 +239,14 @@ async function count({ trx }: WriteScope, key: AccountKey, serial: Serial, nowMs
 }
 
 /** Whether the lockout of the account came on record then or later. */
-async function isLockoutSince({ trx }: WriteScope, key: AccountKey, sinceMs: number): Promise<boolean> {
-  const found = await trx
+function isLockoutSince({ trx }: WriteScope, key: AccountKey, sinceMs: number): Promise<boolean> {
+  const lockouts = trx
     .selectFrom('event')
-    .select('id')
     .where('account_key', '=', key)
     .where('live', '=', LIVE)
     .where('kind', '=', 'lockout')
     .where('source', '=', 'privacyidea')
-    .where('received_ms', '>=', sinceMs)
-    .limit(1)
-    .executeTakeFirst()
-  return found !== undefined
+  return findsAny(lockouts.where('received_ms', '>=', sinceMs))
 }
 
 /** The loss that has to leave the window before there is room; null: there is room. */
@@ -349,20 +325,10 @@ async function endOtherLimit(scope: WriteScope, settings: LossBreakerSettings, n
   if (!isSame) await endFinding(scope, LOSS_FINDING, '', nowMs)
 }
 
-async function isAnyWaiting({ trx }: WriteScope): Promise<boolean> {
-  const row = await trx
-    .selectFrom('token')
-    .select('serial')
-    .where(IS_LOST)
-    .where('loss', '=', 'waiting')
-    .limit(1)
-    .executeTakeFirst()
-  return row !== undefined
-}
-
 /** Nothing waits any more: the finding ends. */
 export async function endLossFinding(scope: WriteScope, nowMs: number): Promise<void> {
-  if (!(await isAnyWaiting(scope))) await endFinding(scope, LOSS_FINDING, '', nowMs)
+  const waiting = scope.trx.selectFrom('token').where(IS_LOST).where('loss', '=', 'waiting')
+  if (!(await findsAny(waiting))) await endFinding(scope, LOSS_FINDING, '', nowMs)
 }
 
 /** What waited or was dismissed is no longer known to be lost. */

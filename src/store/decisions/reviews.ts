@@ -1,61 +1,70 @@
+import type { ExpressionBuilder } from 'kysely'
 import type { ResolvedEvent } from '../../core/events/event.ts'
 import { parseDirectoryName, parseLogin, type AccountKey } from '../../core/names.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { Approval, Review, ReviewFilter, ReviewPort, ReviewDecision } from '../../ports/store/review.ts'
-import type { Breaker } from './breaker.ts'
+import type { Approval, Review, ReviewCounts, ReviewFilter, ReviewDecision } from '../../ports/store/review.ts'
+import type { Breaker } from '../guards/breaker.ts'
 import { readDecisions } from './decisions.ts'
 import { markAccounts } from '../accounts/queue.ts'
 import { requiredReason } from '../rows/reasons.ts'
 import { insertResolved } from '../accounts/records.ts'
 import { changeFromRow, keyFromRow, realmFromRow } from '../rows/rows.ts'
-import type { ChangeRow, Database } from '../schema/schema.ts'
+import type { ChangeRow, Database, Tables } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
+import { countOf, inPages } from '../rows/queries.ts'
 
 /** The review queue: locks that the breaker held back, and what persons say of them. */
 
 const MARK_PAGE = 1_000
 
-export function openReviews(db: Database, writer: StoreWriter, clock: Clock, breaker: Breaker): ReviewPort {
+export function openReviews(db: Database, writer: StoreWriter, clock: Clock, breaker: Breaker) {
   return {
+    /** How many different persons must approve. */
     get approvalsNeeded() {
       return breaker.approvals
     },
     counts: () => readCounts(db, breaker.approvals),
-    list: (filter) => listReviews(db, filter, breaker.approvals),
-    approve: (keys, decision) =>
-      writer.run((scope) => approve(scope, keys, decision, breaker.approvals, clock.nowMs())),
-    reject: (words, decision) => writer.run((scope) => reject(scope, words, decision, breaker, clock.nowMs())),
-    decisionsOf: (key, limit) => readDecisions(db, key, limit),
-    resume: (decision) => resume(db, writer, decision, breaker, clock),
+    /** In the order of the keys. */
+    list: (filter: ReviewFilter) => listReviews(db, filter, breaker.approvals),
+    /** Those of the accounts that wait; marks what may be written now. */
+    approve: (keys: readonly AccountKey[], word: ReviewDecision) =>
+      writer.run((scope) => approve(scope, keys, word, breaker.approvals, clock.nowMs())),
+    /**
+     * Ends the holds of the accounts that wait, each by an event of its own.
+     * @returns those that did wait
+     */
+    reject: (words: readonly ResolvedEvent[], word: ReviewDecision) =>
+      writer.run((scope) => reject(scope, words, word, breaker, clock.nowMs())),
+    /** The newest first, as far as the journal is kept in the store. */
+    decisionsOf: (key: AccountKey, limit: number) => readDecisions(db, key, limit),
+    /** Counts locks from nothing again, and lets what waits try. @returns how many waited */
+    resume: (word: ReviewDecision) => resume(db, writer, word, breaker, clock),
   }
 }
 
-async function readCounts(db: Database, needed: number): ReturnType<ReviewPort['counts']> {
-  const all = await db
+async function readCounts(db: Database, needed: number): Promise<ReviewCounts> {
+  const all = await countOf(db.selectFrom('review'))
+  const waiting = await db
     .selectFrom('review')
-    .select((s) => s.fn.countAll<number>().as('n'))
-    .executeTakeFirstOrThrow()
-  const waiting = await selectWaiting(db, needed)
+    .where(isUndecided(needed))
     .select((s) => [s.fn.countAll<number>().as('n'), s.fn.min('since_ms').as('oldest')])
     .executeTakeFirstOrThrow()
   return {
     waiting: Number(waiting.n),
-    approved: Number(all.n) - Number(waiting.n),
+    approved: all - Number(waiting.n),
     oldestMs: waiting.oldest === null ? null : Number(waiting.oldest),
   }
 }
 
-/** Those that fewer persons have approved than have to. */
-function selectWaiting(db: Pick<Database, 'selectFrom'>, needed: number) {
-  return db.selectFrom('review').where(
-    (review) =>
-      review
-        .selectFrom('approval')
-        .select((approval) => approval.fn.countAll<number>().as('n'))
-        .whereRef('approval.account_key', '=', 'review.account_key'),
-    '<',
-    needed,
-  )
+/** Fewer persons have approved it than have to. */
+export function isUndecided(needed: number) {
+  return (review: ExpressionBuilder<Tables, 'account' | 'review'>) => {
+    const approvals = review
+      .selectFrom('approval')
+      .select((approval) => approval.fn.countAll<number>().as('n'))
+      .whereRef('approval.account_key', '=', 'review.account_key')
+    return review(approvals, '<', needed)
+  }
 }
 
 async function listReviews(db: Database, filter: ReviewFilter, needed: number): Promise<readonly Review[]> {
@@ -128,13 +137,13 @@ async function reject(
   breaker: Breaker,
   nowMs: number,
 ): Promise<readonly AccountKey[]> {
-  const keys = words.map((decision) => decision.accountKey)
+  const keys = words.map((word) => word.accountKey)
   const waiting = new Set(await waitingOf(scope, keys, breaker.approvals))
-  for (const decision of words) {
-    if (!waiting.has(decision.accountKey)) continue
-    await insertResolved(scope, decision, nowMs)
-    await breaker.leave(scope, decision.accountKey, nowMs)
-    scope.log({ atMs: nowMs, kind: 'rejected', subject: decision.accountKey, body: { by: person, reason } })
+  for (const word of words) {
+    if (!waiting.has(word.accountKey)) continue
+    await insertResolved(scope, word, nowMs)
+    await breaker.leave(scope, word.accountKey, nowMs)
+    scope.log({ atMs: nowMs, kind: 'rejected', subject: word.accountKey, body: { by: person, reason } })
   }
   await markAccounts(scope, [...waiting], nowMs)
   return [...waiting]
@@ -142,7 +151,12 @@ async function reject(
 
 async function waitingOf({ trx }: WriteScope, keys: readonly AccountKey[], needed: number): Promise<AccountKey[]> {
   if (keys.length === 0) return []
-  const rows = await selectWaiting(trx, needed).select('account_key').where('account_key', 'in', keys).execute()
+  const rows = await trx
+    .selectFrom('review')
+    .where(isUndecided(needed))
+    .select('account_key')
+    .where('account_key', 'in', keys)
+    .execute()
   return rows.map((row) => keyFromRow(row.account_key))
 }
 
@@ -154,19 +168,12 @@ async function resume(
   clock: Clock,
 ): Promise<number> {
   await writer.run((scope) => breaker.reset(scope, person, reason, clock.nowMs()))
+  const waiting = db.selectFrom('review').where(isUndecided(breaker.approvals)).select('review.account_key')
   let marked = 0
-  for (let after = ''; ;) {
-    const rows = await selectWaiting(db, breaker.approvals)
-      .select('account_key')
-      .where('account_key', '>', after)
-      .orderBy('account_key')
-      .limit(MARK_PAGE)
-      .execute()
+  for await (const rows of inPages(waiting, 'review.account_key', MARK_PAGE)) {
     const keys = rows.map((row) => keyFromRow(row.account_key))
-    if (keys.length > 0) await writer.run((scope) => markAccounts(scope, keys, clock.nowMs()))
+    await writer.run((scope) => markAccounts(scope, keys, clock.nowMs()))
     marked += keys.length
-    const last = keys.at(-1)
-    if (last === undefined || keys.length < MARK_PAGE) return marked
-    after = last
   }
+  return marked
 }

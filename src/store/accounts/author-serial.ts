@@ -19,5 +19,5 @@ export async function authorSerial(
   how: HowOurs,
   nowMs: number,
 ): Promise<void> {
-  await hot.authorSerial.run(on, { account_key: key, serial, how, now_ms: nowMs })
+  await hot.authorSerial.run(on, { account_key: key, serial, how, at_ms: nowMs })
 }
