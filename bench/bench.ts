@@ -2,6 +2,8 @@ import { rmSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { makeTempDir } from '../test/servers/temp-dir.ts'
+import { writeToHistory } from './history.ts'
+import { recordFileName } from './record.ts'
 import { spreadFolders } from './block-groups.ts'
 import { measureFlat } from './flat.ts'
 import { measureLatency } from './latency.ts'
@@ -22,12 +24,13 @@ const MEASURES: Readonly<Record<string, (scale: Scale, workshop: Workshop) => Pr
 }
 const NAMES = Object.keys(MEASURES)
 
-const USAGE = `usage: npm run bench [-- --quick] [--only NAME] [--json]
+const USAGE = `usage: npm run bench [-- --quick] [--only NAME] [--json] [--record RELEASE]
 
 Measures Lockstep, and shell scripts that do the same job with ldapsearch and ldapmodify, on the same slapd.
   --quick       fewer rounds: a minute instead of four
   --only NAME   one measure: ${NAMES.join(', ')}; may be given several times
   --json        the rows as JSON on standard output
+  --record RELEASE   keeps the run as bench/history/RELEASE.json; npm run bench:chart draws what is kept
 `
 const EXIT_MISSED = 1
 const EXIT_USAGE = 64
@@ -39,6 +42,8 @@ interface Options {
   readonly scale: Scale
   readonly only: readonly string[]
   readonly json: boolean
+  /** The release, and the name of the file that keeps the run. */
+  readonly record: { readonly name: string; readonly fileName: string } | null
 }
 
 function readOptions(): Options | number {
@@ -48,6 +53,7 @@ function readOptions(): Options | number {
         quick: { type: 'boolean' },
         only: { type: 'string', multiple: true },
         json: { type: 'boolean' },
+        record: { type: 'string' },
         help: { type: 'boolean' },
       },
     })
@@ -57,11 +63,19 @@ function readOptions(): Options | number {
     }
     const unknown = (values.only ?? []).find((name) => !NAMES.includes(name))
     if (unknown !== undefined) throw new Error(`there is no measure ${unknown}`)
-    return { scale: values.quick === true ? QUICK : FULL, only: values.only ?? NAMES, json: values.json === true }
+    const scale = values.quick === true ? QUICK : FULL
+    return { scale, only: values.only ?? NAMES, json: values.json === true, record: recordOption(values.record) }
   } catch (error) {
     process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n${USAGE}`)
     return EXIT_USAGE
   }
+}
+
+function recordOption(name: string | undefined): Options['record'] {
+  if (name === undefined) return null
+  const fileName = recordFileName(name)
+  if (fileName === null) throw new Error(`${name} is no name of a release, as 0.1.0`)
+  return { name, fileName }
 }
 
 function machine(): string {
@@ -94,6 +108,12 @@ async function main(): Promise<number> {
   if (load > QUIET_LOAD_MAX)
     notes.push(`NOT QUIET: the load average was ${load.toFixed(1)} at the start; repeat it alone.`)
   const about = { machine: machine(), date: new Date().toISOString().slice(0, 10) }
+  if (options.record !== null) {
+    const { name, fileName } = options.record
+    const scale = options.scale === QUICK ? 'quick' : 'full'
+    const kept = { name, ...about, load: { start: load, end: loadavg()[0] ?? 0 }, scale, rows, notes } as const
+    process.stderr.write(`kept as ${writeToHistory(fileName, kept)}\n`)
+  }
   if (options.json) process.stdout.write(JSON.stringify({ ...about, rows, notes }, null, 2) + '\n')
   else {
     process.stdout.write(`\n${about.machine}; ${about.date}\n\n${tableOf(rows, process.stdout)}\n`)

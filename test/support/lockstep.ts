@@ -1,13 +1,22 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { chownSync, mkdirSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { chmod } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import type { TokenEventKind } from '../../src/core/events/event.ts'
 import { eventually } from '../servers/eventually.ts'
-import { makeTempDir } from '../servers/temp-dir.ts'
+import { KEEPS_FOLDERS, makeTempDir } from '../servers/temp-dir.ts'
 import { documentIn } from './json-contract.ts'
 
 /** The program as a user runs it: the built bundle, its daemon as a child process, the real shims. */
@@ -250,6 +259,7 @@ ${yaml}`
     this.#logFrom = this.#logText.length
     const take = (chunk: Buffer): void => {
       if (this.#logText.length < LOG_LENGTH_MAX) this.#logText += chunk.toString()
+      if (KEEPS_FOLDERS) appendFileSync(join(this.dir, 'daemon.log'), chunk)
     }
     child.stdout?.on('data', take)
     child.stderr?.on('data', take)

@@ -531,3 +531,11 @@ describe('writes that come late', () => {
     expect(look(MAY_ARRIVE_MS, true)).toBe(MAY_ARRIVE_MS + 3_600_000)
   })
 })
+
+test('a lock that the breaker holds back is left out of the plan, and the serials are not', () => {
+  const without = { ...RESPECT, withoutLock: true }
+  expect(plan(HELD, observed([]), NOTHING_OF_OURS, RESPECT)).toMatchObject({ change: { kind: 'lock' } })
+  expect(plan(HELD, observed([]), NOTHING_OF_OURS, without)).toEqual({ kind: 'in-step' })
+  const withSerial = { ...HELD, serials: [S1] }
+  expect(plan(withSerial, observed([]), NOTHING_OF_OURS, without)).toMatchObject({ change: { kind: 'register' } })
+})

@@ -7,6 +7,7 @@ import type { OwnedSlot } from '../../../src/core/account/state.ts'
 import { openLedger } from '../../../src/reconcile/ledger/ledger.ts'
 import { ALICE, BOB, S1 } from '../../core/arbitrary.ts'
 import { MemoryLdif } from '../../simulation/memory-ldif.ts'
+import { openStore } from '../../../src/store/store.ts'
 import { claimOf, openTestStore } from '../../store/test-store.ts'
 
 const DN = asDn('uid=alice,ou=people,dc=example,dc=org')
@@ -108,4 +109,27 @@ test('a repair leaves the file of another account that took the serial over, and
   await ledger.repair(claim, { slots: [VPN], dn: DN, holds: [HOLD] }, { holds: [HOLD], serials: [] })
   await ledger.repair(claim, null, { holds: [HOLD], serials: [] })
   expect(await ldif.readPending('unlock', HOLD)).toBe(text)
+})
+
+test('a lock that the breaker refuses leaves no file', async () => {
+  await using opened = await openTestStore()
+  const breaker = {
+    limits: [{ of: 'all', only: [], max: { locks: 1 }, perMs: 3_600_000 }],
+    reset: 'manual',
+    approvals: 1,
+  } as const
+  const { file, clock } = opened
+  await using store = await openStore({ file, clock, lockTtlMs: null, breaker, willWrite: true })
+  const ldif = new MemoryLdif(() => undefined)
+  const ledger = openLedger(store.records, ldif, clock)
+  await store.snapshots.markForRefresh([ALICE, BOB].map((key) => ({ key, dn: DN, login: null, realm: null })))
+  const first = { ...changeOf('lock', '1', [MAIL]), key: BOB }
+  expect(await ledger.writeAhead(await claimOf(store, BOB), first)).toBeNull()
+  const files = new Map(ldif.files)
+
+  const second = changeOf('lock', '2', [MAIL])
+  expect(await ledger.writeAhead(await claimOf(store, ALICE), second)).toMatchObject({
+    reason: { code: 'breaker-limit' },
+  })
+  expect(ldif.files).toEqual(files)
 })

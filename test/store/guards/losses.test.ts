@@ -77,6 +77,15 @@ test('a reading that died between the count and its record is not counted twice'
   expect(await passes(store, 1, 2, 3, 4)).toEqual([true, true, true, false])
 })
 
+test('a loss that was counted passes once more after a crash, although the limit is reached meanwhile', async () => {
+  await using opened = await openTestStore()
+  await using store = await open(opened)
+  await list(store, 1, 2, 3)
+  await store.snapshots.passLosses(testKey(1), [lossOf(1)], null)
+  expect(await passes(store, 2, 3)).toEqual([true, true])
+  expect(await passes(store, 1)).toEqual([true])
+})
+
 test('within no window more tokens pass than the limit allows, whatever comes in which order', async () => {
   const seed = process.env['LOCKSTEP_SEED'] === 'random' ? Date.now() : 20_261_130
   const step = fc.record({

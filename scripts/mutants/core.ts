@@ -1,0 +1,205 @@
+import type { Mutant } from './mutant.ts'
+
+const PLAN = { file: 'src/core/account/plan.ts', tests: ['test/core/account/plan.test.ts'] } as const
+const FOLD = { file: 'src/core/account/fold.ts', tests: ['test/core/account/fold.test.ts'] } as const
+const RECOVER = {
+  file: 'src/core/account/recover.ts',
+  tests: ['test/reconcile/account/late-writes.test.ts', 'test/core/account/plan.test.ts'],
+} as const
+
+/** Faults in what is decided: plan, fold, slots and bits, guards, breakers. */
+export const CORE_MUTANTS: readonly Mutant[] = [
+  {
+    ...PLAN,
+    id: 'plan-locks-without-hold',
+    find: "if (desired.holds.length === 0) return { kind: 'in-step' }",
+    replace: '',
+  },
+  {
+    ...PLAN,
+    id: 'plan-locks-over-a-lock-of-others',
+    find: "if (isOpen(observed.lock)) return { kind: 'change', change: lockChange(desired, observed) }",
+    replace: "return { kind: 'change', change: lockChange(desired, observed) }",
+  },
+  {
+    ...PLAN,
+    id: 'plan-leaves-unseen-places-locked',
+    find: "const remaining = slots.filter((slot) => statusOf(slot, observed) !== 'gone')",
+    replace: "const remaining = slots.filter((slot) => statusOf(slot, observed) === 'standing')",
+  },
+  {
+    ...PLAN,
+    id: 'plan-turns-the-policy-around',
+    find: "if (options.onForeignUnlock !== 'relock') {",
+    replace: "if (options.onForeignUnlock === 'relock') {",
+  },
+  {
+    ...PLAN,
+    id: 'plan-takes-a-replaced-lock-for-an-unlock',
+    find: "if (observed.lock.other?.is === 'locked') return { kind: 'forget',",
+    replace: "if (observed.lock.other?.is === 'never') return { kind: 'forget',",
+  },
+  {
+    ...PLAN,
+    id: 'plan-ignores-a-new-end-of-a-hold',
+    find: ' && sameEnds(owned.ends, ends.ends)',
+    replace: '',
+  },
+  {
+    ...PLAN,
+    id: 'plan-writes-places-that-are-locked',
+    find: '.filter((slot) => !isLocked(slot)).map(ownedOf)',
+    replace: '.map(ownedOf)',
+  },
+  {
+    ...PLAN,
+    id: 'plan-waits-for-the-former-owner',
+    find: '!movedFrom.includes(key) && ',
+    replace: '',
+  },
+  {
+    ...PLAN,
+    id: 'plan-ignores-late-writes',
+    find: 'if (arrival !== null) return arrival',
+    replace: '',
+    tests: ['test/reconcile/account/late-writes.test.ts'],
+  },
+  {
+    ...PLAN,
+    id: 'plan-holds-serials-back-with-the-lock',
+    find: 'return isLeftOut ? serials : lock',
+    replace: 'return lock',
+    tests: ['test/core/account/plan.test.ts'],
+  },
+  {
+    ...PLAN,
+    id: 'plan-removes-the-value-of-another-token',
+    find: 'const edit = isSharedValue(serial, desired, place) ? null : removeSerial(place, serial)',
+    replace: 'const edit = removeSerial(place, serial)',
+    tests: ['test/core/serials/serial-spelling.test.ts'],
+  },
+  {
+    ...FOLD,
+    id: 'fold-keeps-the-former-owner',
+    find: 'if (before !== undefined && before.accountKey !== event.accountKey) {',
+    replace: 'if (before === undefined) {',
+  },
+  {
+    ...FOLD,
+    id: 'fold-takes-each-registration-for-a-new-enrollment',
+    find: 'if (isRollover(before, event)) closeHolds',
+    replace: 'if (before !== undefined) closeHolds',
+  },
+  {
+    ...FOLD,
+    id: 'fold-keeps-the-hold-without-a-serial',
+    find: " || (open.hold.kind === 'account' && accounts.has(open.account))",
+    replace: '',
+  },
+  {
+    ...FOLD,
+    id: 'fold-keeps-holds-at-a-former-owner',
+    find: 'open.hold.serial === serial && open.account !== account',
+    replace: 'open.hold.serial === serial && open.account === null',
+  },
+  {
+    ...FOLD,
+    id: 'fold-reads-events-in-the-order-of-arrival',
+    find: 'const sorted = events.toSorted(compareEvents)',
+    replace: 'const sorted = [...events]',
+  },
+  {
+    ...FOLD,
+    id: 'fold-ends-a-hold-late',
+    find: 'hold.untilUs <= options.nowUs',
+    replace: 'hold.untilUs < options.nowUs',
+  },
+  {
+    ...FOLD,
+    id: 'fold-takes-a-token-from-its-new-owner',
+    find: "if (event.source === 'privacyidea' && owner !== event.accountKey) return leaveOnly(book, event, serial)",
+    replace: '',
+  },
+  {
+    id: 'backoff-counts-locks-that-ended-later',
+    file: 'src/core/account/fold.ts',
+    find: 'if (endedUs >= takenAtUs) continue',
+    replace: '',
+    tests: ['test/core/account/lock-backoff.test.ts'],
+  },
+  {
+    id: 'swap-compares-nothing',
+    file: 'src/core/account/slot.ts',
+    find: "if (from.length > 0) steps.push({ op: 'delete', attribute, values: from })",
+    replace: "if (from.length > 0) steps.push({ op: 'delete', attribute, values: [] })",
+    tests: ['test/core/account/plan.test.ts'],
+  },
+  {
+    id: 'slot-takes-one-value-for-all',
+    file: 'src/core/account/slot.ts',
+    find: 'return isAlone(a.mode) || sameValues(valuesOfA, valuesOfB)',
+    replace: 'return true',
+    tests: ['test/core/account/plan.test.ts'],
+  },
+  {
+    id: 'bit-writes-the-bits-of-others-back',
+    file: 'src/core/account/bit.ts',
+    find: 'String(now ^ changedBits(before, after))',
+    replace: 'String(before[0])',
+    tests: ['test/core/account/bit-lock.test.ts'],
+  },
+  {
+    id: 'bit-looks-at-all-bits',
+    file: 'src/core/account/bit.ts',
+    find: '(now & bits) === (written & bits)',
+    replace: 'now === written',
+    tests: ['test/core/account/bit-lock.test.ts'],
+  },
+  {
+    ...RECOVER,
+    id: 'recover-claims-a-lock-that-was-not-written',
+    find: "if (written.length === 0) return { result: 'not-applied', owned: ours.lock }",
+    replace: '',
+  },
+  {
+    ...RECOVER,
+    id: 'recover-forgets-a-lock-that-still-stands',
+    find: "if (remaining.length === change.slots.length) return { result: 'not-applied', owned: ours.lock }",
+    replace: '',
+  },
+  {
+    ...RECOVER,
+    id: 'recover-claims-a-lock-of-others',
+    find: "if (change.kind === 'lock') return result === 'applied'",
+    replace: "if (change.kind === 'lock') return false",
+    tests: ['test/reconcile/account/late-writes.test.ts'],
+  },
+  {
+    id: 'guard-locks-on-a-guess',
+    file: 'src/core/guards/guard.ts',
+    find: "if (change?.kind === 'lock' && unread !== null) {",
+    replace: "if (change?.kind === 'unlock' && unread !== null) {",
+    tests: ['test/core/guards/guard.test.ts'],
+  },
+  {
+    id: 'guard-pauses-locks-alone',
+    file: 'src/core/guards/guard.ts',
+    find: 'if (pause !== null) return',
+    replace: "if (pause !== null && change?.kind === 'lock') return",
+    tests: ['test/core/guards/guard.test.ts'],
+  },
+  {
+    id: 'breaker-allows-less-than-a-lock',
+    file: 'src/core/guards/breaker.ts',
+    find: 'Math.max(SHARE_LOCKS_LEAST, Math.floor(known * max.share))',
+    replace: 'Math.floor(known * max.share)',
+    tests: ['test/core/guards/breaker.test.ts'],
+  },
+  {
+    id: 'loss-breaker-takes-the-larger-limit',
+    file: 'src/core/guards/loss-breaker.ts',
+    find: 'return Math.min(maxLosses,',
+    replace: 'return Math.max(maxLosses,',
+    tests: ['test/store/guards/losses.test.ts'],
+  },
+]
