@@ -5,11 +5,12 @@ import type { Token, UserOfSource } from '../../src/core/source/token.ts'
 import type { AuditRow, OwnerQuery, PrivacyIdeaPort } from '../../src/ports/privacyidea.ts'
 import { codeOf, errorOf } from '../directory/contract.ts'
 import { eventually } from '../servers/eventually.ts'
+import type { ReleaseName } from '../servers/privacyidea/privacyidea.ts'
 import { hotp } from './simulator/validate.ts'
 
 /** What the contract needs of a privacyIDEA, real or simulated, besides the port that it tries. */
 export interface PrivacyIdeaWorld extends AsyncDisposable {
-  readonly release: '3.11' | '3.12' | '3.13' | '3.14'
+  readonly release: ReleaseName
   /** As the administrator `lockstep`, who may do all that the contract needs. */
   readonly port: PrivacyIdeaPort
   /** As one of the administrators `lockstep` and `blind`; with other settings. Dispose it. */

@@ -5,6 +5,7 @@ import { systemClock } from '../../src/ports/clock.ts'
 import type { PrivacyIdeaPort } from '../../src/ports/privacyidea.ts'
 import { openPrivacyIdea } from '../../src/privacyidea/open-privacyidea.ts'
 import { codeOf } from '../directory/contract.ts'
+import { RELEASE_NAMES } from '../releases.ts'
 import { INSTALL_TIMEOUT_MS, startPrivacyIdea, type ReleaseName } from '../servers/privacyidea/privacyidea.ts'
 import { startSlapd } from '../servers/ldap/slapd.ts'
 import { must } from '../simulation/world.ts'
@@ -125,7 +126,7 @@ const CHOSEN = (process.env['LOCKSTEP_PRIVACYIDEA'] ?? '3.13 3.14').split(/[ ,]+
 const isReal = (release: ReleaseName): boolean => CHOSEN.includes(release) || CHOSEN.includes('all')
 
 describe.each(
-  (['3.11', '3.12', '3.13', '3.14'] as const).flatMap((release) => [
+  RELEASE_NAMES.flatMap((release) => [
     { name: `the simulator of privacyIDEA ${release}`, isMeant: true, start: () => simulated(release) },
     { name: `privacyIDEA ${release}`, isMeant: isReal(release), start: () => real(release) },
   ]),

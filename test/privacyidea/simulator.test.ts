@@ -1,6 +1,4 @@
+import { RELEASE_NAMES } from '../releases.ts'
 import { runSimulated } from './run-contract.ts'
 
-runSimulated('3.11')
-runSimulated('3.12')
-runSimulated('3.13')
-runSimulated('3.14')
+for (const release of RELEASE_NAMES) runSimulated(release)

@@ -134,6 +134,18 @@ function sweeps(lockstep: Lockstep): number {
   return lockstep.log().split('full resync is done').length
 }
 
+export type Via = 'script' | 'webhook'
+
+/** `lockstep privacyidea setup`, as an administrator does it. */
+export async function bind({ pi, release }: ApiServers, lockstep: Lockstep, via: Via): Promise<void> {
+  const password = join(lockstep.dir, 'admin-password')
+  writeFileSync(password, 'secret\n', { mode: 0o600 })
+  const who = ['--url', pi.url, '--user', 'admin', '--password-file', password, '--yes']
+  const how = via === 'script' ? ['--scripts-dir', pi.scriptsDir] : ['--via', 'webhook']
+  const ran = await lockstep.cli('privacyidea', 'setup', ...who, ...how)
+  if (ran.code !== 0) throw new Error(`${release}: ${ran.stderr}`)
+}
+
 /** Moves the moment at which the token became full back by hours, in privacyIDEA's own database. */
 export function clearTimeoutIsOver(pi: PrivacyIdea, serial: string): void {
   const database = new DatabaseSync(join(pi.dir, 'pi.db'), { timeout: 5_000 })

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe } from 'vitest'
+import { afterAll, beforeAll, describe, inject } from 'vitest'
 import { freePort } from '../servers/free-port.ts'
 import {
   asked,
@@ -41,22 +41,36 @@ export function isChosen(release: ReleaseName): boolean {
   return CHOSEN.includes(release) || CHOSEN.includes('all')
 }
 
-/** The long run, `npm run test:privacyidea -- all`. */
 /** Where nobody chose, the newest one stands for all. */
 export function isChosenByName(release: ReleaseName): boolean {
   return isChosen(release) && (release === '3.14' || process.env['LOCKSTEP_PRIVACYIDEA'] !== undefined)
 }
 
+/** The long run, `npm run test:privacyidea -- all`. */
 export function isEveryReleaseChosen(): boolean {
   return CHOSEN.includes('all')
 }
 
-/** Runs the tests against a release, where it is chosen. */
-export function onRelease(
-  release: ReleaseName,
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Set in the projects of the versions alone. */
+    readonly release: ReleaseName | undefined
+  }
+}
+
+/** The version that the file runs for now (test/releases.ts). */
+export function releaseOfRun(): ReleaseName {
+  const release = inject('release')
+  if (release === undefined) throw new Error('this file runs for versions of privacyIDEA; name it in test/releases.ts')
+  return release
+}
+
+/** Runs the tests against the version of the run, where it is chosen. */
+export function onReleaseOfRun(
   tests: (world: () => SetUpWorld) => void,
   isMeant: (release: ReleaseName) => boolean = isChosen,
 ): void {
+  const release = releaseOfRun()
   describe.skipIf(!isMeant(release))(`privacyIDEA ${release}`, () => {
     let world: SetUpWorld
     beforeAll(async () => {

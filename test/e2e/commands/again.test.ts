@@ -1,17 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
+import { expect } from 'vitest'
+import { slapd, slapdTest as test } from '../../support/fixture.ts'
 import { startLockstep } from '../../support/lockstep.ts'
 import { asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** An order that is given a second time says what was so before, and its reason is on record. */
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 6, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
+test.override('slapdOptions', { users: 6 })
 
 test('a lock that is approved already, and waits, is named with who approved it', async () => {
   const guards = '{ breaker: { maxLocks: 1, per: 1h } }'

@@ -1,29 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
+import { startSlapd } from '../../servers/ldap/slapd.ts'
 import { look } from '../../support/account-view.ts'
-import { createLockstep, startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { lockstep, lockstepTest as test, newUser, slapd, user } from '../../support/fixture.ts'
+import { createLockstep, startLockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** The commands, as people and scripts see them. */
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let lockstep: Lockstep
-let users = 0
-let user = ''
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 60, dbNoSync: true }))
-  lockstep = stack.use(await startLockstep(slapd))
-})
-afterAll(() => stack.disposeAsync())
-beforeEach(() => {
-  user = `u${++users}`
-})
+test.override('slapdOptions', { users: 60 })
 
 interface AccountJson {
   readonly key: string
@@ -257,7 +244,7 @@ test('pause stops every change, events are still taken, and resume lets them go 
   const status = await lockstep.json<{ waits: { code: string }[] }>('status')
   expect(status).toMatchObject({ health: 'attention', paused: { comment: 'maintenance' } })
   expect(status.waits).toContainEqual(expect.objectContaining({ name: user, code: 'paused' }))
-  const held = await lockstep.cli('lock', `u${++users}`, '--reason', 'while paused')
+  const held = await lockstep.cli('lock', newUser(), '--reason', 'while paused')
   expect({ code: held.code, stdout: held.stdout }).toMatchObject({
     code: 75,
     stdout: expect.stringContaining('on record, not yet carried out\n  changes are paused'),

@@ -1,31 +1,17 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
+import { expect } from 'vitest'
 import { look } from '../../support/account-view.ts'
-import { createLockstep, startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { lockstep, lockstepTest as test, slapd, user } from '../../support/fixture.ts'
+import { createLockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** A person's word against events from a machine whose clock is ahead. */
 
 const AHEAD_MS = 4 * 60_000
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let lockstep: Lockstep
-let users = 0
-let user = ''
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 20, dbNoSync: true }))
-  lockstep = stack.use(await startLockstep(slapd))
-})
-afterAll(() => stack.disposeAsync())
-beforeEach(() => {
-  user = `u${++users}`
-})
+test.override('slapdOptions', { users: 20 })
 
 async function canBind(): Promise<boolean> {
   return (await look(slapd, user)).canBind

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
 import { startMailSink, type MailSink, type ReceivedMail } from '../../servers/mail/mail-sink.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { look, resetPeople } from '../../support/account-view.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { look } from '../../support/account-view.ts'
+import { closeOpened, opened, slapd, slapdTest as test, startOwn } from '../../support/fixture.ts'
+import type { Lockstep } from '../../support/lockstep.ts'
 import { describePeople, HELP_DESK, mailYaml } from '../mail/mail-fixture.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
@@ -29,30 +29,20 @@ interface Shown {
   }[]
 }
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: PEOPLE.length, dbNoSync: true }))
+test.override('slapdOptions', { users: PEOPLE.length })
+test.beforeAll(async () => {
   const people = PEOPLE.map((login) => [login, { mail: `${login}@example.org`, name: login, language: 'de' }])
   await describePeople(slapd, Object.fromEntries(people) as Parameters<typeof describePeople>[1])
 })
-afterAll(() => stack.disposeAsync())
 
-let opened: AsyncDisposableStack
 let sink: MailSink
 beforeEach(async () => {
-  opened = new AsyncDisposableStack()
   sink = opened.use(await startMailSink())
-})
-afterEach(async () => {
-  await opened.disposeAsync()
-  await resetPeople(slapd, PEOPLE)
 })
 
 async function start(options: { guards?: string; env?: Record<string, string> } = {}): Promise<Lockstep> {
   const desk = `helpDesk: { addresses: [${HELP_DESK}], language: de, kinds: [locked, unlocked, refused, unresolved, failed] }`
-  return opened.use(await startLockstep(slapd, { ...options, yaml: mailYaml(sink, [desk]) }))
+  return startOwn({ ...options, yaml: mailYaml(sink, [desk]) })
 }
 
 async function showOf(lockstep: Lockstep, login: string): Promise<Shown> {
@@ -239,9 +229,7 @@ async function liveThrough(env: Record<string, string>): Promise<Outcome> {
 
 test('with every sentence as its bare code, locks, mails, findings and exit codes are the same', async () => {
   const words = await liveThrough({})
-  await opened.disposeAsync()
-  await resetPeople(slapd, PEOPLE)
-  opened = new AsyncDisposableStack()
+  await closeOpened()
   sink = opened.use(await startMailSink())
   const codes = await liveThrough({ LOCKSTEP_INTERNAL_BARE_REASONS: '1' })
   expect(codes).toEqual(words)

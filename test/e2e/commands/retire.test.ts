@@ -1,37 +1,20 @@
 import { readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { startSimulator } from '../../privacyidea/simulator/simulator.ts'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { everythingOf, look, resetPeople } from '../../support/account-view.ts'
+import { startSlapd } from '../../servers/ldap/slapd.ts'
+import { everythingOf, look } from '../../support/account-view.ts'
 import { createApiLockstep, serveSwept } from '../../support/api-servers.ts'
-import { startLockstep, type Lockstep, type LockstepOptions } from '../../support/lockstep.ts'
+import { opened, slapd, slapdTest as test, startOwn } from '../../support/fixture.ts'
+import type { Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** A directory is given up, or all of Lockstep: everything of ours is released, and that is proven by a search. */
 
 const PEOPLE = ['u1', 'u2', 'u3', 'u4']
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: PEOPLE.length, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
-let opened: AsyncDisposableStack
-beforeEach(() => {
-  opened = new AsyncDisposableStack()
-})
-afterEach(async () => {
-  await opened.disposeAsync()
-  await resetPeople(slapd, PEOPLE)
-})
-
-const start = async (options: LockstepOptions = {}): Promise<Lockstep> =>
-  opened.use(await startLockstep(slapd, options))
+test.override('slapdOptions', { users: PEOPLE.length })
 
 /** Two serials, a lock by a token and one by hand. */
 async function fill(lockstep: Lockstep): Promise<void> {
@@ -67,7 +50,7 @@ async function addByHand(login: string, attribute: string, value: string): Promi
 
 test('it shows first; then every account is as it was before, on record, and what others wrote stays', async () => {
   const before = await Promise.all(PEOPLE.map((login) => everythingOf(slapd, login)))
-  const lockstep = await start()
+  const lockstep = await startOwn()
   await fill(lockstep)
   await addByHand('u4', 'description', 'privacyIDEA:OTHERS')
   await addByHand('u4', 'pwdAccountLockedTime', '000001010000Z')
@@ -89,7 +72,7 @@ test('it shows first; then every account is as it was before, on record, and wha
 })
 
 test('nobody is locked there any more, until the order is taken back', async () => {
-  const lockstep = await start()
+  const lockstep = await startOwn()
   await fill(lockstep)
   await lockstep.json('retire', 'corp', '--yes')
   await lockstep.shim('lock', asNobody('T2', 'u2'))
@@ -124,7 +107,7 @@ const showOf = async (lockstep: Lockstep, login: string): Promise<Shown['account
 }
 
 test('after it the record has nothing of ours there, and everything again once the order is taken back', async () => {
-  const lockstep = await start()
+  const lockstep = await startOwn()
   await fill(lockstep)
   const since = new Date().toISOString()
   await lockstep.json('retire', 'corp', '--yes')
@@ -143,7 +126,7 @@ test('after it the record has nothing of ours there, and everything again once t
 })
 
 test('an order that is held back shows what is still to be released', async () => {
-  const lockstep = await start()
+  const lockstep = await startOwn()
   await fill(lockstep)
   await lockstep.json('pause', '--reason', 'x')
   expect((await lockstep.cli('retire', 'corp', '--yes')).code).toBe(75)
@@ -152,7 +135,7 @@ test('an order that is held back shows what is still to be released', async () =
 })
 
 test('waiting files are made again for what stands there alone', async () => {
-  const lockstep = await start()
+  const lockstep = await startOwn()
   await fill(lockstep)
   await lockstep.json('retire', 'corp', '--yes')
   renameSync(lockstep.ldifDir, `${lockstep.ldifDir}-lost`)
@@ -163,7 +146,7 @@ test('waiting files are made again for what stands there alone', async () => {
 })
 
 test('the log and the record say that the order released it, and who gave it', async () => {
-  const lockstep = await start()
+  const lockstep = await startOwn()
   await fill(lockstep)
   await lockstep.cliWith({ SUDO_USER: 'anna' }, 'retire', 'corp', '--yes')
   await eventually(
@@ -200,7 +183,7 @@ test('what was enrolled while it was retired is there soon after the order was t
 })
 
 test('after it the form may change, and everything is written anew in the new one', async () => {
-  const lockstep = await start()
+  const lockstep = await startOwn()
   await fill(lockstep)
   lockstep.editConfig((yaml) => yaml.replace('privacyIDEA:{serial}', 'PI={serial}'))
   expect((await lockstep.cli('reload')).code).toBe(78)
@@ -213,7 +196,7 @@ test('after it the form may change, and everything is written anew in the new on
 
 test('after it the directory may go, without a daemon too', async () => {
   const legacy = opened.use(await startSlapd({ users: 1, dbNoSync: true }))
-  const lockstep = await start({ legacy, realms: '{ r1: corp, r2: legacy }' })
+  const lockstep = await startOwn({ legacy, realms: '{ r1: corp, r2: legacy }' })
   await lockstep.shim('lock', asNobody(null, 'u1', 'r2'))
   await lockstep.settled()
   await lockstep.stop()
@@ -229,7 +212,7 @@ test('after it the directory may go, without a daemon too', async () => {
 })
 
 test('what a dry run holds back is named, and nothing is proven', async () => {
-  const lockstep = await start()
+  const lockstep = await startOwn()
   await fill(lockstep)
   lockstep.editConfig((yaml) => yaml.replace('breaker: null', 'breaker: null, dryRun: true'))
   expect((await lockstep.cli('reload')).code).toBe(0)
@@ -244,7 +227,7 @@ test('what a dry run holds back is named, and nothing is proven', async () => {
 
 test('a directory that is down leaves the order on record, and the next one finishes it', async () => {
   const legacy = opened.use(await startSlapd({ users: 1, dbNoSync: true }))
-  const lockstep = await start({ legacy, realms: '{ r1: corp, r2: legacy }' })
+  const lockstep = await startOwn({ legacy, realms: '{ r1: corp, r2: legacy }' })
   await lockstep.shim('lock', asNobody(null, 'u1', 'r2'))
   await lockstep.settled()
   await legacy.stop()
@@ -256,7 +239,7 @@ test('a directory that is down leaves the order on record, and the next one fini
 
 test('to uninstall it: handlers, policies and shims go as well, and only those of Lockstep', async () => {
   const pi = opened.use(await startSimulator({ version: '3.14' }))
-  const lockstep = await start()
+  const lockstep = await startOwn()
   writeFileSync(join(lockstep.dir, 'admin-password'), 'secret', { mode: 0o600 })
   writeFileSync(join(lockstep.shimDir, 'of-others'), '#!/bin/sh\n', { mode: 0o755 })
   const admin = ['--url', pi.url, '--user', 'admin', '--password-file', join(lockstep.dir, 'admin-password')]
@@ -287,14 +270,14 @@ test('to uninstall it: handlers, policies and shims go as well, and only those o
 })
 
 test('without an administrator it says what was not looked at, and is not finished', async () => {
-  const lockstep = await start()
+  const lockstep = await startOwn()
   const ran = await lockstep.cli('retire', '--scripts-dir', lockstep.shimDir, '--yes')
   expect(ran.code).toBe(75)
   expect(ran.stderr).toContain('lockstep privacyidea setup --remove --policies')
 })
 
 test('what was not looked at is named, with the command; and what is left lies where the configuration says', async () => {
-  const lockstep = await start()
+  const lockstep = await startOwn()
   const shown = await lockstep.cli('retire')
   expect(shown.code).toBe(0)
   expect(shown.stderr).toContain('lockstep retire --user ADMIN')

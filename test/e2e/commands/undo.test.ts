@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { look, serialsOf } from '../../support/account-view.ts'
+import { newUser, slapd, slapdTest as test, user } from '../../support/fixture.ts'
 import { createLockstep, startLockstep, type Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
@@ -31,19 +31,7 @@ interface Hold {
 
 const AHEAD_MS = 4 * 60_000
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let users = 0
-let user = ''
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 40, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
-beforeEach(() => {
-  user = `u${++users}`
-})
+test.override('slapdOptions', { users: 40 })
 
 async function holdsOf(own: Lockstep, who: string): Promise<readonly Hold[]> {
   const { accounts } = await own.json<{ accounts: { account: { holds: Hold[] } }[] }>('show', slapd.userDn(who))
@@ -66,7 +54,7 @@ async function twiceIsEmpty(own: Lockstep, since: string): Promise<void> {
 
 test('undo shows what it would take back, does it with --yes, and leaves alone what is no longer ours', async () => {
   await using own = await startLockstep(slapd)
-  const [locked, unlocked, byHand] = [user, `u${++users}`, `u${++users}`]
+  const [locked, unlocked, byHand] = [user, newUser(), newUser()]
   for (const [at, who] of [locked, unlocked, byHand].entries()) {
     await own.shim('register', asAdmin(`UNDO${at}`, who))
     await own.shim('lock', asNobody(`UNDO${at}`, who))
@@ -210,7 +198,7 @@ test('a hold of a person that undo brought back ends when it was to end, and one
 
 test('undo of a registration says that it unlocks as well, or ends the token’s hold, and does just that', async () => {
   await using own = await startLockstep(slapd)
-  const other = `u${++users}`
+  const other = newUser()
   await own.json('lock', other, '--reason', 'stays')
   // Locked before the time, so that the registration alone is undone.
   for (const who of [user, other]) await own.shim('lock', asNobody(`REG${who}`, who))
@@ -236,7 +224,7 @@ test('undo of a registration says that it unlocks as well, or ends the token’s
 
 test('undo of an unlock is left alone where the token is gone or somebody else’s by now', async () => {
   await using own = await startLockstep(slapd)
-  const [gone, moved, next] = [user, `u${++users}`, `u${++users}`]
+  const [gone, moved, next] = [user, newUser(), newUser()]
   for (const who of [gone, moved]) {
     await own.shim('register', asAdmin(`GONE${who}`, who))
     await own.shim('lock', asNobody(`GONE${who}`, who))
@@ -259,7 +247,7 @@ test('undo of an unlock is left alone where the token is gone or somebody else�
 
 test('undo of a token’s move to another user gives it back, with its hold, and no other account is touched', async () => {
   await using own = await startLockstep(slapd)
-  const other = `u${++users}`
+  const other = newUser()
   await own.shim('register', asAdmin('MOVE1', user))
   await own.shim('lock', asNobody('MOVE1', user))
   await own.settled()
@@ -279,7 +267,7 @@ test('undo of a token’s move to another user gives it back, with its hold, and
 
 test('an undo that is given twice at once and again after a restart is done once, and does not undo what came later', async () => {
   await using own = await startLockstep(slapd)
-  const other = `u${++users}`
+  const other = newUser()
   await own.shim('lock', asNobody(null, user))
   await own.shim('register', asAdmin('TWICE1', other))
   await own.shim('lock', asNobody('TWICE1', other))

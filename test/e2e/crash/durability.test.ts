@@ -1,12 +1,12 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client } from 'ldapts'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { holdName } from '../../../src/core/account/fold.ts'
 import { parseChangeLdif, utcStamp } from '../../../src/core/ldif.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { NO_LIMIT, within } from '../../servers/within.ts'
 import { isLocked, newUser, nextEvent, randomFrom, type UserModel } from './durability-model.ts'
+import { shared, slapd, slapdTest as test } from '../../support/fixture.ts'
 import { createLockstep, openReadOnly, readLdif, type Lockstep } from '../../support/lockstep.ts'
 
 /** SIGKILL at random points under load, many times over. `LOCKSTEP_SEED` repeats a run. */
@@ -35,22 +35,18 @@ interface Account {
   readonly descriptions: readonly string[]
 }
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
 let lockstep: Lockstep
 let client: Client
 /** The first ones may be killed before they made the store and the folders. */
 let wasReady = false
 
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: USERS + SHIM_USERS + FOREIGN_USERS, dbNoSync: true }))
-  lockstep = stack.use(await createLockstep(slapd))
+test.override('slapdOptions', { users: USERS + SHIM_USERS + FOREIGN_USERS })
+test.beforeAll(async () => {
+  lockstep = shared.use(await createLockstep(slapd))
   client = new Client({ url: slapd.url })
-  stack.defer(() => client.unbind())
+  shared.defer(() => client.unbind())
   await client.bind(slapd.adminDn, slapd.adminPassword)
 })
-afterAll(() => stack.disposeAsync())
 
 async function accounts(): Promise<Map<string, Account>> {
   const attributes = ['uid', 'entryUUID', 'pwdAccountLockedTime', 'description']

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { look } from '../../support/account-view.ts'
+import { slapd, slapdTest as test, user } from '../../support/fixture.ts'
 import { startLockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 import { mountDisk } from '../../support/small-disk.ts'
@@ -11,21 +11,7 @@ import { mountDisk } from '../../support/small-disk.ts'
 
 const MANY = 2_000
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let users = 0
-let user = ''
-
 describe.runIf(process.getuid?.() === 0)('a full disk', () => {
-  beforeAll(async () => {
-    stack = new AsyncDisposableStack()
-    slapd = stack.use(await startSlapd({ users: 20, dbNoSync: true }))
-  })
-  afterAll(() => stack.disposeAsync())
-  beforeEach(() => {
-    user = `u${++users}`
-  })
-
   test('of the LDIF folders: the directory is not touched, status says why, and it goes on by itself', async () => {
     await using disk = await mountDisk()
     await using lockstep = await startLockstep(slapd, { ldifDir: join(disk.path, 'ldif') })

@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { look } from '../../support/account-view.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { lockstep, lockstepTest as test, newUser, slapd, user } from '../../support/fixture.ts'
+import type { Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** The directory is down, or hangs: events are taken as ever, and carried out by themselves afterwards. */
@@ -12,21 +12,8 @@ const SHIM_MS_MAX = 500
 /** The directory's return is noticed within 5 s. */
 const BACK_MS_MAX = 8_000
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let lockstep: Lockstep
-let users = 0
-let user = ''
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 20, dbNoSync: true }))
-  lockstep = stack.use(await startLockstep(slapd, { directory: 'operationTimeout: 1s' }))
-})
-afterAll(() => stack.disposeAsync())
-beforeEach(() => {
-  user = `u${++users}`
-})
+test.override('slapdOptions', { users: 20 })
+test.override('lockstepOptions', { directory: 'operationTimeout: 1s' })
 
 async function spooled(...call: Parameters<Lockstep['shim']>): Promise<void> {
   const ran = await lockstep.shim(...call)
@@ -102,7 +89,7 @@ test('with the directory and the daemon down nothing is lost, whichever comes ba
 })
 
 test('a slapd that stops and starts under load ends with every account as it should be', async () => {
-  const many = Array.from({ length: 10 }, () => `u${++users}`)
+  const many = Array.from({ length: 10 }, () => newUser())
   for (const each of many) lockstep.spool({ kind: 'lock', args: asNobody(null, each), takenAtMs: Date.now() })
   await slapd.stop()
   await slapd.start()

@@ -4,11 +4,11 @@ import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'ldapts'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { NO_LIMIT, within } from '../../servers/within.ts'
 import { randomFrom } from './durability-model.ts'
+import { shared, slapd, slapdTest as test } from '../../support/fixture.ts'
 import { createLockstep, type Lockstep } from '../../support/lockstep.ts'
 import type { Order, Report } from './stopping-worker.ts'
 
@@ -29,20 +29,16 @@ const AGAIN_MAX = 20
 const ROUND_LIMIT_MS = 300_000
 const DAEMON_ENV = { LOCKSTEP_INTERNAL_LEASE_MS: String(LEASE_MS) }
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
 let lockstep: Lockstep
 let client: Client
 
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: USERS, dbNoSync: true }))
-  lockstep = stack.use(await createLockstep(slapd))
+test.override('slapdOptions', { users: USERS })
+test.beforeAll(async () => {
+  lockstep = shared.use(await createLockstep(slapd))
   client = new Client({ url: slapd.url })
-  stack.defer(() => client.unbind())
+  shared.defer(() => client.unbind())
   await client.bind(slapd.adminDn, slapd.adminPassword)
 })
-afterAll(() => stack.disposeAsync())
 
 class WorkerProcess implements AsyncDisposable {
   readonly #child: ChildProcess

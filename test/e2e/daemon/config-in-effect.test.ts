@@ -1,33 +1,16 @@
 import { appendFileSync } from 'node:fs'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { look, resetPeople } from '../../support/account-view.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { expect } from 'vitest'
+import { look } from '../../support/account-view.ts'
+import { slapd, slapdTest as test, startOwn } from '../../support/fixture.ts'
+import type { Lockstep } from '../../support/lockstep.ts'
 import { asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** The daemon works with what it loaded; the file may say something else by now. */
 
-const PEOPLE = ['u1', 'u2', 'u3']
-
-let stack: AsyncDisposableStack
-let slapd: Slapd
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 3, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
-let opened: AsyncDisposableStack
-beforeEach(() => {
-  opened = new AsyncDisposableStack()
-})
-afterEach(async () => {
-  await opened.disposeAsync()
-  await resetPeople(slapd, PEOPLE)
-})
+test.override('slapdOptions', { users: 3 })
 
 const GUARDS = '{ breaker: null, dryRun: false, protect: { dns: [] } }'
-const start = async (guards = GUARDS): Promise<Lockstep> => opened.use(await startLockstep(slapd, { guards }))
+const start = async (guards = GUARDS): Promise<Lockstep> => startOwn({ guards })
 const dry = (yaml: string): string => yaml.replace('dryRun: false', 'dryRun: true')
 const wet = (yaml: string): string => yaml.replace('dryRun: true', 'dryRun: false')
 

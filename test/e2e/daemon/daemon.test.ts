@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { makeTempDir } from '../../servers/temp-dir.ts'
 import { look } from '../../support/account-view.ts'
+import { newUser, slapd, slapdTest as test, user } from '../../support/fixture.ts'
 import { createLockstep, startLockstep } from '../../support/lockstep.ts'
 import { asNobody } from '../../support/privacyidea-arguments.ts'
 
@@ -14,19 +14,7 @@ import { asNobody } from '../../support/privacyidea-arguments.ts'
 
 const STOP_MS_MAX = 2_000
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let users = 0
-let user = ''
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 60, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
-beforeEach(() => {
-  user = `u${++users}`
-})
+test.override('slapdOptions', { users: 60 })
 
 test('a second daemon on the same store is refused, names the first, and does not disturb it', async () => {
   await using lockstep = await startLockstep(slapd)
@@ -59,7 +47,7 @@ test('SIGTERM ends it cleanly within two seconds, idle and under load', async ()
   expect((await lockstep.cli('healthcheck')).code).toBe(69)
 
   await lockstep.serve()
-  const many = Array.from({ length: 20 }, () => `u${++users}`)
+  const many = Array.from({ length: 20 }, () => newUser())
   for (const each of many) lockstep.spool({ kind: 'lock', args: asNobody(null, each), takenAtMs: Date.now() })
   const busy = await lockstep.stop()
   expect(busy.code).toBe(0)

@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
 import { withLease } from '../../servers/file-lease.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { lookAtAll, resetPeople } from '../../support/account-view.ts'
-import { createLockstep, openReadOnly, type Lockstep } from '../../support/lockstep.ts'
+import { lookAtAll } from '../../support/account-view.ts'
+import { createOwn, slapd, slapdTest as test } from '../../support/fixture.ts'
+import { openReadOnly, type Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** `lockstep drain`, from cron without a daemon, beside one, and beside itself. */
@@ -24,24 +24,11 @@ interface Report {
   readonly sourceUnread: string | null
 }
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
 let lockstep: Lockstep
 
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: USERS, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
+test.override('slapdOptions', { users: USERS })
 beforeEach(async () => {
-  lockstep = await createLockstep(slapd, { directory: 'operationTimeout: 1s' })
-})
-afterEach(async () => {
-  await lockstep[Symbol.asyncDispose]()
-  await resetPeople(
-    slapd,
-    Array.from({ length: USERS }, (_, at) => `u${at + 1}`),
-  )
+  lockstep = await createOwn({ directory: 'operationTimeout: 1s' })
 })
 
 function spoolDay(): void {

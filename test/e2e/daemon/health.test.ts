@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
 import { freePort } from '../../servers/free-port.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { makeTempDir } from '../../servers/temp-dir.ts'
 import { look } from '../../support/account-view.ts'
+import { slapd, slapdTest as test } from '../../support/fixture.ts'
 import { createLockstep, startLockstep, type Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 import { programForEverybody, UNPRIVILEGED } from '../directories/program-for-everybody.ts'
@@ -22,14 +22,7 @@ interface Status {
   readonly healthReasons: readonly { readonly code: string; readonly text: string; readonly gravity: string }[]
 }
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 20, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
+test.override('slapdOptions', { users: 20 })
 
 async function codesOf(lockstep: Lockstep): Promise<string[]> {
   return (await lockstep.json<Status>('status')).healthReasons.map(({ code }) => code)

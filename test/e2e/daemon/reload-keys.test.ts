@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { changeOfKey } from '../../../src/config/flat-keys.ts'
 import { parseConfig } from '../../../src/config/load.ts'
 import type { Settings } from '../../../src/core/settings/settings.ts'
@@ -8,7 +8,7 @@ import { startSimulator, type Simulator } from '../../privacyidea/simulator/simu
 import { eventually } from '../../servers/eventually.ts'
 import { freePort } from '../../servers/free-port.ts'
 import { startMailSink, type MailSink } from '../../servers/mail/mail-sink.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
+import { shared, slapd, slapdTest as test } from '../../support/fixture.ts'
 import { createLockstep, openReadOnly, type Lockstep } from '../../support/lockstep.ts'
 
 /** Each key of the configuration is changed while the daemon works, and seen in what it works with, or named as one that waits. */
@@ -17,27 +17,24 @@ type Json = { [key: string]: unknown }
 
 const EACH_MS = 600_000
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
 let pi: Simulator
 let sink: MailSink
 let lockstep: Lockstep
 let base: Json
 let dir: string
 
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 1, dbNoSync: true }))
-  pi = stack.use(await startSimulator({ version: '3.14' }))
+test.override('slapdOptions', { users: 1 })
+test.beforeAll(async () => {
+  pi = shared.use(await startSimulator({ version: '3.14' }))
   pi.world.admins.set('second', 'secret')
-  sink = stack.use(await startMailSink())
+  sink = shared.use(await startMailSink())
   const env = {
     LOCKSTEP_TEST_SECRET: 'secret',
     LOCKSTEP_TEST_TOKEN: pi.world.jwtFor('admin', 'admin'),
     LOCKSTEP_TEST_LDAP: slapd.servicePassword,
     LOCKSTEP_TEST_HOOK: 'hook-secret-of-a-variable',
   }
-  lockstep = stack.use(await createLockstep(slapd, { env }))
+  lockstep = shared.use(await createLockstep(slapd, { env }))
   dir = lockstep.dir
   for (const [name, text] of Object.entries(secrets())) writeFileSync(join(dir, name), text, { mode: 0o600 })
   mkdirSync(join(dir, 'templates'))
@@ -45,7 +42,6 @@ beforeAll(async () => {
   write(base)
   await lockstep.serve()
 })
-afterAll(() => stack.disposeAsync())
 
 function secrets(): Readonly<Record<string, string>> {
   return {

@@ -1,13 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
 import { freePort } from '../../servers/free-port.ts'
 import { startMailSink } from '../../servers/mail/mail-sink.ts'
 import { startSilentServer } from '../../servers/silent-server.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { look, lookAtAll, resetPeople } from '../../support/account-view.ts'
-import { HOOK_SECRET, startLockstep, type Lockstep, type LockstepOptions } from '../../support/lockstep.ts'
+import { startSlapd } from '../../servers/ldap/slapd.ts'
+import { look, lookAtAll } from '../../support/account-view.ts'
+import { opened, slapd, slapdTest as test, startOwn } from '../../support/fixture.ts'
+import { HOOK_SECRET, type Lockstep, type LockstepOptions } from '../../support/lockstep.ts'
 import { describePeople, mailYaml } from '../mail/mail-fixture.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
@@ -17,25 +18,9 @@ const USERS = 40
 const PEOPLE = Array.from({ length: USERS }, (_, at) => `u${at + 1}`)
 const GUARDS = '{ breaker: null, dryRun: false, protect: { dns: [] } }'
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
+test.override('slapdOptions', { users: USERS })
 
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: USERS, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
-let opened: AsyncDisposableStack
-beforeEach(() => {
-  opened = new AsyncDisposableStack()
-})
-afterEach(async () => {
-  await opened.disposeAsync()
-  await resetPeople(slapd, PEOPLE)
-})
-
-const start = async (options: LockstepOptions = {}): Promise<Lockstep> =>
-  opened.use(await startLockstep(slapd, { guards: GUARDS, ...options }))
+const start = async (options: LockstepOptions = {}): Promise<Lockstep> => startOwn({ guards: GUARDS, ...options })
 
 interface Reloaded {
   readonly changed: readonly string[]

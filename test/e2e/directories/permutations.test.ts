@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import type { TokenEventKind } from '../../../src/core/events/event.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
+import { lockstep, lockstepTest as test, slapd } from '../../support/fixture.ts'
 import { lookAtAll } from '../../support/account-view.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** Days of five events, each told in every order of arrival: whatever came first, the newest decides. */
@@ -81,18 +80,9 @@ const DAYS: readonly Day[] = [
   },
 ]
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let lockstep: Lockstep
-
 const ORDERS = permutations([0, 1, 2, 3, 4])
 
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: DAYS.length * ORDERS.length, dbNoSync: true }))
-  lockstep = stack.use(await startLockstep(slapd))
-})
-afterAll(() => stack.disposeAsync())
+test.override('slapdOptions', { users: DAYS.length * ORDERS.length })
 
 function permutations(items: readonly number[]): number[][] {
   if (items.length < 2) return [[...items]]

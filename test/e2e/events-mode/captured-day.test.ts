@@ -1,24 +1,14 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { TOKEN_EVENT_KINDS, type TokenEventKind } from '../../../src/core/events/event.ts'
 import { readCaptured } from '../../intake/captured.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
+import { lockstep, lockstepTest as test, slapd } from '../../support/fixture.ts'
 import { look, serialsOf } from '../../support/account-view.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
 
 /** What privacyIDEA 3.13.3 really handed over, through the real shims. */
 
 const PEOPLE = ['alice', 'bob', 'carol', 'dave']
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let lockstep: Lockstep
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 0, dbNoSync: true, extraLdif: PEOPLE.map(person).join('\n') }))
-  lockstep = stack.use(await startLockstep(slapd))
-})
-afterAll(() => stack.disposeAsync())
+test.override('slapdOptions', { users: 0, extraLdif: PEOPLE.map(person).join('\n') })
 
 function person(uid: string): string {
   return `dn: uid=${uid},ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: ${uid}\ncn: ${uid}\nsn: ${uid}\nuserPassword: userpw\n`

@@ -1,27 +1,12 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import type { TokenEventKind } from '../../../src/core/events/event.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { look, serialsOf } from '../../support/account-view.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { lockstep, lockstepTest as test, newUser, slapd, user } from '../../support/fixture.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** A token's life through the real shims, proven with the stock tools. Each test has a user of its own. */
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let lockstep: Lockstep
-let users = 0
-let user = ''
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 40, dbNoSync: true }))
-  lockstep = stack.use(await startLockstep(slapd))
-})
-afterAll(() => stack.disposeAsync())
-beforeEach(() => {
-  user = `u${++users}`
-})
+test.override('slapdOptions', { users: 40 })
 
 async function happens(kind: TokenEventKind, args: readonly string[]): Promise<void> {
   const ran = await lockstep.shim(kind, args)
@@ -182,7 +167,7 @@ test('the hold of a user with several serials ends when the last of them goes, n
 
 test('a token that is assigned to another user moves, and the lock of the first owner ends', async () => {
   const first = user
-  const second = `u${++users}`
+  const second = newUser()
   await happens('register', asAdmin('MOVE1', first))
   await happens('lock', asNobody('MOVE1', first))
   await happens('register', asAdmin('MOVE1', second))

@@ -1,24 +1,19 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { freePort } from '../../servers/free-port.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { look, serialsOf } from '../../support/account-view.ts'
-import { HOOK_SECRET, startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { lockstep, lockstepTest as test, slapd } from '../../support/fixture.ts'
+import { HOOK_SECRET } from '../../support/lockstep.ts'
 
 /** The same life through the webhook. */
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let lockstep: Lockstep
 let url = ''
 
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 5, dbNoSync: true }))
+test.override('slapdOptions', { users: 5 })
+test.override('lockstepOptions', async () => {
   const httpPort = await freePort()
-  lockstep = stack.use(await startLockstep(slapd, { httpPort }))
   url = `http://127.0.0.1:${httpPort}/hooks/privacyidea`
+  return { httpPort }
 })
-afterAll(() => stack.disposeAsync())
 
 type Fields = Readonly<Record<'user' | 'realm' | 'serial', string>>
 

@@ -1,13 +1,13 @@
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect } from 'vitest'
 import { loadConfig } from '../../../src/config/load.ts'
 import { applyManualAction } from '../../../src/operations/accounts/manual-action.ts'
 import { openLog } from '../../../src/app/log.ts'
 import { openSystem } from '../../../src/app/system.ts'
 import type { Clock } from '../../../src/ports/clock.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { everythingOf, look } from '../../support/account-view.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { lockstep, lockstepTest as test, slapd, user } from '../../support/fixture.ts'
+import { startLockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** What an administrator does in the directory with stock tools, and what Lockstep makes of it. */
@@ -15,20 +15,8 @@ import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 const FOREIGN_TIME = '20200101000000Z'
 const OUR_TIME = '000001010000Z'
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let lockstep: Lockstep
-let users = 0
-let user = ''
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 30, dbNoSync: true }))
-  lockstep = stack.use(await startLockstep(slapd))
-})
-afterAll(() => stack.disposeAsync())
+test.override('slapdOptions', { users: 30 })
 beforeEach(async () => {
-  user = `u${++users}`
   if (lockstep.pid === 0) await lockstep.serve()
 })
 

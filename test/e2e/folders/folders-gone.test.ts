@@ -1,34 +1,24 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { look, resetPeople, serialsOf } from '../../support/account-view.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { look, serialsOf } from '../../support/account-view.ts'
+import { slapd, slapdTest as test, startOwn } from '../../support/fixture.ts'
+import { type Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** Somebody takes the LDIF folders away from under a daemon. */
 
 const PEOPLE = ['u1', 'u2', 'u3', 'u4']
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
 let lockstep: Lockstep
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: PEOPLE.length, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
+test.override('slapdOptions', { users: PEOPLE.length })
 beforeEach(async () => {
-  lockstep = await startLockstep(slapd)
+  lockstep = await startOwn()
   await lockstep.shim('register', asAdmin('A1', 'u1'))
   await lockstep.shim('register', asAdmin('B1', 'u2'))
   await lockstep.shim('lock', asNobody('A1', 'u1'))
   await lockstep.settled()
-})
-afterEach(async () => {
-  await lockstep[Symbol.asyncDispose]()
-  await resetPeople(slapd, PEOPLE)
 })
 
 async function isNamed(): Promise<boolean> {

@@ -1,34 +1,20 @@
 import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { startSimulator, type Simulator } from '../../privacyidea/simulator/simulator.ts'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { startTcpProxy } from '../../servers/tcp-proxy.ts'
-import { everythingOf, look, resetPeople, serialsOf } from '../../support/account-view.ts'
+import { everythingOf, look, serialsOf } from '../../support/account-view.ts'
 import { createApiLockstep } from '../../support/api-servers.ts'
-import { createLockstep, openReadOnly, startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { createOwn, opened, slapd, slapdTest as test, startOwn } from '../../support/fixture.ts'
+import { openReadOnly, startLockstep, type Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** A backup of the store is put back, and the LDIF folders and the directory are newer; or the other way round. */
 
 const PEOPLE = Array.from({ length: 14 }, (_, at) => `u${at + 1}`)
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: PEOPLE.length, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
-let opened: AsyncDisposableStack
-beforeEach(() => {
-  opened = new AsyncDisposableStack()
-})
-afterEach(async () => {
-  await opened.disposeAsync()
-  await resetPeople(slapd, PEOPLE)
-})
+test.override('slapdOptions', { users: PEOPLE.length })
 
 function backUp(lockstep: Lockstep, which: 'state' | 'ldif'): void {
   const from = which === 'state' ? dirname(lockstep.storeFile) : lockstep.ldifDir
@@ -64,7 +50,7 @@ async function backToBackup(lockstep: Lockstep): Promise<void> {
 }
 
 test('mode events: with a restored store the locks made since stand with their files, and open as they were', async () => {
-  const lockstep = opened.use(await startLockstep(slapd))
+  const lockstep = await startOwn()
   await lockstep.shim('register', asAdmin('A1', 'u1'))
   await lockstep.settled()
   const before = await everythingOf(slapd, 'u1')
@@ -104,7 +90,7 @@ test('mode events: with a restored store the locks made since stand with their f
 })
 
 test('a lock that was released since the backup is not written again, not even where policy relocks', async () => {
-  const lockstep = opened.use(await createLockstep(slapd, { yaml: 'policy: { onForeignUnlock: relock }\n' }))
+  const lockstep = await createOwn({ yaml: 'policy: { onForeignUnlock: relock }\n' })
   await lockstep.serve()
   await lockstep.shim('register', asAdmin('C1', 'u4'))
   await lockstep.shim('lock', asNobody('C1', 'u4'))
@@ -127,7 +113,7 @@ test('a lock that was released since the backup is not written again, not even w
 })
 
 test('an unlock by hand before the start with a restored store opens the account that was locked since', async () => {
-  const lockstep = opened.use(await startLockstep(slapd))
+  const lockstep = await startOwn()
   await lockstep.shim('register', asAdmin('M1', 'u13'))
   await lockstep.settled()
   const before = await everythingOf(slapd, 'u13')
@@ -146,7 +132,7 @@ test('an unlock by hand before the start with a restored store opens the account
 })
 
 test('a lock and a serial of the same account, both newer than the restored store, are ours again', async () => {
-  const lockstep = opened.use(await startLockstep(slapd))
+  const lockstep = await startOwn()
   await lockstep.shim('register', asAdmin('N1', 'u14'))
   await lockstep.settled()
   await lockstep.stop()
@@ -194,7 +180,7 @@ test('while the directory cannot be reached the files stay, and are adopted when
 })
 
 test('a file of which nothing stands any more is history, with a line in the log', async () => {
-  const lockstep = opened.use(await startLockstep(slapd))
+  const lockstep = await startOwn()
   await lockstep.shim('register', asAdmin('E1', 'u7'))
   await lockstep.settled()
   await lockstep.stop()
@@ -213,7 +199,7 @@ test('a file of which nothing stands any more is history, with a line in the log
 })
 
 test('restored folders beside a newer store lock and unlock nobody', async () => {
-  const lockstep = opened.use(await startLockstep(slapd))
+  const lockstep = await startOwn()
   for (const [serial, user] of [
     ['F1', 'u8'],
     ['G1', 'u9'],

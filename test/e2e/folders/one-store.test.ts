@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
 import { freePort } from '../../servers/free-port.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { look, resetPeople } from '../../support/account-view.ts'
-import { createLockstep, startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { look } from '../../support/account-view.ts'
+import { createOwn, slapd, slapdTest as test, startOwn } from '../../support/fixture.ts'
+import type { Lockstep } from '../../support/lockstep.ts'
 import { asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** One daemon, one store, one set of folders; and what happens where somebody takes them apart. */
@@ -16,21 +16,7 @@ const LOCKSTEP = fileURLToPath(new URL('../../../bin/lockstep', import.meta.url)
 const PEOPLE = ['u1', 'u2', 'u3']
 const isRoot = process.getuid?.() === 0
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: PEOPLE.length, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
-let opened: AsyncDisposableStack
-beforeEach(() => {
-  opened = new AsyncDisposableStack()
-})
-afterEach(async () => {
-  await opened.disposeAsync()
-  await resetPeople(slapd, PEOPLE)
-})
+test.override('slapdOptions', { users: PEOPLE.length })
 
 async function canBind(login: string): Promise<boolean> {
   return (await look(slapd, login)).canBind
@@ -62,7 +48,7 @@ describe('where the key store is edited', () => {
     ['alone', (yaml: string): string => yaml],
     ['with ldif.dir', (yaml: string): string => yaml.replace(/(ldif: \{ dir: \S+)/, '$12')],
   ])('(%s) every command goes on with the store of the daemon', async (_what, edit) => {
-    const lockstep = opened.use(await startLockstep(slapd))
+    const lockstep = await startOwn()
     await locked(lockstep, 'u1')
     const other = editStore(lockstep)
     lockstep.editConfig(edit)
@@ -93,7 +79,7 @@ describe('where the key store is edited', () => {
   })
 
   test('and no daemon serves, everything is refused with the ways out, which work', async () => {
-    const lockstep = opened.use(await startLockstep(slapd))
+    const lockstep = await startOwn()
     await locked(lockstep, 'u1')
     await lockstep.settled()
     await lockstep.stop()
@@ -125,7 +111,7 @@ describe('where the key store is edited', () => {
   })
 
   test('since the store was moved, it is the same one in its new place', async () => {
-    const lockstep = opened.use(await startLockstep(slapd))
+    const lockstep = await startOwn()
     await locked(lockstep, 'u1')
     await lockstep.settled()
     await lockstep.stop()
@@ -138,7 +124,7 @@ describe('where the key store is edited', () => {
   })
 
   test('to another path of the same file, nothing is refused', async () => {
-    const lockstep = opened.use(await startLockstep(slapd))
+    const lockstep = await startOwn()
     symlinkSync(dirname(lockstep.storeFile), join(lockstep.dir, 'link'))
     const edit = (path: string): void =>
       lockstep.editConfig((yaml) => yaml.replace(/^store: .*$/m, `store: sqlite:${path}`))
@@ -152,7 +138,7 @@ describe('where the key store is edited', () => {
 })
 
 test('folders without a mark, as older versions left them, are marked at the next start, privately and out of the way', async () => {
-  const lockstep = opened.use(await startLockstep(slapd))
+  const lockstep = await startOwn()
   await locked(lockstep, 'u1')
   const marks = [lockstep.ldifDir, lockstep.spoolDir].map((folder) => join(folder, MARK))
   for (const mark of marks) rmSync(mark)
@@ -173,7 +159,7 @@ describe('a database that is taken away under the daemon', () => {
       },
     ],
   ])('(%s) ends it with 74 and its own reason; no more is written, and the next start goes on', async (_how, take) => {
-    const lockstep = opened.use(await createLockstep(slapd, { httpPort: await freePort() }))
+    const lockstep = await createOwn({ httpPort: await freePort() })
     const child = lockstep.startServing()
     await lockstep.untilReady()
     await locked(lockstep, 'u1')
@@ -201,7 +187,7 @@ describe('a database that is taken away under the daemon', () => {
 
 describe.runIf(isRoot)('a second daemon in another PID namespace', () => {
   test('is refused like any other, and the first one serves on', async () => {
-    const lockstep = opened.use(await startLockstep(slapd))
+    const lockstep = await startOwn()
     const inside = spawn(
       'unshare',
       ['-pf', '--mount-proc', '--kill-child', LOCKSTEP, '--config', lockstep.configFile, 'serve'],

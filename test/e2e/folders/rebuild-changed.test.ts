@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { look } from '../../support/account-view.ts'
+import { newUser, opened, slapd, slapdTest as test, user } from '../../support/fixture.ts'
 import { createLockstep, type Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
@@ -26,32 +26,19 @@ const CUSTOM = [
 ]
 const WITH_GROUP = [...CUSTOM, "      - add: { member: '{dn}' }", `        dn: ${GROUP}`]
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
 let lockstep: Lockstep
-let users = 0
-let user = ''
 let serial = ''
 
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(
-    await startSlapd({
-      users: 20,
-      dbNoSync: true,
-      accessRules: `access to attrs=loginShell,carLicense by dn.exact="${SERVICE}" write by users read
+test.override('slapdOptions', {
+  users: 20,
+  accessRules: `access to attrs=loginShell,carLicense by dn.exact="${SERVICE}" write by users read
 access to dn.subtree="ou=groups,dc=example,dc=org" attrs=member by dn.exact="${SERVICE}" write by users read`,
-      extraLdif: `dn: ${GROUP}\nobjectClass: groupOfNames\ncn: locked-out\nmember: cn=nobody\n`,
-    }),
-  )
+  extraLdif: `dn: ${GROUP}\nobjectClass: groupOfNames\ncn: locked-out\nmember: cn=nobody\n`,
 })
-afterAll(() => stack.disposeAsync())
 beforeEach(async () => {
-  user = `u${++users}`
-  serial = `CHANGED${users}`
-  lockstep = await createLockstep(slapd)
+  serial = `CHANGED${user.slice(1)}`
+  lockstep = opened.use(await createLockstep(slapd))
 })
-afterEach(() => lockstep[Symbol.asyncDispose]())
 
 function custom(lines: readonly string[]): void {
   lockstep.editConfig((yaml) => yaml.replace('type: openldap', `type: custom\n    ${lines.join('\n')}`))
@@ -157,7 +144,7 @@ test('a lock --for ends after a rebuild when it was to end', async () => {
   await lockstep.serve()
   type Shown = { account: { holds: { name: string; until: string }[] } }
   const { account } = await lockstep.json<Shown>('lock', user, '--reason', 'on leave', '--for', '1h')
-  const other = `u${++users}`
+  const other = newUser()
   const soon = await lockstep.json<Shown>('lock', other, '--reason', 'a moment', '--for', '8s')
   await databaseIsLost()
   expect(await lockstep.json<Rebuilt>('rebuild')).toMatchObject({ holds: 2, problems: [] })

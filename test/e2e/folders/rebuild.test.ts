@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { look, resetPeople, serialsOf } from '../../support/account-view.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { beforeEach, expect } from 'vitest'
+import { look, serialsOf } from '../../support/account-view.ts'
+import { newUser, slapd, slapdTest as test, startOwn, user as loginOfTest } from '../../support/fixture.ts'
+import { type Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** The database is lost; the LDIF folders and the directory are left. */
@@ -22,10 +22,7 @@ interface Locked {
   readonly accounts: readonly { readonly key: string; readonly holds: readonly { readonly name: string }[] }[]
 }
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
 let lockstep: Lockstep
-let users = 0
 const [owner, both, manual, free] = ['owner', 'both', 'manual', 'free'].map((_, at) => at) as [
   number,
   number,
@@ -34,18 +31,10 @@ const [owner, both, manual, free] = ['owner', 'both', 'manual', 'free'].map((_, 
 ]
 let people: string[] = []
 
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 48, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
+test.override('slapdOptions', { users: 48 })
 beforeEach(async () => {
-  people = [owner, both, manual, free].map(() => `u${++users}`)
-  lockstep = await startLockstep(slapd)
-})
-afterEach(async () => {
-  await lockstep[Symbol.asyncDispose]()
-  await resetPeople(slapd, people)
+  people = [loginOfTest, newUser(), newUser(), newUser()]
+  lockstep = await startOwn()
 })
 
 function user(number: number): string {

@@ -1,9 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
+import { describe, expect } from 'vitest'
 import { makeTempDir } from '../../servers/temp-dir.ts'
+import { shared, slapd, slapdTest as test } from '../../support/fixture.ts'
 import { createLockstep, startLockstep, type Lockstep } from '../../support/lockstep.ts'
 import { programForEverybody, UNPRIVILEGED } from '../directories/program-for-everybody.ts'
 
@@ -12,17 +12,13 @@ import { programForEverybody, UNPRIVILEGED } from '../directories/program-for-ev
 const isRoot = process.getuid?.() === 0
 /** Any group that is neither root's nor the service's. */
 const SOME_GROUP = 12_345
-let stack: AsyncDisposableStack
-let slapd: Slapd
 let program: readonly string[] = []
 
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 2, dbNoSync: true }))
-  const temp = stack.use(await makeTempDir('program'))
+test.override('slapdOptions', { users: 2 })
+test.beforeAll(async () => {
+  const temp = shared.use(await makeTempDir('program'))
   program = await programForEverybody(temp.path)
 })
-afterAll(() => stack.disposeAsync())
 
 function asOrdinaryUser(args: readonly string[]): { status: number | null; stderr: string; stdout: string } {
   const [file = '', ...first] = program

@@ -1,8 +1,9 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { look, lookAtAll, resetPeople } from '../../support/account-view.ts'
-import { createLockstep, startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { startSlapd } from '../../servers/ldap/slapd.ts'
+import { look, lookAtAll } from '../../support/account-view.ts'
+import { createOwn, opened, slapd, slapdTest as test, startOwn } from '../../support/fixture.ts'
+import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** What keeps a mistake from doing harm. */
@@ -10,22 +11,7 @@ import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 const USERS = 12
 const PEOPLE = Array.from({ length: USERS }, (_, at) => `u${at + 1}`)
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: USERS, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
-let opened: AsyncDisposableStack
-beforeEach(() => {
-  opened = new AsyncDisposableStack()
-})
-afterEach(async () => {
-  await opened.disposeAsync()
-  await resetPeople(slapd, PEOPLE)
-})
+test.override('slapdOptions', { users: USERS })
 
 async function lockedCount(): Promise<number> {
   return [...(await lookAtAll(slapd)).values()].filter(({ lockedTime }) => lockedTime !== null).length
@@ -37,7 +23,7 @@ async function waitingCodes(lockstep: Lockstep): Promise<string[]> {
 }
 
 test('the breaker lets so many locks through and no more; unlocks flow, and the others wait', async () => {
-  const lockstep = opened.use(await startLockstep(slapd, { breaker: '{ maxLocks: 5, per: 1h }' }))
+  const lockstep = await startOwn({ breaker: '{ maxLocks: 5, per: 1h }' })
   const nowMs = Date.now() - 1_000
   for (const user of PEOPLE) lockstep.spool({ kind: 'lock', args: asNobody(null, user), takenAtMs: nowMs })
   await lockstep.settled()
@@ -51,7 +37,7 @@ test('the breaker lets so many locks through and no more; unlocks flow, and the 
 })
 
 test('the breaker counts over several drains at once as well', async () => {
-  const lockstep = opened.use(await createLockstep(slapd, { breaker: '{ maxLocks: 5, per: 1h }' }))
+  const lockstep = await createOwn({ breaker: '{ maxLocks: 5, per: 1h }' })
   for (const user of PEOPLE) lockstep.spool({ kind: 'lock', args: asNobody(null, user), takenAtMs: Date.now() })
   const ran = await Promise.all([1, 2, 3].map(() => lockstep.drain()))
   expect(ran.map(({ code }) => code)).toEqual([75, 75, 75])
@@ -59,7 +45,7 @@ test('the breaker counts over several drains at once as well', async () => {
 })
 
 test('what the breaker held back is locked by itself when its window has passed', async () => {
-  const lockstep = opened.use(await startLockstep(slapd, { breaker: '{ maxLocks: 6, per: 3s }' }))
+  const lockstep = await startOwn({ breaker: '{ maxLocks: 6, per: 3s }' })
   for (const user of PEOPLE) lockstep.spool({ kind: 'lock', args: asNobody(null, user), takenAtMs: Date.now() })
   await lockstep.settled()
   await eventually('everybody is locked', async () => (await lockedCount()) === USERS)
@@ -70,7 +56,7 @@ test('a protected account is never locked, by its DN or by a filter, and status 
   const shell = `dn: ${slapd.userDn('u2')}\nchangetype: modify\nreplace: loginShell\nloginShell: /bin/zsh\n`
   expect((await slapd.ldapmodify(shell)).code).toBe(0)
   const guards = `{ breaker: null, protect: { dns: ['${slapd.userDn('u1')}'], filter: '${filter}' } }`
-  const lockstep = opened.use(await startLockstep(slapd, { guards }))
+  const lockstep = await startOwn({ guards })
   for (const user of ['u1', 'u2', 'u3']) await lockstep.shim('lock', asNobody(null, user))
   await lockstep.settled()
   expect((await look(slapd, 'u1')).canBind).toBe(true)
@@ -81,7 +67,7 @@ test('a protected account is never locked, by its DN or by a filter, and status 
 
 test('a dry run writes nothing into the directory and says so; afterwards it is carried out', async () => {
   const guards = '{ breaker: null, dryRun: true }'
-  const lockstep = opened.use(await startLockstep(slapd, { guards }))
+  const lockstep = await startOwn({ guards })
   await lockstep.shim('register', asAdmin('DRY1', 'u1'))
   await lockstep.shim('lock', asNobody('DRY1', 'u1'))
   await lockstep.settled()
@@ -105,7 +91,7 @@ test.each([
   ['directory', '{ directories: [corp] }', 'corp'],
   ['realm', '{ realms: [r1] }', 'r1'],
 ])('a dry run of %s is a warning, also where nothing waits', async (of, dryRun, name) => {
-  const lockstep = opened.use(await startLockstep(slapd, { guards: `{ breaker: null, dryRun: ${dryRun} }` }))
+  const lockstep = await startOwn({ guards: `{ breaker: null, dryRun: ${dryRun} }` })
   expect(await lockstep.json('status')).toMatchObject({
     health: 'attention',
     healthReasons: [{ code: 'dry-run', gravity: 'warning', params: { of, name } }],
@@ -114,7 +100,7 @@ test.each([
 })
 
 test('with lockTtl a token’s hold ends by itself, and a person’s does not', async () => {
-  const lockstep = opened.use(await startLockstep(slapd, { yaml: 'policy: { lockTtl: 2s }\n' }))
+  const lockstep = await startOwn({ yaml: 'policy: { lockTtl: 2s }\n' })
   await lockstep.json('lock', 'u2', '--reason', 'suspended')
   await lockstep.shim('lock', asNobody(null, 'u1'))
   await lockstep.settled()

@@ -1,31 +1,14 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { look, resetPeople } from '../../support/account-view.ts'
-import { startLockstep } from '../../support/lockstep.ts'
+import { slapd, slapdTest as test, startOwn } from '../../support/fixture.ts'
+import { look } from '../../support/account-view.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** A dry run and a pause, of everything or of a part. */
 
-const PEOPLE = ['u1', 'u2', 'u3']
 const REALMS = '{ r1: corp, r2: corp }'
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 3, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
-let opened: AsyncDisposableStack
-beforeEach(() => {
-  opened = new AsyncDisposableStack()
-})
-afterEach(async () => {
-  await opened.disposeAsync()
-  await resetPeople(slapd, PEOPLE)
-})
+test.override('slapdOptions', { users: 3 })
 
 interface Journal {
   readonly records: readonly {
@@ -35,7 +18,7 @@ interface Journal {
 
 test('a dry run of one realm records every change that it would have made, and the other realm is locked', async () => {
   const guards = '{ breaker: null, dryRun: { realms: [r2] } }'
-  const lockstep = opened.use(await startLockstep(slapd, { realms: REALMS, guards }))
+  const lockstep = await startOwn({ realms: REALMS, guards })
   await lockstep.shim('register', asAdmin('DRY1', 'u1', 'r2'))
   await lockstep.shim('lock', asNobody('DRY1', 'u1', 'r2'))
   await lockstep.shim('lock', asNobody(null, 'u2', 'r1'))
@@ -56,7 +39,7 @@ test('a dry run of one realm records every change that it would have made, and t
 })
 
 test('a dry run of a directory or realm that is not there is refused with the ones that are', async () => {
-  const lockstep = opened.use(await startLockstep(slapd, { realms: REALMS, guards: '{ dryRun: { realms: [] } }' }))
+  const lockstep = await startOwn({ realms: REALMS, guards: '{ dryRun: { realms: [] } }' })
   lockstep.editConfig((yaml) => yaml.replace('{ realms: [] }', '{ realms: [r3], directories: [crop] }'))
   const { code, stdout, stderr } = await lockstep.cli('check')
   expect(code).toBe(78)
@@ -67,7 +50,7 @@ test('a dry run of a directory or realm that is not there is refused with the on
 })
 
 test('a pause of one directory stops its changes over a restart, keeps taking events in, and says since when and why', async () => {
-  const lockstep = opened.use(await startLockstep(slapd))
+  const lockstep = await startOwn()
   expect((await lockstep.cli('pause', '--directory', 'crop', '--reason', 'x')).code).toBe(64)
   await lockstep.json('pause', '--directory', 'corp', '--reason', 'moving the server')
   await lockstep.restart()

@@ -1,22 +1,15 @@
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { expect } from 'vitest'
+import { startSlapd } from '../../servers/ldap/slapd.ts'
+import { lockstep, lockstepTest as test, slapd } from '../../support/fixture.ts'
+import { startLockstep } from '../../support/lockstep.ts'
 import { asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** A directory whose password policy may not be read: locks are written, and nobody claims more than is known. */
 
 const NOT_KNOWN = 'whether the lock keeps its user out is not known; lockstep doctor says what to do'
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let lockstep: Lockstep
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 5, dbNoSync: true, configReadable: false }))
-  lockstep = stack.use(await startLockstep(slapd))
-})
-afterAll(() => stack.disposeAsync())
+test.override('slapdOptions', { users: 5, configReadable: false })
 
 interface AccountJson {
   readonly standing: string

@@ -1,8 +1,8 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { look, resetPeople } from '../../support/account-view.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { look } from '../../support/account-view.ts'
+import { slapd, slapdTest as test, startOwn } from '../../support/fixture.ts'
+import type { Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** Accounts that are never locked, as the list of them changes. */
@@ -10,22 +10,9 @@ import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 const ADMINS = 'cn=admins,ou=groups,dc=example,dc=org'
 const PEOPLE = ['u1', 'u2', 'u3', 'u4']
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  const extraLdif = `dn: ${ADMINS}\nobjectClass: groupOfNames\ncn: admins\nmember: uid=u1,ou=people,dc=example,dc=org\n`
-  slapd = stack.use(await startSlapd({ users: 4, dbNoSync: true, extraLdif }))
-})
-afterAll(() => stack.disposeAsync())
-let opened: AsyncDisposableStack
-beforeEach(() => {
-  opened = new AsyncDisposableStack()
-})
-afterEach(async () => {
-  await opened.disposeAsync()
-  await resetPeople(slapd, PEOPLE)
+test.override('slapdOptions', {
+  users: PEOPLE.length,
+  extraLdif: `dn: ${ADMINS}\nobjectClass: groupOfNames\ncn: admins\nmember: uid=u1,ou=people,dc=example,dc=org\n`,
 })
 
 interface Shown {
@@ -42,7 +29,7 @@ async function shownOf(lockstep: Lockstep, login: string): Promise<Shown | undef
 }
 
 test('whoever is put on the list is unlocked, keeps his hold on record, and is locked when taken off again', async () => {
-  const lockstep = opened.use(await startLockstep(slapd, { guards: '{ breaker: null, protect: { groups: [] } }' }))
+  const lockstep = await startOwn({ guards: '{ breaker: null, protect: { groups: [] } }' })
   for (const user of ['u1', 'u2']) await lockstep.shim('lock', asNobody(null, user))
   await lockstep.settled()
   expect((await look(slapd, 'u1')).canBind).toBe(false)
@@ -70,7 +57,7 @@ test('whoever is put on the list is unlocked, keeps his hold on record, and is l
 
 test('many refusals are one finding and one line of the log, and a person’s lock is refused as well', async () => {
   const guards = `{ breaker: null, protect: { subtrees: ['${slapd.peopleDn}'] } }`
-  const lockstep = opened.use(await startLockstep(slapd, { guards }))
+  const lockstep = await startOwn({ guards })
   for (const user of PEOPLE) await lockstep.shim('lock', asNobody(null, user))
   await lockstep.settled()
   expect((await lockstep.cli('lock', 'u4', '--reason', 'x')).code).toBe(77)
@@ -82,7 +69,7 @@ test('many refusals are one finding and one line of the log, and a person’s lo
 })
 
 test('an undo of a protected account waits for what it ordered alone', async () => {
-  const lockstep = opened.use(await startLockstep(slapd, { guards: '{ breaker: null, protect: { groups: [] } }' }))
+  const lockstep = await startOwn({ guards: '{ breaker: null, protect: { groups: [] } }' })
   const since = new Date().toISOString()
   await lockstep.shim('register', asAdmin('UNDONE1', 'u1'))
   await lockstep.shim('lock', asNobody('UNDONE1', 'u1'))
@@ -99,7 +86,7 @@ test('an undo of a protected account waits for what it ordered alone', async () 
 })
 
 test('while a protected group cannot be read nobody is locked, and who is stays so', async () => {
-  const lockstep = opened.use(await startLockstep(slapd, { guards: '{ breaker: null, protect: { groups: [] } }' }))
+  const lockstep = await startOwn({ guards: '{ breaker: null, protect: { groups: [] } }' })
   await lockstep.shim('lock', asNobody(null, 'u2'))
   await lockstep.settled()
   lockstep.editConfig((yaml) => yaml.replace('groups: []', "groups: ['cn=gone,ou=groups,dc=example,dc=org']"))

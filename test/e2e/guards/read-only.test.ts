@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
+import { startSlapd } from '../../servers/ldap/slapd.ts'
 import { makeTempDir } from '../../servers/temp-dir.ts'
 import { look } from '../../support/account-view.ts'
+import { slapd, slapdTest as test } from '../../support/fixture.ts'
 import { createLockstep } from '../../support/lockstep.ts'
 import { asNobody } from '../../support/privacyidea-arguments.ts'
 
@@ -36,14 +37,7 @@ interface StatusJson {
   readonly healthReasons: readonly { readonly text: string }[]
 }
 
-let slapd: Slapd
-
 describe.runIf(process.getuid?.() === 0)('a read-only file system', () => {
-  beforeAll(async () => {
-    slapd = await startSlapd({ users: 5, dbNoSync: true })
-  })
-  afterAll(() => slapd[Symbol.asyncDispose]())
-
   test('of the spool: shim, drain, daemon, status and doctor say so, and the event is taken once it is writable', async () => {
     await using disk = await mountDisk()
     await using lockstep = await createLockstep(slapd, { spoolDir: join(disk.path, 'spool') })

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { look, lookAtAll, resetPeople } from '../../support/account-view.ts'
-import { createLockstep, startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { look, lookAtAll } from '../../support/account-view.ts'
+import { createOwn, slapd, slapdTest as test, startOwn } from '../../support/fixture.ts'
+import type { Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** Locks that the breaker holds back, and what a person says of them. */
@@ -12,22 +12,7 @@ const USERS = 12
 const PEOPLE = Array.from({ length: USERS }, (_, at) => `u${at + 1}`)
 const TIGHT = '{ breaker: { maxLocks: 3, per: 1h } }'
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: USERS, dbNoSync: true }))
-})
-afterAll(() => stack.disposeAsync())
-let opened: AsyncDisposableStack
-beforeEach(() => {
-  opened = new AsyncDisposableStack()
-})
-afterEach(async () => {
-  await opened.disposeAsync()
-  await resetPeople(slapd, PEOPLE)
-})
+test.override('slapdOptions', { users: USERS })
 
 interface Listed {
   readonly waiting: number
@@ -57,7 +42,7 @@ function findingLines(lockstep: Lockstep, kind: string): string[] {
 }
 
 test('what waits is listed with its LDIF, told once, and locked when it is approved', async () => {
-  const lockstep = opened.use(await startLockstep(slapd, { guards: TIGHT }))
+  const lockstep = await startOwn({ guards: TIGHT })
   await spray(lockstep)
   expect(await lockedPeople()).toHaveLength(3)
   const waiting = await waitingLogins(lockstep)
@@ -83,7 +68,7 @@ test('what waits is listed with its LDIF, told once, and locked when it is appro
 })
 
 test('a rejected lock does not come back by itself or by a restart, and does by a new event', async () => {
-  const lockstep = opened.use(await startLockstep(slapd, { guards: TIGHT }))
+  const lockstep = await startOwn({ guards: TIGHT })
   await spray(lockstep)
   const [first = '', second = ''] = await waitingLogins(lockstep)
   const ran = await lockstep.json<object>('review', 'reject', '--all', '--reason', 'a broken client')
@@ -99,7 +84,7 @@ test('a rejected lock does not come back by itself or by a restart, and does by 
 })
 
 test('an unlock takes the account out of the queue, and unlocks of others flow', async () => {
-  const lockstep = opened.use(await startLockstep(slapd, { guards: TIGHT }))
+  const lockstep = await startOwn({ guards: TIGHT })
   await spray(lockstep)
   const [first = '', ...others] = await waitingLogins(lockstep)
   const [held = ''] = await lockedPeople()
@@ -110,7 +95,7 @@ test('an unlock takes the account out of the queue, and unlocks of others flow',
 })
 
 test('a review that is over is not approved by its name after a restart, and one that was approved is done once', async () => {
-  const lockstep = opened.use(await startLockstep(slapd, { guards: TIGHT }))
+  const lockstep = await startOwn({ guards: TIGHT })
   await spray(lockstep)
   const [over = '', used = ''] = await waitingLogins(lockstep)
   await lockstep.cli('review', 'approve', used, '--reason', 'seen it')
@@ -137,7 +122,7 @@ const hasLogin = readFileSync('/proc/self/loginuid', 'utf8').trim() !== '4294967
 
 test.skipIf(hasLogin)('with two approvals a lock needs two persons, and the same one twice is refused', async () => {
   const guards = '{ breaker: { maxLocks: 3, per: 1h, approvals: 2 } }'
-  const lockstep = opened.use(await startLockstep(slapd, { guards }))
+  const lockstep = await startOwn({ guards })
   await spray(lockstep)
   const [first = ''] = await waitingLogins(lockstep)
   const approve = (person: string) =>
@@ -153,7 +138,7 @@ test.skipIf(hasLogin)('with two approvals a lock needs two persons, and the same
 
 test('a breaker that closes by hand stays open over a restart and past its window until a person resumes it', async () => {
   const guards = '{ breaker: { maxLocks: 4, per: 1s, reset: manual } }'
-  const lockstep = opened.use(await startLockstep(slapd, { guards }))
+  const lockstep = await startOwn({ guards })
   await spray(lockstep)
   expect(await lockedPeople()).toHaveLength(4)
   await lockstep.restart()
@@ -171,7 +156,7 @@ test('a breaker that closes by hand stays open over a restart and past its windo
 test('a limit of one realm holds back the locks of that realm alone, and a realm is approved as a whole', async () => {
   const limits = '[{ of: realm, only: [r2], maxLocks: 1, per: 1h }]'
   const options = { realms: '{ r1: corp, r2: corp }', guards: `{ breaker: { maxLocks: 100, limits: ${limits} } }` }
-  const lockstep = opened.use(await createLockstep(slapd, options))
+  const lockstep = await createOwn(options)
   const ofRealm = (user: string, realm: string): string[] =>
     asNobody(null, user).map((arg) => (arg === 'r1' ? realm : arg))
   for (const user of PEOPLE) {

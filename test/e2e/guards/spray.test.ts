@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
+import { startSlapd } from '../../servers/ldap/slapd.ts'
 import { lookAtAll } from '../../support/account-view.ts'
+import { slapd, slapdTest as test } from '../../support/fixture.ts'
 import { openReadOnly, startLockstep, type Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
@@ -24,13 +25,11 @@ const PEOPLE = Array.from({ length: USERS }, (_, at) => `u${at + 1}`)
 const PROTECTED = new Set(PEOPLE.filter((_, at) => at % PROTECTED_SHARE === 0))
 const ADMINS = 'cn=admins,ou=groups,dc=example,dc=org'
 
-let slapd: Slapd
-beforeAll(async () => {
+test.override('slapdOptions', () => {
   const members = [...PROTECTED].map((user) => `member: uid=${user},ou=people,dc=example,dc=org\n`).join('')
   const extraLdif = `dn: ${ADMINS}\nobjectClass: groupOfNames\ncn: admins\n${members}`
-  slapd = await startSlapd({ users: USERS, dbNoSync: true, extraLdif })
-}, DEADLINE_MS)
-afterAll(() => slapd[Symbol.asyncDispose]())
+  return { users: USERS, extraLdif }
+})
 
 async function lockedPeople(): Promise<string[]> {
   const all = [...(await lookAtAll(slapd))]

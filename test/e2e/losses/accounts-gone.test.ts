@@ -1,18 +1,14 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { look } from '../../support/account-view.ts'
+import { slapd, slapdTest as test } from '../../support/fixture.ts'
 import { startLockstep } from '../../support/lockstep.ts'
 import { asNobody } from '../../support/privacyidea-arguments.ts'
 
 const PEOPLE = ['u1', 'u2', 'u3', 'u4', 'u5', 'u6']
 const ELSEWHERE = 'ou=groups,dc=example,dc=org'
 
-let slapd: Slapd
-beforeAll(async () => {
-  slapd = await startSlapd({ users: PEOPLE.length, dbNoSync: true })
-})
-afterAll(() => slapd[Symbol.asyncDispose]())
+test.override('slapdOptions', { users: PEOPLE.length })
 
 /** Moved, and not deleted: they keep their ids. */
 async function move(from: string, to: string): Promise<void> {

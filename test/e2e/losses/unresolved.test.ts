@@ -1,27 +1,12 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
+import { lockstep, lockstepTest as test, newUser, slapd, user } from '../../support/fixture.ts'
 import { look, serialsOf } from '../../support/account-view.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** What cannot be told is not guessed: it is reported with its reason, and comes right by itself once it can. */
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let lockstep: Lockstep
-let users = 0
-let user = ''
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 20, dbNoSync: true }))
-  lockstep = stack.use(await startLockstep(slapd))
-})
-afterAll(() => stack.disposeAsync())
-beforeEach(() => {
-  user = `u${++users}`
-})
+test.override('slapdOptions', { users: 20 })
 
 interface Wait {
   readonly what: string
@@ -54,7 +39,7 @@ async function retried(): Promise<void> {
 }
 
 test('a serial that stands at another account is a conflict: nothing is written until it is taken away there', async () => {
-  const other = `u${++users}`
+  const other = newUser()
   await addDescription(other, 'privacyIDEA:CONF1')
   await lockstep.shim('register', asAdmin('CONF1', user))
   await lockstep.settled()
@@ -72,7 +57,7 @@ test('a serial that stands at another account is a conflict: nothing is written 
 })
 
 test('an account in conflict over a serial is still locked and unlocked', async () => {
-  const other = `u${++users}`
+  const other = newUser()
   await addDescription(other, 'privacyIDEA:CONF2')
   await lockstep.shim('register', asAdmin('CONF2', user))
   await lockstep.shim('lock', asNobody('CONF2', user))
@@ -109,7 +94,7 @@ test('an event of a serial that nobody carries waits, and is carried out when th
 })
 
 test('an event of a serial that two accounts carry waits, and neither of them is touched', async () => {
-  const other = `u${++users}`
+  const other = newUser()
   await addDescription(user, 'privacyIDEA:TWICE1')
   await addDescription(other, 'privacyIDEA:TWICE1')
   await lockstep.shim('lock', asNobody('TWICE1', null))

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
 import { startMailSink } from '../../servers/mail/mail-sink.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
+import { slapd, slapdTest as test } from '../../support/fixture.ts'
 import { startLockstep } from '../../support/lockstep.ts'
 import { describePeople, mailYaml } from './mail-fixture.ts'
 import { asNobody } from '../../support/privacyidea-arguments.ts'
@@ -15,15 +15,10 @@ const PEOPLE = Array.from({ length: KILLS * MAILS_PER_KILL }, (_, at) => `u${at 
 /** Enough for a kill between any two moments of a few mails. */
 const KILL_WITHIN_MS = 800
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: PEOPLE.length, dbNoSync: true }))
+test.override('slapdOptions', { users: PEOPLE.length })
+test.beforeAll(async () => {
   await describePeople(slapd, Object.fromEntries(PEOPLE.map((login) => [login, { mail: `${login}@example.org` }])))
 })
-afterAll(() => stack.disposeAsync())
 
 test(
   `killed ${KILLS} times while it sends, it sends every mail, and hardly one twice`,

@@ -1,13 +1,13 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
 import { startMailSink, type MailSink, type SinkOptions } from '../../servers/mail/mail-sink.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { makeTempDir } from '../../servers/temp-dir.ts'
 import { makeCertificates } from '../../servers/test-certificates.ts'
 import { resetPeople } from '../../support/account-view.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { opened, slapd, slapdTest as test, startOwn } from '../../support/fixture.ts'
+import type { Lockstep } from '../../support/lockstep.ts'
 import { describePeople, HELP_DESK, mailYaml } from './mail-fixture.ts'
 import { asNobody } from '../../support/privacyidea-arguments.ts'
 
@@ -26,22 +26,9 @@ interface Listed {
   }[]
 }
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let opened: AsyncDisposableStack
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: PEOPLE.length, dbNoSync: true }))
+test.override('slapdOptions', { users: PEOPLE.length })
+test.beforeAll(async () => {
   await describePeople(slapd, Object.fromEntries(PEOPLE.map((login) => [login, { mail: `${login}@example.org` }])))
-})
-afterAll(() => stack.disposeAsync())
-beforeEach(() => {
-  opened = new AsyncDisposableStack()
-})
-afterEach(async () => {
-  await opened.disposeAsync()
-  await resetPeople(slapd, PEOPLE)
 })
 
 async function sinkWith(options: SinkOptions = {}): Promise<MailSink> {
@@ -49,7 +36,7 @@ async function sinkWith(options: SinkOptions = {}): Promise<MailSink> {
 }
 
 async function start(sink: MailSink, more: readonly string[] = [ONLY_OWNERS]): Promise<Lockstep> {
-  const lockstep = opened.use(await startLockstep(slapd, { yaml: mailYaml(sink, more) }))
+  const lockstep = await startOwn({ yaml: mailYaml(sink, more) })
   writeFileSync(join(lockstep.dir, 'mail-password'), PASSWORD, { mode: 0o600 })
   return lockstep
 }

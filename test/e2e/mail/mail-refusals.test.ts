@@ -1,12 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
 import { startMailSink, type MailSink, type ScriptedStep } from '../../servers/mail/mail-sink.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { makeTempDir } from '../../servers/temp-dir.ts'
 import { makeCertificates } from '../../servers/test-certificates.ts'
 import { resetPeople } from '../../support/account-view.ts'
+import { shared, slapd, slapdTest as test } from '../../support/fixture.ts'
 import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
 import { describePeople, HELP_DESK, mailYaml } from './mail-fixture.ts'
 import { asNobody } from '../../support/privacyidea-arguments.ts'
@@ -16,15 +16,10 @@ import { asNobody } from '../../support/privacyidea-arguments.ts'
 const PASSWORD = 'mail-password-of-the-tests'
 const PEOPLE = ['u1', 'u2', 'u3', 'u4']
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: PEOPLE.length, dbNoSync: true }))
+test.override('slapdOptions', { users: PEOPLE.length })
+test.beforeAll(async () => {
   await describePeople(slapd, Object.fromEntries(PEOPLE.map((login) => [login, { mail: `${login}@example.org` }])))
 })
-afterAll(() => stack.disposeAsync())
 
 interface Answer {
   readonly stage: string
@@ -56,9 +51,9 @@ interface Finding {
 }
 
 async function setUp(more: readonly string[] = []): Promise<{ sink: MailSink; lockstep: Lockstep }> {
-  const sink = stack.use(await startMailSink())
+  const sink = shared.use(await startMailSink())
   const yaml = mailYaml(sink, ['helpDesk: { addresses: [helpdesk@example.org], kinds: [] }', ...more])
-  return { sink, lockstep: stack.use(await startLockstep(slapd, { yaml })) }
+  return { sink, lockstep: shared.use(await startLockstep(slapd, { yaml })) }
 }
 
 async function lock(lockstep: Lockstep, people: readonly string[]): Promise<void> {
@@ -201,10 +196,10 @@ test('doctor asks about the help desk, or whom one names, as the name that is co
 })
 
 test('over STARTTLS and with a login, what is refused is named by what it is: the name, the login for now, for good, or a lack of TLS', async () => {
-  const certificates = await makeCertificates(stack.use(await makeTempDir('mail-tls')).path)
-  const sink = stack.use(await startMailSink({ certificates, auth: { user: 'lockstep', password: PASSWORD } }))
+  const certificates = await makeCertificates(shared.use(await makeTempDir('mail-tls')).path)
+  const sink = shared.use(await startMailSink({ certificates, auth: { user: 'lockstep', password: PASSWORD } }))
   const more = [`ca: ${certificates.caFile}`, 'user: lockstep', 'passwordFile: mail-password']
-  const lockstep = stack.use(await startLockstep(slapd, { yaml: mailYaml(sink, more) }))
+  const lockstep = shared.use(await startLockstep(slapd, { yaml: mailYaml(sink, more) }))
   writeFileSync(join(lockstep.dir, 'mail-password'), PASSWORD, { mode: 0o600 })
   for (const [step, answer, exit, said] of [
     ['EHLO', '504 5.5.2 <{helo}>: Helo command rejected: need fully-qualified hostname', 77, /Set mail\.ehloName/],

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
 import { startMailSink } from '../../servers/mail/mail-sink.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
+import { slapd, slapdTest as test } from '../../support/fixture.ts'
 import { startLockstep } from '../../support/lockstep.ts'
 import { HELP_DESK, mailYaml } from './mail-fixture.ts'
 import { asNobody } from '../../support/privacyidea-arguments.ts'
@@ -22,14 +22,7 @@ function peaks(pid: number): number[] {
   })
 }
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: ACCOUNTS, dbNoSync: true }))
-}, 280_000)
-afterAll(() => stack.disposeAsync())
+test.override('slapdOptions', { users: ACCOUNTS })
 
 test(
   `${ACCOUNTS} locks are two mails to the help desk and one to each owner, and a restart adds none`,

@@ -1,9 +1,10 @@
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect } from 'vitest'
 import { eventually } from '../../servers/eventually.ts'
 import { startMailSink, type MailSink, type ReceivedMail } from '../../servers/mail/mail-sink.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
+import { startSlapd } from '../../servers/ldap/slapd.ts'
 import { resetPeople } from '../../support/account-view.ts'
+import { opened, slapd, slapdTest as test, startOwn } from '../../support/fixture.ts'
 import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
 import { describePeople, HELP_DESK, mailYaml } from './mail-fixture.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
@@ -12,32 +13,21 @@ import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 const PEOPLE = ['u1', 'u2', 'u3']
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: PEOPLE.length, dbNoSync: true }))
+test.override('slapdOptions', { users: PEOPLE.length })
+test.beforeAll(async () => {
   await describePeople(slapd, {
     u1: { mail: 'u1@example.org', name: 'Ursula Eins' },
     u2: { mail: 'u2@example.org', name: 'Übermut <img src=x onerror=alert(1)> & "Söhne"', language: 'de-AT, en;q=0.5' },
     u3: {},
   })
 })
-afterAll(() => stack.disposeAsync())
-let opened: AsyncDisposableStack
 let sink: MailSink
 beforeEach(async () => {
-  opened = new AsyncDisposableStack()
   sink = opened.use(await startMailSink())
-})
-afterEach(async () => {
-  await opened.disposeAsync()
-  await resetPeople(slapd, PEOPLE)
 })
 
 async function start(more: readonly string[] = [], options: { guards?: string } = {}): Promise<Lockstep> {
-  return opened.use(await startLockstep(slapd, { ...options, yaml: mailYaml(sink, more) }))
+  return startOwn({ ...options, yaml: mailYaml(sink, more) })
 }
 
 async function received(count: number): Promise<ReceivedMail[]> {

@@ -2,15 +2,15 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect } from 'vitest'
 import { otpauthOf } from '../../privacyidea/simulator/tokens.ts'
 import { startSimulator, type Simulator } from '../../privacyidea/simulator/simulator.ts'
 import type { SimToken } from '../../privacyidea/simulator/stock.ts'
 import { eventually } from '../../servers/eventually.ts'
 import { startMailSink, type MailSink } from '../../servers/mail/mail-sink.ts'
 import { qrCodeOfMail } from '../../servers/mail/qr-code.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { startLockstep, type Lockstep, type Ran } from '../../support/lockstep.ts'
+import { lockstep, lockstepTest as test, shared, slapd } from '../../support/fixture.ts'
+import type { Ran } from '../../support/lockstep.ts'
 import { describePeople, mailYaml } from '../mail/mail-fixture.ts'
 
 /** New tokens by `lockstep enroll`, on a simulated privacyIDEA with real slapd and a real mail server. */
@@ -21,11 +21,8 @@ const ROLLOUT_TIMEOUT_MS = 120_000 + USERS * 200
 const GROUP = 'cn=staff,dc=example,dc=org'
 const SEARCHED_BYTES_MAX = 100_000_000
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
 let simulator: Simulator
 let sink: MailSink
-let lockstep: Lockstep
 let mailsBefore = 0
 let ids: ReadonlyMap<string, string>
 
@@ -39,29 +36,29 @@ interface Report {
   readonly stopped: { readonly code: string } | null
 }
 
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
+test.override('slapdOptions', () => {
   const members = [1, 2, 3].map((number) => `member: uid=u${number},ou=people,dc=example,dc=org`)
   const inner = `dn: cn=night,dc=example,dc=org\nobjectClass: groupOfNames\ncn: night\nmember: uid=u4,ou=people,dc=example,dc=org\n`
   const outer = `dn: ${GROUP}\nobjectClass: groupOfNames\ncn: staff\n${members.join('\n')}\nmember: cn=night,dc=example,dc=org\n`
-  slapd = stack.use(await startSlapd({ users: USERS, dbNoSync: true, extraLdif: `${outer}\n${inner}` }))
-  ids = await entryUuids()
-  simulator = stack.use(await startSimulator())
-  sink = stack.use(await startMailSink())
+  return { users: USERS, extraLdif: `${outer}\n${inner}` }
+})
+test.override('lockstepOptions', async () => {
+  simulator = shared.use(await startSimulator())
+  sink = shared.use(await startMailSink())
   const source = `privacyidea: { url: '${simulator.url}', user: admin, passwordEnv: PI_PASSWORD }\n`
-  lockstep = stack.use(
-    await startLockstep(slapd, {
-      yaml: `${source}${mailYaml(sink, ['contact: IT service desk'])}`,
-      realms: '{ r1: corp }',
-      env: { PI_PASSWORD: 'secret' },
-    }),
-  )
+  return {
+    yaml: `${source}${mailYaml(sink, ['contact: IT service desk'])}`,
+    realms: '{ r1: corp }',
+    env: { PI_PASSWORD: 'secret' },
+  }
+})
+test.beforeAll(async () => {
+  ids = await entryUuids()
   await lockstep.stop()
   await describePeople(slapd, {
     u1: { mail: 'u1@example.org', name: 'Ursula <img src=x onerror=alert(1)> Eins', language: 'de' },
   })
 })
-afterAll(() => stack.disposeAsync())
 beforeEach(async () => {
   const { stock } = simulator.world
   for (const token of [...stock.tokens]) stock.removeToken(token)

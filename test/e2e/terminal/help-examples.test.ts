@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { HELP_PAGES } from '../../../src/cli/help/format.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
+import { lockstep, lockstepTest as test } from '../../support/fixture.ts'
 import { wordsOf } from '../../support/command-words.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
 import { asAdmin } from '../../support/privacyidea-arguments.ts'
 
 /** The examples of help, run beside a daemon, in the order of the pages. */
@@ -13,18 +12,11 @@ const NOT_THIS = /--user |--privacyidea-admin |mail preview|--reset-token/
 /** What the examples name, and what is there in its place. */
 const NAMES: Readonly<Record<string, string>> = { alice: 'u1', main: 'corp', 'test-user': 'u2' }
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let lockstep: Lockstep
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 3, dbNoSync: true }))
-  lockstep = stack.use(await startLockstep(slapd))
+test.override('slapdOptions', { users: 3 })
+test.beforeAll(async () => {
   await lockstep.shim('register', asAdmin('TOTP0001', 'u1'))
   await lockstep.settled()
 })
-afterAll(() => stack.disposeAsync())
 
 const EXAMPLES = Object.entries(HELP_PAGES).flatMap(([name, { examples, exits }]) =>
   examples

@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect } from 'vitest'
 import { startSimulator, type Simulator } from '../../privacyidea/simulator/simulator.ts'
 import type { SimToken } from '../../privacyidea/simulator/stock.ts'
 import { eventually } from '../../servers/eventually.ts'
 import { runTool } from '../../servers/run-tool.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { lockstep, lockstepTest as test, shared, slapd, user } from '../../support/fixture.ts'
+import { startLockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** `lockstep show` in mode api: the tokens of an account, as privacyIDEA has them now, or as they were read last. */
@@ -14,12 +14,7 @@ import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 const SHOWN_WITHIN_MS = 20_000
 const NO_SCRIPT = 'script is not installed; install it with: apt-get install -y --no-install-recommends bsdutils'
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
 let simulator: Simulator
-let lockstep: Lockstep
-let users = 0
-let user = ''
 
 interface ShownToken {
   readonly serial: string
@@ -34,20 +29,15 @@ interface Shown {
   readonly tokensUnread: { readonly code: string; readonly message: string } | null
 }
 
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 20, dbNoSync: true }))
-  simulator = stack.use(await startSimulator())
-  lockstep = stack.use(
-    await startLockstep(slapd, {
-      yaml: `privacyidea: { url: '${simulator.url}', user: admin, passwordEnv: PI_PASSWORD }\nresync: { full: 1h }\n`,
-      env: { PI_PASSWORD: 'secret' },
-    }),
-  )
+test.override('slapdOptions', { users: 20 })
+test.override('lockstepOptions', async () => {
+  simulator = shared.use(await startSimulator())
+  return {
+    yaml: `privacyidea: { url: '${simulator.url}', user: admin, passwordEnv: PI_PASSWORD }\nresync: { full: 1h }\n`,
+    env: { PI_PASSWORD: 'secret' },
+  }
 })
-afterAll(() => stack.disposeAsync())
 beforeEach(() => {
-  user = `u${++users}`
   simulator.world.stock.addUser(user, `id-of-${user}`)
 })
 
@@ -112,7 +102,7 @@ test('a token that privacyIDEA does not list any more is said to be so', async (
 test.each(['is down', 'does not answer', 'answers with a page of HTML'])(
   'while privacyIDEA %s the tokens are as they were read last, with the age and the reason',
   async (how) => {
-    const serial = `LAST${users}`
+    const serial = `LAST${user.slice(1)}`
     const one = await token(serial, { failcount: 2 })
     const before = (await shown()).tokens
     // Read by the daemon: the look of a person leaves nothing on record.

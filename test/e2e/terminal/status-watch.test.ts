@@ -1,13 +1,12 @@
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { cellWidth } from '../../../src/cli/terminal/cells.ts'
 import { eventually } from '../../servers/eventually.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { runOnTerminal, startOnTerminal, type Terminal } from '../../servers/debian/terminal.ts'
 import { runProgram } from '../../cli/run-cli.ts'
+import { lockstep, lockstepTest as test } from '../../support/fixture.ts'
 import { documentIn } from '../../support/json-contract.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
 import { asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** `lockstep status --watch`, on a terminal and through a pipe. */
@@ -16,16 +15,7 @@ const ENTER = '\u001b[?1049h'
 const LEAVE = '\u001b[?25h\u001b[?1049l'
 const CTRL_C = String.raw`\x03`
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let lockstep: Lockstep
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 5, dbNoSync: true }))
-  lockstep = stack.use(await startLockstep(slapd))
-})
-afterAll(() => stack.disposeAsync())
+test.override('slapdOptions', { users: 5 })
 
 function programOf(...args: readonly string[]): string[] {
   const program = fileURLToPath(new URL('../../../bin/lockstep', import.meta.url))

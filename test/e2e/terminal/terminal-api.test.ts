@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -6,10 +6,10 @@ import { cellWidth } from '../../../src/cli/terminal/cells.ts'
 import { startSimulator, type Simulator } from '../../privacyidea/simulator/simulator.ts'
 import { eventually } from '../../servers/eventually.ts'
 import { freePort } from '../../servers/free-port.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { runOnTerminal } from '../../servers/debian/terminal.ts'
 import { createApiLockstep, serveSwept } from '../../support/api-servers.ts'
 import { AWKWARD, awkwardLdif, LONG_LOGIN } from './awkward-people.ts'
+import { shared, slapd, slapdTest as test } from '../../support/fixture.ts'
 import type { Lockstep } from '../../support/lockstep.ts'
 import { mailYaml } from '../mail/mail-fixture.ts'
 
@@ -19,15 +19,12 @@ const FULL = 3
 const UNPLACED = `zacharias-${'without-an-account-'.repeat(3)}`
 const HOUR_MS = 3_600_000
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
 let simulator: Simulator
 let lockstep: Lockstep
 
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 2, dbNoSync: true, extraLdif: awkwardLdif() }))
-  simulator = stack.use(await startSimulator())
+test.override('slapdOptions', { users: 2, extraLdif: awkwardLdif() })
+test.beforeAll(async () => {
+  simulator = shared.use(await startSimulator())
   const { stock, admins, audit } = simulator.world
   admins.set('lockstep', 'lockstep-secret')
   for (const [at, login] of [...AWKWARD, UNPLACED].entries()) {
@@ -41,7 +38,7 @@ beforeAll(async () => {
   audit.add({ action: 'GET /token/', success: 1 }, Date.now())
   // Nobody listens there: every mail waits.
   const yaml = mailYaml({ url: `smtp://127.0.0.1:${await freePort()}` })
-  lockstep = stack.use(await createApiLockstep({ slapd, pi: simulator }, { yaml }))
+  lockstep = shared.use(await createApiLockstep({ slapd, pi: simulator }, { yaml }))
   await serveSwept(lockstep)
   await eventually('a mail was tried', async () => {
     const { mails } = await lockstep.json<{ mails: { state: string; why: object | null }[] }>('mail')
@@ -49,7 +46,6 @@ beforeAll(async () => {
   })
   await lockstep.settled()
 }, 300_000)
-afterAll(() => stack.disposeAsync())
 
 /** As the directory has it; of nobody where it has no such login. */
 async function entryUuid(login: string, at: number): Promise<string> {

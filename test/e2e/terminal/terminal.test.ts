@@ -1,9 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { cellWidth } from '../../../src/cli/terminal/cells.ts'
-import { startSlapd, type Slapd } from '../../servers/ldap/slapd.ts'
 import { runOnTerminal } from '../../servers/debian/terminal.ts'
 import { AWKWARD, awkwardLdif, HELD_BY_MANY, lockAwkwardPeople, LONG_LOGIN, MANY_SERIALS } from './awkward-people.ts'
-import { startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { lockstep, lockstepTest as test } from '../../support/fixture.ts'
 import { asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** What the commands print on a terminal of 80 columns, about people with long and wide names. */
@@ -12,21 +11,15 @@ const LOCKS_MAX = AWKWARD.length
 const KEPT_OPEN = ['u1', 'u2', 'u3']
 const LIMIT_REASON = `at most ${LOCKS_MAX} locks within 1 h`
 
-let stack: AsyncDisposableStack
-let slapd: Slapd
-let lockstep: Lockstep
-
-beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  slapd = stack.use(await startSlapd({ users: 5, dbNoSync: true, extraLdif: awkwardLdif() }))
-  lockstep = stack.use(await startLockstep(slapd, { guards: `{ breaker: { maxLocks: ${LOCKS_MAX}, per: 1h } }` }))
+test.override('slapdOptions', { users: 5, extraLdif: awkwardLdif() })
+test.override('lockstepOptions', { guards: `{ breaker: { maxLocks: ${LOCKS_MAX}, per: 1h } }` })
+test.beforeAll(async () => {
   await lockAwkwardPeople(lockstep)
   for (const login of [...KEPT_OPEN, 'nobody-there']) {
     lockstep.spool({ kind: 'lock', args: asNobody(null, login), takenAtMs: Date.now() })
   }
   await lockstep.settled()
 })
-afterAll(() => stack.disposeAsync())
 
 async function shown(...args: readonly string[]): Promise<readonly string[]> {
   const ran = await runOnTerminal(programOf(args))

@@ -1,8 +1,8 @@
 import { lookTests } from './privacyidea-look.ts'
 import { policyTests, setupTests } from './privacyidea-setup.ts'
-import { onRelease } from '../../support/privacyidea-world.ts'
+import { onReleaseOfRun } from '../../support/privacyidea-world.ts'
 
-onRelease('3.13', (world) => {
+onReleaseOfRun((world) => {
   setupTests(world)
   lookTests(world)
   policyTests(world)

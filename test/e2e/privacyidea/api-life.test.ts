@@ -1,17 +1,17 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { freePort } from '../../servers/free-port.ts'
-import { asked, INSTALL_TIMEOUT_MS, type ReleaseName } from '../../servers/privacyidea/privacyidea.ts'
+import { asked, INSTALL_TIMEOUT_MS } from '../../servers/privacyidea/privacyidea.ts'
 import {
+  bind,
   clearTimeoutIsOver,
   createApiLockstep,
   serveSwept,
   startApiServers,
   type ApiServers,
+  type Via,
 } from '../../support/api-servers.ts'
 import { createLockstep, type Lockstep } from '../../support/lockstep.ts'
-import { hotp, isChosen, isEveryReleaseChosen, PIN } from '../../support/privacyidea-world.ts'
+import { hotp, isChosen, isEveryReleaseChosen, PIN, releaseOfRun } from '../../support/privacyidea-world.ts'
 
 /**
  * A token's life on a real privacyIDEA, brought by its event handlers alone (scans are an hour apart): in both modes, by the
@@ -24,7 +24,6 @@ const LONG_MS = 180_000
 const OTHER_PIN = '5678'
 
 type Mode = 'api' | 'events'
-type Via = 'script' | 'webhook'
 
 /** Those of mode `events` are tried by themselves elsewhere, so that here they come with the long run alone. */
 const WAYS: readonly (readonly [Mode, Via])[] = [
@@ -34,51 +33,41 @@ const WAYS: readonly (readonly [Mode, Via])[] = [
   ['events', 'webhook'],
 ]
 
-export function apiLifeTests(release: ReleaseName): void {
-  describe.skipIf(!isChosen(release))(`a token's life with privacyIDEA ${release}`, () => {
-    let servers: ApiServers
-    const instances = new Map<Mode, Lockstep>()
-    const instanceOf = (mode: Mode): Lockstep => {
-      const found = instances.get(mode)
-      if (found === undefined) throw new Error(`no instance in mode ${mode}`)
-      return found
-    }
-    beforeAll(async () => {
-      servers = await startApiServers(release, { users: 80 })
-      await servers.pi.ask('POST', '/system/setConfig', { failcounter_clear_timeout: 60 })
-      // Where there is no token at all, nothing can be proven.
-      await servers.newToken('Z1', servers.newUser())
-      instances.set('api', await createApiLockstep(servers, { scan: '1h', httpPort: await freePort() }))
-      instances.set('events', await createLockstep(servers.slapd, { httpPort: await freePort() }))
-    }, INSTALL_TIMEOUT_MS)
-    afterAll(async () => {
-      for (const lockstep of instances.values()) await lockstep[Symbol.asyncDispose]()
-      await servers?.[Symbol.asyncDispose]()
-    })
+const release = releaseOfRun()
 
-    describe.each(WAYS.filter(([mode]) => mode === 'api' || isEveryReleaseChosen()))('mode %s, by %s', (mode, via) => {
-      beforeAll(async () => {
-        const lockstep = instanceOf(mode)
-        await bind(servers, lockstep, via)
-        await (mode === 'api' ? serveSwept(lockstep) : lockstep.serve())
-      })
-      afterAll(async () => {
-        await instances.get(mode)?.stop()
-      })
-      livesTests(mode, `${mode.charAt(0)}${via.charAt(0)}`.toUpperCase(), () => servers)
-    })
+describe.skipIf(!isChosen(release))(`a token's life with privacyIDEA ${release}`, () => {
+  let servers: ApiServers
+  const instances = new Map<Mode, Lockstep>()
+  const instanceOf = (mode: Mode): Lockstep => {
+    const found = instances.get(mode)
+    if (found === undefined) throw new Error(`no instance in mode ${mode}`)
+    return found
+  }
+  beforeAll(async () => {
+    servers = await startApiServers(release, { users: 80 })
+    await servers.pi.ask('POST', '/system/setConfig', { failcounter_clear_timeout: 60 })
+    // Where there is no token at all, nothing can be proven.
+    await servers.newToken('Z1', servers.newUser())
+    instances.set('api', await createApiLockstep(servers, { scan: '1h', httpPort: await freePort() }))
+    instances.set('events', await createLockstep(servers.slapd, { httpPort: await freePort() }))
+  }, INSTALL_TIMEOUT_MS)
+  afterAll(async () => {
+    for (const lockstep of instances.values()) await lockstep[Symbol.asyncDispose]()
+    await servers?.[Symbol.asyncDispose]()
   })
-}
 
-/** `lockstep privacyidea setup`, as an administrator does it. */
-export async function bind({ pi, release }: ApiServers, lockstep: Lockstep, via: Via): Promise<void> {
-  const password = join(lockstep.dir, 'admin-password')
-  writeFileSync(password, 'secret\n', { mode: 0o600 })
-  const who = ['--url', pi.url, '--user', 'admin', '--password-file', password, '--yes']
-  const how = via === 'script' ? ['--scripts-dir', pi.scriptsDir] : ['--via', 'webhook']
-  const ran = await lockstep.cli('privacyidea', 'setup', ...who, ...how)
-  expect(ran, `${release}: ${ran.stderr}`).toMatchObject({ code: 0 })
-}
+  describe.each(WAYS.filter(([mode]) => mode === 'api' || isEveryReleaseChosen()))('mode %s, by %s', (mode, via) => {
+    beforeAll(async () => {
+      const lockstep = instanceOf(mode)
+      await bind(servers, lockstep, via)
+      await (mode === 'api' ? serveSwept(lockstep) : lockstep.serve())
+    })
+    afterAll(async () => {
+      await instances.get(mode)?.stop()
+    })
+    livesTests(mode, `${mode.charAt(0)}${via.charAt(0)}`.toUpperCase(), () => servers)
+  })
+})
 
 function livesTests(mode: Mode, prefix: string, servers: () => ApiServers): void {
   let serials = 0

@@ -14,7 +14,7 @@ import {
   type ApiServers,
 } from '../../support/api-servers.ts'
 import type { Lockstep } from '../../support/lockstep.ts'
-import { isChosen, isEveryReleaseChosen } from '../../support/privacyidea-world.ts'
+import { isChosen, isEveryReleaseChosen, releaseOfRun } from '../../support/privacyidea-world.ts'
 
 /**
  * What stands between Lockstep and the truth breaks, on real servers: privacyIDEA itself, its web server, and the user store
@@ -44,19 +44,19 @@ interface World {
   readonly lockstep: Lockstep
 }
 
-export function apiOutageTests(release: ReleaseName): void {
-  describe.skipIf(!isChosen(release))(`outages with privacyIDEA ${release}`, () => {
-    let world: World
-    const stack = new AsyncDisposableStack()
-    beforeAll(async () => {
-      world = await openWorld(release, stack)
-    }, INSTALL_TIMEOUT_MS)
-    afterAll(() => stack.disposeAsync())
-    // What lies between Lockstep and privacyIDEA is the same for all of them.
-    if (release === '3.14' || isEveryReleaseChosen()) sourceTests(() => world)
-    userStoreTests(() => world)
-  })
-}
+const release = releaseOfRun()
+
+describe.skipIf(!isChosen(release))(`outages with privacyIDEA ${release}`, () => {
+  let world: World
+  const stack = new AsyncDisposableStack()
+  beforeAll(async () => {
+    world = await openWorld(release, stack)
+  }, INSTALL_TIMEOUT_MS)
+  afterAll(() => stack.disposeAsync())
+  // What lies between Lockstep and privacyIDEA is the same for all of them.
+  if (release === '3.14' || isEveryReleaseChosen()) sourceTests(() => world)
+  userStoreTests(() => world)
+})
 
 /** Lockstep trusts both authorities, so that an expired certificate is refused for being expired. */
 async function openWorld(release: ReleaseName, stack: AsyncDisposableStack): Promise<World> {

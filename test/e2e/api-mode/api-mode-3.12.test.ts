@@ -1,3 +1,0 @@
-import { apiModeTests } from './api-mode.ts'
-
-apiModeTests('3.12')

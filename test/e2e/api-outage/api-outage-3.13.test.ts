@@ -1,3 +1,0 @@
-import { apiOutageTests } from './api-outage.ts'
-
-apiOutageTests('3.13')

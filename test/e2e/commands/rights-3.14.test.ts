@@ -1,3 +1,0 @@
-import { rightsTests } from './rights.ts'
-
-rightsTests('3.14')

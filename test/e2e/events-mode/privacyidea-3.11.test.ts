@@ -1,9 +1,0 @@
-import { lookTests } from './privacyidea-look.ts'
-import { policyTests, setupTests } from './privacyidea-setup.ts'
-import { onRelease } from '../../support/privacyidea-world.ts'
-
-onRelease('3.11', (world) => {
-  setupTests(world)
-  lookTests(world)
-  policyTests(world)
-})

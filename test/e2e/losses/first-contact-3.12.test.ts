@@ -1,3 +1,0 @@
-import { firstContactTests } from './first-contact.ts'
-
-firstContactTests('3.12')

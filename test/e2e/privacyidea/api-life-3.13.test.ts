@@ -1,3 +1,0 @@
-import { apiLifeTests } from './api-life.ts'
-
-apiLifeTests('3.13')

@@ -1,3 +1,0 @@
-import { runReal } from '../run-contract.ts'
-
-runReal('3.14')
