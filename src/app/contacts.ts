@@ -8,7 +8,7 @@ import type { Contact, ContactPort } from '../ports/store/mail.ts'
 import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import type { SnapshotPort } from '../ports/store/store.ts'
 
-/** Where an owner's mail goes: by his account in the directory, or by his user in privacyIDEA. */
+/** Where an owner's mail goes: by their account in the directory, or by their user in privacyIDEA. */
 export function openContacts(
   settings: OwnerMailSettings,
   directory: AttributePort,

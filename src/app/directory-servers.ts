@@ -5,13 +5,13 @@ import { identityAt } from '../directory/pool/identity.ts'
 import type { IdentityPort } from '../ports/store/identity.ts'
 import { nearest } from '../config/keys/nearest.ts'
 
-/** What the servers of a directory say they are, beside what is on record (`lockstep directory`). */
+/** The identities that the servers of a directory report, compared with the record (`lockstep directory`). */
 export interface ServerIdentity {
   readonly url: string
-  /** Null: it could not be asked. */
+  /** Null: it could not be read. */
   readonly identity: DirectoryIdentity | null
   readonly error: AppError | null
-  /** How it is another directory than the one on record; null: it is not, or none is on record. */
+  /** Why it is another directory than the one on record; null: it is not, or none is on record. */
   readonly difference: string | null
 }
 
@@ -21,7 +21,7 @@ export interface DirectoryServers {
   readonly servers: readonly ServerIdentity[]
 }
 
-/** Never fails for what a server does. */
+/** Never fails because of a server. */
 export async function askServers(settings: DirectorySettings, identities: IdentityPort): Promise<DirectoryServers> {
   const recorded = await identities.known(settings.name)
   const ask = async (url: string): Promise<ServerIdentity> => {
@@ -36,8 +36,8 @@ export async function askServers(settings: DirectorySettings, identities: Identi
 }
 
 /**
- * Takes what answers now for the directory that is meant. Fails with `usage` (no such directory), `directory-changed` (its
- * servers are not one directory), and as the first server does where none answers.
+ * Accepts the directory that answers now as the right one. Fails with `usage` (no such directory), `directory-changed`
+ * (its servers are not one directory), and as the first server does where none answers.
  */
 export async function acceptDirectory(
   settings: Settings,

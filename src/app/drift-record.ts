@@ -4,7 +4,7 @@ import type { Store } from '../store/store.ts'
 
 const FIRST_MAX = 5
 
-/** Puts what a full resync found on record, where it found something. */
+/** Records the findings of a full resync, where there are any. */
 export async function recordDrift(store: Pick<Store, 'sourceState'>, report: ResyncReport): Promise<void> {
   const { tokens, accounts, differences, drift } = report
   if (differences === 0) return
@@ -15,7 +15,7 @@ export async function recordDrift(store: Pick<Store, 'sourceState'>, report: Res
 const CUT = 'directory-cut'
 const ANSWER_LENGTH_MAX = 500
 
-/** Makes the directories that a full resync could not compare the open findings, and ends those of the others. */
+/** Makes findings of the directories that a full resync could not compare and ends the findings of the others. */
 export async function recordLeftOut({ findings }: Pick<Store, 'findings'>, left: readonly LeftAlone[]): Promise<void> {
   const each = [...new Map(left.map((one) => [one.directory, one])).values()]
   const drafts = each.map(({ directory, code, reason }): FindingDraft => {

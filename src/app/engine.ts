@@ -8,19 +8,17 @@ import { FindingNotifier } from './finding-notifier.ts'
 import { errorFields, type Log } from './log.ts'
 import type { System } from './system.ts'
 
-/** The worker over an opened system, and the door through which events come to it. */
+/** The worker over an opened system, and the intake for its events. */
 export interface Engine {
   readonly worker: Worker
   readonly intake: IntakePort
-  /** Lets what is in work finish, and tells what was found. */
+  /** Lets the work in progress finish, and reports the findings. */
   stop(): Promise<void>
-  /** Tells what other processes found and told nobody. */
+  /** Reports findings of other processes that were not reported yet. */
   notifyFindings(): Promise<void>
 }
 
-/**
- * @param tells false for a command, which tells itself how its accounts stand
- */
+/** @param isNotifying false for a command that reports the status of its accounts itself */
 export function startEngine(system: System, log: Log, isNotifying = true): Engine {
   const findings = new FindingNotifier(system, log)
   const worker = new Worker(system.ports, {
@@ -49,13 +47,13 @@ export function startEngine(system: System, log: Log, isNotifying = true): Engin
   }
 }
 
-/** What holds everything back is told once in a while, not for each account. */
+/** A guard that holds everything back is reported at intervals, not for each account. */
 const GUARDS: readonly AccountStatus[] = ['breaker', 'paused', 'dry-run']
 const GUARD_REPORT_EVERY_MS = 60_000
-/** Told as a finding, once for all accounts. */
+/** Reported as a finding, once for all accounts. */
 const FOUND: readonly AccountStatus[] = ['breaker', 'protected']
 
-/** Only what somebody should look at; a failure is told when it is new, not at each try. */
+/** Reports only what needs attention; a failure is reported when it is new, not at each try. */
 function newNotifier(system: System, log: Log, findings: FindingNotifier): (claim: Claim, outcome: Outcome) => void {
   const reportedMs = new Map<string, number>()
   return (claim, outcome) => {
@@ -63,7 +61,7 @@ function newNotifier(system: System, log: Log, findings: FindingNotifier): (clai
       const { reason, fix } = outcome.lockRemoved
       log.warn('our lock was taken away', { account: claim.key, code: reason.code, reason: reasonText(reason), fix })
     }
-    // What the breaker keeps out of privacyIDEA is in no review, and no finding.
+    // An account that the breaker holds back in privacyIDEA alone is in no review, and no finding.
     if (FOUND.includes(outcome.standing) && outcome.isDirectoryInStep !== true) return findings.soon()
     if (outcome.standing === 'in-step' || (outcome.standing === 'failed' && claim.attempts > 0)) return
     const nowMs = system.clock.nowMs()
@@ -78,7 +76,7 @@ function newNotifier(system: System, log: Log, findings: FindingNotifier): (clai
   }
 }
 
-/** What is the same for many accounts at once; null: each is told by itself. */
+/** The common cause of many accounts at once; null: each is reported separately. */
 function groupOf({ standing, errorCode, isProtectionUnread }: Outcome): string | null {
   if (errorCode === 'entry-not-found') return 'gone'
   if (isProtectionUnread === true) return 'unread'

@@ -2,10 +2,10 @@ import { toAppError } from '../core/error.ts'
 import { errorFields, type Log } from './log.ts'
 import type { System } from './system.ts'
 
-/** Looks once for all that ask within this time. */
+/** One look serves all requests within this time. */
 const GATHER_MS = 50
 
-/** Tells what nobody was told of yet, a line a finding. Another process may have told it meanwhile. */
+/** Reports findings that were not reported yet, one line a finding. Another process may have reported one meanwhile. */
 export class FindingNotifier {
   readonly #store: System['store']
   readonly #log: Log
@@ -16,12 +16,12 @@ export class FindingNotifier {
     this.#log = log
   }
 
-  /** There may be one; costs nothing while a look is due anyway. */
+  /** Reports soon, where there may be a finding; costs nothing while a look is due anyway. */
   soon(): void {
     this.#timer ??= setTimeout(() => void this.now(), GATHER_MS)
   }
 
-  /** A process that dies between its line and the record of it leaves the finding to the next one. */
+  /** Where a process ends between its line and the record of it, the next process reports the finding again. */
   async now(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null

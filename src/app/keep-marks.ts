@@ -15,9 +15,9 @@ import type { Store } from '../store/store.ts'
 type Forms = Pick<Store, 'forms' | 'retirements'>
 
 /**
- * No configuration is loaded by which locks or serials of ours would be lost: a directory that holds some is not dropped, the
- * form that they are found by is not changed, and a realm keeps the directories in which its accounts hold some. Fails with
- * `config-invalid`, with the number and the way out.
+ * Refuses a configuration that would lose locks or serials of ours: a directory that holds some is not dropped, the
+ * form that they are found by is not changed, and a realm keeps the directories in which its accounts hold some. Fails
+ * with `config-invalid`, with the number and the remedy.
  */
 export async function refuseLostMarks(settings: Settings, { forms, retirements }: Forms): Promise<void> {
   const proven = (await retirements.all()).filter(({ provenMs }) => provenMs !== null)
@@ -34,7 +34,7 @@ export async function refuseLostMarks(settings: Settings, { forms, retirements }
   for (const name of kept) await refuseLostRealm(name, realmsOf(settings), forms)
 }
 
-/** What comes for an account is looked for in the directories of its realm. */
+/** Events of an account are handled in the directories of its realm. */
 async function refuseLostRealm(name: DirectoryName, now: RealmDirectories, forms: Forms['forms']): Promise<void> {
   const before = await forms.realms()
   if (before === null || isDeepStrictEqual(before, now)) return
@@ -55,7 +55,7 @@ function realmsOf({ realms, directories }: Settings): RealmDirectories {
   return { realms, directories: directories.map(({ name }) => name) }
 }
 
-/** What is written from now on is found by these. A directory that was retired begins anew with its new form, or is over. */
+/** Later writes are found by these forms. A directory that was retired begins anew with its new form, or is over. */
 export async function noteForms(settings: Settings, { forms, retirements }: Forms): Promise<void> {
   const { directories } = settings
   const realms = realmsOf(settings)

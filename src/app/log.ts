@@ -2,8 +2,9 @@ import type { AppError, ErrorCode } from '../core/error.ts'
 import type { LogSettings } from '../core/settings/settings.ts'
 
 /**
- * The service's log: one line an entry on stderr, `<level> <message> key=value …`, for systemd's journal (which adds the
- * time; elsewhere LOCKSTEP_LOG_TIME=1 does), or one JSON object. Bounded in rate, since every fact is in Lockstep's own journal as well.
+ * The service's log: one line an entry on stderr, `<level> <message> key=value …`, for systemd's journal (which adds
+ * the time; elsewhere LOCKSTEP_LOG_TIME=1 does), or one JSON object. Limited in rate, since every fact is in Lockstep's
+ * own journal too.
  */
 export interface Log {
   info(message: string, fields?: Fields): void
@@ -11,11 +12,11 @@ export interface Log {
   error(message: string, fields?: Fields): void
 }
 
-/** Of a process that works for others, as `serve` and `drain` do. */
+/** Of a process that works in the background, as `serve` and `drain`. */
 export interface ServiceLog extends Log {
-  /** What happened to accounts, in their order: not bounded in rate, since each of them is there. */
+  /** Changes of accounts, in their order; not limited in rate, so that none is missing. */
   accounts(lines: readonly AccountLine[]): void
-  /** From now on. */
+  /** Applies from now on. */
   use(settings: LogSettings): void
 }
 
@@ -25,7 +26,7 @@ export interface AccountLine {
   readonly fields: Fields
 }
 
-/** `code` is for all; `reason`, `hint` and `fix` are sentences, which may name a person: see withoutPersons. */
+/** `code` is always logged; `reason`, `hint` and `fix` are sentences, which may name a person: see withoutPersons. */
 export type Fields = Readonly<Record<string, string | number | null>>
 
 const LINES_PER_SECOND_MAX = 20
@@ -64,7 +65,7 @@ export function openLog(stream: { write(text: string): unknown }, withTime: bool
     info: (message, fields) => bounded('info', message, fields),
     warn: (message, fields) => bounded('warn', message, fields),
     error: (message, fields) => bounded('error', message, fields),
-    // One write for all of them: a line is cheaper than a system call.
+    // One write for all of them: a system call costs more than a line.
     accounts: (entries) => {
       const kept = entries.filter(({ level }) => isWritten(level))
       if (kept.length === 0) return
@@ -74,7 +75,7 @@ export function openLog(stream: { write(text: string): unknown }, withTime: bool
   }
 }
 
-/** What their sentences name is a server of privacyIDEA or of mail, a file, or this machine; never an account or its user. */
+/** Their sentences name a server of privacyIDEA or of mail, a file, or this machine; never an account or its user. */
 const NAMES_NO_PERSON: ReadonlySet<unknown> = new Set<ErrorCode>([
   'source-unreachable',
   'source-timeout',
@@ -94,7 +95,7 @@ const NAMES_NO_PERSON: ReadonlySet<unknown> = new Set<ErrorCode>([
   'not-serving',
 ])
 
-/** The codes say what it is; the sentences are in `lockstep status` and `lockstep show`. */
+/** The codes identify the cause; the sentences are in `lockstep status` and `lockstep show`. */
 function withoutPersons(fields: Fields): Fields {
   if (NAMES_NO_PERSON.has(fields['code'])) return fields
   const { reason: _reason, hint: _hint, fix: _fix, ...rest } = fields
@@ -105,7 +106,7 @@ function now(): string {
   return new Date().toISOString()
 }
 
-/** For a command that tells itself how the accounts stand. */
+/** For a command that reports the status of the accounts itself. */
 export function errorsOnly(log: Log): Log {
   const nothing = (): void => undefined
   return { info: nothing, warn: nothing, error: (message, fields) => log.error(message, fields) }
@@ -121,11 +122,11 @@ function jsonLine(time: string, level: Level, message: string, fields: Fields): 
   return escaped(JSON.stringify({ time, level, message, ...Object.fromEntries(short) }))
 }
 
-/** There is no value; a value that looks like that stands in quotes. */
+/** Means no value; a real value that looks like that is quoted. */
 const NONE = '-'
 const BARE = /^(?!-$)[\w.:/@,+-]+$/
 
-/** Keeps an entry on its line, and each value for itself, whatever it holds. */
+/** Keeps an entry on its line, and each value separate, with any content. */
 function quote(text: string): string {
   const short = cut(text)
   return BARE.test(short) ? short : escaped(JSON.stringify(short))
@@ -135,7 +136,7 @@ function cut(text: string): string {
   return text.length > VALUE_LENGTH_MAX ? `${text.slice(0, VALUE_LENGTH_MAX)}…` : text
 }
 
-/** What would end a line, move a terminal's cursor, turn the order of the text around, or cannot be seen. */
+/** Characters that end a line, move a terminal's cursor, change the direction of the text, or are invisible. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Cn}]/gu
 
 function escaped(text: string): string {

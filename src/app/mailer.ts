@@ -25,7 +25,7 @@ export interface Mailer extends AsyncDisposable {
 
 type Env = Readonly<Record<string, string | undefined>>
 
-/** @param rules what differs from the configuration */
+/** @param rules where they differ from the configuration */
 export async function openMailer(
   settings: Settings,
   { clock, log, env }: { clock: Clock; log: Log; env: Env },

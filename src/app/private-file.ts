@@ -20,16 +20,16 @@ export interface NewFile {
   readonly path: string
   readonly text: string
   readonly mode: number
-  /** Who gets it; null: whoever writes it. */
+  /** The new owner; null: the user who writes it. */
   readonly owner: { readonly uid: number; readonly gid: number } | null
-  /** False: fails where the file is there already. */
+  /** False: fails where the file exists already. */
   readonly replace: boolean
 }
 
 /**
  * Writes a file as a whole or not at all, and returns when it is on disk. It never has a wider mode than the one given,
  * and a link under its name is replaced, not followed.
- * Fails with `usage` (it is there already), `file-not-permitted`, `disk-full`, `file-io`.
+ * Fails with `usage` (it exists already), `file-not-permitted`, `disk-full`, `file-io`.
  */
 export function writeWhole(file: NewFile): void {
   const temporary = `${file.path}.${process.pid}.new`
@@ -54,7 +54,7 @@ export function writeWhole(file: NewFile): void {
   }
 }
 
-/** Finds out whether `writeWhole` can write a file there, and leaves nothing. Fails as `writeWhole` does. */
+/** Checks whether `writeWhole` can write a file there, and leaves nothing. Fails as `writeWhole` does. */
 export function tryWhole(path: string): void {
   const temporary = `${path}.${process.pid}.new`
   try {
@@ -70,8 +70,8 @@ export function tryWhole(path: string): void {
 }
 
 /**
- * Makes a folder and those above it that are missing. Fails as `writeWhole` does; `usage` as well where
- * the kernel makes no folders at all, as in `/proc`.
+ * Makes a folder and missing ones above it. Fails as `writeWhole` does; `usage` as well where the kernel makes no
+ * folders at all, as in `/proc`.
  */
 export function makeFolder(path: string, mode: number): void {
   try {
@@ -103,7 +103,10 @@ function syncFolder(folder: string): void {
   }
 }
 
-/** What a person wrote cannot be: another path is wanted. All else is for the machine's table to say. */
+/**
+ * The path from the command line cannot be used: another one is wanted. Other errors get the general texts of system
+ * errors.
+ */
 const OF_USAGE: Readonly<Record<string, [string, string]>> = {
   EEXIST: ['is there already', 'Name another file, or replace it with --force.'],
   ENOENT: ['cannot be written: its folder does not exist', 'Make the folder first.'],

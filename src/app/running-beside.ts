@@ -6,25 +6,25 @@ import { changeOfKey } from '../config/flat-keys.ts'
 import { peekRunning } from '../store/servers/peek.ts'
 import type { RunningConfig } from '../store/servers/running-config.ts'
 
-/** How the configuration file differs from what the daemon works with. */
+/** The difference between the configuration file and the daemon's configuration. */
 
 export interface ConfigDifference {
   /** Keys whose change `lockstep reload` brings into effect. */
   readonly reload: readonly string[]
   /** Keys whose change waits for a restart of the daemon. */
   readonly restart: readonly string[]
-  /** When the file was written last, in milliseconds since 1970; null: not known. */
+  /** When the file was last written, in milliseconds since 1970; null: not known. */
   readonly changedMs: number | null
 }
 
 const KEYS_SHOWN_MAX = 6
 
-/** The daemon's configuration; null: no daemon serves the store, or one that does not say. */
+/** The daemon's configuration; null: no daemon serves the store, or one that does not record it. */
 export function runningOf(storeFile: string): RunningConfig | null {
   return peekRunning(storeFile, Date.now())
 }
 
-/** Null: the daemon works with what the file says. */
+/** Null: the daemon works with the content of the file. */
 export function differenceOf(running: Settings, file: Settings): ConfigDifference | null {
   const keys = differingKeys(running.keys, file.keys)
   if (keys.length === 0) return null
@@ -42,7 +42,7 @@ export function differenceText({ reload, restart, changedMs: atMs }: ConfigDiffe
   return `configuration changed${since}, ${parts.join('; ')}`
 }
 
-/** The command that brings it into effect. */
+/** The command that applies the difference. */
 export function differenceFix({ reload, restart }: ConfigDifference): string {
   if (restart.length === 0) return 'lockstep reload'
   return reload.length === 0 ? RESTART : `lockstep reload, and for the rest: ${RESTART}`

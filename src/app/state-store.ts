@@ -16,14 +16,16 @@ function leaseOf(env: NodeJS.ProcessEnv): { leaseMs?: number } {
   return Number.isInteger(leaseMs) && leaseMs > 0 ? { leaseMs } : {}
 }
 
-/** As openStoreOf, for commands that make none; null where none is there. Fails with `file-not-permitted` where that cannot be seen. */
+/**
+ * As openStoreOf, for commands that create no store; null where there is none. Fails with `file-not-permitted` where
+ * that cannot be seen.
+ */
 export async function openStoreIfAny(settings: Settings): Promise<Store | null> {
   return isThere(settings.store.file, statSync) ? openStoreOf(settings, false) : null
 }
 
 /**
- * For the doctor: why what is in the store is not looked at; null: it can be. What stands in the way is a finding of
- * `machineFindings`.
+ * For the doctor: why the store is not read; null: it can be. The obstacle itself is a finding of `machineFindings`.
  */
 export function whyNoStore({ store: { file } }: Pick<Settings, 'store'>): string | null {
   try {
@@ -35,8 +37,8 @@ export function whyNoStore({ store: { file } }: Pick<Settings, 'store'>): string
 }
 
 /**
- * Opens the store alone: enough for commands that only look, which then load nothing else. Fails with `config-invalid` where the
- * folders belong to another store: see refuseOtherStore.
+ * Opens the store alone: enough for commands that only read, which then load nothing else. Fails with `config-invalid`
+ * where the folders belong to another store: see refuseOtherStore.
  */
 export async function openStoreOf(settings: Settings, willWrite: boolean, clock: Clock = systemClock): Promise<Store> {
   const { file } = settings.store
@@ -45,7 +47,7 @@ export async function openStoreOf(settings: Settings, willWrite: boolean, clock:
     makeFolder(dirname(file), 0o750)
   } catch (thrown) {
     const { message, code } = toAppError(thrown)
-    // Another path is wanted, which is for the configuration to name.
+    // Another path is wanted, and the configuration sets it.
     throw new AppError(
       code === 'usage' ? 'config-invalid' : code,
       `cannot create the folder of the store: ${message}`,
@@ -66,7 +68,7 @@ export function storeOptionsOf(
   return { file: settings.store.file, clock, ...storeRulesOf(settings), ...leaseOf(process.env), willWrite }
 }
 
-/** What of the configuration the store decides by. */
+/** The parts of the configuration that the store's decisions depend on. */
 export function storeRulesOf({ policy, guards }: Pick<Settings, 'policy' | 'guards'>): StoreRules {
   const { lockTtlMs, lockBackoff } = policy
   return { lockTtlMs, lockBackoff, breaker: guards.breaker, lossBreaker: guards.lossBreaker }

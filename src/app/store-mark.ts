@@ -7,9 +7,9 @@ import { errorFields, type Log } from './log.ts'
 import { writeWhole } from './private-file.ts'
 
 /**
- * LDIF folders and spool belong to one store: two stores over the same folders each take the other's files and locks for
- * somebody else's. So a hidden file in both names the store that works with them. It is written at the start of a daemon or a
- * drain; a folder without one belongs to nobody yet.
+ * LDIF folders and spool belong to one store: with two stores over the same folders each one takes the other's files
+ * and locks for foreign ones. So a hidden file in both names the store that works with them. It is written at the start
+ * of a daemon or a drain; a folder without one belongs to no store yet.
  */
 
 export const MARK_NAME = '.lockstep-store'
@@ -20,7 +20,7 @@ interface StoreMark {
   readonly version: 1
   /** Absolute, as the configuration named it. */
   readonly store: string
-  /** Device and inode, so that it is known under another path as well (a bind mount, a link). */
+  /** Device and inode, which identify it under another path too (a bind mount, a link). */
   readonly id: string
 }
 
@@ -62,7 +62,7 @@ export function refuseOtherStore(settings: Places): void {
   )
 }
 
-/** From now on the folders that are there belong to the store of this configuration, whose file exists. */
+/** From now on the existing folders belong to the store of this configuration, whose file exists. */
 export function noteStore(settings: Places, log: Log): void {
   const { file } = settings.store
   const mark: StoreMark = { version: 1, store: file, id: fileId(file) }
@@ -90,7 +90,7 @@ function foldersOf({ ldif, intake }: Places): string[] {
   return [ldif.dir, intake.spool]
 }
 
-/** Null: there is none, or it is none that we, root or the folder's owner wrote, or may not be read. */
+/** Null: there is none, or it may not be read, or it was not written by us, root or the folder's owner. */
 function readMark(folder: string): StoreMark | null {
   let descriptor: number
   try {
@@ -119,7 +119,7 @@ function isSameStore(mark: StoreMark, file: string): boolean {
   return id !== '' && (id === mark.id || id === fileId(mark.store))
 }
 
-/** A file that does not exist yet has the place where it would be. */
+/** A file that does not exist yet gets its future path. */
 function realPath(file: string): string {
   for (const [known, rest] of [
     [file, ''],

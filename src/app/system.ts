@@ -14,14 +14,14 @@ import { noteForms, refuseLostMarks } from './keep-marks.ts'
 import { openStoreOf } from './state-store.ts'
 import { wire, type SystemScan } from './wiring.ts'
 
-/** What stays open for as long as the process works on a store, whatever is loaded meanwhile. */
+/** Stays open while the process works on a store, also over reloads. */
 export interface Base extends AsyncDisposable {
   readonly clock: Clock
   readonly store: Store
   readonly ldif: LdifPort
 }
 
-/** Everything that works on accounts, opened from one configuration. */
+/** All parts that work on accounts, opened from one configuration. */
 export interface System extends AsyncDisposable {
   readonly settings: Settings
   readonly clock: Clock
@@ -34,8 +34,8 @@ export interface System extends AsyncDisposable {
 }
 
 /**
- * Fails with `config-invalid` where locks or serials of ours would be lost by this configuration.
- * @param keepsMarks false: for what is to work in any case
+ * Fails with `config-invalid` where locks or serials of ours would be lost with this configuration.
+ * @param keepsMarks false: for commands that must work in any case
  */
 export async function openSystem(
   settings: Settings,
@@ -63,7 +63,7 @@ export async function openBase(settings: Settings, clock: Clock = systemClock): 
 
 /**
  * Disposing it closes the directories and privacyIDEA, and leaves the base open.
- * @param identities which directories they are; the store's, unless the configuration is only tried
+ * @param identities the recorded identities of the directories; the store's, unless the configuration is only tried
  */
 export async function openOn(
   base: Base,

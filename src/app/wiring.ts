@@ -18,11 +18,11 @@ import { SourceIdentityCheck } from '../reconcile/source/source-identity.ts'
 import type { Store } from '../store/store.ts'
 
 /**
- * Which part hangs on which, and which view of privacyIDEA each part reads through. The one place where that is
- * written: whatever opens the parts, the real ones or some in memory, gets its ports from here.
+ * The connections between the parts, and the view of privacyIDEA that each part reads through. They are defined only
+ * here: real parts and in-memory ones get their ports from here.
  */
 
-/** What is open already. */
+/** Parts that are open already. */
 export interface Parts {
   readonly settings: Pick<Settings, 'policy' | 'guards' | 'resync'>
   readonly clock: Clock
@@ -65,8 +65,8 @@ export function wire(parts: Parts): Wired {
 }
 
 /**
- * All reading goes through these views, from the inside out: one question at a time about owners in a user store that is
- * down; privacyIDEA without what the mirror did there; counters that are over as open; and the floor of the scan, which
+ * All reading goes through these views, from the inside out: one request at a time about owners in a user store that is
+ * down; privacyIDEA without the mirror's changes; expired fail counters as not locked; and the floor of the scan, which
  * has to see what all others decide on.
  */
 function sweepPorts(parts: Parts, opened: PrivacyIdeaPort): SystemScan {
@@ -96,7 +96,7 @@ function sweepPorts(parts: Parts, opened: PrivacyIdeaPort): SystemScan {
   }
 }
 
-/** The mirror works on privacyIDEA as it is: what it made there is its own. */
+/** The mirror works on privacyIDEA without these views: its changes there are its own. */
 function mirrorPorts({ settings, store, clock }: Parts, source: PrivacyIdeaPort): MirrorPorts {
   const { snapshots: truth, guards, mirror: record } = store
   const mode = settings.policy.mirrorDirectoryLocks

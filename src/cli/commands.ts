@@ -32,7 +32,7 @@ import * as version from './commands/look/version.ts'
 import type { CliIo } from './terminal/io.ts'
 
 export interface CommandGroup {
-  /** As the list of commands has it. */
+  /** The title in the list of commands. */
   readonly title: string
   readonly commands: readonly ((program: Command, io: CliIo) => void)[]
 }

@@ -20,7 +20,7 @@ if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_MIN) {
 async function start(): Promise<number> {
   // A SIGHUP never ends the daemon. Node.js undoes what the launcher ignores, so that this comes before all else.
   if (process.argv.includes('serve')) process.on('SIGHUP', () => undefined)
-  // Nothing that it makes is for everybody, whatever the caller's umask.
+  // No file that it creates is readable by everybody, with any umask of the caller.
   process.umask(0o027)
   const { enableCompileCache } = await import('node:module')
   if (import.meta.url.endsWith('.js')) enableCompileCache(fileURLToPath(new URL('.cache', import.meta.url)))

@@ -13,8 +13,9 @@ import { VERSION } from './process/version.ts'
 import { whoMay } from './process/who-may.ts'
 
 /**
- * Runs the command line and gives its exit code. `argv` is without the program's name. A command is a file of
- * `commands/`: `register(program, io)` describes it, cheaply; its action imports what it needs when it runs.
+ * Runs the command line and returns its exit code. `argv` is without the program's name. A command is a file of
+ * `commands/`: `register(program, io)` describes it without large imports; its action imports what it needs when it
+ * runs.
  */
 export async function main(argv: readonly string[], io: CliIo): Promise<number> {
   const isOutputLost = watchOutput(io)
@@ -34,21 +35,21 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok
     const known = withWhoMay(toAppError(error), startedAsRoot, argv)
-    // Where a command is missing, help was printed in place of it.
+    // Where a command is missing, help was printed instead.
     if (!(error instanceof AppError) || !(error.cause instanceof CommanderError)) reportError(io, known, error)
     if (wantsJson(argv)) printError(io, troubleOf(known))
     return exitOf(known.code)
   }
 }
 
-/** This user may not: whose the file is, and how to come in, in place of what can be said of any file. */
+/** For an error of missing rights: the owner of the file and how to get access, in place of the general text. */
 function withWhoMay(error: AppError, startedAsRoot: boolean, argv: readonly string[]): AppError {
   if (error.code !== 'file-not-permitted') return error
   const hint = whoMay(error, startedAsRoot, argv)
   return hint === null ? error : new AppError(error.code, error.message, { hint, cause: error })
 }
 
-/** By the words alone, since the slip may be in the command line itself. */
+/** By the arguments alone, since the mistake may be in the command line itself. */
 function wantsJson(argv: readonly string[]): boolean {
   const end = argv.indexOf('--')
   return argv.slice(0, end === -1 ? undefined : end).includes('--json')
@@ -67,7 +68,7 @@ export function buildProgram(io: CliIo): Command {
     .description('Keeps directory accounts in step with privacyIDEA tokens.')
     .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
-    // `help` is a command like the others: the parser's own takes any word.
+    // `help` is a command like the others: the parser's own accepts any argument.
     .helpCommand(false)
     .option(
       '--config <file>',
@@ -104,7 +105,7 @@ function applyToAll(command: Command, io: CliIo): void {
   for (const child of command.commands) applyToAll(child, io)
 }
 
-/** A group with a default takes any word for an argument of that. */
+/** A group with a default takes any unknown command for an argument of the default. */
 function refuseOtherWords(group: Command): void {
   group.hook('preSubcommand', (_group, called) => {
     const [word = ''] = group.args
@@ -123,8 +124,8 @@ export function reportError(io: CliIo, error: AppError, thrown: unknown): void {
 }
 
 /**
- * `lockstep … | head` closes the pipe early: that is no failure of ours. Any other one (a full disk, a terminal that is gone) is
- * reported once. @returns whether what was printed did not all arrive
+ * `lockstep … | head` closes the pipe early: that is no failure. Any other failure (a full disk, a terminal that is
+ * gone) is reported once. @returns true where a part of the output did not arrive
  */
 function watchOutput(io: CliIo): () => boolean {
   let failed = false

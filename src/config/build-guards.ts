@@ -8,7 +8,7 @@ import { directoryName } from './directory-name.ts'
 import { suffixOf } from './relations/group-scope.ts'
 import type { ConfigFile, DirectoryFile } from './keys/schema.ts'
 
-/** Makes of the section `guards` what the guards work with. */
+/** Makes the settings of the guards from the section `guards`. */
 export function buildGuards({ dryRun, breaker, lossBreaker }: ConfigFile['guards']): GuardSettings {
   return {
     dryRun: {
@@ -43,7 +43,9 @@ export function buildBackoff(from: ConfigFile['policy']['lockBackoff']): LockBac
 
 type ProtectFile = DirectoryFile['protect']
 
-/** What is for every directory, and what is for this one. A group for all is looked for where its suffix is a directory's. */
+/**
+ * Protection for every directory, and for this one. A group for all is searched for where its suffix is a directory's.
+ */
 export function buildProtect(parsed: ConfigFile, name: string, directory: DirectoryFile): ProtectSettings {
   const { groups, ...rest } = parsed.guards.protect
   const isOnly = Object.keys(parsed.directories).length === 1

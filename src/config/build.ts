@@ -17,7 +17,7 @@ import { flatKeys } from './flat-keys.ts'
 import type { ConfigFile, DirectoryFile, MailFile, PrivacyIdeaFile } from './keys/schema.ts'
 import type { MailSettings } from '../core/settings/mail-settings.ts'
 
-/** Makes Settings of a file that passed every check. Paths become absolute, from the folder that the file lies in. */
+/** Makes Settings from a file that passed every check. Paths become absolute, relative to the folder of the file. */
 export function buildSettings(parsed: ConfigFile, file: string): Settings {
   const absolute = (path: string): string => resolve(dirname(file), path)
   const { policy, guards, retention } = parsed
@@ -116,7 +116,7 @@ function buildDirectory(name: string, from: DirectoryFile, parsed: ConfigFile, a
   }
 }
 
-/** The attribute that the filter compares with `{login}`; null where it compares none with the login alone. */
+/** The attribute that the filter compares with `{login}`; null: the filter compares none with the login alone. */
 function loginAttributeOf(userFilter: string): string | null {
   return /\(([A-Za-z][A-Za-z0-9-]*)=\{login\}\)/.exec(userFilter)?.[1] ?? null
 }

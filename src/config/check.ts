@@ -10,13 +10,13 @@ const OTHERS_WRITE = 0o022
 export interface CheckResult {
   /** Absolute. */
   readonly file: string
-  /** In the order of the file; empty when all is well. */
+  /** In the order of the file; empty without problems. */
   readonly problems: readonly Problem[]
 }
 
 /**
- * Everything that can be said of the configuration without talking to a server: its keys, and whether the files that it
- * names are there and safe. Throws only where there is no file to look at.
+ * All checks of the configuration without a server: its keys, and whether the files that it names exist and are safe.
+ * Throws only where there is no configuration file.
  */
 export function checkConfig(lookup: ConfigLookup): CheckResult {
   const file = findConfig(lookup)
@@ -42,7 +42,7 @@ function shown({ severity, key, what, fix }: FileTrouble): Problem {
   return problem(severity, key, `${what}. Fix: ${fix}`)
 }
 
-/** As problems of the file that names them, errors alone. */
+/** As problems of the file that names them, only errors. */
 export function badFiles(
   settings: Settings,
   env: ConfigLookup['env'],

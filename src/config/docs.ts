@@ -88,7 +88,7 @@ function sections(keys: Keys, doc: string, path: readonly string[], within: Chan
   const below = Object.entries(keys).map(([name, key]) => {
     const { children, named } = key.value
     const inner = children ?? named?.children ?? null
-    // What stands in a list is a part of it, and changes with it.
+    // An element is a part of its list, and changes with it.
     const isList = key.value.each !== ''
     const at = [...path, name, ...(named === null ? [] : ['<name>'])]
     return inner === null ? '' : sections(inner, key.doc, at, isList ? key.change : within)
@@ -101,7 +101,7 @@ function row(name: string, { doc, value, missing, fallback }: Key<unknown>, chan
   return `| \`${name}\` | ${cell(doc)} | ${cell(expected)} | ${cell(missing === null ? '**required**' : showFallback(fallback))} | ${change === 'reload' && isPlainSection(value) ? 'see below' : CHANGES[change]} |`
 }
 
-/** It is nothing but its keys. */
+/** It has nothing but its keys. */
 function isPlainSection({ children, each, expected }: Key<unknown>['value']): boolean {
   return children !== null && each === '' && expected.startsWith('a section') && !expected.endsWith('or null')
 }
@@ -115,7 +115,7 @@ function cell(text: string): string {
   return text.replaceAll('|', '\\|').replaceAll('<', '&lt;')
 }
 
-/** The whole of docs/lockstep.schema.json: JSON Schema 2020-12 of what may stand in the file. */
+/** The whole of docs/lockstep.schema.json: JSON Schema 2020-12 of the file. */
 export function jsonSchema(): string {
   const head = { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'lockstep.yaml' }
   return `${JSON.stringify({ ...head, ...configFile.json() }, null, 2)}\n`

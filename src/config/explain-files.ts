@@ -5,12 +5,12 @@ import { namedFiles, SECRET_MODES, type NamedFile } from './named-files.ts'
 import { ConfigError } from './problem.ts'
 import { octal } from '../core/format/octal.ts'
 
-/** For `check --explain`: each secret and certificate that the configuration names, and which modes are good. */
+/** For `check --explain`: each secret and certificate that the configuration names, and the accepted modes. */
 export interface ExplainedFile {
   readonly key: string
   /** The path, or the name of the variable. */
   readonly place: string
-  /** Whose it is, and its mode; or why that cannot be said. */
+  /** Its owner and its mode; or why they cannot be read. */
   readonly state: string
   readonly good: string
 }

@@ -2,7 +2,7 @@ import type { ConfigKeys } from '../core/settings/config-keys.ts'
 import { CONFIG_KEYS, type ConfigFile } from './keys/schema.ts'
 import { isSection, type Key, type Keys } from './keys/value.ts'
 
-/** Every key of a file that was read, as far down as keys are listed in the manual. */
+/** Every key of a file that was read, to the depth that the manual lists. */
 export function flatKeys(parsed: ConfigFile): ConfigKeys {
   const found: [string, string][] = []
   flatten(CONFIG_KEYS, parsed, [], found)
@@ -31,15 +31,15 @@ function flattenKey(
   } else found.push([path.join('.'), JSON.stringify(parsed ?? null)])
 }
 
-/** Some values may be written as a section and are something of their own once they were read. */
+/** Some values may be written as a section and become another type once they were read. */
 function isSectionOf(keys: Keys, parsed: unknown): parsed is Readonly<Record<string, unknown>> {
   return isSection(parsed) && Object.keys(parsed).every((name) => Object.hasOwn(keys, name))
 }
 
-/** What it takes that a change of a key is in effect. */
+/** What a change of a key needs to take effect. */
 export type KeyChange = Key<unknown>['change']
 
-/** @param path as in flatKeys; of a section that is there or not, its own */
+/** @param path as in flatKeys; the path of a section, present or not, is allowed too */
 export function changeOfKey(path: string): KeyChange {
   let keys: Keys | null = CONFIG_KEYS
   let change: KeyChange = 'reload'

@@ -25,7 +25,7 @@ export interface ConfigLookup {
 
 export interface LoadedConfig {
   readonly settings: Settings
-  /** What a person should know, and what stops nothing. */
+  /** Warnings for the administrator, which block nothing. */
   readonly warnings: readonly Problem[]
 }
 
@@ -39,7 +39,7 @@ export function loadConfig(lookup: ConfigLookup): LoadedConfig {
   return parseConfig(readConfig(file), file)
 }
 
-/** The file that counts, as an absolute path. Fails with `config-invalid` where there is none. */
+/** The file in use, as an absolute path. Fails with `config-invalid` where there is none. */
 export function findConfig(lookup: ConfigLookup): string {
   const found = lookForConfig(lookup)
   if (found !== null) return found
@@ -49,7 +49,7 @@ export function findConfig(lookup: ConfigLookup): string {
   })
 }
 
-/** As findConfig; null where none is named and none lies in the usual places. */
+/** As findConfig; null where none is named and none is in the usual places. */
 export function lookForConfig({ flag, env, cwd }: ConfigLookup): string | null {
   const named = flag ?? env['LOCKSTEP_CONFIG']
   if (named !== undefined && named !== '') return resolve(cwd, named)
@@ -57,7 +57,7 @@ export function lookForConfig({ flag, env, cwd }: ConfigLookup): string | null {
   return candidates.find((file) => isThere(file)) ?? null
 }
 
-/** What may not be looked at counts as there: reading it says who may. */
+/** A file that may not be looked at counts as there: reading it reports who may. */
 function isThere(file: string): boolean {
   try {
     return statSync(file, { throwIfNoEntry: false }) !== undefined
@@ -66,10 +66,10 @@ function isThere(file: string): boolean {
   }
 }
 
-/** Places that a file names which may have mistakes elsewhere, as absolute paths; null: not known. */
+/** Places that a file names, also a file with mistakes elsewhere, as absolute paths; null: not known. */
 export interface NamedPlaces {
   readonly store: string | null
-  /** Where the file says it, else where it is by default beside the store. */
+  /** As the file states, else the default beside the store. */
   readonly healthFile: string | null
 }
 

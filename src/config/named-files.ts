@@ -9,7 +9,7 @@ import type { Problem } from './problem.ts'
 import { readSecret } from './secret.ts'
 import { octal } from '../core/format/octal.ts'
 
-/** The files of secrets and certificates that the settings name: whether they are there, of use, and safe. */
+/** The files of secrets and certificates that the settings name: whether they exist, are usable and safe. */
 
 export interface NamedFile {
   readonly kind: 'secret' | 'certificates'
@@ -30,7 +30,7 @@ export interface FileTrouble {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Bits of a mode that let anybody but the owner read or write. */
+/** Bits of a mode that let others than the owner read or write. */
 const OTHERS_READ_WRITE = 0o066
 const GROUP_READ = 0o040
 const EVERYBODY = 0o006
@@ -75,11 +75,11 @@ export function fileTroubles(settings: Settings, env: Environment): FileTrouble[
   })
 }
 
-/** What a mode is good for, for people: the rules that `fileTroubles` applies. */
+/** The accepted modes, for people: the rules that `fileTroubles` applies. */
 export const SECRET_MODES =
   '0600 or 0400, owned by the user that Lockstep runs as; 0440 or 0640 with the group of the service is as good (mounted secrets)'
 
-/** The group of the store's folder is that of the service, unless it is root's; and those of this process. */
+/** The groups of the service: that of the store's folder, unless it is root's, and those of this process. */
 function serviceGroups({ store }: Settings): ReadonlySet<number> {
   const own = process.getuid?.() === 0 ? [] : [process.getegid?.() ?? -1, ...(process.getgroups?.() ?? [])]
   try {
@@ -120,7 +120,7 @@ function certificateTroubles(key: string, file: string): FileTrouble[] {
   return [{ severity: 'error', key, what, fix, isMissing: info === undefined }]
 }
 
-/** What may not be read here is tried when it is needed: another user may run this check. */
+/** A file that may not be read here is tried when it is needed: another user may run this check. */
 function contentTroubles(key: string, file: string): FileTrouble[] {
   let bytes: Uint8Array
   try {

@@ -1,6 +1,6 @@
 import { AppError } from '../core/error.ts'
 
-/** One thing that is wrong, or that a person should know, about the configuration. Never holds a secret. */
+/** One mistake or warning about the configuration. Never holds a secret. */
 export interface Problem {
   readonly severity: 'error' | 'warning'
   /** From 1; 0 where it is about the file as a whole. */
@@ -8,7 +8,7 @@ export interface Problem {
   readonly column: number
   /** `directories.corp.urls[0]`; '' for the file as a whole. */
   readonly key: string
-  /** What is wrong and what to do, in one line. */
+  /** What is wrong and what to do, on one line. */
   readonly message: string
 }
 

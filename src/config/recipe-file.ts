@@ -94,7 +94,7 @@ export function parseRecipe(text: string, name: string, file: string, prefix: st
 
 type Parsed = Exclude<ReturnType<typeof recipeFile.read>, typeof BAD>
 
-/** What one key says must fit what another one says. */
+/** Rules between the values of several keys. */
 function relate(
   parsed: Parsed,
   report: (path: (string | number)[], which: 'key' | 'value', message: string) => void,

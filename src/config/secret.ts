@@ -12,7 +12,7 @@ export function secretReader(env: Readonly<Record<string, string | undefined>>):
   return (source) => readSecret(source, env)
 }
 
-/** Whose a secret is: the running service's, or that of a person for one command. */
+/** The owner of a secret: the running service, or a person for one command. */
 export type SecretOwner = 'service' | 'person'
 
 export function readSecret(
@@ -29,7 +29,7 @@ export function readSecret(
   return secretFrom(value, `the environment variable ${source.env}`)
 }
 
-/** Drops one line end and refuses what can be no secret. @param where names the place in error texts */
+/** Drops one line end and refuses a text that can be no secret. @param where names the place in error texts */
 export function secretFrom(text: string, where: string): string {
   const secret = text.replace(/\r?\n$/, '')
   if (secret === '')

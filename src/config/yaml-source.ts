@@ -2,12 +2,12 @@ import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument, visit, typ
 import type { Problem } from './problem.ts'
 import { findUnclosed } from './yaml-unclosed.ts'
 
-/** A parsed YAML text that still knows where everything stands. */
+/** A parsed YAML text with the places of its parts. */
 export interface YamlSource {
   /** Plain objects, lists and scalars; undefined when the text has problems. */
   readonly value: unknown
   readonly problems: readonly Problem[]
-  /** Line and column of a key's value, or of the nearest thing around it that is there. */
+  /** Line and column of a key's value, or of the nearest existing part around it. */
   placeOf(path: readonly PropertyKey[]): Place
   /** Line and column of the key itself. */
   placeOfKey(path: readonly PropertyKey[]): Place
@@ -18,10 +18,10 @@ export interface Place {
   readonly column: number
 }
 
-/** Problems of the syntax reported at most: after a few, the rest follow from the first. */
+/** Problems of the syntax reported at most: usually the rest follow from the first. */
 const SYNTAX_PROBLEMS_MAX = 5
 
-/** Parses YAML 1.2, one document, without custom tags. Nothing of the text is echoed in a problem. */
+/** Parses YAML 1.2, one document, without custom tags. No problem repeats the text. */
 export function parseYaml(text: string): YamlSource {
   const lines = new LineCounter()
   const document = parseDocument(text, {
@@ -55,7 +55,7 @@ export function parseYaml(text: string): YamlSource {
   }
 }
 
-/** Where something is left open, everything after it follows from that. */
+/** After an unclosed quote or bracket, all further problems follow from it. */
 function syntaxProblems(text: string, document: Document, place: (offset: number) => Place): Problem[] {
   const errors = [...document.errors, ...document.warnings]
   if (errors.length === 0) return []
@@ -114,7 +114,7 @@ function rangeStart(node: unknown): number | null {
   return isNode(node) ? (node.range?.[0] ?? null) : null
 }
 
-/** What each of the library's codes means to somebody who wrote the file; none repeats the text. */
+/** The library's codes as messages to the author of the file; none repeats the text. */
 const SYNTAX: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: 'a tab stands in the indentation; use spaces',
   DUPLICATE_KEY: 'this key stands here a second time; keep one of the two',

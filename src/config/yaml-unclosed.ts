@@ -1,6 +1,6 @@
 import { CST, Parser } from 'yaml'
 
-/** A quote or a bracket that is never closed: what follows it is read as something else, so it is the first thing to mend. */
+/** A quote or a bracket that is never closed: the text after it is misread, so it is the first thing to fix. */
 export interface Unclosed {
   /** Where it was opened. */
   readonly offset: number
@@ -8,7 +8,7 @@ export interface Unclosed {
   readonly missing: '"' | "'" | ']' | '}'
 }
 
-/** A quote before a bracket, since it takes the closing bracket in; of several brackets the inmost. Null: none. */
+/** A quote before a bracket, since it includes the closing bracket; of several brackets the innermost. Null: none. */
 export function findUnclosed(text: string): Unclosed | null {
   let quote: Unclosed | null = null
   let bracket: Unclosed | null = null

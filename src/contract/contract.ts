@@ -96,9 +96,9 @@ const LIST: readonly Contract[] = [
 
 export const CONTRACTS: ReadonlyMap<string, Contract> = new Map(LIST.map((each) => [each.command, each]))
 
-/** Subcommands that are meant where none is given. */
+/** The subcommand that applies where none is given. */
 const DEFAULTS: Readonly<Record<string, string>> = { mail: 'mail list', recipes: 'recipes list', review: 'review list' }
-/** Options that stand for another one of the list. */
+/** Options that are synonyms of another one of the list. */
 const SYNONYMS: Readonly<Record<string, string>> = { '--group': '--csv' }
 
 /** The contract of a command line; null: it prints no document. @param args as the program takes them */
@@ -112,14 +112,14 @@ export function contractOf(args: readonly string[]): Contract | null {
   return CONTRACTS.get(special ?? command) ?? null
 }
 
-/** Up to the first option of the command; `--config FILE` may stand before it. */
+/** Up to the first option of the command; `--config FILE` may precede it. */
 function wordsOf(args: readonly string[]): string[] {
   const rest = args[0] === '--config' ? args.slice(2) : args
   const end = rest.findIndex((each) => each.startsWith('-'))
   return rest.slice(0, end === -1 ? undefined : end)
 }
 
-/** The whole document: `error` says why the exit code is not 0; `data` is there too where the command had an answer. */
+/** The document: `error` is why the exit code is not 0; `data` is there too where the command had an answer. */
 export function documentOf(data: z.ZodType): z.ZodType {
   return z.discriminatedUnion('ok', [
     z.strictObject({ ok: z.literal(true), data }),

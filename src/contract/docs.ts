@@ -94,7 +94,7 @@ export function outputSchema(): string {
   return `${JSON.stringify({ $schema: dialect, $defs: { ...documents, ...parts } }, null, 1)}\n`
 }
 
-/** A whole number is one that JSON can hold: saying it of each makes the file twice as long. */
+/** A whole number is one that JSON can hold: to state it for each makes the file twice as long. */
 function withoutBounds({ jsonSchema }: { readonly jsonSchema: { minimum?: number; maximum?: number } }): void {
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum

@@ -1,8 +1,8 @@
 import type { ErrorCode } from '../core/error.ts'
 
 /**
- * Why a command that did its work ends with another exit code than 0: it has an answer, and the answer is no. What keeps a
- * command from its work is an `ErrorCode`.
+ * Why a command that did its work ends with another exit code than 0: it has an answer, and the answer is no. Where a
+ * command could not do its work, the reason is an `ErrorCode`.
  */
 export type VerdictCode =
   /** check, doctor: something has to be set right. */
@@ -11,15 +11,15 @@ export type VerdictCode =
   | 'not-asked'
   /** Something is on record and could not be done yet. */
   | 'not-done-yet'
-  /** The lock is on record, and a guard keeps it from the directory. */
+  /** The lock is on record, and a guard holds it back from the directory. */
   | 'protected'
-  /** The lock is written, and keeps nobody out. */
+  /** The lock is written, and is not enforced. */
   | 'not-effective'
   /** The user is still locked out. */
   | 'still-locked'
   /** Unlocked, and the fail counter could not be reset. */
   | 'reset-refused'
-  /** Nothing was found that the words name. */
+  /** Nothing was found for the names given. */
   | 'nothing-matched'
   /** Another person has to approve as well. */
   | 'another-person-needed'
@@ -27,12 +27,12 @@ export type VerdictCode =
   | 'chain-broken'
   /** Not everything could be read. */
   | 'not-all-read'
-  /** No daemon serves, or it cannot do its work. */
+  /** No daemon runs, or it cannot do its work. */
   | 'not-fit'
-  /** A directory is another one than the one on record. */
+  /** A directory is not the one on record. */
   | 'directory-changed'
 
-/** What `error` is in the document. */
+/** The `error` of the document. */
 export interface Trouble {
   readonly code: ErrorCode | VerdictCode
   /** What happened, in one sentence. */

@@ -18,7 +18,7 @@ const LENGTHS: ReadonlySet<string> = new Set([
   'servedAgoMs',
   'tookMs',
 ])
-/** They are instants by themselves. */
+/** Names of instants without a suffix. */
 const WHOLE_NAMES: ReadonlySet<string> = new Set(['at', 'since', 'until', 'from', 'to'])
 const MICROSECONDS = 6
 /** The last instant that a date can be (ECMA-262, time values). */
@@ -28,7 +28,7 @@ const INSTANT_MS_MAX = 8.64e15
 export function toWire(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(toWire)
   if (typeof value !== 'object' || value === null) return value
-  // One that has its sentence stays as it is: health has codes of its own.
+  // A reason that has its sentence stays unchanged: health has codes of its own.
   const reason = 'text' in value ? null : parseReason(value)
   if (reason !== null) return wireReason(reason.code, reason.params, reasonText(reason))
   return objectToWire(value)
@@ -53,7 +53,7 @@ function objectToWire(value: object): object {
   )
 }
 
-/** What somebody should look at, rendered already. */
+/** Something to look at, rendered already. */
 function isFinding({ kind, reason, fix }: Fields): boolean {
   return [kind, reason, fix].every((each) => typeof each === 'string')
 }
@@ -80,7 +80,7 @@ function wireReason(code: string, params: unknown, text: unknown): object {
 }
 
 function field(name: string, value: unknown): [string, unknown] {
-  // `lockedByUs` and its like are about us, and no microseconds.
+  // `lockedByUs` and the like are about us, not microseconds.
   if (name.endsWith('Us') && !name.endsWith('ByUs') && isInstant(value))
     return [nameOfInstant(name), fromMicroseconds(value)]
   if (!name.endsWith('Ms') || LENGTHS.has(name)) return [name, toWire(value)]

@@ -1,6 +1,6 @@
 /**
- * The same items, each asked for while the one before is still worked on: whoever gives them and whoever takes them then
- * work at the same time. One item is held ahead, no more.
+ * The same items, each asked for while the one before is still worked on: producer and consumer work at the same time.
+ * One item is held ahead, no more.
  */
 export async function* oneAhead<Item>(items: AsyncIterable<Item>): AsyncGenerator<Item> {
   const source = items[Symbol.asyncIterator]()
@@ -10,7 +10,7 @@ export async function* oneAhead<Item>(items: AsyncIterable<Item>): AsyncGenerato
       const result = await next
       if (result.done === true) return
       next = source.next()
-      // Whoever waits for it hears of a failure; until then it is nobody's.
+      // The consumer that waits for it gets a failure; until then nobody handles it.
       next.catch(() => undefined)
       yield result.value
     }

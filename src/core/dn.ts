@@ -13,7 +13,7 @@ export function isWithin(dn: string, base: string): boolean {
   return base === '' || dn === base || (dn.endsWith(base) && dn.charAt(dn.length - base.length - 1) === ',')
 }
 
-/** Splits at commas that no backslash stands before. */
+/** Splits at commas without a backslash before them. */
 function splitDn(dn: string): string[] {
   return dn.match(/(?:\\.|[^\\,])+/gs) ?? []
 }
@@ -37,7 +37,7 @@ function hexOfEscape(escaped: string): string {
   return `\\${code}`
 }
 
-/** What a DN lies directly in, in normal form; '' for a DN of one part. */
+/** The parent of a DN, in normal form; '' for a DN of one part. */
 export function parentDn(dn: string): string {
   return splitDn(normalDn(dn)).slice(1).join(',')
 }

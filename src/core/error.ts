@@ -68,7 +68,7 @@ export type ErrorCode =
   | 'not-serving'
   | 'internal'
 
-/** The one error type of Lockstep. `message` says what happened, `hint` what to do; neither ever holds a secret. */
+/** The one error type of Lockstep. `message` states what happened, `hint` what to do; neither ever holds a secret. */
 export class AppError extends Error {
   readonly code: ErrorCode
   /** What the reader can do about it, as a full sentence; empty when there is nothing to add. */
@@ -82,10 +82,10 @@ export class AppError extends Error {
   }
 }
 
-/** Wraps whatever was thrown; an AppError passes through unchanged. What the system refused is no fault of ours. */
+/** Wraps whatever was thrown; an AppError passes through unchanged. A refusal by the system is no fault of ours. */
 export function toAppError(thrown: unknown, code: ErrorCode = 'internal'): AppError {
   if (thrown instanceof AppError) return thrown
-  // What failed first counts, not what failed while things were put away after it.
+  // The first failure counts, not one of the clean-up after it.
   if (thrown instanceof SuppressedError) return toAppError(thrown.suppressed, code)
   const refused = systemSentence(thrown)
   if (refused !== null) {
@@ -96,7 +96,7 @@ export function toAppError(thrown: unknown, code: ErrorCode = 'internal'): AppEr
   return new AppError(code, message, { cause: thrown })
 }
 
-/** What is worth trying again, and how: `wait` with back-off, `at-once` after looking again, or `never` by itself. */
+/** Whether and how to retry: `wait` with back-off, `at-once` after another reading, or `never` by itself. */
 export type Retry = 'wait' | 'at-once' | 'never'
 
 const RETRY: Readonly<Record<ErrorCode, Retry>> = {
@@ -161,7 +161,7 @@ export function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(RETRY, text)
 }
 
-/** The one place that decides about retrying. */
+/** The one place that decides about retries. */
 export function retryOf(code: ErrorCode): Retry {
   return RETRY[code]
 }
@@ -179,24 +179,24 @@ export function backoffMs(attempts: number, random: number, maxMs: number = BACK
 }
 
 const CORRELATION_CODES: readonly ErrorCode[] = ['unknown-user', 'unknown-serial', 'ambiguous-match', 'realm-unmapped']
-/** The longest wait between two tries to find whose an event is. */
+/** The longest delay between two tries to find the account of an event. */
 export const CORRELATION_MAX_MS = 900_000
 const DIRECTORY_MAX_MS = 5_000
-/** The server answers, and says no: mostly until a person changes something; each try is two journal records. */
+/** The server answers with a refusal: mostly until a person changes something; each try is two journal records. */
 const REFUSALS: readonly ErrorCode[] = ['directory-refused', 'directory-not-permitted']
 /** A value that is too long stays so until somebody shortens it; each try is two journal records. */
 const TOO_LONG_MS = 3_600_000
 const SOURCE_MAX_MS = 10_000
 
-/** Everything could be asked, and does not fit together: only a person changes that. */
+/** Everything could be asked, and does not fit together: only a person can change that. */
 export function isCorrelationCode(code: string): boolean {
   return CORRELATION_CODES.some((each) => each === code)
 }
 
 /**
- * Milliseconds until something that failed is tried again: a directory that comes back is noticed within 5 s, a
- * privacyIDEA that does within 10 s; who cannot be found is looked for ever less often, up to every 15 min; a value that
- * is too long is tried again after an hour; what a directory refused, and all else, up to every minute.
+ * Milliseconds until the next retry: a directory that comes back is noticed within 5 s, a privacyIDEA that does within
+ * 10 s; a user who is not found is looked up ever less often, up to every 15 min; a value that is too long is retried
+ * after an hour; what a directory refused, and all else, up to every minute.
  */
 export function retryDelayMs(code: ErrorCode, attempts: number, random: number): number {
   if (CORRELATION_CODES.includes(code)) return backoffMs(attempts, random, CORRELATION_MAX_MS)

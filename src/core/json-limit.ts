@@ -1,7 +1,7 @@
 /**
- * What a JSON text would take in memory, before it is parsed: a few bytes of it can become a hundred of the heap, so that a
- * limit on its length alone protects nothing. Measured with V8 (Node 24): 24 to 120 bytes of the heap a value, and twice
- * that at the peak.
+ * The memory that a JSON text would take, before it is parsed: a few bytes of it can become a hundred of the heap, so
+ * that a limit on its length alone protects nothing. Measured with V8 (Node 24): 24 to 120 bytes of the heap a value,
+ * and twice that at the peak.
  */
 export interface JsonLimits {
   readonly depthMax: number
@@ -23,7 +23,7 @@ export interface JsonMember {
 }
 
 /**
- * Looks at the structure alone, so that it says nothing of whether the text is JSON.
+ * Reads the structure alone, so that it does not show whether the text is JSON.
  * @returns what is beyond the limits; null: nothing
  */
 export function jsonTrouble(bytes: Uint8Array, { depthMax, valuesMax }: JsonLimits): string | null {
@@ -53,8 +53,9 @@ function endOfString(bytes: Uint8Array, quote: number): number {
 }
 
 /**
- * The members of an object in their order, each as often as it is there: `JSON.parse` keeps the last one of a name, and which
- * of two values was meant nobody knows. Throws a SyntaxError where the text is no JSON; null: it is no object.
+ * The members of an object in their order, each as often as it is there: `JSON.parse` keeps the last one of a name,
+ * although it is not known which of two values was meant. Throws a SyntaxError where the text is no JSON; null: it is
+ * no object.
  */
 export function jsonMembers(bytes: Buffer): JsonMember[] | null {
   const whole: unknown = JSON.parse(bytes.toString('utf8'))
@@ -85,7 +86,7 @@ function valueIn(bytes: Buffer, from: number, to: number): unknown {
   return JSON.parse(bytes.toString('utf8', from, to))
 }
 
-/** So much of what is being read at the same time is held in memory, whoever sends it. Returns itself what was taken. */
+/** The memory for all that is read at the same time, from all senders. Callers give back what they took. */
 export class ByteBudget {
   readonly bytesMax: number
   #taken = 0
@@ -98,7 +99,7 @@ export class ByteBudget {
     return this.#taken
   }
 
-  /** @returns false where it does not fit beside what is read already; nothing is taken then */
+  /** @returns false where it does not fit beside what is read already; then nothing is taken */
   take(bytes: number): boolean {
     if (this.#taken + bytes > this.bytesMax) return false
     this.#taken += bytes

@@ -28,7 +28,7 @@ import type { Modification, AttributeValue } from './account/state.ts'
  * base64: nothing in a value can start a line of its own, and nothing in a file can steer a terminal.
  */
 
-/** The comments above the records. Every field may be ''; a stranger's file has none of them. */
+/** The comments above the records. Every field may be ''; an unknown file has none of them. */
 export interface LdifHeader {
   /** ISO 8601 in UTC. */
   readonly at: string
@@ -54,7 +54,7 @@ export interface ChangeLdif {
   readonly entries: readonly EntryModification[]
 }
 
-/** RFC 2849 advises to fold; 76 columns is what everybody does. */
+/** RFC 2849 advises to fold; 76 columns is the common width. */
 const FOLD_COLUMNS = 76
 const HEADER_VALUE_LENGTH_MAX = 255
 const ATTRIBUTE_LENGTH_MAX = 256
@@ -125,7 +125,7 @@ export function headerOf(facts: {
   }
 }
 
-/** A person's words are in the sentence already; what an older version wrote as a sentence has no code. */
+/** A person's text is in the sentence already; a sentence of an older version has no code. */
 function codeOf({ code, params }: Reason): string {
   if (code === 'plain-text') return ''
   return code === 'manual' || Object.keys(params).length === 0 ? code : `${code} ${JSON.stringify(params)}`
@@ -242,7 +242,7 @@ interface Line {
  * Reads change records of kind `modify`: as written above, or by hand (CRLF, any folding, comments anywhere, `FILL`
  * spaces, a missing `version:`). Values that are valid UTF-8 come back as text, others as bytes. A value from a URL
  * (`attribute:< file:…`), a control, and any other change type are refused.
- * Fails with `event-invalid`, naming the line: trying again does not help.
+ * Fails with `event-invalid`, naming the line: a retry does not help.
  */
 export function parseChangeLdif(text: string): ChangeLdif {
   if (text.length > LDIF_LENGTH_MAX) throw malformed(1, `is the start of more than ${LDIF_LENGTH_MAX} characters`)

@@ -1,8 +1,9 @@
 import { errnoOf } from './system-error.ts'
 
 /**
- * The folders of a path that are missing, the outermost first. Node's recursive mkdir never ends below /proc, and reports
- * ENOENT for a read-only file system; so they are made one by one, and the first that is refused says why.
+ * The folders of a path that are missing, the outermost first. Node's recursive mkdir never ends below /proc, and
+ * reports ENOENT for a read-only file system; so they are made one by one, and the error of the first refused one gives
+ * the reason.
  * @param path absolute
  */
 export function missingFolders(path: string, isThere: (path: string) => boolean): string[] {

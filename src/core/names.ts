@@ -119,7 +119,7 @@ function isName(text: string): boolean {
   return text.length > 0 && text.length <= NAME_LENGTH_MAX && !text.includes('\u0000') && text.isWellFormed()
 }
 
-/** What nobody types as a name: a control character, a line separator, or what stands for bytes that are no text. */
+/** Nobody types these in a name: a control character, a line separator, or a replacement for bytes that are no text. */
 export function hasControlCharacter(text: string): boolean {
   return CONTROL.test(text)
 }

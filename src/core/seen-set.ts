@@ -1,7 +1,7 @@
 /**
- * Which texts were seen, in some 12 to 24 bytes each, so that a run over all accounts may remember every one: of each
- * text 64 bits of hash are kept. Two texts are taken for one with a chance below one in a million for a million texts; with
- * another seed they are not.
+ * A set of seen texts, in some 12 to 24 bytes each, so that a run over all accounts may remember every one: of each
+ * text 64 bits of hash are kept. Two texts collide with a probability below one in a million for a million texts; with
+ * another seed they do not.
  */
 export class SeenSet {
   readonly #seed: number
@@ -66,7 +66,7 @@ function mixed(hash: number): number {
   return (left ^ (left >>> 16)) >>> 0
 }
 
-/** Where the pair stands, or would. */
+/** The slot of the pair, or the free one for it. */
 function placeOf(slots: Uint32Array, high: number, low: number): number {
   const count = slots.length / 2
   let slot = high & (count - 1)
@@ -77,7 +77,7 @@ function placeOf(slots: Uint32Array, high: number, low: number): number {
   }
 }
 
-/** @returns false where it stands there already */
+/** @returns false where it is there already */
 function put(slots: Uint32Array, high: number, low: number): boolean {
   const at = placeOf(slots, high, low)
   if (slots[at + 1] !== 0) return false

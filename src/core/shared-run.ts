@@ -1,6 +1,6 @@
 /**
- * A question whose answer several callers share. Who asks while it is being answered gets the next answer, which begins
- * after they asked; all who wait share that one, and at most one runs at a time.
+ * A question whose answer several callers share. A caller that asks while it is being answered gets the next answer,
+ * which begins after they asked; all who wait share that one, and at most one runs at a time.
  * @param once asks it; a failure reaches those who share it, and nobody after them
  */
 export function sharedRun<Answer>(once: () => Promise<Answer>): () => Promise<Answer> {

@@ -1,6 +1,6 @@
 /**
  * What the operating system's refusal of a file or folder means, by its code: one table for everything that is opened.
- * Pure data: `error.ts` and each place that opens something take code and words from here.
+ * Pure data: `error.ts` and each place that opens something take code and text from here.
  */
 
 export interface SystemRefusal {
@@ -9,7 +9,7 @@ export interface SystemRefusal {
   readonly code: 'file-not-permitted' | 'disk-full' | 'file-io'
   /** Why, as the end of a sentence: `permission denied`. */
   readonly why: string
-  /** What to do, as a full sentence, where the place that failed knows nothing better. */
+  /** What to do, as a full sentence, where the place that failed has nothing better. */
   readonly hint: string
 }
 
@@ -70,7 +70,8 @@ export function isDenied(thrown: unknown): boolean {
 }
 
 /**
- * Whether something stands there. Who may not look knows nothing: everything but "it is not there" is thrown as it is.
+ * Whether something is there. Without permission to look that is not known: every error but "it is not there" is thrown
+ * unchanged.
  * @param look a call of the file system that fails where it is not there, as `statSync`
  */
 export function isThere(path: string, look: (path: string) => unknown): boolean {

@@ -1,6 +1,7 @@
 /**
- * A switch for tests alone: every sentence is rendered as its bare code, which proves that nothing decides by a sentence.
- * Reasons, errors and LDIF headers ask here; whoever starts the process sets it (LOCKSTEP_INTERNAL_BARE_REASONS=1).
+ * A switch for tests alone: every sentence is rendered as its bare code, which proves that nothing decides by a
+ * sentence. Reasons, errors and LDIF headers ask here; the environment of the process sets it
+ * (LOCKSTEP_INTERNAL_BARE_REASONS=1).
  */
 let isBare = false
 

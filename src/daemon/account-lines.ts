@@ -5,8 +5,8 @@ import { errorFields, type ServiceLog } from '../app/log.ts'
 import { delay } from '../ports/delay.ts'
 
 /**
- * One line for each lock, unlock, registration and unregistration, each that a guard held back, and each order of a person
- * to the guards, by whichever process.
+ * One line for each lock, unlock, registration and unregistration, each that a guard held back, and each manual action
+ * on the guards, by any process.
  */
 
 /** Records at a time. */
@@ -15,7 +15,7 @@ const LOOK_MS = 500
 
 type Logged = Pick<System, 'store' | 'settings'>
 
-/** @param stop ends it, after what is on record by then */
+/** @param stop ends it, after the lines on record by then */
 export async function keepAccountLines(system: Logged, log: ServiceLog, stop: AbortSignal): Promise<void> {
   while (!stop.aborted) {
     await writeAccountLines(system, log)
@@ -23,7 +23,7 @@ export async function keepAccountLines(system: Logged, log: ServiceLog, stop: Ab
   }
 }
 
-/** Those that are due now. Never fails. */
+/** Writes the lines that are due now. Never fails. */
 export async function writeAccountLines({ store, settings }: Logged, log: ServiceLog): Promise<void> {
   try {
     for (;;) {

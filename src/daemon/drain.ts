@@ -19,20 +19,20 @@ import { verifyFor } from './verifications.ts'
 import { noteServers } from './watch/watch-servers.ts'
 import { delay, within } from '../ports/delay.ts'
 
-/** Does what waits and ends; may run beside a daemon. */
+/** Does the waiting work and ends; may run beside a daemon. */
 
 export interface DrainReport {
   /** Files taken from the spool. */
   readonly taken: number
   /** Files that cannot be read now. */
   readonly filesWaiting: number
-  /** What could not be done now. */
+  /** Events that could not be processed now. */
   readonly eventsWaiting: number
   readonly accountsWaiting: number
   /** The first few reasons. */
   readonly reasons: readonly { readonly code: string | null; readonly text: string }[]
   readonly isTimedOut: boolean
-  /** Mode `api`: why privacyIDEA could not be read; null: it was read, or there is none to read. */
+  /** Mode `api`: why privacyIDEA could not be read; null: it was read, or none is configured. */
   readonly sourceUnread: string | null
 }
 
@@ -46,7 +46,7 @@ export interface DrainOptions {
 const REASONS_MAX = 10
 const DEADLINE_LOOK_MS = 50
 const HOUR_MS = 3_600_000
-/** What has not arrived by then is looked at by the next drain. */
+/** A change that has not arrived by then is checked by the next drain. */
 const VERIFY_MS = 3_000
 
 export async function drain(settings: Settings, options: DrainOptions): Promise<DrainReport> {
@@ -55,7 +55,7 @@ export async function drain(settings: Settings, options: DrainOptions): Promise<
   try {
     await beginMail(system)
     const isAlone = async (): Promise<boolean> => (await system.store.processLock.daemon()) === null
-    // Where a daemon runs, the lines are in its log.
+    // While a daemon runs, the lines are in its log.
     const lines = async (): Promise<void> => {
       if (options.logsAccounts && (await isAlone())) await writeAccountLines(system, options.log)
     }
@@ -70,13 +70,13 @@ export async function drain(settings: Settings, options: DrainOptions): Promise<
     await reportDrain(settings, system.store, options.log)
     return report
   } catch (thrown) {
-    // The failure itself is what the caller has to hear of.
+    // The failure itself is the one to report.
     await drains.ended({ outcome: 'failed', reason: toAppError(thrown).message }).catch(() => undefined)
     throw thrown
   }
 }
 
-/** How the directories are now, and whether what was written has arrived at each of their servers. */
+/** Checks the servers of the directories, and whether changes have arrived at each of them. */
 async function lookAround(system: System, log: Log): Promise<void> {
   try {
     await noteServers(system)
@@ -86,7 +86,7 @@ async function lookAround(system: System, log: Log): Promise<void> {
   }
 }
 
-/** Where no daemon does it, the first drain of each hour keeps what is stored bounded. */
+/** Where no daemon does it, the first drain of each hour limits what is stored. */
 async function keepHouse({ settings, store, clock }: System): Promise<void> {
   const last = await store.drains.last()
   const hour = Math.floor(clock.nowMs() / HOUR_MS)
@@ -94,7 +94,7 @@ async function keepHouse({ settings, store, clock }: System): Promise<void> {
   if ((await store.processLock.daemon()) === null) await keepBounded(settings, store, clock)
 }
 
-/** What happened in privacyIDEA without an event is not known while it cannot be read, so that nothing is done for sure. */
+/** Without privacyIDEA, changes there without an event are not known, so the work is never certainly complete. */
 export function isAllDone(report: DrainReport): boolean {
   const { eventsWaiting, accountsWaiting, filesWaiting, isTimedOut, sourceUnread } = report
   return eventsWaiting + accountsWaiting + filesWaiting === 0 && !isTimedOut && sourceUnread === null
@@ -127,12 +127,12 @@ async function drainIn(system: System, options: DrainOptions): Promise<DrainRepo
   const { taken, unread } = await spool.drainOnce()
   const sourceUnread = await scanOnce(system, engine, log)
   let isTimedOut = !(await idleWithin(system, engine, options.timeoutMs))
-  // Files of accounts that were in work before: what they prove is done in this run as well.
+  // Files of accounts that had work in progress before: their consequences are done in this run too.
   if (!isTimedOut && (await lookAtEvidence(system, log)).accounts > 0) {
     engine.worker.wake()
     isTimedOut = !(await idleWithin(system, engine, options.timeoutMs))
   }
-  // What is still in flight ends within the directory's timeouts, and then tells its reason.
+  // Work that is still in flight ends within the directory's timeouts, and then reports its reason.
   await engine.stop()
   const waits = await whatWaits(system, isTimedOut)
   const unreadSource =
@@ -145,7 +145,7 @@ async function drainIn(system: System, options: DrainOptions): Promise<DrainRepo
 }
 
 /**
- * Mode `api`: what no event told is looked for as well. Without an answer what waits is done all the same.
+ * Mode `api`: also searches for changes without an event. Without an answer the waiting work is done all the same.
  * @returns why it could not be read; null: it was
  */
 async function scanOnce({ source, store }: System, engine: Engine, log: Log): Promise<string | null> {
@@ -163,7 +163,9 @@ async function scanOnce({ source, store }: System, engine: Engine, log: Log): Pr
   }
 }
 
-/** Done is done only when those beside us are done as well: they may have in their hands what came in before us. */
+/**
+ * The work is done only when the processes beside us are done too: they may still process events that came before ours.
+ */
 async function idleWithin({ clock, store }: System, engine: Engine, timeoutMs: number): Promise<boolean> {
   const deadlineMs = clock.nowMs() + Math.max(timeoutMs, DEADLINE_LOOK_MS)
   for (;;) {
@@ -176,7 +178,7 @@ async function idleWithin({ clock, store }: System, engine: Engine, timeoutMs: n
   }
 }
 
-/** What became due after all was done once is the business of those beside us. */
+/** Work that became due after everything was done once is left to the processes beside us. */
 async function whatWaits(
   system: System,
   isTimedOut: boolean,

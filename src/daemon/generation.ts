@@ -17,19 +17,20 @@ import { keepVerified, lookAtAll } from './verifications.ts'
 import { watchServers } from './watch/watch-servers.ts'
 
 /**
- * Everything of the daemon that works by one configuration: the worker, the sweeps, and what watches the directories. A reload
- * stops one and starts the next; the store, the LDIF folders, the spool and the listener stay.
+ * All parts of the daemon that depend on one configuration: the worker, the sweeps, and the watchers of the
+ * directories. A reload stops one generation and starts the next; the store, the LDIF folders, the spool and the
+ * listener stay.
  */
 
 const HOUSEKEEPING_MS = 600_000
-/** What a command or another process found, and did not tell in this log. */
+/** Interval for findings of a command or another process that are not in this log yet. */
 const FINDINGS_MS = 60_000
-/** How long what is in work may take before its connections are closed; it is done again by the next. */
+/** How long work in progress may take before its connections are closed; the next generation does it again. */
 const STOP_MS = 15_000
 
-/** What the start of the daemon leaves to be done, whichever generation gets to it. */
+/** Work left over from the start of the daemon; the first generation that can does it. */
 export interface StartDuties {
-  /** `unregister/` is still to be brought in step with the record. */
+  /** `unregister/` is not in sync with the record yet. */
   isUnregisterDue: boolean
 }
 
@@ -56,7 +57,7 @@ export class Generation {
     return this.#engine
   }
 
-  /** What is looked at beside that. */
+  /** Starts the watchers beside that. */
   watch(): void {
     const { system } = this
     const stop = this.#ended.signal
@@ -84,8 +85,8 @@ export class Generation {
   }
 
   /**
-   * Lets what is in work end, for a while; then its connections are closed under it. Nothing is written by this configuration
-   * any more once it has resolved.
+   * Waits for the work in progress, for a limited time; then its connections are closed. After it resolves nothing more
+   * is written by this configuration.
    */
   async stop(): Promise<void> {
     this.#ended.abort()
@@ -103,7 +104,7 @@ export class Generation {
     await this.#loops
   }
 
-  /** What keeps changes from being written, at the start. */
+  /** Reports at the start which guards hold changes back. */
   #tellGuards(): void {
     const { settings, store } = this.system
     const dryRun = dryRunText(settings.guards.dryRun)
@@ -116,7 +117,9 @@ export class Generation {
     })
   }
 
-  /** What the directory has to say of: the files of `unlock/` that are newer than the record, then those of `unregister/`. */
+  /**
+   * Checks files against the directory: those of `unlock/` that are newer than the record, then those of `unregister/`.
+   */
   async #proveFolders(wake: () => void): Promise<void> {
     const stop = this.#ended.signal
     await keepLookingAtEvidence(this.system, this.#log, wake, stop)

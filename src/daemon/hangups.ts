@@ -1,4 +1,4 @@
-/** SIGHUP asks for the configuration to be loaded anew. One that comes before anybody listens is not lost. */
+/** SIGHUP requests a reload of the configuration. A signal before `listen` is not lost. */
 export class Hangups {
   #listener: (() => void) | null = null
   #isWaiting = false

@@ -20,7 +20,7 @@ type Store = Pick<System['store'], 'findings'>
 
 interface Count {
   count: number
-  /** Not in the log yet. */
+  /** Number that is not in the log yet. */
   fresh: number
   readonly sinceMs: number
   lastMs: number
@@ -61,7 +61,7 @@ export class HookRefusals {
     for (const [why, count] of this.#counts) await this.#report(why, count, log, 0)
   }
 
-  /** With what an earlier daemon counted. */
+  /** Starts with the counts of an earlier daemon. */
   async #goOn(log: Log): Promise<void> {
     try {
       for (const { kind, subject, params } of await this.#store.findings.open()) {
@@ -76,7 +76,7 @@ export class HookRefusals {
     }
   }
 
-  /** @param afterMs what came since the last line is gathered for so long */
+  /** @param afterMs refusals since the last line are gathered for so long */
   async #report(why: HookRefusal, count: Count, log: Log, afterMs: number): Promise<void> {
     const reason = reasonOf(why, count)
     try {

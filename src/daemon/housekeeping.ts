@@ -5,13 +5,13 @@ import type { ArchiveRules } from '../store/journal/journal-archive.ts'
 import type { Store } from '../store/store.ts'
 
 /**
- * What runs from time to time so that nothing grows for ever: the retention of events, journal and history files.
- * Each step is bounded, and goes on at the next turn.
+ * Periodic maintenance so that nothing grows without limit: the retention of events, journal and history files. Each
+ * step is bounded, and goes on at the next turn.
  */
 
 const STEPS_MAX = 50
 const FILES_PER_STEP_MAX = 1_000
-/** That somebody took a lock away is shown for so long. */
+/** How long an external unlock is shown. */
 const REMOVED_SHOWN_MS = 7 * 86_400_000
 const GATHER_MS_MIN = 86_400_000
 const GATHER_MS_MAX = 30 * 86_400_000
@@ -30,7 +30,7 @@ export async function keepBounded(settings: Settings, store: Store, clock: Clock
   await repeat(() => pruneHistory(settings.ldif.dir, nowMs - retention.historyMs, FILES_PER_STEP_MAX))
 }
 
-/** However short events are kept, the breakers count as far back as their limits say. */
+/** The breakers count over the whole time of their limits, also with a shorter retention of events. */
 function longestWindowMs({ guards: { breaker, lossBreaker } }: Settings): number {
   return Math.max(0, lossBreaker?.perMs ?? 0, ...(breaker?.limits ?? []).map(({ perMs }) => perMs))
 }
@@ -41,7 +41,7 @@ function archiveRules({ journalMs, journalRecordsMax }: Settings['retention'], n
   return { beforeMs: nowMs - journalMs, gatherMs, recordsMax: journalRecordsMax }
 }
 
-/** Until a step finds nothing more, or enough was done for now. */
+/** Until a step finds nothing more, or the limit of one turn is reached. */
 async function repeat(step: () => Promise<number>): Promise<void> {
   for (let count = 0; count < STEPS_MAX; count++) if ((await step()) === 0) return
 }

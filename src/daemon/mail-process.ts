@@ -6,8 +6,8 @@ import type { MailOrder, MailLogLine } from './mail.ts'
 import { openMailer } from '../app/mailer.ts'
 
 /**
- * The entry of the process that sends mail (daemon/mail.ts). Its parent's end, however it comes, ends it: it takes nothing
- * new, and what the mail server has in its hands is waited for and put on record.
+ * The entry of the process that sends mail (daemon/mail.ts). It ends with its parent, for any cause: it takes no new
+ * mail, waits for the mail server's answer to mails in progress and puts it on record.
  */
 
 /** How long an answer is waited for at the end; a mail without one is sent again. */
@@ -15,7 +15,7 @@ const LAST_ANSWER_MS = 5_000
 
 process.umask(0o027)
 renderBareCodes(process.env[BARE_REASONS_VARIABLE] === '1')
-/** A stop of the whole group is the parent's business: it says so, or is gone. */
+/** A signal to the whole group is handled by the parent: the parent sends a message, or is gone. */
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 
 const logTo =

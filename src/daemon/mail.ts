@@ -6,18 +6,18 @@ import type { Fields, Log } from '../app/log.ts'
 import type { System } from '../app/system.ts'
 
 /**
- * Mail is sent by a process of its own. It costs the locks nothing; and where the daemon is killed, it brings what it has
- * in its hands to its end and puts that on record before it ends as well, so that hardly a mail comes twice.
+ * A separate process sends mail. It does not slow down the locks. Where the daemon is killed, it finishes the mails in
+ * progress and puts them on record before it ends, so that almost no mail is sent twice.
  */
 
-/** What the process is told, once, by its parent. */
+/** The message to the process, sent once by its parent. */
 export interface MailOrder {
   readonly settings: Settings
-  /** `once`: what is on record and due now, then it ends. */
+  /** `once`: mails on record and due now, then it ends. */
   readonly mode: 'serve' | 'once'
 }
 
-/** What it says: a line for the log. */
+/** The process's message: a line for the log. */
 export interface MailLogLine {
   readonly level: 'info' | 'warn' | 'error'
   readonly message: string
@@ -25,20 +25,25 @@ export interface MailLogLine {
 }
 
 const ENTRY = import.meta.url.endsWith('.ts') ? './mail-process.ts' : './mail-process.js'
-/** It reads a file now and then: threads for many syncs at once are the daemon's. */
+/** It reads a file now and then; only the daemon needs threads for many syncs at once. */
 const THREADS = '4'
 const HEAP_OPTIONS = ['--max-old-space-size=96', '--max-semi-space-size=4', '--disable-warning=ExperimentalWarning']
-/** How long a stop waits for a server that has a mail and does not answer; longer than the process itself does. */
+/** How long a stop waits for a server that has a mail and does not answer; longer than the process itself waits. */
 const STOP_MS = 6_000
 
-/** Before anything is done: from here on what happens is told. In a dry run nothing is: nothing happens. */
+/**
+ * Called before any other work: from here on events are reported by mail. In a dry run nothing is reported, since
+ * nothing happens.
+ */
 export async function beginMail({ settings, store }: Pick<System, 'settings' | 'store'>): Promise<void> {
   if (settings.mail === null) return
   if (settings.guards.dryRun.isForAll) await store.notifications.skip()
   else await store.notifications.begin()
 }
 
-/** The process that sends the daemon's mail, by the configuration of now; where none is to be sent there is none. */
+/**
+ * The process that sends the daemon's mail, by the present configuration; where no mail is to be sent there is none.
+ */
 export class Mailing implements AsyncDisposable {
   readonly #store: System['store']
   readonly #log: Log
@@ -49,12 +54,12 @@ export class Mailing implements AsyncDisposable {
     this.#log = log
   }
 
-  /** Before anything is done by this configuration. */
+  /** Called before any other work by this configuration. */
   begin(settings: Settings): Promise<void> {
     return beginMail({ settings, store: this.#store })
   }
 
-  /** The one from before ends first, with what it has in its hands. */
+  /** The process from before ends first, after its mails in progress. */
   async send(settings: Settings): Promise<void> {
     await this[Symbol.asyncDispose]()
     const isSent = settings.mail !== null && !settings.guards.dryRun.isForAll
@@ -68,7 +73,7 @@ export class Mailing implements AsyncDisposable {
   }
 }
 
-/** For a drain: makes mails of what was done, and sends what is due. A daemon beside it does that itself. */
+/** For a drain: makes mails of its results, and sends those that are due. A daemon beside it does that itself. */
 export async function sendMailOnce({ settings, store }: System, log: Log): Promise<void> {
   if (settings.mail === null || settings.guards.dryRun.isForAll) return
   if ((await store.processLock.daemon()) !== null) return
@@ -116,7 +121,7 @@ class MailKeeper implements AsyncDisposable {
 
 function start(order: MailOrder, log: Log): ChildProcess {
   const stdio = ['ignore', 'ignore', 'ignore', 'ipc'] as const
-  // A terminal's Ctrl-C is the parent's business, and so is its end.
+  // The parent handles a terminal's Ctrl-C, and ends the process.
   const child = fork(fileURLToPath(new URL(ENTRY, import.meta.url)), [], {
     execArgv: HEAP_OPTIONS,
     stdio: [...stdio],

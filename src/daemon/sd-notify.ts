@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
 
 /**
- * Tells systemd how the service is (sd_notify(3)). Node has no datagram sockets of the Unix domain, so the message is
- * sent by systemd-notify(1), else by perl, which Debian always has; the unit needs NotifyAccess=all for that.
- * Outside systemd (no NOTIFY_SOCKET) nothing happens; a failure to tell is no failure to serve.
+ * Reports the status of the service to systemd (sd_notify(3)). Node has no datagram sockets of the Unix domain, so the
+ * message is sent by systemd-notify(1), else by perl, which Debian always has; the unit needs NotifyAccess=all for
+ * that. Outside systemd (no NOTIFY_SOCKET) nothing happens; a failed report does not stop the service.
  */
 
 const NOTIFY_TIMEOUT_MS = 5_000

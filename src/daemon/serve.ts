@@ -31,7 +31,7 @@ import { every } from './timers.ts'
 import { lookAtAll } from './verifications.ts'
 import { unlessStopped } from '../ports/delay.ts'
 
-/** The daemon: opens everything, says that it is ready, serves until it is told to stop. */
+/** The daemon: opens everything, reports that it is ready, serves until it is to stop. */
 
 export interface ServeOptions {
   readonly log: ServiceLog
@@ -44,12 +44,13 @@ export interface ServeOptions {
   readonly load: () => LoadedConfig
 }
 
-/** Whether the store's file is still there; each write looks as well. */
+/** Interval of the check that the store's file is still there; each write checks too. */
 const STORE_LOOK_MS = 1_000
 
 /**
- * Fails with `already-running`, `address-in-use`, `config-invalid` (see refuseLostMarks), and what opening the store and the
- * folders may fail with; with `store-unavailable` when the disk fails meanwhile, with `store-gone` when the store's file is removed.
+ * Fails with `already-running`, `address-in-use`, `config-invalid` (see refuseLostMarks), and as opening the store and
+ * the folders does; with `store-unavailable` when the disk fails meanwhile, with `store-gone` when the store's file is
+ * removed.
  */
 export async function serve(settings: Settings, options: ServeOptions): Promise<void> {
   const { log } = options
@@ -106,7 +107,7 @@ export async function serve(settings: Settings, options: ServeOptions): Promise<
   void notifySystemd(['STOPPING=1'], options.env)
 }
 
-/** What has to be as it should before anything is written. @returns true: nobody else works on this store */
+/** Checks and preparations before anything is written. @returns true: no other process works on this store */
 async function prepare(system: System, opened: AsyncDisposableStack, log: ServiceLog): Promise<boolean> {
   const { processLock } = system.store
   await processLock.freeDeadLeases()
@@ -120,7 +121,7 @@ async function prepare(system: System, opened: AsyncDisposableStack, log: Servic
   return isAlone
 }
 
-/** What works by the configuration of now, and the door through which events come to it. */
+/** The parts that depend on the present configuration, and the intake for their events. */
 class Daemon implements AsyncDisposable {
   readonly #base: Base
   readonly #log: ServiceLog
@@ -137,7 +138,7 @@ class Daemon implements AsyncDisposable {
     this.#mailing = new Mailing(base.store, log)
   }
 
-  /** While one generation makes way for the next, what comes in is put on record, and done by the next. */
+  /** Between two generations, events are put on record, and the next generation processes them. */
   readonly intake: IntakePort = {
     take: (events, refused) =>
       this.#engine === null ? this.#base.store.inbox.take(events, refused) : this.#engine.take(events, refused),
@@ -157,7 +158,7 @@ class Daemon implements AsyncDisposable {
     this.#generation.watch()
   }
 
-  /** Whatever fails on the way, the new one works in the end. */
+  /** After any failure the new one runs in the end. */
   async swap(system: System, record: () => Promise<void>): Promise<void> {
     const { store, clock } = this.#base
     this.#engine = null
@@ -169,7 +170,8 @@ class Daemon implements AsyncDisposable {
     await this.#tried(() => this.#mailing.begin(system.settings))
     this.#engine = this.#generation.work().intake
     this.watch()
-    // What a guard, a realm that had no directory or a wrong setting held up is looked at by the new configuration.
+    // Accounts held up by a guard, a realm without a directory or a wrong setting are checked again by the new
+    // configuration.
     await this.#tried(() => store.maintenance.markUnsettled(clock.nowMs()))
     await this.#tried(() => store.maintenance.retryWaiting(clock.nowMs()))
     await this.#tried(() => lookAtAll(system))
@@ -191,7 +193,7 @@ class Daemon implements AsyncDisposable {
   }
 }
 
-/** Loaded only where it is wanted. */
+/** Loaded only where it is configured. */
 async function openHttp(
   settings: HttpSettings,
   intake: IntakePort,
@@ -216,7 +218,7 @@ async function untilStopped({ store }: Base, { log, stop }: ServeOptions): Promi
   const timer = every(HEARTBEAT_MS, log, async () => {
     try {
       await store.processLock.beat()
-      // What a drain that was killed had in its hands goes on here.
+      // Work in progress of a killed drain goes on here.
       await store.processLock.freeDeadLeases()
     } catch (thrown) {
       if (toAppError(thrown).code === 'already-running') ended.abort()

@@ -11,15 +11,15 @@ import type { SystemScan } from '../app/wiring.ts'
 
 /** The two sweeps over privacyIDEA (mode `api`), each one at a time, for as long as the daemon serves. */
 
-/** A scan takes at most this part of the time: a slow privacyIDEA is asked less often. */
+/** A scan takes at most this part of the time: a slow privacyIDEA gets fewer scans. */
 const SCAN_SHARE = 4
 const SCAN_WAIT_MAX_MS = 300_000
-/** How soon it is seen that a full resync was ordered. */
+/** How soon an ordered full resync is noticed. */
 const ORDER_LOOK_MS = 1_000
 
 /**
  * @param wake called after accounts were marked
- * @param stop ends both, after what is in work
+ * @param stop ends both, after the work in progress
  * @returns resolves once both have ended
  */
 export async function sweep(
@@ -58,13 +58,13 @@ export async function sweep(
   ])
 }
 
-/** What somebody should know of a scan that worked; undefined: nothing. */
+/** A note for the administrator about a scan that worked; undefined: none. */
 export function scanNote({ tokens, isComplete }: ScanReport): string | undefined {
   if (isComplete) return undefined
   return `so many tokens have failed that a scan ends after ${tokens} of them: a full one below these is found by its event or by the full resync`
 }
 
-/** @param work returns when it is to be done again, and what of it is to be known; a failure is told once and tried again */
+/** @param work returns when the next run is due, and a note about it; a failure is reported once and tried again */
 async function repeat(
   name: SweepName,
   { store }: System,
@@ -87,14 +87,14 @@ async function repeat(
       reported = null
       failures = 0
     } catch (thrown) {
-      // Its connections were closed under it, since it is to end.
+      // Its connections were closed because it is to end.
       if (stop.aborted) return
       const error = toAppError(thrown)
       if (reported !== error.code) log.warn(`the ${name} could not be done; nothing was changed`, errorFields(error))
       reported = error.code
       await store.sourceState.failed(name, error).catch(() => undefined)
       const jitter = Math.random()
-      // A scan costs little, and says that privacyIDEA is back.
+      // A scan costs little, and shows that privacyIDEA is back.
       waitMs = name === 'scan' ? retryDelayMs(error.code, failures, jitter) : backoffMs(failures, jitter)
       failures++
     }

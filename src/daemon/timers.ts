@@ -1,7 +1,7 @@
 import { toAppError } from '../core/error.ts'
 import { errorFields, type Log } from '../app/log.ts'
 
-/** Does the work again and again, one at a time; a failure is logged. Stopped with clearInterval. */
+/** Repeats the work, one run at a time; a failure is logged. Stopped with clearInterval. */
 export function every(intervalMs: number, log: Log, work: () => Promise<unknown>): NodeJS.Timeout {
   let isRunning = false
   return setInterval(() => {

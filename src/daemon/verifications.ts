@@ -6,23 +6,26 @@ import { errorFields, type Log } from '../app/log.ts'
 import type { System } from '../app/system.ts'
 import { delay, unlessStopped } from '../ports/delay.ts'
 
-/** Looks at locks on every server of their directories, for as long as the daemon serves, and tells what is wrong. */
+/** Checks locks on every server of their directories, while the daemon serves, and reports failed checks. */
 
 const LOOK_MS = 500
 const ERROR_PAUSE_MS = 5_000
-/** A replica that is away is one line in a while, not one for each account. */
+/** An unreachable replica is one line at intervals, not one for each account. */
 const REPORT_EVERY_MS = 60_000
 
 interface Verified extends Pick<System, 'store' | 'ports' | 'clock'> {
   readonly directory: Pick<DirectoryPort, 'names' | 'servers'>
 }
 
-/** Directories of one server need nothing: the answer to the write, and each look at the account, tells of it. */
+/**
+ * Directories with one server need no check: the answer to the write, and each reading of the account, shows the
+ * result.
+ */
 function directoriesOfSeveral({ directory }: Pick<Verified, 'directory'>): readonly DirectoryName[] {
   return directory.names().filter((name) => directory.servers(name).length > 1)
 }
 
-/** Every lock of ours is looked at, and nothing is left of servers that the configuration no longer names. */
+/** Checks every lock of ours, and removes results of servers that the configuration no longer names. */
 export async function lookAtAll(system: Pick<Verified, 'directory' | 'store' | 'clock'>): Promise<void> {
   const { verification } = system.store
   const several = directoriesOfSeveral(system)
@@ -50,7 +53,7 @@ export async function keepVerified(system: Verified, log: Log, wake: () => void,
   }
 }
 
-/** For who runs no daemon: what is due, and what is just about to be, for a bounded time. */
+/** For use without a daemon: checks that are due or almost due, for a bounded time. */
 export async function verifyFor(system: Verified, log: Log, timeoutMs: number): Promise<void> {
   const several = directoriesOfSeveral(system)
   await system.store.verification.keepOnly(several)
@@ -68,7 +71,7 @@ export async function verifyFor(system: Verified, log: Log, timeoutMs: number): 
   }
 }
 
-/** One line for all accounts with the same trouble, and no more than one in a while. */
+/** One line for all accounts with the same problem, and at most one per interval. */
 function newNotifier({ clock }: Verified, log: Log): (reports: readonly VerificationReport[]) => void {
   const reportedMs = new Map<string, number>()
   return (reports) => {

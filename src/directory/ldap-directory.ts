@@ -54,16 +54,16 @@ import { walkInParts } from './accounts/split-walk.ts'
 
 export type DuplicateSerials = Readonly<Record<string, readonly DuplicateSerial[]>>
 
-/** Other accounts with the same serial at most; more would say nothing new. */
+/** Other accounts with the same serial at most; more would add no information. */
 const DUPLICATES_MAX = 10
-/** Where serials stand among other text, a search also finds longer ones that hold the one asked for. */
+/** Where serials are part of a longer text, a search also finds longer serials that contain this one. */
 const SIMILAR_MAX = 1000
 const READINGS_MAX = 2048
 const NO_ENTRY_CODES: readonly ErrorCode[] = ['entry-not-found', 'directory-refused']
-/** LDAP result 12: another server answers now, which knows less than the one that was asked for its facts. */
+/** LDAP result 12: another server answers now, which supports less than the one whose facts were read. */
 const UNSUPPORTED_CONTROL = 12
 
-/** One directory of the configuration: what the port promises, for the accounts in it. */
+/** One directory of the configuration: implements the port for the accounts in it. */
 export class LdapDirectory {
   readonly settings: DirectorySettings
   readonly pool: Pool
@@ -79,7 +79,7 @@ export class LdapDirectory {
   readonly #versions: EntryVersions
   #reader: AccountReader | null = null
 
-  /** @param identities null: whatever directory answers is taken for the one that is meant */
+  /** @param identities null: any directory that answers is accepted */
   constructor(settings: DirectorySettings, clock: Clock, times?: PoolTimes, identities: IdentityPort | null = null) {
     this.settings = settings
     this.#clock = clock
@@ -131,7 +131,7 @@ export class LdapDirectory {
     return account === undefined ? null : reader.found(account)
   }
 
-  /** @returns null where it is no DN below the base, or nobody has it */
+  /** @returns null where it is no DN below the base, or no account has it */
   async findByDn(text: string): Promise<FoundAccount | null> {
     if (!isDnBelow(this.settings, text)) return null
     const reader = await this.reader()
@@ -175,7 +175,7 @@ export class LdapDirectory {
     return found.filter(({ serials }) => spelledAmong(serials, serial) !== null).slice(0, DUPLICATES_MAX)
   }
 
-  /** Among so many that are alike the one may be missing. */
+  /** Among so many similar ones the searched one may be missing. */
   #refuseTooMany(reader: AccountReader, serial: Serial, count: number): void {
     if (reader.isMultiValued || count < SIMILAR_MAX) return
     const { name, serialAttribute } = this.settings
@@ -240,7 +240,7 @@ export class LdapDirectory {
 
   /** The accounts that a filter finds (null: none), and those that a lock in another entry names. */
   async *#walk(reader: AccountReader, filter: Filter | null): AsyncGenerator<ObservedState> {
-    // An entry comes again where a search was cut short, or where another entry names it.
+    // An entry comes a second time where a search was cut short, or where another entry names it.
     const seen = new SeenSet(Math.floor(this.#clock.random() * 2 ** 32))
     const { loginAttribute } = this.settings
     const walk = {
@@ -249,7 +249,7 @@ export class LdapDirectory {
     }
     for await (const { entries, url } of filter === null ? [] : walkInParts({ ...walk, filter })) {
       for (const entry of entries) {
-        // Not kept for later: so many would push out all that are in work, and live just long enough to be dear.
+        // Not cached: so many would push out all accounts in work, and stay in memory just long enough to be expensive.
         const account = reader.fromSearch(entry, url)
         if (seen.has(account.key)) continue
         seen.add(account.key)
@@ -281,14 +281,14 @@ export class LdapDirectory {
     await this.pool[Symbol.asyncDispose]()
   }
 
-  /** What another server than the one that took our last write says may be older than it, and is not kept. */
+  /** A reading from another server than the one that took our last write may be older than it, and is not kept. */
   #keep(account: Account, atMs: number): Account {
     const writer = this.pool.writerOf(account.key)
     if (writer === null || writer === account.url) this.#readings.put(account.key, account, atMs)
     return account
   }
 
-  /** At its last known DN first, which needs no index; else wherever it is now. */
+  /** At its last known DN first, which needs no index; else by a search. */
   async #read(reader: AccountReader, key: AccountKey): Promise<Account> {
     const last = this.#readings.last(key)
     if (last !== undefined) {
@@ -307,7 +307,10 @@ export class LdapDirectory {
     return account
   }
 
-  /** One search finds the account itself and all that carry the serials: an answer without itself proves nothing. */
+  /**
+   * One search finds the account itself and all accounts with the serials: an answer without the account proves
+   * nothing.
+   */
   async #observeWithCarriers(
     reader: AccountReader,
     key: AccountKey,
@@ -327,7 +330,7 @@ export class LdapDirectory {
 
   async #complete(reader: AccountReader, account: Account, carriedElsewhere: DuplicateSerials): Promise<ObservedState> {
     const { settings, driver } = this
-    // What belongs to an account is read where its last write went.
+    // The parts of an account are read from the server that took its last write.
     const reads: Reads = { read: (call) => this.pool.read(call, account.key) }
     const places = driver.placesElsewhere(account)
     const elsewhere =
@@ -361,7 +364,7 @@ export class LdapDirectory {
     return another === undefined ? (account ?? null) : null
   }
 
-  /** The account's DN was not there when it was written to. */
+  /** At the write there was no entry at the account's DN. */
   async #movedOrGone(reader: AccountReader, change: ChangeDraft): Promise<AppError> {
     try {
       const account = await this.#read(reader, change.key)
@@ -378,7 +381,7 @@ export class LdapDirectory {
     return this.#ask(reader, this.#request(reader, this.settings.base, 'sub', filter, sizeMax), key)
   }
 
-  /** @param key the account that it is about: asked where its last write went */
+  /** @param key the account that it is about: the server that took its last write is asked */
   async #ask(reader: AccountReader, request: SearchRequest, key?: AccountKey): Promise<Account[]> {
     const atMs = this.#clock.nowMs()
     const { entries, url } = await this.pool.read(async (connection) => {

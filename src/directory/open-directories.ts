@@ -33,8 +33,9 @@ import { LdapDirectory, type DuplicateSerials } from './ldap-directory.ts'
 import type { PoolTimes } from './pool/pool.ts'
 
 /**
- * The directories of the configuration as one port. Nothing is connected before it is needed; dispose it.
- * @param identities which directories they are, on record; null: whatever answers is taken for the one that is meant
+ * The directories of the configuration as one port. Each connection is opened when it is first needed. To be disposed
+ * of.
+ * @param identities the recorded identities of the directories; null: any directory that answers is accepted
  * @param times tests shorten them
  */
 export function openDirectories(
@@ -188,7 +189,7 @@ class Directories implements DirectoryPort, AttributePort, GroupPort, FurtherPor
     await Promise.all([...this.#directories.values()].map((directory) => directory[Symbol.asyncDispose]()))
   }
 
-  /** One directory takes every realm where nobody said which realm is whose. */
+  /** One directory serves every realm where the configuration assigns no realms. */
   #ofRealm(realm: Realm | null): readonly LdapDirectory[] {
     const all = [...this.#directories.values()]
     const [only] = all.length === 1 ? all : []
@@ -213,7 +214,7 @@ class Directories implements DirectoryPort, AttributePort, GroupPort, FurtherPor
   }
 }
 
-/** @returns why it cannot be asked, where that is the directory's fault: it must not hold up the others */
+/** @returns why it cannot be searched, where the directory is the cause: it must not block the others */
 async function duplicatesIn(
   directory: LdapDirectory,
   serials: readonly Serial[],

@@ -25,7 +25,7 @@ export function newAllowList(networks: readonly string[]): AllowList {
   }
 }
 
-/** Without the zone of a link-local address, and IPv4 where it is IPv4 in IPv6's clothes (RFC 4291, 2.5.5.2). */
+/** Without the zone of a link-local address; an IPv4-mapped IPv6 address becomes IPv4 (RFC 4291, 2.5.5.2). */
 export function plainAddress(address: string): string {
   const bare = address.split('%', 1)[0] ?? ''
   const mapped = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i.exec(bare)?.[1]

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { AppError, ErrorCode } from '../core/error.ts'
 
-/** What the server says. The one place that gives a failure its HTTP status. */
+/** The answers of the server. The one place that gives a failure its HTTP status. */
 
 export interface Answer {
   readonly status: number
@@ -14,7 +14,7 @@ export interface Answer {
 /** The same for a wrong secret, an unknown path, and an address that may not call. */
 export const NOT_FOUND: Answer = failure(404, 'not-found', 'There is nothing here.')
 
-/** @param code an `ErrorCode`, or a word for what only HTTP knows */
+/** @param code an `ErrorCode`, or a code that exists in HTTP alone */
 export function failure(
   status: number,
   code: ErrorCode | 'not-found' | 'method-not-allowed' | 'too-large' | 'rate-limited' | 'cut-off',
@@ -24,7 +24,7 @@ export function failure(
   return { status, body: { error: { code, message } }, headers, close: true }
 }
 
-/** Nothing of the cause goes out: the caller gets a word, the log gets the rest. */
+/** Nothing of the cause goes out: the caller gets the code, the log gets the rest. */
 export function failureOf(error: AppError): Answer {
   if (error.code === 'event-invalid') return failure(400, error.code, error.message)
   return failure(503, error.code, 'The event could not be recorded now.', { 'retry-after': '5' })

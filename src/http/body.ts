@@ -4,9 +4,9 @@ import type { ByteBudget } from '../core/json-limit.ts'
 /** The body of a request, within the limits. */
 
 /**
- * @param budget what all bodies may take together; who reads one gives its length back once it is done with
- * @returns the body, `too-large`, `busy` where it does not fit into the budget now, or `cut-off` when the caller went away
- * or took too long; of these three nothing has to be given back
+ * @param budget the limit of all bodies together; a reader releases its length once the body is processed
+ * @returns the body, `too-large`, `busy` where it does not fit into the budget now, or `cut-off` when the caller went
+ *   away or took too long; for these three nothing has to be released
  */
 export function readBody(
   request: IncomingMessage,

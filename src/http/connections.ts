@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
 
 /**
- * Who is connected, within limits. Whoever cannot show the secret must not keep out who can, and behind a reverse proxy
- * all of them have one address: so at a limit the oldest connection that never showed it makes room for a new one.
+ * Connections within limits. Callers without the secret must not block those with it, and behind a reverse proxy all of
+ * them have one address. So at a limit the oldest connection that never showed the secret is closed for a new one.
  */
 
 /** One caller cannot take all the connections. */
@@ -10,9 +10,9 @@ export const CONNECTIONS_PER_ADDRESS_MAX = 256
 export const CONNECTIONS_MAX = 512
 
 export interface Connections {
-  /** Takes a new connection, for which another one may be closed; closes the new one where none can make room. */
+  /** Takes a new connection and may close another one for it; closes the new one where no other can be closed. */
   admit(socket: Socket): void
-  /** It showed the secret: it is not closed for the sake of others any more. */
+  /** It showed the secret: it is not closed in favour of others any more. */
   trust(socket: Socket): void
 }
 
@@ -26,7 +26,7 @@ export function newConnections(): Connections {
   const open = new Map<Socket, Connection>()
   const counts = new Map<string, number>()
 
-  /** Its place is free at once, which may be long before the system has closed it. */
+  /** Its place is free at once, which may be long before the system has closed the socket. */
   function close(socket: Socket): void {
     forget(socket)
     socket.destroy()
@@ -39,7 +39,7 @@ export function newConnections(): Connections {
     if (left > 0) counts.set(address, left)
     else counts.delete(address)
   }
-  /** @param address null: of whatever address */
+  /** @param address null: any address */
   function oldestUnknown(address: string | null): Socket | null {
     for (const [socket, connection] of open) {
       if (!connection.isTrusted && (address === null || connection.address === address)) return socket
@@ -54,7 +54,7 @@ export function newConnections(): Connections {
       open.set(socket, { address, isTrusted: false })
       counts.set(address, count + 1)
       socket.once('close', () => forget(socket))
-      // The new one is a stranger too, and the last that has to go.
+      // The new one has not shown the secret either, and is the last candidate.
       if (isCallerFull || open.size > CONNECTIONS_MAX) close(oldestUnknown(isCallerFull ? address : null) ?? socket)
     },
     trust(socket) {

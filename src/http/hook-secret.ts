@@ -3,23 +3,26 @@ import { AppError, toAppError } from '../core/error.ts'
 
 /** The secret part of the webhook's URL. */
 
-/** How long a secret that was read is good for, in milliseconds: a changed file counts after that. */
+/** How long a secret that was read is used, in milliseconds: after that a changed file takes effect. */
 const FRESH_MS = 1000
 /** Characters at least: a shorter one can be guessed. */
 const LENGTH_MIN = 8
 
 export interface HookSecret {
-  /** In a time that does not depend on what was given. Never fails: an unreadable file leaves the last secret in force. */
+  /**
+   * Compares in a time that does not depend on `given`. Never fails: after an unreadable file the last secret stays in
+   * effect.
+   */
   matches(given: string): boolean
 }
 
-/** Fails with `config-invalid` when the secret is unusable, and with what `read` fails with. */
+/** Fails with `config-invalid` when the secret is unusable, and as `read` does. */
 export function openHookSecret(
   read: () => string,
   nowMs: () => number,
   onError: (error: AppError) => void,
 ): HookSecret {
-  // Only digests under a key of this process are kept and compared: equal in length whatever was given.
+  // Only digests under a key of this process are kept and compared: their length does not depend on `given`.
   const key = randomBytes(32)
   const digest = (text: string): Buffer => createHash('sha256').update(key).update(text).digest()
   let current = digest(usable(read()))

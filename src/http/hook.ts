@@ -19,8 +19,8 @@ import { newRateLimit } from './rate-limit.ts'
  *
  * | answer | when |
  * | --- | --- |
- * | 202 `{"accepted":n}` | the events are durable; `refused` is there when some serials of a list were none |
- * | 400 | the body says nothing that could be an event (that is on record) |
+ * | 202 `{"accepted":n}` | the events are durable; `refused` is there when some texts of a list were no serials |
+ * | 400 | the body has nothing that could be an event (that is on record) |
  * | 404 | wrong secret, unknown path or kind, an address that may not call: always the same |
  * | 405, 413, 429 | wrong method, body too large, too many requests (those with the secret and those without are counted apart) |
  * | 503 | the store could not take it now, or too many bodies come at once; `/healthz`: not ready |
@@ -29,10 +29,10 @@ const PREFIX = '/hooks/privacyidea/'
 const HEALTH_PATH = '/healthz'
 /** Of all bodies together that are not answered yet: 256 of the usual limit. */
 const BODIES_BYTES_MAX = 16 * 1024 * 1024
-/** Everybody who may look at the health, besides those who may call. */
+/** Addresses that may read the health, besides those that may call. */
 const LOOPBACK = newAllowList([])
 
-/** Makes events of a body; intake/webhook.ts has it. */
+/** Makes events of a body; see intake/webhook.ts. */
 export type HookReader = (
   kind: TokenEventKind,
   contentType: string,
@@ -40,7 +40,7 @@ export type HookReader = (
   origin: { readonly id: string; readonly source: 'webhook'; readonly takenAtUs: number },
 ) => { readonly events: readonly Event[]; readonly refused: readonly Refused[] }
 
-/** Why a request got no further. `rate-limited`: with the right secret, so that its event is lost. */
+/** Why a request was refused. `rate-limited`: with the right secret, so that its event is lost. */
 export type HookRefusal = 'wrong-secret' | 'refused-network' | 'wrong-path' | 'rate-limited'
 
 export interface HookOptions {
@@ -64,7 +64,7 @@ export function newHandler(
 ): Handler {
   const { settings, clock, onRefused = () => undefined } = options
   const allowed = newAllowList(settings.allow)
-  // Two budgets, since privacyIDEA may share its address with anybody: a reverse proxy has one.
+  // Two budgets, since privacyIDEA may share its address with others: a reverse proxy has one address.
   const trusted = newRateLimit(settings.requestsPerSecondMax)
   const unknownCallers = newRateLimit(settings.requestsPerSecondMax)
   const nextTime = newTimes(clock)
@@ -81,7 +81,7 @@ export function newHandler(
     if (path === HEALTH_PATH && (mayCall || LOOPBACK.allows(address))) return health(request, options.isReady())
     if (!mayCall) return refuse('refused-network')
     const target = targetOf(path)
-    // Compared even when the path is wrong already, so that the time tells nothing.
+    // Compared even when the path is wrong already, so that the time reveals nothing.
     const isSecret = secret.matches(target.secret)
     if (!isSecret) {
       const refused = unknownCallers.admit(address, clock.nowMs()) ? NOT_FOUND : tooMany()
@@ -102,7 +102,7 @@ export function newHandler(
   }
 }
 
-/** The secret is what stands between the prefix and the last `/`, so that it may hold one. */
+/** The secret is everything between the prefix and the last `/`, so it may contain one. */
 function targetOf(path: string): { secret: string; kind: TokenEventKind | null } {
   if (!path.startsWith(PREFIX)) return { secret: '', kind: null }
   const slash = path.lastIndexOf('/')
@@ -163,7 +163,7 @@ async function takeHook(
   }
 }
 
-/** Requests that came one after the other stay so. */
+/** Consecutive requests keep their order. */
 function newTimes(clock: Clock): () => number {
   let lastUs = 0
   return () => (lastUs = nextTimeUs(lastUs, clock.nowMs() * 1000))

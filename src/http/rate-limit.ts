@@ -1,8 +1,8 @@
 import { isIPv6 } from 'node:net'
 
-/** Token buckets: a second's worth may come at once, after that so many a second. */
+/** Token buckets: the number of one second may come at once, after that so many a second. */
 
-/** Addresses remembered at most; the one that was quiet longest is forgotten. */
+/** Addresses remembered at most; the one with the oldest request is dropped. */
 const ADDRESSES_MAX = 10_000
 
 export interface RateLimit {

@@ -11,23 +11,23 @@ import { errnoOf } from '../core/system-error.ts'
 /** The listener: `node:http` itself, since two paths need no framework, and every limit is set here. */
 
 /**
- * Not by `import`: naming its exports one by one would load the HTTP client and WebSocket of Node as well, which are 13 MB
- * of memory for nothing (Node 24).
+ * Not by `import`: naming its exports one by one would load the HTTP client and WebSocket of Node as well, which take
+ * 13 MB of memory without use (Node 24).
  */
 const { createServer } = process.getBuiltinModule('node:http')
 
 const HEADER_BYTES_MAX = 8 * 1024
 const HEADERS_MAX = 64
 const REQUESTS_PER_CONNECTION_MAX = 1000
-/** The kernel cuts it to its own limit. Beyond it a connection has to try again, which takes a second. */
+/** The kernel cuts it to its own limit. Beyond it a connection needs a retry, which takes a second. */
 const BACKLOG_MAX = 4096
-/** How long the rest of an unwanted body is read and thrown away, so that the caller gets to see the answer. */
+/** How long the rest of an unwanted body is read and discarded, so that the caller can read the answer. */
 const LINGER_MS = 1000
-/** How long requests that are being answered may take when the server stops. */
+/** How long requests in progress may take when the server stops. */
 const STOP_MS = 5000
 
 export interface HttpLimits {
-  /** Headers must be there after so long: whoever sends none has no claim on a connection. */
+  /** Headers must be there after so long: a caller without headers must not keep a connection. */
   readonly headersMs: number
   /** Headers, and body, must be there after so long. */
   readonly requestMs: number
@@ -45,8 +45,8 @@ export interface HttpOptions extends Omit<HookOptions, 'onError'> {
 
 export interface HttpServer extends AsyncDisposable {
   /**
-   * Gets ready to answer by other settings; the address stays. Fails with `config-invalid` (secret).
-   * @returns makes it so, for every request from then on
+   * Prepares other settings; the address stays. Fails with `config-invalid` (secret).
+   * @returns applies them, for every request from then on
    */
   prepare(settings: HttpSettings): () => void
   /** `host:port`, with the port that the system chose where 0 was asked for. */
@@ -94,7 +94,7 @@ function newServer(
   })
   server.maxHeadersCount = HEADERS_MAX
   server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX
-  // Nothing at all happens on the connection: the last resort, also while a slow reader takes its answer.
+  // Nothing at all happens on the connection: the last limit, also while a slow reader takes its answer.
   server.timeout = limits.requestMs + limits.idleMs
   server.on('connection', (socket) => connections.admit(socket))
   server.on('request', (request, response) => {

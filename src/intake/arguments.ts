@@ -9,7 +9,7 @@ import {
   type Received,
 } from './event-fields.ts'
 
-/** Reads what a shim wrote: the kind and privacyIDEA's arguments, each ended by NUL. Pure. */
+/** Reads a shim's file: the kind and privacyIDEA's arguments, each ended by NUL. Pure. */
 
 const OPTIONS = {
   '--serial': 'serial',
@@ -24,7 +24,7 @@ const FIELDS_MAX = 256
 
 /**
  * @param bytes the file's content
- * @param expectedArguments how many arguments the file's name promises, or null when it does not say
+ * @param expectedArguments how many arguments the file's name states, or null when it does not
  */
 export function readSpoolFile(bytes: Buffer, expectedArguments: number | null, origin: Origin): Received {
   if (bytes.length === 0 || bytes[bytes.length - 1] !== 0) return refuse(origin, 'file: cut short, its end is missing')
@@ -39,9 +39,9 @@ export function readSpoolFile(bytes: Buffer, expectedArguments: number | null, o
 }
 
 /**
- * privacyIDEA passes pairs of an option and its value, so the word after an option is its value whatever it looks like:
- * a user who calls himself `--serial` stays a user. Options that are not known are passed over with their values.
- * @param args a null stands for an argument that is no valid UTF-8
+ * privacyIDEA passes pairs of an option and its value. So the text after an option is its value, also where it looks
+ * like an option: a user with the login `--serial` stays a user. Unknown options are skipped with their values.
+ * @param args null: an argument that is no valid UTF-8
  */
 export function readArguments(kind: string | null, args: readonly (string | null)[], origin: Origin): Received {
   if (kind === null || !isTokenEventKind(kind)) {
@@ -78,7 +78,7 @@ function set(
   return null
 }
 
-/** The fields of a file that is no valid UTF-8 as a whole; null for each that is the cause of it. */
+/** The fields of a file that is no valid UTF-8 as a whole; null for each invalid field. */
 function splitBytes(bytes: Buffer): (string | null)[] {
   const fields: (string | null)[] = []
   let start = 0

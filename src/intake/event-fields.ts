@@ -10,21 +10,23 @@ import {
 } from '../core/names.ts'
 import type { Refused } from '../ports/intake.ts'
 
-/** Makes events of the texts that privacyIDEA handed over, whichever way they came. Pure. */
+/** Makes events of the texts that privacyIDEA handed over, by any way. Pure. */
 
-/** Serials of one hint at most (3.12 and later hand over whole lists); the rest is refused, and on record as such. */
+/**
+ * Serials of one message at most (3.12 and later hand over whole lists); the rest is refused, and on record as such.
+ */
 const SERIALS_PER_EVENT_MAX = 1000
 /** Characters of a login or a realm at most. */
 const NAME_LENGTH_MAX = 255
-/** Characters of foreign text in a reason at most. */
+/** Characters of text from outside in a reason at most. */
 const EXCERPT_LENGTH_MAX = 40
-/** Characters of an actor (login, `@`, realm) at most; a longer one is cut, since it decides nothing. */
+/** Characters of an actor (login, `@`, realm) at most; a longer one is cut, since no decision depends on it. */
 const ACTOR_LENGTH_MAX = 255
 
 // eslint-disable-next-line no-control-regex -- control characters are what it replaces
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g
 
-/** Where and when a hint was taken. `id` is unique, and the same when the same hint is read again. */
+/** Where and when a message was taken. `id` is unique, and the same when the same message is read again. */
 export interface Origin {
   readonly id: string
   readonly source: 'shim' | 'webhook'
@@ -37,11 +39,13 @@ export interface EventFields {
   readonly serial?: string | undefined
   readonly user?: string | undefined
   readonly realm?: string | undefined
-  /** `LOGIN@REALM` of whoever was logged in; `none@none` for nobody. */
+  /** `LOGIN@REALM` of the logged-in user; `none@none`: no user. */
   readonly actor?: string | undefined
 }
 
-/** What became of one hint: an event for each serial (one when none is given), and what was refused of it. */
+/**
+ * The result of one message: an event for each serial (one event when no serial is given), and what was refused of it.
+ */
 export interface Received {
   readonly events: readonly Event[]
   readonly refused: readonly Refused[]
@@ -52,12 +56,12 @@ export function isTokenEventKind(text: string): text is TokenEventKind {
 }
 
 /**
- * One event for each serial, or one without a serial. privacyIDEA's word for a missing value is `none` (`None` in its
- * webhook before 3.14), so a user of that name cannot be told from nobody and is nobody here. A list is `A,B` or
- * `A, B`: its bad members are refused and the good ones taken. A bad user or realm spoils the whole hint, because an
- * event without them would mean something else. 3.14's webhook names all tokens of the owner where the request
- * named none: such a lock does not say which of them is full, so it is one of the account, which the unlock of any ends. A
- * registration says whether it names one serial alone: only then is it known which token was enrolled.
+ * One event for each serial, or one without a serial. privacyIDEA writes a missing value as `none` (`None` in its
+ * webhook before 3.14). A user of that name cannot be distinguished from no user, and counts as no user here. A list is
+ * `A,B` or `A, B`: its bad members are refused and the good ones taken. A bad user or realm makes the whole message
+ * invalid, because an event without them would mean something else. 3.14's webhook names all tokens of the owner where
+ * the request named none. Such a lock does not show which of them is full, so it is one of the account, and the unlock
+ * of any token ends it. A registration has a flag for one serial alone: only then is it known which token was enrolled.
  */
 export function eventsOfFields(kind: TokenEventKind, fields: EventFields, origin: Origin): Received {
   const user = present(fields.user)
@@ -92,7 +96,7 @@ export function refuse(origin: Origin, reason: string): Received {
   return { events: [], refused: [{ id, source, takenAtUs, reason }] }
 }
 
-/** A short, printable piece of foreign text, in quotes: ASCII only, everything else as `\uXXXX`. */
+/** A short, printable piece of text from outside, in quotes: ASCII only, everything else as `\uXXXX`. */
 export function excerpt(text: string): string {
   const head = text.slice(0, EXCERPT_LENGTH_MAX)
   let shown = ''
@@ -123,7 +127,7 @@ function present(value: string | undefined): string | null {
   return value === undefined || value === '' || value === 'none' || value === 'None' ? null : value
 }
 
-/** Whoever sends a hint may write anything into it: an odd name is refused, and on record as such. */
+/** A sender may write anything into a message: an odd name is refused, and on record as such. */
 function isBadName(text: string | null): boolean {
   return text !== null && (text.length > NAME_LENGTH_MAX || hasControlCharacter(text))
 }
@@ -165,7 +169,7 @@ function serialProblem(bad: readonly string[], tooMany: number): string | null {
   return problems.length === 0 ? null : `serial: ${problems.join('; ')}`
 }
 
-/** An actor is for people to read: what cannot be shown is replaced, and an event is never lost for it. */
+/** An actor is for people to read: unprintable characters are replaced, and no event is lost because of them. */
 function readActor(value: string | undefined): string {
   if (present(value) === null || value === undefined) return ''
   if (/^(?:[Nn]one)?@(?:[Nn]one)?$/.test(value)) return ''

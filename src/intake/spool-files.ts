@@ -12,17 +12,17 @@ import {
 import { readSpoolFile } from './arguments.ts'
 import { excerpt, refuse, type Received } from './event-fields.ts'
 
-/** Lists and reads `new/` of the spool. Everything in there is written by others, and may be anything. */
+/** Lists and reads `new/` of the spool. Its content is written by others, and may be anything. */
 
 /** A larger file is refused: privacyIDEA's arguments take a few hundred bytes. */
 export const SPOOL_FILE_BYTES_MAX = 64 * 1024
-/** Names looked at in one go; what is beyond them has its turn in the next. */
+/** Names in one listing; further ones come in the next listing. */
 export const LISTING_MAX = 8192
 const LISTING_BUFFER_ENTRIES = 256
 
 /**
- * The names that shims give (`PID-ARGUMENTS-UUID`) and others that are as harmless. They become event ids.
- * A name that starts with a dot is somebody's file in the making, as in maildir, and is left alone.
+ * The names that shims give (`PID-ARGUMENTS-UUID`) and other harmless ones. They become event ids.
+ * A name that starts with a dot is an unfinished file, as in maildir, and is not touched.
  */
 const SAFE_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
 const SHIM_NAME = /^\d{7}-(\d{1,4})-/
@@ -36,7 +36,7 @@ const UNOPENABLE: Readonly<Record<string, string>> = {
   EPERM: 'file: no permission to read it (the shim writes files of mode 0644)',
 }
 
-/** Too many open files, no memory: of the process. Not a folder: of the folder. */
+/** Too many open files, no memory: a failure of the process. Not a folder: a failure of the folder. */
 const OF_ALL = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOTDIR'])
 
 /** A name as its bytes, one character each. */
@@ -48,7 +48,6 @@ export function pathOf(folder: string, name: RawName): string | Buffer {
     : Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, 'latin1')])
 }
 
-/** A name as it may be shown to people. */
 export function shownName(name: RawName): string {
   return SAFE_NAME.test(name) ? name : excerpt(name)
 }
@@ -56,15 +55,15 @@ export function shownName(name: RawName): string {
 export interface Listing {
   /** At most `LISTING_MAX`, in the order of the file system. */
   readonly names: RawName[]
-  /** No event is a folder, and one of somebody else's can often not be moved: they are left where they are. */
+  /** A folder is no event, and another user's folder can often not be moved: folders are not touched. */
   readonly folders: number
-  /** Folders, and names that are not wanted now or never. */
+  /** Folders, and names that are not wanted now or at all. */
   readonly passedOver: number
   /** False: there are more names. */
   readonly isWhole: boolean
 }
 
-/** @param passOver names that are not wanted now; they do not count against the limit */
+/** @param passOver names to skip for now; they do not count against the limit */
 export function listFolder(folder: string, passOver: (name: RawName) => boolean = () => false): Listing {
   const names: RawName[] = []
   let folders = 0
@@ -88,7 +87,7 @@ export function listFolder(folder: string, passOver: (name: RawName) => boolean 
   return { names, folders, passedOver, isWhole: false }
 }
 
-/** By modification time, then by name; a name that is gone by now is left out. */
+/** By modification time, then by name; a file that is gone by now is left out. */
 export function sortByTime(folder: string, names: readonly RawName[]): RawName[] {
   const dated: { name: RawName; atNs: bigint }[] = []
   for (const name of names) {
@@ -102,7 +101,7 @@ function look(folder: string, name: RawName): BigIntStats | 'gone' | 'unknown' {
   try {
     return lstatSync(pathOf(folder, name), { bigint: true, throwIfNoEntry: false }) ?? 'gone'
   } catch (thrown) {
-    // A name can be looked up whatever its file allows, unless the folder does not, or it is the mount of another user.
+    // Looking up a name needs no right on its file, only on the folder; the mount of another user is an exception.
     if (isOfAll(thrown) || (systemCode(thrown) === 'EACCES' && !mayPass(folder))) throw thrown
     return 'unknown'
   }
@@ -117,7 +116,7 @@ function mayPass(folder: string): boolean {
   }
 }
 
-/** Says something about the process or the folder, and nothing about the one file. */
+/** A failure of the process or the folder, and not of the one file. */
 function isOfAll(thrown: unknown): boolean {
   const code = systemCode(thrown)
   return code === 'unknown' || OF_ALL.has(code)
@@ -128,7 +127,7 @@ function compareTimes(a: { name: RawName; atNs: bigint }, b: { name: RawName; at
   return a.name < b.name ? -1 : 1
 }
 
-/** A file that was read. `keep`: it is no event file at all, and is put aside for a person to look at. */
+/** A file that was read. `keep`: it is no event file at all, and is moved aside for an administrator to look at. */
 export interface SpoolFile {
   readonly name: RawName
   readonly atNs: bigint
@@ -152,19 +151,19 @@ export interface Reading {
   readonly unread: UnreadFile[]
 }
 
-/** What a reading needs beside the names. */
+/** What reading needs besides the names. */
 export interface Reader {
   readonly folder: string
   readonly buffer: Buffer
   readonly nowMs: number
-  /** A time for a file that says to be of the future; each later than the one before. */
+  /** A time for a file with a time in the future; each later than the one before. */
   readonly nextTimeUs: () => number
 }
 
 /**
- * Reads some names. Never blocks, follows no link, and leaves no descriptor open. A file that cannot be read is one by
- * itself; what concerns all of them is thrown. A time in the future becomes the time of the reading, since it must not
- * outlive what comes later; such files stay in order among themselves.
+ * Reads some names. Never blocks, follows no link, and leaves no descriptor open. A file that cannot be read affects no
+ * other file; failures that concern all files are thrown. A time in the future becomes the time of the reading: an
+ * event must not stay in effect after later events. Such files keep their order among themselves.
  */
 export function readFiles(reader: Reader, names: readonly RawName[]): Reading {
   const files: SpoolFile[] = []
@@ -232,12 +231,15 @@ function timeOf(found: BigIntStats, nowMs: number): { takenAtUs: number; aheadUs
   return { takenAtUs, aheadUs: Math.max(0, takenAtUs + 1 - aheadFromUs(nowMs)) }
 }
 
-/** Times are ahead from here on: the clock tells no parts of its millisecond, so that what is within it is not ahead. */
+/**
+ * The time from which a file counts as ahead: the clock has whole milliseconds only, so a time within the current one
+ * is not ahead.
+ */
 export function aheadFromUs(nowMs: number): number {
   return (nowMs + 1) * 1000
 }
 
-/** A shim renames a file once it is whole, so what was there at first is all. @returns the length */
+/** A shim renames a file once it is complete, so the first size is the whole length. @returns the length */
 function readAll(descriptor: number, buffer: Buffer, size: number): number {
   let length = 0
   while (length < size) {
@@ -248,7 +250,7 @@ function readAll(descriptor: number, buffer: Buffer, size: number): number {
   return length
 }
 
-/** A second name for a file could be one for a file of somebody else, which only we may read. */
+/** A second name for a file may be one for another user's file, which only we may read. */
 function notPlain(found: BigIntStats): string | null {
   if (!found.isFile()) return 'file: not a regular file'
   if (found.nlink !== 1n) return 'file: has a second name (hard link)'

@@ -16,17 +16,17 @@ import { systemRefusal } from '../core/system-error.ts'
 import { listFolder, pathOf, systemCode, type RawName } from './spool-files.ts'
 
 /**
- * The folders of the spool, and what leaves them. `tmp` and `new` are 1730: the group (privacyIDEA's) creates files in
- * them and cannot list them; `refused` is the service's own.
+ * The folders of the spool, and how files leave them. `tmp` and `new` are 1730: the group (privacyIDEA's) creates files
+ * in them and cannot list them; `refused` is the service's own.
  */
 const SPOOL_MODE = 0o710
 const INBOX_MODE = 0o1730
 const REFUSED_MODE = 0o700
 
-/** Files kept in `refused/` at most, and the size of one at most; others are removed and only on record. */
+/** Files kept in `refused/` at most, and the size of one at most; others are removed and stay on record only. */
 const REFUSED_FILES_MAX = 1000
 const REFUSED_FILE_BYTES_MAX = 1024 * 1024
-/** A file in `tmp` that is older was left behind by a shim that was killed. */
+/** An older file in `tmp` was left behind by a shim that was killed. */
 const STALE_MS = 60 * 60 * 1000
 
 export interface SpoolFolders {
@@ -40,7 +40,7 @@ export function foldersOf(dir: string): SpoolFolders {
   return { dir, tmp: `${dir}/tmp`, new: `${dir}/new`, refused: `${dir}/refused` }
 }
 
-/** Creates what is missing; what is there keeps its owner and mode, since an administrator may have set them. */
+/** Creates missing folders; existing ones keep their owner and mode, since an administrator may have set them. */
 export function makeFolders(folders: SpoolFolders): void {
   for (const [path, mode] of [
     [folders.dir, SPOOL_MODE],
@@ -56,7 +56,7 @@ export function makeFolders(folders: SpoolFolders): void {
   }
 }
 
-/** @returns false when it is there already */
+/** @returns false when it exists already */
 function isMade(path: string, mode: number): boolean {
   const missing = missingFolders(path, (each) => statSync(each, { throwIfNoEntry: false }) !== undefined)
   for (const folder of missing) makeOne(folder, folder === path ? mode : 0o755)
@@ -78,7 +78,7 @@ function makeOne(folder: string, mode: number): void {
   }
 }
 
-/** What keeps files from being taken away; null: nothing, or it shows with the first one. */
+/** Why files cannot be removed; null: they can, or the first removal will show it. */
 export function readOnlyError(folders: SpoolFolders): AppError | null {
   try {
     accessSync(folders.new, constants.W_OK)
@@ -89,7 +89,7 @@ export function readOnlyError(folders: SpoolFolders): AppError | null {
 }
 
 /**
- * @returns false when this file alone cannot be removed (immutable, a mount point). Fails with what concerns the folder.
+ * @returns false when this file alone cannot be removed (immutable, a mount point). Fails with failures of the folder.
  */
 export function removeFile(folder: string, name: RawName): boolean {
   try {
@@ -103,7 +103,7 @@ export function removeFile(folder: string, name: RawName): boolean {
   }
 }
 
-/** Where things go that are no event files. */
+/** The place for files that are no event files. */
 export interface Quarantine {
   /** @returns false when it could not be moved and could not be removed */
   take(name: RawName): boolean
@@ -136,7 +136,7 @@ function isWorthKeeping(path: string | Buffer): boolean {
   }
 }
 
-/** A name of its own for what stands under a name that somebody chose. */
+/** A unique name for a file with a name from outside. */
 function refusedName(name: RawName): RawName {
   const plain = name.replaceAll(/[^A-Za-z0-9_-]/g, '_').slice(0, 100)
   return `${plain}-${Date.now().toString(36)}-${process.hrtime.bigint().toString(36)}`
@@ -173,7 +173,7 @@ export function sweepStale(folders: SpoolFolders, nowMs: number): number {
   return count
 }
 
-/** What cannot be looked at (the mount of another user) is left where it is. */
+/** A file that cannot be looked at (the mount of another user) is not touched. */
 function isStale(path: string | Buffer, nowMs: number): boolean {
   try {
     return nowMs - lstatSync(path).mtimeMs > STALE_MS
@@ -182,7 +182,7 @@ function isStale(path: string | Buffer, nowMs: number): boolean {
   }
 }
 
-/** What went wrong with the spool itself, for whoever looks after the machine. */
+/** An error of the spool itself, for the administrator of the machine. */
 export function spoolError(thrown: unknown, what: string): AppError {
   if (thrown instanceof AppError) return thrown
   const { errno, code, why, hint } = systemRefusal(thrown)
@@ -196,7 +196,7 @@ const WHY: Readonly<Record<string, string>> = {
 }
 const OWNER_HINT = "The spool and its folders belong to the service's user: `lockstep shims install` sets them up."
 const ROOM_HINT = 'Make room; events that wait are taken by themselves then.'
-/** What is to be done here, where it is more than the system's code says. */
+/** Advice for this place, where the system's code is not enough. */
 const HINTS: Readonly<Record<string, string>> = {
   EACCES: OWNER_HINT,
   EPERM: OWNER_HINT,

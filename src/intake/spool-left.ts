@@ -2,16 +2,16 @@ import { backoffMs } from '../core/error.ts'
 import type { RawName } from './spool-files.ts'
 
 /**
- * What lies in `new` and could not be dealt with: looked at again after a while, so that it neither holds up the rest nor
- * keeps a processor busy.
+ * Files in `new` that could not be processed. They are tried again after a while, so that they neither block the rest
+ * nor keep a processor busy.
  */
 
-/** `unread`: may be an event. `stuck`: is on record, and can be neither moved nor removed. */
+/** `unread`: may be an event. `stuck`: on record, and can be neither moved nor removed. */
 export type LeftKind = 'unread' | 'stuck'
 
-/** Names at most; what is beyond them is tried at every listing. */
+/** Names at most; further ones are tried at every listing. */
 const LEFT_MAX = 100_000
-/** Between two tries at most: what cannot be read may become readable, what is stuck takes a person. */
+/** Between two tries at most: an unread file may become readable, a stuck one needs an administrator. */
 const AGAIN_MAX_MS = 60_000
 const STUCK_AGAIN_MS = 60 * 60 * 1000
 
@@ -22,12 +22,14 @@ export interface LeftName {
 }
 
 export interface Left {
-  /** Whether its time has not come yet; notes that it is still there. */
+  /** Whether its next retry is not due yet; also notes that the file is still there. */
   isPassedOver(name: RawName): boolean
-  /** @returns whether it is the first time, so that it is told once */
+  /** @returns whether it is the first time, so that it is reported once */
   add(left: LeftName): boolean
   delete(name: RawName): void
-  /** Forgets every name that was not asked for since the last call: it is gone. After a listing to the end only. */
+  /**
+   * Removes every name that was not asked for since the last call: the file is gone. Only after a listing to the end.
+   */
   forgetUnseen(): void
   isAnyDue(): boolean
   isFull(): boolean
@@ -36,7 +38,7 @@ export interface Left {
 
 interface Entry extends LeftName {
   readonly tries: number
-  /** By the clock that nobody sets. */
+  /** By the monotonic clock. */
   readonly againMs: number
   seen: boolean
 }

@@ -3,28 +3,28 @@ import type { Clock } from '../ports/clock.ts'
 import { shownName, type SpoolFile } from './spool-files.ts'
 import type { LeftName } from './spool-left.ts'
 
-/** Says what is wrong with the things in `new`: once for each, and in one line for all of a batch. */
+/** Reports what is wrong with the files in `new`: once for each, and in one line for all of a batch. */
 export interface SpoolNotifier {
-  /** The file and why it waits. */
+  /** The file and the reason why it waits. */
   words(left: LeftName): string
   unread(news: readonly LeftName[]): void
   stuck(news: readonly LeftName[]): void
   /** @param count how many lie there now */
   folders(count: number): void
-  /** Times of the future were taken as of now. */
+  /** Times in the future were replaced by the current time. */
   ahead(files: readonly SpoolFile[]): void
-  /** Times of the past that the kernel of this machine did not give: they are taken as they are. */
+  /** Times in the past that the kernel of this machine did not set: they are used unchanged. */
   behind(files: readonly SpoolFile[]): void
 }
 
-/** Folders are told again after so long at the earliest, and when there are more than before. */
+/** Folders are reported again after so long at the earliest, and when there are more than before. */
 const FOLDERS_AGAIN_MS = 60 * 60 * 1000
 /** Wrong times are reported again after so long at the earliest. */
 const TIMES_AGAIN_MS = 60_000
 /** A shim renames its file within moments. */
 const BEHIND_REPORTED_US = 60_000_000
 const CLOCK_HINT = 'Set the clocks of this machine and of privacyIDEA right: timedatectl set-ntp true'
-/** A smaller lead of the clocks is not worth a word. */
+/** A smaller lead of the clocks is not reported. */
 const AHEAD_REPORTED_US = 1_000_000
 const WHO_HINT = 'Remove it by hand, and see who can write into the spool besides privacyIDEA.'
 
@@ -33,7 +33,7 @@ type Report = (error: AppError) => void
 export function newNotifier(folder: string, clock: Clock, onError: Report, onWarning: Report): SpoolNotifier {
   let foldersReported = 0
   let reportedAtMs = 0
-  /** By the clock that nobody sets. */
+  /** By the monotonic clock. */
   let aheadReportedMs = -Infinity
   let behindReportedMs = -Infinity
   const words = ({ name, why }: LeftName): string => `${folder}/${shownName(name)} cannot be read now: ${why}`

@@ -3,42 +3,42 @@ import { backoffMs, toAppError, type AppError } from '../core/error.ts'
 import type { Clock } from '../ports/clock.ts'
 import { makeFolders, sweepStale, type SpoolFolders } from './spool-folders.ts'
 
-/** Looks into `new` when something has come: by the kernel's word (inotify) for speed, and by a poll for what that misses. */
+/** Looks into `new` when a file has come: by inotify for speed, and by a poll for files that inotify misses. */
 
-/** A look at the folder whether or not the kernel told of anything, in milliseconds. */
+/** Interval of the poll, which does not depend on inotify, in milliseconds. */
 const POLL_MS = 1000
 const SWEEP_MS = 60 * 60 * 1000
 /**
- * After a batch, how long until the next look, in milliseconds. Removing files wakes the watcher as well, and under load
- * this makes a few larger batches of many small ones; a quiet spool is not slowed down.
+ * After a batch, how long until the next look, in milliseconds. Removing files wakes the watcher as well. Under load
+ * the delay makes a few larger batches of many small ones; a quiet spool is not slowed down.
  */
 const GATHER_MS = 1
 /**
  * A folder whose mtime stayed the same holds the same names, once that time is older than the coarsest clock of a file
- * system (2 s). So a look at many things that nobody can take away costs one call.
+ * system (2 s). So a look at many files that cannot be removed costs one call.
  */
 const SETTLED_MS = 3000
-/** A listing in any case, whatever the folder's mtime says. */
+/** Interval of a listing that ignores the folder's mtime. */
 const LISTING_MS = 60_000
 /**
- * Who may write into the folder can wake us as often as they like, with things that are no events. So the looks that brought
- * none may take this share of a processor in the long run, and so much at once.
+ * Users who may write into the folder can wake us at any rate, with files that are no events. So looks without an event
+ * may take this share of a processor in the long run, and this much at once.
  */
 const IDLE_SHARE = 0.1
 const IDLE_CREDIT_MAX_MS = 2_000
 const REST_MAX_MS = 10_000
 /** After a wake that had no cause. */
 const CAUSELESS_REST_MS = 20
-/** Wakes without an event, after which the kernel is not listened to until the next poll: each of them costs as well. */
+/** Wakes without an event, after which inotify is off until the next poll: each wake has a cost too. */
 const CAUSELESS_WAKES_MAX = 500
 
 export interface WatcherOptions {
   readonly folders: SpoolFolders
   readonly clock: Clock
   readonly onError: (error: AppError) => void
-  /** Takes what one listing shows; `isMore`: it showed something; `isFruitful`: events, and not much else beside them. */
+  /** Processes one listing; `isMore`: it found something; `isFruitful`: mostly events. */
   readonly take: () => Promise<{ readonly isMore: boolean; readonly isFruitful: boolean }>
-  /** Whether it is time to look again at something that was left. */
+  /** Whether the retry of a file that was left is due. */
   readonly isAnyDue: () => boolean
 }
 
@@ -47,7 +47,7 @@ interface Watcher {
   stop(): void
 }
 
-/** After a failure tries again with back-off. */
+/** After a failure it retries with back-off. */
 export function newWatcher({ folders, clock, onError, take, isAnyDue }: WatcherOptions): Watcher {
   let poll: NodeJS.Timeout | null = null
   let gather: NodeJS.Timeout | undefined
@@ -56,7 +56,7 @@ export function newWatcher({ folders, clock, onError, take, isAnyDue }: WatcherO
   let failures = 0
   /** Since the last event that was taken. */
   let wakes = 0
-  /** By the clock that nobody sets, as are all waits. */
+  /** By the monotonic clock, as all waits. */
   let notBeforeMs = 0
   let sweptAtMs = performance.now()
   const lastEmpty = newLastEmpty()
@@ -104,7 +104,7 @@ export function newWatcher({ folders, clock, onError, take, isAnyDue }: WatcherO
       if (wakes > CAUSELESS_WAKES_MAX) wakes = 0
       kernel.follow()
     } catch {
-      // The folder is gone, or cannot be read: the drain that follows says so.
+      // The folder is gone, or cannot be read: the drain that follows reports it.
     }
     wake()
   }
@@ -131,7 +131,7 @@ function newKernelWatch(folders: SpoolFolders, onChange: () => void): { follow()
   }
   return {
     close,
-    /** Watches the folder that stands there now, which may be another one than before. */
+    /** Watches the folder that is there now, which may be another one than before. */
     follow() {
       const inode = statOf(folders.new)?.ino
       if (inode === undefined) makeFolders(folders)
@@ -181,7 +181,7 @@ function newLastEmpty(): {
   }
 }
 
-/** Undefined: it is gone, or cannot be looked at; the listing says so. */
+/** Undefined: it is gone, or cannot be looked at; the listing reports it. */
 function statOf(path: string): BigIntStats | undefined {
   try {
     return statSync(path, { bigint: true, throwIfNoEntry: false })

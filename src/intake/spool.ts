@@ -26,11 +26,14 @@ import { newLeft, type Left, type LeftName } from './spool-left.ts'
 import { newNotifier, type SpoolNotifier } from './spool-notifier.ts'
 import { newWatcher } from './spool-watcher.ts'
 
-/** Takes what the shims wrote. A file is removed once it is durable in the store, so that no event is lost between. */
+/**
+ * Takes the files that the shims wrote. A file is removed once it is durable in the store, so that no event is lost in
+ * between.
+ */
 
 /** Files handed over together at most. */
 const BATCH_FILES_MAX = 256
-/** So many things that are left there make each look for an event a long one. */
+/** From so many files that stay there, each look for an event takes long. */
 const CROWD = 1_000
 /** Listings of one drain at most: 8 million files. */
 const LISTINGS_MAX = 1000
@@ -38,17 +41,17 @@ const LISTINGS_MAX = 1000
 export interface SpoolOptions {
   readonly dir: string
   readonly intake: IntakePort
-  /** What went wrong while watching, where the next try is already planned; and what lies there and is no event. */
+  /** Failures while watching, where the next try is already planned; and files there that are no events. */
   readonly onError: (error: AppError) => void
-  /** What was dealt with, and should be known; as an error where it is left out. */
+  /** Problems that were handled and should be known; where it is left out they go to `onError`. */
   readonly onWarning?: (warning: AppError) => void
-  /** After a batch became durable: how many events. */
+  /** Called after a batch became durable, with the number of events. */
   readonly onTaken?: (count: number) => void
   readonly clock?: Clock
 }
 
 export interface Drained {
-  /** Files taken, or put aside. */
+  /** Files taken, or moved aside. */
   readonly taken: number
   /** Files that may be events and cannot be read now, with the reason. */
   readonly unread: readonly string[]
@@ -56,11 +59,11 @@ export interface Drained {
 
 export interface Spool extends AsyncDisposable {
   /**
-   * Takes everything that waits and can be read. Fails with what `take` fails with, or `file-io`, `file-not-permitted`,
-   * `disk-full`; what was not taken stays where it is.
+   * Takes all waiting files that can be read. Fails as `take` does, or with `file-io`, `file-not-permitted`,
+   * `disk-full`; files that were not taken stay where they are.
    */
   drainOnce(): Promise<Drained>
-  /** From now on takes files as they come. */
+  /** From now on takes files as they arrive. */
   watch(): void
 }
 
@@ -73,14 +76,14 @@ interface State {
   readonly notify: SpoolNotifier
   readonly nextTimeUs: () => number
   readonly buffer: Buffer
-  /** The drain that runs; the next one waits for it. */
+  /** The drain in progress; the next one waits for it. */
   running: Promise<unknown>
   closed: boolean
 }
 
 /**
  * Creates the folders that are missing. Fails with `file-not-permitted`, `file-io`, `disk-full`; a spool that became
- * read-only is told, and what else there is to do goes on.
+ * read-only is reported, and the other work goes on.
  */
 export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const folders = foldersOf(options.dir)
@@ -145,13 +148,13 @@ interface Progress {
   readonly events: number
   /** By the last listing. */
   readonly passedOver: number
-  /** Files that were found to be unreadable for the first time. */
+  /** Files found unreadable for the first time. */
   readonly unread: LeftName[]
-  /** The last listing found something, so that it is worth looking again. */
+  /** The last listing found something, so another look is useful. */
   readonly isMore: boolean
 }
 
-/** @param listingsMax how often to look whether more has come */
+/** @param listingsMax how often to look for further files */
 function drainAlone(state: State, listingsMax: number): Promise<Progress> {
   const mine = state.running.then(() => drain(state, listingsMax))
   state.running = mine.catch(() => undefined)
@@ -174,13 +177,13 @@ async function drain(state: State, listingsMax: number): Promise<Progress> {
       events += batch.events
     }
     taken += count
-    // What was not taken is passed over for a while, unless there is too much of it to be remembered.
+    // Files that were not taken are skipped for a while, unless there are too many of them to remember.
     isMore = names.length > 0 && (count > 0 || !state.left.isFull())
   }
   return { taken, events, passedOver, unread, isMore }
 }
 
-/** Oldest first. A listing of one batch is sorted when its files are read, which saves a look at each. */
+/** Oldest first. A listing of one batch is sorted when its files are read, which saves a system call for each. */
 function waitingNames({ folders, left, notify }: State): { names: RawName[]; passedOver: number } {
   const listing = listFolder(folders.new, (name) => left.isPassedOver(name))
   if (listing.isWhole) {
@@ -192,7 +195,7 @@ function waitingNames({ folders, left, notify }: State): { names: RawName[]; pas
 }
 
 /**
- * @param news where files go that were found to be unreadable for the first time
+ * @param news gets the files that were found unreadable for the first time
  * @returns how many of the files are gone from the folder, and how many events were in them
  */
 async function takeBatch(
@@ -229,7 +232,7 @@ function stuckName({ name, taken }: SpoolFile): Omit<LeftName, 'kind'> {
   return { name, why: taken.refused[0]?.reason ?? 'its event was taken' }
 }
 
-/** @returns those that are new, and worth telling */
+/** @returns those to report: the new ones */
 function leave(state: State, kind: LeftName['kind'], names: readonly Omit<LeftName, 'kind'>[]): LeftName[] {
   return names.map(({ name, why }) => ({ name, why, kind })).filter((each) => state.left.add(each))
 }

@@ -4,11 +4,11 @@ import { jsonMembers, jsonTrouble, type JsonMember } from '../core/json-limit.ts
 import { eventsOfFields, excerpt, refuse, type EventFields, type Origin, type Received } from './event-fields.ts'
 
 /**
- * Reads the body of privacyIDEA's webhook. Pure. What it really sends, in 3.10 to 3.14:
+ * Reads the body of privacyIDEA's webhook. Pure. privacyIDEA 3.10 to 3.14 sends:
  * - `user={logged_in_user}&realm={realm}&serial={token_serial}` as `urlencoded`, `urlendcode` or the MIME type, with
- *   values that are not escaped; a missing value is the text `None`, or empty;
- * - up to 3.13 a JSON template goes out as a form with its first key only, under the content type `json`;
- * - 3.14 sends JSON, and the serials of all the owner's tokens joined by commas.
+ *   values without escaping; a missing value is the text `None`, or empty;
+ * - up to 3.13 a JSON template as a form with its first key only, under the content type `json`;
+ * - 3.14: JSON, and the serials of all the owner's tokens joined by commas.
  * So the content decides what a body is, and the content type only how a form was escaped.
  */
 
@@ -28,7 +28,7 @@ const NAMES: Readonly<Record<string, keyof EventFields>> = {
 
 /** Pairs of a form, members of an object at most. */
 const PAIRS_MAX = 64
-/** A text, or a list of serials; whatever else is there is passed over. */
+/** A text, or a list of serials; other values are skipped. */
 const JSON_LIMITS = { depthMax: 8, valuesMax: 10_000 }
 const PLACEHOLDER = /^\{[A-Za-z_]{1,40}\}$/
 
@@ -94,7 +94,7 @@ function readPairs(pairs: Pairs): EventFields | string {
     }
     if (text === null) return `${field}: a text is expected`
     if (PLACEHOLDER.test(text)) return `${field}: the placeholder ${text} was not replaced; switch "replace" on`
-    // Values are not escaped, so a user who calls himself `x&serial=S` gives a field twice.
+    // Values are not escaped, so a user with the login `x&serial=S` gives a field twice.
     if (fields[field] !== undefined && fields[field] !== text) return `${field}: given twice, with different values`
     fields[field] = text
   }
@@ -111,7 +111,7 @@ function plainText(value: unknown): string | null {
 
 /**
  * Where a request has no user, `{logged_in_user}` and `{realm}` are those of the administrator. A local one has no
- * realm and a token's owner always has one, so a user that comes with an empty realm is not the owner but the actor.
+ * realm and a token's owner always has one, so a user with an empty realm is the actor and not the owner.
  */
 function ownerOnly(fields: EventFields): EventFields {
   const { user, realm } = fields

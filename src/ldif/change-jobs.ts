@@ -3,7 +3,7 @@ import { headerOf, utcStamp, writeChangeLdif } from '../core/ldif.ts'
 import type { DiskJob, DiskStep, FileOwner } from './disk-job.ts'
 import type { WaitingFolder } from './layout.ts'
 
-/** What the change's life asks of the disk. Pure; the same change gives the same files. */
+/** The disk steps for each step in the life of a change. Pure; the same change gives the same files. */
 
 export function prepareJob(change: Change): DiskJob {
   const stamp = utcStamp(change.plannedAtMs)
@@ -64,7 +64,7 @@ export function arrivedJob(change: Change): DiskJob {
 }
 
 /**
- * An unregister that did not happen leaves its file: the serial still stands there, and the file still takes it out.
+ * An unregister that did not happen leaves its file: the serial is still in the entry, and the file still removes it.
  */
 export function abandonedJob(change: Change, keep: readonly string[]): DiskJob {
   const stamp = utcStamp(change.plannedAtMs)
@@ -90,7 +90,7 @@ export function abandonedJob(change: Change, keep: readonly string[]): DiskJob {
   }
 }
 
-/** The change's own files, and nobody else's. */
+/** The change's own files, and no others. */
 function ownerOf({ key: account, id }: Change): FileOwner {
   return { kind: 'change', account, change: id }
 }

@@ -27,9 +27,9 @@ import { OpenFolders } from './open-folders.ts'
 import { readText, remove } from './plain-file.ts'
 
 /**
- * Does the work of several jobs as one: all files are written under temporary names, synced side by side, renamed
- * into place, and then each folder that changed is synced once for all. The file system joins syncs that run at the
- * same time into one commit of its journal, which is what makes this several times faster than one at a time.
+ * Does the work of several jobs as one: all files are written under temporary names, synced side by side, renamed into
+ * place, and then each changed folder is synced once for all. The file system joins syncs that run at the same time
+ * into one commit of its journal, which is what makes this several times faster than one at a time.
  *
  * Opening, writing and renaming are synchronous calls: they cost a third of what Node's asynchronous ones do.
  */
@@ -60,7 +60,7 @@ interface Batch {
   readonly folders: OpenFolders
   readonly failures: (FileFailure | null)[]
   readonly staged: Staged[]
-  /** Folders whose entries changed, and the jobs that did it. */
+  /** Folders whose entries changed, and the jobs that changed them. */
   readonly touched: Map<Folder, Set<number>>
   readonly stage: (job: number, folder: Folder, name: string, text: string, target: () => string) => void
 }
@@ -72,13 +72,13 @@ export interface BatchRunner extends Disposable {
 }
 
 /**
- * Its batches give for each job null when all of it is on disk, else why not. Nothing is written into a folder but the
- * one that was opened (see OpenFolders), and nothing is done in one that no longer lies in its place.
+ * Its batches return for each job null when all of it is on disk, else the failure. Files are written only into the
+ * folder that was opened (see OpenFolders), and nothing is done in a folder that was moved or replaced.
  */
 export function openBatchRunner({ root, tag }: BatchOptions): BatchRunner {
   const folders = new OpenFolders(root)
   let sequence = 0
-  // A umask that takes bits of the mode away: the mode is then set on each file.
+  // The umask removes bits of the mode: the mode is then set on each file.
   const setsMode = (process.umask() & FILE_MODE) !== 0
   const run: RunBatch = async (jobs) => {
     folders.begin()
@@ -103,11 +103,11 @@ export function openBatchRunner({ root, tag }: BatchOptions): BatchRunner {
   return { run, [Symbol.dispose]: () => folders.close() }
 }
 
-/** What was read or written counts only in the folders that people see. */
+/** A result counts only while the opened folders are still those at their paths. */
 function resultsOf({ folders, failures }: Batch): (FileFailure | null)[] {
   const away = displacedOf(folders)
   if (away === null && failures.every((failure) => failure === null)) return failures
-  // Whatever it was, the next one opens the folders anew.
+  // After any failure the next batch opens the folders anew.
   folders.close()
   if (away === null) return failures
   const displaced = failureOf(
@@ -122,7 +122,7 @@ function displacedOf(folders: OpenFolders): string | null {
   try {
     return folders.displaced()
   } catch {
-    // One that could not even be opened has its failure already.
+    // A folder that could not even be opened has its failure already.
     return null
   }
 }
@@ -192,13 +192,13 @@ function isOwned(batch: Batch, step: Extract<DiskStep, { owner: FileOwner }>): b
   const { owner } = step
   if (owner.kind === 'any') return true
   const path = pathOf(batch, step.folder, step.name)
-  // Forward files are no evidence of a lock: what somebody put in their place holds nothing up.
+  // Forward files are no evidence of a lock: a file put in their place by others blocks nothing.
   const text = step.folder === 'lock' ? readOwn(path) : readText(path)
   if (text === null || !belongsTo(owner.account, text)) return false
   return owner.kind === 'change' ? fieldOf('change', text) === owner.change : !isNewerThan(text, owner.at)
 }
 
-/** Null also for a link and whatever else is no file of ours. */
+/** Null also for a link and anything else that is no file of ours. */
 function readOwn(path: string): string | null {
   try {
     return readText(path)
@@ -207,25 +207,25 @@ function readOwn(path: string): string | null {
   }
 }
 
-/** A file that names no account is whoever's asks. */
+/** A file that names no account belongs to every account. */
 function belongsTo(account: string, text: string): boolean {
   const named = fieldOf('account', text)
   return named === null || named === account
 }
 
-/** The file that is there was written for something that came after what is to be written. */
+/** The file that is there was written for a later change than `text`. */
 function isNewer(there: string | null, text: string): boolean {
   const at = fieldOf('time', text)
   return there !== null && at !== null && isNewerThan(there, at)
 }
 
-/** A time that has not come yet is no proof: the clock was set back since. */
+/** A time in the future is no proof: the clock was set back since. */
 function isNewerThan(there: string, at: string): boolean {
   const writtenAt = fieldOf('time', there)
   return writtenAt !== null && writtenAt > at && writtenAt <= new Date().toISOString()
 }
 
-/** What the comment header says; see core/ldif.ts. */
+/** A field of the comment header; see core/ldif.ts. */
 function fieldOf(label: 'account' | 'change' | 'time', text: string): string | null {
   const head = text.slice(0, text.indexOf('\nversion:'))
   return HEADER_FIELD[label].exec(head)?.[1] ?? null
@@ -276,7 +276,7 @@ function moveToHistory(batch: Batch, job: number, { folder, name, stamp }: Moved
   touch(batch, job, historyOf(folder))
 }
 
-/** A history file is never written over. */
+/** A history file is never overwritten. */
 function freeHistoryPath({ folders }: Batch, { folder, name, stamp }: Omit<HistoryFile, 'text'>): string {
   for (let copy = 1; copy <= COPIES_MAX; copy++) {
     const path = `${folders.at(folder)}/${historyFile(name, stamp, copy)}`
@@ -301,13 +301,13 @@ function writeTemporary(path: string, text: string, setsMode: boolean): number {
   }
 }
 
-/** What is left where even this fails is swept at the next start. */
+/** A file that is left even after this is swept at the next start. */
 function discard(fd: number, path: string): void {
   try {
     closeSync(fd)
     unlinkSync(path)
   } catch {
-    // The failure that led here is the one to tell.
+    // The failure that led here is the one to report.
   }
 }
 

@@ -5,17 +5,17 @@ import type { DiskJob } from './disk-job.ts'
 import { errorOfFailure, failureOf, type FileFailure } from './file-error.ts'
 
 /**
- * Gathers what is asked for at the same time into batches, one at a time. A few jobs are done on this thread: nothing
- * is quicker for one event. Under load a worker thread takes over, which leaves about 10 µs of this thread's time per
- * job instead of 200; it ends when there was nothing to do for a while, since it takes some 20 MB.
+ * Gathers parallel jobs into batches, one batch at a time. A few jobs are done on this thread, the fastest way for one
+ * event. Under load a worker thread takes over, which leaves about 10 µs of this thread's time per job instead of 200;
+ * it ends after an idle time, since it takes some 20 MB.
  */
 
 const JOBS_PER_BATCH_MAX = 64
 const JOBS_WAITING_MAX = 20_000
-/** So many jobs at the same time are load. */
+/** So many parallel jobs are load. */
 const WORKER_FROM_JOBS = 8
 const WORKER_IDLE_MS = 10_000
-/** All it makes is short-lived; a small nursery keeps the memory that the process is left with some 5 MB smaller. */
+/** All its objects are short-lived; a small nursery makes the memory of the process some 5 MB smaller. */
 const WORKER_RESOURCES = { maxYoungGenerationSizeMb: 2 }
 
 /** Beside this file in the sources, and beside the bundle that holds this file. */
@@ -47,7 +47,7 @@ export class DiskQueue {
 
   readonly #restoreFolders: () => boolean
 
-  /** @param restoreFolders makes the folders where they are missing; true where that changed something */
+  /** @param restoreFolders makes the missing folders; true where that changed something */
   constructor(root: string, use: WorkerUse, restoreFolders: () => boolean) {
     this.#root = root
     this.#use = use
@@ -79,7 +79,7 @@ export class DiskQueue {
   }
 
   async #drain(): Promise<void> {
-    // Lets everything that is ready in this turn of the event loop come along.
+    // Includes all jobs that become ready in this turn of the event loop.
     await new Promise((resolve) => setImmediate(resolve))
     while (this.#waiting.length > 0) {
       const batch = this.#take()
@@ -89,13 +89,13 @@ export class DiskQueue {
         if (failure === null) resolve()
         else reject(errorOfFailure(failure))
       })
-      // What was just settled asks for its next write in this turn, and comes along.
+      // Callers whose job was just settled ask for their next write in this turn, and are included.
       await new Promise((resolve) => setImmediate(resolve))
     }
     this.#running = null
   }
 
-  /** Jobs that touch the same name keep their order: they never share a batch. */
+  /** Jobs for the same name keep their order: they never share a batch. */
   #take(): Waiting[] {
     const names = new Set<string>()
     let count = 0
@@ -107,7 +107,10 @@ export class DiskQueue {
     return this.#waiting.splice(0, count)
   }
 
-  /** A job that failed since the folders were gone or replaced is done again in those that are there or were made: each step can be repeated. */
+  /**
+   * A job that failed because the folders were gone or replaced is done again in the present or restored folders: each
+   * step can be repeated.
+   */
   async #runWithFolders(jobs: readonly DiskJob[]): Promise<readonly (FileFailure | null)[]> {
     const failures = await this.#run(jobs)
     const isDisplaced = failures.some((failure) => failure?.isDisplaced === true)
@@ -122,7 +125,7 @@ export class DiskQueue {
     try {
       return this.#restoreFolders()
     } catch {
-      // Why the job failed is the failure to tell.
+      // The failure of the job is the one to report.
       return false
     }
   }

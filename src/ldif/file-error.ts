@@ -1,12 +1,12 @@
 import { AppError, type ErrorCode } from '../core/error.ts'
 import { systemRefusal, type SystemRefusal } from '../core/system-error.ts'
 
-/** A failure as plain data, so that it can come back from a worker thread. */
+/** A failure as plain data, so that a worker thread can return it. */
 export interface FileFailure {
   readonly code: ErrorCode
   readonly message: string
   readonly hint: string
-  /** A folder no longer lay where it was opened. */
+  /** A folder was moved or replaced after it was opened. */
   readonly isDisplaced?: boolean
 }
 
@@ -17,7 +17,7 @@ const HINTS: Readonly<Record<SystemRefusal['code'], string>> = {
   'file-io': 'Look into the system log for what ails the disk; what waits is tried again by itself.',
 }
 
-/** What a call of node:fs threw, as `disk-full`, `file-not-permitted` or `file-io`; an AppError passes through. */
+/** An error of node:fs as `disk-full`, `file-not-permitted` or `file-io`; an AppError passes through. */
 export function fileError(thrown: unknown, doing: string, path: string): AppError {
   if (thrown instanceof AppError) return thrown
   const { errno, code, why } = systemRefusal(thrown)

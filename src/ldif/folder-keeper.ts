@@ -1,13 +1,13 @@
 import { identityOf, makeFolders } from './layout.ts'
 
 /**
- * Knows whether the folders are still those that were opened. Somebody may remove them, put others in their place, or mount
+ * Checks whether the folders are still those that were opened. An administrator may remove or replace them, or mount
  * something over them while they are in use.
  */
 export class FolderKeeper {
   readonly #root: string
   #known: ReadonlyMap<string, string>
-  /** Folders that were others since they were asked for last. */
+  /** Folders that were replaced since the last call of `takeChanged`. */
   readonly #changed = new Set<string>()
 
   constructor(root: string) {
@@ -17,7 +17,7 @@ export class FolderKeeper {
   }
 
   /**
-   * Makes what is missing. Fails as `makeFolders` does.
+   * Makes missing folders. Fails as `makeFolders` does.
    * @returns true where something was missing, or is another folder than before
    */
   restore(): boolean {

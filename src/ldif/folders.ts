@@ -21,13 +21,13 @@ import {
   type Folder,
 } from './layout.ts'
 
-/** A temporary file whose writer seems to live is left alone for so long: process ids come again. */
+/** How long a temporary file whose writer seems to run is not touched: process ids are reused. */
 const TEMPORARY_AGE_MAX_MS = 3_600_000
 
 /**
- * Opens the LDIF folders, and makes what is missing.
- * Fails with `file-not-permitted` for a folder that is a symbolic link, somebody else's or writable by everybody.
- * @param nowMs the clock, for what leaves without a change
+ * Opens the LDIF folders, and makes missing ones.
+ * Fails with `file-not-permitted` for a folder that is a symbolic link, another user's or writable by everybody.
+ * @param nowMs the clock, for files that move without a change
  */
 export async function openLdifFolders(options: {
   readonly dir: string
@@ -38,7 +38,7 @@ export async function openLdifFolders(options: {
   const keeper = new FolderKeeper(dir)
   const queue = new DiskQueue(dir, worker, () => keeper.restore())
   return {
-    // async: what the writing of the text throws is a rejection like any other.
+    // async: an error while the text is made becomes a rejection too.
     prepare: async (change) => queue.run(prepareJob(change)),
     applied: async (change) => queue.run(appliedJob(change)),
     arrived: async (change) => queue.run(arrivedJob(change)),
@@ -93,7 +93,7 @@ function fileNames(dir: string, folder: Folder | 'register'): string[] {
   }
 }
 
-/** Removes what writers that are gone left unfinished. */
+/** Removes unfinished files of writers that no longer run. */
 function sweepTemporary(dir: string, ourselves: string, nowMs: number): void {
   for (const folder of STAGING_FOLDERS) {
     for (const name of fileNames(dir, folder)) {
@@ -108,7 +108,7 @@ function sweepTemporary(dir: string, ourselves: string, nowMs: number): void {
   }
 }
 
-/** Whether the process of a temporary file runs; one of our own id and another start does not. */
+/** Whether the process of a temporary file runs; a process of our own id and another start does not. */
 function lives(owner: string): boolean {
   const pid = Number.parseInt(owner, 10)
   if (pid === process.pid) return false

@@ -8,8 +8,8 @@ import { readText, remove } from './plain-file.ts'
 
 const ENTRIES_PER_READ = 256
 /**
- * Removes history files written before `beforeMs` (by their names), at most `limit` of them in no order, and says how
- * many it removed; call it again while it finds some. What waits, and what strangers put there, is never touched. The
+ * Removes history files written before `beforeMs` (by their names), at most `limit` of them in no order, and returns
+ * how many it removed; to be repeated while it finds some. Waiting files and unknown files are never touched. The
  * folders are streamed, so that a history of a million files takes no memory.
  * On ext4 each removed file makes the making of new ones in its folder slower by about 0.1 µs for up to five minutes.
  * Fails with `file-not-permitted`, `file-io`.
@@ -33,7 +33,7 @@ export async function pruneHistory(dir: string, beforeMs: number, limit: number)
   return removed
 }
 
-/** The newest file of `unlock/history/` for each of the names; a file that cannot be read proves nothing. */
+/** The newest file of `unlock/history/` for each name; a file that cannot be read proves nothing. */
 export async function newestReleases(dir: string, names: ReadonlySet<string>): Promise<Map<string, Release>> {
   const newest = new Map<string, { atMs: number; file: string }>()
   const path = `${dir}/unlock/history`

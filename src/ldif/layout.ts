@@ -18,7 +18,7 @@ import { errnoOf } from '../core/system-error.ts'
 import { fileError } from './file-error.ts'
 
 /**
- * The layout that an operator sees with `ls`. A name becomes a path here and nowhere else, after it was checked.
+ * The layout that an operator sees with `ls`. Only this module makes a path of a name, after a check.
  *
  *   register/history/<serial>--<utc>.ldif
  *   unregister/<serial>.ldif                 waits
@@ -71,18 +71,18 @@ export function historyFile(name: string, stamp: string, copy: number): string {
   return `${checkedName(name)}--${stamp}${copy === 1 ? '' : `_${copy}`}${EXTENSION}`
 }
 
-/** @returns the hold or serial that a waiting file is named for, or null for a stranger's file */
+/** @returns the hold or serial that a waiting file is named for, or null for an unknown file */
 export function waitingName(fileName: string): HoldName | null {
   return fileName.endsWith(EXTENSION) ? parseHoldName(fileName.slice(0, -EXTENSION.length)) : null
 }
 
-/** @returns the hold or serial that a history file is named for, or null for a stranger's file */
+/** @returns the hold or serial that a history file is named for, or null for an unknown file */
 export function historyName(fileName: string): HoldName | null {
   const match = HISTORY_NAME.exec(fileName)
   return match === null ? null : parseHoldName(match[1] ?? '')
 }
 
-/** @returns when a history file was written, in milliseconds since 1970, or null for a stranger's file */
+/** @returns when a history file was written, in milliseconds since 1970, or null for an unknown file */
 export function historyTimeMs(fileName: string): number | null {
   const match = HISTORY_NAME.exec(fileName)
   return match === null || parseHoldName(match[1] ?? '') === null ? null : parseUtcStamp(match[2] ?? '')
@@ -102,16 +102,16 @@ export function temporaryFile(name: string, suffix: string): string {
 }
 
 /**
- * Where a file begins: on the same file system, so that a rename puts it in place. Never in a history folder: those grow
- * large, and what a crash leaves is looked for at every start.
+ * The folder in which a file is first written: on the same file system, so that a rename puts it in place. Never a
+ * history folder: those grow large, and files left by a crash are searched for at every start.
  */
 export function stagingOf(folder: Folder): (typeof STAGING_FOLDERS)[number] {
   return folder.replace(/\/history$/, '') as (typeof STAGING_FOLDERS)[number]
 }
 
 /**
- * Makes the folders, of mode 0750 whatever the umask, and checks them.
- * Fails with `file-not-permitted` where one is a symbolic link, somebody else's, or writable by everybody.
+ * Makes the folders, of mode 0750 with any umask, and checks them.
+ * Fails with `file-not-permitted` where one is a symbolic link, another user's, or writable by everybody.
  */
 export function makeFolders(root: string): void {
   for (const path of allFolders(root)) makeFolder(path)
@@ -122,7 +122,7 @@ function allFolders(root: string): string[] {
   return [root, ...['register', ...WAITING_FOLDERS, ...HISTORY_FOLDERS].map((folder) => join(root, folder))]
 }
 
-/** Which folders they are, by device and inode; one that is not there is ''. */
+/** The identity of the folders, by device and inode; '' for a missing one. */
 export function identityOf(root: string): ReadonlyMap<string, string> {
   return new Map(
     allFolders(root).map((path) => {
@@ -162,7 +162,7 @@ function makeOne(folder: string): void {
   }
 }
 
-/** The new folder itself survives a power cut, where the file system can say so. */
+/** Makes the new folder itself survive a power cut, where the file system can sync it. */
 function syncFolder(path: string): void {
   const fd = openSync(path, constants.O_RDONLY)
   try {
@@ -174,7 +174,7 @@ function syncFolder(path: string): void {
   }
 }
 
-/** Why a folder is not to be used; null: it may. */
+/** Why a folder must not be used; null: it may. */
 export function problemWith(stats: Stats): ((path: string) => AppError) | null {
   if (stats.isSymbolicLink()) {
     return refused('is a symbolic link', () => 'Name the folder itself in ldif.dir, or replace the link by a folder.')

@@ -3,8 +3,8 @@ import { fileError } from './file-error.ts'
 import { problemWith, type Folder } from './layout.ts'
 
 /**
- * The folders, opened once and worked in by their descriptors: what somebody puts in the place of one, as a symbolic link,
- * is never written through. Whether a folder still lies in its place is a question of its own.
+ * The folders, opened once and used by their descriptors: a symbolic link put in the place of a folder is never written
+ * through. Whether a folder is still at its path is a separate check.
  */
 
 const READ_FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
@@ -32,15 +32,15 @@ export class OpenFolders implements Disposable {
   }
 
   /**
-   * A path that leads into the folder as it was opened. Fails with `file-not-permitted` for one that is a symbolic link,
-   * somebody else's or writable by everybody; as `fileError` where it is gone.
+   * A path that leads into the folder as it was opened. Fails with `file-not-permitted` for one that is a symbolic
+   * link, another user's or writable by everybody; as `fileError` where it is gone.
    */
   at(folder: OpenedFolder): string {
     this.#used.add(folder)
     return this.#open(folder).at
   }
 
-  /** @returns a folder that was used since `begin` and no longer lies in its place; null: all do */
+  /** @returns a folder that was used since `begin` and is no longer at its path; null: all are */
   displaced(): OpenedFolder | null {
     return [...this.#used].find((folder) => !this.isInPlace(folder)) ?? null
   }
@@ -54,7 +54,7 @@ export class OpenFolders implements Disposable {
     return this.#open(folder).fd
   }
 
-  /** Whether what lies at its path is the folder that was opened. */
+  /** Whether the folder at its path is the one that was opened. */
   isInPlace(folder: OpenedFolder): boolean {
     const { path, id } = this.#open(folder)
     const stats = lstatSync(path, { throwIfNoEntry: false })
@@ -68,7 +68,7 @@ export class OpenFolders implements Disposable {
     return opened.reduce((named, { at, path }) => named.replaceAll(`${at}/`, `${path}/`), text)
   }
 
-  /** They are opened anew when they are used next. */
+  /** The next use opens them anew. */
   close(): void {
     for (const { fd } of this.#opened.values()) closeSync(fd)
     this.#opened.clear()

@@ -4,7 +4,7 @@ import { LDIF_LENGTH_MAX } from '../core/ldif.ts'
 import { errnoOf } from '../core/system-error.ts'
 import { fileError } from './file-error.ts'
 
-/** Not waiting for a writer where somebody put a named pipe. */
+/** Does not wait for a writer where the file is a named pipe. */
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const BYTES_MAX = 4 * LDIF_LENGTH_MAX
 
@@ -21,10 +21,10 @@ export function remove(path: string): boolean {
 
 /**
  * The text of a plain file, or null when there is none. Fails with `file-not-permitted` for a symbolic link, `file-io`
- * for anything else that is no plain file of a sane size.
+ * for anything else that is no plain file of a reasonable size.
  */
 export function readText(path: string): string | null {
-  // Asking first is several times cheaper than the error of opening what is not there, which is the common case.
+  // A check first is several times cheaper than the error of opening a missing file, which is the common case.
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return null
   try {
     const fd = openSync(path, READ)

@@ -5,11 +5,11 @@ import type { SmtpSettings } from '../core/settings/mail-settings.ts'
 
 const HOSTS = '/etc/hosts'
 const HOSTS_LENGTH_MAX = 1_048_576
-/** A name of the machine for itself, which no server can look up. */
+/** A local name of the machine, which no server can look up. */
 const LOCAL = /\.(?:localdomain|localhost|local)$/i
 const NO_NAME = '[127.0.0.1]'
 
-/** What this machine calls itself to the mail server: as configured, else by its own full name, where it has one. */
+/** The name that this machine gives to the mail server: as configured, else its own full name, where it has one. */
 export function ehloNameOf({ ehloName }: Pick<SmtpSettings, 'ehloName'>): string {
   return ehloName ?? fullName(hostname(), readHosts()) ?? NO_NAME
 }
@@ -20,7 +20,7 @@ export function ehloNameOf({ ehloName }: Pick<SmtpSettings, 'ehloName'>): string
  * @returns null where it has none
  */
 export function fullName(host: string, hosts: string): string | null {
-  // What is odd in it is for the server to judge; an address stands in brackets.
+  // The server judges unusual names; an address is in brackets.
   if (host.includes('.')) return parseEhloName(`[${host}]`) ?? host
   const names = hosts.split('\n').flatMap((line) => line.replace(/#.*/, '').trim().split(/\s+/).slice(1))
   const isOurs = (name: string): boolean => name.toLowerCase().startsWith(`${host.toLowerCase()}.`) && !LOCAL.test(name)

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../core/error.ts'
 
-/** What went wrong, in German and by its code, which stands beside it. */
+/** What went wrong, in German, shown beside its code. */
 const TEXTS: Readonly<Record<ErrorCode, string>> = {
   usage: 'falscher Aufruf',
   'config-invalid': 'die Konfiguration ist ungültig',

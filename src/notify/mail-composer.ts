@@ -18,7 +18,7 @@ import type { TemplateName } from './template-files.ts'
 import { Templates, type Rendered, type TemplateData } from './templates.ts'
 import type { MailSettings } from '../core/settings/mail-settings.ts'
 
-/** The words of a mail. */
+/** The texts of a mail. */
 
 type ComposerSettings = Omit<MailSettings, 'smtp' | 'owner' | 'limits'>
 
@@ -68,7 +68,7 @@ export class TemplateMailComposer implements MailComposer {
     return this.#message(id, nowMs, to, this.#render('test', language, testData(this.#around(false), nowMs, formats)))
   }
 
-  /** The mail of a new token, its QR code in it. */
+  /** The mail of a new token, with its QR code. */
   async newToken(mail: NewTokenMail): Promise<MailMessage> {
     const language = mail.language ?? this.#settings.language
     const words = this.#render('new-token', language, newTokenData(mail, this.#around(false), this.#formats(language)))
@@ -109,7 +109,7 @@ export class TemplateMailComposer implements MailComposer {
   }
 }
 
-/** One thing has words of its own; several are listed. */
+/** One item has a template of its own; several are listed. */
 function ownerTemplate(digest: Digest): TemplateName {
   const only = countOf(digest) === 1 ? digest.items[0]?.kind : undefined
   return only === 'locked' || only === 'unlocked' ? only : 'news'

@@ -17,7 +17,7 @@ export interface Formats {
 export interface MailContext {
   readonly contact: string
   readonly host: string
-  /** The mail comes long after what it tells. */
+  /** The mail comes long after what it reports. */
   readonly isLate: boolean
 }
 
@@ -26,7 +26,7 @@ const TEXT_LENGTH_MAX = 400
 // eslint-disable-next-line no-control-regex -- control characters, line ends and what turns the reading direction
 const NOT_IN_A_LINE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+/g
 
-/** A value from outside on one line, whatever it holds. */
+/** A value from outside on one line, with any content. */
 export function oneLine(text: string): string {
   const line = text.replace(NOT_IN_A_LINE, ' ').trim()
   return line.length > TEXT_LENGTH_MAX ? `${line.slice(0, TEXT_LENGTH_MAX)}…` : line
@@ -63,7 +63,7 @@ function causeData(cause: Cause, formats: Formats): TemplateData {
   }
 }
 
-/** Reasons of a lock that mean: somebody tried to log in and failed. */
+/** Reasons of a lock that mean failed logins. */
 const FAILURES: readonly ReasonCode[] = ['token-max-fail', 'user-token-max-fail', 'user-lockout-failures']
 
 function isAfterFailures({ causes }: Notice): boolean {
@@ -127,7 +127,7 @@ export function helpDeskData(digest: Digest, around: MailContext, formats: Forma
 
 function groupData(kind: NoticeKind, count: number, digest: Digest, formats: Formats): TemplateData {
   const items = digest.items.filter((item) => item.kind === kind)
-  // A drift is one thing that counts for many.
+  // A drift is one item that counts for many.
   const shown = items.reduce((sum, item) => sum + item.count, 0)
   const more = Math.max(0, count - shown)
   return {

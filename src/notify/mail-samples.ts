@@ -6,7 +6,7 @@ import { helpDeskData, newTokenData, ownerData, testData, type MailContext } fro
 import type { TemplateName } from './template-files.ts'
 import type { TemplateData } from './templates.ts'
 
-/** Made-up news: for `lockstep mail preview`, and to try templates with. */
+/** Made-up notifications: for `lockstep mail preview`, and to test templates. */
 
 const AROUND: MailContext = { contact: 'IT service desk\nphone 1234', host: 'lockstep.example.org', isLate: false }
 const SAMPLE_TOKEN = { login: 'alice', serial: 'TOTP0001A2B3', type: 'totp' } as const
@@ -90,7 +90,7 @@ export function sampleNotice(kind: NoticeKind, nowMs: number, only?: Cause['kind
   }
 }
 
-/** One thing, or all of them with many more of the first. */
+/** One item, or all kinds with many more of the first. */
 export function sampleDigest(kind: NoticeKind | 'digest', nowMs: number): Digest {
   if (kind !== 'digest') return gathered(null, [sampleNotice(kind, nowMs)])
   const many = Array.from({ length: 40 }, (_, index) => ({
@@ -100,7 +100,7 @@ export function sampleDigest(kind: NoticeKind | 'digest', nowMs: number): Digest
   return gathered(null, [...NOTICE_KINDS.map((each) => sampleNotice(each, nowMs)), ...many])
 }
 
-/** Data that goes every way through a template. */
+/** Data that uses every branch of a template. */
 export function samplesFor(name: TemplateName, language: MailLanguage): TemplateData[] {
   const nowMs = Date.UTC(2026, 10, 24, 9, 39)
   const formats = { language, timeZone: 'Europe/Berlin' }

@@ -6,8 +6,8 @@ import { germanError } from './error-german.ts'
 import { percentOf } from '../core/format/counted.ts'
 
 /**
- * The reasons that a mail can give, in German. What a server or an older version said in English is left out: the code of
- * the error stands there instead, and lockstep status has the rest.
+ * The reasons that a mail can give, in German. English text from a server or an older version is left out: the code of
+ * the error is shown instead, and lockstep status has the rest.
  */
 
 type Shown = HistoryParams & Pick<ReasonParams, 'locked-by-others' | 'other-lock-unclear' | 'plain-text'>

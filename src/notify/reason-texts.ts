@@ -26,7 +26,7 @@ const SUBJECTS: Readonly<Record<MailLanguage, Readonly<Partial<Record<About['wha
   },
 }
 
-/** What a notice is about, where it is no account: a sweep, or an event. */
+/** The subject of a notice that is about no account: a sweep, or an event. */
 export function subjectIn(language: MailLanguage, { what, name }: About): string {
   return `${SUBJECTS[language][what] ?? what} ${name}`.trim()
 }

@@ -11,19 +11,19 @@ import {
 } from '../core/mail/mail-answer.ts'
 import { REACH_REASONS, tlsReason, type TlsMending } from '../core/reasons/tls-reason.ts'
 
-/** What nodemailer's failures mean. */
+/** The meaning of nodemailer's failures. */
 
-/** What a message names, and what its advice depends on. */
+/** Parts of a message, and what its advice depends on. */
 export interface SmtpFacts {
   /** The server, as `mail server smtp://host:port`. */
   readonly where: string
-  /** What this machine calls itself in EHLO. */
+  /** The name of this machine in EHLO. */
   readonly ehloName: string
   readonly hasLogin: boolean
 }
 
 const ANSWER_LENGTH_MAX = 300
-/** A command that the server does not know: something else than a mail server, or a very old one. */
+/** A command that the server does not support: no mail server, or a very old one. */
 const UNKNOWN_COMMAND: readonly number[] = [500, 502]
 
 const TLS_HINTS: Readonly<Record<TlsMending, string>> = {
@@ -72,7 +72,7 @@ export function errorOfSmtp(thrown: unknown, facts: SmtpFacts): AppError {
   return make('mail-unreachable', unanswered(failure), REACH_HINT)
 }
 
-/** What the server refuses with these words; null: they are no refusal. */
+/** The refusal that this response of the server means; null: it is no refusal. */
 export function refusalError(stage: MailStage, response: string, facts: SmtpFacts, cause?: unknown): MailError | null {
   const answer = answerOf(stage, response)
   if (answer === null) return null
@@ -152,7 +152,7 @@ function hintFor(answer: MailAnswer, facts: SmtpFacts): string {
   return isForGood(answer) ? hint : `${AGAIN_HINT} Where it lasts: ${hint}`
 }
 
-/** The library itself found that the address or the message cannot be sent this way. */
+/** The library itself found that it cannot send to the address, or the message. */
 function isOfAddress({ code, command, response }: NodemailerError): boolean {
   return (code === 'EENVELOPE' || code === 'EMESSAGE') && response === undefined && command !== 'CONN'
 }
@@ -164,7 +164,7 @@ function unanswered(failure: NodemailerError): string {
   return `${REACH_REASONS[code] ?? plain(failure.message)}${/^[A-Z_]+$/.test(code) ? ` (${code})` : ''}`
 }
 
-/** The code of the system or of OpenSSL, where the library put its own in its place. */
+/** The code of the system or of OpenSSL, where the library replaced it by its own. */
 function deepCode(failure: NodemailerError): string {
   return failure.originalCode ?? failure.code ?? ''
 }

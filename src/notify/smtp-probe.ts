@@ -6,23 +6,23 @@ import type { SecretReader } from '../ports/secret.ts'
 import { errorOfSmtp, refusalError } from './smtp-error.ts'
 import { smtpFacts, smtpOptions } from './smtp.ts'
 
-/** What `lockstep doctor` sees of the mail server, as far as it came. */
+/** What `lockstep doctor` finds about the mail server, as far as it got. */
 export interface SmtpProbe {
   readonly isSecured: boolean
   /** Null: no login is configured. */
   readonly loggedInAs: string | null
-  /** What the server has against the sender; null: it takes them. */
+  /** The server's refusal of the sender; null: it accepts the sender. */
   readonly senderRefusal: MailError | null
-  /** The same for each recipient; none was named where the sender was refused. */
+  /** The refusal of each recipient; empty where the sender was refused. */
   readonly recipients: readonly { readonly address: MailAddress; readonly refusal: MailError | null }[]
 }
 
-/** The library takes commands of our own by way of a login of a method of our own. */
+/** Our own commands are passed to the library as a login method of our own. */
 const METHOD = 'LOCKSTEP-ENVELOPE'
 
 /**
- * Connects, secures, logs in, and names the sender and the recipients, since many servers say only then what they have
- * against this machine; no mail is sent. Fails as a sending does.
+ * Connects, secures, logs in, and names the sender and the recipients, since many servers refuse a machine only then;
+ * no mail is sent. Fails as sending does.
  */
 export async function probeSmtp(
   settings: SmtpSettings,

@@ -37,7 +37,7 @@ export function openSmtp(settings: SmtpSettings, readSecret: SecretReader): Mail
         await used.sendMail(asNodemailer(message))
       } catch (thrown) {
         const error = errorOfSmtp(thrown, facts)
-        // Connections that failed, and a password that was refused, are not used again.
+        // Connections are not used again after they failed, or after a refused password.
         if (open === used && error.code !== 'mail-refused' && error.code !== 'mail-deferred') close(false)
         throw error
       }
@@ -66,7 +66,7 @@ export function smtpOptions(settings: SmtpSettings, readSecret: SecretReader): S
     pool: true,
     maxConnections: CONNECTIONS_MAX,
     maxMessages: MAILS_PER_CONNECTION_MAX,
-    // What was sent and not answered is ours to send again, by our record.
+    // A mail that was sent and not answered is sent again by our own record.
     maxRequeues: 0,
     host,
     port,
@@ -95,8 +95,8 @@ export function smtpOptions(settings: SmtpSettings, readSecret: SecretReader): S
 type SocketDone = (error: Error | null, options?: { connection: Socket }) => void
 
 /**
- * A socket that sends at once: what ends a mail would else wait for the answer to what came before it (Nagle), and a
- * process that dies meanwhile would leave a mail that was sent and is not known to be.
+ * A socket that sends at once. Otherwise the end of a mail would wait for the answer to the part before (Nagle); a
+ * process that dies meanwhile would leave a mail that was sent and is not recorded as sent.
  */
 function openSocket({ host, port, connectTimeoutMs }: SmtpSettings, done: SocketDone): void {
   const socket = connect({ host, port, noDelay: true })
@@ -116,7 +116,9 @@ function openSocket({ host, port, connectTimeoutMs }: SmtpSettings, done: Socket
   })
 }
 
-/** Without TLS only where somebody wrote so, and to this machine itself, unless a CA was configured for it. */
+/**
+ * Without TLS only where the configuration allows it, and to this machine itself, unless a CA was configured for it.
+ */
 export function mayBePlain({ isSecure, startTls, host, caFile }: SmtpSettings): boolean {
   if (isSecure) return false
   return startTls === 'off' || (caFile === null && isLoopback(host))
@@ -138,7 +140,7 @@ function readCa(file: string): Buffer {
   }
 }
 
-/** Addresses go as objects, so that none is taken apart again. */
+/** Addresses are passed as objects, so that none is parsed again. */
 function asNodemailer(message: MailMessage): Parameters<Transporter['sendMail']>[0] {
   const { from, to, replyTo } = message
   return {

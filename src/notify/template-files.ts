@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MAIL_LANGUAGES, type MailLanguage } from '../core/mail/mail-language.ts'
 
-/** Where the templates of mails lie. */
+/** The places of the templates of mails. */
 
 export const TEMPLATES = ['locked', 'unlocked', 'news', 'help-desk', 'new-token', 'test'] as const
 export type TemplateName = (typeof TEMPLATES)[number]
 
-/** What templates are made of besides. */
+/** Further files that templates are made of. */
 const PARTS = ['layout.html', 'title.txt', 'advice.txt', 'cause.txt', 'why.txt']
 
 export const TEMPLATE_FILES: readonly string[] = [
@@ -30,7 +30,7 @@ export interface FolderProblem {
   readonly what: string
 }
 
-/** What is not as it should be about a folder of somebody's own templates, by its names alone. */
+/** Problems of a folder with own templates that its file names show. */
 export function folderProblems(folder: string): FolderProblem[] {
   const info = statSync(folder, { throwIfNoEntry: false })
   if (info?.isDirectory() !== true) {

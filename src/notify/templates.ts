@@ -7,7 +7,7 @@ import { builtInFolder, folderProblems, TEMPLATES, type TemplateName } from './t
 
 /**
  * Templates of mails: Liquid files, one for the plain text, whose first line is the subject, and one for the HTML, in
- * which every value is escaped. A file in the folder of the configuration stands before the built-in one of its name.
+ * which every value is escaped. A file in the configured folder replaces the built-in one of the same name.
  */
 
 export interface Rendered {
@@ -30,7 +30,7 @@ export class Templates {
   readonly #folder: string | null
   readonly #engines = new Map<string, Liquid>()
 
-  /** @param folder somebody's own templates; null: the built-in ones alone */
+  /** @param folder the folder of own templates; null: the built-in ones alone */
   constructor(folder: string | null) {
     this.#folder = folder
   }
@@ -63,7 +63,7 @@ export class Templates {
     }
   }
 
-  /** Which file of that name counts. */
+  /** The file in use for that name. */
   #fileOf(file: string, language: MailLanguage): string {
     const own = this.#folder === null ? null : join(this.#folder, language, file)
     return own !== null && existsSync(own) ? own : join(builtInFolder(), language, file)
@@ -95,7 +95,7 @@ export class Templates {
   }
 }
 
-/** Lines of a width that every mail program shows, no more than one empty line between them. */
+/** Lines of a width that every mail program shows, with at most one empty line in between. */
 function plainText(lines: readonly string[]): string {
   const wrapped = lines.flatMap((line) => wrap(line.trimEnd()))
   return `${wrapped
@@ -104,7 +104,7 @@ function plainText(lines: readonly string[]): string {
     .trim()}\n`
 }
 
-/** What hangs over goes on below where the words began. */
+/** The rest of a long line continues below, at the indentation of its text. */
 function wrap(line: string): string[] {
   const indent = /^ *(?:- )?/.exec(line)?.[0].length ?? 0
   const parts: string[] = []
@@ -130,15 +130,15 @@ function templateError(thrown: unknown, file: string): AppError {
   })
 }
 
-/** A mistake in somebody's own templates. */
+/** A mistake in own templates. */
 export interface TemplateProblem {
   readonly severity: 'error' | 'warning'
   readonly message: string
 }
 
 /**
- * Every mistake in a folder of templates that shows without a mail: what is not used, what cannot be read, and what fails
- * with any of the samples.
+ * Every mistake in a folder of templates that can be found without a mail: unused files, unreadable files, and
+ * templates that fail with any of the samples.
  */
 export function templateProblems(
   folder: string,

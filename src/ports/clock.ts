@@ -1,4 +1,4 @@
-/** Time and chance, so that the core needs neither. */
+/** Time and randomness, as arguments of the core. */
 export interface Clock {
   /** Milliseconds since 1970. */
   nowMs(): number

@@ -1,4 +1,4 @@
-/** Waits, or until it is to stop. */
+/** Waits for the time, or until the stop signal. */
 export async function delay(waitMs: number, stop?: AbortSignal): Promise<void> {
   if (stop?.aborted === true) return
   const { promise, resolve } = Promise.withResolvers<void>()
@@ -17,12 +17,12 @@ export async function within(work: Promise<unknown>, limitMs: number): Promise<b
   try {
     return await Promise.race([work.then(() => true as const), promise])
   } finally {
-    // Else the process would stay for it.
+    // Otherwise the timer would keep the process running.
     clearTimeout(timer)
   }
 }
 
-/** What the work gives, or null as soon as it is to stop; what is on its way then ends by itself. */
+/** The result of the work, or null as soon as the stop signal comes; the work in progress then ends by itself. */
 export async function unlessStopped<Result>(work: Promise<Result>, stop: AbortSignal): Promise<Result | null> {
   if (stop.aborted) return null
   const { promise, resolve } = Promise.withResolvers<null>()

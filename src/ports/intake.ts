@@ -1,6 +1,6 @@
 import type { Event } from '../core/events/event.ts'
 
-/** Something that came in and is no event: kept on record with its reason. */
+/** An input that is no event: kept on record with its reason. */
 export interface Refused {
   readonly id: string
   readonly source: 'shim' | 'webhook'
@@ -9,7 +9,7 @@ export interface Refused {
   readonly reason: string
 }
 
-/** Where the ways in hand over what they took. Returns once it is durable; the same id twice is taken once. */
+/** Where the intakes hand over their events. Returns once it is durable; the same id twice is taken once. */
 export interface IntakePort {
   take(events: readonly Event[], refused: readonly Refused[]): Promise<void>
 }

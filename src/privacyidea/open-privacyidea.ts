@@ -17,13 +17,13 @@ import { fullestTokens, tokensBySerial } from './readings/tokens.ts'
 import { findUser, userDetails } from './readings/users.ts'
 import { walkTokens } from './readings/walk.ts'
 
-/** privacyIDEA's number for something that is not there. */
+/** privacyIDEA's error number for an object that does not exist. */
 const NUMBER_NOT_FOUND = 601
-/** And for a token that was revoked: privacyIDEA calls it locked. */
+/** The error number for a revoked token: privacyIDEA calls it locked. */
 const NUMBER_REVOKED = 1007
 const MINUTE_MS = 60_000
 
-/** privacyIDEA by the configuration. Nothing is connected before it is needed; dispose it. */
+/** privacyIDEA by the configuration. Connections are opened when they are first needed. To be disposed of. */
 export function openPrivacyIdea(settings: SourceSettings, readSecret: SecretReader, clock: Clock): PrivacyIdeaPort {
   const client = new Client(settings, readSecret, clock)
   const proof = new TokenListProof(client, settings.knownToken)
@@ -53,7 +53,7 @@ export function openPrivacyIdea(settings: SourceSettings, readSecret: SecretRead
   }
 }
 
-/** In minutes there, as a text; not set, it is off. */
+/** In minutes there, as a text; not set means off. */
 async function failCounterClearTimeoutMs(client: Client): Promise<number | null> {
   const call = { method: 'GET', path: '/system/failcounter_clear_timeout' } as const
   const { value } = await client.call(call)

@@ -1,6 +1,6 @@
 import { delay } from '../ports/delay.ts'
 
-/** One piece of work; resolves to false when it failed and will be tried again later. */
+/** One piece of work; resolves to false when it failed and will be retried later. */
 export type Task = () => Promise<boolean>
 
 export interface BoundedLoopOptions {
@@ -13,9 +13,9 @@ export interface BoundedLoopOptions {
   onError(thrown: unknown): void
 }
 
-/** Other processes make work too: an idle lane looks at least so often. */
+/** Other processes make work too: an idle loop looks at least so often. */
 const IDLE_LOOK_MS = 500
-/** While nothing but failures come back (a directory is down), no faster than this. */
+/** While every task fails (a directory is down), no faster than this. */
 const ALL_FAILED_PAUSE_MS = 250
 const ERROR_PAUSE_MS = 1_000
 /** While at work, tasks are taken once at least this share of the places is free. */
@@ -40,7 +40,7 @@ export class BoundedLoop {
     return Math.max(0, this.#options.inFlightMax - this.#inFlight)
   }
 
-  /** Starts tasks that somebody else took for this lane; no more than there was room for. */
+  /** Starts tasks that somebody else took for this loop; no more than there was room for. */
   perform(tasks: readonly Task[]): void {
     for (const task of tasks) void this.#perform(task)
   }
@@ -114,9 +114,7 @@ export class BoundedLoop {
     this.#idleWaiters = []
     for (const resolve of waiters) resolve()
   }
-}
-
-/** Wakes a loop that waits: a call while nobody waits is remembered once. */
+} /** Wakes a loop that waits: a call while nothing waits is remembered once. */
 class Signal {
   #wake: (() => void) | null = null
   #isSet = false

@@ -4,9 +4,9 @@ import { formatSerial, serialsIn } from '../core/account/serial-values.ts'
 import type { DesiredState, ObservedState } from '../core/account/state.ts'
 import type { Ports } from './ports.ts'
 
-/** Serials that an account lacks, and the others that may carry them. */
+/** Serials that an account lacks, and the other accounts that may have them. */
 
-/** Serials whose carriers cannot be asked for wait; the lock does not wait for them. */
+/** Serials whose duplicates cannot be read are pending; the lock does not wait for them. */
 export function knownOf(desired: DesiredState, observed: ObservedState): DesiredState {
   if (observed.duplicatesUnknown === undefined) return desired
   const waiting = observed.duplicatesUnknown.serials ?? missingSerials(desired, observed)
@@ -19,9 +19,10 @@ export function serialsWait(desired: DesiredState, observed: ObservedState): str
 }
 
 /**
- * Mode `api`: privacyIDEA says whose a token is, so that a serial waits for a directory that does not answer only where it
- * was ever an account's there, by the record. Any other is written; should the directory come back with an account that
- * carries it all the same, the next full resync finds that and takes it away there, since privacyIDEA says whose it is.
+ * Mode `api`: privacyIDEA decides whose a token is, so that a serial waits for a directory that does not answer only
+ * where it was ever an account's there, by the record. Any other is written. Should the directory come back with an
+ * account that has it all the same, the next full resync finds that and removes it there, since privacyIDEA decides the
+ * owner.
  */
 export async function judgeCarriers(
   desired: DesiredState,

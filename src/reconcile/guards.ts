@@ -11,15 +11,15 @@ export interface GuardedPorts {
   readonly clock: Clock
 }
 
-/** A guard said no. */
+/** A guard held a change back. */
 export type Refusal = Exclude<Verdict, { kind: 'go' }> | ({ readonly kind: 'breaker' } & BreakerRefusal)
 /** What stops a change in the last moment. */
 export type HeldBack = Extract<Refusal, { kind: 'breaker' | 'paused' }>
 
 /**
- * What the guards say now of a write for the account; the breaker is asked with the row of the change.
+ * The guards' present verdict on a write for the account; the breaker is asked with the row of the change.
  * @param change null: a write to privacyIDEA
- * @param unread why nobody knows whether the account is protected; null: it is known, or does not matter
+ * @param unread why it is not known whether the account is protected; null: it is known, or does not matter
  */
 export async function verdictOn(
   change: Pick<ChangeDraft, 'kind'> | null,

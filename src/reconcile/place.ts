@@ -8,8 +8,8 @@ import type { PrivacyIdeaPort } from '../ports/privacyidea.ts'
 import type { NotedAccount } from '../ports/store/store.ts'
 
 /**
- * Where an owner belongs. One who cannot be placed is a finding of their own, and holds nobody else up; a directory that
- * does not answer says nothing about anybody.
+ * The place of an owner. One who cannot be placed is a finding of their own, and delays nobody else; nothing follows
+ * from a directory that does not answer.
  */
 export type Place =
   | { readonly kind: 'account'; readonly account: NotedAccount }
@@ -36,7 +36,7 @@ export function placeFound(user: UserOfSource, { key, dn }: FoundAccount): Place
   return { kind: 'account', account: { key, dn, login, realm, user: { login, realm, resolver, userId } } }
 }
 
-/** What says nothing about owners and directories is thrown. */
+/** Errors that are not about owners and directories are thrown. */
 export function placeOfError(error: AppError): Place {
   const cause = causeOf(error)
   if (cause === 'excluded') return { kind: 'excluded' }
@@ -45,7 +45,7 @@ export function placeOfError(error: AppError): Place {
   return { kind: 'silent', error }
 }
 
-/** Why nobody can be asked about the owner; null: the owner is a user or nobody, or their user store does not answer. */
+/** Why the owner cannot be looked up; null: they are a user or nobody, or their user store does not answer. */
 export async function causeOfOwner(
   { owner }: Token,
   source: Pick<PrivacyIdeaPort, 'isResolverGone'>,
@@ -64,7 +64,7 @@ export async function causeOfOwner(
   }
 }
 
-/** Whose user is gone locks nobody: there is nobody to log in. */
+/** A token whose user is gone locks nobody: there is nobody to log in. */
 export function unplacedToken(token: Token, cause: UnplacedCause, policy: PolicySettings): UnplacedToken {
   const { serial, owner } = token
   const isFull = cause !== 'user-gone' && cause !== 'unreadable' && isLockedAlone(token, policy)

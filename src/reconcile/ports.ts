@@ -7,16 +7,16 @@ import type { VerificationPort } from '../ports/store/verification.ts'
 import type { MirrorPorts } from './mirror/mirror.ts'
 import type { SnapshotPorts } from './source/snapshot.ts'
 
-/** All that the reconciling of accounts hangs on. */
+/** All ports that the reconciling of accounts needs. */
 export interface Ports {
   readonly clock: Clock
   readonly directory: DirectoryPort
   readonly desired: DesiredPort
   readonly ledger: LedgerPort
   readonly guards: GuardPort
-  /** Mode `api`; null: what the events say is all that is known. */
+  /** Mode `api`; null: only the events are known. */
   readonly snapshot: SnapshotPorts | null
-  /** Where somebody else's lock in the directory is to be followed in privacyIDEA; left out in mode `events`. */
+  /** Where privacyIDEA is to follow somebody else's lock in the directory; left out in mode `events`. */
   readonly mirror?: MirrorPorts
   readonly inbox: InboxPort
   readonly queue: QueuePort

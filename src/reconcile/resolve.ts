@@ -18,8 +18,8 @@ import type { Ports } from './ports.ts'
 import { accountsToRefresh, type SnapshotPorts } from './source/snapshot.ts'
 
 /**
- * Which account does an event belong to? By its user, else by its serial: by our record first, then by who carries it
- * in the directory. What cannot be told is not guessed: the event waits with its reason.
+ * Which account does an event belong to? By its user, else by its serial: by our record first, then by the account that
+ * has it in the directory. Nothing is guessed: the event waits with its reason.
  */
 
 /** The older an unlock of an unknown serial gets, the less can a lock before it still be on its way. */
@@ -52,7 +52,7 @@ export async function resolveEvent(event: WaitingEvent, ports: Ports, giveUpAfte
 
 type Hinted = Extract<Resolution, { kind: 'hinted' }>
 
-/** Mode `api`: the event only says whom to ask about. A serial alone is enough, and so is a user. */
+/** Mode `api`: the event only names accounts to ask about. A serial alone is enough, and so is a user. */
 async function hintedAccounts(
   event: WaitingEvent,
   ports: Ports,
@@ -67,7 +67,7 @@ async function hintedAccounts(
       found = [account]
       user = { key: account.key, dn: account.dn, login, realm }
     } catch (thrown) {
-      // The serial says whose token it is, whatever the login is good for.
+      // The serial decides whose token it is, whatever the login is.
       const error = toAppError(thrown)
       if (serial === null) return { accounts: await accountsCalled(login, realm, error, snapshot), named: [] }
       if (!isOfOwner(error)) throw error
@@ -79,8 +79,8 @@ async function hintedAccounts(
 }
 
 /**
- * A serial that an unregistration names is ours to take away where it stands, whoever wrote it; what privacyIDEA says of it
- * decides. What a reading has confirmed before is on record, and needs no look.
+ * Lockstep may remove a serial that an unregistration names from every entry, whoever wrote it; privacyIDEA's answer
+ * about it decides. What a reading has confirmed before is on record, and needs no further reading.
  */
 async function withDuplicates(
   { serial, found, accounts }: { serial: Serial; found: readonly FoundAccount[]; accounts: readonly NotedAccount[] },
@@ -92,7 +92,7 @@ async function withDuplicates(
   const duplicates = own.length > 0 ? own : await ports.directory.findBySerial(serial)
   const others = duplicates.filter(({ key }) => accounts.every((account) => account.key !== key))
   return {
-    // Of its user nothing is known: whoever reads the account asks about the serial.
+    // Nothing is known of its user: the turn of the account asks about the serial.
     accounts: [...accounts, ...others.map(({ key, dn }) => ({ key, dn, login: null, realm: null }))],
     named: duplicates.map(({ key, serials }) => ({ key, serial: spelledAmong(serials, serial) ?? serial })),
   }
@@ -102,7 +102,7 @@ function isOfOwner({ code }: AppError): boolean {
   return isCorrelationCode(code) || code === 'realm-excluded' || code.startsWith('directory-')
 }
 
-/** A login that several accounts have: those of them that are on record, and the one whom privacyIDEA means by it. */
+/** A login that several accounts have: those of them that are on record, and the one that privacyIDEA means by it. */
 async function accountsCalled(
   login: Login,
   realm: Realm | null,
@@ -146,7 +146,7 @@ async function findBySerial(event: WaitingEvent, ports: Ports): Promise<FoundAcc
     return { ...recorded, serials }
   }
   const found = await ports.directory.findBySerial(serial)
-  // Two tokens may differ by case only: then the very spelling decides.
+  // Two tokens may differ by case only: then the exact spelling decides.
   const exact = found.filter(({ serials }) => serials.includes(serial))
   const [only, ...others] = exact.length > 0 ? exact : found
   if (only === undefined) throw new AppError('unknown-serial', `no account is known for serial ${serial}`)
@@ -157,7 +157,7 @@ async function findBySerial(event: WaitingEvent, ports: Ports): Promise<FoundAcc
   })
 }
 
-/** What stands at the account now: an unregistration needs to know whether a token is left. */
+/** The serials on the entry now: an unregistration depends on whether a token is left. */
 async function serialsOnEntry(key: FoundAccount['key'], ports: Ports): Promise<readonly Serial[]> {
   try {
     const { serialFormat, serialAttributeMultiValued, serialValues } = await ports.directory.observe(
@@ -187,9 +187,9 @@ function unresolved(event: WaitingEvent, error: AppError, ports: Ports, giveUpAf
 }
 
 /**
- * Only a wait for what a person must change counts towards giving up: an event that waits for a directory or for
- * privacyIDEA to answer goes on for ever. Between two tries that say the same everything was there; a longer time than
- * the longest wait means that nobody asked meanwhile.
+ * Only the time in which a person must change something counts towards giving up: an event that waits for a directory
+ * or for privacyIDEA to answer is kept for ever. Between two tries with the same result everything was reachable; a
+ * longer time than the longest delay means that nobody asked meanwhile.
  */
 function countedAt({ ms, whyCode, triedAtMs }: CountedWait, code: ErrorCode, nowMs: number): number {
   if (triedAtMs === null || whyCode === null || !isCorrelationCode(whyCode) || !isCorrelationCode(code)) return ms

@@ -6,8 +6,9 @@ import type { QueuePort } from '../ports/store/store.ts'
 import type { DueVerification, Verification, VerificationPort } from '../ports/store/verification.ts'
 
 /**
- * Looks at what was written on every server of a directory, beside the lanes: replication takes time, and no account
- * waits for it. What is wrong is recorded and told; where somebody took a lock away, its account is marked, and policy decides.
+ * Checks every write on every server of a directory, beside the bounded loops: replication takes time, and no account
+ * waits for it. Problems are recorded and reported; where somebody removed a lock, its account is marked, and policy
+ * decides.
  */
 export interface VerifyPorts {
   readonly directory: Pick<DirectoryPort, 'readLocks'>
@@ -16,7 +17,7 @@ export interface VerifyPorts {
   readonly clock: Clock
 }
 
-/** What a person should hear of: a problem that is new, or null for one that was mended. */
+/** What a person needs to see: a problem that is new, or null for one that has ended. */
 export interface VerificationReport {
   readonly key: AccountKey
   readonly problem: LockProblem | null
@@ -27,7 +28,7 @@ export interface VerifyReport {
   readonly reports: readonly VerificationReport[]
 }
 
-/** One round over what is due now; call again while it finds something. */
+/** One round over what is due now; to be called until it finds nothing. */
 export async function verifyDue(ports: VerifyPorts): Promise<VerifyReport> {
   const due = await ports.verification.due(ports.clock.nowMs(), READ_LOCKS_MAX)
   const looks = (await Promise.all(byDirectory(due).map(([name, some]) => lookAt(ports, name, some)))).flat()

@@ -18,9 +18,9 @@ const RECONCILING_MAX = 64
 export interface WorkerOptions {
   /** An event that waits so long for a person to change something is given up, in milliseconds. */
   readonly giveUpAfterMs: number
-  /** Called once for each account that was looked at. */
+  /** Called once for each account that had a turn. */
   onOutcome?(claim: Claim, outcome: Outcome): void
-  /** Another worker took the account over while it was looked at. */
+  /** Another worker took the account over during its turn. */
   onLeaseLost?(claim: Claim): void
   onError(thrown: unknown): void
 }
@@ -70,8 +70,8 @@ export class Worker {
   }
 
   /**
-   * A turn may wait for slow servers longer than its lease lasts, between two steps that renew it: as long as this process
-   * is at work it keeps what it has. What was lost the turn itself finds at its next write.
+   * A turn may wait for slow servers longer than its lease lasts, between two steps that renew it: this process keeps
+   * its claims as long as it works. The turn itself finds a lost one at its next write.
    */
   #renewAll(): void {
     for (const claim of this.#held) {
@@ -104,8 +104,9 @@ export class Worker {
   }
 
   /**
-   * Events that the inbox is taking in this moment: they need not be on disk before their accounts are found, nor before
-   * what was found is written, since that is written after them. Without room they wait for their turn like all others.
+   * Events that the inbox is taking in this moment: they need not be on disk before their accounts are found, nor
+   * before the result is written, since that is written after them. Without room they wait for their turn like all
+   * others.
    * @returns how many had room
    */
   offer(events: readonly Event[]): number {

@@ -77,7 +77,7 @@ export interface StoreOptions {
   readonly willWrite: boolean
 }
 
-/** What of the configuration the store decides by, and may be set anew. */
+/** The part of the configuration that the store decides by, and that may be set anew. */
 export type StoreRules = Pick<StoreOptions, 'lockTtlMs' | 'lockBackoff' | 'breaker' | 'lossBreaker'>
 
 export type Store = Awaited<ReturnType<typeof openStore>>
@@ -155,9 +155,9 @@ export async function openStore(options: StoreOptions) {
     rollouts: openRollouts(db, writer, clock, owner),
     /** Fails with `store-unavailable` or `store-gone` once nothing more can be written: the process has to end. */
     failed: writer.failed,
-    /** Whether the file is still the one that was opened; see `failed`. Each write looks by itself. */
+    /** Whether the file is still the one that was opened; see `failed`. Each write checks it itself. */
     look: () => writer.look(),
-    /** How many accounts wait since the disk did not take their files. */
+    /** How many accounts are pending since the disk did not take their files. */
     unwritten: () => countUnwritten(db),
     /** One listener for all writes of this process. */
     listen: (listener: WriteListener) => writer.listen(listener),

@@ -4,8 +4,8 @@ import type { OwnSerial } from '../../ports/store/authorship.ts'
 import type { FolderSystem } from './recover-folders.ts'
 
 /**
- * Once after an upgrade: each file that waits in `unregister/` says that this store wrote its serial, however short events and
- * changes are kept. A file that cannot be read proves nothing.
+ * Once after an upgrade: each file that waits in `unregister/` proves that this store wrote its serial, also with a
+ * short retention of events and changes. A file that cannot be read proves nothing.
  */
 
 const PAGE = 500

@@ -14,12 +14,12 @@ import { delay } from '../../ports/delay.ts'
 import { fitFile, ownedLock, readWaitingFile, type WaitingFile } from './waiting-file.ts'
 
 /**
- * Waiting files that the record is older than, held against the directory. Where what the file takes back still stands, lock
- * or serial are ours again, with a hold as old as the file: a newer word that the record has, or privacyIDEA, ends it. A file of
- * which nothing stands is history. What cannot be told now is kept, and looked at again.
+ * Waiting files that are newer than the record, compared with the directory. Where the lock or serial that the file
+ * reverts is still there, it is ours again, with a hold as old as the file: a newer manual action on record, or
+ * privacyIDEA, ends it. A file without anything left in the directory is history. A file that cannot be judged now is
+ * kept, and checked again.
  */
 
-/** What is needed here. */
 export type EvidenceSystem = Pick<System, 'store' | 'ldif' | 'clock' | 'source'> & {
   readonly directory: Pick<System['directory'], 'observe'>
 }
@@ -31,9 +31,9 @@ export interface EvidenceReport {
   readonly accounts: number
   /** Files that prove nothing, and are history. */
   readonly void: readonly string[]
-  /** Files of which nothing is known yet. */
+  /** Files that cannot be judged yet. */
   readonly kept: number
-  /** Files of accounts that were in work. */
+  /** Files of accounts with work in progress. */
   readonly busy: number
 }
 
@@ -43,7 +43,7 @@ interface Tally {
   readonly void: string[]
   readonly kept: string[]
   why: string
-  /** Files of accounts that were in work. */
+  /** Files of accounts with work in progress. */
   busy: number
 }
 
@@ -87,7 +87,7 @@ async function lookAtLock({ system, observed, tally }: Look, files: Files): Prom
   for (const file of files) {
     const read = await readWaitingFile(ldif, 'unlock', file.name)
     if (read?.key === key && isSame(file, read)) waiting.push({ file, read })
-    // Somebody took it away, or the account was locked anew: the record has it.
+    // The lock was removed externally, or the account was locked anew: the record has it.
     else await store.evidence.forget([file])
   }
   const found = waiting.map(({ file, read }) => ({ file, read, ...reclaim(read.entries, observed) }))
@@ -128,7 +128,7 @@ function isSame({ atMs }: EvidenceFile, { header }: WaitingFile): boolean {
   return Date.parse(header.at) === atMs
 }
 
-/** Nothing of it stands: a lock that nobody ever saw is as if it had not been; all else is history. */
+/** Nothing of it is in the directory: a lock that was never seen is dropped; all else is history. */
 async function close({ store, ldif }: EvidenceSystem, file: EvidenceFile, tally: Tally): Promise<void> {
   await ldif.dropPending(file.folder, file.name, file.isUnseen ? 'superseded' : 'applied', file.key)
   await store.evidence.forget([file])
@@ -157,7 +157,7 @@ async function report({ store }: EvidenceSystem, tally: Tally, log: Log): Promis
   await store.findings.sync('unproven-files', drafts)
 }
 
-/** What came of it is added up until a start finds the store as new as its folders. */
+/** The results are added up until a start finds the store as new as its folders. */
 export async function noteOlderStore(
   { findings }: Pick<System['store'], 'findings'>,
   more: { readonly adopted: number; readonly released: number; readonly files: readonly string[] },
@@ -173,10 +173,10 @@ export async function noteOlderStore(
 }
 
 const LOOK_MS = 5_000
-/** An account is seldom in work for long. */
+/** Work on an account seldom takes long. */
 const BUSY_LOOK_MS = 500
 
-/** Looks again as long as something is kept that was not proven yet. */
+/** Repeats the check while a file is kept that is not proven yet. */
 export async function keepLookingAtEvidence(
   system: EvidenceSystem,
   log: Log,
@@ -197,7 +197,9 @@ export async function keepLookingAtEvidence(
   }
 }
 
-/** For a run that ends by itself: brings `unlock/` in step, and holds what is newer than the record against the directory. */
+/**
+ * For a run that ends by itself: brings `unlock/` in sync, and compares files newer than the record with the directory.
+ */
 export async function recoverOnce(system: EvidenceSystem, log: Log): Promise<void> {
   const { released } = await recoverUnlocks(system)
   if (released > 0) await noteOlderStore(system.store, { adopted: 0, released, files: [] })

@@ -3,9 +3,9 @@ import type { Log } from '../log.ts'
 import type { FolderReport } from './recover-folders.ts'
 import type { System } from '../system.ts'
 
-/** What came of bringing the LDIF folders in step with the record. */
+/** The result of bringing the LDIF folders in sync with the record. */
 
-/** A store that is as new as its folders again ends what was found of an older one. */
+/** Once the store is as new as its folders again, the finding of an older store ends. */
 export async function noteFolders({ store }: Pick<System, 'store'>, log: Log, report: FolderReport): Promise<void> {
   reportFolders(log, report)
   const { released, unproven } = report

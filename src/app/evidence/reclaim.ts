@@ -11,14 +11,14 @@ import {
 import { normalDn } from '../../core/dn.ts'
 
 /**
- * What a waiting file would take back, held against what the directory says now. A file deletes what we wrote and adds
- * what stood before, so the two can be told apart. The account may have been renamed since: its own entry then stands
- * in the file under its former name.
+ * What a waiting file would revert, compared with the directory now. A file deletes what we wrote and adds the earlier
+ * values, so the two can be distinguished. The account may have been renamed since: the file then has its own entry
+ * under its former name.
  */
 export interface Reclaimed {
   /** The places, or those of their values, that still hold what we wrote: ours, named as they are now. */
   readonly slots: readonly OwnedSlot[]
-  /** What of the file cannot be held against the directory, and why; null: all of it could. */
+  /** What of the file cannot be compared with the directory, and why; null: all of it could. */
   readonly unclear: string | null
 }
 
@@ -64,7 +64,7 @@ function writtenPlaces(
   const places = new Map<string, { where: string; deleted: AttributeValue[]; added: AttributeValue[] }>()
   for (const { dn, modifications } of entries) {
     for (const { op, attribute, values } of modifications) {
-      // What an unlock writes besides, where others have shut the door as well; no part of the lock.
+      // An additional write of an unlock, for locks by others; no part of our lock.
       if (op === 'replace') continue
       const id = placeOf(normalDn(dn) === former ? observed.dn : dn, attribute)
       const place = places.get(id) ?? { where: `${attribute} of ${dn}`, deleted: [], added: [] }
@@ -76,7 +76,7 @@ function writtenPlaces(
   return places
 }
 
-/** The one entry of the file that is none of the lock's others: the account before it was renamed. */
+/** The one entry of the file that is not among the lock's other entries: the account before it was renamed. */
 function formerName(entries: readonly EntryModification[], observed: ObservedState): string | null {
   const known = new Set([observed.dn, ...observed.lock.slots.map((slot) => slot.dn)].map(normalDn))
   const own = normalDn(observed.dn)
@@ -91,7 +91,7 @@ function formerName(entries: readonly EntryModification[], observed: ObservedSta
   return candidates.length === 1 && candidates[0] !== undefined ? normalDn(candidates[0].dn) : null
 }
 
-/** A place that holds one value or several among others; each of the lock's slots takes those that are its own. */
+/** A place that holds one value or several among others; each of the lock's slots takes its own values. */
 function valuesAt(
   places: readonly LockSlot[],
   ours: readonly AttributeValue[],
@@ -121,7 +121,7 @@ function valuesAt(
       left.delete(stray)
     }
   })
-  // The configuration of now may name other values: those that were read tell all the same.
+  // The present configuration may name other values: those that were read count all the same.
   if (isOwnEntry && places[0] !== undefined) taken[0]?.push(...left)
   const slots = places.flatMap((slot, at) => {
     const after = (taken[at] ?? []).filter((value) => stands(slot, value))

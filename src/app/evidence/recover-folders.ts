@@ -7,21 +7,20 @@ import { holdKey } from '../../core/serials/serial-key.ts'
 import { writePending } from '../../reconcile/ledger/ledger.ts'
 import type { System } from '../system.ts'
 
-/** What of the system is needed here. */
 export type FolderSystem = Pick<System, 'store' | 'ldif' | 'clock' | 'source'>
 
 /**
- * At a start, when nobody else is at work: makes the waiting files fit the record. A crash may have left a file too
- * much (its change never happened) or too few (lost before it was written anew). What the record covers and has nothing
- * of any more is history. A file that the record is older than (a restored backup) waits for what the directory says of
- * it (app/evidence/evidence.ts). A file of an account that was never on record, or that a rebuild left alone, is left alone: it
- * may be all that is left of a lost store.
+ * At a start, when no other process works: brings the waiting files in sync with the record. A crash may have left a
+ * file too much (its change never happened) or too few (lost before it was written anew). A file that the record covers
+ * and does not contain any more is history. A file that is newer than the record (a restored backup) waits for the
+ * check against the directory (app/evidence/evidence.ts). A file of an account that was never on record, or that a
+ * rebuild did not touch, is not touched: it may be all that is left of a lost store.
  */
 export interface FolderReport {
   /** Files that are history now. */
   readonly removed: number
   readonly written: number
-  /** Files that only the directory can say something of. */
+  /** Files that only the directory can prove. */
   readonly unproven: number
   /** Accounts that the folders prove to be released since the record was written. */
   readonly released: number
@@ -58,7 +57,7 @@ export async function recoverUnlocks(system: FolderSystem): Promise<FolderReport
     written++
   }
   if (written > 0) there = new Set(await ldif.listPending('unlock'))
-  // On a file system that compares without case, one shows in the spelling that it was first written under.
+  // On a file system that ignores case, a name shows in the spelling of its first write.
   const otherwise = new Set([...wanted].filter((name) => !there.has(name)).map(holdKey))
   const leftAlone = await store.restore.leftAlone()
   const sorting: Sorting = { evidence: [], unknownFiles: [], removed: 0 }
@@ -76,13 +75,15 @@ export async function recoverUnlocks(system: FolderSystem): Promise<FolderReport
   return { removed, written, unproven: sorting.evidence.length, released: released.size, unknownFiles }
 }
 
-/** An earlier start found them newer than the record, and the directory was not heard since: no later record decides. */
+/**
+ * An earlier start found them newer than the record, and the directory did not answer since: no later record decides.
+ */
 async function notedIn({ store }: FolderSystem, folder: EvidenceFile['folder']): Promise<ReadonlySet<string>> {
   const noted = await store.evidence.all()
   return new Set(noted.flatMap((file) => (file.folder === folder ? [file.name as string] : [])))
 }
 
-/** A waiting file that the record does not ask for: history, evidence, or a stranger's. */
+/** A waiting file that the record does not require: history, evidence, or an unknown file. */
 async function sortFile(
   system: FolderSystem,
   folder: EvidenceFile['folder'],
@@ -93,7 +94,7 @@ async function sortFile(
   if (key === null || header === null || worth === 'stranger') {
     return addUnknownFile(sorting.unknownFiles, `${folder}/${name}.ldif`)
   }
-  // In this very spelling: one that came back in another case was written again under the name on record.
+  // In exactly this spelling: a lock that came back in another case was written again under the name on record.
   if (folder === 'unlock' && (await system.store.maintenance.pendingNamesOf(key)).includes(name)) return
   if (worth === 'over') {
     await system.ldif.dropPending(folder, name, 'applied', key)
@@ -118,7 +119,8 @@ async function weigh(
 
 /**
  * The record has a lock whose file is gone. Where the file went to history after the record was written, the lock was
- * released since then: the record is older than its folders. An open change is not closed yet, and tells for itself.
+ * released since then: the record is older than its folders. An open change is not closed yet, and is recovered
+ * separately.
  */
 async function releaseByHistory(
   { store, ldif, source }: FolderSystem,
@@ -149,7 +151,9 @@ async function releaseByHistory(
   return released
 }
 
-/** The folder `unregister/`: files whose registration never happened, or is over. Others may be at work meanwhile. */
+/**
+ * The folder `unregister/`: files whose registration never happened, or is over. Other processes may work meanwhile.
+ */
 export async function recoverUnregisters(system: FolderSystem): Promise<FolderReport> {
   const { store, ldif } = system
   const sorting: Sorting = { evidence: [], unknownFiles: [], removed: 0 }
@@ -162,7 +166,7 @@ export async function recoverUnregisters(system: FolderSystem): Promise<FolderRe
       const name = parseSerial(text) === null ? null : parseHoldName(text)
       if (name === null) continue
       const { worth, key } = await weigh(system, 'unregister', name)
-      // Only what the record covers can go: and that while nobody works on the account.
+      // Only files that the record covers can go, and only without work on the account.
       if (worth !== 'over' || key === null) await sortFile(system, 'unregister', name, sorting)
       else
         await store.processLock.whileIdle(key, async () => {
@@ -176,17 +180,17 @@ export async function recoverUnregisters(system: FolderSystem): Promise<FolderRe
   return { removed, written: 0, unproven: sorting.evidence.length, released: 0, unknownFiles }
 }
 
-/** Looked at again while nobody works on the account: a new registration may have come. */
+/** Checked again without work on the account: a new registration may have come. */
 async function isOver({ store }: FolderSystem, key: AccountKey, serial: string): Promise<boolean> {
   if ((await store.maintenance.assignedOf([serial])).has(serial)) return false
   const name = parseHoldName(serial)
   const pending = (await store.maintenance.pendingNamesOf(key)).flatMap((each) => parseHoldName(each) ?? [])
   if (name === null || pending.some((each) => holdKey(each) === holdKey(name))) return false
-  // Held back (a pause, a dry run), the serial still stands there.
+  // While it is held back (a pause, a dry run), the serial is still in the entry.
   return (await store.reports.find(key, 1))[0]?.standing === 'in-step'
 }
 
-/** What a file says of itself; null where it is none of ours. */
+/** The header of a file; null where it is none of ours. */
 async function headerOf(
   { ldif }: FolderSystem,
   folder: 'lock' | EvidenceFile['folder'],

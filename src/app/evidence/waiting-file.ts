@@ -23,7 +23,7 @@ export interface WaitingFile extends ChangeLdif {
   readonly untilUs: number | null
 }
 
-/** Null when there is none. Fails with an Error that says what is wrong with it. */
+/** Null when there is none. Fails with an Error that states what is wrong with it. */
 export async function readWaitingFile(
   ldif: LdifPort,
   folder: PendingLdif['folder'],
@@ -40,14 +40,14 @@ export async function readWaitingFile(
   return { name, key, header, entries, takenAtUs, untilUs: timeUs(header.until) }
 }
 
-/** The lock that these files take back together. */
+/** The lock that these files revert together. */
 export function ownedLock(slots: readonly OwnedSlot[], dn: Dn, waiting: readonly WaitingFile[]): OwnedLock {
   const ends = waiting.flatMap(({ name, untilUs }) => (untilUs === null ? [] : [[name, untilUs] as const]))
   const holds = waiting.map(({ name }) => name)
   return { slots, dn, holds, ...(ends.length === 0 ? {} : { ends: Object.fromEntries(ends) }) }
 }
 
-/** The file takes back what is ours now, by today's names: written anew where it does not. */
+/** Makes the file revert what is ours now, by the present names: it is written anew where it does not. */
 export async function fitFile(
   ldif: LdifPort,
   owned: OwnedLock,

@@ -6,14 +6,14 @@ import type { Settings } from '../../core/settings/settings.ts'
 import type { ReloadOutcome } from '../../store/servers/running-config.ts'
 import { differenceFix, differenceOf, differenceText, type ConfigDifference } from '../running-beside.ts'
 
-/** What the daemon works with is not what the file says. */
+/** Differences between the daemon's configuration and the file. */
 
 export interface FileSigns {
   /** Why the file cannot be loaded; null: it can. */
   readonly mistake: string | null
-  /** Null: it says what the daemon works with. */
+  /** Null: the daemon works with the content of the file. */
   readonly difference: ConfigDifference | null
-  /** What became of the last reload; null: there was none since the start. */
+  /** The outcome of the last reload; null: there was none since the start. */
   readonly reload: ReloadOutcome | null
 }
 
@@ -36,7 +36,7 @@ function firstLines(text: string): string {
   return second === undefined ? first : `${first} ${second}`
 }
 
-/** The daemon's own look at its file: loaded again only where the file, or what the daemon works with, is another one. */
+/** The daemon's own check of its file: loaded again only where the file, or the daemon's configuration, has changed. */
 export class ConfigFileLook {
   readonly #load: () => LoadedConfig
   #lookedAt: { readonly mark: string; readonly running: Settings } | null = null
@@ -61,7 +61,7 @@ export class ConfigFileLook {
   }
 }
 
-/** Another one wherever the file was written, replaced, removed, or given other rights. */
+/** Changes whenever the file was written, replaced, removed, or got other rights. */
 function markOf(file: string): string {
   try {
     const { ino, size, mtimeMs, ctimeMs } = statSync(file)

@@ -20,7 +20,7 @@ export function readHealthReport(file: string): HealthReport | null {
   }
 }
 
-/** Null: it is none of ours. Throws what the system says where it is not there, or may not be read. */
+/** Null: it is none of ours. Throws the system's error where it is not there, or may not be read. */
 export function takeHealthReport(file: string): HealthReport | null {
   return statSync(file).size > BYTES_MAX ? null : parseHealthReport(readFileSync(file, 'utf8'))
 }
@@ -36,7 +36,7 @@ export function writeHealthReport(file: string, report: HealthReport): AppError 
     } finally {
       closeSync(descriptor)
     }
-    // Whatever the umask.
+    // With any umask.
     chmodSync(temporary, MODE)
     renameSync(temporary, file)
     return null
@@ -46,7 +46,7 @@ export function writeHealthReport(file: string, report: HealthReport): AppError 
   }
 }
 
-/** Says which store it is about, and not where that lies. */
+/** Identifies the store, and does not reveal its path. */
 export function storeMark(file: string): string {
   return createHash('sha256').update(file).digest('hex').slice(0, MARK_DIGITS)
 }

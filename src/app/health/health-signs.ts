@@ -23,7 +23,7 @@ import { readHealthReport, storeMark } from './health-report.ts'
 import { machineSigns } from './machine-signs.ts'
 import { reviewCounts, type AllReviewCounts } from './review-counts.ts'
 
-/** Everything that health is judged by, read once, and the judgement. */
+/** All inputs of the judgement of health, read once, and the judgement. */
 export interface HealthSigns {
   readonly reasons: readonly HealthReason[]
   readonly isServed: boolean
@@ -36,23 +36,23 @@ export interface HealthSigns {
   readonly pauses: readonly Pause[]
   /** Locks and losses that the breakers hold back. */
   readonly review: AllReviewCounts
-  /** How privacyIDEA is seen, in mode `api`; null in mode `events`. */
+  /** The state of reading privacyIDEA, in mode `api`; null in mode `events`. */
   readonly privacyidea: { readonly scan: SweepState; readonly resync: SweepState } | null
   /** The outbox; null: no mail is configured. */
   readonly mail: MailCounts | null
-  /** How the servers of the directories were seen last. */
+  /** The last known status of the servers of the directories. */
   readonly servers: readonly ServersSeen[]
   /** Locks that do not stand or do not bite everywhere, or that somebody took away; the first of those in `lockTroubles`. */
   readonly lockFindings: readonly LockFinding[]
   readonly lockTroubles: readonly LockTrouble[]
-  /** What the guards found, while it lasts. */
+  /** Findings of the guards, while they last. */
   readonly findings: readonly Finding[]
 }
 
 /** Findings about locks that are listed at most. */
 const LOCKS_MAX = 20
 
-/** @param live of the process that serves; null: it is another one, and its report is asked */
+/** @param live of the process that serves; null: the caller is another process, and that one's report is read */
 export async function readHealth(settings: Settings, store: Store, live: LiveSigns | null): Promise<HealthSigns> {
   const nowMs = Date.now()
   const { sourceState, processLock } = store
@@ -93,13 +93,13 @@ export async function readHealth(settings: Settings, store: Store, live: LiveSig
   return { ...read, reasons: [...reasons, ...more] }
 }
 
-/** What of it another process than the daemon cannot see. */
+/** The signs that only the daemon can see, from its report. */
 function reportedSigns(settings: Settings, nowMs: number): LiveSigns | null {
   const report = readHealthReport(settings.health.file)
   return report?.store === storeMark(settings.store.file) ? liveSignsOf(report, nowMs) : null
 }
 
-/** A daemon that writes no report at all is one of an older version, or may not write there, which its log says. */
+/** A daemon without a report is an older version, or may not write there, which its log states. */
 function reportReasons(settings: Settings, daemon: DaemonRow, nowMs: number): HealthReason[] {
   const report = readHealthReport(settings.health.file)
   const isOfDaemon = report?.store === storeMark(settings.store.file) && report.pid === daemon.pid
@@ -109,7 +109,7 @@ function reportReasons(settings: Settings, daemon: DaemonRow, nowMs: number): He
 
 type Read = Omit<HealthSigns, 'reasons'>
 
-/** What waits, failed or is held back on record. */
+/** Work on record that waits, failed or is held back. */
 function recordReasons({ counts, privacyidea, mail, review, pauses }: Read, nowMs: number): HealthReason[] {
   const reasons: HealthReason[] = []
   const unread = privacyidea?.scan.failing ?? privacyidea?.resync.failing ?? null
@@ -130,7 +130,7 @@ function recordReasons({ counts, privacyidea, mail, review, pauses }: Read, nowM
   return reasons
 }
 
-/** What it left undone is said above where it still is. */
+/** Work that it left undone is reported above while it is still undone. */
 function incompleteDrain({ daemon, lastDrain }: Read, before: readonly HealthReason[]): HealthReason[] {
   if (daemon !== null || before.length > 0 || lastDrain?.isRecent !== true || lastDrain.outcome !== 'waiting') return []
   return [{ code: 'drain-incomplete', params: { reason: lastDrain.reason } }]
@@ -154,14 +154,14 @@ function serverReasons(seen: readonly ServersSeen[], nowMs: number): HealthReaso
   })
 }
 
-/** Said in full elsewhere; here, how many of a kind there are. */
+/** Reported in full elsewhere; here only the number of each kind. */
 function findingReasons(findings: readonly Finding[]): HealthReason[] {
   const counts = new Map<string, number>()
   for (const { kind, isAttention } of findings) if (isAttention) counts.set(kind, (counts.get(kind) ?? 0) + 1)
   return [...counts].map(([kind, count]) => ({ code: 'finding', params: { kind, count } }) as const)
 }
 
-/** A server that the configuration no longer names is nobody's trouble. */
+/** Problems of a server that the configuration no longer names do not count. */
 async function seenServers({ directories }: Settings, store: Store): Promise<ServersSeen[]> {
   const seen = await store.serverStates.all()
   return directories.flatMap(({ name, urls }) => {

@@ -4,13 +4,13 @@ import type { Clock } from '../../ports/clock.ts'
 import type { IntakePort } from '../../ports/intake.ts'
 import type { WriteListener } from '../../store/engine/store-writer.ts'
 
-/** What the process that serves knows of itself alone: whether events are put on record, and the store is written. */
+/** Signs that only the serving process has: whether events are put on record, and the store is written. */
 
 /** On a nearly full disk small writes succeed between large ones that fail: a failure counts for so long in any case. */
 const WRITE_FAILED_MS = 20_000
-/** Not everybody sends an event again that was refused, so that the next success may be far away. */
+/** Not every sender repeats a refused event, so the next success may be far away. */
 const INTAKE_FAILED_MAX_MS = 600_000
-/** What a write of the store fails with when it is the disk's or the file's fault. */
+/** Errors of a write of the store that the disk or the file causes. */
 const OF_STORE: readonly ErrorCode[] = [
   'disk-full',
   'store-unavailable',
@@ -66,7 +66,7 @@ export class LiveMarks implements WriteListener {
     if (OF_STORE.includes(code)) this.#fail(this.#store, code)
   }
 
-  /** The same intake, looked on. */
+  /** The same intake, with its results watched. */
   watched(port: IntakePort): IntakePort {
     return {
       take: async (events, refused) => {

@@ -4,11 +4,11 @@ import type { DiskSpace, MachineSigns } from '../../core/health/health.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 import { errnoOf } from '../../core/system-error.ts'
 
-/** How this machine is: whether events can come in and be put on record. No server and no store is asked. */
+/** The state of this machine: whether events can come in and be put on record. No server and no store is read. */
 
-/** A number past it is cut there. */
+/** A larger number is cut to this. */
 const FILES_MAX = 10_000
-/** Of so many the time is looked at: enough to see that nobody takes them. */
+/** For so many files the time is read: enough to see that no process takes them. */
 const DATED_MAX = 1_000
 
 export function machineSigns({ intake, store, ldif }: Pick<Settings, 'intake' | 'store' | 'ldif'>): MachineSigns {
@@ -18,7 +18,7 @@ export function machineSigns({ intake, store, ldif }: Pick<Settings, 'intake' | 
   }
 }
 
-/** A file's own time is the event's, and its sender's to choose; when it came into the folder is not. */
+/** A file's own time is the event's, and the sender can set it; the time when it came into the folder cannot be set. */
 function spoolSigns(dir: string): MachineSigns['spool'] {
   const folder = join(dir, 'new')
   const closed = whyClosed(folder)
@@ -40,7 +40,9 @@ function spoolSigns(dir: string): MachineSigns['spool'] {
   return { ...none, files, oldestMs }
 }
 
-/** Whoever may not write into the spool cannot take events out of it. A spool that is not there yet is made by `serve`. */
+/**
+ * A user who may not write into the spool cannot take events out of it. `serve` makes a spool that is not there yet.
+ */
 function whyClosed(folder: string): MachineSigns['spool']['closed'] {
   try {
     accessSync(folder, constants.W_OK | constants.X_OK)
@@ -70,7 +72,7 @@ function disksOf(places: readonly string[]): DiskSpace[] {
   })
 }
 
-/** The place itself, or the nearest folder above it that is there. */
+/** The place itself, or the nearest existing folder above it. */
 function nearestFolder(place: string): string {
   let at = place
   while (deviceOf(at) === null && dirname(at) !== at) at = dirname(at)

@@ -1,7 +1,7 @@
 import type { ReviewCounts } from '../../ports/store/review.ts'
 import type { Store } from '../../store/store.ts'
 
-/** How many wait in all: locks, and tokens whose loss waits. */
+/** The number of all waiting reviews: locks, and tokens whose loss waits. */
 export async function reviewCounts(store: Pick<Store, 'reviews' | 'losses'>): Promise<AllReviewCounts> {
   const [locks, losses] = [await store.reviews.counts(), await store.losses.counts()]
   const oldest = [locks.oldestMs, losses.oldestMs].filter((ms) => ms !== null)

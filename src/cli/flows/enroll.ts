@@ -30,7 +30,7 @@ import { openPrompt } from '../terminal/prompt.ts'
 import { loadBeside, loadConfigFor } from '../process/settings.ts'
 import type { Flags, Given, Texts } from '../terminal/options.ts'
 
-/** `lockstep enroll`: one user at the terminal or by mail, or a roll-out that can be broken off and goes on. */
+/** `lockstep enroll`: one user at the terminal or by mail, or a roll-out that can be interrupted and continued. */
 export type EnrollOptions = AdminOptions &
   Given<'type' | 'rate'> &
   Flags<'mail' | 'evenWithToken' | 'dryRun' | 'json'> &
@@ -46,7 +46,7 @@ export async function runEnroll(
   io: CliIo,
 ): Promise<void> {
   checkWays(login, options)
-  // What a person names is read with their own rights; the rest is done as the owner of the store.
+  // Named files are read with the caller's own rights; the rest is done as the owner of the store.
   const { settings: named } = await loadConfigFor(command, io)
   const access = await accessOf(options, named, io)
   const usual = { realm: realmOf(options, named), type: typeOf(options) }
@@ -59,7 +59,7 @@ export async function runEnroll(
   else await enrollOne(login, order)
 }
 
-/** Tokens and mails are this command's own: they go by the file; accounts are found as the daemon finds them. */
+/** Tokens and mails depend on this command's configuration file; accounts are found as the daemon finds them. */
 async function settingsBeside(command: Command, io: CliIo): Promise<Settings> {
   const { settings, file, difference } = await loadBeside(command, io)
   if (difference !== null) {
@@ -70,7 +70,7 @@ async function settingsBeside(command: Command, io: CliIo): Promise<Settings> {
   return { ...settings, privacyidea: file.privacyidea, mail: file.mail }
 }
 
-/** What cannot go together is told before anything is read. */
+/** Contradicting options are reported before anything is read. */
 function checkWays(login: string | undefined, options: EnrollOptions): void {
   const ways = [login, options.csv, options.group].filter((each) => each !== undefined)
   if (ways.length !== 1) throw new AppError('usage', 'name one of: a user, --csv FILE, --group DN')
@@ -146,7 +146,7 @@ async function enrollOne(login: string, { options, settings, access, io, log }: 
   note(io, 'It is shown this once, and kept nowhere.')
 }
 
-/** @param isOrdered the realm was given by `--realm`: the login may be in no other one */
+/** @param isOrdered the realm was given by `--realm`: the login must be in it */
 async function userNamed(
   login: Login,
   realm: Realm | null,
@@ -256,7 +256,7 @@ function onlyRealmOf({ realms }: Settings, directory: DirectoryName): Realm | nu
   return realm === undefined ? null : parseRealm(realm)
 }
 
-/** Null where it is not given and there is not exactly one. */
+/** Null where none is given and the configuration does not have exactly one. */
 function realmOf({ realm }: EnrollOptions, { realms }: Settings): Realm | null {
   if (realm !== undefined) {
     const parsed = parseRealm(realm)
@@ -284,7 +284,7 @@ function rateOf({ rate }: EnrollOptions): number {
   return everyMs
 }
 
-/** A file keeps its name where it lies elsewhere; a group is its own. */
+/** A file has its name in any folder; a group has its own. */
 function rolloutName({ rollout, csv, group }: EnrollOptions): string {
   const made =
     rollout ?? (csv === undefined ? (group ?? '') : basename(csv)).replace(/[^A-Za-z0-9._-]+/g, '-').slice(0, 64)

@@ -19,7 +19,7 @@ import { openPrompt, type Prompt } from '../terminal/prompt.ts'
 import { configFlag } from '../process/settings.ts'
 import type { Flags, Given, Texts } from '../terminal/options.ts'
 
-/** What `lockstep init` asks, and what it makes of the answers and flags. */
+/** The questions of `lockstep init`, and the request made of the answers and flags. */
 export type InitOptions = Given<'serialFormat' | 'name'> &
   Flags<'force' | 'yes' | 'json'> &
   Texts<
@@ -52,7 +52,7 @@ export async function runInit(options: InitOptions, command: Command, io: CliIo)
   else printResult(io, result)
 }
 
-/** What this machine can tell is told before any server is asked. Fails with `usage`. */
+/** Problems that this machine can find are reported before a server is asked. Fails with `usage`. */
 function refuseMissing(options: InitOptions, io: CliIo): void {
   const missing = [
     ...(options.url === undefined ? ['--url'] : []),
@@ -77,7 +77,7 @@ function listed(names: readonly string[]): string {
   return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
 }
 
-/** The answers that were given as options; in place of those still to come stand harmless ones. */
+/** The answers that were given as options; the others have harmless values for now. */
 function draftFrom(options: InitOptions, file: string, io: CliIo): InitRequest {
   const { serialFormat, name, startTls } = options
   const type = options.type ?? (isWindowsName(options.bindDn ?? '') ? WINDOWS_NAMED[0] : null) ?? USUAL_TYPE
@@ -103,7 +103,7 @@ function draftFrom(options: InitOptions, file: string, io: CliIo): InitRequest {
   }
 }
 
-/** What was not given follows from the type. */
+/** Values that were not given follow from the type. */
 function usualFor(type: DirectoryType, options: InitOptions): Pick<InitRequest, 'userFilter' | 'serialAttribute'> {
   const usual = TYPE_DEFAULTS[type]
   return {
@@ -112,7 +112,7 @@ function usualFor(type: DirectoryType, options: InitOptions): Pick<InitRequest, 
   }
 }
 
-/** Asks for what is missing; an answer that cannot be right is asked for again. */
+/** Prompts for missing answers; an invalid answer is asked for again. */
 async function requestFrom(
   options: InitOptions,
   given: InitRequest,
@@ -160,7 +160,7 @@ async function requestFrom(
   return request
 }
 
-/** The folders of the system are root's; anybody else gets one beside the file. */
+/** The folders of the system are root's; other users get one beside the file. */
 function flagsOf(options: InitOptions, file: string, io: CliIo): { ca: string | null; stateDir: string | null } {
   const usual = process.getuid?.() === 0 ? null : join(dirname(file), 'lockstep-state')
   return {
@@ -169,7 +169,7 @@ function flagsOf(options: InitOptions, file: string, io: CliIo): { ca: string | 
   }
 }
 
-/** The naming context, where there is one alone. Fails with `usage`. */
+/** The naming context, where there is only one. Fails with `usage`. */
 function onlyContext(facts: FirstFacts | null): string {
   const contexts = facts?.namingContexts ?? []
   if (facts?.isBaseCertain === true && facts.usualBase) return facts.usualBase

@@ -89,7 +89,7 @@ function accountsOf(options: SetupOptions, settings: Settings): Accounts {
   const login = settings.privacyidea?.login
   const account = options.account ?? (login?.kind === 'password' ? login.user : USUAL_ACCOUNT)
   for (const name of [account, options.setupAccount ?? '']) {
-    // Both mean several accounts in a policy.
+    // With these characters a name means several accounts in a policy.
     if (!/[*,\n]/.test(name) && !/^[-!]/.test(name)) continue
     throw new AppError('usage', `${name} is no name of one account`)
   }

@@ -17,12 +17,12 @@ import { loadSettingsIfAny } from '../process/settings.ts'
 import { bindingsJson, printBindings } from './setup-output.ts'
 import type { Flags, Texts } from '../terminal/options.ts'
 
-/** `lockstep recipes`: what there is, what it means, and the change in privacyIDEA after a look at it. */
+/** `lockstep recipes`: the list, a recipe's meaning, and the change in privacyIDEA after it is shown. */
 export type RecipeOptions = AdminOptions &
   Flags<'dryRun' | 'yes' | 'json'> &
   Texts<'hookUrl'> & { readonly set?: readonly string[]; readonly setFile?: readonly string[] }
 
-/** Where an administrator's own recipes lie when no configuration says so. */
+/** The folder of an administrator's own recipes where no configuration sets it. */
 const OWN_DIR = '/etc/lockstep/recipes'
 
 export async function listRecipes(options: RecipeOptions, command: Command, io: CliIo): Promise<void> {
@@ -152,7 +152,7 @@ function recipesOf(settings: Settings | null): Promise<readonly FoundRecipe[]> {
   return findRecipes(settings?.recipes.dir ?? OWN_DIR)
 }
 
-/** A secret given in the arguments would be in the list of processes and in the shell's history. */
+/** A secret in the arguments would be in the list of processes and in the shell's history. */
 function parametersOf(recipe: Recipe, options: RecipeOptions, io: CliIo): ReadonlyMap<string, string> {
   const given = new Map<string, string>()
   for (const text of options.set ?? []) {

@@ -32,9 +32,9 @@ export type RetireOptions = AdminOptions & Flags<'yes' | 'cancel' | 'json'> & Te
 
 /** What is of Lockstep beside the directories. */
 interface Elsewhere {
-  /** Event handlers and policies; null: privacyIDEA was not looked at. */
+  /** Event handlers and policies; null: privacyIDEA was not read. */
   readonly setup: { readonly handlers: number; readonly policies: number; readonly isRemoved: boolean } | null
-  /** `dir`: where shims were looked for; null: the usual folder is not there, and none was given. */
+  /** `dir`: the searched folder; null: the usual folder does not exist, and none was given. */
   readonly shims: { readonly dir: string | null; readonly paths: readonly string[]; readonly isRemoved: boolean }
 }
 
@@ -52,7 +52,7 @@ export async function runRetire(
 ): Promise<void> {
   const reason = givenReason(options.reason)
   if (options.cancel === true) return cancel(name, options, reason, command, io)
-  // Scripts of privacyIDEA are removed as who gives the command; all else is done as the owner of the store.
+  // Scripts of privacyIDEA are removed as the calling user; all else is done as the owner of the store.
   const elsewhere = name === null ? await removeElsewhere(await loadSettings(command, io), options, io) : null
   const settings = await loadForWork(command, io, options.yes !== true)
   await using system = await openSystem(settings)
@@ -105,14 +105,14 @@ async function cancel(
   printText(io, `directory ${name} ${what}`)
 }
 
-/** What of a cancelled order is still to come. */
+/** Changes of a cancelled order that are still pending. */
 const STILL = {
   none: '',
   daemon: '; the daemon now compares it with privacyIDEA, for what was enrolled there meanwhile (full resync)',
   'by-hand': '; what was enrolled in privacyIDEA meanwhile is still to come. Next: lockstep resync',
 } as const
 
-/** Handlers first, so that nothing new comes. */
+/** Handlers first, so that no new events come. */
 async function removeElsewhere(settings: Settings, options: RetireOptions, io: CliIo): Promise<Elsewhere> {
   const setup = await removeSetup(settings, options, io)
   const usual = existsSync(USUAL_SCRIPTS_DIR) ? USUAL_SCRIPTS_DIR : null
@@ -212,7 +212,7 @@ function showNext(io: CliIo, name: string | null, isProven: boolean, settings: S
   }
 }
 
-/** What Lockstep leaves on this machine, by the configuration in use. */
+/** Files that Lockstep leaves on this machine, by the configuration in use. */
 function placesOf(settings: Settings): string[] {
   const { file, store, ldif, intake, health } = settings
   const secrets = namedFiles(settings).flatMap(({ kind, source }) => {

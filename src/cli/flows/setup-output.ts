@@ -5,7 +5,7 @@ import type { ShimsInstalled } from '../../operations/setup/shims-install.ts'
 import type { CliIo } from '../terminal/io.ts'
 import { painter, plain, print, type Style, printText } from '../terminal/output.ts'
 
-/** How a set-up is shown: a line for each handler and policy, and what differs below it. */
+/** The display of a set-up: a line for each handler and policy, and the differences below it. */
 
 const MARK = { create: '+', update: '~', replace: '~', remove: '-', same: '=' } as const
 const STYLE: Readonly<Record<keyof typeof MARK, Style>> = {
@@ -53,7 +53,7 @@ export function printPlan(io: CliIo, request: SetupRequest, plan: SetupPlan): vo
   }
 }
 
-/** A line for each handler, and what differs below it. */
+/** A line for each handler, and the differences below it. */
 export function printBindings(io: CliIo, changes: readonly BindingChange[]): void {
   const paint = painter(io)
   for (const change of changes) {
@@ -64,7 +64,7 @@ export function printBindings(io: CliIo, changes: readonly BindingChange[]): voi
   }
 }
 
-/** The same as data, with no secret in it. */
+/** The same as data, without secrets. */
 export function bindingsJson(changes: readonly BindingChange[]): readonly object[] {
   return changes.map((change) => ({
     change: change.kind,
@@ -95,7 +95,7 @@ export function printDone(io: CliIo, request: SetupRequest, plan: SetupPlan, out
   }
   for (const { path, action } of outcome.shims?.scripts ?? []) printText(io, `  ${path} ${action}`)
   printText(io, count === 0 ? '\nEverything is as it should be.' : `\n${count} changed.`)
-  // What to bind is done; only what is left about folders is worth a line.
+  // The binding is done; only remaining steps for folders are shown.
   for (const step of outcome.shims?.nextSteps.filter((each) => /ch(?:grp|own|mod) /.test(each)) ?? [])
     print(io, `  ${step}`)
   if (request.to === 'nothing') printText(io, '  The shims stay in the script directory; nothing calls them any more.')
@@ -105,7 +105,7 @@ function changesOf(plan: SetupPlan): number {
   return [...plan.bindings, ...plan.policies].filter((change) => change.kind !== 'same').length
 }
 
-/** Everything, with no secret in it. */
+/** Everything, without secrets. */
 export function setupJson(request: SetupRequest, plan: SetupPlan, outcome: SetupOutcome): object {
   return {
     version: plan.version,

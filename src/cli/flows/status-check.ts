@@ -15,8 +15,8 @@ import { configFlag, loadConfigFor } from '../process/settings.ts'
 import { whoseBarrier } from '../process/who-may.ts'
 
 /**
- * `lockstep status --check`: the health file as a monitoring plugin. Any user may run it: neither the configuration nor the
- * store has to be readable.
+ * `lockstep status --check`: the health file as a monitoring plugin. Any user may run it, without access to the
+ * configuration or the store.
  */
 export async function runStatusCheck(
   options: { readonly healthFile?: string; readonly json?: boolean },
@@ -45,7 +45,7 @@ async function checked(named: string | undefined, command: Command, io: CliIo): 
   }
 }
 
-/** The report, or why there is none to go by. */
+/** The report, or why there is none. */
 function reportIn(file: string): HealthReport | string {
   try {
     return takeHealthReport(file) ?? `${file} holds no report of this version of Lockstep (key health.file)`
@@ -65,15 +65,18 @@ function reportIn(file: string): HealthReport | string {
 interface Place {
   /** The first that has a report counts. */
   readonly files: readonly string[]
-  /** Null: of whichever store. */
+  /** Null: of any store. */
   readonly store: string | null
-  /** What is wrong with the configuration; null: nothing, or nobody knows. */
+  /** The mistake in the configuration; null: none, or not known. */
   readonly mistake: string | null
-  /** To say where there is no report; ''. */
+  /** Additional text where there is no report, or ''. */
   readonly aside: string
 }
 
-/** Where the configuration may not be read, it is where the unit has it; one with a mistake still says where. */
+/**
+ * Where the configuration may not be read, the place is the unit's default; a configuration with a mistake still has
+ * the place.
+ */
 async function whereItIs(named: string | undefined, command: Command, io: CliIo): Promise<Place> {
   if (named !== undefined) return { files: [resolve(io.cwd, named)], store: null, mistake: null, aside: '' }
   try {
@@ -92,13 +95,13 @@ async function whereItIs(named: string | undefined, command: Command, io: CliIo)
     if (file === null) return { files: [systemHealthFile], store: null, mistake: null, aside: first }
     const { store, healthFile } = placesOf(file)
     const running = store === null ? null : runningOf(store)
-    // What a daemon loaded is where it writes, whatever the file says by now.
+    // The daemon writes to the place that it loaded, also after a change of the file.
     const files = [running?.settings.health.file, healthFile].filter((each) => each !== null && each !== undefined)
     return { files: [...new Set(files)], store: store === null ? null : storeMark(store), mistake: first, aside: first }
   }
 }
 
-/** What the daemon works with where the key store was edited since; null: it was not, or this user may not see that. */
+/** The daemon's settings where the key store was edited since; null: it was not, or this user may not see that. */
 async function runningElsewhere(file: Settings): Promise<Settings | null> {
   const { otherStoreOf } = await import('../../app/store-mark.ts')
   const other = otherStoreOf(file)
@@ -106,7 +109,7 @@ async function runningElsewhere(file: Settings): Promise<Settings | null> {
   return runningOf(other.file)?.settings ?? null
 }
 
-/** Null: it may run where process ids are others. */
+/** Null: it may run in another namespace of process ids. */
 function isGone(pid: number, namespace: string): boolean | null {
   if (namespace === '' || namespace !== pidNamespace()) return null
   try {

@@ -8,8 +8,9 @@ import { exactMoment } from '../terminal/moment.ts'
 import { durationOption } from '../terminal/options.ts'
 
 /**
- * `lockstep status --watch`: on a terminal one picture that is drawn over, on the terminal's second screen, so that the first
- * is as it was afterwards; else, and with TERM=dumb, one block after the other. Ends with 0 at SIGINT and SIGTERM, and where nobody reads on.
+ * `lockstep status --watch`: on a terminal one picture that is overwritten, on the terminal's second screen, so that
+ * the first one stays unchanged; else, and with TERM=dumb, one block after the other. Ends with 0 at SIGINT and
+ * SIGTERM, and where the reader is gone.
  */
 
 const INTERVAL_DEFAULT = '2s'
@@ -19,7 +20,7 @@ const INTERVAL_MS_MAX = 86_400_000
 const ENTER = '\u001b[?1049h\u001b[?25l'
 const LEAVE = '\u001b[?25h\u001b[?1049l'
 const HOME = '\u001b[H'
-/** What an earlier, longer line or picture left. */
+/** Clears the rest of an earlier, longer line or picture. */
 const CLEAR_LINE = '\u001b[K'
 const CLEAR_BELOW = '\u001b[J'
 
@@ -33,19 +34,19 @@ export function intervalOption(value: string | true): number {
 interface Watching {
   readonly intervalMs: number
   readonly isJson: boolean
-  /** Prints the present status; what cannot be read is thrown. Called once at a time. */
+  /** Prints the present status; a failure to read it is thrown. Called once at a time. */
   readonly show: (io: CliIo) => Promise<void>
-  /** In place of it. */
+  /** Prints a failure instead. */
   readonly showFailure: (io: CliIo, error: AppError) => void
 }
 
-/** Fails as the first look does, unless the same look may succeed later; a later failure is shown, and it goes on. */
+/** Fails as the first reading does, unless a retry may succeed; a later failure is shown, and the watch goes on. */
 export async function watchStatus(io: CliIo, { intervalMs, isJson, show, showFailure }: Watching): Promise<void> {
   const stop = new AbortController()
   using _ = onSignals(['SIGINT', 'SIGTERM', 'SIGHUP'], () => stop.abort())
   const gone = (): void => stop.abort()
   io.stdout.on('error', gone)
-  // A terminal that takes no escape sequences gets blocks, as a pipe does.
+  // A terminal without escape sequences gets blocks, as a pipe does.
   using screen = io.stdout.isTTY && !isJson && io.env['TERM'] !== 'dumb' ? openScreen(io.stdout) : null
   let isFirst = true
   try {
@@ -75,7 +76,7 @@ function onSignals(signals: readonly NodeJS.Signals[], run: () => void): Disposa
 
 interface Screen extends Disposable {
   draw(picture: string): void
-  /** Aborted where the terminal has another size now, or shows something else. */
+  /** Aborted where the size or the content of the terminal has changed. */
   outdated(): AbortSignal
 }
 
@@ -88,7 +89,7 @@ function openScreen(stdout: WriteStream): Screen {
   }
   const resized = (): void => outdated.abort()
   stdout.on('resize', resized)
-  // Ctrl-Z: it goes on where the shell says so.
+  // Ctrl-Z: it continues at the shell's command.
   const stopping = onSignals(['SIGTSTP'], () => {
     leave()
     process.kill(process.pid, 'SIGSTOP')
@@ -129,7 +130,7 @@ async function pictureOf(
   return picture.text()
 }
 
-/** An io whose output is gathered, as wide as the real one. Warnings come into the picture on a terminal. */
+/** An io that collects its output, with the width of the real one. Warnings are part of the picture on a terminal. */
 function collector(io: CliIo, isJson: boolean): { readonly io: CliIo; text(): string } {
   const chunks: string[] = []
   const sink = new Writable({
@@ -140,13 +141,13 @@ function collector(io: CliIo, isJson: boolean): { readonly io: CliIo; text(): st
     },
   })
   const { columns } = io.stdout
-  // A document takes one line.
+  // A document is one line.
   const isTTY = io.stdout.isTTY && !isJson
   const stdout = Object.assign(sink, { isTTY, columns }) as unknown as WriteStream
   return { io: { ...io, stdout, stderr: isTTY ? stdout : io.stderr }, text: () => chunks.join('') }
 }
 
-/** What of a picture fits, drawn over what stood there; the last line of the terminal stays free. */
+/** The part of a picture that fits, written over the previous one; the last line of the terminal stays free. */
 function screenOf(text: string, { rows }: WriteStream): string {
   const [head, ...lines] = [
     `lockstep status, ${exactMoment(Date.now())}; Ctrl-C ends it`,

@@ -4,13 +4,13 @@ import type { HelpPage, HelpPages } from './page.ts'
 import { SET_UP_PAGES } from './set-up-pages.ts'
 import { WORK_PAGES } from './work-pages.ts'
 
-/** How help looks: what the pages add to what the parser knows of a command. */
+/** The layout of help: the pages in addition to the parser's own facts about a command. */
 
 export const HELP_PAGES: HelpPages = { ...SET_UP_PAGES, ...WORK_PAGES }
 
-/** Where the terminal does not say its width, or there is none. */
+/** Where the terminal does not report its width, or there is no terminal. */
 const WIDTH_DEFAULT = 80
-/** Narrower text is read worse than text that the terminal wraps. */
+/** Narrower text is harder to read than text that the terminal wraps. */
 const WIDTH_MIN = 40
 const INDENT = '  '
 
@@ -37,7 +37,7 @@ function formatCommand(command: Command, io: CliIo, parent: string): void {
   for (const child of command.commands) formatCommand(child, io, name)
 }
 
-/** Of a group whose first command is meant where none is named: its options, which the group takes as well. */
+/** For a group with a default command: the options of that command, which the group accepts too. */
 function defaultText(group: Command, name: string, width: number): string {
   const meant = group.commands.find((each) => HELP_PAGES[`${name} ${each.name()}`]?.summary.endsWith('; the default'))
   if (meant === undefined) return ''
@@ -53,7 +53,7 @@ export function helpWidth({ stdout }: Pick<CliIo, 'stdout'>): number {
   return Math.max(WIDTH_MIN, width)
 }
 
-/** A command line is wrapped only where it says so, so that it can be copied. */
+/** A command line is wrapped only at its own breaks, so that it can be copied. */
 function pageText({ note, examples, exits = {} }: HelpPage, width: number): string {
   const lines: string[] = []
   if (note !== undefined) lines.push('', ...wrapped(note, '', width))
@@ -83,7 +83,7 @@ export const HELP_FORMAT = {
   sortOptions: false,
   showGlobalOptions: true,
   minWidthToWrap: 16,
-  /** The name and what it takes; that there are options goes without saying. */
+  /** The name and its arguments, without a mark for options. */
   subcommandTerm: (command: Command): string =>
     [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' '),
   /** `--version` is no option of a command. */

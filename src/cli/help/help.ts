@@ -11,7 +11,7 @@ export function register(program: Command): void {
     .action((words: readonly string[]) => printHelp(program, words))
 }
 
-/** `lockstep review help` as well, which the list of a group's commands need not name. */
+/** `lockstep review help` too, which the list of a group's commands need not name. */
 export function registerInGroups(program: Command): void {
   for (const group of program.commands) {
     if (group.commands.length === 0) continue

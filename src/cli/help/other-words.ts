@@ -1,10 +1,10 @@
 /**
- * Words that administrators know from other programs, and what to run instead. They come before any likeness of letters:
- * `logs` is no `lock`.
+ * Commands that administrators know from other programs, and what to run instead. They are checked before similar
+ * spellings: `logs` does not mean `lock`.
  */
 export interface OtherWord {
   readonly words: readonly string[]
-  /** Command lines, each with what it does. Words in capitals stand for what to put there. */
+  /** Command lines, each with its purpose. Words in capitals are placeholders. */
   readonly run: readonly (readonly [line: string, what: string])[]
 }
 

@@ -1,6 +1,6 @@
 import { page, type HelpPages } from './page.ts'
 
-/** Commands that set Lockstep and privacyIDEA up, and those that run it. */
+/** Commands to set up Lockstep and privacyIDEA, and to run Lockstep. */
 export const SET_UP_PAGES: HelpPages = {
   init: page(
     {

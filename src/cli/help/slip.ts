@@ -4,14 +4,14 @@ import { AppError } from '../../core/error.ts'
 import { plain } from '../terminal/output.ts'
 import { OTHER_WORDS } from './other-words.ts'
 
-/** What is wrong with a command line, and what to type in place of it. */
+/** Mistakes in a command line, and what to type instead. */
 
-/** The words that call a command: `lockstep review approve`. */
+/** The full name of a command: `lockstep review approve`. */
 export function fullName(command: Command): string {
   return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`
 }
 
-/** A slip that the parser found in the command line of this command. */
+/** A mistake that the parser found in the command line of this command. */
 export function slipOf(error: CommanderError, command: Command): AppError {
   if (error.code === 'commander.help') {
     // The cause marks that help was printed.
@@ -24,7 +24,7 @@ export function slipOf(error: CommanderError, command: Command): AppError {
   return new AppError('usage', plain(message), { hint: meant === '' ? usage : `${meant}\n${usage}` })
 }
 
-/** The parser's own idea of what is near goes far; '' where no option is. */
+/** The parser's own suggestion is often far from the text; '' where no option is near. */
 function meantOption(message: string, suggestion: string): string {
   const written = /'--([^'=]+)/.exec(message)?.[1]
   if (written === undefined) return suggestion.replace(/^\(|\)$/g, '')
@@ -33,7 +33,7 @@ function meantOption(message: string, suggestion: string): string {
   return option === undefined ? '' : `Did you mean ${option}?`
 }
 
-/** @param word what stands where the name of a command is expected */
+/** @param word the text in the place of a command's name */
 export function unknownCommand(group: Command, word: string): AppError {
   const isRoot = group.parent === null
   const what = isRoot ? `unknown command '${plain(word)}'` : `unknown command '${plain(word)}' of ${fullName(group)}`
@@ -50,7 +50,7 @@ function adviceFor(group: Command, word: string, isRoot: boolean): string {
   return `There are: ${names.join(', ')}. See ${fullName(group)} --help.`
 }
 
-/** The command lines that this word stands for, one a line; null: it is no such word. */
+/** The command lines for this text, one a line; null: none. */
 function otherWord(word: string): string | null {
   const found = OTHER_WORDS.find(({ words }) => words.includes(word.toLowerCase()))
   if (found === undefined) return null

@@ -1,7 +1,7 @@
 import { NOTICE_KINDS } from '../../core/mail/notice.ts'
 import { page, type HelpPages } from './page.ts'
 
-/** Commands that look, act and repair. */
+/** Commands to show, change and repair. */
 export const WORK_PAGES: HelpPages = {
   status: page(
     {

@@ -6,7 +6,7 @@ import type { AdminOptions } from './admin-options.ts'
 import type { CliIo } from '../terminal/io.ts'
 import type { Prompt } from '../terminal/prompt.ts'
 
-/** An administrator of privacyIDEA, for one time: his password is kept nowhere, and never in the arguments. */
+/** An administrator of privacyIDEA, for one run: their password is stored nowhere, and never in the arguments. */
 export interface AdminAccess {
   readonly source: SourceSettings
   readonly user: string
@@ -18,7 +18,10 @@ export const ADMIN_PASSWORD = 'LOCKSTEP_SETUP_PASSWORD'
 const CONNECT_TIMEOUT_MS = 5_000
 const TIMEOUT_MS = 30_000
 
-/** Which server, and as whom; what is missing is asked for at a terminal. Fails with `usage`, and as secrets do. */
+/**
+ * The server and the account; missing values are asked for at a terminal. Fails with `usage`, and as reading secrets
+ * does.
+ */
 export async function adminAccess(
   options: AdminOptions,
   settings: Settings | null,
@@ -42,7 +45,10 @@ export async function adminAccess(
   return { source, user, password }
 }
 
-/** @param file from a flag; else the environment variable, else it is asked for. Fails with `usage`, and as secrets do. */
+/**
+ * @param file from a flag; else the environment variable, else a prompt. Fails with `usage`, and as reading secrets
+ *   does.
+ */
 export async function adminPassword(file: string | undefined, prompt: Prompt | null, io: CliIo): Promise<string> {
   if (file !== undefined) return readSecret({ file: resolve(io.cwd, file) }, io.env, 'person')
   if ((io.env[ADMIN_PASSWORD] ?? '') !== '') return readSecret({ env: ADMIN_PASSWORD }, io.env, 'person')
@@ -52,7 +58,7 @@ export async function adminPassword(file: string | undefined, prompt: Prompt | n
   })
 }
 
-/** Asks before privacyIDEA is changed. Fails with `usage` where the answer is no, or nobody can answer. */
+/** Asks before privacyIDEA is changed. Fails with `usage` where the answer is no, or there is no terminal. */
 export async function confirmChange(prompt: Prompt | null): Promise<void> {
   if (prompt === null) {
     throw new AppError('usage', 'nothing was changed: there is no terminal to ask at', {

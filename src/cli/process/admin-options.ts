@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import type { Texts } from '../terminal/options.ts'
 
-/** The flags of commands that change privacyIDEA: which server, and as whom. */
+/** The flags of commands that change privacyIDEA: the server and the account. */
 export type AdminOptions = Texts<'user' | 'passwordFile' | 'adminRealm' | 'url' | 'ca'>
 
-/** @param otherwise whose rights are used where nobody is named */
+/** @param otherwise the account whose rights are used without the flag */
 export function withAdminOptions(command: Command, otherwise = 'asked for'): Command {
   return command
     .option('--user <admin>', `administrator for this one time (else ${otherwise}); kept nowhere`)

@@ -4,17 +4,17 @@ import { userInfo } from 'node:os'
 import type { CliIo } from '../terminal/io.ts'
 
 /**
- * Who acts, for the record: one answer for every command. The person whom the kernel says logged in (the audit login uid,
- * kept over su and sudo), else the one behind sudo, else the user that called the command. LOGNAME and USER are whatever one
- * writes into them, and are not asked. Whoever may write the store can say anything: it keeps people from a slip, not an
- * intruder out.
+ * The acting person, for the record: the same answer for every command. It is the person who logged in by the kernel's
+ * record (the audit login uid, kept over su and sudo), else the one behind sudo, else the user that called the command.
+ * LOGNAME and USER can be set to anything, and are not used. A user who may write the store can record any name: this
+ * prevents mistakes, not attacks.
  */
 export function personOf({ env }: Pick<CliIo, 'env'>): string {
   return personBy({ loginUid: loginUid(), sudoUser: env['SUDO_USER'] ?? '', uid: CALLED_AS_UID, nameOf: userName })
 }
 
 export interface Signs {
-  /** Null where nobody logged in, or nobody can tell. */
+  /** Null where nobody logged in, or it is not known. */
   readonly loginUid: number | null
   /** '' without sudo. */
   readonly sudoUser: string
@@ -45,7 +45,7 @@ function loginUid(): number | null {
 
 const LOOKUP_TIMEOUT_MS = 2_000
 
-/** By the system's own name service, which knows users of a directory as well. */
+/** By the system's own name service, which has users of a directory too. */
 function userName(uid: number): string {
   if (uid === process.getuid?.()) {
     try {
@@ -67,7 +67,7 @@ function userName(uid: number): string {
   }
 }
 
-/** Where there is no getent, as on musl. */
+/** For systems without getent, as with musl. */
 function nameInFile(uid: number): string {
   try {
     const lines = readFileSync('/etc/passwd', 'utf8').split('\n')

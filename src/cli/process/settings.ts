@@ -36,21 +36,21 @@ export async function loadSettingsIfAny(command: Command, io: CliIo): Promise<Se
 
 /** The file, and the daemon that may work with another configuration. */
 export interface Configured {
-  /** What the file says. */
+  /** The content of the file. */
   readonly file: Settings
-  /** What a command beside the daemon goes by: see stricterOfBoth. */
+  /** The settings for a command beside the daemon: see stricterOfBoth. */
   readonly settings: Settings
-  /** What the daemon works with; null: none runs, or it does not say. */
+  /** The daemon's configuration; null: none runs, or it is not recorded. */
   readonly running: RunningConfig | null
-  /** Null: the file says what the daemon works with. */
+  /** Null: the file and the daemon's configuration are equal. */
   readonly difference: ConfigDifference | null
-  /** Why the file cannot be read as a configuration, where the daemon's stands in for it; null: it can. */
+  /** Why the file cannot be read as a configuration, where the daemon's is used instead; null: it can. */
   readonly mistake: AppError | null
 }
 
 /**
  * Goes on as the owner of the store and the folders: see becomeOwnerOf.
- * @param evenBroken a file with a mistake is replaced by what the daemon works with, where one runs
+ * @param evenBroken a file with a mistake is replaced by the daemon's configuration, where one runs
  */
 export async function loadBeside(command: Command, io: CliIo, evenBroken = false): Promise<Configured> {
   const beside = await import('../../app/running-beside.ts')
@@ -65,7 +65,7 @@ export async function loadBeside(command: Command, io: CliIo, evenBroken = false
     becomeOwnerOf(settings)
     return { file: settings, settings, running, difference: null, mistake }
   }
-  // Where the key store was edited, the daemon is still at the store that the folders belong to.
+  // Where the key store was edited, the daemon still uses the store that the folders belong to.
   const { otherStoreOf } = await import('../../app/store-mark.ts')
   const other = otherStoreOf(file)
   const store = { ...file.store, file: other?.file ?? file.store.file }
@@ -90,7 +90,7 @@ async function runningInstead(command: Command, io: CliIo): Promise<RunningConfi
   return running?.settings.file === file ? running : null
 }
 
-/** As loadBeside, for commands that work on the store and the folders; what differs goes to stderr. */
+/** As loadBeside, for commands that work on the store and the folders; differences go to stderr. */
 export async function loadForWork(command: Command, io: CliIo, evenBroken = false): Promise<Settings> {
   const configured = await loadBeside(command, io, evenBroken)
   const { settings, difference, mistake, file } = configured

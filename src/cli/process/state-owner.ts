@@ -4,8 +4,8 @@ import type { Settings } from '../../core/settings/settings.ts'
 
 /**
  * An administrator calls the commands as root, while store and folders belong to the service's user: then the command
- * goes on as that user, so that it never leaves a file behind which the service cannot read. Does nothing where it is
- * not called by root, and where the state is root's own or there is none yet.
+ * goes on as that user, so that it never leaves a file that the service cannot read. Does nothing where the caller is
+ * not root, and where the state is root's own or there is none yet.
  */
 export function becomeOwnerOf(settings: Settings): void {
   if (process.getuid?.() !== 0) return

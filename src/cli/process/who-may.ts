@@ -5,8 +5,8 @@ import { isDenied, pathOfSystemError } from '../../core/system-error.ts'
 import { octal } from '../../core/format/octal.ts'
 
 /**
- * For an error that says that this user may not: whose the file or folder is that stands in the way, and how to come in.
- * Null for every other error, and for root, whom no mode keeps out.
+ * For an error of missing rights: the owner of the file or folder that denies access, and how to get access. Null for
+ * every other error, and for root, who has access with any mode.
  */
 
 const CAUSES_MAX = 8
@@ -32,7 +32,7 @@ export function whoMay(thrown: unknown, startedAsRoot: boolean, argv: readonly s
   return lines.join('\n  ')
 }
 
-/** Of an error that says that this user may not: what stands in the way, as `FOLDER belongs to USER:GROUP (mode 0750)`. */
+/** For an error of missing rights: the obstacle, as `FOLDER belongs to USER:GROUP (mode 0750)`. */
 export function whoseBarrier(thrown: unknown): string | null {
   const denied = deniedPath(thrown)
   const barrier = denied === null ? null : barrierOf(denied.path)
@@ -65,7 +65,7 @@ function deniedPath(thrown: unknown): Denied | null {
 interface Barrier {
   readonly path: string
   readonly info: Stats
-  /** A folder that must be passed to come to what was wanted. */
+  /** A folder on the path that must be passed. */
   readonly isOnTheWay: boolean
 }
 
@@ -104,14 +104,14 @@ function isGroupEnough({ info, isOnTheWay }: Barrier, isForWriting: boolean): bo
   return (info.mode & needed) !== 0
 }
 
-/** The names as the system has them, which may come from a directory; else the numbers. */
+/** The names from the system, which may come from a directory; else the numbers. */
 function ownerOf(path: string, { uid, gid }: Stats): { user: string; group: string } {
   try {
     const shown = execFileSync('stat', ['-c', '%U %G', '--', path], { encoding: 'utf8', timeout: 2_000, stdio: 'pipe' })
     const [user = '', group = ''] = shown.trim().split(' ')
     if (user !== '' && group !== '') return { user: named(user, uid), group: named(group, gid) }
   } catch {
-    // No such program here: the numbers do.
+    // The program is missing here: the numbers are used.
   }
   return { user: String(uid), group: String(gid) }
 }

@@ -1,6 +1,6 @@
-/** Texts by the cells that they take on a terminal. */
+/** Texts measured in the cells that they take on a terminal. */
 
-/** East Asian wide characters, and emoji that stand as pictures by themselves (UAX #11; wcwidth of glibc agrees). */
+/** East Asian wide characters, and emoji that are pictures by default (UAX #11; wcwidth of glibc agrees). */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]|(?![\u{1f1e6}-\u{1f1ff}])\p{Emoji_Presentation}/gu
 // eslint-disable-next-line no-control-regex -- colours begin with one
@@ -13,12 +13,12 @@ export function cellWidth(text: string): number {
   return Array.from(visible).length + (visible.match(WIDE)?.length ?? 0)
 }
 
-/** At most so many cells, with `…` at the end of what is cut. */
+/** At most so many cells, with `…` at the end of a shortened text. */
 export function shorten(text: string, width: number): string {
   return cellWidth(text) <= width ? text : `${headOf(text, width - 1)}…`
 }
 
-/** The characters that fit; one at least, so that who cuts piece by piece comes to an end. */
+/** The characters that fit; one at least, so that cutting piece by piece ends. */
 function headOf(text: string, width: number): string {
   let head = ''
   let used = 0
@@ -31,9 +31,9 @@ function headOf(text: string, width: number): string {
 }
 
 /**
- * A text on lines of at most `width` cells. It breaks at spaces; a word that is longer than a line breaks behind a comma, as
- * a DN has them, else anywhere. Nothing is left out but the spaces at the breaks.
- * @param firstWidth of the first line, where that is another
+ * A text on lines of at most `width` cells. It breaks at spaces; a word that is longer than a line breaks behind a
+ * comma, as a DN has them, else anywhere. Only the spaces at the breaks are left out.
+ * @param firstWidth the width of the first line, where it differs
  */
 export function wrapped(text: string, width: number, firstWidth = width): string[] {
   const lines: string[] = []
@@ -51,7 +51,7 @@ export function wrapped(text: string, width: number, firstWidth = width): string
 
 interface Piece {
   readonly text: string
-  /** It goes on with the word before it. */
+  /** It continues the word before it. */
   readonly isInner: boolean
 }
 

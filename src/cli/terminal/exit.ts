@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../core/error.ts'
 
-/** Exit codes as in sysexits.h of BSD, so that cron, systemd and scripts can tell what to do. */
+/** Exit codes as in sysexits.h of BSD, so that cron, systemd and scripts can decide what to do. */
 export const EXIT = {
   ok: 0,
   usage: 64,

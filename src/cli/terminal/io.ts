@@ -1,8 +1,9 @@
 import type { ReadStream, WriteStream } from 'node:tty'
 
 /**
- * What a command may touch of the process. Commands print their result to `stdout`, everything else to `stderr`, throw
- * an AppError to fail, and set `exitCode` where success has shades; none calls process.exit.
+ * The parts of the process that a command may use. Commands print their result to `stdout`, everything else to
+ * `stderr`, throw an AppError to fail, and set `exitCode` where there are several kinds of success; none calls
+ * process.exit.
  */
 export interface CliIo {
   readonly env: Readonly<Record<string, string | undefined>>

@@ -3,12 +3,12 @@ import { localTimeText, type Precision } from '../../core/format/local-time.ts'
 import type { CliIo } from './io.ts'
 
 /**
- * Times for people. On a terminal: short, in the time zone of this machine (core/format/local-time.ts). Through a pipe, and with
- * `--utc`: RFC 3339 in UTC, to the millisecond. `--since` takes all of it.
+ * Times for people. On a terminal: short, in the time zone of this machine (core/format/local-time.ts). Through a pipe,
+ * and with `--utc`: RFC 3339 in UTC, to the millisecond. `--since` accepts all of these forms.
  */
 let isShort = false
 
-/** For all that this process prints from now on. */
+/** For all times that this process prints from now on. */
 export function showTimesFor(
   { stdout }: Pick<CliIo, 'stdout'>,
   { utc, json }: { readonly utc?: boolean; readonly json?: boolean },
@@ -16,12 +16,12 @@ export function showTimesFor(
   isShort = stdout.isTTY && utc !== true && json !== true
 }
 
-/** To the minute, where it is short. */
+/** To the minute, in the short form. */
 export function moment(ms: number): string {
   return timeText(ms, 'minute')
 }
 
-/** To the second, where it is short: for what stands in the order of its times. */
+/** To the second, in the short form: for lists in the order of time. */
 export function exactMoment(ms: number): string {
   return timeText(ms, 'second')
 }
@@ -30,7 +30,7 @@ function timeText(ms: number, precision: Precision): string {
   return isShort ? localTimeText(ms, Date.now(), machineZone(), precision) : new Date(ms).toISOString()
 }
 
-/** How long ago a recent time is stands beside it. */
+/** A recent time is shown with its age. */
 const RECENT_MS = 3_600_000
 
 /** `14:32, 5 min ago`: for lines of text, on a terminal. */
@@ -40,7 +40,7 @@ export function recentMoment(ms: number): string {
   return `${moment(ms)}, ${age(agoMs)} ago`
 }
 
-/** When something is tried again: `in 5 min` on a terminal. */
+/** The time of a next retry: `in 5 min` on a terminal. */
 export function nextMoment(ms: number): string {
   if (!isShort) return new Date(ms).toISOString()
   const leftMs = ms - Date.now()
@@ -49,14 +49,14 @@ export function nextMoment(ms: number): string {
 
 const FULL_TIME = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g
 
-/** A sentence of the core, whose times are in UTC, with the times as everything else here shows them. */
+/** A sentence of the core, whose times are in UTC, with the times in the form that is shown everywhere else. */
 export function withShownTimes(text: string): string {
   return isShort ? text.replace(FULL_TIME, (time) => moment(Date.parse(time))) : text
 }
 
 let knownZone: string | null = null
 
-/** The zone of this machine (`TZ`, else the system's); UTC where that is none. */
+/** The zone of this machine (`TZ`, else the system's); UTC where that is invalid. */
 export function machineZone(): string {
   knownZone ??= zoneNow()
   return knownZone

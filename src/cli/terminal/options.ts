@@ -13,15 +13,15 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, 
 const DURATION_DAYS_MAX = 3_660
 const LIMIT_MAX = 1_000_000
 const REASON_LENGTH_MAX = 500
-/** RFC 3339; what has no zone is a local time. */
+/** RFC 3339; a time without a zone is a local time. */
 const MOMENT = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:\d\d)$/
 
-/** What stands behind a recent time where it is printed. */
+/** The age after a recent time in the output. */
 const PRINTED_AGE = /, \d{1,4} (?:s|min) ago$/
 
 type NotOneInstant = Exclude<ParsedTime, { readonly is: 'instant' }>
 
-/** The arguments that name a person, in the help: all of them take `login@realm`. */
+/** The arguments that name a person, in the help: all of them accept `login@realm`. */
 export const LOGIN_HELP = 'the login, as privacyIDEA knows it; login@realm where several realms have it'
 export const ACCOUNT_HELP = 'a login, login@realm, a serial, an account key or id, or a DN'
 
@@ -36,7 +36,7 @@ export function durationOption(name: string, text: string): number {
   return ms
 }
 
-/** A person's reason, for the record: one line that says something. */
+/** A person's reason, for the record: one line that is not empty. */
 export function reasonOption(text: string): string {
   const reason = text.trim()
   // eslint-disable-next-line no-control-regex -- control characters are what it refuses
@@ -46,17 +46,17 @@ export function reasonOption(text: string): string {
   return reason
 }
 
-/** The same where none has to be given; '': none is. */
+/** The same where a reason is optional; '': none. */
 export function givenReason(text: string | undefined): string {
   return text === undefined ? '' : reasonOption(text)
 }
 
-/** Which end of a time is meant: `14:32` is a minute long. */
+/** Which end of a period is meant: `14:32` is a minute long. */
 type End = 'begin' | 'end'
 
 /**
- * A time as Lockstep prints it, RFC 3339, or an age (`2h`, `5 min ago`: so long ago), in milliseconds since 1970. Without a
- * zone it is a time of this machine (core/format/local-time.ts); a day alone is its beginning.
+ * A time as Lockstep prints it, RFC 3339, or an age (`2h`, `5 min ago`: so long ago), in milliseconds since 1970.
+ * Without a zone it is a time of this machine (core/format/local-time.ts); a day alone means its beginning.
  * @param end `end`: the last millisecond of a minute or a second that was given without its zone
  */
 export function momentOption(name: string, text: string, end: End = 'begin'): number {
@@ -78,7 +78,7 @@ export function momentOption(name: string, text: string, end: End = 'begin'): nu
   return ms
 }
 
-/** A time without its year, or its day, is one of this year, or of today: no other one is guessed. */
+/** A time without its year, or its day, is one of this year, or of today: no other year or day is guessed. */
 function stillToCome(name: string, text: string, ms: number): AppError {
   return new AppError('usage', `${name} ${text}: this time is still to come (${new Date(ms).toISOString()})`, {
     hint: "Name the year or the day where an earlier one is meant, as '24 Dec 2025 14:32' or 'yesterday 14:32'.",

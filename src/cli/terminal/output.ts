@@ -6,7 +6,7 @@ import type { CliIo } from './io.ts'
 import { withShownTimes } from './moment.ts'
 import { tableLines, type Column, type Detail } from './table.ts'
 
-/** Where the terminal does not say. */
+/** Where the terminal does not report it. */
 export const WIDTH_DEFAULT = 80
 
 export type Style = Parameters<typeof styleText>[0]
@@ -22,9 +22,9 @@ export function print(io: CliIo, text: string): void {
 }
 
 /**
- * For people, beside the result: goes to stderr. Names, paths and what servers answered come from outside: no control
+ * For people, beside the result: goes to stderr. Names, paths and answers of servers come from outside: no control
  * characters of the text reach the terminal.
- * @param mark stands before it as it is, with its colours
+ * @param mark printed before it unchanged, with its colours
  */
 export function note(io: CliIo, text: string, mark = ''): void {
   const shown = mark + withShownTimes(plainLines(text))
@@ -50,14 +50,14 @@ function printDocument(io: CliIo, document: object): void {
   print(io, JSON.stringify(document, null, io.stdout.isTTY ? 2 : undefined))
 }
 
-/** Cells of a line; a pipe takes all in full. */
+/** Cells of a line; for a pipe there is no limit. */
 function widthOf(stream: CliIo['stdout']): number {
   return stream.isTTY ? stream.columns || WIDTH_DEFAULT : Infinity
 }
 
 /**
- * Text for people: on a terminal wrapped at spaces, with what follows indented. For what is to be copied or read by a
- * program as it is, there is `print`.
+ * Text for people: on a terminal wrapped at spaces, with the further lines indented. Text to be copied or read by a
+ * program goes through `print`.
  */
 export function printText(
   io: CliIo,
@@ -69,7 +69,7 @@ export function printText(
   print(io, lines.map((line) => (style === undefined ? line : paint(style, line))).join('\n'))
 }
 
-/** A line that is to be copied and run: a break within it would make two of it. */
+/** A line that is to be copied and run: a line break in it would make two commands of it. */
 const COMMAND = /^(?:[A-Z_]+=\S+ )*[a-z][\w.-]* (?:-{1,2}\w|\/|[a-z]+ -{1,2}\w|\S*\/\S*)/
 const QUOTED = /'[^']*'|"[^"]*"/g
 
@@ -77,7 +77,9 @@ export function isCommand(line: string): boolean {
   return COMMAND.test(line)
 }
 
-/** A sentence that ends with a command, after `: ` or `with `: the words before it, and the command. Null: there is none. */
+/**
+ * A sentence that ends with a command, after `: ` or `with `: the text before it, and the command. Null: there is none.
+ */
 function commandAtEnd(line: string): readonly [before: string, command: string] | null {
   for (const { 0: joint, index } of line.matchAll(/: |\bwith /g)) {
     const command = line.slice(index + joint.length)
@@ -99,7 +101,9 @@ function textLines(text: string, indent: number | undefined, width: number): str
   })
 }
 
-/** Prints rows in columns that fit the terminal. Control characters of values are shown as `?`, so that none acts. */
+/**
+ * Prints rows in columns that fit the terminal. Control characters of values are shown as `?`, so they have no effect.
+ */
 export function printTable<Row>(
   io: CliIo,
   rows: readonly Row[],
@@ -122,18 +126,18 @@ export function plain(text: string): string {
   return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '?')
 }
 
-/** As `plain`, line by line: the text may be of several. */
+/** As `plain`, line by line, for a text of several lines. */
 export function plainLines(text: string): string {
   return text.split(/\r?\n/).map(plain).join('\n')
 }
 
 export interface Progress {
-  /** Shows how far it is; on a terminal only. */
+  /** Shows the progress; on a terminal only. */
   step(text: string): void
   [Symbol.dispose](): void
 }
 
-/** One line on stderr that is written over, on a terminal only. Disposing it clears the line. */
+/** One line on stderr that is overwritten, on a terminal only. Disposing it clears the line. */
 export function progress(io: CliIo): Progress {
   const on = io.stderr.isTTY && io.env['TERM'] !== 'dumb'
   return {
@@ -152,7 +156,7 @@ export async function withProgress<T>(io: CliIo, work: (step: (text: string) => 
   return await work((text) => line.step(text))
 }
 
-/** The first of a list, and whether there are more. @param read gives at most so many */
+/** The first of a list, and whether there are more. @param read returns at most so many */
 export async function firstOf<Item>(
   limit: number,
   read: (max: number) => Promise<readonly Item[]>,

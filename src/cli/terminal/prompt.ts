@@ -3,19 +3,19 @@ import { Writable } from 'node:stream'
 import { AppError } from '../../core/error.ts'
 import type { CliIo } from './io.ts'
 
-/** Asks a person at the terminal, on stderr, so that stdout stays the result's. */
+/** Asks a person at the terminal, on stderr, so that stdout has the result only. */
 export interface Prompt {
-  /** @param problem why an answer is not taken, or null; the question is asked again then, a few times */
+  /** @param problem why an answer is not accepted, or null; the question is asked again then, a few times */
   ask(question: string, fallback: string | null, problem?: (answer: string) => string | null): Promise<string>
-  /** What is typed is not shown. */
+  /** The input is not shown. */
   askSecret(question: string): Promise<string>
   [Symbol.dispose](): void
 }
 
-/** A question is asked at most so often. */
+/** How often a question is asked at most. */
 const TRIES_MAX = 5
 
-/** Null where nobody can answer: stdin or stderr is no terminal. */
+/** Null without a terminal: stdin or stderr is none. */
 export function openPrompt(io: CliIo): Prompt | null {
   if (!io.stdin.isTTY || !io.stderr.isTTY) return null
   let muted = false

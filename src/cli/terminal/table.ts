@@ -1,16 +1,16 @@
 import { cellWidth, wrapped, wrappedBehind } from './cells.ts'
 
 /**
- * Tables that fit a terminal and leave nothing out. Where the columns are wider than the terminal, the widest that may do so
- * is wrapped in its place; where there is no room for that, it goes below its row, on lines of its own with its title before
- * it. The first column never does: what is too long for it stands on a line by itself, and its row goes on below.
+ * Tables that fit a terminal and leave nothing out. Where the columns are wider than the terminal, the widest column
+ * that allows it is wrapped in its place. Without room for that, it goes below its row, on lines of its own after its
+ * title. The first column never moves: a text that is too long for it has a line of its own, and its row goes on below.
  */
 
 const GAP = '  '
 const INDENT = '  '
 /** Cells that the first column keeps at least. */
 const FIRST_WIDTH_MIN = 12
-/** Cells that a column is wrapped in at least. */
+/** Cells of a wrapped column at least. */
 const WRAPPED_WIDTH_MIN = 30
 
 export interface Column<Row> {
@@ -34,7 +34,7 @@ interface Cells<Row> {
 /**
  * The lines of a table, the titles first.
  * @param width in terminal cells
- * @param details what stands below a row whatever the width; control characters must be gone
+ * @param details lines below a row at any width; control characters must be gone
  */
 export function tableLines<Row>(
   rows: readonly Row[],
@@ -92,7 +92,7 @@ function arrange<Row>(all: readonly Cells<Row>[], width: number): Arranged<Row> 
   return arranged((each) => (each === first ? used : each.width))
 }
 
-/** A DN is one that stands better on a line of its own. */
+/** A DN is a word that needs a line of its own. */
 function longestWord<Row>({ texts }: Cells<Row>): number {
   return Math.max(...texts.flatMap((text) => text.split(' ')).map(cellWidth))
 }

@@ -1,12 +1,12 @@
 import type { AccountReport } from '../../store/reports/reports.ts'
 import { moment } from '../terminal/moment.ts'
 
-/** Since when an account has had its oldest hold. */
+/** The time from which an account has had its oldest hold. */
 export function sinceOf({ holds }: Pick<AccountReport, 'holds'>): string {
   return holds.length === 0 ? '-' : moment(Math.min(...holds.map(({ sinceMs }) => sinceMs)))
 }
 
-/** Why it is held, reasons of one kind once, and what its standing has to add. */
+/** Why it is locked, reasons of one kind once, and the reason of its status. */
 export function reasonsOf({ holds, standingReason }: Pick<AccountReport, 'holds' | 'standingReason'>): string {
   const kinds = new Map<string, string[]>()
   for (const { reason, reasonCode, kind } of holds) {

@@ -1,8 +1,6 @@
-import { TYPE_TRAITS, typesThat } from '../../core/settings/directory-type.ts'
-
-/**
- * The next step for what waits or failed, by the code of the error or the standing of the account: the record keeps the
- * reason, and who looks at it wants to know what to do. '' where nothing is to be done, or the reason says it.
+import { TYPE_TRAITS, typesThat } from '../../core/settings/directory-type.ts' /**
+ * The next step for pending or failed work, by the code of the error or the status of the account: the record keeps the
+ * reason, and its reader needs the action. '' where no action is needed, or the reason has it.
  */
 export function adviceFor(code: string): string {
   return ADVICE[code] ?? ''

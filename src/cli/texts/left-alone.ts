@@ -1,7 +1,7 @@
 import type { Trouble } from '../../contract/verdict.ts'
 import type { ResyncReport } from '../../reconcile/source/resync-ports.ts'
 
-/** Of a full resync that could not compare every directory. */
+/** For a full resync that could not compare every directory. */
 export function troubleOfLeft(left: ResyncReport['left']): Trouble | null {
   if (left.length === 0) return null
   const message = `not compared: ${left.map(({ directory }) => directory).join(', ')}`

@@ -2,7 +2,7 @@ import type { AccountReport } from '../../store/reports/reports.ts'
 import { moment } from '../terminal/moment.ts'
 import { plain } from '../terminal/output.ts'
 
-/** What a person should know of a lock that nobody can vouch for; null where nothing is to be said. */
+/** A note about a lock whose effect is not proven; null where none is needed. */
 export function effectNote({ effective, proof }: Pick<AccountReport, 'effective' | 'proof'>): string | null {
   if (effective === 'unknown')
     return 'whether the lock keeps its user out is not known; lockstep doctor says what to do'
@@ -10,12 +10,12 @@ export function effectNote({ effective, proof }: Pick<AccountReport, 'effective'
   return `by a trial: a lock kept a test account out on ${moment(proof.atMs)} at ${plain(proof.url)}`
 }
 
-/** Somebody else's lock, in a line. */
+/** A lock by others, in a line. */
 export function otherLockNote({ reason, untilMs }: NonNullable<AccountReport['otherLock']>): string {
   return `${plain(reason)}${untilMs === null ? '' : `; until ${moment(untilMs)}`}`
 }
 
-/** Who locked it, in a word or two. */
+/** Who locked it, in one or two words. */
 export function lockedBy({ lockedByUs, otherLock }: Pick<AccountReport, 'lockedByUs' | 'otherLock'>): string {
   const others = otherLock === null ? null : otherLock.is === 'locked' ? 'by others' : 'unknown'
   if (lockedByUs) return others === null ? 'by us' : `by us, ${others}`

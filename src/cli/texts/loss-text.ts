@@ -1,7 +1,7 @@
 import type { LossReview } from '../../ports/store/review.ts'
 import { lossCauseText } from '../../core/reasons/limits.ts'
 
-/** What became of a token that the breaker of losses holds back, for people. */
+/** What happened to a token that the breaker of losses holds back, for people. */
 export function lossText({ cause }: Pick<LossReview, 'cause'>): string {
   return cause === null ? 'its loss was allowed beforehand' : lossCauseText(cause)
 }

@@ -3,7 +3,7 @@ import type { AccountReport } from '../../store/reports/reports.ts'
 import { exactMoment, moment } from '../terminal/moment.ts'
 import { plain } from '../terminal/output.ts'
 
-/** What `lock` and `unlock` found, and what they changed: in lines, and as data. */
+/** The findings and changes of `lock` and `unlock`: as lines, and as data. */
 
 type Hold = AccountReport['holds'][number]
 type Before = ManualActionResult['before']
@@ -34,7 +34,7 @@ function isHeldLonger({ before, account }: ManualActionResult): boolean {
   return holds.length === 0 || endOf(account.holds) > endOf(holds)
 }
 
-/** Of an account that was held before: each hold that stands beside the new one, and what is different now. */
+/** For an account that was locked before: each hold beside the new one, and what has changed. */
 export function lockLines(result: ManualActionResult): string[] {
   const { before, account } = result
   const earlier = (before?.holds ?? []).toSorted((a, b) => a.sinceMs - b.sinceMs)
@@ -45,7 +45,7 @@ export function lockLines(result: ManualActionResult): string[] {
   return [...already, `this one holds ${untilText(endOf([added]))}`, changeText(result)]
 }
 
-/** Two ends within a minute are told apart by their seconds; within a second nothing has changed for people. */
+/** Two ends within a minute are distinguished by their seconds; within a second nothing has changed for people. */
 function changeText(result: ManualActionResult): string {
   const [endBefore, end] = [endOf(result.before?.holds ?? []), endOf(result.account.holds)]
   const shown = untilText(endBefore) === untilText(end) ? exactMoment : moment
@@ -58,7 +58,7 @@ function untilText(ms: number, shown: (ms: number) => string = moment): string {
   return ms === Infinity ? 'until lockstep unlock' : `until ${shown(ms)}`
 }
 
-/** A token's hold ends with the token as well, so that nothing is said of its end unless it has one. */
+/** A token's hold ends with the token too, so its end is shown only where it has a time. */
 function holdText({ kind, name, serial, actor, sinceMs, untilMs, reason }: Hold): string {
   const who = kind === 'manual' ? plain(actor) : kind === 'token' ? `token ${plain(serial ?? name)}` : HOLDERS[kind]
   const end = kind === 'manual' || untilMs !== null ? `, ${untilText(untilMs ?? Infinity)}` : ''
@@ -101,7 +101,7 @@ function failCounterAfter({ isDone, isResetRefused }: ManualActionResult, { rese
   return isDone ? 'reset' : 'pending'
 }
 
-/** What was found and what has become of it. @param hasApi privacyIDEA can be asked to reset a fail counter */
+/** The findings and the result. @param hasApi privacyIDEA's API is configured, to reset a fail counter */
 export function unlockLines(result: ManualActionResult, order: ManualAction, hasApi: boolean): string[] {
   const { before, isDone } = result
   const ended = endedHolds(result)

@@ -2,12 +2,12 @@ import type { ResyncStep } from '../../reconcile/source/resync-ports.ts'
 import type { CliIo } from '../terminal/io.ts'
 import { note, progress, type Progress } from '../terminal/output.ts'
 
-/** On a terminal a line that is written over; else a plain line now and then, for logs. Both on stderr. */
+/** On a terminal a line that is overwritten; else a plain line at intervals, for logs. Both on stderr. */
 
 const REDRAW_MS = 100
 const LINE_MS = 10_000
 
-/** @param nowMs a clock that only rises */
+/** @param nowMs a monotonic clock */
 export function resyncProgress(io: CliIo, nowMs: () => number): { step(step: ResyncStep): void } & Disposable {
   const line: Progress = progress(io)
   const everyMs = io.stderr.isTTY ? REDRAW_MS : LINE_MS

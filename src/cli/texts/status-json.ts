@@ -11,7 +11,7 @@ export function statusJson({ healthReasons: sentences, healthCodes, pauses, paus
   }
 }
 
-/** Its reason is what a person wrote. */
+/** Its reason is the person's text. */
 export function pauseJson({ reason: comment, ...pause }: Pause): object {
   return { ...pause, comment }
 }

@@ -87,7 +87,7 @@ function reviewLine({ review }: StatusReport): (readonly [string, string])[] {
   return [['review', `${what}${since}, ${approved} approved`]]
 }
 
-/** Accounts that are locked or are to be; what a breaker keeps open is in the lines `review` and `waits`. */
+/** Accounts that are locked or are to be; locks that a breaker holds back are in the lines `review` and `waits`. */
 function showHeld(io: CliIo, { locked, lockedCount }: StatusReport): void {
   if (locked.length === 0) return
   print(io, '')
@@ -134,7 +134,7 @@ function oldestFile({ spoolOldestMs }: StatusReport): string {
   return spoolOldestMs === null ? '' : ` (the oldest for ${age(Math.max(0, Date.now() - spoolOldestMs))})`
 }
 
-/** One line for each server; where a directory has one that is up, there is nothing to tell. */
+/** One line for each server; none for a directory whose only server is up. */
 function serverLines({ servers: seen }: StatusReport, nowMs: number): (readonly [string, string])[] {
   return seen.flatMap(({ directory, servers }) => {
     const isPlain = servers.length === 1 && servers[0]?.is === 'up'

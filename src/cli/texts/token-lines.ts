@@ -4,7 +4,7 @@ import type { AccountDetails, TimelineEntry } from '../../operations/accounts/de
 import { exactMoment } from '../terminal/moment.ts'
 import { plain } from '../terminal/output.ts'
 
-/** The tokens of an account, as `show` has them: a line for each. */
+/** The tokens of an account, as in `show`: a line for each. */
 
 const STATES: Readonly<Record<NonNullable<ShownToken['state']>, string>> = {
   active: 'active',
@@ -26,7 +26,7 @@ export function tokenLines({ tokens, tokensUnread }: Pick<AccountDetails, 'token
 
 /**
  * `OATH1: hotp, active, fail counter 3 of 10; read 12 s ago`; `-` is a counter that is not known.
- * @param isApi there is a privacyIDEA to be asked
+ * @param isApi privacyIDEA's API is configured
  */
 export function tokenText(
   { serial, type, state, failCount, failCountMax, readMs }: ShownToken,
@@ -45,7 +45,7 @@ function counterText(count: number | null, max: number | null): string {
   return `fail counter ${count} of ${max}${count >= max ? ', full' : ''}`
 }
 
-/** Serials that the account does not have because an undo took them out, with what brings them back. */
+/** Serials that the account does not have because an undo removed them, with what restores them. */
 export function undoneLines({ serials, timeline }: Pick<AccountDetails, 'serials' | 'timeline'>): Lines {
   const carried = new Set(serials.map((serial) => serial.toLowerCase()))
   const newest = new Map<string, TimelineEntry>()

@@ -2,7 +2,7 @@ import type { VerificationReport } from '../../store/reports/verification-report
 import { moment } from '../terminal/moment.ts'
 import { plain } from '../terminal/output.ts'
 
-/** Whether a lock stands and bites on every server, in a few words. */
+/** Whether a lock is there and enforced on every server, in a few words. */
 export function verificationText(report: VerificationReport | null): string {
   if (report === null) return '-'
   const { wanted, checkedMs, effective, standing, verified, of } = report

@@ -14,7 +14,7 @@ export function dnProblem(text: string): string | null {
   return null
 }
 
-/** Splits at `,` and `+` that no backslash stands before. */
+/** Splits at each `,` and `+` without a backslash before it. */
 function splitUnescaped(text: string): string[] {
   return text.split(/(?<!(?<!\\)(?:\\\\)*\\)[,+]/)
 }

@@ -5,7 +5,7 @@ import { isSection, list, mapOf, Reason, section as sectionOf, single } from './
 
 /** The keys of the section `guards`, and those that other sections share with it. */
 
-/** Who is never locked: for all directories, or for one. */
+/** Accounts that are never locked: for all directories, or for one. */
 export const PROTECT = {
   dns: withDefault(
     list(values.dn, 0, 1000, '["cn=admin,dc=example,dc=org"]'),
@@ -86,7 +86,7 @@ const dryRunScope = sectionOf({
   realms: withDefault(list(values.text, 0, 1000, '[example]'), [], 'Only users of these realms.'),
 })
 
-/** `true`, `false`, or what it is for. */
+/** `true`, `false`, or the operations that it applies to. */
 const dryRun = {
   ...single('true, false, or directories and realms, as in { directories: [corp] }', {}, (raw) =>
     typeof raw === 'boolean' ? { isForAll: raw, directories: [], realms: [] } : new Reason(''),

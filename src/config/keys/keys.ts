@@ -2,7 +2,7 @@ import { BAD, orNull, section as sectionOf, type Key, type Keys, type Value } fr
 
 type Change = Key<unknown>['change']
 
-/** How keys of the YAML file are written down: what they take, and what leaving them out means. */
+/** Definitions of the keys of the YAML file: their values, and the meaning of leaving them out. */
 
 export function required<T>(value: Value<T>, doc: string): Key<T> {
   return { doc, value, missing: null, fallback: null, change: 'reload' }
@@ -19,7 +19,7 @@ export function nullable<T>(value: Value<T>, doc: string): Key<T | null> {
   return { doc, value: orNull(value), missing: { value: null }, fallback: 'null', change: 'reload' }
 }
 
-/** A key whose default depends on other keys; `fallback` tells it in words. */
+/** A key whose default depends on other keys; `fallback` describes it. */
 export function derived<T>(value: Value<T>, fallback: string | null, doc: string): Key<T | undefined> {
   return { doc, value, missing: { value: undefined }, fallback, change: 'reload' }
 }
@@ -29,19 +29,19 @@ export function section<K extends Keys>(children: K, doc: string) {
   return { doc, value, missing: whatIs(value, {}), fallback: null, change: 'reload' as Change }
 }
 
-/** A section that `null` switches off; `fallback` is what leaving it out means: its own defaults, or null. */
+/** A section that `null` switches off; `fallback` applies when it is left out: its own defaults, or null. */
 export function optionalSection<K extends Keys>(children: K, fallback: object | null, doc: string) {
   const value = orNull(sectionOf(children))
   const shown = fallback === null ? 'null' : null
   return { doc, value, missing: whatIs(value, fallback), fallback: shown, change: 'reload' as Change }
 }
 
-/** A key whose change takes more than a reload, or is refused at times. */
+/** A key whose change needs more than a reload, or is refused at times. */
 export function changing<K extends Key<unknown>>(change: Change, key: K): K {
   return { ...key, change }
 }
 
-/** A default goes the way of any other value, so that it is written once, as in the file. */
+/** A default is read as any other value, so it is written once, as in the file. */
 function whatIs<T>(value: Value<T>, raw: unknown): { readonly value: T } {
   const read = value.read(raw, [], { root: {}, report: () => undefined })
   if (read === BAD) throw new TypeError(`a default is not ${value.expected}`)

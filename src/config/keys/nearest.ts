@@ -17,7 +17,7 @@ export function editDistance(a: string, b: string): number {
   return last[b.length] ?? 0
 }
 
-/** Longer texts are no slip of a key; this bounds the work. */
+/** Longer texts are no typing mistake of a key; this bounds the work. */
 const LENGTH_MAX = 64
 
 /** @returns the known name that was probably meant, or null when none is near */

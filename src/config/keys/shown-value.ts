@@ -1,7 +1,9 @@
 /** A value longer than this is not repeated in a message. */
 const SHOWN_LENGTH_MAX = 60
 
-/** What stands there, unless it could be a secret: such a key, a URL with credentials, anything long or structured. */
+/**
+ * The value in the file, unless it could be a secret: such a key, a URL with credentials, anything long or structured.
+ */
 export function shownValue(key: string, value: unknown): string {
   if (value === null) return 'nothing (null)'
   if (Array.isArray(value)) return `a list of ${value.length}`

@@ -2,36 +2,36 @@ import { nearest } from './nearest.ts'
 import { shownValue } from './shown-value.ts'
 
 /**
- * How the YAML file is checked: a Value reads what stands somewhere and gives what Settings holds, or reports what is
- * wrong with it. The same objects tell the manual and the JSON Schema what is expected. (A schema library would do; its
- * loading alone took longer than reading a configuration takes now, and every command reads one.)
+ * How the YAML file is checked: a Value reads the raw value and returns the one for Settings, or reports what is wrong
+ * with it. The manual and the JSON Schema are made from the same objects. (A schema library would do; its loading alone
+ * took longer than reading a configuration takes now, and every command reads one.)
  */
 export interface Value<T> {
   /** Completes "expected …". */
   readonly expected: string
   /** The same of one element, for a list; else ''. */
   readonly each: string
-  /** JSON Schema 2020-12 of what may stand in the file. */
+  /** JSON Schema 2020-12 of the value in the file. */
   readonly json: () => Json
   /** The keys of a section. */
   readonly children: Keys | null
-  /** Of a map with names of the user's own: what stands under each. */
+  /** Of a map with the user's own names: the value of each. */
   readonly named: Value<unknown> | null
   readonly read: (raw: unknown, path: Path, reading: Reading) => T | Bad
 }
 
-/** A key of a section, and what the manual says of it. */
+/** A key of a section, and its text in the manual. */
 export interface Key<T> {
   readonly doc: string
   readonly value: Value<T>
-  /** What it means to leave the key out; null: it must be there. */
+  /** The value where the key is left out; null: it must be there. */
   readonly missing: { readonly value: T } | null
-  /** The default as it would be written, or in words; null: there is none. */
+  /** The default as it would be written, or as a description; null: there is none. */
   readonly fallback: string | null
   /**
-   * What it takes that a change is in effect. `restart`: the store or the ways in are opened once. `serials`, `locks`, `both`:
-   * it reloads, and is refused while such things of ours stand in the directory, which would no longer be found. `realms`: the
-   * same, for those of a realm's accounts in a directory that the realm loses.
+   * What a change needs to take effect. `restart`: the store and the listeners are opened once. `serials`, `locks`,
+   * `both`: it reloads, and is refused while the directory has serials or locks of ours, which would no longer be
+   * found. `realms`: the same, for those of a realm's accounts in a directory that the realm loses.
    */
   readonly change: 'reload' | 'restart' | 'serials' | 'locks' | 'both' | 'realms'
 }
@@ -39,21 +39,21 @@ export interface Key<T> {
 export type Keys = Readonly<Record<string, Key<unknown>>>
 export type Json = Record<string, unknown>
 export type Path = readonly (string | number)[]
-/** What a section gives once it was read. */
+/** The type of a section once it was read. */
 export type ReadOf<K extends Keys> = { readonly [Name in keyof K]: K[Name] extends Key<infer T> ? T : never }
 export type ValueOf<V> = V extends Value<infer T> ? T : never
 
-/** Stands for a value that was reported. */
+/** Replaces a value that was reported. */
 export const BAD: unique symbol = Symbol('bad')
 export type Bad = typeof BAD
 
 export interface Reading {
-  /** The whole configuration, to tell where a misplaced key belongs. */
+  /** The whole configuration, to report where a misplaced key belongs. */
   readonly root: Keys
   readonly report: (path: Path, at: 'key' | 'value', message: string) => void
 }
 
-/** Why something is none of its kind, without the value, which may be a secret; '' where what is expected says it all. */
+/** Why a value is invalid, without the value, which may be a secret; '' where `expected` is enough. */
 export class Reason {
   readonly text: string
   constructor(text: string) {
@@ -64,7 +64,7 @@ export class Reason {
 type ValueOptions = Partial<Pick<Value<unknown>, 'each' | 'children' | 'named'>>
 const NOTHING = { each: '', children: null, named: null }
 
-/** A single value: `convert` gives what Settings holds, or the reason why not. */
+/** A single value: `convert` returns the value for Settings, or the reason why there is none. */
 export function single<T>(
   expected: string,
   json: Json,
@@ -124,7 +124,7 @@ export function list<T>(each: Value<T>, min: number, max: number, example: strin
   }
 }
 
-/** Names of the user's own, each with the same kind of value under it. */
+/** A map with the user's own names, each with the same kind of value. */
 export function mapOf<T>(named: Value<T>, expected: string): Value<Readonly<Record<string, T>>> {
   return {
     ...NOTHING,
@@ -146,7 +146,7 @@ export function mapOf<T>(named: Value<T>, expected: string): Value<Readonly<Reco
   }
 }
 
-/** A section: only the keys that are known, each checked, all mistakes at once. */
+/** A section: only known keys, each checked, all mistakes at once. */
 export function section<K extends Keys>(children: K): Value<ReadOf<K>> {
   const expected = 'a section with keys of its own'
   return {
@@ -175,7 +175,7 @@ function readKeys<K extends Keys>(children: K, raw: Json, path: Path, reading: R
     if (value === BAD) isGood = false
     values[name] = value
   }
-  // Every key of K was read by the Value that K names for it.
+  // Every key of K was read by the Value of the same name in K.
   return isGood ? (values as ReadOf<K>) : BAD
 }
 
@@ -197,7 +197,7 @@ function unknownKey(name: string, children: Keys, root: Keys): string {
   return `unknown key; known here are ${known.join(', ')}`
 }
 
-/** The section in which a key of this very name stands, or null. */
+/** The section that has a key of this name, or null. */
 function placeOf(name: string, keys: Keys, path: string): string | null {
   if (Object.hasOwn(keys, name)) return path === '' ? 'the top level' : path
   for (const [each, { value }] of Object.entries(keys)) {

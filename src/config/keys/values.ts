@@ -7,7 +7,7 @@ import { dnProblem } from './dn-syntax.ts'
 import { filterProblem } from './filter-syntax.ts'
 import { Reason, single, type Json, type Value } from './value.ts'
 
-/** The kinds of single value that the YAML file knows. */
+/** The kinds of single values in the YAML file. */
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const UNITS_BYTES: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 * 1024 }
@@ -15,14 +15,14 @@ const UNITS_BYTES: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 10
 const TEXT_LENGTH_MAX = 4096
 const DURATION_MS_MAX = 3650 * 86_400_000
 
-/** A text that is not empty, made into what it stands for. */
+/** A text that is not empty, converted to its value. */
 function fromText<T>(expected: string, convert: (text: string) => T | Reason, json: Json = {}): Value<T> {
   return single(expected, { type: 'string', minLength: 1, maxLength: TEXT_LENGTH_MAX, ...json }, (raw) =>
     typeof raw === 'string' && raw !== '' && raw.length <= TEXT_LENGTH_MAX ? convert(raw) : new Reason(''),
   )
 }
 
-/** A text that is kept as it is when `problem` finds nothing wrong with it; '' where what is expected says it all. */
+/** A text that is kept as it is when `problem` finds nothing wrong with it; '' where `expected` is enough. */
 function checkedText(expected: string, problem: (text: string) => string | null): Value<string> {
   return fromText(expected, (written) => {
     const found = problem(written)

@@ -5,7 +5,7 @@ import { suffixOf } from './group-scope.ts'
 import { error, listAt, sectionAt, warning, type Relation } from './relation.ts'
 import { isSection, type Json } from '../keys/value.ts'
 
-/** What is wrong between the guards and the rest, in the raw file. */
+/** Contradictions between the guards and the rest, in the raw file. */
 export function guardRelations(root: Json): Relation[] {
   const guards = sectionAt(root['guards'])
   const directories = sectionAt(root['directories'])
@@ -22,7 +22,7 @@ export function guardRelations(root: Json): Relation[] {
 
 interface Known {
   readonly directories: Json
-  /** Lower case; empty: one directory takes every realm. */
+  /** Lower case; empty: one directory serves every realm. */
   readonly realms: readonly string[]
 }
 
@@ -74,7 +74,7 @@ function nameProblem(of: string, name: string, { directories, realms }: Known): 
   return problem === null ? null : `expected a distinguished name, as in ou=staff,dc=example,dc=org. ${problem}`.trim()
 }
 
-/** A group for all directories that lies in none of them would protect nobody, silently. */
+/** A group for all directories that is in none of them would protect nobody, without an error. */
 function groupRelations(groups: readonly unknown[], directories: Json): Relation[] {
   const bases = Object.values(directories).map((each) => sectionAt(each)['base'])
   const suffixes = bases.flatMap((base) => (typeof base === 'string' ? [suffixOf(normalDn(base))] : []))
@@ -93,7 +93,7 @@ function backoffRelations(policy: Json): Relation[] {
     .map((key) => warning(['policy', key], 'has no effect without policy.lockTtl'))
 }
 
-/** Without privacyIDEA's API an event says each loss: none is found by looking. */
+/** Without privacyIDEA's API each loss comes as an event: none is found by reading. */
 function lossRelations(guards: Json, privacyidea: unknown): Relation[] {
   if (!isSection(guards['lossBreaker']) || isSection(privacyidea)) return []
   return [warning(['guards', 'lossBreaker'], 'has no effect without the section privacyidea')]

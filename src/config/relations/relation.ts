@@ -1,6 +1,7 @@
-import { isSection, type Json } from '../keys/value.ts'
-
-/** Something that is wrong between keys, found in the raw file, so that it shows beside the mistakes of single keys. */
+import {
+  isSection,
+  type Json,
+} from '../keys/value.ts' /** A contradiction between keys, found in the raw file, so that it is reported with the mistakes of single keys. */
 export interface Relation {
   readonly path: readonly PropertyKey[]
   readonly severity: 'error' | 'warning'

@@ -8,7 +8,7 @@ import { splitDnRelations } from './split-dns.ts'
 import { isSection, type Json } from '../keys/value.ts'
 import type { ConfigFile, DirectoryFile, MailFile } from '../keys/schema.ts'
 
-/** @param raw the file as plain objects, whatever it holds */
+/** @param raw the file as plain objects, with any content */
 export function relationsOf(raw: unknown): Relation[] {
   const root = sectionAt(raw)
   const directories = sectionAt(root['directories'])
@@ -110,7 +110,7 @@ function sourceRelations(root: Json): Relation[] {
   return idle.map((key) => error([...path, key], `belongs to a password; with ${written.join()} leave it out`))
 }
 
-/** What can be done, or has an effect, with privacyIDEA's API alone. */
+/** Settings that can be used, or have an effect, with privacyIDEA's API only. */
 function withoutSource(root: Json): Relation[] {
   if (isSection(root['privacyidea'])) return []
   const [policy, resync] = [sectionAt(root['policy']), sectionAt(root['resync'])]
@@ -132,7 +132,7 @@ function withoutSource(root: Json): Relation[] {
   ]
 }
 
-/** A password where somebody logs in, and none without him. */
+/** A password where a user is configured, and none without one. */
 function mailRelations(root: Json): Relation[] {
   if (!isSection(root['mail'])) return []
   const mail = root['mail']
@@ -147,7 +147,7 @@ function mailRelations(root: Json): Relation[] {
   return found
 }
 
-/** What only shows once every value is understood. */
+/** Contradictions that can be found only once every value is read. */
 export function relationsOfValues(file: ConfigFile): Relation[] {
   const directories = Object.entries(file.directories)
   return [

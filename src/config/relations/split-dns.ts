@@ -5,8 +5,9 @@ import { error, listAt, sectionAt, type Relation } from './relation.ts'
 import type { Json } from '../keys/value.ts'
 
 /**
- * A DN without quotes in a YAML list of the form `[…]` comes apart at its commas: `[cn=admin, dc=example, dc=org]` is three
- * entries, each of them a good DN, and none protects anybody. It is known by a DN of one part that is no directory's suffix.
+ * A DN without quotes in a YAML list of the form `[…]` is split at its commas: `[cn=admin, dc=example, dc=org]` is
+ * three entries, each of them a valid DN, and none protects anybody. The sign of it is a DN of one part that is no
+ * directory's suffix.
  */
 export function splitDnRelations(root: Json): Relation[] {
   const directories = Object.entries(sectionAt(root['directories']))

@@ -15,11 +15,11 @@ import {
   text,
 } from './parts.ts'
 
-/** What the commands print that change something: accounts, decisions, what goes on. */
+/** Documents of the commands that change something: accounts, decisions, the roll-out. */
 
 /** What was on record about the account before the order. */
 const found = z.strictObject({ lockedByUs: z.boolean(), holds: z.array(hold), otherLock })
-/** `lock`: what the directory says now; `others`: locked, and not by us. */
+/** `lock`: what the directory shows now; `others`: locked, and not by us. */
 const ofAccount = { lock: z.enum(['open', 'ours', 'others', 'unknown']), account, found }
 
 /** `changed`: it was not held before, or it is held longer now. */
@@ -30,7 +30,7 @@ export const unlock = z.strictObject({
   changed: z.boolean(),
   /** The holds that have ended. */
   ended: z.array(hold),
-  /** Tokens whose holds have ended, and what became of their fail counters in privacyIDEA. */
+  /** Tokens whose holds have ended, and the outcome for their fail counters in privacyIDEA. */
   tokens: listOf({ serial: z.string(), failCounter: z.enum(['kept', 'reset', 'refused', 'pending']) }),
 })
 
@@ -48,7 +48,7 @@ export const undo = z.strictObject({
       'remove serial, and end its hold',
     ]),
     holds: z.array(z.string()),
-    /** Why it is left as it is. */
+    /** Why it is left unchanged. */
     skipped: reasonOrNull,
     change: z.strictObject({
       id: z.string(),
@@ -69,7 +69,7 @@ export const undo = z.strictObject({
 })
 
 const switched = { paused: z.boolean(), changed: z.boolean(), directory: directoryName.nullable() }
-/** `before`: the pause that was in force already, and stays as it is. */
+/** `before`: the pause that was in force already, and stays in force. */
 export const pause = z.strictObject({ ...switched, before: pauseInForce.nullable() })
 /** `ended`: the pause that has ended. */
 export const resume = z.strictObject({ ...switched, accounts: count, ended: pauseInForce.nullable() })
@@ -77,7 +77,7 @@ export const resume = z.strictObject({ ...switched, accounts: count, ended: paus
 const decidedLosses = z.strictObject({ approved: count, dismissed: count, short: count, again: count })
 export const decision = z.strictObject({
   by: z.string(),
-  /** How many persons must approve. */
+  /** How many people must approve. */
   needed: count,
   approved: count,
   rejected: count,
@@ -128,7 +128,7 @@ export const healthcheck = z.strictObject({
 const marks = { locks: count, serials: count }
 const elsewhere = orNull({
   setup: orNull({ handlers: count, policies: count, isRemoved: z.boolean() }),
-  /** `dir`: the script directory that was looked at; null: there is none of the usual name, and none was given. */
+  /** `dir`: the script directory that was searched; null: there is none of the usual name, and none was given. */
   shims: z.strictObject({ dir: z.string().nullable(), paths: z.array(z.string()), isRemoved: z.boolean() }),
 })
 export const retire = z.discriminatedUnion('applied', [

@@ -19,7 +19,7 @@ export const count = z.int().nonnegative()
 export const text = z.string()
 const params = z.record(z.string(), z.unknown())
 
-/** Why something is so: the code decides, the sentence explains. */
+/** Why something happened: the code decides, the sentence explains. */
 export const reason = named('Reason', { code: z.string(), params, text })
 export const reasonOrNull = reason.nullable()
 
@@ -37,7 +37,7 @@ export const hold = named('Hold', {
   actor: z.string(),
 })
 
-/** What somebody should look at. `fix` is '' where there is nothing to do. */
+/** Something to look at. `fix` is '' where there is nothing to do. */
 const finding = { code: z.string(), params, text, fix: text }
 
 const serverVerdict = named('ServerVerdict', {
@@ -61,7 +61,7 @@ const verification = named('Verification', {
   problem: orNull({ ...finding, since: instant }),
 })
 
-/** Somebody else's lock, beside ours or alone; null: none was seen. */
+/** A lock of somebody else, beside ours or alone; null: none was observed. */
 export const otherLock = orNull({
   is: z.enum(['locked', 'unknown']),
   cause: z.string(),
@@ -121,7 +121,7 @@ export const lockFinding = z.strictObject({
   since: instant,
 })
 
-/** Who stopped the changes of a directory, or of all (`directory` is null). */
+/** The pause of one directory, or of all (`directory` is null), and who ordered it. */
 export const pauseInForce = named('Pause', {
   directory: directoryName.nullable(),
   since: instant,
@@ -129,7 +129,7 @@ export const pauseInForce = named('Pause', {
   comment: z.string(),
 })
 
-/** Locks and losses that wait, and such as a person decided about. */
+/** Locks and losses that are pending, and those that a person decided about. */
 export const reviewCounts = {
   waiting: count,
   approved: count,
@@ -146,7 +146,7 @@ export const unplacedGroup = named('UnplacedGroup', {
   names: z.array(z.string()),
 })
 
-/** What a mail server refused: at which step, with which codes, and what it seems to be against. */
+/** The refusal of a mail server: the step, the codes, and what it seems to be directed against. */
 export const mailAnswer = named('MailAnswer', {
   stage: z.enum(['connect', 'hello', 'login', 'sender', 'recipient', 'message']),
   status: z.int(),

@@ -23,7 +23,7 @@ import {
   pauseInForce,
 } from './parts.ts'
 
-/** What the commands print that look at the record. */
+/** Documents of the commands that read the record. */
 
 const sweep = z.strictObject({
   doneAt: instantOrNull,
@@ -141,7 +141,7 @@ export const show = z.strictObject({
   accounts: listOf({
     account,
     serials: z.array(z.string()),
-    /** `readAt`: when privacyIDEA said so; null: it never did, as in mode events. */
+    /** `readAt`: when privacyIDEA reported it; null: never, as in mode events. */
     tokens: listOf({
       serial: z.string(),
       type: z.string().nullable(),
@@ -150,7 +150,7 @@ export const show = z.strictObject({
       failCountMax: z.number().nullable(),
       readAt: instantOrNull,
     }),
-    /** Why privacyIDEA could not be asked now: `tokens` are as they were read last. */
+    /** Why privacyIDEA could not be asked now: `tokens` are those of the last reading. */
     tokensUnread: failure.nullable(),
     retired: retirement.nullable(),
     mirrored: listOf({ kind: z.enum(['token', 'lockout']), of: z.string(), state: z.enum(['open', 'set', 'left']) }),
@@ -194,7 +194,7 @@ export const owners = z.strictObject({
   }),
 })
 
-/** `body`: the record itself, with instants and reasons as everywhere; what a kind of record holds is not promised. */
+/** `body`: the record itself, with instants and reasons as everywhere; its contents are not part of the contract. */
 export const journal = z.strictObject({
   records: listOf({
     seq: count,

@@ -1,13 +1,13 @@
 import { z } from 'zod'
 import { count, directoryName, failure, listOf, reasonOrNull, text } from './parts.ts'
 
-/** What the commands print that set Lockstep and privacyIDEA up, and that look whether all is as it should be. */
+/** Documents of the commands that set Lockstep and privacyIDEA up, and of those that check the set-up. */
 
 export const check = z.strictObject({
   file: z.string(),
   problems: listOf({
     severity: z.enum(['error', 'warning']),
-    /** From 1; 0: it is about the file as a whole. */
+    /** From 1; 0: it is about the whole file. */
     line: count,
     column: count,
     key: z.string(),
@@ -23,7 +23,7 @@ export const doctor = z.strictObject({
   /** How many findings have each status. */
   counts: z.strictObject({ ok: count, skip: count, warn: count, fail: count }),
   findings: listOf({
-    /** `skip`: it was not looked at; `why` says what is not known, `fix` how to have it done. */
+    /** `skip`: it was not checked; `why` states what is unknown, `fix` how to have it checked. */
     status: z.enum(['ok', 'skip', 'warn', 'fail']),
     area: z.string(),
     check: z.string(),
@@ -89,7 +89,7 @@ const shims = z.strictObject({
 export const shimsInstall = shims
 export const shimsTest = z.strictObject({
   dir: z.string(),
-  /** Null: they were not run; `why` says why. */
+  /** Null: they were not run; `why` gives the reason. */
   user: z.string().nullable(),
   why: text,
   scripts: listOf({ name: z.string(), is: z.enum(['arrived', 'spooled', 'failed']), trouble: text }),
@@ -187,7 +187,7 @@ export const enrollMany = z.strictObject({
   namedAgain: count,
 })
 
-/** Of the audit log, which has local times: an instant where privacyIDEA's zone is known, else without a zone. */
+/** A time of the audit log, which is local: an instant where privacyIDEA's zone is known, else without a zone. */
 const logTime = z.union([z.iso.datetime(), z.iso.datetime({ local: true })])
 const peak = z.strictObject({ count, from: logTime.nullable() })
 const limit = { maxLocks: count, per: z.string() }

@@ -1,8 +1,8 @@
 import type { AttributeValue } from './state.ts'
 
 /**
- * Bits within an integer of the directory (RFC 4517, 3.3.16, within 32 bits), as in userAccountControl: the other bits are
- * other people's and change at any time.
+ * Bits within an integer of the directory (RFC 4517, 3.3.16, within 32 bits), as in userAccountControl: all other bits
+ * belong to others and may change at any time.
  */
 
 const INTEGER = /^-?\d{1,10}$/
@@ -27,7 +27,7 @@ export function changedBits(before: readonly AttributeValue[], after: readonly A
   return from === null || to === null ? 0 : from ^ to
 }
 
-/** Whether our bits stand in `current` as we wrote them, whatever the others are. */
+/** Whether our bits are in `current` as we wrote them, whatever the others are. */
 export function bitsStand(
   current: readonly AttributeValue[],
   before: readonly AttributeValue[],

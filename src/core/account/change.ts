@@ -10,7 +10,7 @@ export interface EntryModification {
 
 export type ChangeKind = 'register' | 'unregister' | 'lock' | 'unlock'
 
-/** What to write, and what takes it back. Pure data: the same inputs give the same draft. */
+/** What to write, and what reverts it. Pure data: the same inputs give the same draft. */
 export interface ChangeDraft {
   readonly kind: ChangeKind
   readonly key: AccountKey
@@ -23,20 +23,20 @@ export interface ChangeDraft {
   readonly ends?: HoldEnds
   readonly forward: readonly EntryModification[]
   readonly inverse: readonly EntryModification[]
-  /** lock: what is ours once it is applied; unlock: what is given back. Empty for the other kinds. */
+  /** lock: what is ours once it is applied; unlock: what is restored. Empty for the other kinds. */
   readonly slots: readonly OwnedSlot[]
   readonly reason: Reason
-  /** Who caused it: whom the event named, or the person at the CLI; '' where nobody is known. */
+  /** Who caused it: the person in the event, or the one at the CLI; '' where nobody is known. */
   readonly actor: string
 }
 
-/** Whose account it is, as far as that is on record; null: not known. */
+/** The owner of the account, as far as that is on record; null: not known. */
 export interface AccountOwner {
   readonly login: Login | null
   readonly realm: Realm | null
 }
 
-/** A draft that was given its identity and time, as it stands in the ledger. */
+/** A draft that was given its identity and time, as it is in the ledger. */
 export interface Change extends ChangeDraft {
   readonly id: string
   readonly plannedAtMs: number

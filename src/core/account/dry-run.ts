@@ -10,7 +10,7 @@ import {
   type OurRecord,
 } from './state.ts'
 
-/** A change makes way for the next; an account with more serials than this is told in part. */
+/** A change makes way for the next; an account with more serials than this is shown in part. */
 const ROUNDS_MAX = 200
 
 /** All changes that would be written one after the other, the first of them as it was planned. */
@@ -46,7 +46,7 @@ function recordAfter(change: ChangeDraft, ours: OurRecord): OurRecord {
   return { lock: ownedAfter(change, ours) }
 }
 
-/** What the account would look like; after an unlock only that nothing of ours is left there matters. */
+/** The account after the change; after an unlock it only matters that nothing of ours is left. */
 function afterChange(change: ChangeDraft, observed: ObservedState): ObservedState {
   if (change.kind === 'lock') {
     const slots = observed.lock.slots.map((slot) => ({ ...slot, current: slot.locked }))

@@ -3,13 +3,13 @@ import type { AccountKey, HoldName, Serial } from '../names.ts'
 import type { Reason } from '../reasons/reason.ts'
 import type { Because, Hold } from './state.ts'
 
-/** What an event says of why a hold began or ended, and why a serial came or left. An event's own reason goes first. */
+/** Why a hold began or ended, and why a serial was written or removed. An event's own reason comes first. */
 
 export function holdBecause(event: ResolvedEvent, kind: Hold['kind'], name: HoldName): Reason {
   return event.reason ?? usualBecause(kind, name)
 }
 
-/** What a hold of that kind is for, where nothing else is known. */
+/** The reason for a hold of that kind, where nothing else is known. */
 export function usualBecause(kind: Hold['kind'], name: HoldName): Reason {
   switch (kind) {
     case 'token':
@@ -29,14 +29,14 @@ export function assignedBecause({ reason, actor }: ResolvedEvent, serial: Serial
   return { reason: reason ?? { code: 'token-assigned', params: { serial } }, actor }
 }
 
-/** A registration takes the serial from the account that had it before. */
+/** A registration removes the serial from the account that had it before. */
 export function goneBecause({ kind, reason, actor }: ResolvedEvent, serial: Serial): Because {
   const code = kind === 'register' ? 'token-moved' : 'token-unassigned'
   return { reason: reason ?? { code, params: { serial } }, actor }
 }
 
 /**
- * What ended the last hold of an account: a word, or its time.
+ * What ended the last hold of an account: an event, or its time.
  * @param expiredUs when the last one ended by itself; 0: none did
  */
 export function endedBecause(by: ResolvedEvent | undefined, expiredUs: number, key: AccountKey): Because | null {
@@ -45,7 +45,7 @@ export function endedBecause(by: ResolvedEvent | undefined, expiredUs: number, k
 }
 
 function endedBy({ kind, serial, reason, accountKey }: ResolvedEvent, key: AccountKey): Reason {
-  // A word about another account has its own reason: here the token moved there.
+  // An event of another account has its own reason: the token moved there.
   if (accountKey !== key && serial !== null) return { code: 'token-moved', params: { serial } }
   if (reason !== null && kind !== 'lock') return reason
   switch (kind) {

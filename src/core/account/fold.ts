@@ -5,7 +5,7 @@ import { oneSpelling } from '../serials/serial-spelling.ts'
 import type { Because, DesiredState, Hold } from './state.ts'
 
 /**
- * What the events say an account should look like (mode `events`): a pure function of the set of events, whatever the
+ * The desired state of an account by its events (mode `events`): a pure function of the set of events, whatever the
  * order in which they came. The events are those of the account and all those of the serials that were ever its own.
  *
  * | event | what it does, in the order of the times at which the events were taken |
@@ -18,9 +18,9 @@ import type { Because, DesiredState, Hold } from './state.ts'
  * | unlock, no serial | every token hold of A ends, and A's hold without a serial |
  * | unregister S | S leaves its owner and its hold ends; the hold without a serial too when no serial is left |
  * | unregister S from A, by privacyIDEA's API | S leaves A; another owner keeps it |
- * | hold, release | a person's hold; the end of every hold |
- * | lockout, lockout-end | privacyIDEA's lockout of the user, by its newest word; its end |
- * | directory-unlock | the end of every hold, since somebody took the lock away in the directory |
+ * | hold, release | a manual hold; the end of every hold |
+ * | lockout, lockout-end | privacyIDEA's lockout of the user, by its newest report; its end |
+ * | directory-unlock | the end of every hold, since somebody removed the lock in the directory |
  */
 export interface FoldResult extends DesiredState {
   /** Those of `gone` that a reading of privacyIDEA found to have left, and no event named. */
@@ -45,7 +45,7 @@ export interface FoldOptions {
 interface OpenHold {
   readonly hold: Hold
   readonly account: AccountKey
-  /** The first and the newest event that say so. */
+  /** The first and the newest event for it. */
   readonly first: ResolvedEvent
   newest: ResolvedEvent
 }
@@ -53,7 +53,7 @@ interface OpenHold {
 interface Book {
   /** Serial to owner and the event that made it so. */
   readonly owners: Map<Serial, ResolvedEvent>
-  /** Serial to the event that took it from its last owner. */
+  /** Serial to the event that removed it from its last owner. */
   readonly gone: Map<Serial, { from: Set<AccountKey>; by: ResolvedEvent }>
   /** By account and hold name. */
   readonly holds: Map<string, OpenHold>
@@ -120,12 +120,12 @@ function register(book: Book, event: ResolvedEvent): void {
 }
 
 /**
- * privacyIDEA sets the fail counter of a token that is enrolled anew to 0. Where several serials are named (3.14's webhook
- * names all tokens of the owner when a further one is enrolled), nobody knows which it was.
+ * privacyIDEA sets the fail counter of a token that is enrolled anew to 0. Where several serials are named (3.14's
+ * webhook names all tokens of the owner when a further one is enrolled), it is not known which it was.
  */
 function isRollover(before: ResolvedEvent | undefined, event: ResolvedEvent): boolean {
   if (event.isSoleSerial !== true || event.serial === null) return false
-  // Carried before anybody registered it here: it is older than the record.
+  // On the entry before anybody registered it here: it is older than the record.
   return before === undefined ? event.attributeSerials.includes(event.serial) : before.accountKey === event.accountKey
 }
 
@@ -196,7 +196,7 @@ function unregister(book: Book, event: ResolvedEvent): void {
   const serial = event.serial
   if (serial === null) return
   const owner = ownerOf(book, event) ?? event.accountKey
-  // privacyIDEA's own word is about this account alone: whose token it is now, another word says.
+  // An event from privacyIDEA's API is about this account alone: another event decides whose token it is now.
   if (event.source === 'privacyidea' && owner !== event.accountKey) return leaveOnly(book, event, serial)
   const from = book.gone.get(serial)?.from ?? new Set<AccountKey>()
   from.add(owner).add(event.accountKey)
@@ -219,7 +219,7 @@ function serialsOf(book: Book, account: AccountKey): Serial[] {
 }
 
 /**
- * The serials that stood at the account at the time of the event although no registration is on record: those read when
+ * The serials that the account had at the time of the event although no registration is on record: those read when
  * it was resolved, put back to its time. What was registered since had not come yet; what was unregistered since was
  * still there.
  */
@@ -235,7 +235,7 @@ function status(book: Book, event: ResolvedEvent, account: AccountKey): Serial[]
   return [...serials].filter((serial) => book.gone.get(serial)?.from.has(account) !== true)
 }
 
-/** A token is one user's: where the newest word puts it, only there can it hold an account. */
+/** A token has one owner: only at the account of the newest event can it make a hold. */
 function keepHoldsAt(book: Book, event: ResolvedEvent, serial: Serial, account: AccountKey): void {
   closeHolds(book, event, (open) => open.hold.serial === serial && open.account !== account)
 }
@@ -317,7 +317,7 @@ function readBook(book: Book, key: AccountKey, options: FoldOptions): Omit<FoldR
   }
 }
 
-/** A token that was disabled may be full by now: what holds is what the newest event says. */
+/** A token that was disabled may be full by now: the newest event decides the reason. */
 function withNewestReason(open: OpenHold): OpenHold {
   const { hold, first, newest } = open
   if (newest === first) return open
@@ -328,9 +328,7 @@ function withTtl(open: OpenHold, { lockTtlUs, backoff = null }: FoldOptions): Ho
   if (lockTtlUs === null || open.hold.kind === 'manual' || open.hold.kind === 'lockout') return open.hold
   const { takenAtUs } = open.newest
   return { ...open.hold, untilUs: takenAtUs + lockTtlAt(lockTtlUs, backoff, takenAtUs) }
-}
-
-/** Each further lock of an account lasts longer. Pure: the ledger knows which locks have ended. */
+} /** Each further lock of an account lasts longer. Pure: the caller takes the ended locks from the ledger. */
 export interface BackoffHistory {
   readonly factor: number
   readonly maxUs: number
@@ -340,9 +338,9 @@ export interface BackoffHistory {
 }
 
 /**
- * How long the lock lasts that a word of this time is about: `ttlUs` times factor^n, where n locks of the account have
+ * How long a lock lasts whose event has this time: `ttlUs` times factor^n, where n locks of the account have
  * ended before it, each at most `resetAfterUs` before the next. A lock that ended later does not count, so that the
- * answer stays the same while the lock stands and after it has gone.
+ * answer stays the same during the lock and after it.
  */
 export function lockTtlAt(ttlUs: number, backoff: BackoffHistory | null, takenAtUs: number): number {
   if (backoff === null) return ttlUs

@@ -5,7 +5,7 @@ import type { ObservedState, OurRecord, OwnedLock, OwnedSlot } from './state.ts'
 
 /**
  * Writes that may still arrive. A change whose outcome nobody reported, and that the directory did not show when it was
- * looked at, was written off as not applied; its write may be on its way all the same (a process that was stopped, a
+ * read, was written off as not applied. Its write may be on its way all the same (a process that was stopped, a
  * connection that hangs), and may succeed after others have locked and unlocked.
  */
 
@@ -13,21 +13,21 @@ import type { ObservedState, OurRecord, OwnedLock, OwnedSlot } from './state.ts'
 export const MAY_ARRIVE_MS = 1_800_000
 /** Of one account at most: the newest. */
 export const LATE_CHANGES_MAX = 32
-/** When the account is looked at by itself, after a change of it was written off. */
+/** After these delays the account is read without an event, once a change of it was written off. */
 const LOOKS_AFTER_MS = [5_000, 30_000, 120_000, 600_000, MAY_ARRIVE_MS]
-/** While a lock stands that may be ours and that somebody else wrote beside. */
+/** While there is a lock that may be ours and beside which somebody else wrote. */
 const UNCLEAR_LOOK_MS = 3_600_000
 
 export interface LateChange {
   readonly change: Change
   /** In milliseconds since 1970. */
   readonly untilMs: number
-  /** Its value stood there, and somebody else had written to the entry last: it counts as theirs while it stands. */
+  /** Its value was there, and somebody else had written to the entry last: it counts as theirs while it is there. */
   readonly isOthers: boolean
 }
 
 /**
- * Who wrote to an entry last. `policy`: the server itself, at a bind of the user, over the name of who wrote before.
+ * Who wrote to an entry last. `policy`: the server itself, at a bind of the user, over the name of the last writer.
  * `unknown`: it cannot be read.
  */
 export type LastWriter = 'us' | 'others' | 'policy' | 'unknown'
@@ -39,9 +39,9 @@ export interface LateWrites {
 }
 
 /**
- * What came of a late write.
- * `arrived`: it is in the directory, and `lock` is what is ours now. `others`: what it would have written stands there,
- * and is somebody else's.
+ * The outcome of a late write.
+ * `arrived`: it is in the directory, and `lock` is what is ours now. `others`: its value is in the directory, and is
+ * somebody else's.
  */
 export type Arrival =
   | { readonly kind: 'arrived'; readonly late: LateChange; readonly lock: OwnedLock | null }
@@ -50,15 +50,15 @@ export type Arrival =
 /**
  * Whether one of the late writes is in the directory:
  *
- * | late   | the directory says                            | who wrote last    | then                                      |
- * | ------ | --------------------------------------------- | ----------------- | ----------------------------------------- |
- * | lock   | a place holds its value, not on record as ours | us, unknown       | arrived: ours, with what stood there before |
- * | lock   | the same                                      | others, policy    | others: left alone while it stands        |
- * | unlock | places of our lock are gone, all of them its  | us, policy, unknown | arrived: what is left of the lock is ours |
- * | unlock | the same                                      | others            | nothing: somebody else unlocked it        |
+ * | late   | the directory shows                      | wrote last          | then                                   |
+ * | ------ | ---------------------------------------- | ------------------- | -------------------------------------- |
+ * | lock   | a place has its value, not our record's  | us, unknown         | arrived: ours, with the earlier values |
+ * | lock   | the same                                 | others, policy      | others: left alone while it is there   |
+ * | unlock | places of our lock are gone, all are its | us, policy, unknown | arrived: the rest of the lock is ours  |
+ * | unlock | the same                                 | others              | nothing: somebody else unlocked it     |
  *
- * While a lock of ours stands no bind of the user writes anything; once it is gone each failed one does, and hides who
- * took it away.
+ * While a lock of ours is there, no bind of the user writes anything; once it is gone each failed one does, and hides
+ * who removed it.
  */
 export function arrivalOf(late: LateWrites, observed: ObservedState, ours: OurRecord): Arrival | null {
   for (const each of late.changes) {
@@ -118,11 +118,11 @@ function writersOf(slots: readonly OwnedSlot[], { writers }: LateWrites): LastWr
   return slots.map((slot) => writers.get(slot.dn) ?? 'unknown')
 }
 
-/** What a look that came to a conclusion says of the late changes; by the ids of the changes. */
+/** The result of a completed reading for the late changes; by the ids of the changes. */
 export interface LateLook {
   /** They do not arrive any more. */
   readonly over: readonly string[]
-  /** What stood there is gone: what is found from now on is judged anew. */
+  /** The value that was there is gone: what is found from now on is judged anew. */
   readonly cleared: readonly string[]
 }
 
@@ -143,7 +143,7 @@ export function lateLook(
   return { over, cleared }
 }
 
-/** When the account is to be looked at again because of them, in milliseconds since 1970; null: it is not. */
+/** When the account is next to be read because of them, in milliseconds since 1970; null: it is not. */
 export function nextLateLookMs(
   late: readonly Pick<LateChange, 'untilMs' | 'isOthers'>[],
   nowMs: number,

@@ -32,50 +32,50 @@ import {
 } from './state.ts'
 
 /**
- * The difference between what an account should look like and what it does, one change at a time: apply it, look
- * again, plan again, until nothing is left. Pure: equal states give an equal plan, and a plan after its own change
- * was applied is empty.
+ * The difference between the desired and the observed state of an account, one change at a time: apply it, read the
+ * entry, plan again, until nothing is left. Pure: equal states give an equal plan, and a plan after its own change was
+ * applied is empty.
  *
  * The lock:
  *
- * | holds | our places hold      | others' lock | our record   | plan                                                     |
- * | ----- | -------------------- | ------------ | ------------ | -------------------------------------------------------- |
- * | none  | something else       | any          | nothing      | in step                                                  |
- * | none  | something else       | none         | locked by us | forget: somebody took it away, and it was due anyway     |
- * | none  | something else       | stands       | locked by us | forget: it was replaced by somebody else's lock          |
- * | none  | what we would write  | any          | locked by us | unlock: put back what stood there before; theirs stays   |
- * | none  | what we would write  | any          | nothing      | in step: somebody else's lock is not ours to release     |
- * | some  | something else       | none         | nothing      | lock                                                     |
- * | some  | something else       | none         | locked by us | somebody unlocked it: by policy, end the holds or relock |
- * | some  | something else       | stands       | nothing      | foreign lock: locked, not by us                          |
- * | some  | something else       | stands       | locked by us | forget, then foreign lock                                |
- * | some  | what we would write  | none         | locked by us | in step; relabel where other holds than those on file    |
- * | some  | what we would write  | stands       | locked by us | relabel likewise, else foreign lock: theirs beside ours  |
- * | some  | what we would write  | any          | nothing      | foreign lock: locked, not claimed                        |
+ * | holds | our places have     | others' lock | our record   | plan                                                  |
+ * | ----- | ------------------- | ------------ | ------------ | ----------------------------------------------------- |
+ * | none  | something else      | any          | nothing      | in sync                                               |
+ * | none  | something else      | none         | locked by us | forget: somebody removed it, and it was due anyway    |
+ * | none  | something else      | present      | locked by us | forget: it was replaced by somebody else's lock       |
+ * | none  | what we would write | any          | locked by us | unlock: restore the earlier values; theirs stays      |
+ * | none  | what we would write | any          | nothing      | in sync: somebody else's lock is not ours to release  |
+ * | some  | something else      | none         | nothing      | lock                                                  |
+ * | some  | something else      | none         | locked by us | unlocked by others: by policy end holds, or relock    |
+ * | some  | something else      | present      | nothing      | foreign lock: locked, not by us                       |
+ * | some  | something else      | present      | locked by us | forget, then foreign lock                             |
+ * | some  | what we would write | none         | locked by us | in sync; relabel where other holds than those on file |
+ * | some  | what we would write | present      | locked by us | relabel likewise; else foreign lock, beside ours      |
+ * | some  | what we would write | any          | nothing      | foreign lock: locked, not claimed                     |
  *
- * Others' lock `unknown` counts as none here: ours is written, which locks in either case, and puts back what it found.
- * Where ours stands and does not keep the user out (not effective), that comes before a lock of others.
+ * Others' lock `unknown` counts as none here: ours is written, which locks in either case; its release restores the
+ * values before it. Where ours is there and is not enforced (not effective), that comes before a lock of others.
  *
  * Of an integer our bits alone count; where others have changed, the waiting files follow (relabel).
  *
  * A lock of several places is locked while all of them are, and open otherwise; what we wrote is ours place by place. A
- * place of ours that the configuration no longer names is not looked at: it neither proves an unlock by somebody else nor
- * is it forgotten, and it is given back with the others.
+ * place of ours that the configuration no longer names is not read: it neither proves an unlock by somebody else nor
+ * is it forgotten, and it is released with the others.
  *
- * Before all that, a write of ours that came late is put on record (core/account/late.ts has the table), and what a person says is
- * ours is adopted where it equals what we would write:
+ * Before all that, a write of ours that came late is put on record (core/account/late.ts has the table), and a lock
+ * that a person claims as ours is adopted where it equals what we would write:
  *
- * | a write of ours may still arrive | the directory says                  | plan                                                 |
- * | -------------------------------- | ----------------------------------- | ---------------------------------------------------- |
- * | a lock                           | its value stands, not our record's  | arrived: ours from now on, then the rows above       |
- * | a lock                           | the same, and others wrote it       | others: said once, then the rows of `nothing`      |
- * | an unlock                        | our lock is gone by it              | arrived: not ours any more, so that a hold locks anew |
- * | a person adopts                  | as we would write it, not on record | adopt: ours from now on, then the rows above         |
+ * | late write, or order | the directory shows                 | plan                                               |
+ * | -------------------- | ----------------------------------- | -------------------------------------------------- |
+ * | a lock               | its value, not our record's         | arrived: ours from now on, then the rows above     |
+ * | a lock               | the same, and others wrote it       | others: reported once, then the rows of `nothing`  |
+ * | an unlock            | our lock is gone by it              | arrived: no longer ours, so that a hold locks anew |
+ * | a person adopts      | as we would write it, not on record | adopt: ours from now on, then the rows above       |
  *
- * The serials: each of `gone` that stands there is taken out; each of `serials` that is missing is put in, unless
- * another account carries it, or the value would be too long, which is a conflict (except an account that it is known to have moved from). In whatever
- * case it stands, it is there; what is written keeps the spelling on record. Of two tokens that differ by case only each
- * is in conflict with its own spelling alone.
+ * The serials: each of `gone` that is on the entry is removed; each of `serials` that is missing is added. It is a
+ * conflict where another account has it (except an account that it is known to have moved from), or where the value
+ * would be too long. A serial on the entry counts in any case of its letters; what is written keeps the spelling on
+ * record. Of two tokens that differ by case only each is in conflict with its own spelling alone.
  */
 export type Planned =
   | { readonly kind: 'in-step' }
@@ -85,11 +85,11 @@ export type Planned =
   | { readonly kind: 'conflict'; readonly reason: Reason; readonly code?: 'value-too-long' }
   | { readonly kind: 'foreign-lock'; readonly reason: Reason; readonly untilUs: number | null }
   | { readonly kind: 'not-effective'; readonly reason: Reason }
-  /** Somebody took our lock away, or a part of it; `left` is what of it still stands. */
+  /** Somebody removed our lock, or a part of it; `left` is the part that is still there. */
   | { readonly kind: 'foreign-unlock'; readonly left: OwnedLock | null }
   | { readonly kind: 'forget'; readonly reason: Reason }
   | Arrival
-  /** By a person's word what stands there is ours; `change`: the late one whose value it is, where there is one. */
+  /** By a person's order the lock there is ours; `change`: the late one whose value it is, where there is one. */
   | { readonly kind: 'adopt'; readonly lock: OwnedLock; readonly change: string | null }
 
 export type ForeignUnlockPolicy = 'respect' | 'relock' | 'reset-token'
@@ -98,11 +98,11 @@ export interface PlanOptions {
   readonly onForeignUnlock: ForeignUnlockPolicy
   /** Writes of ours that may still arrive; left out: there are none. */
   readonly late?: LateWrites
-  /** A person says that a lock that stands there as we would write it is ours. */
+  /** A person states that a lock that equals what we would write is ours. */
   readonly adopts?: boolean
-  /** The directory refused a release of places that nobody can look at: without them, then. */
+  /** The directory refused a release of places that cannot be read: the release leaves them out. */
   readonly skipUnseen?: boolean
-  /** The breaker holds the lock back: what else there is to do. */
+  /** The breaker holds the lock back: plan the rest. */
   readonly withoutLock?: boolean
 }
 
@@ -120,7 +120,7 @@ export function plan(desired: DesiredState, observed: ObservedState, ours: OurRe
   return isLeftOut ? serials : lock
 }
 
-/** Null where nothing stands that equals our lock, or where nobody knows what stood there before. */
+/** Null where there is no value that equals our lock, or where the value before it is not known. */
 function adoption(
   desired: DesiredState,
   observed: ObservedState,
@@ -224,7 +224,7 @@ function whyUnlocked({ ended }: DesiredState, skipped: readonly OwnedSlot[]): Be
 
 const NONE_LEFT: Reason = { code: 'no-hold-left', params: {} }
 
-/** A person's word alone: the end of a token's hold moves with each event, and follows from the settings. */
+/** Of manual holds alone: the end of a token's hold moves with each event, and follows from the settings. */
 function endsOf(all: DesiredState['holds']): Pick<OwnedLock, 'ends'> {
   const ends: Record<string, number> = {}
   for (const { kind, name, untilUs } of all) if (kind === 'manual' && untilUs !== null) ends[name] = untilUs
@@ -236,7 +236,7 @@ export function sameEnds(a: HoldEnds = {}, b: HoldEnds = {}): boolean {
   return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name])
 }
 
-/** A lock whose effect is not known is in step: it stands, and whoever shows it says what is not known. */
+/** A lock whose effect is not known is in sync: it is there, and each output shows what is not known. */
 function notEffective({ effective }: LockObservation): Planned | null {
   if (effective.is !== 'no') return null
   return { kind: 'not-effective', reason: { code: 'lock-not-effective', params: { said: effective.reason } } }
@@ -279,7 +279,7 @@ function unlockChange(observed: ObservedState, owned: OwnedLock, because: Becaus
   }
 }
 
-/** What else has to be written so that the user comes in again; it has no inverse. */
+/** What else has to be written so that the user can log in; it has no inverse. */
 function withOnRelease(entries: readonly EntryModification[], observed: ObservedState): readonly EntryModification[] {
   const { onRelease } = observed.lock
   if (onRelease === undefined) return entries
@@ -298,7 +298,7 @@ function planSerials(desired: DesiredState, observed: ObservedState): Planned {
   }
   for (const serial of desired.gone) {
     const edit = isSharedValue(serial, desired, place) ? null : removeSerial(place, serial)
-    // Under the spelling that stands there: its files are named for it.
+    // Under the spelling on the entry: its files are named for it.
     if (edit !== null)
       return serialChange('unregister', [serial, spelledAt(place, serial) ?? serial], edit, desired, observed)
   }
@@ -315,7 +315,7 @@ function planSerials(desired: DesiredState, observed: ObservedState): Planned {
   return conflict
 }
 
-/** The one value of two spellings belongs to a token that stays. Where each has its own, the one that is gone can go. */
+/** Two spellings share a value, which belongs to a token that stays. Where each has its own, the other can go. */
 function isSharedValue(serial: Serial, desired: DesiredState, place: SerialPlace): boolean {
   const [stays] = desired.serials.filter((each) => isSameSerial(each, serial))
   if (stays === undefined) return false

@@ -7,8 +7,8 @@ import { spelledAmong } from '../serials/serial-key.ts'
 import { formatSerial, serialsIn } from './serial-values.ts'
 
 /**
- * A change whose outcome is not on record (the process or the connection died in between): what the directory says
- * decides, unless it is known that the change was applied: then somebody else has been there since.
+ * A change whose outcome is not on record (the process or the connection died in between). What the directory shows
+ * decides, unless the change is known to have been applied: then somebody else has written since.
  */
 export interface Recovered {
   readonly result: 'applied' | 'not-applied'
@@ -16,11 +16,12 @@ export interface Recovered {
 }
 
 /**
- * Whether what stands there after a change without an outcome may be somebody else's, by who wrote to the entries last. Our
- * lock's value is often a constant, so that it does not tell.
+ * Whether the values after a change without an outcome may be somebody else's, by who wrote to the entries last. The
+ * value of our lock is often a constant, so that it does not show it.
  *
- * A lock: it was written, and not by us. An unlock: our lock, or one that was set after it was released; where the entry has
- * not changed since it was read for the unlock, nothing happened at all, and where that is not known it is taken for ours.
+ * A lock: it was written, and not by us. An unlock: our lock, or one that was set after it was released; where the
+ * entry has not changed since it was read for the unlock, nothing happened at all, and where that is not known it
+ * counts as ours.
  */
 export function mayBeOthers(
   change: Change,
@@ -37,7 +38,7 @@ function hasChangedSince({ asRead }: Change, { version }: ObservedState): boolea
   return asRead !== undefined && version !== undefined && asRead.url === version.url && asRead.value !== version.value
 }
 
-/** The entries in which a change may have left, or not have taken away, our lock. */
+/** The entries in which a change may have left, or not have removed, our lock. */
 export function placesLeft(change: Change, observed: ObservedState): Dn[] {
   if (change.kind !== 'lock' && change.kind !== 'unlock') return []
   return [...new Set(rebased(leftOf(change, observed), change.dn, observed).map((slot) => slot.dn))]
@@ -78,7 +79,7 @@ export function ownedAfter(change: Change | ChangeDraft, ours: OurRecord): Owned
   return change.kind === 'unlock' ? null : ours.lock
 }
 
-/** A lock that was put back in part keeps what is still ours elsewhere. */
+/** A lock that was written again in part keeps what is still ours elsewhere. */
 function ownedAfterLock(change: Change | ChangeDraft, ours: OurRecord): OwnedLock {
   const kept = (ours.lock?.slots ?? []).filter((slot) => !change.slots.some((each) => isSameSlot(each, slot)))
   const { dn, holds, ends } = change
@@ -86,8 +87,8 @@ function ownedAfterLock(change: Change | ChangeDraft, ours: OurRecord): OwnedLoc
 }
 
 /**
- * The places of a change that hold our lock, or of which nobody can tell. The entry may have been renamed since: then
- * they are looked for where it is now, and told as the change has them.
+ * The places of a change that have our lock, or of which that is not known. The entry may have been renamed since: then
+ * they are looked for where it is now, and returned as the change has them.
  */
 function leftOf(change: Change, observed: ObservedState): OwnedSlot[] {
   const now = rebased(change.slots, change.dn, observed)

@@ -11,8 +11,8 @@ export function formatSerial(format: string, serial: Serial): string {
 }
 
 /**
- * The serials that values carry in our format. In a multi-valued attribute a value is one serial or none; in a
- * single-valued one the serials stand among other text, apart by white space.
+ * The serials that values have in our format. In a multi-valued attribute a value is one serial or none; in a
+ * single-valued one the serials are among other text, apart by white space.
  */
 export function serialsIn(format: string, multiValued: boolean, values: readonly AttributeValue[]): Serial[] {
   const found: Serial[] = []
@@ -44,14 +44,14 @@ export interface SerialPlace {
   readonly twins?: readonly Serial[]
 }
 
-/** The spelling in which a serial stands there; null: it does not. */
+/** The spelling of a serial that is there; null: it is not. */
 export function spelledAt(place: SerialPlace, serial: Serial): Serial | null {
   const there = serialsIn(place.format, place.multiValued, place.values)
   if (place.twins?.includes(serial) !== true) return spelledAmong(there, serial)
   return there.includes(serial) ? serial : null
 }
 
-/** Those of the accounts that carry the serial, in whatever spelling. */
+/** Those of the accounts that have the serial, in any spelling. */
 export function duplicatesAmong(
   accounts: readonly { readonly key: AccountKey; readonly dn: Dn; readonly serials: readonly Serial[] }[],
   serial: Serial,
@@ -62,15 +62,15 @@ export function duplicatesAmong(
   })
 }
 
-/** The modifications that put a serial in and take it out again, or null when there is nothing to do. */
+/** The modifications that add a serial and remove it, or null when there is nothing to do. */
 export interface SerialEdit {
   readonly forward: readonly Modification[]
   readonly inverse: readonly Modification[]
 }
 
 /**
- * Adds a serial beside what stands there: as a value of its own, or as a word where one value is allowed. In whatever
- * spelling it stands, it is there: most servers hold values equal that differ by case only, and refuse the second.
+ * Adds a serial beside the others: as a value of its own, or as a word where one value is allowed. In any spelling it
+ * counts as there: most servers treat values as equal that differ by case only, and refuse the second.
  */
 export function addSerial(place: SerialPlace, serial: Serial): SerialEdit | null {
   const there = serialsIn(place.format, place.multiValued, place.values)
@@ -88,7 +88,7 @@ export function addSerial(place: SerialPlace, serial: Serial): SerialEdit | null
   return swap(place.attribute, before, before === undefined || before === '' ? word : `${before} ${word}`)
 }
 
-/** Takes exactly this serial out, in the spelling in which it stands there, and leaves the rest as it is. */
+/** Removes exactly this serial, in the spelling that is there, and leaves the rest unchanged. */
 export function removeSerial(place: SerialPlace, serial: Serial): SerialEdit | null {
   const spelled = spelledAt(place, serial)
   if (spelled === null) return null

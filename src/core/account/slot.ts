@@ -14,7 +14,7 @@ import {
   type OwnedSlot,
 } from './state.ts'
 
-/** The places that a lock is made of: what stands there, and how it is written and taken back. */
+/** The places of a lock: their values, and how they are written and reverted. */
 
 interface Place {
   readonly dn: Dn
@@ -26,8 +26,8 @@ interface Place {
 export type LockObserved = Pick<ObservedState, 'dn' | 'lock'>
 
 /**
- * What became of a place that we wrote. `unseen`: it is not among the places of the lock as it would be written now (the
- * configuration names others, or it held the account's former name), so nobody has looked at it.
+ * The status of a place that we wrote. `unseen`: it is not among the places of the lock as it would be written now (the
+ * configuration names others, or it had the account's former name), so that it was not read.
  */
 export type SlotStatus = 'standing' | 'gone' | 'unseen'
 
@@ -42,12 +42,12 @@ function slotNow(owned: OwnedSlot, observed: LockObserved): LockSlot | undefined
   return observed.lock.slots.find((each) => isSamePlace(each, each.locked, owned, owned.after))
 }
 
-/** A slot of one value among others is a place of its own; one that takes the whole attribute is one whatever is in it. */
+/** A slot of one value among others is a place of its own; one for the whole attribute is one, with any value. */
 export function isSameSlot(a: OwnedSlot, b: OwnedSlot): boolean {
   return isSamePlace(a, a.after, b, b.after)
 }
 
-/** Whether what would take them back is the same text. */
+/** Whether their releases are the same text. */
 export function sameRelease(a: readonly OwnedSlot[], b: readonly OwnedSlot[]): boolean {
   const isEqual = (x: OwnedSlot, y: OwnedSlot): boolean => {
     return isSameSlot(x, y) && sameValues(x.before, y.before) && sameValues(x.after, y.after)
@@ -89,8 +89,9 @@ function holdsLocked(
 }
 
 /**
- * The slots as they stand now. Of an account that was renamed since they were written, at its new name: those of its own
- * entry, and those whose value was its name and that the server renamed with it. Of an integer, with the other bits of now.
+ * The slots with the values of now. Of an account that was renamed since they were written, at its new name: those of
+ * its own entry, and those whose value was its name and that the server renamed with it. Of an integer, with the other
+ * bits of now.
  */
 export function rebased(slots: readonly OwnedSlot[], from: Dn, observed: LockObserved): OwnedSlot[] {
   return renamed(slots, from, observed).map((slot) => {
@@ -116,7 +117,7 @@ export function ownedOf(slot: LockSlot): OwnedSlot {
   return { dn, attribute, mode, before: isAlone(mode) ? current : [], after: locked }
 }
 
-/** A place that holds the lock already, as if we had written it; null where nobody knows what stood there before. */
+/** A place that has the lock already, as if we had written it; null where the value before it is not known. */
 export function adoptedOf(slot: LockSlot): OwnedSlot | null {
   const { dn, attribute, mode, locked, unlocked } = slot
   if (!isAlone(mode)) return { dn, attribute, mode, before: [], after: locked }
@@ -131,7 +132,7 @@ export function lockOf(slots: readonly OwnedSlot[]): EntryModification[] {
   })
 }
 
-/** What takes our lock away again, and nothing else: the text of the files that wait in `unlock/`. */
+/** What removes our lock, and nothing else: the text of the waiting files in `unlock/`. */
 export function releaseOf(slots: readonly OwnedSlot[]): EntryModification[] {
   return entries(slots, (slot) => {
     if (isAlone(slot.mode)) return swap(slot.attribute, slot.after, slot.before)

@@ -28,21 +28,21 @@ export interface Hold {
   readonly actor: string
 }
 
-/** Why something is so, and who caused it; '' where nobody is known. */
+/** A reason, and who caused it; '' where nobody is known. */
 export interface Because {
   readonly reason: Reason
   readonly actor: string
 }
 
-/** What an account should look like. Serials that are in neither list are nobody's business of ours. */
+/** The desired state of an account. Lockstep leaves serials alone that are in neither list. */
 export interface DesiredState {
   readonly serials: readonly Serial[]
-  /** Serials that must not stand at the account any more. */
+  /** Serials that the account must not have any more. */
   readonly gone: readonly Serial[]
-  /** For a serial of `serials`: the accounts that carried it before, which may still carry it for a moment. */
+  /** For a serial of `serials`: the accounts that had it before, which may still have it for a moment. */
   readonly movedFrom: Readonly<Record<string, readonly AccountKey[]>>
   readonly holds: readonly Hold[]
-  /** Tokens whose holds have ended by themselves, and nothing else was said of them since. */
+  /** Tokens whose holds have ended by themselves, and no later event names them. */
   readonly expired?: readonly Serial[]
   /** Serials of the account, or once its own, that differ by case only and are known to be two tokens: they compare exactly. */
   readonly twins?: readonly Serial[]
@@ -50,21 +50,21 @@ export interface DesiredState {
   readonly because?: Readonly<Record<string, Because>>
   /** What ended the last hold; left out: not known. */
   readonly ended?: Because
-  /** Somebody took a lock away in the directory; nothing would hold the account any more if they had not. */
+  /** Somebody removed a lock in the directory; by now nothing would hold the account any more anyway. */
   readonly isRemovalOver?: true
   /** When the next hold ends by itself, or null. */
   readonly nextExpiryUs: number | null
-  /** The newest word that one of the holds rests on, in microseconds since 1970; 0 without holds. */
+  /** The newest event that one of the holds rests on, in microseconds since 1970; 0 without holds. */
   readonly heldAtUs: number
-  /** The same by our clock: no later than when the word came in, whatever time it carries. */
+  /** The same by our clock: no later than when the event came in, whatever time it carries. */
   readonly heldKnownUs: number
 }
 
 /**
- * One place in the directory that a lock is made of. `whole`: the attribute holds exactly `locked` while locked, and
- * what stood there before is kept. `value`: `locked` is exactly one value, beside others (group membership); `absent`
+ * One place in the directory that a lock is made of. `whole`: the attribute has exactly `locked` while locked, and
+ * its earlier values are kept. `value`: `locked` is exactly one value, beside others (group membership); `absent`
  * likewise, but locked means that the value is not there. A lock of several values has a slot for each. `bit`: one
- * integer, of which some bits are the lock's and all others are other people's; `locked` is `current` with those bits.
+ * integer, of which some bits are the lock's and all others belong to others; `locked` is `current` with those bits.
  */
 export interface LockSlot {
   readonly dn: Dn
@@ -72,41 +72,41 @@ export interface LockSlot {
   readonly mode: 'whole' | 'value' | 'absent' | 'bit'
   readonly current: readonly AttributeValue[]
   readonly locked: readonly AttributeValue[]
-  /** What stands there while nobody's lock does, where the kind of directory says so; for a mode that takes the whole. */
+  /** The value without anybody's lock, where the kind of directory defines it; for a mode that takes the whole. */
   readonly unlocked?: readonly AttributeValue[]
 }
 
 /**
- * Somebody else's lock, by something that we would not write. `unknown`: what stands there may be a lock, and what decides
+ * Somebody else's lock, by something that we would not write. `unknown`: the value may be a lock, and what decides
  * about it cannot be read.
  */
 export interface OtherLock {
   readonly is: 'locked' | 'unknown'
   readonly cause: OtherLockCause
-  /** The attribute that says so. */
+  /** The attribute that shows it. */
   readonly attribute: string
   /** When it ends by itself, in microseconds since 1970; null: not by itself, or not known. */
   readonly untilUs: number | null
 }
 
 /**
- * The lock as the driver reads it: two answers, of which neither hides the other. `state` is about our places: `as-ours`
- * where every slot holds exactly what we would write, else `open`. `other` is about everybody else.
+ * The lock as the driver reads it: two answers, of which neither hides the other. `state` is about our places:
+ * `as-ours` where every slot has exactly what we would write, else `open`. `other` is about everybody else.
  */
 export interface LockObservation {
   readonly state: 'open' | 'as-ours'
-  /** Null: no lock of somebody else's is in effect. */
+  /** Null: no lock of somebody else is in effect. */
   readonly other: OtherLock | null
   readonly slots: readonly LockSlot[]
   readonly effective: Effectiveness
-  /** To be written to the account's own entry with a release of our lock, where others have shut the door as well. */
+  /** To be written to the account's own entry with a release of our lock, where others have locked it as well. */
   readonly onRelease?: readonly Modification[]
-  /** When the account's password was last set, where that takes a lock away and can be read; milliseconds since 1970. */
+  /** When the account's password was last set, where that removes a lock and can be read; milliseconds since 1970. */
   readonly passwordChangedMs?: number | null
 }
 
 /**
- * Whether a lock in these slots keeps its user out. `no`: certainly not; what to do is part of the reason. `unknown`:
+ * Whether a lock in these slots is enforced. `no`: certainly not; what to do is part of the reason. `unknown`:
  * what decides about it may not be read, and a lock is written all the same.
  */
 export type Effectiveness =
@@ -114,17 +114,17 @@ export type Effectiveness =
   | { readonly is: 'no'; readonly reason: string }
   | { readonly is: 'unknown'; readonly reason: string }
 
-/** Nobody's lock keeps the user out, as far as is known. */
+/** Nobody's lock locks the user out, as far as is known. */
 export function isOpen({ state, other }: Pick<LockObservation, 'state' | 'other'>): boolean {
   return state === 'open' && other?.is !== 'locked'
 }
 
-/** Nothing stands there that is a lock, or may be one. */
+/** No value there is a lock, or may be one. */
 export function isOpenForSure({ state, other }: Pick<LockObservation, 'state' | 'other'>): boolean {
   return state === 'open' && other === null
 }
 
-/** Another account that carries a serial, in this case or another; `spelled`: as it stands there. */
+/** Another account with a serial, in this case or another; `spelled`: as it is there. */
 export interface DuplicateSerial {
   readonly key: AccountKey
   readonly dn: Dn
@@ -135,30 +135,30 @@ export interface DuplicateSerial {
 export interface EntryVersion {
   /** The server that it was read on, as in the configuration. */
   readonly url: string
-  /** As the server gives it (entryCSN of OpenLDAP). */
+  /** As the server reports it (entryCSN of OpenLDAP). */
   readonly value: string
 }
 
-/** What the directory says of one account now. */
+/** The observed state of one account in the directory. */
 export interface ObservedState {
   readonly key: AccountKey
   readonly dn: Dn
   readonly serialAttribute: string
   /** False where the schema allows one value only: the serials are then merged into it. */
   readonly serialAttributeMultiValued: boolean
-  /** So many UTF-16 units the server takes in one value; left out where it is not known. */
+  /** The most UTF-16 units that the server takes in one value; left out where it is not known. */
   readonly serialLengthMax?: number
   /** With exactly one `{serial}`. */
   readonly serialFormat: string
   readonly serialValues: readonly AttributeValue[]
-  /** For serials that were asked about: other accounts that carry them. */
+  /** For serials that were asked about: other accounts that have them. */
   readonly carriedElsewhere: Readonly<Record<string, readonly DuplicateSerial[]>>
   readonly lock: LockObservation
   /** Why the configuration forbids to lock this account, or null. */
   readonly protectedBy: string | null
   /**
-   * Why other directories could not be asked who carries the serials; left out where all were. Once that is settled,
-   * `serials` are those that wait for it; left out: all that the account lacks.
+   * Why other directories could not be asked which accounts have the serials; left out where all were. Once that is
+   * settled, `serials` are those that wait for it; left out: all that the account lacks.
    */
   readonly duplicatesUnknown?: {
     readonly code: ErrorCode
@@ -166,17 +166,17 @@ export interface ObservedState {
     readonly directories: readonly DirectoryName[]
     readonly serials?: readonly Serial[]
   }
-  /** The URL of the server that said so; left out where there are no several. */
+  /** The URL of the server that was read; left out where there are no several. */
   readonly server?: string
   /** Left out where the server has none that can be asserted. */
   readonly version?: EntryVersion
-  /** Why nobody knows whether it does: what says so cannot be read. Left out where it is known. */
+  /** Why it is not known whether it is protected: what decides that cannot be read. Left out where it is known. */
   readonly protectionUnread?: { readonly code: ErrorCode; readonly reason: string }
 }
 
 /**
- * What we wrote to an account and what stood there before, slot by slot. Of mode `bit`, ours are the bits in which the two
- * differ; the others are those of the last look.
+ * What we wrote to an account and the values before it, slot by slot. Of mode `bit`, ours are the bits in which the two
+ * differ; the others are those of the last reading.
  */
 export interface OwnedSlot {
   readonly dn: Dn
@@ -186,20 +186,20 @@ export interface OwnedSlot {
   readonly after: readonly AttributeValue[]
 }
 
-/** Our record of an account: only what stands in it may be undone. */
+/** Our record of an account: only what is in it may be undone. */
 export interface OurRecord {
   /** Null when the account is not locked by us. */
   readonly lock: OwnedLock | null
 }
 
-/** A lock of ours: what was written, and the waiting files that would take it back. */
+/** A lock of ours: what was written, and the waiting files that would revert it. */
 export interface OwnedLock {
   readonly slots: readonly OwnedSlot[]
-  /** The account's DN then; the slots of its own entry carry the same one. */
+  /** The account's DN then; the slots of its own entry have the same one. */
   readonly dn: Dn
   /** The holds whose files wait in `unlock/`. */
   readonly holds: readonly HoldName[]
-  /** For those of a person that end by themselves: when, in microseconds since 1970. Left out where none does. */
+  /** For manual holds that end by themselves: when, in microseconds since 1970. Left out where none does. */
   readonly ends?: HoldEnds
 }
 
@@ -222,8 +222,9 @@ export function hasValue(values: readonly AttributeValue[], wanted: AttributeVal
 }
 
 /**
- * What an account is driven to: one that is protected is open whatever holds it, so that a lock of ours from before is
- * given back. Its holds stay on record; where none is left, what ended the last one is why it is open. Where nobody knows whether it is protected, what stands is left.
+ * The desired state with protection: a protected account is open whatever its holds are, so that an earlier lock of
+ * ours is released. Its holds stay on record; where none is left, the end of the last one is why it is open. Where it
+ * is not known whether it is protected, a lock that is there stays.
  */
 export function underProtection(desired: DesiredState, observed: ObservedState): DesiredState {
   const { protectedBy } = observed

@@ -4,16 +4,17 @@ import type { AccountKey, HoldName } from '../names.ts'
 import { serialKey, type SerialKey } from '../serials/serial-key.ts'
 
 /**
- * Keeps the events that an account is folded from few, without changing what they say, now or after a late event.
+ * Keeps the number of events per account small, without changing what the fold makes of them, now or after a late
+ * event.
  */
 
 /** A stream longer than this is compacted whatever its age. */
 export const STREAM_EVENTS_MAX = 256
 
-/** Ways to write a lock of which a run keeps one each; more are no people's spellings. */
+/** Ways to write a lock of which a run keeps one each; more than these are no spellings of people. */
 const WRITINGS_MAX = 8
 
-/** Locks that say the same, in their order. */
+/** Locks with the same content, in their order. */
 interface Run {
   readonly writings: Set<string>
   newest: ResolvedEvent | null
@@ -22,8 +23,8 @@ interface Run {
 /**
  * privacyIDEA repeats `lock` on every attempt while a token is locked. Of a run of equal locks with nothing but locks
  * of the same account between them only the first (since when) and the newest (newest wins) matter. A lock without a
- * serial is read by the serials that stood there, so only those with the same ones are equal. One of each way to write it stays:
- * which token a spelling means is read from that, and from whether the user was named.
+ * serial is read by the serials that the account had, so only those with the same ones are equal. One of each way to
+ * write it stays: it decides which token a spelling means, and whether the user was named.
  * @returns the ids of the others
  */
 export function redundantLocks(events: readonly ResolvedEvent[]): string[] {
@@ -63,16 +64,16 @@ function runOf({ serial, source, attributeSerials, pinnedHold }: ResolvedEvent):
 }
 
 export interface Compaction {
-  /** Events that can go. */
+  /** Events that can be dropped. */
   readonly drop: readonly string[]
-  /** Lock events that stay and whose hold must be written down, since what it was read from goes. */
+  /** Lock events that stay and whose hold must be recorded, since the events that it was read from are dropped. */
   readonly pin: readonly { readonly id: string; readonly hold: HoldName }[]
 }
 
 /**
- * What can go of the events taken before `horizonUs`: no event that old can still come in, so only what the state at
- * the horizon rests on is kept. What would change anybody's state is not dropped; with serials that moved between
- * accounts only what is certainly the account's own is.
+ * What can be dropped of the events taken before `horizonUs`: no event that old can still come in, so only what the
+ * state at the horizon rests on is kept. What would change any account's state is not dropped; of serials that moved
+ * between accounts only what is certainly the account's own is dropped.
  */
 export function compactStream(key: AccountKey, events: readonly ResolvedEvent[], horizonUs: number): Compaction {
   const old = events.filter((event) => event.takenAtUs < horizonUs)

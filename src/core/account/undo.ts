@@ -14,9 +14,8 @@ import { holdKey, isSameSerial, spelledAmong } from '../serials/serial-key.ts'
 import type { HoldEnds } from './state.ts'
 
 /**
- * What takes a change back, said as events: the fold makes of them what it makes of every other word, so that what
- * privacyIDEA says later ends it as it would have ended what was there before. Each only where what was written is
- * still ours.
+ * What reverts a change, as events: the fold treats them like every other event, so that a later event from privacyIDEA
+ * ends the result as it would have ended the earlier state. Each only where what was written is still ours.
  */
 export interface Undoing {
   readonly action:
@@ -27,9 +26,9 @@ export interface Undoing {
     /** With the serial its hold ends, and it was the last one. */
     | 'remove serial, and unlock'
     | 'remove serial, and end its hold'
-  /** The holds that it ends; for `lock`, those that it brings back. */
+  /** The holds that it ends; for `lock`, those that it restores. */
   readonly holds: readonly HoldName[]
-  /** Why it is left as it is; null: it will be taken back. */
+  /** Why it is left unchanged; null: it will be reverted. */
   readonly skipped: Skipped | null
 }
 
@@ -46,7 +45,7 @@ export interface DoneChange {
 export interface UndoView {
   readonly key: AccountKey
   readonly lockedByUs: boolean
-  /** Its directory, where that is given up; else null. */
+  /** Its directory, where that is retired; else null. */
   readonly retired: DirectoryName | null
   readonly login: Login | null
   /** Its stream; what is undone first is in it already. */
@@ -57,7 +56,7 @@ export interface UndoView {
   ownerElsewhere(serial: Serial): AccountKey | null
 }
 
-/** Who says it, and when. */
+/** The person who orders it, and when. */
 export interface Saying {
   readonly actor: string
   /** '', or left out: none was given. */
@@ -66,7 +65,7 @@ export interface Saying {
   newId(): string
 }
 
-/** What is said first must come first: a serial leaves an account before another has it, and has one before its hold. */
+/** The order matters: a serial leaves an account before another has it, and has one before its hold. */
 const ORDER: readonly Undoing['action'][] = [
   'unlock',
   'remove serial',
@@ -90,7 +89,7 @@ export function undoing(change: DoneChange, view: UndoView): Undoing {
   return change.kind === 'lock' ? unlocking(view) : locking(change, view)
 }
 
-/** What takes a change of that kind back, before the account is looked at. */
+/** What reverts a change of that kind, before the account is read. */
 export function roughUndoing({ kind, serial }: Pick<DoneChange, 'kind' | 'serial'>): Pick<Undoing, 'action'> {
   if (serial === null) return { action: kind === 'lock' ? 'unlock' : 'lock' }
   return { action: kind === 'register' ? 'remove serial' : 'add serial' }
@@ -122,7 +121,7 @@ interface SkippedParams {
   readonly directory?: string
 }
 
-/** Why a change is left as it is. */
+/** Why a change is left unchanged. */
 export interface Skipped {
   readonly code: keyof typeof SKIPPED_TEXTS
   readonly params: SkippedParams
@@ -155,7 +154,7 @@ function locking(change: DoneChange, view: UndoView): Undoing {
   return { action: 'lock', holds, skipped }
 }
 
-/** Why a hold that was there cannot be again. */
+/** Why an earlier hold cannot be restored. */
 function cannotHold(name: HoldName, change: DoneChange, view: UndoView): Skipped | null {
   const until = change.ends[name]
   if (until !== undefined && until <= view.nowUs) return skip('hold-ended')
@@ -196,7 +195,7 @@ function adding(serial: Serial, view: UndoView): Undoing {
   return { action: 'add serial', holds: [], skipped }
 }
 
-/** The words that do it, all of one time. */
+/** The events that do it, all of one time. */
 export function ordersFor(step: Undoing, change: DoneChange, view: UndoView, saying: Saying): ResolvedEvent[] {
   if (step.skipped !== null) return []
   return sayings(step, change.serial === null ? null : parseSerial(change.serial), change, view, saying)
@@ -238,7 +237,7 @@ function undoReason({ kind, id }: DoneChange, text: string): Reason<'undo'> {
   return { code: 'undo', params: { kind, change: id, ...(text === '' ? {} : { text }) } }
 }
 
-/** Newer than all that is on record, for a look at what would be. */
+/** Newer than all that is on record, for a preview. */
 function newest(view: UndoView): Saying {
   const takenAtUs = view.events.reduce((latest, event) => Math.max(latest, event.takenAtUs + 1), view.nowUs)
   return { actor: '', takenAtUs, newId: () => 'look' }

@@ -1,20 +1,20 @@
 import type { AccountKey, HoldName, Login, Realm, Serial } from '../names.ts'
 import type { Reason } from '../reasons/reason.ts'
 
-/** What privacyIDEA can tell. */
+/** What privacyIDEA can report. */
 export const TOKEN_EVENT_KINDS = ['register', 'lock', 'unlock', 'unregister'] as const
 export type TokenEventKind = (typeof TOKEN_EVENT_KINDS)[number]
 
-/** Told by privacyIDEA; all others are somebody's word of their own. */
+/** Reported by privacyIDEA; all others are events of their own. */
 export function isTokenEvent(kind: EventKind): boolean {
   return (TOKEN_EVENT_KINDS as readonly EventKind[]).includes(kind)
 }
 
 /**
- * Everything that can change what an account should look like.
- * `hold` and `release` are a person's word (`release` ends every hold of the account); `directory-unlock` says that
- * somebody took our lock away in the directory itself, which ends the holds that stood then. `lockout` and `lockout-end`:
- * privacyIDEA keeps the user out, whatever his tokens say.
+ * Everything that can change the desired state of an account.
+ * `hold` and `release` are manual actions (`release` ends every hold of the account); `directory-unlock`: somebody
+ * removed our lock in the directory itself, which ends the holds of that time. `lockout` and `lockout-end`:
+ * privacyIDEA locks the user out, whatever the state of their tokens.
  */
 export type EventKind = TokenEventKind | 'hold' | 'release' | 'directory-unlock' | 'lockout' | 'lockout-end'
 
@@ -31,12 +31,12 @@ export function isEventKind(text: string): text is EventKind {
   return (EVENT_KINDS as readonly string[]).includes(text)
 }
 
-/** `privacyidea`: derived from what its API says. */
+/** `privacyidea`: derived from the answers of its API. */
 export type EventSource = 'shim' | 'webhook' | 'cli' | 'directory' | 'rebuild' | 'privacyidea'
 
 /**
- * One hint that something happened, after parsing. `takenAtUs` is when the shim or the webhook took it, in microseconds
- * since 1970: the newest decides. `id` is unique and the same when the same hint is read twice; it also breaks ties.
+ * One event, after parsing. `takenAtUs` is when the shim or the webhook took it, in microseconds since 1970: the newest
+ * decides. `id` is unique and the same when the same event is read twice; it also breaks ties.
  */
 export interface Event {
   readonly id: string
@@ -48,18 +48,18 @@ export interface Event {
   readonly actor: string
   readonly takenAtUs: number
   readonly source: EventSource
-  /** Null for what privacyIDEA reported without one: the kind says it. */
+  /** Null where privacyIDEA reported it without one: the kind is enough. */
   readonly reason: Reason | null
   /** `hold` and `lockout` only: when the hold ends by itself, in microseconds since 1970. */
   readonly untilUs: number | null
-  /** A registration that names this serial alone; left out: it named others as well, or nobody knows. */
+  /** A registration that names this serial alone; left out: it named others as well, or that is not known. */
   readonly isSoleSerial?: boolean
 }
 
 /** An event that belongs to an account: what the desired state is folded from. */
 export interface ResolvedEvent extends Event {
   readonly accountKey: AccountKey
-  /** The serials that stood in the account's serial attribute when the event was resolved. */
+  /** The serials in the account's serial attribute when the event was resolved. */
   readonly attributeSerials: readonly Serial[]
   /** Set once the older events that it was read with are gone: the hold that a lock event belongs to. */
   readonly pinnedHold: HoldName | null

@@ -3,28 +3,28 @@ import type { LdifHeader } from '../ldif.ts'
 import { parseSerial, type AccountKey, type HoldName, type Serial } from '../names.ts'
 
 /**
- * What the LDIF folders prove although the record does not have it: a store that is older than its folders (a restored
- * backup, a lost write-ahead log) has forgotten locks and registrations whose waiting files are still there.
+ * What the LDIF folders prove although it is not on record: a store that is older than its folders (a restored
+ * backup, a lost write-ahead log) lacks locks and registrations whose waiting files are still there.
  */
 
-/** What the record has of a waiting file. */
+/** What is on record about a waiting file. */
 export interface FileKnowledge {
-  /** What became of the change that its header names is on record. */
+  /** The outcome of the change that its header names is on record. */
   readonly isChangeClosed: boolean
   /** From when to when its account is on record, in milliseconds since 1970; null: it is not. */
   readonly account: { readonly sinceMs: number; readonly updatedMs: number } | null
   /** The newest time of the journal, in milliseconds since 1970; null: there is no record at all. */
   readonly journalNewestMs: number | null
   /**
-   * The same when the record was opened, before anything new was written: later records touch accounts, and know nothing of
-   * what was before. Null: nothing was written since.
+   * The same when the record was opened, before anything new was written: later records touch accounts, and contain
+   * nothing of the time before. Null: nothing was written since.
    */
   readonly recordAgeMs: number | null
 }
 
 /**
- * `over`: the record covers the time at which the file was written, and has nothing of it any more. `unknown`: the record
- * is older than the file, or was begun after it: only the directory can say what it is worth. `stranger`: the account was
+ * `over`: the record covers the time at which the file was written, and has nothing of it any more. `unknown`: the
+ * record is older than the file, or was begun after it: only the directory can prove it. `stranger`: the account was
  * never on record, although it could have been.
  */
 export function weighFile({ at }: LdifHeader, known: FileKnowledge): 'over' | 'unknown' | 'stranger' {
@@ -47,7 +47,7 @@ export function timeUs(text: string): number | null {
   return Number.isNaN(ms) ? null : ms * 1000
 }
 
-/** That the hold of a waiting file stands, since the time of its header. */
+/** The hold of a waiting file, since the time of its header. */
 export function restoredHold(
   key: AccountKey,
   name: HoldName,
@@ -57,14 +57,14 @@ export function restoredHold(
   return { ...restored(kindOf(name), key, parseSerial(name), takenAtUs, name), untilUs }
 }
 
-/** That a serial is the account's, since the time of its waiting file. */
+/** The account's serial, since the time of its waiting file. */
 export function restoredSerial(key: AccountKey, serial: Serial, takenAtUs: number): ResolvedEvent {
   return restored('register', key, serial, takenAtUs, null)
 }
 
 /**
- * That a hold ended, as its file in `unlock/history/` proves. Null for a person's hold: the word that ends it ends all
- * holds of the account, and is only given where all of them are over.
+ * The end of a hold, as its file in `unlock/history/` proves it. Null for a manual hold: the event that ends it ends
+ * all holds of the account, and is only made where all of them are over.
  */
 export function restoredRelease(key: AccountKey, name: HoldName, takenAtUs: number): ResolvedEvent | null {
   const kind = kindOf(name)
@@ -73,7 +73,7 @@ export function restoredRelease(key: AccountKey, name: HoldName, takenAtUs: numb
   return restored('unlock', key, parseSerial(name), takenAtUs, null)
 }
 
-/** That every hold of the account ended. */
+/** The end of every hold of the account. */
 export function restoredReleaseOfAll(key: AccountKey, takenAtUs: number): ResolvedEvent {
   return restored('release', key, null, takenAtUs, null)
 }

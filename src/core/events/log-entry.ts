@@ -20,7 +20,7 @@ export interface LogEntry {
   readonly change: string
 }
 
-/** What a person ordered by a command; documented as stable likewise. */
+/** A person's order by a command; documented as stable likewise. */
 export interface OrderEntry {
   readonly event:
     | 'paused'
@@ -42,7 +42,7 @@ export interface OrderEntry {
   /** False: a second person has to approve it as well. */
   readonly isEnough: boolean
   readonly by: string
-  /** What the person wrote; '' where the command asks for none. */
+  /** The person's text; '' where the command asks for none. */
   readonly comment: string
 }
 
@@ -68,8 +68,8 @@ function reasonOfKind(kind: string, [hold = '']: readonly string[]): string {
 }
 
 /**
- * The fields of an entry, in their order; null where there is nothing to say.
- * @param persons `account-id`: nothing that names a person, but for an administrator who caused it
+ * The fields of an entry, in their order; null where there are none.
+ * @param persons `account-id`: nothing that names a person, except an administrator who caused it
  */
 export function entryFields(
   entry: LogEntry,

@@ -20,7 +20,7 @@ export type ParsedTime =
   | { readonly is: 'instant'; readonly ms: number; readonly unitMs: number }
   /** The clock shows it twice: when summer time ends. */
   | { readonly is: 'twice'; readonly instants: readonly [number, number] }
-  /** The clock never shows it: when summer time begins. What it would be by the offset after, and by that before. */
+  /** The clock never shows it: when summer time begins. The instants by the offset after it, and by the one before. */
   | { readonly is: 'never'; readonly instants: readonly [number, number] }
 
 export function localTimeText(ms: number, nowMs: number, zone: string, precision: Precision): string {
@@ -75,7 +75,7 @@ interface Fields {
   readonly offsetMs: number | null
 }
 
-/** Null: that is no such time. A day alone is its beginning. */
+/** Null: there is no such time. A day alone is its beginning. */
 export function parseLocalTime(text: string, nowMs: number, zone: string): ParsedTime | null {
   const groups = FORMS.map((form) => form.exec(text)?.groups).find((each) => each !== undefined)
   const fields = groups === undefined ? null : fieldsOf(groups)
@@ -137,7 +137,8 @@ function resolved(wall: number, { timeMs, unitMs, offsetMs }: Fields, zone: stri
   const found = instantsOf(wall, zone)
   if (found.is === 'instant') return { ...found, unitMs }
   if (timeMs !== null) return found
-  // A day begins with the first of two midnights, and where there is none, with what the clock shows in its place.
+  // A day begins with the first of two midnights, and where there is none, with the time that the clock shows in its
+  // place.
   const [earlier, later] = found.instants
   return { is: 'instant', ms: found.is === 'twice' ? earlier : later, unitMs }
 }

@@ -1,6 +1,6 @@
 /**
- * A time may be ahead of the clock by so much, in microseconds, to keep the order of what came one after the other. After
- * a larger step back of the clock the times follow it: else events would outlive what a person does after them.
+ * A time may be ahead of the clock by so much, in microseconds, to keep the order of successive events. After a larger
+ * step back of the clock the times follow it: else events would outlive a person's later actions.
  */
 export const TIME_AHEAD_MAX_US = 1_000_000
 

@@ -4,32 +4,32 @@ import type { DirectoryName, Dn, Realm } from '../names.ts'
 import type { LimitReached } from '../reasons/limits.ts'
 
 /**
- * The breaker: how many locks may be written within a time. Past a limit a lock waits in the review queue until a person
- * decides or, where it closes by itself, until there is room again. What gives an account back is never counted and never
- * waits. Pure: the store counts, with the row of the change, so that no two processes pass together.
+ * The breaker: how many locks may be written within a time. Past a limit a lock is pending in the review queue until a
+ * person decides or, where it closes by itself, until there is room. Releases are never counted and never
+ * delayed. Pure: the store counts, with the row of the change, so that no two processes pass together.
  */
 export interface BreakerSettings {
   readonly limits: readonly BreakerLimit[]
-  /** `auto`: what waits is locked as soon as the limits leave room. `manual`: once reached, a limit stays so until a person says otherwise. */
+  /** `auto`: pending locks pass once the limits leave room. `manual`: a limit stays reached until a person decides. */
   readonly reset: 'auto' | 'manual'
-  /** How many different persons must approve a lock. */
+  /** How many different people must approve a lock. */
   readonly approvals: number
 }
 
-/** What the locks are counted over: all of them, or each directory, realm or organisational unit by itself. */
+/** How the locks are counted: all together, or by directory, realm or organisational unit. */
 export const BREAKER_SCOPES = ['all', 'directory', 'realm', 'ou'] as const
 export type BreakerScope = (typeof BREAKER_SCOPES)[number]
 
 export interface BreakerLimit {
   readonly of: BreakerScope
-  /** Names of directories, realms, or DNs of units with all below; empty: every one (a unit is then what the account lies directly in). */
+  /** Names of directories, realms, or DNs of units with all below; empty: each (a unit is the account's parent). */
   readonly only: readonly string[]
   /** A number of locks, or a part (0 to 1) of the accounts that are known of the account's directory. */
   readonly max: { readonly locks: number } | { readonly share: number }
   readonly perMs: number
 }
 
-/** Whose lock it is. */
+/** The account of a lock. */
 export interface LockSubject {
   readonly directory: DirectoryName
   readonly realm: Realm | null
@@ -39,9 +39,9 @@ export interface LockSubject {
 /** A limit as it applies to one account. */
 export interface AppliedLimit {
   readonly limit: BreakerLimit
-  /** What its locks are counted under: `all`, `directory corp`, `realm example`, `ou ou=staff,dc=example,dc=org`. */
+  /** Its locks are counted under: `all`, `directory corp`, `realm example`, `ou ou=staff,dc=example,dc=org`. */
   readonly counted: string
-  /** Names this limit and what it is counted over; stays the same while the configuration does. */
+  /** Names this limit and its group; stays the same while the configuration does. */
   readonly id: string
 }
 
@@ -77,7 +77,7 @@ function sizeOf({ max, perMs }: BreakerLimit): string {
   return `${'locks' in max ? max.locks : percentOf(max.share)}/${perMs}`
 }
 
-/** Null where the limit is not for this account. */
+/** Null where the limit does not apply to this account. */
 function countedUnder({ of, only, max }: BreakerLimit, { directory, realm, dn }: LockSubject): string | null {
   switch (of) {
     case 'all':

@@ -13,19 +13,19 @@ export interface Pause {
   readonly reason: string
 }
 
-/** Whose changes are planned and recorded, and not written. */
+/** The accounts whose changes are planned and recorded, and not written. */
 export interface DryRunSettings {
   readonly isForAll: boolean
   readonly directories: readonly DirectoryName[]
   readonly realms: readonly Realm[]
 }
 
-/** What the guards look at, read when a change is about to be written. */
+/** The input of the guards, read when a change is about to be written. */
 export interface GuardInput {
   readonly pause: Pause | null
   /** What is on dry run; null: this account is not. */
   readonly dryRun: DryRunOf | null
-  /** Why nobody knows whether the account is protected; null: it is known. */
+  /** Why it is not known whether the account is protected; null: it is known. */
   readonly unread: { readonly code: ErrorCode; readonly reason: string } | null
 }
 
@@ -68,7 +68,7 @@ export function directoryPhrase(directory: DirectoryName | null): string {
   return directory === null ? '' : ` of directory ${directory}`
 }
 
-/** What of the settings puts an account on dry run; null: nothing does. */
+/** The setting that puts an account on dry run; null: none does. */
 export function dryRunOf(settings: DryRunSettings, directory: DirectoryName, realm: Realm | null): DryRunOf | null {
   if (settings.isForAll) return { of: 'everything', name: '' }
   if (settings.directories.includes(directory)) return { of: 'directory', name: directory }

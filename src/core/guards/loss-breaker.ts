@@ -1,9 +1,9 @@
 import { SHARE_LOSSES_LEAST } from '../reasons/limits.ts'
 
 /**
- * The breaker of losses (mode `api`): how many tokens may vanish within a time without a reason. A loss is a token of an
- * account that privacyIDEA no longer lists, or no longer lists with that owner. Past the limit a loss waits in the review
- * queue: the serial stays at the account, and a lock that the token made stays too. Pure: the store counts.
+ * The breaker of losses (mode `api`): how many tokens may vanish within a time without a reason. A loss is a token of
+ * an account that privacyIDEA no longer lists, or no longer lists with that owner. Past the limit a loss is pending in
+ * the review queue: the serial stays at the account, and so does a lock that the token made. Pure: the store counts.
  */
 export interface LossBreakerSettings {
   /** Losses at most within `perMs`. */
@@ -12,8 +12,8 @@ export interface LossBreakerSettings {
   readonly share: number
   readonly perMs: number
   /**
-   * `manual`: once the limit is reached, nothing more passes until persons have decided about all that waits. `auto`: what
-   * waits passes as soon as the limit leaves room.
+   * `manual`: once the limit is reached, nothing more passes until people have decided about all pending losses.
+   * `auto`: pending ones pass as soon as the limit leaves room.
    */
   readonly reset: 'auto' | 'manual'
 }

@@ -1,19 +1,19 @@
 import { healthGravity, healthOf, type Failing, type HealthReason, type LiveSigns } from './health.ts'
 
 /**
- * The health file: how the daemon, or the last drain, found Lockstep to be. Everybody may read it, so that it holds numbers
- * and codes alone: no login, no serial, no path, no name of a server.
+ * The health file: the state of Lockstep as the daemon, or the last drain, found it. Everybody may read it, so that it
+ * holds numbers and codes alone: no login, no serial, no path, no name of a server.
  */
 export interface HealthReport {
   readonly version: 1
   /** RFC 3339. */
   readonly written: string
-  /** It is believed for so long; after that whoever wrote it is gone, or hangs. */
+  /** It is valid for so long; after that the process that wrote it is gone, or hangs. */
   readonly validSeconds: number
   /** `serving`: a daemon. `stopped`: it was. `drained`: by the last drain, where no daemon is. */
   readonly state: 'serving' | 'stopped' | 'drained'
   readonly pid: number
-  /** Of the process ids; '' where the system does not say. */
+  /** Of the process ids; '' where the system does not provide it. */
   readonly pidNamespace: string
   /** Which store it is about: some digits of the digest of its path. */
   readonly store: string
@@ -80,7 +80,7 @@ export function healthReport(
   }
 }
 
-/** Null where the text is none of ours. */
+/** Null where the text is not such a report. */
 export function parseHealthReport(text: string): HealthReport | null {
   try {
     const value: unknown = JSON.parse(text)
@@ -93,7 +93,7 @@ export function parseHealthReport(text: string): HealthReport | null {
   }
 }
 
-/** What the process that serves reported last of what only it can say; null: nothing, or too long ago. */
+/** The signs that only the serving process can observe, by its last report; null: none, or too long ago. */
 export function liveSignsOf(report: HealthReport | null, nowMs: number): LiveSigns | null {
   if (report === null || report.state !== 'serving' || !isTrusted(report, nowMs)) return null
   const isStoreGone = report.reasons.some(({ code }) => code === 'store-gone')
@@ -104,7 +104,7 @@ export function reportAgeMs({ written }: HealthReport, nowMs: number): number {
   return nowMs - Date.parse(written)
 }
 
-/** A report from the future is by a clock that was set, and says as little as an old one. */
+/** A report from the future is by a clock that was set, and counts as little as an old one. */
 export function isTrusted(report: HealthReport, nowMs: number): boolean {
   return Math.abs(reportAgeMs(report, nowMs)) <= report.validSeconds * 1000
 }

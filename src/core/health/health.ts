@@ -5,7 +5,7 @@ import type { DirectoryName } from '../names.ts'
 import { rendersBareCodes } from '../wording.ts'
 
 /**
- * Whether Lockstep is well: codes with parameters, judged in one place for `status`, `status --check`, `doctor`,
+ * The health of Lockstep: codes with parameters, judged in one place for `status`, `status --check`, `doctor`,
  * `healthcheck`, `/healthz` and the health file. The sentence is made where it is shown.
  */
 export interface HealthParams {
@@ -53,7 +53,7 @@ export interface HealthParams {
     readonly account: string
     readonly reason: string
   }
-  /** What is planned there is not written. */
+  /** Changes planned there are not written. */
   'dry-run': { readonly of: 'everything' | 'directory' | 'realm'; readonly name: string }
   finding: { readonly kind: string; readonly count: number }
 }
@@ -68,11 +68,11 @@ type Gravity = 'critical' | 'warning'
 
 interface Wording<Params> {
   text(params: Params): string
-  /** `critical`: locks do not happen, or events are not taken, until somebody acts. */
+  /** `critical`: locks are not written, or events are not taken, until somebody acts. */
   readonly gravity: Gravity | ((params: Params) => Gravity)
   /**
-   * The daemon itself cannot do its work on this machine: then `healthcheck` fails, and `/healthz`. `seen`: that shows without
-   * the store, at any time; `recorded`: it is on record.
+   * The daemon itself cannot do its work on this machine: then `healthcheck` fails, and `/healthz`. `seen`: that can be
+   * observed without the store, at any time; `recorded`: it is on record.
    */
   readonly ofMachine?: 'seen' | 'recorded'
 }
@@ -210,12 +210,12 @@ export function isFit(reasons: readonly HealthReason[]): boolean {
   return reasons.every(({ code }) => WORDINGS[code].ofMachine === undefined)
 }
 
-/** Those that only a look into the record shows. */
+/** Those that only the record shows. */
 export function recordedUnfit(reasons: readonly HealthReason[]): HealthReason[] {
   return reasons.filter(({ code }) => WORDINGS[code].ofMachine === 'recorded')
 }
 
-/** `down`: nobody serves. `attention`: something waits, failed, or does not lock. */
+/** `down`: nothing serves. `attention`: something is pending, failed, or is not enforced. */
 export function healthOf(reasons: readonly HealthReason[]): 'ok' | 'attention' | 'down' {
   if (reasons.some(({ code }) => code === 'not-served')) return 'down'
   return reasons.length === 0 ? 'ok' : 'attention'
@@ -225,7 +225,7 @@ function wordingOf<Code extends HealthCode>(code: Code): Wording<HealthParams[Co
   return WORDINGS[code]
 }
 
-/** A fraction of a small disk is as good as this many bytes of a large one. */
+/** A fraction of a small disk counts as this many bytes of a large one. */
 const FULL_BYTES = 64 * MIB
 const FULL_SHARE = 0.05
 /** The doctor's warning, long before. */
@@ -245,25 +245,25 @@ export function spaceOf({ freeBytes, sizeBytes, hasInodes }: DiskSpace): 'enough
   return freeBytes < LOW_BYTES ? 'low' : 'enough'
 }
 
-/** What fails since when; null: nothing does. */
+/** What fails, and since when; null: nothing does. */
 export interface Failing {
   readonly code: string
   readonly sinceMs: number
 }
 
-/** What can be said of this machine without a look into the store. */
+/** Signs of this machine that need no access to the store. */
 export interface MachineSigns {
   readonly spool: {
     readonly dir: string
     readonly closed: 'read-only' | 'not-permitted' | null
     readonly files: number
-    /** When the oldest of them came in, in milliseconds since 1970; null: none is there. */
+    /** When the oldest of them came in, in milliseconds since 1970; null: none waits. */
     readonly oldestMs: number | null
   }
   readonly disks: readonly DiskSpace[]
 }
 
-/** What only the process that serves can say. */
+/** Signs that only the serving process can observe. */
 export interface LiveSigns {
   readonly intake: Failing | null
   readonly store: Failing | null
@@ -306,10 +306,10 @@ export function machineReasons(
 }
 
 export interface Served {
-  /** In milliseconds since 1970: when the last daemon was seen to serve. */
+  /** In milliseconds since 1970: when the last daemon was last observed to serve. */
   readonly untilMs: number
   readonly pid: number
-  /** It was stopped, and said so. */
+  /** It was stopped, and recorded that. */
   readonly wasStopped: boolean
 }
 
@@ -327,12 +327,12 @@ export interface ServiceSigns {
   } | null
 }
 
-/** So many drains after a daemon that served show that they are to do its work, and not that somebody ran one by hand. */
+/** So many drains after a daemon that served show that they replace it, and not that somebody ran one by hand. */
 const DRAINS_INSTEAD = 3
-/** A daemon that died is to be known of for so long, also where drains do its work. */
+/** A daemon that died is shown for so long, also where drains do its work. */
 const DIED_MS = 86_400_000
 
-/** Who does the work: a daemon, or drains that come again and again. */
+/** What does the work: a daemon, or repeated drains. */
 export function isServed({ isDaemonAlive, served, lastDrain }: ServiceSigns): boolean {
   if (isDaemonAlive) return true
   if (lastDrain?.isRecent !== true) return false

@@ -2,8 +2,8 @@ import { isTrusted, reportAgeMs, type HealthNumbers, type HealthReport } from '.
 import { age } from '../format/age.ts'
 
 /**
- * The health file as a monitoring plugin says it (Monitoring Plugins, "Development Guidelines"): one line, performance data
- * behind a bar, and 0, 1, 2 or 3 to end with.
+ * The health file as the output of a monitoring plugin (Monitoring Plugins, "Development Guidelines"): one line,
+ * performance data behind a bar, and 0, 1, 2 or 3 as the exit code.
  */
 export interface PluginResult {
   readonly exit: 0 | 1 | 2 | 3
@@ -14,8 +14,9 @@ const WORDS = ['OK', 'WARNING', 'CRITICAL', 'UNKNOWN'] as const
 const REASONS_SHOWN_MAX = 6
 
 /**
- * @param isGone the process that wrote it does not run any more; null: nothing says so
- * @param mistake why the configuration cannot be loaded now, beside a daemon that goes on with what it had; null: it can
+ * @param isGone the process that wrote it does not run any more; null: nothing shows that
+ * @param mistake why the configuration cannot be loaded now, beside a daemon that continues with its old one; null: it
+ *   can
  */
 export function pluginResult(
   report: HealthReport,
@@ -43,7 +44,7 @@ export function pluginResult(
     const who = report.state === 'drained' ? 'no drain' : 'no daemon'
     return result(2, `${who}: the last report is ${age(ageMs)} old`, perf)
   }
-  // A daemon that found the mistake itself says less of it.
+  // A daemon that found the mistake itself reports less of it.
   const reasons = report.reasons.filter(({ code }) => mistake === null || code !== 'config-mistake')
   const ofConfig = mistake === null ? [] : [`config-mistake: ${mistake}`]
   if (reasons.length + ofConfig.length === 0) return result(0, `${report.numbers.locked} locked, nothing waits`, perf)
@@ -54,7 +55,7 @@ export function pluginResult(
   return result(isCritical ? 2 : 1, `${all}${more} (lockstep status)`, perf)
 }
 
-/** Where there is nothing to go by. */
+/** Where there is no report. */
 export function unknownResult(why: string): PluginResult {
   return result(3, why, '')
 }

@@ -5,14 +5,14 @@ import type { Effectiveness, LockObservation, OwnedLock } from '../account/state
 import type { Dn } from '../names.ts'
 
 /**
- * Whether a lock of ours stands and bites on every server of its directory, from what each of them says. Pure: the
- * asking is in reconcile/verify.ts. The same for an unlock, which has to arrive everywhere as well.
+ * Whether a lock of ours is in effect and enforced on every server of its directory, by the answer of each. Pure:
+ * reconcile/verify.ts asks. The same for an unlock, which has to arrive everywhere as well.
  */
 
-/** What one server says of one account. */
+/** The answer of one server about one account. */
 export interface ObservedAt {
   readonly url: string
-  /** Why it could not be asked; null: it answered. */
+  /** Why it could not be searched; null: it answered. */
   readonly failure: string | null
   /** Null where it did not answer, or does not have the account. */
   readonly found: { readonly dn: Dn; readonly lock: LockObservation } | null
@@ -20,21 +20,21 @@ export interface ObservedAt {
 
 export interface ServerVerdict {
   readonly url: string
-  /** Whether what was written stands there; `unknown`: it could not be asked. */
+  /** Whether what was written is there; `unknown`: it could not be asked. */
   readonly stands: 'yes' | 'no' | 'unknown'
-  /** Whether a lock keeps its user out there; for an unlock as `stands`. */
+  /** Whether a lock is enforced there; for an unlock as `stands`. */
   readonly effective: Effectiveness['is']
-  /** It took what was written, or was seen with it since. */
+  /** It took what was written, or was observed with it since. */
   readonly hadIt: boolean
-  /** Somebody else's lock there, in one sentence; left out where none stands. */
+  /** Somebody else's lock there, in one sentence; left out where there is none. */
   readonly otherLock?: string
-  /** Why not, where it does not stand or does not bite, or was not seen; else ''. */
+  /** Why it is not there or not enforced, or was not observed; else ''. */
   readonly reason: string
 }
 
 export type ProblemKind = 'not-effective' | 'missing' | 'still-locked' | 'removed'
 
-/** What somebody should look at. */
+/** Something to look at. */
 export interface LockProblem {
   readonly kind: ProblemKind
   readonly reason: string
@@ -45,12 +45,12 @@ export interface LockVerdict {
   /** On the server that took the write, or, where that cannot be asked, on any that does. */
   readonly written: 'yes' | 'no' | 'unknown'
   readonly effective: Effectiveness['is']
-  /** Servers on which it stands and is effective, of all that are configured. */
+  /** Servers on which it is there and effective, of all that are configured. */
   readonly verified: number
   readonly servers: readonly ServerVerdict[]
-  /** Servers that had it and no longer do: somebody took it away there. */
+  /** Servers that had it and no longer do: somebody removed it there. */
   readonly isUnlockedExternally: boolean
-  /** Where it is missing: whether that may still be the delay of replication is for the caller to say. */
+  /** Where it is missing: the caller decides whether that may still be the delay of replication. */
   readonly problem: LockProblem | null
 }
 
@@ -60,7 +60,7 @@ export interface Expected {
   readonly owned: OwnedLock | null
   /** The server that took the write; null: not known. */
   readonly writer: string | null
-  /** Servers that were seen with it before. */
+  /** Servers that were observed with it before. */
   readonly holders: readonly string[]
 }
 
@@ -105,12 +105,12 @@ function verdictOf({ wanted, owned, writer, holders }: Expected, { url, failure,
   }
 }
 
-/** A place that the configuration no longer names was not looked at, and proves nothing. */
+/** A place that the configuration no longer names was not read, and proves nothing. */
 function standsAll(owned: OwnedLock, found: NonNullable<ObservedAt['found']>): boolean {
   return rebased(owned.slots, owned.dn, found).every((slot) => statusOf(slot, found) !== 'gone')
 }
 
-/** The worst of what is known: one server that lets the user in is enough. */
+/** The worst that is known: one server that lets the user in is enough. */
 function effectiveOf(status: readonly ServerVerdict[]): Effectiveness['is'] {
   if (status.some(({ effective }) => effective === 'no')) return 'no'
   return status.length > 0 && status.every(({ effective }) => effective === 'yes') ? 'yes' : 'unknown'
@@ -129,7 +129,7 @@ function problemOf({ wanted }: Expected, servers: readonly ServerVerdict[]): Loc
     return { kind: 'not-effective', reason, fix: EFFECT_FIX }
   }
   const missing = servers.filter(({ stands }) => stands === 'no')
-  // Where it stands nowhere, it is not the replication that fails.
+  // Where no server has it, it is not the replication that fails.
   if (missing.length === 0 || !servers.some(({ stands }) => stands === 'yes')) return null
   const urls = missing.map(({ url }) => url).join(' and ')
   return wanted === 'locked'
@@ -137,27 +137,27 @@ function problemOf({ wanted }: Expected, servers: readonly ServerVerdict[]): Loc
     : { kind: 'still-locked', reason: `the lock was taken away and still stands at ${urls}`, fix: STILL_FIX }
 }
 
-/** Replication between servers usually takes moments; what has not arrived after this is told. */
+/** Replication between servers usually takes moments; what has not arrived after this is reported. */
 const ARRIVES_WITHIN_MS = 60_000
 const FIRST_AGAIN_MS = 250
 const AGAIN_MAX_MS = 10_000
 const DOUBLINGS_MAX = 10
-/** What was told is looked at again so often, to see that it was mended. */
+/** The interval of checks for a reported problem, to observe its end. */
 const REPORT_AGAIN_MS = 60_000
-/** A server that could not be asked; the daemon looks at once when it sees it return. */
+/** A server that could not be asked; the daemon checks at once when it observes its return. */
 const UNSEEN_AGAIN_MS = 300_000
 
 export interface NextLook {
-  /** Milliseconds from now; null: not before the next full look. */
+  /** Milliseconds from now; null: not before the next full check. */
   readonly afterMs: number | null
   /** The problem is more than a delay. */
   readonly isReported: boolean
 }
 
 /**
- * When to look again.
+ * When the next check is due.
  * @param ageMs since the write
- * @param tries looks before this one, since the write
+ * @param tries checks before this one, since the write
  */
 export function nextLook({ servers, problem }: LockVerdict, ageMs: number, tries: number): NextLook {
   const isIn = (stands: ServerVerdict['stands']): boolean => servers.some((each) => each.stands === stands)

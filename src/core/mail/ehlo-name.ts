@@ -4,7 +4,7 @@ const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/
 const IPV6_PREFIX = /^\[IPv6:(.*)\]$/i
 
 /**
- * What stands after EHLO (RFC 5321, 4.1.2 and 4.1.3): a domain of labels, `[192.0.2.1]` or `[IPv6:2001:db8::1]`.
+ * The argument of EHLO (RFC 5321, 4.1.2 and 4.1.3): a domain of labels, `[192.0.2.1]` or `[IPv6:2001:db8::1]`.
  * @returns null where it is neither
  */
 export function parseEhloName(text: string): string | null {

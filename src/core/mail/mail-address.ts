@@ -1,7 +1,7 @@
-/** An address that may stand in an envelope and a header (RFC 5321, 4.1.2, without quoted local parts), at most 254 characters. */
+/** An address for an envelope and a header (RFC 5321, 4.1.2, without quoted local parts), at most 254 characters. */
 export type MailAddress = string & { readonly __brand: 'MailAddress' }
 
-/** The sender as people see him. */
+/** The sender as people see them. */
 export interface Mailbox {
   /** '' where it has none. */
   readonly name: string

@@ -1,16 +1,17 @@
 import { AppError, type ErrorCode } from '../error.ts'
 
 /**
- * What a mail server answered, and whom it is about. Servers refuse a whole machine as they refuse one address: Postfix, by
- * default (`smtpd_delay_reject`), answers to RCPT TO what it has against the client, its name, its login or the sender.
- * Codes decide: enhanced ones (RFC 3463, 5248, 7372) where they are given and clear, else the basic one (RFC 5321, 4954).
+ * The answer of a mail server, and what it refuses. Servers refuse a whole machine as they refuse one address: Postfix,
+ * by default (`smtpd_delay_reject`), answers to RCPT TO with its refusal of the client, its name, its login or the
+ * sender. Codes decide: enhanced ones (RFC 3463, 5248, 7372) where they are given and clear, else the basic one (RFC
+ * 5321, 4954).
  */
 
 /** What the server answered to: the connection, EHLO, AUTH, MAIL FROM, RCPT TO, DATA and the mail itself. */
 export const MAIL_STAGES = ['connect', 'hello', 'login', 'sender', 'recipient', 'message'] as const
 export type MailStage = (typeof MAIL_STAGES)[number]
 
-/** What it seems to be against, for the advice alone: nothing else is decided by it. */
+/** What it seems to be directed against, for the advice alone: nothing else is decided by it. */
 export const REFUSAL_KINDS = [
   'client',
   'ehlo-name',
@@ -35,7 +36,7 @@ export interface MailAnswer {
   readonly kind: RefusalKind
 }
 
-/** `mail`: this mail alone. `server`: every mail from here. `unclear`: the codes do not say which. */
+/** `mail`: this mail alone. `server`: every mail from here. `unclear`: the codes do not decide it. */
 export type RefusalScope = 'mail' | 'server' | 'unclear'
 
 interface RefusedBy {
@@ -49,7 +50,7 @@ interface RefusedBy {
 /** A failure that is an answer of the mail server. */
 export class MailError extends AppError {
   readonly answer: MailAnswer
-  /** The server's words, on one line. */
+  /** The server's text, on one line. */
   readonly said: string
   /** The message where it is about every mail. */
   readonly messageOfAll: string
@@ -165,7 +166,7 @@ function kindOf(codes: Omit<MailAnswer, 'kind'>, response: string): RefusalKind 
   const { stage, status, enhanced } = codes
   const byEnhanced = KIND_BY_ENHANCED.find(([pattern]) => enhanced !== null && pattern.test(enhanced))
   if (byEnhanced !== undefined) return byEnhanced[1]
-  // Addresses and names between angle brackets are no words of the server.
+  // Addresses and names between angle brackets are not the server's own text.
   const words = response.replace(/<[^>]*>/g, '')
   const byText = KIND_BY_TEXT.find(([pattern]) => pattern.test(words))
   if (byText !== undefined) return byText[1]

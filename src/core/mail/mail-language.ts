@@ -3,7 +3,7 @@ export const MAIL_LANGUAGES = ['en', 'de'] as const
 export type MailLanguage = (typeof MAIL_LANGUAGES)[number]
 
 /**
- * The language that somebody wants most of those there are, from `preferredLanguage` (RFC 2798: as the header
+ * The preferred one of these languages, from `preferredLanguage` (RFC 2798: as the header
  * Accept-Language, `de-AT, en;q=0.5`); null where none of them is named.
  */
 export function preferredLanguage(text: string): MailLanguage | null {

@@ -1,13 +1,13 @@
-/** When a mail goes, and when again. Everything in milliseconds. */
+/** When a mail is sent, and when it is retried. Everything in milliseconds. */
 
-/** What waits is to be gone within about so long, even after a mass lock-out. */
+/** All pending mails are to be sent within about so long, even after a mass lock-out. */
 const BACKLOG_MS = 300_000
 const SPACING_MS_MIN = 20
 
 /**
- * The time between two mails: `1 / perSecond`, and less where so many wait that it would take too long. Mails that go one
- * by one are easy on the server, and a crash finds fewer of them between sent and recorded.
- * @param waiting how many waited when most did
+ * The time between two mails: `1 / perSecond`, and less where so many are pending that it would take too long. Mails
+ * that are sent one by one are easy on the server, and a crash finds fewer of them between sent and recorded.
+ * @param waiting the peak of pending mails
  */
 export function spacingMs(waiting: number, perSecond: number): number {
   return Math.max(SPACING_MS_MIN, Math.min(1000 / perSecond, BACKLOG_MS / Math.max(1, waiting)))
@@ -25,14 +25,14 @@ export function deferredMs(attempts: number, random: number): number {
 const TROUBLE_FIRST_MS = 1_000
 const TROUBLE_MAX_MS = 30_000
 
-/** After the server could not be reached or let nobody in: all mails wait 1, 2, 4 … 30 seconds. */
+/** After the server could not be reached or refused the login: all mails wait 1, 2, 4 … 30 seconds. */
 export function troubleMs(failures: number): number {
   return Math.min(TROUBLE_MAX_MS, TROUBLE_FIRST_MS * 2 ** Math.min(failures, 10))
 }
 
 const REFUSED_MAX_MS = 300_000
 
-/** After the server refused to take mail from here: 1, 2, 4 … 30 seconds, and then ever longer up to 5 minutes, since a person must change something. */
+/** After the server refused all mail from here: 1, 2, 4 … 30 s, then up to 5 min: a person must change something. */
 export function refusedMs(failures: number): number {
   const beyond = Math.max(0, failures - 5)
   return Math.min(REFUSED_MAX_MS, troubleMs(failures) * 2 ** Math.min(beyond, 10))
@@ -49,7 +49,7 @@ export function doubtMs(times: number, random: number): number {
   return times <= DOUBTS_SOON ? DOUBT_FIRST_MS * times : deferredMs(times - DOUBTS_SOON - 1, random)
 }
 
-/** When the next mail to somebody may go: once what comes together is there, and not too soon after the last one. */
+/** When the next mail to a recipient is due: after the gathering time, and not too soon after the last one. */
 export function dueMs(nowMs: number, lastMs: number | null, limits: { gatherMs: number; intervalMs: number }): number {
   return Math.max(nowMs + limits.gatherMs, lastMs === null ? 0 : lastMs + limits.intervalMs)
 }

@@ -2,24 +2,24 @@ import { isBeforeRecipient, isForGood, refusalScope, type MailAnswer, type MailE
 import type { ErrorCode } from '../error.ts'
 
 /**
- * What follows from a refusal. What the codes say is about all mails ends none. Where they do not say whether it is about one
- * mail or about all, other mails show it:
+ * What follows from a refusal. A refusal that is about all mails by its codes ends none of them. Where the codes do not
+ * decide whether it is about one mail or about all, other mails show it:
  *
- * | meanwhile                                                                 | verdict                                       |
- * | ------------------------------------------------------------------------- | --------------------------------------------- |
- * | the next mails, to others, are refused alike                              | the server refuses all: every mail waits      |
- * | it is refused for good a third time, and another was sent since the first    | it is this mail's own fate: it ends      |
- * | nothing else was sent                                                     | it waits, ever longer, while it is news       |
+ * | meanwhile                                                           | verdict                                |
+ * | ------------------------------------------------------------------- | -------------------------------------- |
+ * | the next mails, to others, are refused alike                        | the server refuses all: all mails wait |
+ * | refused for good a third time, and another was sent since the first | about this mail alone: it ends         |
+ * | nothing else was sent                                               | it waits, ever longer, until expiry    |
  *
- * Only a mail that the server took as a whole shows anything. So one odd recipient never stops the others, and a server that
- * refuses all loses no mail.
+ * Only a mail that the server took as a whole shows anything. So one odd recipient never stops the others, and a server
+ * that refuses all loses no mail.
  */
 export type MailVerdict =
   /** It ends: this mail is never taken. */
   | 'refused'
   /** This mail waits; the server does not take it now. */
   | 'deferred'
-  /** This mail waits; the next ones show whom it is about. */
+  /** This mail waits; the next ones show what the refusal is about. */
   | 'doubted'
   /** All mails wait. */
   | 'server'
@@ -30,7 +30,7 @@ export interface MailRefusals {
   readonly times: number
   /** How many mails the server had taken at the first of `own`. */
   readonly accepted: number
-  /** Refusals for good that may be its own fate, since the server refused all last. Left out by older versions. */
+  /** Refusals for good, perhaps of this mail alone, since the server last refused all. Left out by older versions. */
   readonly own?: number
 }
 
@@ -38,9 +38,9 @@ export interface MailRefusals {
 export interface MailServerRecord {
   /** Why no mail can be sent. */
   readonly failing: MailFailing | null
-  /** When a mail was taken last. */
+  /** When a mail was last taken. */
   readonly sentMs: number | null
-  /** When it took a mail last, and how many so far. */
+  /** When it last took a mail, and how many so far. */
   readonly takenMs: number | null
   readonly accepted: number
   /** The answer that the mails since the last one that was taken got. */
@@ -79,7 +79,7 @@ export interface Judgement {
   readonly server: MailServerRecord
 }
 
-/** So often a mail is refused, and others are taken in between, until that is its own fate. */
+/** So often a mail is refused, and others are taken in between, until the refusal is about it alone. */
 const OWN_TIMES = 3
 /** So many recipients that are refused alike are all; more, where the server has just taken one. */
 const ALL_RECIPIENTS = 2
@@ -157,12 +157,12 @@ export function afterSent(known: MailServerRecord, nowMs: number): MailServerRec
   return { ...known, failing: null, sentMs: nowMs, takenMs: nowMs, accepted: known.accepted + 1, suspect: null }
 }
 
-/** Whether what a mail was refused for is asked about with another recipient: more than once, and it is not clear. */
+/** Whether to ask about a refusal with another recipient: after more than one refusal that is not clear. */
 export function isWorthAsking(verdict: MailVerdict, { answer, times }: MailRefusals): boolean {
   return verdict === 'doubted' && answer.stage === 'recipient' && times >= ASKED_FROM_TIMES
 }
 
-/** The server answers; that it takes mails is shown by one that it takes. */
+/** The server answers; only a mail that it takes shows that it takes mails. */
 export function afterAnswer(known: MailServerRecord): MailServerRecord {
   const answer = known.failing?.answer ?? null
   return answer === null || isBeforeRecipient(answer) ? { ...known, failing: null } : known

@@ -3,13 +3,14 @@ import type { AccountKey } from '../names.ts'
 import type { Reason } from '../reasons/reason.ts'
 import type { HoldKind } from '../account/state.ts'
 
-/** What people are told, and how what is told to one person is gathered into one mail. */
+/** The notifications, and how those of one recipient are gathered into one mail. */
 
 /**
  * The gravest first, which is the order within a mail.
- * breaker: too many locks at once, others wait. source: privacyIDEA cannot be read, or a full resync was stopped.
- * not-effective: a lock that keeps nobody out. refused: a guard said no (protected, paused). unresolved: an event whose
- * account is not found. drift: a full resync found differences. failed: an account is not in step for another reason.
+ * breaker: too many locks at once, others are pending. source: privacyIDEA cannot be read, or a full resync was
+ * stopped. not-effective: a lock that is not enforced. refused: held back by a guard (protected, paused). unresolved:
+ * an event whose account is not found. drift: a full resync found differences. failed: an account is not in sync for
+ * another reason.
  */
 export const NOTICE_KINDS = [
   'breaker',
@@ -24,10 +25,10 @@ export const NOTICE_KINDS = [
 ] as const
 export type NoticeKind = (typeof NOTICE_KINDS)[number]
 
-/** What an owner can be told: the other kinds are about nobody's own account. */
+/** The notifications for an owner: the other kinds are about nobody's own account. */
 export const OWNER_KINDS = ['not-effective', 'refused', 'locked', 'unlocked'] as const satisfies readonly NoticeKind[]
 
-/** One thing to be told. Times in milliseconds since 1970. Plain data: it stands in the store as JSON. */
+/** One notification. Times in milliseconds since 1970. Plain data: it is in the store as JSON. */
 export interface Notice {
   readonly kind: NoticeKind
   readonly atMs: number
@@ -40,7 +41,7 @@ export interface Notice {
   readonly about?: { readonly what: 'scan' | 'resync' | 'event' | EventKind; readonly name: string }
   /** `locked`: why. Empty for the other kinds. */
   readonly causes: readonly Cause[]
-  /** For people who look after it; null: nothing more is to be told. Never a secret. */
+  /** For the administrators; null: there is no more to report. Never a secret. */
   readonly reason: Reason | null
   /** `drift`: how many differences; else 1. */
   readonly count: number
@@ -57,7 +58,7 @@ export interface Cause {
   readonly actor: string
 }
 
-/** What one mail tells. Bounded whatever comes: so many of each kind, and how many there were. */
+/** The contents of one mail. Always bounded: so many of each kind, and how many there were. */
 export interface Digest {
   readonly counts: Readonly<Partial<Record<NoticeKind, number>>>
   /** By time, the newest of each kind. */
@@ -66,7 +67,7 @@ export interface Digest {
   readonly lastMs: number
 }
 
-/** Of each kind at most so many are told one by one. */
+/** Of each kind at most so many are listed one by one. */
 export const ITEMS_OF_KIND_MAX = 15
 
 /** @param digest null: a new one. `notices` holds at least one. */
@@ -89,7 +90,7 @@ export function gathered(digest: Digest | null, notices: readonly Notice[]): Dig
   }
 }
 
-/** How many things a mail tells, in all. */
+/** The number of notifications of a mail, in all. */
 export function countOf(digest: Digest): number {
   return Object.values(digest.counts).reduce((sum, count) => sum + count, 0)
 }

@@ -5,30 +5,30 @@ import { percentOf } from '../format/counted.ts'
 import { type LimitReached, lossCauseText, type LossCause } from './limits.ts'
 
 /**
- * Why an account was locked or unlocked, why a serial was written or removed, why an account or an event stands as it does:
- * codes with parameters, from the plan to the journal, the ledger, the LDIF header, the mail and the JSON. The English
- * sentences are here; what mails say in German is in notify/.
+ * Why an account was locked or unlocked, why a serial was written or removed, why an account or an event has its
+ * status: codes with parameters, from the plan to the journal, the ledger, the LDIF header, the mail and the JSON. The
+ * English sentences are here; the German ones of mails are in notify/.
  *
- * `said` is text that came with an error. It is shown, and says nothing about whether two reasons are the same.
+ * `said` is text that came with an error. It is shown, and does not count when two reasons are compared.
  */
 export interface HistoryParams {
   // Why an account is held
   'token-max-fail': OfToken
-  /** A token of the user, and nobody said which. */
+  /** A token of the user; it was not reported which. */
   'user-token-max-fail': Nothing
   /** By policy.disabledTokens, policy.revokedTokens. */
   'token-disabled': OfToken
   'token-revoked': OfToken
-  /** privacyIDEA keeps the user out, whatever their tokens say. */
+  /** privacyIDEA locks the user out, whatever the state of their tokens. */
   'user-lockout': Nothing
   /** The same, after too many failed logins, and by a person in privacyIDEA. */
   'user-lockout-failures': Nothing
   'user-lockout-by-hand': Nothing
-  /** A person locked or unlocked it by hand; `text`: their words. */
+  /** A person locked or unlocked it by hand; `text`: their reason. */
   manual: { readonly text: string }
-  /** A change was undone; `kind` and `change` are its own, `text` is why, where a person says it. */
+  /** A change was undone; `kind` and `change` are its own, `text` is the reason that a person gave. */
   undo: { readonly kind: string; readonly change: string; readonly text?: string }
-  /** An LDIF folder had it, and the store had not. */
+  /** An LDIF folder had it, and the store did not. */
   'restored-from-folders': Nothing
 
   // Why it is not held any more
@@ -38,13 +38,13 @@ export interface HistoryParams {
   'user-tokens-usable': Nothing
   'token-enrolled-anew': OfToken
   'lockout-ended': Nothing
-  /** By a person's order everything of ours goes from the directory; of a serial as well. */
+  /** By a person's order everything of ours is removed from the directory; of a serial as well. */
   'directory-retired': { readonly directory: DirectoryName }
   /** A lock of a limited time has ended. */
   'hold-expired': Nothing
   /** A rule of guards.protect applies; `rule`: which. */
   'account-protected': { readonly rule: string }
-  /** `places` have changed since, and the configuration no longer names them: they were left. */
+  /** `places` have changed since, and the configuration no longer names them: they were left unchanged. */
   'unlocked-in-part': { readonly places: readonly string[] }
   'lock-adopted': Nothing
   /** Of a waiting file that is written anew. */
@@ -52,9 +52,9 @@ export interface HistoryParams {
   /** `lockstep doctor --probe` tries a lock. */
   'doctor-probe': Nothing
 
-  // What became of a lock of ours without a write of ours
+  // What happened to a lock of ours without a write of ours
   'holds-changed': Nothing
-  /** It is gone from the directory, and was due to go. */
+  /** It is gone from the directory, and was due to be removed. */
   'lock-gone': { readonly places: readonly string[] }
   'lock-replaced': Nothing
   /** Somebody removed it in the directory; `passwordSetAt`: by a new password, ISO 8601. */
@@ -65,8 +65,8 @@ export interface HistoryParams {
   'token-unassigned': OfToken
   'token-moved': OfToken
 
-  // Where an account stands
-  /** It is locked by a value like ours, and that is not on record as ours. */
+  // The status of an account
+  /** It is locked by a value like ours that is not on record as ours. */
   'lock-not-ours': Nothing
   'lock-not-effective': Said
   'changes-paused': { readonly directory: DirectoryName | null }
@@ -85,7 +85,7 @@ export interface HistoryParams {
   'source-unread': Failed
   'mirror-held-back': Nothing
   'mirror-failed': Failed
-  /** Nothing was written: other accounts carry the serial. */
+  /** Nothing was written: other accounts have the serial. */
   'serial-carried-elsewhere': OfToken & { readonly at: readonly string[] }
   'serial-too-long': OfToken & {
     readonly attribute: string

@@ -6,7 +6,7 @@ import { rendersBareCodes } from '../wording.ts'
 import { type LimitReached, lossLimitText, type LossLimit } from './limits.ts'
 
 /**
- * Why something is as it is: a code with parameters, so that nothing depends on a sentence. The sentence is made where it
+ * A reason: a code with parameters, so that nothing depends on a sentence. The sentence is made where it
  * is shown, by `reasonText`; what to do about it by `reasonFix`. The reasons of accounts, changes and events are in
  * `history-reasons.ts`; those of findings are here.
  */
@@ -15,7 +15,7 @@ export interface ReasonParams extends HistoryParams, FindingParams {}
 interface FindingParams {
   /** The sentence itself, as older versions wrote it. */
   'plain-text': { readonly text: string }
-  /** Somebody else's lock stands at an account; `besides`: a lock of ours does as well. */
+  /** An account has a lock of somebody else; `besides`: and a lock of ours. */
   'locked-by-others': { readonly cause: OtherLockCause; readonly attribute: string; readonly besides: boolean }
   /** Of one account: what may be somebody else's lock, and cannot be judged. */
   'other-lock-unclear': { readonly attribute: string }
@@ -23,7 +23,7 @@ interface FindingParams {
   'search-cut': { readonly directory: string; readonly said: string }
   /** A directory that the full resync did not compare, for another cause. */
   'directory-left-out': { readonly directory: string; readonly code: string; readonly said: string }
-  /** Of a directory: so many accounts stand so; the first of them. */
+  /** Of a directory: so many accounts have this status; the first of them. */
   'other-locks-unclear': {
     readonly directory: string
     readonly attribute: string
@@ -32,11 +32,11 @@ interface FindingParams {
   }
   /** Two tokens whose serials are the same but for the case; `serials`: the first pairs. */
   'serials-differ-by-case': { readonly count: number; readonly serials: string }
-  /** Losses wait in the review queue; `serial` is the first. */
+  /** Losses are pending in the review queue; `serial` is the first. */
   'losses-held-back': LossLimit & { readonly serial: string }
-  /** The LDIF folders prove what the store has nothing of: it is older than they are, as a restored backup is. */
+  /** The LDIF folders prove what is not in the store: it is older than they are, as a restored backup is. */
   'store-older-than-folders': {
-    /** Accounts whose lock or serial is ours again. */
+    /** Accounts whose lock or serial was adopted from the folders. */
     readonly adopted: number
     /** Accounts whose lock the folders prove to be released since. */
     readonly released: number
@@ -59,7 +59,7 @@ interface FindingParams {
     /** Serials whose file the record cannot write. */
     readonly lost: number
   }
-  /** Waiting files that the store has nothing of, and of which the directory did not say yet what they are worth. */
+  /** Waiting files that are not in the store, and that the directory did not prove or disprove yet. */
   'unproven-files': { readonly count: number; readonly files: readonly string[]; readonly why: string }
   /** Tokens whose owners have no account; none of them is full. */
   'owners-unplaced': UnplacedGroup
@@ -75,13 +75,13 @@ interface FindingParams {
   protected: { readonly directory: string; readonly first: string }
   /** Many accounts of a directory are no longer found. */
   'accounts-gone': { readonly directory: string; readonly gone: number; readonly held: number }
-  /** A limit of the breaker is reached, and locks wait. */
+  /** A limit of the breaker is reached, and locks are pending. */
   breaker: LimitReached
   /** A lock equals one of ours that may have come late, and somebody else wrote to the entry after it. */
   'late-lock-unclear': LateParams
   /** An unlock of ours came late, after a new lock; the accounts were locked again. */
   'late-unlock': LateParams
-  /** privacyIDEA does not let us reset fail counters that were to be reset: it was left out, and all else was done. */
+  /** privacyIDEA refuses the reset of fail counters that were to be reset: it was left out, and all else was done. */
   'reset-refused': { readonly serials: readonly string[] }
 }
 
@@ -113,7 +113,7 @@ interface Wording<Params> {
   text(params: Params): string
   /** What to do, with the command to run; '' where there is nothing to do. */
   fix(params: Params): string
-  /** `attention`: while a finding of this code is open, all is not well. `note`: it should be known. */
+  /** `attention`: while a finding of this code is open, `status` is not ok. `note`: for information. */
   readonly gravity: 'attention' | 'note'
 }
 
@@ -334,12 +334,12 @@ function isFindingCode(text: string): text is keyof FindingParams {
   return Object.hasOwn(WORDINGS, text)
 }
 
-/** A sentence that an older version wrote; it is shown as it is. */
+/** A sentence of an older version; it is shown unchanged. */
 export function plainReason(text: string): Reason {
   return { code: 'plain-text', params: { text } }
 }
 
-/** As it stands in the store and in JSON; null for everything else, and for a code of a newer version. */
+/** As it is in the store and in JSON; null for everything else, and for a code of a newer version. */
 export function parseReason(value: unknown): Reason | null {
   if (typeof value !== 'object' || value === null) return null
   const { code, params } = value as { code?: unknown; params?: unknown }
@@ -347,10 +347,10 @@ export function parseReason(value: unknown): Reason | null {
   return { code, params } as Reason
 }
 
-/** Parameters that are text from outside, and say nothing about whether two reasons are the same. */
+/** Parameters that are text from outside, and do not count when two reasons are compared. */
 const NOT_COMPARED: readonly string[] = ['said']
 
-/** By codes and parameters. A sentence of an older version may be any reason: then where the account stands decides. */
+/** By codes and parameters. A sentence of an older version may be any reason: then the account's status decides. */
 export function isSameReason(a: Reason | null, b: Reason | null): boolean {
   if (a === null || b === null) return a === b
   if (a.code === 'plain-text' || b.code === 'plain-text') return true

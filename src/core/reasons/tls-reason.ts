@@ -1,6 +1,6 @@
-/** Why a connection was not made, by the codes of OpenSSL and Node.js: in words, the same whatever is connected to. */
+/** Why a connection was not made, by the codes of OpenSSL and Node.js, as a text that is the same for every server. */
 
-/** What has to be mended; whoever connects knows the words for it (keys, ports). */
+/** What has to be mended; the caller has the terms for it (keys, ports). */
 export type TlsMending = 'authority' | 'renewal' | 'clock' | 'name' | 'protocol'
 
 export interface TlsReason {
@@ -32,7 +32,7 @@ const TLS_REASONS: Readonly<Record<string, TlsReason>> = {
   EPROTO: NO_TLS,
 }
 
-/** @returns null where the code says nothing about TLS or a certificate */
+/** @returns null where the code is not about TLS or a certificate */
 export function tlsReason(code: string): TlsReason | null {
   const known = TLS_REASONS[code]
   if (known !== undefined) return known

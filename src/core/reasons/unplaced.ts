@@ -3,9 +3,9 @@ import type { AppError, ErrorCode } from '../error.ts'
 import type { Login, Realm, ResolverName, Serial, UserId } from '../names.ts'
 
 /**
- * Why an owner of a token has no account here. `realm-unmapped`: the configuration says nothing of the realm.
- * `no-account`: the directory has nobody of that id or login below its base. `several-accounts`: the login is not one
- * account's alone. `resolver-gone`: the resolver is in no realm of privacyIDEA, or was deleted. `realm-gone`: the realm was
+ * Why an owner of a token has no account here. `realm-unmapped`: the configuration does not name the realm.
+ * `no-account`: the directory has nobody of that id or login below its base. `several-accounts`: several accounts have
+ * the login. `resolver-gone`: the resolver is in no realm of privacyIDEA, or was deleted. `realm-gone`: the realm was
  * deleted. `user-gone`: the user store has the user no more. `unreadable`: too little of the token can be read.
  */
 export const UNPLACED_CAUSES = [
@@ -20,14 +20,14 @@ export const UNPLACED_CAUSES = [
 export type UnplacedCause = (typeof UNPLACED_CAUSES)[number]
 
 /**
- * What a single row of a token says may be a token that is being made just now: its user is there, and its realm or its
+ * A single row of a token may be one of a token that is being made just now: its user is there, and its realm or its
  * login not yet. The other causes are answers of their own, of a directory or of the list of realms.
  */
 const SEEN_TWICE: ReadonlySet<UnplacedCause> = new Set(['realm-gone', 'user-gone', 'unreadable'])
 /** The two readings are at least so far apart: longer than any request of privacyIDEA takes. */
 export const SEEN_AGAIN_AFTER_MS = 60_000
 
-/** True where one reading is no ground to tell anybody what to do. */
+/** True where one reading is not enough to advise anybody. */
 export function mustBeSeenAgain(cause: UnplacedCause): boolean {
   return SEEN_TWICE.has(cause)
 }
@@ -61,7 +61,7 @@ const CAUSE_OF_CODE: Partial<Record<ErrorCode, UnplacedCause | 'excluded'>> = {
   'ambiguous-match': 'several-accounts',
 }
 
-/** @returns null where the error says nothing about the owner; `excluded`: the realm has no directory on purpose */
+/** @returns null where the error is not about the owner; `excluded`: the realm has no directory on purpose */
 export function causeOf({ code }: AppError): UnplacedCause | 'excluded' | null {
   return CAUSE_OF_CODE[code] ?? null
 }

@@ -2,9 +2,9 @@ import { parseSerial, type HoldName, type Serial } from '../names.ts'
 
 /**
  * The identity of a token's serial, whatever its spelling. privacyIDEA runs mostly on MySQL and MariaDB, which compare
- * without case, and hands over the spelling of the request: `alice1` and `ALICE1` are one token there. A serial is
- * ASCII, so that folding its case is all. Serials are compared, looked up and counted by their key; a `Serial` keeps the
- * spelling that is written and shown. The same in SQL is `lower(serial)` (store/rows/serial-column.ts).
+ * without case, and passes the spelling of the request on: `alice1` and `ALICE1` are one token there. A serial is
+ * ASCII, so that folding its case is all. Serials are compared, looked up and counted by their key; a `Serial` keeps
+ * the spelling that is written and shown. The same in SQL is `lower(serial)` (store/rows/serial-column.ts).
  *
  * On SQLite and PostgreSQL two tokens may differ by case only. Where they are known to be two, they keep their own
  * spelling each: see serial-spelling.ts, and adr/0021.
@@ -19,7 +19,7 @@ export function isSameSerial(a: Serial, b: Serial): boolean {
   return a === b || serialKey(a) === serialKey(b)
 }
 
-/** The spelling that stands among these: the very one, else one that differs by case only; null: none does. */
+/** The spelling among these: exactly this one, else one that differs by case only; null: none. */
 export function spelledAmong(serials: readonly Serial[], serial: Serial): Serial | null {
   if (serials.includes(serial)) return serial
   return serials.find((each) => isSameSerial(each, serial)) ?? null

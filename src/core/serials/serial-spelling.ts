@@ -3,14 +3,15 @@ import { holdNameOfSerial, type AccountKey, type Serial } from '../names.ts'
 import { isSameSerial, serialKey, serialOfHold, type SerialKey } from './serial-key.ts'
 
 /**
- * Which token does each event mean, where serials differ by case only? One, as long as nothing says otherwise; then all
- * of its events get one spelling, so that the fold need not know of others. Two, where
+ * Which token does each event mean, where serials differ by case only? One, unless something proves otherwise; then all
+ * of its events get one spelling, so that the fold does not see the others. Two, where
  *
  * - privacyIDEA's API lists both: it gives each serial as it is stored, so that its own spellings compare exactly;
  * - one spelling belongs to an account, and an event that names its user gives another spelling to another account.
- *   Otherwise, on a server whose database tells cases apart, whoever may choose a serial could end another's lock.
+ *   Otherwise, on a server whose database distinguishes cases, everybody who may choose a serial could end another's
+ *   lock.
  *
- * An event that names no user says nothing about whose token it is: its account was found by the serial itself. After an
+ * An event that names no user does not show whose token it is: its account was found by the serial itself. After an
  * unregistration the serial is free, and the next spelling means the same one again.
  */
 export interface SpelledEvents {
@@ -20,13 +21,13 @@ export interface SpelledEvents {
 }
 
 interface TokenOfEvents {
-  /** Who has it, as far as an event says that by itself; null: nobody, or nobody knows. */
+  /** The owner, as far as an event states it by itself; null: nobody, or not known. */
   account: AccountKey | null
   /** As privacyIDEA's API has it. */
   listed: Serial | null
   /** As its newest registration has it. */
   registered: Serial | null
-  /** As it stood at an account. */
+  /** As it was on an account. */
   carried: Serial | null
   /** As the newest event that names its user has it. */
   named: Serial | null
@@ -34,7 +35,7 @@ interface TokenOfEvents {
   readonly spellings: Set<Serial>
 }
 
-/** Their events name the account itself: what privacyIDEA's API says of it, and what its own files and values say. */
+/** Their events name the account itself: those of privacyIDEA's API, and those of its own files and values. */
 const SAYING_OWNER: ReadonlySet<ResolvedEvent['source']> = new Set(['privacyidea', 'rebuild'])
 
 type Tokens = Map<SerialKey, TokenOfEvents[]>
@@ -101,7 +102,7 @@ function mayMean(token: TokenOfEvents, event: ResolvedEvent, serial: Serial, say
   return !saysOwner || token.account === null || token.account === event.accountKey || spellingOf(token) === serial
 }
 
-/** The very spelling first, then one that was used for it, then the account's own. */
+/** Exactly this spelling first, then one that was used for it, then the account's own. */
 function bestOf(tokens: readonly TokenOfEvents[], serial: Serial, account: AccountKey): TokenOfEvents | undefined {
   return (
     tokens.find((token) => spellingOf(token) === serial) ??
@@ -123,7 +124,7 @@ function note(
   if (event.kind === 'register') token.registered = serial
   if (carried !== null) token.carried ??= carried
   if (event.kind === 'unregister') {
-    // privacyIDEA's own word is about the event's account alone.
+    // An event from privacyIDEA's API is about its own account alone.
     if (event.source !== 'privacyidea' || token.account === event.accountKey) token.account = null
   } else if (saysOwner) {
     token.account = event.accountKey
@@ -162,7 +163,7 @@ function respelled(
   meant: TokenOfEvents | null,
   tokens: Tokens,
   spelling: ReadonlyMap<TokenOfEvents, Serial>,
-  /** The spelling of serials that stand at accounts and that no event names, as they are met. */
+  /** The spelling of serials that accounts have and that no event names, as they are met. */
   present: Map<SerialKey, Serial>,
 ): ResolvedEvent {
   const own = (meant && spelling.get(meant)) ?? event.serial

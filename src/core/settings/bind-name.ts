@@ -2,7 +2,7 @@ import type { Dn, WindowsName } from '../names.ts'
 
 /** A name is at most so long; one of Active Directory has 256 characters for the login and as many for the domain. */
 const NAME_CHARS_MAX = 512
-/** `lockstep@example.org`; what a DN is made of (`=`) is in no such name. The domain comes after the last `@`. */
+/** `lockstep@example.org`; no such name has an `=`, as every DN does. The domain comes after the last `@`. */
 const PRINCIPAL_NAME = /^([^\s"\\=<>,;\p{Cc}]+)@[\p{L}\p{N}](?:[\p{L}\p{N}.-]*[\p{L}\p{N}])?$/u
 /** `EXAMPLE\lockstep`, without the characters that no sAMAccountName takes (MS-SAMR, 3.1.1.6). */
 const DOWN_LEVEL_NAME = /^[^\s"/\\[\]:;|=,+*?<>@\p{Cc}]+\\([^"/\\[\]:;|=,+*?<>@\p{Cc}]*[^\s"/\\[\]:;|=,+*?<>@\p{Cc}])$/u
@@ -13,8 +13,8 @@ export function isWindowsName(name: string): name is WindowsName {
 }
 
 /**
- * What the account's entry may hold: the userPrincipalName as it was written, or the sAMAccountName, which also stands
- * before the `@` where an account has no userPrincipalName or another one.
+ * The attribute of the account's entry: the userPrincipalName as it was written, or the sAMAccountName, which is also
+ * the part before the `@` where an account has no userPrincipalName or another one.
  */
 export function attributesOfName(name: WindowsName): {
   readonly userPrincipalName: string | null

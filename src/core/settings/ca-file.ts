@@ -1,4 +1,4 @@
-/** Whether a file holds certificates as PEM, which is what every connection here takes; else what it holds, in words. */
+/** Whether a file holds certificates as PEM, which every connection here takes; else a text about its contents. */
 
 export interface CaTrouble {
   readonly what: string

@@ -1,12 +1,12 @@
 /**
- * What each key of a configuration file is set to, defaults included, as JSON text, by its path as in `guards.dryRun`.
- * No secret is in it, since none stands in the file.
+ * The value of each key of a configuration file, defaults included, as JSON text, by its path as in `guards.dryRun`.
+ * No secret is in it, since none is in the file.
  */
 export type ConfigKeys = Readonly<Record<string, string>>
 
 /**
- * The keys in which two configurations differ; a section that only one of them has is named as a whole. A key that the other
- * one's version does not know, while it has the section, is no difference.
+ * The keys in which two configurations differ; a section that only one of them has is named as a whole. A key that the
+ * other one's version does not have, although it has the section, is no difference.
  */
 export function differingKeys(a: ConfigKeys, b: ConfigKeys): string[] {
   const found = new Set<string>()

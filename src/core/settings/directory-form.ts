@@ -3,7 +3,7 @@ import type { DirectoryName, Realm } from '../names.ts'
 import { TYPE_TRAITS } from './directory-type.ts'
 import type { DirectorySettings } from './settings.ts'
 
-/** By what locks and serials of ours are found again in a directory. With another form they would stand there for good. */
+/** What finds locks and serials of ours again in a directory. With another form they would stay there for good. */
 export interface DirectoryForm {
   /** Two types with one lock are one. */
   readonly lock: string
@@ -22,7 +22,7 @@ export function formOf({ type, lock, idAttribute, serialAttribute, serialFormat 
   }
 }
 
-/** Which directories a realm belongs to, of a configuration. */
+/** The directories of a realm, by a configuration. */
 export interface RealmDirectories {
   readonly realms: Readonly<Record<Realm, readonly DirectoryName[]>>
   readonly directories: readonly DirectoryName[]
@@ -34,13 +34,13 @@ export function directoriesOfRealm({ realms, directories }: RealmDirectories, re
   return isUnmapped && directories.length === 1 ? directories : (realms[realm] ?? [])
 }
 
-/** What stands in a directory and is ours. */
+/** The marks in a directory that are ours. */
 export interface OwnMarks {
   readonly locks: number
   readonly serials: number
 }
 
-/** Why a configuration must not be loaded: it would lose what is ours in a directory. */
+/** Why a configuration must not be loaded: it would lose our marks in a directory. */
 export interface LostMarks extends OwnMarks {
   readonly directory: DirectoryName
   /** The key that was changed; null: the directory is no longer there. */

@@ -1,9 +1,10 @@
 /**
- * Which directory it is that answers: what every replica of it says alike, and another one does not. A server that was
- * set up anew, a copy for tests behind the same name, or a wrong URL then shows before anything is believed or written.
+ * Which directory answers: properties that all its replicas share, and another directory does not have. A server that
+ * was set up anew, a copy for tests behind the same name, or a wrong URL is then detected before anything is used or
+ * written.
  */
 export interface DirectoryIdentity {
-  /** The rootDSE's namingContexts (RFC 4512, 5.1) in normal form, sorted; empty: the server does not tell. */
+  /** The rootDSE's namingContexts (RFC 4512, 5.1) in normal form, sorted; empty: the server does not show them. */
   readonly contexts: readonly string[]
   /** `base` of the configuration, in normal form. */
   readonly base: string
@@ -17,7 +18,7 @@ export interface DirectoryIdentity {
  */
 const OF_ONE_SERVER = /^(?:dc=(?:domain|forest)dnszones,.*|o=ipaca|cn=changelog|cn=accesslog|o=netscaperoot)$/
 
-/** @returns how what answers now is another directory than the one on record, or null where it is not, as far as it shows */
+/** @returns how the directory that answers differs from the one on record, or null where no difference is visible */
 export function differenceOfIdentity(recorded: DirectoryIdentity, now: DirectoryIdentity): string | null {
   if (now.contexts.length > 0 && !now.contexts.some((context) => isWithin(now.base, context))) {
     return `it holds ${now.contexts.join('; ')}, and not the base ${now.base}`
@@ -37,12 +38,12 @@ export function differenceOfIdentity(recorded: DirectoryIdentity, now: Directory
     : `its entry ${now.base} has the id ${now.baseId}, where that on record has ${recorded.baseId}`
 }
 
-/** Whether enough shows to know it again. */
+/** Whether enough is visible to recognize it. */
 export function isTelling({ contexts, baseId }: DirectoryIdentity): boolean {
   return contexts.length > 0 || baseId !== null
 }
 
-/** What is to be on record after it was seen once more, or null where that is nothing new. */
+/** The identity to record after another observation, or null where it has nothing new. */
 export function completedIdentity(recorded: DirectoryIdentity, now: DirectoryIdentity): DirectoryIdentity | null {
   const contexts = recorded.contexts.length > 0 ? recorded.contexts : now.contexts
   const isMoved = recorded.base !== now.base && now.baseId !== null

@@ -5,7 +5,7 @@ export type DirectoryType = (typeof DIRECTORY_TYPES)[number]
 /** Where nothing is known of a server: what most types have in common. */
 export const USUAL_TYPE: DirectoryType = 'openldap'
 
-/** What the keys of a directory are where the file does not say. */
+/** The defaults of the keys of a directory. */
 export interface TypeDefaults {
   readonly userFilter: string
   /** Where the filter compares no attribute with the login alone, or does so with several. */
@@ -130,7 +130,7 @@ export function locksInWords(): string {
   return sentences.join(' ')
 }
 
-/** A default in words for the manual: that of most types, and the ones that differ. */
+/** A default as a text for the manual: that of most types, and the ones that differ. */
 export function defaultInWords(key: keyof TypeDefaults): string {
   const usual = TYPE_DEFAULTS[USUAL_TYPE][key]
   const others = DIRECTORY_TYPES.filter((type) => TYPE_DEFAULTS[type][key] !== usual)

@@ -18,9 +18,9 @@ export interface MailSettings {
   readonly language: MailLanguage
   /** IANA name; null: this machine's. */
   readonly timeZone: string | null
-  /** Whom to turn to, in the site's words; ''. */
+  /** Whom to contact, in the site's own text; ''. */
   readonly contact: string
-  /** Folder of templates that stand before the built-in ones; null: none. */
+  /** Folder of templates that take precedence over the built-in ones; null: none. */
   readonly templates: string | null
   readonly limits: MailLimits
 }
@@ -37,7 +37,7 @@ export interface SmtpSettings {
   readonly tlsServerName: string | null
   /** Null: no login. */
   readonly login: { readonly user: string; readonly password: SecretSource } | null
-  /** What this machine calls itself (RFC 5321, 4.1.1.1); null, or left out by an earlier version: its own full name. */
+  /** The EHLO name of this machine (RFC 5321, 4.1.1.1); null, or left out by an earlier version: its own full name. */
   readonly ehloName?: string | null
   /** To connect and be greeted, each. */
   readonly connectTimeoutMs: number
@@ -47,7 +47,7 @@ export interface SmtpSettings {
 
 export interface OwnerMailSettings {
   readonly kinds: readonly NoticeKind[]
-  /** Where the address comes from. */
+  /** The source of the address. */
   readonly from: 'directory' | 'privacyidea'
   readonly addressAttribute: string
   readonly languageAttribute: string
@@ -55,14 +55,14 @@ export interface OwnerMailSettings {
 }
 
 export interface MailLimits {
-  /** What happens within so long is told in one mail. */
+  /** What happens within so long is notified in one mail. */
   readonly gatherMs: number
   /** Between two mails to the same person. */
   readonly intervalMs: number
-  /** Older news are not sent any more. */
+  /** Older notifications are not sent any more. */
   readonly maxAgeMs: number
-  /** An event that finds no account is told after so long. */
+  /** An event that finds no account is notified after so long. */
   readonly unresolvedAfterMs: number
-  /** Mails in a second, while few wait. */
+  /** Mails in a second, while few are pending. */
   readonly perSecond: number
 }

@@ -13,8 +13,8 @@ export interface Retirement {
 }
 
 /**
- * Whatever the events say: no hold, and every serial that is ours to take off is gone. What was due to go before keeps its own
- * cause; all else goes because of the order.
+ * The desired state of a retired directory, for any events: no hold, and every serial that we may remove is gone.
+ * Serials that were due to go before keep their own cause; all else goes because of the order.
  */
 export function retired<State extends DesiredState>(
   desired: State,

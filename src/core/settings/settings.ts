@@ -10,13 +10,12 @@ import type { SecretSource } from './secret-source.ts'
 
 /**
  * The configuration after parsing: what src/config makes of the YAML file. Every duration is in milliseconds. Files of
- * secrets are named here, and read by whoever needs the secret, when it is needed: a changed file is picked up by the
- * next connection.
+ * secrets are named here, and read each time the secret is needed: the next connection picks a changed file up.
  */
 export interface Settings {
-  /** Where the file lies; error texts name it. */
+  /** The path of the file; error texts name it. */
   readonly file: string
-  /** What its keys are set to, to compare two configurations. */
+  /** The values of its keys, to compare two configurations. */
   readonly keys: ConfigKeys
   /** Null: mode `events`; tokens are known by events alone. */
   readonly privacyidea: SourceSettings | null
@@ -33,8 +32,7 @@ export interface Settings {
   readonly store: StoreSettings
   readonly ldif: { readonly dir: string }
   readonly log: LogSettings
-  /** Where an administrator's own recipes lie. */
-  /** `file`: where the daemon writes how it is, for everybody to read. */
+  /** `file`: where the daemon writes its health, for everybody to read. */
   readonly health: { readonly file: string }
   readonly recipes: { readonly dir: string }
   readonly retention: RetentionSettings
@@ -60,7 +58,7 @@ export interface SourceSettings {
   readonly knownToken: Serial | null
 }
 
-/** An administrator and his password, exchanged for a token of an hour; or a token that was made for good. */
+/** An administrator and their password, exchanged for a token of an hour; or a token that was made for good. */
 export type SourceLogin =
   | {
       readonly kind: 'password'
@@ -85,7 +83,7 @@ export interface DirectorySettings {
   readonly type: DirectoryType
   /** `ldap://` or `ldaps://`, tried in this order. */
   readonly urls: readonly string[]
-  /** `required` (the default) on an `ldap://` URL that is not loopback; `off` only when written so. */
+  /** `required` (the default) on an `ldap://` URL that is not loopback; `off` only when the file sets it. */
   readonly startTls: 'required' | 'off'
   /** Another name than a DN for Active Directory alone. */
   readonly bindDn: Dn | WindowsName
@@ -128,7 +126,7 @@ export interface LockAssignment {
   readonly values: readonly string[]
 }
 
-/** Accounts that are never locked; one reason is enough. What is for all directories and for one is put together. */
+/** Accounts that are never locked; one reason is enough. Those for all directories and for one are combined. */
 export interface ProtectSettings {
   /** LDAP filters. */
   readonly filters: readonly ProtectKey<string>[]
@@ -142,7 +140,7 @@ export interface ProtectSettings {
   readonly attributes: readonly ProtectKey<ProtectedValues>[]
 }
 
-/** With the key of the configuration that it stands under, to tell why an account is protected. */
+/** With its key of the configuration, to show why an account is protected. */
 export interface ProtectKey<Value> {
   readonly key: string
   readonly value: Value
@@ -154,22 +152,24 @@ export interface ProtectedValues {
 }
 
 /**
- * What somebody else's lock in the directory does in privacyIDEA: nothing; a lockout of the user (3.14); or his tokens are
- * disabled.
+ * The effect in privacyIDEA of somebody else's lock in the directory: none; a lockout of the user (3.14); or their
+ * tokens are disabled.
  */
 export type MirrorPolicy = 'off' | 'user-lock' | 'disable-tokens'
 
 /**
- * What a disabled or revoked token says about its account: nothing (`ignore`); what its fail counter says, as any other
+ * What a disabled or revoked token means for its account: nothing (`ignore`); by its fail counter, as any other
  * (`count`); or that it is locked (`lock`).
  */
 export type TokenMeaning = 'ignore' | 'count' | 'lock'
 
 export interface PolicySettings {
-  /** Somebody takes our lock away in the directory: `respect` ends the holds, `relock` writes the lock again. `reset-token`
-   * (only with privacyIDEA's API) ends the holds, and the fail counters of their tokens. */
+  /**
+   * Somebody removes our lock in the directory: `respect` ends the holds, `relock` writes the lock again. `reset-token`
+   * (only with privacyIDEA's API) ends the holds, and resets the fail counters of their tokens.
+   */
   readonly onForeignUnlock: ForeignUnlockPolicy
-  /** Only with privacyIDEA's API: which of an account's tokens must be locked so that it is. */
+  /** Only with privacyIDEA's API: which of an account's tokens must be locked for the account to be locked. */
   readonly lockWhen: 'any-token-locked' | 'all-tokens-locked'
   readonly disabledTokens: TokenMeaning
   readonly revokedTokens: TokenMeaning
@@ -183,7 +183,7 @@ export interface PolicySettings {
   readonly resetsTokenOnTtl: boolean
 }
 
-/** Whether fail counters are to be reset by what the policy says. */
+/** Whether the policy resets fail counters. */
 export function needsReset({ onForeignUnlock, resetsTokenOnTtl }: PolicySettings): boolean {
   return onForeignUnlock === 'reset-token' || resetsTokenOnTtl
 }
@@ -192,7 +192,7 @@ export function needsReset({ onForeignUnlock, resetsTokenOnTtl }: PolicySettings
 export interface LockBackoff {
   readonly factor: number
   readonly maxMs: number
-  /** So long after a lock of ours has ended it is forgotten. */
+  /** So long after its end a lock of ours no longer counts. */
   readonly resetAfterMs: number
 }
 
@@ -228,14 +228,14 @@ export interface StoreSettings {
 
 export interface LogSettings {
   readonly format: 'logfmt' | 'json'
-  /** What is less is left out. */
+  /** Lower levels are left out. */
   readonly level: 'info' | 'warn' | 'error'
   /** `account-id`: lines of accounts name no login. */
   readonly persons: 'login' | 'account-id'
 }
 
 export interface RetentionSettings {
-  /** Events that no longer decide anything, and events that could never be resolved, leave after this. */
+  /** Events that no longer decide anything, and events that could never be resolved, are removed after this. */
   readonly eventsMs: number
   /** Journal records older than this are archived to files beside the store, still in the chain. */
   readonly journalMs: number

@@ -2,8 +2,8 @@ import type { DryRunSettings } from '../guards/guard.ts'
 import type { ProtectSettings, Settings } from './settings.ts'
 
 /**
- * What a command works with beside a daemon whose configuration is not that of the file: the daemon's, and of dry run and
- * protection what either of the two asks for.
+ * The settings of a command beside a daemon whose configuration is not that of the file: the daemon's, and the dry run
+ * and protection of both together.
  */
 export function stricterOfBoth(running: Settings, file: Settings): Settings {
   return {

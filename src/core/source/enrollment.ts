@@ -1,11 +1,11 @@
 import type { Login, Realm, Serial } from '../names.ts'
 
-/** New tokens for users, one by one or in a roll-out. Pure. A token's secret never stands in any of these. */
+/** New tokens for users, one by one or in a roll-out. Pure. A token's secret is never in any of these. */
 
 export const ENROLL_TYPES = ['totp', 'hotp'] as const
 export type EnrollType = (typeof ENROLL_TYPES)[number]
 
-/** Whom a token is for. */
+/** The user that a token is for. */
 export interface Enrollee {
   readonly login: Login
   readonly realm: Realm
@@ -13,8 +13,9 @@ export interface Enrollee {
 }
 
 /**
- * making: a token of this serial may have been made, and its secret is known to nobody. mailing: the mail server may have
- * the mail. done: it has. skipped: nothing was made, for a reason that may pass. failed: nothing is left of what was made.
+ * making: a token of this serial may have been made, and nobody has its secret. mailing: the mail server may have
+ * the mail. done: it has. skipped: nothing was made, for a reason that may pass. failed: nothing is left of what was
+ * made.
  */
 export const ENROLL_STATES = ['making', 'mailing', 'done', 'skipped', 'failed'] as const
 export type EnrollState = (typeof ENROLL_STATES)[number]
@@ -41,7 +42,7 @@ export function parseRate(text: string): number | null {
   return count === 0 ? null : unitMs / count
 }
 
-/** One user once, whatever case he was written in. @returns the enrollees and how many were named again */
+/** Each user once, in any case of the letters. @returns the enrollees and how many were repeated */
 export function distinct(all: readonly Enrollee[]): {
   readonly enrollees: readonly Enrollee[]
   readonly again: number

@@ -4,22 +4,22 @@ import type { ObservedState } from '../account/state.ts'
 import type { Token, UserOfSource } from './token.ts'
 
 /**
- * The other direction (`policy.mirrorDirectoryLocks`): an account that somebody else locked in the directory is locked in
- * privacyIDEA too, by a lockout of its user or by disabling his tokens, and released when the directory releases it.
- * Pure: what is on record and what stands there decide each step. Before a call to privacyIDEA the record says `open`
- * (the outcome is not known), after it `set`; `left` means that somebody took it back there, which is respected until the
- * directory's lock has gone.
+ * The other direction (`policy.mirrorDirectoryLocks`): an account that somebody else locked in the directory is locked
+ * in privacyIDEA too, by a lockout of its user or by disabling their tokens, and released when the directory releases
+ * it. Pure: the record and the observed state decide each step. Before a call to privacyIDEA the record has `open`
+ * (the outcome is not known), after it `set`; `left` means that somebody reverted it there, which is respected until
+ * the directory's lock has gone.
  */
 
-/** A lock in the directory that is not ours and keeps its user out. */
+/** A lock in the directory that is not ours and is enforced. */
 export interface ForeignLock {
   /** When it ends by itself, in microseconds since 1970; null: not by itself. */
   readonly untilUs: number | null
 }
 
 /**
- * Also while ours stands beside it: ours keeps the user out of the directory alone. A lock of our own form that we have
- * no record of is somebody else's too, where it has an effect.
+ * Also beside a lock of ours: ours locks the user out of the directory alone. A lock of our own form that is not
+ * on record is somebody else's too, where it has an effect.
  */
 export function foreignLockOf({ lock }: Pick<ObservedState, 'lock'>, isOurs: boolean): ForeignLock | null {
   const other = otherLockOf(lock, isOurs)
@@ -28,7 +28,7 @@ export function foreignLockOf({ lock }: Pick<ObservedState, 'lock'>, isOurs: boo
 
 export type MirrorState = 'open' | 'set' | 'left'
 
-/** A lockout of ours. Its length in seconds, odd on purpose, is how it is told from an administrator's. */
+/** A lockout of ours. Its length in seconds, odd on purpose, distinguishes it from an administrator's. */
 export interface MirroredLockout {
   readonly kind: 'lockout'
   readonly user: UserOfSource
@@ -48,12 +48,12 @@ export interface MirroredToken {
 export type Mirrored = MirroredLockout | MirroredToken
 
 /**
- * | directory | record | privacyIDEA keeps him out | step |
- * | --------- | ------ | ------------------------- | ---- |
+ * | directory | record | privacyIDEA locks the user out | step |
+ * | --------- | ------ | ------------------------------ | ---- |
  * | locked | none | no | set |
- * | locked | none | yes, others do | nothing |
+ * | locked | none | yes, by others | nothing |
  * | locked | open, set | by ours | confirm; set anew where its end does not fit |
- * | locked | open, set | others do | forget: it was replaced |
+ * | locked | open, set | by others | forget: it was replaced |
  * | locked | open, or set and over by itself | no | set |
  * | locked | set | no | leave: somebody released it |
  * | locked | left | any | nothing |
@@ -123,7 +123,7 @@ export function isOurLockout(
  * | open | open, set | disabled | enable |
  * | open | any | otherwise, or gone | forget |
  *
- * A token that has gone to somebody else counts as one whose directory is open.
+ * A token that moved to another user counts as one whose directory is open.
  */
 export type TokenStep = 'nothing' | 'disable' | 'confirm' | 'leave' | 'enable' | 'forget'
 

@@ -1,6 +1,7 @@
 /**
- * A recipe: a set of event handlers of privacyIDEA that has proven useful, as data, with parameters that are filled in when
- * it is applied. Pure. `${name}` in a text stands for a parameter, or for one of the values that Lockstep knows itself.
+ * A recipe: a set of event handlers of privacyIDEA that has proven useful, as data, with parameters that are filled in
+ * when it is applied. Pure. `${name}` in a text stands for a parameter, or for one of the values that Lockstep has
+ * itself.
  */
 export interface Recipe {
   /** The name of its file. */
@@ -11,7 +12,7 @@ export interface Recipe {
   readonly risk: string
   /** Oldest version of privacyIDEA that it works on, as in `3.11`. */
   readonly since: string
-  /** What has to be there before, in words. */
+  /** The preconditions, as text. */
   readonly needs: readonly string[]
   readonly parameters: Readonly<Record<string, RecipeParameter>>
   readonly handlers: readonly RecipeHandler[]
@@ -23,7 +24,7 @@ export interface RecipeParameter {
   readonly text: string
   /** Null: it has to be given. */
   readonly fallback: string | null
-  /** What it may be; null: any line of text. */
+  /** The allowed values; null: any line of text. */
   readonly choices: readonly string[] | null
   /** It is never shown, and never taken from the command line itself. */
   readonly isSecret: boolean
@@ -52,7 +53,7 @@ export interface RecipeProblem {
   readonly message: string
 }
 
-/** `${contentType}`: what the version calls a url-encoded body. `${hookUrl}`: the webhook, its secret in it. */
+/** `${contentType}`: the version's name of a url-encoded body. `${hookUrl}`: the webhook, its secret in it. */
 export const KNOWN_VALUES: readonly string[] = ['contentType', 'hookUrl']
 export const RECIPE_NAME = /^[a-z][a-z0-9-]{0,47}$/
 
@@ -80,7 +81,7 @@ export function textsOf(handler: RecipeHandler): readonly string[] {
   return [handler.action, ...Object.values(handler.conditions), ...Object.values(handler.options)]
 }
 
-/** The parameters with their defaults, and what is wrong with what was given. */
+/** The parameters with their defaults, and the faults of the given ones. */
 export function filledParameters(
   recipe: Recipe,
   given: ReadonlyMap<string, string>,
@@ -99,7 +100,7 @@ export function filledParameters(
     if (problem !== null) problems.push({ parameter: name, message: problem })
     if (value !== null) values.set(name, value)
   }
-  // What only handlers that do not apply would use need not be given.
+  // A parameter that only handlers use which do not apply may be left out.
   const used = placesOf(recipe, values)
   const chosen = new Set(recipe.handlers.flatMap((handler) => Object.keys(handler.when)))
   const counts = ({ parameter }: RecipeProblem): boolean =>

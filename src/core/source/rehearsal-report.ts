@@ -1,7 +1,7 @@
 import { writtenDuration } from '../format/duration.ts'
 import type { RehearsedLock } from './rehearsal.ts'
 
-/** What a rehearsal comes to: the highest rates, and the breaker that would have let ordinary days through. */
+/** The result of a rehearsal: the highest rates, and the breaker that would not have stopped ordinary days. */
 
 export const RATE_WINDOWS = [
   { name: 'minute', ms: 60_000 },

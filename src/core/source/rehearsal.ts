@@ -6,9 +6,9 @@ import { serialKey, type SerialKey } from '../serials/serial-key.ts'
  * Replays privacyIDEA's audit log: which accounts would have been locked, from when to when. Rows are taken one by one
  * in the order of their time; what is kept is a counter a token and the locks found.
  *
- * What a row tells was measured on 3.11.4, 3.12.3 and 3.14. A failed attempt names its serial only where the PIN belongs to one
- * token; it never tells the fail counter. So failures are counted here as privacyIDEA counts them, and the text
- * `Failcounter exceeded` proves a full counter wherever the count came out too low.
+ * The contents of a row were measured on 3.11.4, 3.12.3 and 3.14. A failed attempt names its serial only where the PIN
+ * belongs to one token; it never has the fail counter. So failures are counted here as privacyIDEA counts them, and the
+ * text `Failcounter exceeded` proves a full counter wherever the count came out too low.
  *
  * | row | what it does to the counters |
  * | --- | --- |
@@ -25,7 +25,7 @@ export interface AuditRow {
   /** As in `POST /validate/check`. */
   readonly action: string
   readonly isSuccess: boolean
-  /** `ACCEPT`, `REJECT`, `CHALLENGE`; '' where the version does not say. */
+  /** `ACCEPT`, `REJECT`, `CHALLENGE`; '' where the version does not give it. */
   readonly authentication: string
   readonly serials: readonly Serial[]
   readonly login: Login | null
@@ -34,7 +34,7 @@ export interface AuditRow {
   readonly info: string
 }
 
-/** A token as privacyIDEA has it now: whose it is, and how many failures it takes. */
+/** A token as privacyIDEA has it now: its owner, and how many failures it takes. */
 export interface KnownToken {
   readonly serial: Serial
   readonly login: Login | null
@@ -51,14 +51,14 @@ export interface RehearsedLock {
   readonly toMs: number | null
   /** `unseen`: it ended without a row (the clear timeout), at `toMs` at the latest. */
   readonly end: 'seen' | 'unseen' | 'none'
-  /** privacyIDEA itself said that a counter was full; else it was counted from failures alone. */
+  /** privacyIDEA itself reported that a counter was full; else it was counted from failures alone. */
   readonly isConfirmed: boolean
   readonly serials: readonly Serial[]
 }
 
 export interface RehearsalOptions {
   readonly lockWhen: 'any-token-locked' | 'all-tokens-locked'
-  /** An attempt on a full token is told as such (from 3.12.1); before, it looks like any other failure. */
+  /** An attempt on a full token is reported as such (from 3.12.1); before, it looks like any other failure. */
   readonly tellsFull: boolean
   /** The limit of a token that is not known any more. */
   readonly failuresMaxDefault: number
@@ -90,7 +90,7 @@ interface Owner {
   readonly tokens: Set<Token>
   /** Failures while no token of the owner is known. */
   unnamed: number
-  /** privacyIDEA said that a counter is full, and it is not known whose. */
+  /** privacyIDEA reported that a counter is full, and its token is not known. */
   isSaidFull: boolean
   lock: { readonly fromMs: number; isConfirmed: boolean; readonly serials: readonly Serial[] } | null
 }
@@ -104,7 +104,7 @@ const FAILURE = /wrong otp (?:value|pin)|did not match the challenge/i
 const CUT = /loginmode=privacyIDEA/
 const LIMIT = /\bmax_failcount=(\d{1,9})\b/
 
-/** What a row does to the counters, or null when it does nothing. */
+/** The effect of a row on the counters, or null when it has none. */
 export function stepOf(row: AuditRow): Step | null {
   if (ATTEMPT.test(row.action)) {
     if (FULL.test(row.info)) return 'full'
@@ -124,7 +124,7 @@ export function newRehearsal(known: Iterable<KnownToken>, options: RehearsalOpti
   const locks: RehearsedLock[] = []
   for (const each of known) book.learn(each)
 
-  /** Opens or closes the owner's lock by what the counters say now. */
+  /** Opens or closes the owner's lock by the counters of now. */
   function openOrClose(owner: Owner, atMs: number): void {
     const full = fullTokens(owner)
     const isLocked = mustLock(owner, full, options)
@@ -188,8 +188,9 @@ function own(owner: Owner, token: Token): void {
 }
 
 /**
- * One more failure, and the owners whose locks it shows to be over: what is full and fails as if it were not was emptied
- * without a row, where its limit is known. Where the limit is only assumed, it is too low, and the lock never was.
+ * One more failure, and the owners whose locks it shows to be over: a full counter that fails as if it were not full
+ * was emptied without a row, where its limit is known. Where the limit is only assumed, it is too low, and the lock
+ * never was.
  */
 function fail(tokens: readonly Token[], named: Owner | null, options: RehearsalOptions): readonly Owner[] {
   const hit = tokens.length > 0 ? tokens : [...(named?.tokens ?? [])]
@@ -303,7 +304,7 @@ interface Book {
 function newBook(options: RehearsalOptions): Book {
   const owners = new Map<string, Owner>()
   const tokens = new Map<SerialKey, Token>()
-  /** Of tokens that privacyIDEA lists although another differs by case only: by their very spelling. */
+  /** Of tokens that privacyIDEA lists although another differs by case only: by their exact spelling. */
   const twins = new Map<string, Token>()
 
   function checkRoom(): void {

@@ -5,8 +5,8 @@ import type { PolicySettings } from '../settings/settings.ts'
 import type { Token } from './token.ts'
 
 /**
- * What privacyIDEA's API says of an account's owner (mode `api`), and the events that follow where it says something
- * else than the last time. So the record tells what happened, and a lock that somebody lifted is not made again while
+ * What privacyIDEA's API reports of an account's owner (mode `api`), and the events that follow where it differs from
+ * the last time. So the record states what happened, and a lock that somebody lifted is not made again while
  * the token merely stays full.
  */
 
@@ -27,7 +27,7 @@ export interface Lockout {
 
 /** A token as it was read last. */
 export interface KnownToken extends TokenSnapshot {
-  /** What its hold is on record for; left out: it has none, or for another reason. */
+  /** The reason of its hold on record; left out: it has none, or another reason. */
   readonly heldFor?: HeldFor
 }
 
@@ -37,7 +37,7 @@ export type HeldFor = 'token-max-fail' | NonNullable<TokenSnapshot['because']>
 export interface RecordedSnapshot {
   readonly tokens: readonly KnownToken[]
   readonly lockout: Lockout | null
-  /** Events of mode `events` held the account without saying which token is full. */
+  /** Events of mode `events` held the account without naming the full token. */
   readonly isHeldWithoutSerial?: boolean
 }
 
@@ -50,20 +50,20 @@ export interface SourceSnapshot {
   readonly lockout: Lockout | null | 'unknown'
 }
 
-/** Tokens that are missing, and are left as they are. */
+/** Tokens that are missing, and are left unchanged. */
 export interface HeldLosses {
   readonly waiting: readonly Serial[]
-  /** A person said that serial and hold stay. */
+  /** A person decided that serial and hold stay. */
   readonly dismissed: readonly Serial[]
-  /** The lockout on record was told while all of `waiting` were missing already: the list shows it without them. */
+  /** The lockout on record was reported while all of `waiting` were missing already: the list shows it without them. */
   readonly isLockoutNewer: boolean
 }
 
 /**
- * What follows while the loss of some tokens waits for a person: no other lock ends because of it. A hold without a serial
- * may be theirs, a lockout that is not listed may be missing as they are, unless it was listed without them, and where
- * all tokens must be full, one that was not full counts as before. A token whose loss was dismissed keeps its serial and
- * its hold, and says nothing else: nobody is going to decide about it any more.
+ * What follows while the loss of some tokens waits for a person: no other lock ends because of it. A hold without a
+ * serial may be theirs, a lockout that is not listed may be missing as they are, unless it was listed without them, and
+ * where all tokens must be full, one that was not full counts as before. A token whose loss was dismissed keeps its
+ * serial and its hold, and has no other effect: nobody is going to decide about it any more.
  */
 export function withLossesHeld(
   known: RecordedSnapshot,
@@ -85,7 +85,7 @@ export function withLossesHeld(
 
 type TokenPolicy = Pick<PolicySettings, 'lockWhen' | 'disabledTokens' | 'revokedTokens'>
 
-/** Which of an owner's tokens hold his account locked. A token that is not enrolled yet says nothing. */
+/** Which of an owner's tokens hold their account locked. A token that is not enrolled yet has no effect. */
 export function tokenSnapshots(tokens: readonly Token[], policy: TokenPolicy): TokenSnapshot[] {
   const judged = tokens.map((token) => ({ serial: token.serial, ...judge(token, policy) }))
   const said = judged.filter(({ says }) => says !== 'nothing')
@@ -97,7 +97,7 @@ export function tokenSnapshots(tokens: readonly Token[], policy: TokenPolicy): T
   })
 }
 
-/** What one token says by itself; where all of an owner's must be full, the others may say otherwise. */
+/** The effect of one token by itself; where all of an owner's must be full, the others may decide otherwise. */
 export function isLockedAlone(token: Token, policy: TokenPolicy): boolean {
   return judge(token, policy).says === 'locked'
 }
@@ -121,7 +121,7 @@ function judge(token: Token, policy: TokenPolicy): Judged {
 }
 
 /**
- * The events between what was known and what is read now; equal truths give none.
+ * The events between the last snapshot and this one; equal snapshots give none.
  * @param atUs when the reading began: what happened since is newer
  * @param newId a new unique id
  */
@@ -185,8 +185,8 @@ export function withoutAbsence(
 }
 
 /**
- * privacyIDEA says how many whole seconds are left, so the end differs a little from reading to reading. An end that has
- * really moved is one that moved by more.
+ * privacyIDEA reports how many whole seconds are left, so the end differs a little from reading to reading. An end has
+ * really moved where it moved by more.
  */
 const SAME_END_US = 5_000_000
 

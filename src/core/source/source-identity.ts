@@ -2,9 +2,10 @@ import type { Serial } from '../names.ts'
 import type { Token } from './token.ts'
 
 /**
- * Which privacyIDEA it is that answers. Its API shows no id of a server that would do (docs/adr/0017), so it is recognized by what
- * it shows: tokens of the record with the ids and the times at which they were made, and rows of its audit log. One database shows
- * the same through each of its nodes, after an upgrade, and, as far as it goes back, after a restored backup.
+ * Which privacyIDEA answers. Its API shows no id of a server that would do (docs/adr/0017), so it is recognized by what
+ * it shows: tokens of the record with the ids and the times at which they were made, and rows of its audit log. One
+ * database shows the same through each of its nodes, after an upgrade, and, as far as it goes back, after a restored
+ * backup.
  */
 export interface SourceIdentity {
   readonly tokens: readonly TokenMark[]
@@ -16,20 +17,20 @@ export interface TokenMark {
   readonly serial: Serial
   /** Null: not known, of a store of an older version. */
   readonly id: number | null
-  /** When it was made, as the server says it; null: not known. */
+  /** When it was made, as the server reports it; null: not known. */
   readonly made: string | null
 }
 
 /** A row of the audit log by which a server is recognized. */
 export interface AuditMark {
   readonly number: number
-  /** As the server says it. */
+  /** As the server reports it. */
   readonly date: string
   /** When it was read, in milliseconds since 1970 by our clock. */
   readonly atMs: number
 }
 
-/** `same`: proven. `other`: proven. `unproven`: the tokens alone do not say. */
+/** `same`: proven. `other`: proven. `unproven`: the tokens alone do not decide. */
 export type TokenVerdict = 'same' | 'other' | 'unproven'
 
 /** Tokens that are kept of a server, the oldest and the newest. */
@@ -38,7 +39,7 @@ export const TOKEN_MARKS_MAX = 64
 const AUDIT_MARKS_MAX = 5
 /** So many tokens that were made in the same second, with the same serial and id, are proof. */
 const MADE_ALIKE_MIN = 2
-/** So many tokens that are all gone are another server's, where nothing else says whose they were. */
+/** So many tokens that are all gone are another server's, where nothing else shows whose they were. */
 const GONE_MIN = 3
 
 export function tokenMark({ serial, id, madeAt }: Pick<Token, 'serial' | 'id' | 'madeAt'>): TokenMark {
@@ -66,7 +67,7 @@ export function judgeTokens(recorded: readonly TokenMark[], shown: readonly Toke
   return madeAlike >= MADE_ALIKE_MIN || fitting * 2 > recorded.length ? 'same' : 'unproven'
 }
 
-/** What the tokens say where the audit log says nothing: a few that are gone were deleted. */
+/** The verdict of the tokens where the audit log gives none: a few that are gone were deleted. */
 export function judgeTokensAlone(recorded: readonly TokenMark[], shown: readonly TokenMark[]): TokenVerdict {
   const verdict = judgeTokens(recorded, shown)
   if (verdict === 'same' || recorded.length === 0) return 'same'

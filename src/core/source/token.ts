@@ -5,7 +5,7 @@ export interface Token {
   /** The number of its row: rises with each new token, and is never used again. */
   readonly id: number
   readonly serial: Serial
-  /** When it was made, as the server says it; null: it does not. Versions before 3.9 did not note it. */
+  /** When it was made, as the server reports it; null: it does not. Versions before 3.9 did not record it. */
   readonly madeAt: string | null
   /** `hotp`, `totp`, `push`, …; in lower case. */
   readonly type: string
@@ -14,12 +14,12 @@ export interface Token {
   readonly isRevoked: boolean
   readonly failCount: number
   readonly failCountMax: number
-  /** Its fail counter is full. (privacyIDEA's own field `locked` says something else: revoked.) */
+  /** Its fail counter is full. (privacyIDEA's own field `locked` means something else: revoked.) */
   readonly isFull: boolean
   /** Since when its fail counter has been at its max, in milliseconds since 1970, to the minute; null: not known. */
   readonly fullSinceMs: number | null
   readonly owner: TokenOwner
-  /** `''` and `enrolled` mean ready; others as privacyIDEA says them: `clientwait`, `pending`, `verify`, `broken`, … */
+  /** `''` and `enrolled` mean ready; others as in privacyIDEA: `clientwait`, `pending`, `verify`, `broken`, … */
   readonly rolloutState: string
   /** False to its reader alone (see reconcile/mirror/mirror-view.ts): it is disabled, and by Lockstep itself. */
   readonly isDisabledByUs?: true
@@ -28,9 +28,10 @@ export interface Token {
 }
 
 /**
- * Whose token it is. `orphan`: its user store answers, and knows the user no more. `resolver-error`: the user store did
- * not answer, or belongs to no realm, so that nothing is known about the owner. `unreadable`: a name that can be none, or
- * a token of which too little can be read. `isHomeless`: it is in no realm, so that no user store needs to answer.
+ * The owner of a token. `orphan`: its user store answers, and has the user no more. `resolver-error`: the user store
+ * did not answer, or belongs to no realm, so that nothing is known about the owner. `unreadable`: a name that is not
+ * valid, or a token of which too little can be read. `isHomeless`: it is in no realm, so that no user store needs to
+ * answer.
  */
 export type TokenOwner =
   | ({ readonly kind: 'user' } & UserOfSource)
@@ -42,7 +43,7 @@ export type TokenOwner =
       readonly isHomeless: boolean
     }
 
-/** A user as privacyIDEA knows him. */
+/** A user as privacyIDEA has them. */
 export interface UserOfSource {
   readonly login: Login
   readonly realm: Realm
@@ -54,7 +55,7 @@ export interface UserOfSource {
 export const TOKEN_STATES = ['active', 'disabled', 'revoked', 'enrolling'] as const
 export type TokenState = (typeof TOKEN_STATES)[number]
 
-/** What privacyIDEA said of a token, for people. A counter that cannot be read is null. */
+/** What privacyIDEA reported of a token, for people. A counter that cannot be read is null. */
 export interface TokenReading {
   readonly type: string
   readonly state: TokenState
@@ -88,8 +89,8 @@ export function isFull(failCount: number, failCountMax: number): boolean {
 }
 
 /**
- * Its fail counter is full, and the next attempt clears it: the clear timeout is over (measured on 3.12.3 and 3.14). Only a
- * counter that stands exactly at its max is ever cleared.
+ * Its fail counter is full, and the next attempt clears it: the clear timeout is over (measured on 3.12.3 and 3.14).
+ * Only a counter that is exactly at its max is ever cleared.
  */
 export function isCounterOver(
   { isFull: isNowFull, failCount, failCountMax, fullSinceMs }: Token,
@@ -103,7 +104,7 @@ export function isEnrolled(rolloutState: string): boolean {
   return rolloutState === '' || rolloutState === 'enrolled'
 }
 
-/** Two resolvers may call different users by the same id. */
+/** Two resolvers may give different users the same id. */
 export function isSameUser(
   a: Pick<UserOfSource, 'resolver' | 'userId'>,
   b: Pick<UserOfSource, 'resolver' | 'userId'>,

@@ -3,7 +3,10 @@ import { loadConfig, type ConfigLookup } from '../../config/load.ts'
 import type { Problem } from '../../config/problem.ts'
 import type { Settings } from '../../core/settings/settings.ts'
 
-/** Mistakes in templates of mails that the configuration names, for `lockstep check`. None where it cannot be read. */
+/**
+ * Mistakes in templates of mails that the configuration names, for `lockstep check`. None where the configuration
+ * cannot be read.
+ */
 export async function checkTemplates(checked: CheckResult, lookup: ConfigLookup): Promise<Problem[]> {
   if (checked.problems.some(({ severity, line }) => severity === 'error' && line > 0)) return []
   return settingsTemplateProblems(loadConfig({ ...lookup, flag: checked.file }).settings)

@@ -4,8 +4,8 @@ import type { DirectoryName } from '../../core/names.ts'
 import type { IdentityPort } from '../../ports/store/identity.ts'
 
 /**
- * Which directories answer a configuration that is only tried: known as if they were on record, and on record from the time
- * that it is in effect. One that is refused leaves nothing.
+ * The identities of directories for a configuration that is only tried: treated as recorded, and recorded once the
+ * configuration is in effect. A refused configuration leaves nothing.
  */
 export class HeldIdentities implements IdentityPort {
   readonly #recorded: IdentityPort
@@ -38,7 +38,7 @@ export class HeldIdentities implements IdentityPort {
     return this.#recorded.accept(directory, identity, by, reason)
   }
 
-  /** The configuration is in effect. What came on record meanwhile, by another process, stays. */
+  /** The configuration is in effect. Identities that another process recorded meanwhile stay. */
   async takeEffect(): Promise<void> {
     const held = [...(this.#held ?? [])]
     this.#held = null

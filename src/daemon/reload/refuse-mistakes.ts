@@ -7,15 +7,16 @@ import { settingsTemplateProblems } from './check-templates.ts'
 type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * What `check`, `init` and `doctor` call a mistake keeps a daemon, a drain and a reload from working with it as well: secrets
- * and certificates that are missing, of no use or open to others, and templates that are none. Fails with `config-invalid`.
+ * Mistakes in the sense of `check`, `init` and `doctor` also stop a start of a daemon, a drain and a reload: secrets
+ * and certificates that are missing, unusable or open to others, and invalid templates. Fails with `config-invalid`.
  */
 export async function refuseMistakes(settings: Settings, env: Environment): Promise<void> {
   await refuse(settings, env, () => false)
 }
 
 /**
- * As refuseMistakes, at a start: what is missing for mail alone holds up no lock. Mails wait, and the reason is in `status`.
+ * As refuseMistakes, at a start: mistakes that concern mail alone stop no lock. Mails wait, and the reason is in
+ * `status`.
  */
 export async function refuseMistakesAtStart(settings: Settings, env: Environment): Promise<void> {
   await refuse(settings, env, ({ key, isMissing }) => isMissing && key.startsWith('mail.'))

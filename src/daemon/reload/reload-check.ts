@@ -7,11 +7,11 @@ import { askServers } from '../../app/directory-servers.ts'
 import type { System } from '../../app/system.ts'
 
 /**
- * What a new configuration names is tried before it takes the place of the old one: beside its files (refuse-mistakes.ts) each
- * directory and privacyIDEA. A server that is down now refuses nothing where its section is the same as before.
+ * Tests a new configuration before it replaces the old one: besides its files (refuse-mistakes.ts) each directory and
+ * privacyIDEA. A server that is down now is no reason to refuse where its section is unchanged.
  */
 
-/** What time alone may mend. */
+/** Failures that may end without an action. */
 const MAY_PASS: readonly ErrorCode[] = [
   'directory-unreachable',
   'directory-timeout',
@@ -20,11 +20,12 @@ const MAY_PASS: readonly ErrorCode[] = [
   'source-timeout',
   'source-answer',
 ]
-/** It answers, lets us in, and shows no token. */
+/** privacyIDEA answers, accepts the login, and shows no token. */
 const NO_TOKENS: ErrorCode = 'source-unproven'
 
 /**
- * Fails with what a directory or privacyIDEA fails with. @returns what is down and was so by the old configuration as well
+ * Fails as a directory or privacyIDEA does. @returns servers that are down, with a section that the old configuration
+ * has too
  */
 export async function checkServers(system: System, running: Settings): Promise<string[]> {
   const { settings } = system
@@ -38,7 +39,7 @@ export async function checkServers(system: System, running: Settings): Promise<s
   return found.flatMap((why) => why ?? [])
 }
 
-/** Who is protected has nothing to do with whether the server can be reached. */
+/** Who is protected does not affect whether the server can be reached. */
 function connectionOf(directory: DirectorySettings | undefined): unknown {
   return directory === undefined ? null : { ...directory, protect: null }
 }
@@ -54,7 +55,7 @@ async function tolerated(look: () => Promise<void>, isAsBefore: boolean): Promis
   }
 }
 
-/** One server that lets us in and shows the base is enough. Its connections are then open for the work. */
+/** One server that accepts the bind and shows the base is enough. Its connections are then open for the work. */
 async function reach({ store, directory }: System, settings: DirectorySettings): Promise<void> {
   const { servers } = await askServers(settings, store.identities)
   const good = servers.find(({ identity, difference }) => identity !== null && difference === null)

@@ -2,13 +2,13 @@ import { differingKeys, withKeysOf } from '../../core/settings/config-keys.ts'
 import type { HttpSettings, Settings } from '../../core/settings/settings.ts'
 import { changeOfKey } from '../../config/flat-keys.ts'
 
-/** What of a new configuration is in effect without a restart. */
+/** The parts of a new configuration that take effect without a restart. */
 export interface Reloadable {
   /** The new one, with the old store, folders, files, spool and address in place. */
   readonly settings: Settings
   /** Keys that are in effect now. */
   readonly changed: readonly string[]
-  /** Keys whose change waits for a restart. */
+  /** Keys whose change needs a restart. */
   readonly restart: readonly string[]
 }
 
@@ -26,7 +26,7 @@ export function withoutRestart(running: Settings, loaded: Settings): Reloadable 
   return { settings, changed: keys.filter((key) => !restart.includes(key)), restart }
 }
 
-/** What listens goes on listening there. */
+/** A listener keeps its address. */
 function httpOf(running: HttpSettings | null, loaded: HttpSettings | null): HttpSettings | null {
   if (running === null || loaded === null) return running
   return { ...loaded, host: running.host, port: running.port }

@@ -14,17 +14,17 @@ import { openOn, type Base, type System } from '../../app/system.ts'
 import { unlessStopped } from '../../ports/delay.ts'
 
 /**
- * Loads the configuration anew. Everything that the new one names is opened and tried before anything of the old one is stopped;
- * on a mistake the old one goes on, and the outcome on record says why.
+ * Loads the configuration anew. Everything in the new one is opened and tested before anything of the old one is
+ * stopped. After a mistake the old one stays in effect, and the outcome on record has the reason.
  */
 
-/** What a reload changes, in this order. */
+/** The actions of a reload, in this order. */
 export interface Reloaded {
-  /** What works now. */
+  /** The settings in effect. */
   running(): Settings
   /**
    * Stops the old and starts the new, which is open.
-   * @param record puts on record what the new one found while it was tried
+   * @param record puts on record the findings of the new one from its test
    */
   swap(system: System, record: () => Promise<void>): Promise<void>
 }
@@ -36,7 +36,7 @@ export interface ReloaderOptions {
   readonly load: () => LoadedConfig
   readonly http: HttpServer | null
   readonly daemon: Reloaded
-  /** The daemon is to end. */
+  /** The daemon is to stop. */
   readonly stop: AbortSignal
 }
 
@@ -49,7 +49,7 @@ export class Reloader implements AsyncDisposable {
     this.#options = options
   }
 
-  /** One that is asked for while another one runs comes after it, once for all who asked. */
+  /** A request during a reload causes one more after it, once for all requests. */
   request(): void {
     this.#isWanted = true
     this.#running ??= this.#run()
@@ -104,7 +104,7 @@ export class Reloader implements AsyncDisposable {
     const system = opened.use(await openOn(base, settings, identities))
     const down = await unlessStopped(checkServers(system, daemon.running()), stop)
     if (down === null || stop.aborted) throw new AppError('not-ready', 'the daemon is stopping')
-    // From here on the new one takes its place, whatever fails.
+    // From here on the new one is in effect, also after a failure.
     opened.move()
     useHttp?.()
     await daemon.swap(system, () => identities.takeEffect())

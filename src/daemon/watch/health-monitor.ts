@@ -10,16 +10,16 @@ import type { LiveMarks } from '../../app/health/live-signs.ts'
 import { errorFields, type Log } from '../../app/log.ts'
 import { machineSigns } from '../../app/health/machine-signs.ts'
 
-/** How well the daemon is: looked at again and again, and written into the health file. */
+/** The health of the daemon: checked periodically, and written into the health file. */
 
 const LOOK_MS = 10_000
-/** Three looks may be missed; with the fourth the daemon counts as gone. */
+/** Three checks may be missed; with the fourth the daemon counts as gone. */
 const VALID_SECONDS = 45
 const NO_SIGNS: LiveSigns = { intake: null, store: null, isStoreGone: false }
 const STORE_GONE = { code: 'store-gone', params: {} } as const
 
 export interface HealthMonitorOptions {
-  /** Those of now: a reload changes them. */
+  /** The present ones: a reload changes them. */
   readonly settings: () => Settings
   readonly store: Store
   readonly marks: LiveMarks
@@ -47,7 +47,7 @@ export class HealthMonitor implements AsyncDisposable {
     }, LOOK_MS)
   }
 
-  /** For `/healthz`: the machine as of now, and the record as of the last look. */
+  /** For `/healthz`: the machine as of now, and the record as of the last check. */
   isFit(): boolean {
     const seen = machineReasons(machineSigns(this.#options.settings()), this.#options.marks.signs(), Date.now(), true)
     return isFit([...seen, ...recordedUnfit(this.#last?.reasons ?? [])])
@@ -81,7 +81,7 @@ export class HealthMonitor implements AsyncDisposable {
     else this.#report(failure.code, 'the health file could not be written; monitoring finds the daemon gone', failure)
   }
 
-  /** Once, until it is another failure. */
+  /** Reports a failure once, until it changes. */
   #report(code: string, message: string, thrown: unknown): void {
     if (this.#toldCode === code) return
     this.#toldCode = code
@@ -96,7 +96,7 @@ export class HealthMonitor implements AsyncDisposable {
   }
 }
 
-/** For a drain that no daemon is beside: it counts until the next one is overdue. */
+/** For a drain without a daemon beside it: the report is valid until the next drain is overdue. */
 export async function reportDrain(settings: Settings, store: Store, log: Log): Promise<void> {
   const signs = await readHealth(settings, store, null)
   if (signs.daemon !== null) return

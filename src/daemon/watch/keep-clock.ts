@@ -5,8 +5,8 @@ import type { System } from '../../app/system.ts'
 import { delay } from '../../ports/delay.ts'
 
 /**
- * What a clock that is set back would hold up: all that waits until a time. The order of the events is the store's affair
- * (store/events/event-order.ts).
+ * After a clock is set back, everything that waits for a time would wait too long. The order of events is handled in
+ * the store (store/events/event-order.ts).
  */
 
 const LOOK_MS = 5_000
@@ -50,8 +50,8 @@ export async function keepClock(
 }
 
 /**
- * Compares the clock with the record, and makes a finding of what is wrong.
- * @param wasBehind as it was the last time; left out: not known
+ * Compares the clock with the record, and makes a finding of a deviation.
+ * @param wasBehind the result of the last time; null: not known
  * @returns whether the clock is behind
  */
 export async function noteClock(system: Clocked, wasBehind: boolean | null = null): Promise<boolean> {
@@ -65,7 +65,7 @@ export async function noteClock(system: Clocked, wasBehind: boolean | null = nul
   return isBehind
 }
 
-/** What waited until a time that was near would wait for as long as the clock was set back. */
+/** Work that was almost due would wait for as long as the clock was set back. */
 async function makeDue({ store, clock }: Clocked): Promise<void> {
   await store.maintenance.bringBackTimes(clock.nowMs())
   await store.maintenance.markUnsettled(clock.nowMs())

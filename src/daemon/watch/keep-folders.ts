@@ -8,7 +8,7 @@ import { errorFields, type Log } from '../../app/log.ts'
 import { delay } from '../../ports/delay.ts'
 import type { System } from '../../app/system.ts'
 
-/** LDIF folders that vanish or are replaced while they are in use: made again, with the waiting files that the record has. */
+/** LDIF folders that vanish or are replaced while they are in use are made again, with the waiting files on record. */
 
 const LOOK_MS = 2_000
 const NAMES_MAX = 10
@@ -16,7 +16,7 @@ const NAMES_MAX = 10
 type KeptSystem = Pick<System, 'store' | 'ldif' | 'clock'>
 
 /**
- * @param onMadeAgain the folders are others than before
+ * @param onMadeAgain called when the folders are others than before
  * @param stop ends it
  */
 export async function keepFolders(
@@ -51,7 +51,7 @@ async function writeAgain({ store, ldif, clock }: KeptSystem, folders: readonly 
   for await (const account of store.maintenance.ownedAccounts()) {
     const { key, owned } = account
     await writePending(ldif, account, owned, clock.nowMs(), false)
-    // Whoever worked on the account meanwhile may have taken the file away: it is held against the record once more.
+    // Work on the account meanwhile may have removed the file: the account is compared with the record once more.
     await store.queue.markForRepair(key, clock.nowMs())
     written += owned.holds.length
   }

@@ -8,14 +8,14 @@ import type { System } from '../../app/system.ts'
 import { delay } from '../../ports/delay.ts'
 
 /**
- * Mode `api`: locks that the scan alone found, while event handlers are bound in privacyIDEA. Each of them came late, and says
- * that what the handlers call does not arrive.
+ * Mode `api`: locks that the scan alone found, while event handlers are bound in privacyIDEA. Each of them came late,
+ * and shows that the handlers' calls do not arrive.
  */
 
 const LOOK_MS = 5_000
-/** privacyIDEA is asked about its handlers so often. */
+/** Interval of reading privacyIDEA's handlers. */
 const ASK_MS = 3_600_000
-/** Fewer locks say nothing. */
+/** Fewer locks prove nothing. */
 const LOCKS_MIN = 3
 
 type Watched = Pick<System, 'store' | 'settings' | 'clock'>
@@ -54,7 +54,7 @@ async function areHandlersBound({ settings, clock }: Watched): Promise<boolean |
     const existing = await readHandlers(client)
     return existing.some(({ name }) => isOurs(name)) || alsoOurs(existing).length > 0
   } catch {
-    // Mostly the right for it is missing, which the service does not need.
+    // Usually the right for it is missing, which the service does not need.
     return null
   }
 }

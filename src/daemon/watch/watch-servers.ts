@@ -5,16 +5,16 @@ import { errorFields, type Log } from '../../app/log.ts'
 import { delay, unlessStopped } from '../../ports/delay.ts'
 import type { System } from '../../app/system.ts'
 
-/** How the servers of each directory are: asked now and then, put on record when it changes, told once. */
+/** The status of the servers of each directory: checked at intervals, recorded when it changes, reported once. */
 
-/** What the work itself has seen of the servers is looked at so often; nobody is asked for it. */
+/** Interval of reading what the work itself has found about the servers; no request is sent. */
 const NOTICE_MS = 1_000
-/** Each server is asked so often, those that are not needed as well. */
+/** Interval of requests to each server, also to those that are not needed. */
 const ASK_MS = 30_000
 
 type Watched = Pick<System, 'directory' | 'store' | 'clock'>
 
-/** Whether a server is worth a word: it is used, or could be. */
+/** Servers that are not reported: they are used, or could be. */
 const FINE: ReadonlySet<ServerState['is']> = new Set(['up', 'untried'])
 
 /**
@@ -25,11 +25,11 @@ export async function watchServers(system: Watched, log: Log, wake: () => void, 
   await Promise.all(system.directory.names().map((name) => watch({ system, name, log, wake }, stop)))
 }
 
-/** Asks all servers once, and puts it on record; for who runs no daemon. */
+/** Checks all servers once, and puts the result on record; for use without a daemon. */
 export async function noteServers({ directory, store }: Watched): Promise<void> {
   for (const name of directory.names()) {
     const isOne = directory.servers(name).length === 1
-    // Whether the only one answers has shown where there was work.
+    // Work has already shown whether the only server answers.
     const now = isOne ? directory.servers(name) : await directory.lookAtServers(name)
     if (now.some(({ is }) => is !== 'untried')) await store.serverStates.note(name, now)
   }
@@ -75,7 +75,7 @@ async function note(watching: Watching, before: readonly ServerState[], now: rea
     if (!FINE.has(is)) log.warn(`a directory server is ${is}`, { directory: name, url, reason })
     else if (!FINE.has(was)) {
       log.info('a directory server is up again', { directory: name, url })
-      // What it missed has to arrive there as well.
+      // Changes that it missed have to arrive there too.
       if (now.length > 1 && (await store.verification.markAll([name], clock.nowMs())) > 0) wake()
     }
   }

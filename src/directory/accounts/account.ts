@@ -16,7 +16,7 @@ export class Account implements AccountEntry {
   readonly key: AccountKey
   readonly dn: Dn
   readonly login: Login | null
-  /** The server that said so, as in the configuration. */
+  /** The server that returned it, as in the configuration. */
   readonly url: string
   readonly #entry: ReadEntry
 

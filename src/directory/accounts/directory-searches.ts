@@ -23,14 +23,14 @@ export function isDnBelow({ base }: DirectorySettings, text: string): boolean {
   return /^[a-z0-9.-]+\s*=.*,/is.test(text) && isWithin(normalDn(text), normalDn(base))
 }
 
-/** Accounts that may carry the serial; the server compares without regard to case, so look at what comes. */
+/** Accounts that may have the serial. The server compares without regard to case, so check each of them. */
 export function serialFilter(settings: DirectorySettings, reader: AccountReader, serial: Serial): Filter {
   const word = formatSerial(settings.serialFormat, serial)
   if (reader.isMultiValued) return new EqualityFilter({ attribute: settings.serialAttribute, value: word })
   return new SubstringFilter({ attribute: settings.serialAttribute, initial: '', any: [word], final: '' })
 }
 
-/** Accounts that carry a serial in our format, or a lock that looks like ours. */
+/** Accounts that have a serial in our format, or a lock that looks like ours. */
 export function markedFilter(settings: DirectorySettings, reader: AccountReader, marks: readonly Filter[]): Filter {
   const { serialAttribute: attribute, serialFormat } = settings
   const at = serialFormat.indexOf(SERIAL_PLACEHOLDER)
@@ -45,8 +45,8 @@ export function markedFilter(settings: DirectorySettings, reader: AccountReader,
 }
 
 /**
- * A search whose empty answer may be believed: the identity is proven after it on the same connection. A missing base
- * is a mistake of the configuration and never "not found".
+ * A search whose empty answer can be trusted: the identity is proven after it on the same connection. A missing base is
+ * a mistake of the configuration and never "not found".
  */
 export async function searchProven(
   connection: Connection,
@@ -70,12 +70,12 @@ export async function searchProven(
   return entries
 }
 
-/** A search finds values by the server's matching, and those that cover what is stored; a mark of ours is neither. */
+/** A search finds values by the server's matching, and values that cover stored ones; neither is a mark of ours. */
 export function isMarked({ lock, serialFormat, serialAttributeMultiValued, serialValues }: ObservedState): boolean {
   return lock.state === 'as-ours' || serialsIn(serialFormat, serialAttributeMultiValued, serialValues).length > 0
 }
 
-/** Page by page on one connection; what a lost identity hides would look like the end. */
+/** Page by page on one connection; entries hidden by a lost identity would look like the end. */
 export function walkPages(pool: Pool, request: SearchRequest): AsyncGenerator<{ entries: Entry[]; url: string }> {
   return pool.hold(async function* (connection) {
     const { url } = connection.server
@@ -84,7 +84,7 @@ export function walkPages(pool: Pool, request: SearchRequest): AsyncGenerator<{ 
   })
 }
 
-/** One account whose lock may not be read must not end a walk over all the others; null: such a one. */
+/** Null: the lock of the account may not be read. One such account must not end a walk over all the others. */
 export async function unlessHidden(observed: Promise<ObservedState>): Promise<ObservedState | null> {
   try {
     return await observed

@@ -5,10 +5,10 @@ import type { Account } from './account.ts'
 import type { Connection } from '../ldap/connection.ts'
 
 /**
- * The change number of an entry, which OpenLDAP raises with each write to it. A write that asserts the one that was read
- * (RFC 4528) fails where anybody has written since, also one of ours that comes late. A server may hide the attribute, or
- * show it and forbid to compare it: an assertion would then never hold. So each server has to prove first, by a search
- * for the entry with the number that it gave, that the comparison works there.
+ * The change number of an entry, which OpenLDAP raises with each write to it. A write that asserts the number that was
+ * read (RFC 4528) fails after any other write, also after one of ours that comes late. A server may hide the attribute,
+ * or show it and forbid to compare it: an assertion would then never hold. So a search for the entry with the number
+ * that the server gave first proves, for each server, that the comparison works there.
  */
 export const VERSION_ATTRIBUTE = 'entryCSN'
 
@@ -18,9 +18,12 @@ export function versionIn(account: Account): { readonly version?: EntryVersion }
   return value === null ? {} : { version: { url: account.url, value } }
 }
 
-/** So long a proof is believed; as the facts of a server. */
+/** How long a proof is valid; as the facts of a server. */
 const PROOF_AGE_MAX_MS = 600_000
-/** An entry that was changed in between is not found either: so many misses in a row, and the server cannot do it. */
+/**
+ * An entry that was changed in between is not found either: after so many misses in a row the server is taken to be
+ * unable to compare.
+ */
 const MISSES_MAX = 3
 
 interface Proof {
@@ -37,7 +40,10 @@ export class EntryVersions {
     this.#clock = clock
   }
 
-  /** What the write is to assert besides; null: nothing. It was read on another server, or this one cannot compare it. */
+  /**
+   * What else the write is to assert; null: nothing. The number was read on another server, or this one cannot compare
+   * it.
+   */
   async filterFor(
     connection: Connection,
     dn: string,

@@ -4,15 +4,15 @@ import type { FoundAccount } from '../../ports/directory.ts'
 import { findByIds, findMany, type FindingDirectory, type WantedUser } from './find-many.ts'
 
 /**
- * Users of a realm that several directories belong to. The id that the resolver gave decides, in whichever of them it is;
- * where it is no id of any, the login does, in the first of them that has it, in the order of the configuration. A
- * directory that does not answer may have the id, or the login before the others: then nothing is guessed.
+ * Users of a realm that several directories belong to. The id from the resolver decides, in any of the directories.
+ * Where no directory has that id, the login decides, in the order of the configuration. A directory that does not
+ * answer may have the id, or the login before the others: then nothing is guessed.
  */
 export interface OrderedDirectory extends FindingDirectory {
   findById(text: string): Promise<FoundAccount | null>
 }
 
-/** Fails with `unknown-user` where none has it, `ambiguous-match`, `directory-*`. */
+/** Fails with `unknown-user` where no directory has it, `ambiguous-match`, `directory-*`. */
 export async function findUserInOrder(
   directories: readonly OrderedDirectory[],
   { login, realm, userId }: WantedUser,

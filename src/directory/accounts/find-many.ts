@@ -5,9 +5,9 @@ import { parseAccountId, type Login, type Realm } from '../../core/names.ts'
 import type { FoundAccount } from '../../ports/directory.ts'
 import { halvedWhenCut } from '../ldap/cut-answers.ts'
 
-/** Accounts asked for by one search; slapd looks each up by its index. */
+/** Accounts in one search; slapd looks up each by its index. */
 const BATCH = 100
-/** Searches for those whom a batch did not tell apart. */
+/** Parallel searches for users that a batch search could not assign. */
 const AT_ONCE = 16
 
 export interface WantedUser {
@@ -16,11 +16,11 @@ export interface WantedUser {
   readonly userId: string
 }
 
-/** What finding many takes of one directory. */
+/** What finding many needs of one directory. */
 export interface FindingDirectory {
   /** Null: the text is no id of this directory. */
   idFilterOf(text: string): Filter | null
-  /** It may be the id or the DN of somebody here. */
+  /** It may be the id or the DN of an account here. */
   isOwnId(text: string): boolean
   /** Null: it is no DN of this directory. */
   findByDn(text: string): Promise<FoundAccount | null>
@@ -31,8 +31,8 @@ export interface FindingDirectory {
 }
 
 /**
- * As `findById`, else `findByLogin`, for each of them, by a search for a hundred at a time. Never fails: what one of them
- * failed with stands in its place. After a failure of the directory itself the others fail with it.
+ * As `findById`, else `findByLogin`, for each of them, by a search for a hundred at a time. Never fails: the result of
+ * a user may be the error. After a failure of the directory itself the others fail with it.
  */
 export async function findMany(
   directory: FindingDirectory,
@@ -96,7 +96,9 @@ async function findByDns(
   return new Map(dns.flatMap((dn, at) => (found[at] ? [[dn.toLowerCase(), found[at]] as const] : [])))
 }
 
-/** Those alone that a search for all of their logins tells apart: one account each, by the login that it shows. */
+/**
+ * Only users that a search for all of their logins assigns without doubt: one account each, by the login that it shows.
+ */
 async function findByLogins(
   directory: FindingDirectory,
   users: readonly WantedUser[],

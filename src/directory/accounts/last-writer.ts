@@ -10,17 +10,17 @@ import { oneEntry, type Reads } from '../ldap/reads.ts'
 import { textsOf } from '../protocol/entry.ts'
 
 /**
- * Who wrote to an entry last (RFC 4512, 3.4.2). Of the entry as a whole: whoever wrote another attribute since is named as
- * well. OpenLDAP's ppolicy writes at a failed bind under the name of the rootdn, and leaves the time of the bind in
- * `pwdFailureTime`; while our lock stands it writes nothing (measured with slapd 2.6). Active Directory has nothing of
- * the kind.
+ * Who wrote to an entry last (RFC 4512, 3.4.2). It is about the entry as a whole: a later writer of another attribute
+ * is named too. OpenLDAP's ppolicy writes at a failed bind under the name of the rootdn, and leaves the time of the
+ * bind in `pwdFailureTime`; while our lock is in effect it writes nothing (measured with slapd 2.6). Active Directory
+ * has nothing of the kind.
  */
 
 const MODIFIERS_NAME = 'modifiersName'
 const MODIFY_TIME = 'modifyTimestamp'
 /** What a password policy writes at a bind, with the time of it. */
 const BIND_TIMES = ['pwdFailureTime', 'pwdLastSuccess', 'authTimestamp']
-/** `YYYYMMDDhhmmss` of a GeneralizedTime, whatever fraction follows. */
+/** `YYYYMMDDhhmmss` of a GeneralizedTime; a fraction may follow. */
 const SECOND_LENGTH = 14
 
 export async function readLastWriters(
@@ -47,7 +47,7 @@ async function readLastWriter(reads: Reads, settings: DirectorySettings, dn: Dn)
   }
 }
 
-/** What the server calls us; the DN that we bind as need not be the one that it maps us to. */
+/** The server's name for us; the DN that we bind as need not be the one that it maps us to. */
 function ourName({ identity }: Connection, { bindDn }: DirectorySettings): string {
   return identity?.toLowerCase().startsWith('dn:') === true ? identity.slice('dn:'.length) : bindDn
 }

@@ -13,14 +13,16 @@ import type { ServerPool } from '../pool/server-pool.ts'
 import { FactsReader } from '../pool/server-facts.ts'
 import { readValues } from './stored-values.ts'
 
-/** One server of a directory, with what it says of itself: a policy that one server has another one may lack. */
+/** One server of a directory and its own facts: another server may lack a policy that this one has. */
 interface View {
   readonly server: ServerPool
   readonly facts: FactsReader
   readonly judge: LockJudge
 }
 
-/** How locks stand on each server of a directory, asked by a connection to that server and judged by its own facts. */
+/**
+ * The status of locks on each server of a directory, read by a connection to that server and judged by its own facts.
+ */
 export class LockReadings {
   readonly #settings: DirectorySettings
   readonly #driver: DirectoryDriver
@@ -47,7 +49,7 @@ export class LockReadings {
     })
   }
 
-  /** One answer a server, in the order of `urls`; a server that fails says why. At most READ_LOCKS_MAX keys. */
+  /** One answer per server, in the order of `urls`; a server that fails has the reason. At most READ_LOCKS_MAX keys. */
   async read(keys: readonly AccountKey[]): Promise<ServerReading[]> {
     if (keys.length > READ_LOCKS_MAX) throw new RangeError(`more than ${READ_LOCKS_MAX} accounts at once`)
     return Promise.all(
@@ -64,7 +66,7 @@ export class LockReadings {
     )
   }
 
-  /** An account whose lock may not be read (one that became an administrator's) says nothing of the others. */
+  /** An account whose lock may not be read (one that became an administrator's) does not affect the others. */
   async #readAt(view: View, keys: readonly AccountKey[]): Promise<Pick<ServerReading, 'locks' | 'unread'>> {
     const facts = view.facts.fresh ?? (await view.facts.read())
     const reader = new AccountReader(this.#settings, facts, this.#attributes, this.#driver.singleValued)

@@ -6,11 +6,11 @@ import type { PlaceElsewhere } from '../drivers/driver.ts'
 import { valuesIn } from '../protocol/entry.ts'
 import { oneEntry, type Reads } from '../ldap/reads.ts'
 
-/** What stands in other entries (groups) that the lock of an account is made of. */
+/** Values in other entries (groups) that the lock of an account is made of. */
 
 const NO_ATTRIBUTES = ['1.1']
 
-/** As far as it matters for the account: of the values that were asked for, those that stand there. */
+/** As far as it matters for the account: those of the requested values that are stored there. */
 export async function valuesAt(
   reads: Reads,
   reader: AccountReader,

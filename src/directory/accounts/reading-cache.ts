@@ -31,7 +31,7 @@ export class ReadingCache<Value> {
     return ageMs >= 0 && ageMs <= maxAgeMs ? kept.value : undefined
   }
 
-  /** Whatever its age. */
+  /** Of any age. */
   last(key: AccountKey): Value | undefined {
     return this.#kept.get(key)?.value
   }

@@ -3,11 +3,11 @@ import { isCutError } from '../ldap/cut-answers.ts'
 
 /**
  * A walk over all entries that a filter finds, also where the server returns only so many of them. A search that is cut
- * short is made again in parts: by the first characters of a value that every account has, and all that begin with
- * none of them. The parts together find whatever the search would have found, whatever characters there are.
+ * short is made again in parts: by the first characters of a value that every account has, and one part for values that
+ * begin with none of these. Together the parts find all that the search would have found, with any characters.
  */
 
-/** What logins begin with as a rule; the rest is one part. Servers compare logins without regard to case. */
+/** What logins usually begin with; the rest is one part. Servers compare logins without regard to case. */
 const FIRST_CHARACTERS = Array.from('abcdefghijklmnopqrstuvwxyz0123456789')
 /** Beyond so many characters a part is no longer made smaller: 37 searches each time. */
 const SPLITS_DEEP_MAX = 4

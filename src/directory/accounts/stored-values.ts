@@ -9,9 +9,9 @@ import { oneEntry, type Reads } from '../ldap/reads.ts'
 import { textsOf } from '../protocol/entry.ts'
 
 /**
- * Where a search shows no value, none is stored and none is given: a cover always shows one; so an account that is not
- * locked costs nothing more. What is given is asked for where something is stored, since both may be equal.
- * Fails with `write-raced` where another entry has taken the name meanwhile.
+ * Stored and given values. Where a search shows no value, there is neither: a given value covers a stored one and
+ * always shows. So an account that is not locked costs no further search. Given values are read where a value is
+ * stored, since both may be equal. Fails with `write-raced` where another entry has taken the name meanwhile.
  */
 export async function readValues(
   reads: Reads,

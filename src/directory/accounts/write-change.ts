@@ -13,7 +13,7 @@ import { readReal } from './stored-values.ts'
 import { normalDn } from '../../core/dn.ts'
 import type { Pool } from '../pool/pool.ts'
 
-/** What was read after a write, null where nothing was, and the server that took it, as in the configuration. */
+/** What was read after a write (null: nothing was), and the server that took it, as in the configuration. */
 export interface Written {
   readonly account: Account | null
   readonly url: string
@@ -27,14 +27,16 @@ export interface VersionAsRead {
 
 /**
  * Writes the modifications of a change, one LDAP modify an entry, in their order. Where a later entry refuses, the
- * earlier ones are taken back.
+ * earlier ones are reverted.
  *
  * The account's own entry is written only while it is the same account (RFC 4528 with its id, where the server has
- * that), and read in the same answer (RFC 4527, likewise), or by the next request on the same connection: another server
- * may not have it yet. With `asRead` it is written only while nobody has written to it since, where the server can tell.
+ * that), and read in the same answer (RFC 4527, likewise), or by the next request on the same connection: another
+ * server may not have it yet. With `asRead` it is written only while it was not written since, where the server can
+ * check that.
  * @param address the name of the account's own entry, where it is written
  * @returns null: the account's own entry was not written
- * Fails with `write-raced`, `entry-not-found` (of the account's own entry), `outcome-unknown`, and what refuses a write.
+ * Fails with `write-raced`, `entry-not-found` (of the account's own entry), `outcome-unknown`, and what refuses a
+ * write.
  */
 export async function writeChange(
   pool: Pool,
@@ -89,8 +91,8 @@ async function writeOwn(
 }
 
 /**
- * For a server without assertions: looks at the entry right before the write. What happens in the moment between is told by the
- * values that the write deletes by name, and by the answer, which says whose entry it was.
+ * For a server without assertions: looks at the entry right before the write. What happens in the moment between shows
+ * in the values that the write deletes by name, and in the answer, which names the entry.
  */
 async function refuseOthers(
   connection: Connection,
@@ -130,7 +132,7 @@ async function readAgain(connection: Connection, reader: AccountReader, dn: stri
 
 /**
  * What must hold for the write: it is this account. Where an attribute of several values is to become ours as a whole
- * and was absent, nobody has put one in since; deleting old values by name tells all other cases.
+ * and was absent, nobody has put one in since. Deleting old values by name detects all other cases.
  */
 function expectation(
   settings: DirectorySettings,
@@ -172,7 +174,7 @@ async function writeElsewhere(
   }
 }
 
-/** Undoes the first `count` entries of a change. Where that fails, nobody knows how things stand. */
+/** Reverts the first `count` entries of a change. Where that fails, the state is not known. */
 async function takeBack(pool: Pool, settings: DirectorySettings, change: ChangeDraft, count: number): Promise<void> {
   await undo(pool, settings, change, new Set(change.forward.slice(0, count).map((step) => step.dn)))
 }

@@ -34,9 +34,9 @@ const BIT_AND = '1.2.840.113556.1.4.803'
 const LOOK_AGAIN_MS = 10_000
 
 /**
- * Active Directory. The lock is the bit 0x2 (disabled) of `userAccountControl`, and no other bit. A lockout after too many
- * wrong passwords and an account that has expired are somebody else's locks. An expired password is none: its user can
- * end that himself, so a hold is written all the same, and left to him when it goes.
+ * Active Directory. The lock is the bit 0x2 (disabled) of `userAccountControl`, and no other bit. A lockout after too
+ * many wrong passwords and an expired account are locks by others. An expired password is no lock: the user can change
+ * it. So a hold is written all the same, and the expired password is left to the user when the hold goes.
  */
 export function activeDirectoryDriver(settings: Pick<DirectorySettings, 'clearLockout'>): LockDriver<DomainView> {
   return {
@@ -47,7 +47,7 @@ export function activeDirectoryDriver(settings: Pick<DirectorySettings, 'clearLo
     // rangeUpper of the schema (MS-ADA1, MS-ADA2).
     lengthsMax: { description: 1024, info: 1024 },
     readContext: readDomain,
-    // It stays with the account when it is renamed, and reaches no other (MS-ADTS, 3.1.1.3.1.2.4).
+    // It stays with the account when it is renamed, and never names another one (MS-ADTS, 3.1.1.3.1.2.4).
     addressOf: (id) => `<GUID=${id}>`,
     protects: protectedPrincipal,
     placesElsewhere: () => [],
@@ -72,7 +72,7 @@ function readLock(account: AccountEntry, context: LockContext<DomainView>, clear
   const current = account.text(CONTROL)
   const control = integerOf(account.values(CONTROL))
   if (current === null || control === null) {
-    // Whoever is never locked need not be readable; that he is not is no news either.
+    // An account that is never locked need not be readable; that it is not readable is not reported either.
     if (protectedPrincipal(account) === null) throw unreadable(account)
     return { state: 'open', other: null, slots: [], effective: { is: 'unknown', reason: NOT_READ } }
   }
@@ -97,7 +97,7 @@ function expiryOf(account: AccountEntry, nowMs: number): OtherLock | null {
   return atMs !== null && atMs <= nowMs ? lockedBy('expired', EXPIRES) : null
 }
 
-/** The server's own word counts, where it has one; it knows the policy that applies to the account. */
+/** The server's own judgement counts, where it has one; it uses the policy that applies to the account. */
 function lockoutOf(account: AccountEntry, { nowMs, context: domain }: LockContext<DomainView>): OtherLock | null {
   const sinceMs = parseFileTime(account.text(LOCKOUT_TIME))
   const durationMs = account.text(OWN_POLICY) === null ? domain.lockoutDurationMs : null
@@ -151,7 +151,7 @@ function protectedPrincipal(account: AccountEntry): string | null {
   return (control & COMPUTER_BITS) === 0 ? null : 'it is a computer account'
 }
 
-/** What the domain's own entry says about its lockout after wrong passwords. */
+/** The lockout after wrong passwords, from the domain's own entry. */
 export interface DomainView {
   /** Infinity: until an administrator ends it; null: it could not be read. */
   readonly lockoutDurationMs: number | null

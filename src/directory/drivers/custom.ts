@@ -52,7 +52,7 @@ function readLock(
     }),
   ]
   const state = slots.every(isLocked) ? 'as-ours' : 'open'
-  // What else locks there the configuration does not say, so that nothing else is looked at.
+  // The configuration does not describe other locks there, so none is looked for.
   return { state, other: null, slots, effective: { is: 'yes' } }
 }
 
@@ -79,7 +79,7 @@ function filled(value: string, account: AccountEntry): string {
   return value.replaceAll(DN_PLACEHOLDER, () => dn).replaceAll(LOGIN_PLACEHOLDER, () => login ?? '')
 }
 
-/** The server may hold the same DN in another spelling; then that one is meant. */
+/** The server may store the same DN in another spelling; then that one is used. */
 function spelledAsIn(current: readonly AttributeValue[], template: string, value: string): string {
   if (template !== DN_PLACEHOLDER) return value
   const normal = normalDn(value)
@@ -95,7 +95,9 @@ function placeOf(assignment: LockAssignment, account: AccountEntry): PlaceElsewh
   }
 }
 
-/** Accounts whose own entry carries the value; what is told by an absence, or per account, cannot be searched for. */
+/**
+ * Accounts whose own entry has the value. A lock that is an absence, or a value per account, cannot be searched for.
+ */
 function markOf(assignment: LockAssignment): EqualityFilter[] {
   const [value] = assignment.values
   if (assignment.op === 'remove' || value === undefined || /\{(?:dn|login)\}/.test(value)) return []

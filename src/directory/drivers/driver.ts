@@ -21,7 +21,7 @@ export interface AccountEntry {
 export interface PlaceElsewhere {
   readonly dn: Dn
   readonly attribute: string
-  /** These values are looked for by the server's own matching; null: all values are read. */
+  /** These values are searched for by the server's own matching; null: all values are read. */
   readonly values: readonly string[] | null
 }
 
@@ -29,16 +29,16 @@ type ValuesOf = (attribute: string) => readonly AttributeValue[]
 
 /** Values of an entry by where they come from, of attributes that the server may cover. */
 export interface ValuesBySource {
-  /** What is stored in the entry, whatever the server shows in its place. */
+  /** What is stored in the entry, also where the server shows another value. */
   readonly stored: ValuesOf
-  /** What the server gives the entry (by a class of service of 389-DS), whatever is stored. */
+  /** What the server gives the entry (by a class of service of 389-DS), beside the stored values. */
   readonly given: ValuesOf
 }
 
 /** What was read of one account besides its entry. `stored` and `given`: of `coverable` alone. */
 export interface LockReading extends ValuesBySource {
   readonly facts: ServerFacts
-  /** What stands in `placesElsewhere`, in their order. */
+  /** The values at `placesElsewhere`, in their order. */
   readonly elsewhere: readonly (readonly AttributeValue[])[]
 }
 
@@ -61,39 +61,39 @@ interface LockPlaces {
   readonly lockAttributes: readonly string[]
   /** Those of them whose stored values the server may cover with others of its own making; see `LockContext.stored`. */
   readonly coverable: readonly string[]
-  /** Those that the server keeps at one value, whatever its schema says. */
+  /** Those that the server keeps at one value, also where its schema allows several. */
   readonly singleValued: readonly string[]
   /** How long a value of an attribute may be, in UTF-16 units, by the name in lower case; left out where it is not known. */
   readonly lengthsMax?: Readonly<Record<string, number>>
   /**
-   * The name that the account's own entry is written to and read under: its DN, or one that stays with it when it is renamed,
-   * where the server knows such names.
+   * The name that the account's own entry is written to and read under: its DN, or one that stays with it when it is
+   * renamed, where the server supports such names.
    */
   addressOf(id: AccountId, dn: Dn): string
-  /** Why an account of this kind is never locked, whatever the configuration says; null: it may be. */
+  /** Why an account of this kind is never locked, under any configuration; null: it may be. */
   protects(account: AccountEntry): string | null
   placesElsewhere(account: AccountEntry): readonly PlaceElsewhere[]
   /**
-   * Where somebody else's lock at this account lasts as long as a policy says: when it was set, in milliseconds since 1970.
-   * The policies are then read afresh, and not before that. Null: nothing rests on them.
+   * Where the duration of another lock at this account depends on a policy: when it was set, in milliseconds since
+   * 1970. The policies are then read afresh, and not before that. Null: nothing depends on them.
    */
   restsOnPoliciesSince(account: AccountEntry): number | null
-  /** Filters of accounts that a lock of ours may stand at; several are alternatives. */
+  /** Filters of accounts that a lock of ours may be at; several are alternatives. */
   marks(): readonly Filter[]
   /**
-   * Filters of accounts that any lock may stand at now, whoever's, and of some at which none does; left out: those of
+   * Filters of accounts that any lock may be at now, ours or not; some of them may have none. Left out: those of
    * `marks` are all that there are.
    */
   lockedMarks?(nowMs: number): readonly Filter[]
-  /** Places in other entries whose values name accounts that a lock of ours may stand at. */
+  /** Places in other entries whose values name accounts that a lock of ours may be at. */
   markedElsewhere(): readonly MarkedElsewhere[]
 }
 
-/** What locked means in one kind of directory. Pure, but for the reading of its own context. */
+/** What locked means in one kind of directory. Pure, except for reading its own context. */
 export interface LockDriver<Context> extends LockPlaces {
   /**
-   * What decides about locks besides entries of accounts: policies, the domain. It is kept for a while; a server that says
-   * something else than another one is read for itself. Fails with `directory-*`.
+   * What decides about locks besides entries of accounts: policies, the domain. It is kept for a while. A server with
+   * facts of its own is read separately. Fails with `directory-*`.
    */
   readContext(reads: Reads, settings: DirectorySettings, facts: ServerFacts): Promise<Context>
   readLock(account: AccountEntry, context: LockContext<Context>): LockObservation
@@ -102,7 +102,7 @@ export interface LockDriver<Context> extends LockPlaces {
 /** Judges the lock of an account, by its context of one server or of any. Fails with `directory-*`. */
 export type LockJudge = (account: AccountEntry, reading: LockReading) => Promise<LockObservation>
 
-/** A driver whose context is its own affair. */
+/** A driver with its context inside. */
 export interface DirectoryDriver extends LockPlaces {
   judge(reads: Reads, settings: DirectorySettings, clock: Clock): LockJudge
 }
@@ -120,7 +120,7 @@ export function driverWith<Context>(driver: LockDriver<Context>): DirectoryDrive
   }
 }
 
-/** Of a driver that needs to know nothing else. */
+/** For a driver without a context. */
 export const NO_CONTEXT = { readContext: () => Promise.resolve(null) }
 
 export interface MarkedElsewhere {
@@ -130,12 +130,12 @@ export interface MarkedElsewhere {
 }
 
 const KEPT_MAX_AGE_MS = 60_000
-/** How long a lock lasts is as the server judges it now: a policy that was changed a moment ago counts. */
+/** For the duration of a lock: the policy in effect now counts, also one changed a moment ago. */
 const FRESH_MAX_AGE_MS = 1_000
 /** Times of locks are of whole seconds. */
 const SECOND_MS = 1_000
 
-/** What a driver knows besides entries: read once for all that wait, and kept for a while. */
+/** The context of a driver: read once for all that wait, and kept for a while. */
 class KeptContext<Context> {
   readonly #clock: Clock
   readonly #load: (facts: ServerFacts) => Promise<Context>

@@ -4,10 +4,10 @@ import { lockedBy, NO_CONTEXT, type AccountEntry, type LockContext, type LockDri
 import { parseGeneralizedTime } from '../protocol/generalized-time.ts'
 
 /**
- * 389-DS's account inactivation, which FreeIPA uses as well: the attribute `nsAccountLock`. Measured on 389-DS 2.3.1: the
- * server looks at the first value alone, of any case, with nothing trimmed, and refuses a bind with 53 "Account
- * inactivated" where it is `true`. A class of service (of a role, as a rule) may give the attribute to an account, and hides
- * what is stored in its entry then; so what is in effect and what is stored are read apart.
+ * 389-DS's account inactivation, which FreeIPA uses as well: the attribute `nsAccountLock`. Measured on 389-DS 2.3.1:
+ * the server looks at the first value alone, of any case, with nothing trimmed, and refuses a bind with 53 "Account
+ * inactivated" where it is `true`. A class of service (usually of a role) may give the attribute to an account, and
+ * then hides the stored value; so the effective value and the stored value are read separately.
  */
 
 const LOCK_ATTRIBUTE = 'nsAccountLock'
@@ -20,7 +20,7 @@ const OVERRIDDEN =
   'a class of service (of a role, as a rule) gives the account another nsAccountLock, which hides the one in its entry: take the account out of that role, or take nsAccountLock out of the template'
 
 interface InactivationKind<Context> extends Pick<LockDriver<Context>, 'restsOnPoliciesSince' | 'readContext'> {
-  /** What is written; other spellings of it are somebody else's. */
+  /** What is written; other spellings of it count as a lock by others. */
   readonly locked: string
   /** Attributes that `otherLock` looks at besides those of a password lockout. */
   readonly attributes: readonly string[]
@@ -78,7 +78,7 @@ function readLock<Context>(
     unlocked: [],
   }
   const isOurs = stored.length === 1 && stored[0] === kind.locked
-  // Beside ours only what a class of service gives is somebody else's.
+  // Beside ours only the value from a class of service counts as a lock by others.
   const theirs = isOurs ? context.given(LOCK_ATTRIBUTE) : effective
   const other = isInactivated(theirs)
     ? lockedBy('disabled', LOCK_ATTRIBUTE)
@@ -86,12 +86,12 @@ function readLock<Context>(
   return { state: isOurs ? 'as-ours' : 'open', other, slots: [slot], effective: wouldBeEnforced(effective, isCovered) }
 }
 
-/** What covers the stored value decides; where nothing does, ours would. */
+/** A value that covers the stored one decides; without one, ours would. */
 function wouldBeEnforced(effective: readonly AttributeValue[], isCovered: boolean): LockObservation['effective'] {
   return isCovered && !isInactivated(effective) ? { is: 'no', reason: OVERRIDDEN } : { is: 'yes' }
 }
 
-/** As the server judges: `TRUE` locks; `banana`, `true` after another value, and `true` with a space behind do not. */
+/** As the server judges: `TRUE` locks. `banana`, `true` after another value, and `true` with a space behind do not. */
 function isInactivated(values: readonly AttributeValue[]): boolean {
   const [first] = values
   return typeof first === 'string' && first.toLowerCase() === 'true'
@@ -104,7 +104,7 @@ function isSameList(a: readonly AttributeValue[], b: readonly AttributeValue[]):
 
 /**
  * Too many wrong passwords (passwordLockout): `accountUnlockTime` is when that ends, and 1970 where it does not. Both
- * attributes stay behind after it ended; a count of 0 tells.
+ * attributes stay after the end; then the count is 0.
  */
 export function passwordLockout(account: AccountEntry, nowMs: number): OtherLock | null {
   const failures = Number(account.text(RETRY_COUNT) ?? 0)

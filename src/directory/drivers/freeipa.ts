@@ -11,10 +11,10 @@ import { textsOf } from '../protocol/entry.ts'
 import { namingContextOf, type ServerFacts } from '../pool/server-facts.ts'
 
 /**
- * FreeIPA's lockout after failed logins. Each server counts by itself: the counters are not replicated, so what one says
- * holds for that one. How its plugin judges (FreeIPA's ipa-lockout): locked while the failures reach the policy's limit and its time
- * has not passed since the last one, unless an administrator unlocked the account after it. A limit of 0 locks nobody; a
- * time of 0 never ends.
+ * FreeIPA's lockout after failed logins. Each server counts by itself: the counters are not replicated, so a reading is
+ * valid for that server only. How its plugin judges (FreeIPA's ipa-lockout): locked while the failures reach the
+ * policy's limit and its time has not passed since the last one, unless an administrator unlocked the account after it.
+ * A limit of 0 locks nobody; a time of 0 never ends.
  */
 
 const KERBEROS_ATTRIBUTES = [
@@ -50,7 +50,7 @@ type LockoutPolicies = ReadonlyMap<string, LockoutPolicy>
 
 /**
  * FreeIPA: the lock is what `ipa user-disable` writes, so that its own tools show the account as disabled. Its lockout
- * after failed logins and an expired principal are somebody else's locks.
+ * after failed logins and an expired principal are locks by others.
  */
 export const freeipaDriver: LockDriver<LockoutPolicies> = inactivationDriver({
   locked: 'TRUE',
@@ -62,7 +62,10 @@ export const freeipaDriver: LockDriver<LockoutPolicies> = inactivationDriver({
     principalExpired(account, context.nowMs) ?? kerberosLockout(account, context.context, context.nowMs),
 })
 
-/** Without a readable policy nothing is said of a lockout: our lock is then written beside it, and holds in either case. */
+/**
+ * Without a readable policy no lockout is reported: our lock is then written beside it, and is in effect in either
+ * case.
+ */
 function kerberosLockout(account: AccountEntry, policies: LockoutPolicies, nowMs: number): OtherLock | null {
   const policy = policyOf(account, policies)
   const failures = failuresOf(account)
@@ -100,7 +103,7 @@ function principalExpired(account: AccountEntry, nowMs: number): OtherLock | nul
   return endMs !== null && endMs <= nowMs ? lockedBy('expired', EXPIRATION) : null
 }
 
-/** One a group that has its own; more than any realm has. */
+/** One per group that has its own; more than any realm has. */
 const POLICIES_MAX = 1000
 const POLICY_ATTRIBUTES = ['krbPwdMaxFailure', 'krbPwdLockoutDuration']
 const IS_POLICY = new EqualityFilter({ attribute: 'objectClass', value: 'krbPwdPolicy' })

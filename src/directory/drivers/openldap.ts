@@ -10,7 +10,7 @@ import { textsOf } from '../protocol/entry.ts'
 import { namingContextOf, type ServerFacts } from '../pool/server-facts.ts'
 
 export const LOCK_ATTRIBUTE = 'pwdAccountLockedTime'
-/** slapo-ppolicy(5): locked until an administrator says otherwise, whatever pwdLockoutDuration is. */
+/** slapo-ppolicy(5): locked until an administrator unlocks it, with any pwdLockoutDuration. */
 const LOCKED_FOR_GOOD = '000001010000Z'
 const POLICY_OF_ENTRY = 'pwdPolicySubentry'
 const START = 'pwdStartTime'
@@ -18,10 +18,10 @@ const END = 'pwdEndTime'
 const PASSWORD_CHANGED = 'pwdChangedTime'
 
 /**
- * OpenLDAP with the password policy overlay. The lock is `pwdAccountLockedTime: 000001010000Z`. The overlay itself writes
- * a time stamp there after too many failures: while that is in effect the account is locked by somebody else;
- * before and after it is open, and the stamp is put back when our lock goes. `pwdStartTime` and `pwdEndTime` lock too, also
- * beside ours.
+ * OpenLDAP with the password policy overlay. The lock is `pwdAccountLockedTime: 000001010000Z`. The overlay itself
+ * writes a time stamp there after too many failures: while that is in effect the account is locked by others; otherwise
+ * it is not locked. The stamp is restored when our lock goes. `pwdStartTime` and `pwdEndTime` lock too, also beside our
+ * lock.
  */
 export const openldapDriver: LockDriver<PolicyView> = {
   attributes: [LOCK_ATTRIBUTE, POLICY_OF_ENTRY, START, END, PASSWORD_CHANGED],
@@ -64,7 +64,7 @@ function isOurs(current: LockSlot['current']): boolean {
   return current.length === 1 && current[0] === LOCKED_FOR_GOOD
 }
 
-/** The account is not valid yet, or not any more; this holds whatever pwdLockout is. */
+/** The account is not valid yet, or not any more; this does not depend on pwdLockout. */
 function validityLock(account: AccountEntry, nowMs: number): OtherLock | null {
   const endMs = parseGeneralizedTime(account.text(END) ?? '')
   if (endMs !== null && endMs <= nowMs) return lockedBy('expired', END)
@@ -73,8 +73,8 @@ function validityLock(account: AccountEntry, nowMs: number): OtherLock | null {
 }
 
 /**
- * A time stamp of the overlay, by each of the policies that may apply. Where they do not agree it is not known: our lock
- * then takes its place and puts it back, which locks in either case.
+ * A time stamp of the overlay, by each of the policies that may apply. Where they differ the result is not known: our
+ * lock then replaces the stamp and restores it later, which locks in either case.
  */
 function stampLock(account: AccountEntry, policies: readonly PasswordPolicy[] | null, nowMs: number): OtherLock | null {
   const stamp = account.text(LOCK_ATTRIBUTE)
@@ -105,13 +105,13 @@ function stampUntil(stamp: string, policy: PasswordPolicy, nowMs: number): numbe
 /**
  * Whether OpenLDAP would enforce a lock: the overlay is active on the account's database, a policy applies to the
  * account, and that one has `pwdLockout: TRUE` (slapo-ppolicy(5)). An ordinary account may read few of these, so what
- * cannot be seen is told as unknown, never guessed.
+ * cannot be seen is reported as unknown, never guessed.
  */
 interface LockEffect {
   readonly effective: Effectiveness
   /**
-   * The policies of which one applies to the account, and says how long the server's own locks last: all that there are where
-   * it is not known which. Empty: none applies. Null: what applies could not be read.
+   * The policies that may apply to the account; they say how long the server's own locks last. All policies where it is
+   * not known which one applies. Empty: none applies. Null: what applies could not be read.
    */
   readonly policies: readonly PasswordPolicy[] | null
 }
@@ -141,7 +141,7 @@ function lockEffect(account: AccountEntry, { facts, context: policies }: Facts, 
   return guessed(policies)
 }
 
-/** Which policy is the default is not known: what all of them say holds in any case. */
+/** The default policy is not known: what all policies have in common holds in any case. */
 function guessed({ policies, overlay }: PolicyView): LockEffect {
   const all = [...policies.values()]
   const [first] = all
@@ -180,15 +180,15 @@ export interface PolicyView {
   /** By DN in normal form. */
   readonly policies: ReadonlyMap<string, PasswordPolicy>
   /**
-   * The policy of accounts that name none. `known`: cn=config told, `dn` null when there is none. `no-overlay`: cn=config
-   * told that no overlay is active on the database. `unknown`: cn=config may not be read, or not enough of it.
+   * The policy of accounts that name none. `known`: from cn=config; `dn` is null when there is none. `no-overlay`: by
+   * cn=config no overlay is active on the database. `unknown`: cn=config may not be read, or not enough of it.
    */
   readonly fallback:
     { readonly kind: 'known'; readonly dn: string | null } | { readonly kind: 'no-overlay' | 'unknown' }
   /**
-   * What our own bind told, which needs no right: an active overlay answers its control (draft-behera, 6.1) to everybody
-   * in its database but the rootdn. `active`: it answered. `silent`: it did not, so that it is not active, or we are the
-   * rootdn. `unknown`: the account that we bind as lies in another database, or the control is not offered.
+   * What our own bind shows, which needs no right: an active overlay answers its control (draft-behera, 6.1) to
+   * everybody in its database but the rootdn. `active`: it answered. `silent`: it did not, so it is not active, or we
+   * are the rootdn. `unknown`: the account that we bind as lies in another database, or the control is not offered.
    */
   readonly overlay: 'active' | 'silent' | 'unknown'
 }
@@ -250,8 +250,8 @@ function policyFrom(entry: Entry): PasswordPolicy {
 const FRONTEND = 'olcdatabase={-1}frontend,cn=config'
 
 /**
- * slapd-config(5): the overlay's entry lies below the one of its database, or of the frontend, for all of them. That
- * there is none is believed unless our bind told otherwise: an entry that may not be read looks the same.
+ * slapd-config(5): the overlay's entry lies below the one of its database, or of the frontend, for all of them. A
+ * missing entry means no overlay, unless our bind showed one: an entry that may not be read looks the same.
  */
 function fallbackFrom(
   config: readonly Entry[],

@@ -3,10 +3,10 @@ import { ByteBudget } from '../../core/json-limit.ts'
 import { MEMBER_ATTRIBUTES, MEMBER_LOGIN_ATTRIBUTE } from '../protocol/group-entry.ts'
 
 /**
- * What a server's answers may take in memory. ldapts collects a message until it has the length that the message claims, and
- * makes some 250 bytes of each value; here a message is held back until it is whole and known to be within the limits, and
- * ldapts gets it in one piece. What is too large is passed over, and its operation fails with `AnswerTooLarge`; where it
- * claims more than is worth passing over, or is no LDAP message at all, the connection ends.
+ * What a server's answers may take in memory. ldapts collects a message until it has the length that the message
+ * claims, and makes some 250 bytes of each value; here a message is held back until it is complete and within the
+ * limits, and ldapts gets it in one piece. A message that is too large is skipped, and its operation fails with
+ * `AnswerTooLarge`. Where it claims more than is worth skipping, or is no LDAP message at all, the connection ends.
  */
 
 const MIB = 1024 * 1024
@@ -21,9 +21,9 @@ const RESULT_BYTES_MAX = MIB
 /** All members of a group, for a person who waits for it. */
 const LARGE = { bytesMax: 256 * MIB, valuesMax: 2_500_000 }
 const USUAL = { bytesMax: MESSAGE_BYTES_MAX, valuesMax: MESSAGE_VALUES_MAX }
-/** A message that is larger is not passed over: the connection ends. */
+/** A message that is larger is not skipped: the connection ends. */
 const PASSED_OVER_BYTES_MAX = 64 * MIB
-/** Of all answers of all servers that are being read, in the memory that they take. */
+/** Of all answers of all servers in progress, in the memory that they take. */
 const READ_BYTES_MAX = 192 * MIB
 const reading = new ByteBudget(READ_BYTES_MAX)
 /** What ldapts makes of a value: its bytes, a Buffer on them and a text (measured). */
@@ -55,7 +55,7 @@ interface Reading {
 export interface AnswerLimits {
   /** While a group is read as a whole. @returns what ends it */
   allowLarge(): () => void
-  /** What is held for operations of this connection is held no longer. */
+  /** Releases what is counted for operations of this connection. */
   close(): void
 }
 
@@ -75,7 +75,7 @@ class Frames implements AnswerLimits {
   #length = 0
   /** Of the message that is being collected, once it is there. */
   #head: Head | null = null
-  /** Bytes of a message that is passed over which are still to come. */
+  /** Bytes of a skipped message that are still to come. */
   #over = 0
   #large = 0
   #isClosed = false
@@ -161,7 +161,7 @@ class Frames implements AnswerLimits {
     return rest
   }
 
-  /** ldapts makes a text of what nobody waits for, so that it gets nothing of it. */
+  /** ldapts makes a text of an answer without a waiting operation, so it gets nothing of such an answer. */
   #give(message: Buffer, { id, bodyAt }: Head, waiting: Waiting): void {
     if (id === null || !waiting.has(id)) return
     const found = weigh(message, bodyAt, this.#large > 0 ? LARGE.valuesMax : USUAL.valuesMax, this.#large > 0)

@@ -35,7 +35,7 @@ export interface SearchRequest {
   /** So many are enough; 0: all. An answer that the server cuts short before that fails with `directory-cut`. */
   readonly sizeMax: number
   readonly controls?: readonly Control[]
-  /** All members of a group are wanted, however many they are. */
+  /** All members of a group are wanted, in any number. */
   readonly isLarge?: boolean
 }
 
@@ -55,8 +55,8 @@ const DOMAIN_SID = 'S-1-5-21-'
 
 /**
  * One connection that was opened, secured, bound and whose identity was proven; it is never reconnected silently, and
- * is done with once its socket closes. Many operations may be in flight. The server not answering one of them within
- * `operationTimeoutMs` closes the connection.
+ * ends once its socket closes. Many operations may be in flight. Where the server does not answer one of them within
+ * `operationTimeoutMs`, the connection is closed.
  */
 export class Connection {
   readonly server: Server
@@ -73,11 +73,11 @@ export class Connection {
   readonly #closed: Promise<void>
   #isOpen = true
   #timedOut = false
-  /** Why the connection was ended for the sake of our memory. */
+  /** Why the connection was ended: the answer was too large for our memory limits. */
   #tooLarge: AnswerTooLarge | null = null
   #isGathering = false
   #timer: NodeJS.Timeout | null = null
-  /** The identity at the bind (RFC 4532); null: the server does not tell. */
+  /** The identity at the bind (RFC 4532); null: the server does not report it. */
   #identity: string | null = null
   #hasPolicyAnswer = false
 
@@ -118,12 +118,12 @@ export class Connection {
     }
   }
 
-  /** Who the server took us for at the bind, as in `dn:cn=lockstep,…` or `sid:S-1-5-21-…`; null: it does not tell. */
+  /** The identity that the server reported at the bind, as in `dn:cn=lockstep,…` or `sid:S-1-5-21-…`; null: none. */
   get identity(): string | null {
     return this.#identity
   }
 
-  /** The server answered the password policy control of the bind; false where it was not asked. */
+  /** The server answered the password policy control of the bind; false where the control was not sent. */
   get hasPolicyAnswer(): boolean {
     return this.#hasPolicyAnswer
   }
@@ -137,7 +137,7 @@ export class Connection {
     return this.#isOpen && !this.#socket.destroyed
   }
 
-  /** Resolves when the socket is closed, for whatever reason. */
+  /** Resolves when the socket is closed, for any reason. */
   get closed(): Promise<void> {
     return this.#closed
   }
@@ -180,8 +180,8 @@ export class Connection {
   }
 
   /**
-   * Fails with `directory-identity-lost` unless the server still takes us for who we are; an empty answer that came
-   * before may then be believed. Without Who Am I (RFC 4532) our own entry must be there.
+   * Fails with `directory-identity-lost` unless the server still has our identity for this connection; an empty answer
+   * before it can then be trusted. Without Who Am I (RFC 4532) our own entry must be there.
    */
   async proveIdentity(): Promise<void> {
     if (this.#identity === null) return this.#findOwnEntry()
@@ -191,7 +191,7 @@ export class Connection {
     throw this.#identityLost()
   }
 
-  /** Says goodbye and closes. What is in flight fails. */
+  /** Sends an unbind and closes. What is in flight fails. */
   async close(): Promise<void> {
     if (!this.#socket.destroyed) this.#socket.end(UNBIND, () => this.#socket.destroy())
     const timer = setTimeout(() => this.#socket.destroy(), CLOSE_TIMEOUT_MS)
@@ -209,7 +209,7 @@ export class Connection {
     if (this.#identity === '' || this.#identity === 'dn:') throw this.#identityLost()
   }
 
-  /** Without Who Am I, and without a DN to look for, the security token of the connection says who it is of. */
+  /** Without Who Am I, and without a DN to search for, the security token of the connection shows the account. */
   async #askIdentity(): Promise<string | null> {
     const told = await this.#whoAmI()
     if (told !== null || !isWindowsName(this.#settings.bindDn)) return told
@@ -218,8 +218,8 @@ export class Connection {
   }
 
   /**
-   * The SIDs in the security token of this connection: of its account, first, and of the groups (`tokenGroups` of the root
-   * DSE; MS-ADTS, 3.1.1.3.2). Empty where the server does not tell.
+   * The SIDs in the security token of this connection: of its account, first, and of the groups (`tokenGroups` of the
+   * root DSE; MS-ADTS, 3.1.1.3.2). Empty where the server does not report them.
    */
   async tokenSids(): Promise<string[]> {
     const filter = new PresenceFilter({ attribute: 'objectClass' })
@@ -228,7 +228,7 @@ export class Connection {
     return valuesIn(root, TOKEN).flatMap((value) => sidText(value) ?? [])
   }
 
-  /** `dn:…` or `u:…`; '' when anonymous; null when the server does not know the operation. */
+  /** `dn:…` or `u:…`; '' when anonymous; null when the server does not support the operation. */
   async #whoAmI(): Promise<string | null> {
     const exop = async (): Promise<string | null> => {
       try {
@@ -282,7 +282,7 @@ export class Connection {
     }
   }
 
-  /** What is asked in one turn of the event loop goes out in one write: the system call is the dearest part of it. */
+  /** What is sent in one turn of the event loop goes out in one write: the system call is its most expensive part. */
   #gather(): void {
     if (this.#isGathering) return
     this.#isGathering = true
@@ -362,7 +362,7 @@ export class Connection {
   }
 }
 
-/** A client of ldapts on a connection that is open already; it never opens another one by itself. */
+/** An ldapts client on a connection that is open already; it never opens another one by itself. */
 export function clientOn(socket: Socket, gone: () => Error): Client {
   let isTaken = false
   const createConnection = (): Socket => {

@@ -2,9 +2,9 @@ import { SearchRequest, SearchResponse, SizeLimitExceededError, type Client } fr
 import { AppError } from '../../core/error.ts'
 
 /**
- * A server returns fewer entries than there are, by its own limit, with result 4 (RFC 4511, 4.5.1.4). ldapts takes that for
- * the whole wherever the request had a limit, and then nobody knows what is missing: an account that was cut off would
- * look like one that is not there. Here such an answer fails, unless it is as long as it was to be.
+ * A server returns fewer entries than there are, by its own limit, with result 4 (RFC 4511, 4.5.1.4). Where the request
+ * had a limit, ldapts takes that for the complete answer. An account that was cut off would then look like one that is
+ * not there. Here such an answer fails, unless it has the requested length.
  */
 
 const SIZE_LIMIT_EXCEEDED = 4

@@ -2,9 +2,9 @@ import { PresenceFilter } from 'ldapts'
 import type { AccountKey } from '../../core/names.ts'
 import type { Connection, SearchRequest } from './connection.ts'
 
-/** Who reads: the servers of a directory in their order, or one of them. */
+/** A reader: the servers of a directory in their order, or one of them. */
 export interface Reads {
-  /** @param key the account that it is about: asked where its last write went */
+  /** @param key the account that it is about: the server that took its last write is asked */
   read<Result>(call: (connection: Connection) => Promise<Result>, key?: AccountKey): Promise<Result>
 }
 

@@ -3,7 +3,7 @@ import { AppError } from '../../core/error.ts'
 import type { Reads } from './reads.ts'
 import { resultCodeOf } from '../protocol/result-code.ts'
 
-/** The server answered, and the answer is no: it is not there, may not be read, or takes the server too long. */
+/** The server answered with a refusal: the entry is not there, may not be read, or takes the server too long. */
 const UNREADABLE: ReadonlySet<string> = new Set([
   'entry-not-found',
   'directory-not-permitted',

@@ -18,7 +18,7 @@ export interface Server {
   readonly security: 'tls' | 'start-tls' | 'plain'
 }
 
-/** What it takes to open a connection, before there is anybody to bind as. */
+/** Settings to open a connection, before the bind. */
 export type SocketSettings = Pick<
   DirectorySettings,
   'name' | 'startTls' | 'caFile' | 'tlsServerName' | 'connectTimeoutMs'

@@ -10,7 +10,7 @@ import { ROOT_ATTRIBUTES, rootFactsFrom, type RootFacts } from './server-facts.t
 /** Results that mean "not with this password now": wrong, locked, or (389-DS) inactivated. */
 const REFUSED: ReadonlySet<number> = new Set([19, 49, 53])
 
-/** What a server tells anybody about itself (RFC 4512, 5.1); for setting up, when there is no account yet. */
+/** What a server shows about itself to anybody (RFC 4512, 5.1); for the set-up, when there is no account yet. */
 export async function readRoot(url: string, settings: SocketSettings): Promise<RootFacts> {
   const options = { scope: 'base' as const, attributes: [...ROOT_ATTRIBUTES, 'defaultNamingContext'] }
   const read = async (client: Client): Promise<Entry | null> =>
@@ -51,7 +51,7 @@ export async function bindAs(
   })
 }
 
-/** One operation on a connection that nobody is bound on yet, within `connectTimeoutMs`. */
+/** One operation on a connection without a bind, within `connectTimeoutMs`. */
 async function once<Result>(
   url: string,
   settings: SocketSettings,

@@ -14,12 +14,12 @@ import { normalDn } from '../../core/dn.ts'
 import { textsOf } from '../protocol/entry.ts'
 import { serverOf } from '../ldap/socket.ts'
 
-/** Fails where what answers at the other end is not to be used. */
+/** Fails where the server at the other end is not to be used. */
 export type ConnectionCheck = (connection: Connection) => Promise<void>
 
 /**
- * Asked of every new connection, before it is used: the directory that answers is the one on record, or the first that
- * ever did. Fails with `directory-changed`.
+ * Checked for every new connection, before it is used: the directory that answers is the one on record, or the first
+ * that ever answered. Fails with `directory-changed`.
  */
 export function identityCheck(settings: DirectorySettings, identities: IdentityPort): ConnectionCheck {
   return async (connection) => {
@@ -54,7 +54,7 @@ export async function readIdentity(connection: Connection, settings: DirectorySe
   return { contexts, base: normalDn(base), baseId: idOf(entry, idAttribute) }
 }
 
-/** Who answers at one URL, without regard to what is on record. Fails as connecting and searching do. */
+/** The identity of the directory at one URL, without regard to the record. Fails as connecting and searching do. */
 export async function identityAt(url: string, settings: DirectorySettings): Promise<DirectoryIdentity> {
   const connection = await Connection.open(serverOf(url, settings), settings)
   try {

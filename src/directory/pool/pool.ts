@@ -13,10 +13,11 @@ import { serverOf } from '../ldap/socket.ts'
 export { POOL_TIMES, type PoolTimes } from './server-pool.ts'
 
 /**
- * The servers of one directory. The first of `urls` that is usable does the work: one that failed comes last until it
- * was seen to answer again (looked at beside the work after `failbackMs`), one that is slow comes after those that are
- * not, one that takes no writes after those that do, and one that holds other data is not used. An account is read from the server that took its last write, for as
- * long as RecentWriters keeps it. No call waits for a server that failed while another one is usable.
+ * The servers of one directory. The first of `urls` that is usable does the work. A server that failed comes last until
+ * it answers again (checked beside the work after `failbackMs`). A slow one comes after those that are not, one that
+ * takes no writes after those that do. One that holds other data is not used. An account is read from the server that
+ * took its last write, for as long as RecentWriters keeps it. No call waits for a server that failed while another one
+ * is usable.
  */
 export class Pool implements Reads {
   readonly #settings: DirectorySettings
@@ -44,15 +45,15 @@ export class Pool implements Reads {
     return this.#servers.map((server) => server.state)
   }
 
-  /** Asks each server for its rootDSE, beside each other; what came of it is in `states`. */
+  /** Reads the rootDSE of each server, in parallel; the results are in `states`. */
   async lookAtAll(): Promise<void> {
     await this.meet()
     await Promise.allSettled(this.#servers.map((server) => server.read(askForRoot)))
   }
 
   /**
-   * Before all servers are asked at once: the first of them that answers is the one that says which directory it is, where
-   * none is on record, and not the quickest.
+   * Called before all servers are read in parallel: where no identity is on record, the first server that answers, in
+   * their order, sets it, and not the quickest.
    */
   async meet(): Promise<void> {
     if (this.#servers.length === 1 || this.#servers.some(({ state }) => state.is !== 'untried')) return
@@ -77,7 +78,7 @@ export class Pool implements Reads {
     return true
   }
 
-  /** The server that took the last write to an account, where that is known and short ago. */
+  /** The server that took the last write to an account, where that is known and recent. */
   writerOf(key: AccountKey): string | null {
     return this.#writers.of(key)?.server.url ?? null
   }
@@ -101,8 +102,8 @@ export class Pool implements Reads {
   }
 
   /**
-   * Once only; on the next server where one cannot be reached or says that it takes no writes, since nothing happened
-   * there.
+   * Once only. On the next server where one cannot be reached or reports that it takes no writes, since nothing
+   * happened there.
    */
   async write<Result>(call: (connection: Connection) => Promise<Result>, key?: AccountKey): Promise<Result> {
     const failures: AppError[] = []
@@ -185,7 +186,7 @@ function rankOf(server: ServerPool, writer: ServerPool | undefined): number {
   return (server.isUsable ? 0 : 8) + (server.isSlow ? 3 : 0) + (server === writer ? 0 : server.isReadOnly ? 2 : 1)
 }
 
-/** Failures of a server, as against those of a question: another server may do better. */
+/** Failures of the server and not of the request: another server may succeed. */
 const OF_SERVER: ReadonlySet<string> = new Set([
   'directory-unreachable',
   'directory-timeout',
@@ -207,13 +208,15 @@ function orThrow(thrown: unknown): AppError {
 const REFERRAL = 10
 const UNWILLING_TO_PERFORM = 53
 
-/** As a read-only copy answers a write; another server may take it (RFC 4511, 4.1.9: 53 may be said for other reasons). */
+/** The answer of a read-only copy to a write; another server may take it (RFC 4511, 4.1.9: 53 has other causes too). */
 function isRefusedAsCopy(error: AppError): boolean {
   const code = resultCodeOf(error.cause)
   return code === REFERRAL || code === UNWILLING_TO_PERFORM
 }
 
-/** It says itself that it is a copy: a referral, or OpenLDAP's words (no other server need have taken the write). */
+/**
+ * The server reports that it is a copy: a referral, or OpenLDAP's message (no other server need have taken the write).
+ */
 function isSurelyCopy(error: AppError): boolean {
   return resultCodeOf(error.cause) === REFERRAL || /shadow context|read-?only/i.test(error.message)
 }
@@ -230,13 +233,13 @@ function together(errors: readonly AppError[], directory: string): AppError {
   return new AppError(first.code, message, { hint: first.hint, cause: first })
 }
 
-/** So long an account is read from the server that took its last write: replication between sites may take minutes. */
+/** How long an account is read from the server that took its last write: replication between sites may take minutes. */
 const WRITER_KEPT_MS = 900_000
 const WRITERS_MAX = 50_000
 
 /**
- * Which server took the last write to an account, for a bounded time and number: whoever reads elsewhere may see what
- * stood there before. Times are those of `performance.now()`.
+ * Which server took the last write to an account, for a bounded time and number: other servers may still have the
+ * values from before. Times are those of `performance.now()`.
  */
 class RecentWriters<Server> {
   readonly #writers = new Map<AccountKey, { readonly server: Server; readonly untilMs: number }>()

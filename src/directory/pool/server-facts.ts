@@ -14,12 +14,12 @@ import { isWithin, normalDn } from '../../core/dn.ts'
 import { textsOf } from '../protocol/entry.ts'
 import type { Reads } from '../ldap/reads.ts'
 
-/** What a server says of itself (RFC 4512, 5.1). */
+/** What a server shows about itself (RFC 4512, 5.1). */
 export interface RootFacts {
-  /** As in `OpenLDAP`; '' when it does not tell. */
+  /** As in `OpenLDAP`; '' when the server does not report it. */
   readonly vendor: string
   readonly namingContexts: readonly string[]
-  /** Object identifiers; null: the server does not tell. */
+  /** Object identifiers; null: the server does not report them. */
   readonly controls: readonly string[] | null
   readonly hasPostRead: boolean
   readonly hasAssertion: boolean
@@ -47,7 +47,7 @@ interface AttributeType {
   readonly isSingleValued: boolean
 }
 
-/** So long facts are believed; a server's set-up rarely changes. */
+/** How long facts are used; a server's set-up rarely changes. */
 const FACTS_MAX_AGE_MS = 600_000
 
 /** Reads the facts when they are first needed, once for all that wait, and again when they are old. */
@@ -111,7 +111,7 @@ export class FactsReader {
   }
 }
 
-/** LDAP_CAP_ACTIVE_DIRECTORY_OID (MS-ADTS 3.1.1.3.4.3.1); Samba tells it as well. */
+/** LDAP_CAP_ACTIVE_DIRECTORY_OID (MS-ADTS 3.1.1.3.4.3.1); Samba reports it too. */
 const ACTIVE_DIRECTORY_OID = '1.2.840.113556.1.4.800'
 
 export const ROOT_ATTRIBUTES = [
@@ -154,7 +154,7 @@ function factsFrom(root: Entry | null, schema: Entry | null, wanted: readonly st
   }
 }
 
-/** Only the wanted ones of perhaps thousands of definitions are kept. */
+/** Keeps only the wanted ones of perhaps thousands of definitions. */
 function attributeTypes(definitions: readonly string[], wanted: readonly string[]): Map<string, AttributeType> {
   const open = new Set(wanted.map((name) => name.toLowerCase()))
   const found = new Map<string, AttributeType>()

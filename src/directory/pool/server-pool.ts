@@ -7,15 +7,15 @@ import { Connection } from '../ldap/connection.ts'
 import type { ConnectionCheck } from './identity.ts'
 import type { Server } from '../ldap/socket.ts'
 
-/** Times that nobody configures; tests shorten them. */
+/** Times that are not configurable; tests shorten them. */
 export interface PoolTimes {
-  /** Connecting again waits at first and at most so long; in between it doubles. */
+  /** The delay before connecting again, at first and at most; in between it doubles. */
   readonly backoffFirstMs: number
   readonly backoffMaxMs: number
-  /** After a refused bind it waits longer, so that the account is not locked out by trying. */
+  /** The first delay after a refused bind. It is longer, so that the tries do not lock the account out. */
   readonly bindRefusedFirstMs: number
   readonly bindRefusedMaxMs: number
-  /** While another server does the work, one that failed is left alone for so long. */
+  /** While another server does the work, a server that failed is not tried for this time. */
   readonly failbackMs: number
 }
 
@@ -47,7 +47,7 @@ export interface ServerPoolOptions {
   readonly settings: DirectorySettings
   readonly clock: Clock
   readonly times: PoolTimes
-  /** Asked of a fresh connection before it is used; what it throws counts as a failure of the server. */
+  /** Run on a fresh connection before it is used; what it throws counts as a failure of the server. */
   readonly check: ConnectionCheck
 }
 
@@ -85,7 +85,7 @@ export class ServerPool {
     return this.#state
   }
 
-  /** Nothing is known against it. */
+  /** No problem is recorded for it. */
   get isUsable(): boolean {
     return this.#failure === null
   }
@@ -100,7 +100,7 @@ export class ServerPool {
     return this.#slowUntilMs > performance.now()
   }
 
-  /** Performs one operation on a connection of this server, and notices how long that takes. */
+  /** Performs one operation on a connection of this server, and measures how long that takes. */
   async run<Result>(connection: Connection, call: (connection: Connection) => Promise<Result>): Promise<Result> {
     const startedMs = performance.now()
     try {
@@ -120,7 +120,7 @@ export class ServerPool {
     return this.#once(call)
   }
 
-  /** A connection for one operation; give it back. Fails with why there is none. */
+  /** A connection for one operation; release it afterwards. Fails with the reason why there is none. */
   acquire(): Promise<Connection> | Connection {
     if (this.#isDisposed) throw this.#disposedError()
     const { inFlightMax } = this.#options.settings
@@ -154,7 +154,7 @@ export class ServerPool {
   }
 
   /**
-   * Beside the work: whether a server that failed answers again, once it was left alone long enough.
+   * Checks beside the work whether a server that failed answers again, after a time without tries.
    * @param aloneMs at least so long, besides its back-off
    */
   lookIfBack(aloneMs: number = this.#options.times.failbackMs): void {
@@ -162,7 +162,9 @@ export class ServerPool {
     if (performance.now() >= Math.max(this.#retryAtMs, this.#failedAtMs + aloneMs)) this.#connect()
   }
 
-  /** For who can do without this server: why it cannot be used now; null: it can. Nobody waits for it to be tried again. */
+  /**
+   * For callers that can do without this server: why it cannot be used now; null: it can. It does not wait for a retry.
+   */
   get failure(): AppError | null {
     this.lookIfBack(0)
     return this.#failure === null ? null : again(this.#failure)
@@ -233,7 +235,7 @@ export class ServerPool {
     }
   }
 
-  /** Nobody waits longer than for the server to be tried and one operation. */
+  /** A wait is limited to the time of one connect and one operation. */
   #waitMaxMs(): number {
     const { connectTimeoutMs, operationTimeoutMs } = this.#options.settings
     return connectTimeoutMs * 3 + operationTimeoutMs
@@ -256,7 +258,7 @@ export class ServerPool {
     for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
   }
 
-  /** Connects, unless the last try failed only just now: then everybody is told why. */
+  /** Connects, unless the last try failed a moment ago: then all callers get that reason. */
   #connectOrFail(): void {
     if (this.#failure !== null && this.#retryAtMs > performance.now()) throw again(this.#failure)
     this.#connect()
@@ -332,7 +334,7 @@ export class ServerPool {
     this.#state = { url: this.server.url, is, sinceMs, reason }
   }
 
-  /** A connection that was taken out of use is closed once nobody needs it. */
+  /** Closes a connection that was taken out of use, once it is idle. */
   #closeIfLeft(connection: Connection): void {
     const isNeeded = connection.inFlight > 0 || connection.holders > 0
     if (!isNeeded && !this.#connections.includes(connection)) this.#close(connection)
@@ -359,7 +361,7 @@ export class ServerPool {
   }
 }
 
-/** What trying again soon does not mend. */
+/** Failures that a retry soon does not resolve. */
 const SLOW_TO_MEND: ReadonlySet<string> = new Set(['directory-bind-refused', 'directory-changed'])
 
 const CONDITIONS: Readonly<Partial<Record<AppError['code'], ServerCondition>>> = {

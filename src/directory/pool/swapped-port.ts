@@ -5,15 +5,15 @@ import { serverOf, type Server, type SocketSettings } from '../ldap/socket.ts'
 
 /** For `init` and `doctor`: a port for TLS under `ldap://`, or one for plain LDAP under `ldaps://`, is named as such. */
 
-/** What a connection fails with that speaks the wrong way. */
+/** Failures of a connection with the wrong protocol. */
 const FAILURES: readonly ErrorCode[] = ['directory-unreachable', 'directory-timeout', 'directory-tls']
-/** An anonymous bind with the message id 1 (RFC 4511, 4.2); any LDAP server answers it, if only to refuse. */
+/** An anonymous bind with the message id 1 (RFC 4511, 4.2); every LDAP server answers it, also one that refuses it. */
 const BIND = Buffer.from([0x30, 12, 2, 1, 1, 0x60, 7, 2, 1, 3, 4, 0, 0x80, 0])
 /** Each LDAP message is a SEQUENCE. */
 const SEQUENCE = 0x30
 const LOOK_MS_MAX = 3_000
 
-/** @returns what is wrong with the URL, where that is it; else the error as it came */
+/** @returns what is wrong with the URL, where the port is the cause; else the error as it came */
 export async function namedSwap(error: AppError, url: string, settings: SocketSettings): Promise<AppError> {
   if (!FAILURES.includes(error.code)) return error
   const server = serverOf(url, settings)
@@ -34,7 +34,7 @@ export async function namedSwap(error: AppError, url: string, settings: SocketSe
   })
 }
 
-/** Nothing is sent after the handshake, so that it does not matter whose certificate it is. */
+/** Nothing is sent after the handshake, so the certificate does not matter. */
 function speaksTls({ host, port }: Server, withinMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connectTls({ host, port, rejectUnauthorized: false })

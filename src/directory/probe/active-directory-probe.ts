@@ -17,7 +17,7 @@ export interface ActiveDirectoryProbe {
   readonly name: string | null
   /** schemaIDGUID and searchFlags, by attribute in lower case. */
   readonly schema: ReadonlyMap<string, { readonly id: string; readonly searchFlags: number }>
-  /** An account, and what of it the server says that we may write, in lower case. */
+  /** An account, and its attributes that we may write as the server reports, in lower case. */
   readonly account: { readonly dn: string; readonly writable: ReadonlySet<string> } | null
   /** Accounts that are, or were, administrators: they inherit no rights (AdminSDHolder). At most ADMINS_MAX. */
   readonly admins: readonly string[]
@@ -73,7 +73,7 @@ function schemaFrom(entries: readonly Entry[]): ActiveDirectoryProbe['schema'] {
   return found
 }
 
-/** Constructed; without a value there is nothing that we may write. */
+/** Constructed; without a value we may write nothing. */
 function accountFrom(entry: Entry | undefined): ActiveDirectoryProbe['account'] {
   if (entry === undefined) return null
   const names = textsOf(entry, 'allowedAttributesEffective').map((name) => name.toLowerCase())

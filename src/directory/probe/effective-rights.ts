@@ -5,9 +5,8 @@ import type { Pool } from '../pool/pool.ts'
 import { textsOf } from '../protocol/entry.ts'
 import type { ServerFacts } from '../pool/server-facts.ts'
 
-/** What the account that we bind as may do with one entry, as the server itself judges its ACIs. */
+/** The rights of the account that we bind as on one entry, as the server evaluates its ACIs. */
 export interface RightsProbe {
-  /** The entry that was asked about. */
   readonly dn: string
   readonly attributes: ReadonlyMap<string, AttributeRights>
 }
@@ -22,7 +21,7 @@ export interface AttributeRights {
 const NO_RIGHTS: AttributeRights = { canRead: false, canSearch: false, canWrite: false }
 const OCTET_STRING = 0x04
 
-/** Asks 389-DS for effective rights (draft-ietf-ldapext-acl-model-08); everybody may ask for his own. */
+/** Asks 389-DS for effective rights (draft-ietf-ldapext-acl-model-08); every account may ask for its own. */
 class EffectiveRightsControl extends Control {
   readonly #dn: string
 
@@ -39,8 +38,8 @@ class EffectiveRightsControl extends Control {
 }
 
 /**
- * The rights on one entry that the filter finds below the base. Null where the server does not tell rights, or nobody is
- * found. Nothing is written.
+ * The rights on one entry that the filter finds below the base. Null where the server does not report rights, or no
+ * entry is found. Nothing is written.
  */
 export async function probeRights(
   pool: Pool,

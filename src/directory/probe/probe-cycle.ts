@@ -12,7 +12,7 @@ import {
 } from '../../core/account/state.ts'
 import type { LdapDirectory } from '../ldap-directory.ts'
 
-/** One step of the trial: done, failed with its reason, or left out with the reason in words. */
+/** One step of the trial: done, failed with its reason, or left out with the reason as text. */
 export type Step =
   | { readonly kind: 'done' }
   | { readonly kind: 'failed'; readonly error: AppError }
@@ -20,7 +20,7 @@ export type Step =
 
 export type BindResult = 'accepted' | 'refused' | 'not-tried'
 
-/** What a lock, an unlock, and a serial in and out did to a test account. */
+/** The results of a lock, an unlock, and a serial in and out at a test account. */
 export interface CycleProbe {
   readonly lock: Step
   readonly unlock: Step
@@ -30,14 +30,14 @@ export interface CycleProbe {
   readonly bindBefore: BindResult
   readonly bindWhileLocked: BindResult
   readonly bindAfter: BindResult
-  /** As the directory reads it while locked. */
+  /** As the directory reports it while locked. */
   readonly effective: Effectiveness
-  /** True when lock and serials are again what they were; else `left` names what is not. */
+  /** True when lock and serials are as before; else `left` names the differences. */
   readonly isAsBefore: boolean
   readonly left: readonly string[]
 }
 
-/** Tries of taking a change back when the answer was lost or somebody else wrote at the same time. */
+/** Tries to revert a change when the answer was lost or another client wrote at the same time. */
 const TAKE_BACK_TRIES_MAX = 3
 const PROBE_SERIAL = 'LOCKSTEP-PROBE'
 
@@ -53,9 +53,8 @@ const NOTHING: DesiredState = {
 }
 
 /**
- * Locks and unlocks a test account, and puts a serial in and takes it out, to see whether that works. Whatever
- * happens on the way, what was written is taken back, and nothing else is touched.
- * @param bind tries the account's own password; null when it is not known
+ * Locks and unlocks a test account, and puts a serial in and takes it out, to see whether that works. In every case
+ * what was written is reverted, and nothing else is touched.
  */
 export async function tryCycle(
   directory: LdapDirectory,
@@ -126,7 +125,7 @@ async function trySerial(
   return { register, unregister: await takeBack(directory, key, (now) => drafted({ ...NOTHING, gone: [serial] }, now)) }
 }
 
-/** Looks, and writes what is left to take back, until nothing is. */
+/** Reads, and writes what is left to revert, until nothing is. */
 async function takeBack(
   directory: LdapDirectory,
   key: AccountKey,

@@ -35,7 +35,7 @@ export interface ServerProbe {
   readonly url: string
   readonly security: 'tls' | 'start-tls' | 'plain'
   readonly tookMs: number
-  /** Who the server takes us for, as in `dn:cn=lockstep,…`; null when it failed or does not tell. */
+  /** Our identity as the server reports it, as in `dn:cn=lockstep,…`; null when it failed or is not reported. */
   readonly identity: string | null
   readonly error: AppError | null
 }
@@ -49,30 +49,30 @@ export interface AttributeProbe {
   readonly isSingleValued: boolean
 }
 
-/** A search that Lockstep does all the time, and whether an index helps it. */
+/** A search that Lockstep makes all the time, and whether an index supports it. */
 export interface IndexProbe {
   readonly attribute: string
-  /** By cn=config (slapd-config(5), olcDbIndex), where that may be read; else only the time tells. */
+  /** By cn=config (slapd-config(5), olcDbIndex), where that may be read; else only `tookMs` is known. */
   readonly hasIndex: boolean | null
-  /** How long a search took that finds nothing. */
+  /** How long a search without a result took. */
   readonly tookMs: number
 }
 
-/** What a doctor asks of one directory. Each method fails with what kept it from finding out. */
+/** What a doctor checks of one directory. Each method fails with the reason why it found nothing out. */
 export interface DirectoryProbe extends AsyncDisposable {
   servers(): Promise<readonly ServerProbe[]>
   facts(): Promise<ServerFacts>
   /** True when the base is there; false when it is not, or may not be seen. */
   hasBase(): Promise<boolean>
   attributes(): Promise<readonly AttributeProbe[]>
-  /** Fails with `unknown-user`, `ambiguous-match`; `observed` tells the lock, its effect and protection. */
+  /** Fails with `unknown-user`, `ambiguous-match`; `observed` has the lock, its effect and protection. */
   login(login: Login, realm: Realm | null): Promise<{ account: FoundAccount; observed: ObservedState }>
   /** For OpenLDAP: the password policies. */
   policies(): Promise<PolicyView>
-  /** @param password the account's own, to see a bind refused; null: that is left out */
+  /** @param password the account's own, to check that a bind is refused; null: not checked */
   cycle(key: AccountKey, password: string | null): Promise<CycleProbe>
   indexes(): Promise<readonly IndexProbe[]>
-  /** Our rights on one account. Null: the server does not tell, or nobody is found. */
+  /** Our rights on one account. Null: the server does not report them, or no account is found. */
   rights(attributes: readonly string[]): Promise<RightsProbe | null>
   /** Asks for one entry more than the limits that servers have by default. */
   searchLimit(): Promise<SearchLimitProbe>

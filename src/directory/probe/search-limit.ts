@@ -14,7 +14,7 @@ export interface SearchLimitProbe {
   readonly cut: AppError | null
 }
 
-/** Pages as a walk over the accounts does, over whatever entries there are below the base, and stops once it has enough. */
+/** Pages as a walk over the accounts does, over all entries below the base, and stops once it has enough. */
 export async function probeSearchLimit(directory: LdapDirectory): Promise<SearchLimitProbe> {
   const request = {
     base: directory.settings.base,

@@ -24,9 +24,9 @@ const LOOKUPS_AT_ONCE = 16
 const PAGE_ENTRIES = 500
 
 /**
- * The logins of all who are in a group, directly or by groups in groups, each once. A member that is gone, or has no
- * login, or is a computer, is left out. Those whom Active Directory counts in by their primary group, as `Domain Users`,
- * stand in no group's entry: they are looked for below `base`.
+ * The logins of all members of a group, directly or by groups in groups, each once. A member that is gone, or has no
+ * login, or is a computer, is left out. Members by their primary group, as `Domain Users` of Active Directory, are in
+ * no group's entry: they are searched for below `base`.
  * Fails with `entry-not-found` (no such group, or it may not be seen), `limit-exceeded`, and as reading does.
  */
 export async function loginsOfGroup(
@@ -112,7 +112,7 @@ class Walk {
     return []
   }
 
-  /** Notes the logins that a group names, and gives the DNs that were not seen yet. */
+  /** Notes the logins that a group names, and returns the DNs that were not seen yet. */
   async #take(dn: string, entry: Entry): Promise<string[]> {
     for (const text of textsIn(entry, MEMBER_LOGIN_ATTRIBUTE)) this.#note(text)
     const primaryGroupId = relativeIdOf(valuesIn(entry, SID_ATTRIBUTE)[0])

@@ -46,7 +46,7 @@ export class LargeGroups {
     this.#facts = facts
   }
 
-  /** Whether the members may be searched: else nobody would seem to be one. */
+  /** Whether the members may be searched: else no account would seem to be one. */
   async hasSearchableMembers(dn: string): Promise<boolean> {
     const names = [...MEMBER_ATTRIBUTES, MEMBER_LOGIN_ATTRIBUTE]
     return this.#matches(dn, new OrFilter({ filters: names.map((attribute) => new PresenceFilter({ attribute })) }))

@@ -12,7 +12,7 @@ import type { Reads } from '../ldap/reads.ts'
 import { namingContextOf, type ServerFacts } from '../pool/server-facts.ts'
 import { sidText } from '../protocol/sid.ts'
 
-/** The account that we bind as, as far as the directory tells which it is. */
+/** The account that we bind as, as far as the directory reports it. */
 export interface OwnAccount {
   readonly dns: readonly Dn[]
   /** Why its entry could not be found; null: it was. */
@@ -22,14 +22,14 @@ export interface OwnAccount {
 
 /** More than one where a login of one account is the userPrincipalName of another. */
 const ENTRIES_MAX = 10
-/** An entry that could not be found is looked for again after this time; one that was found, with the server's facts. */
+/** An entry that was not found is searched for again after this time; one that was found, with the server's facts. */
 const RETRY_MS = 10_000
 const SID = 'objectSid'
 
 /**
- * Finds the entry of the account that we bind as by another name than its DN (Active Directory). It is searched for in the
- * domain, and must be of the account whose token the connection has. It is then known by its id as well, so that
- * another name or place of the account changes nothing.
+ * Finds the entry of the account that we bind as by another name than its DN (Active Directory). It is searched for in
+ * the domain, and must be of the account whose token the connection has. Afterwards its id identifies it too, so that a
+ * rename or move of the account changes nothing.
  */
 export class OwnAccountReader {
   readonly #name: WindowsName
@@ -81,7 +81,7 @@ export class OwnAccountReader {
     }
   }
 
-  /** Those that are called so, and of them the one whose token the connection has, where the server tells that. */
+  /** Those with the name, and of them the one whose token the connection has, where the server reports that. */
   async #entriesOf(facts: ServerFacts): Promise<Entry[]> {
     const { base, idAttribute } = this.#settings
     const request = {
@@ -114,7 +114,7 @@ export class OwnAccountReader {
   }
 }
 
-/** Failures of this one search; all others are the directory's. */
+/** Failures of this one search; all others are failures of the directory. */
 const UNREAD_CODES = ['directory-not-permitted', 'directory-refused', 'directory-cut', 'entry-not-found']
 
 function ownAccount(dns: readonly Dn[], keys: readonly AccountKey[]): OwnAccount {

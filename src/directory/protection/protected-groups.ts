@@ -22,7 +22,7 @@ import type { Pool } from '../pool/pool.ts'
 import type { ServerFacts } from '../pool/server-facts.ts'
 import { relativeIdOf } from '../protocol/sid.ts'
 
-/** The protected groups as they were read: who is in them, directly or by groups in groups. */
+/** The protected groups as they were read: their members, directly or by groups in groups. */
 export interface Groups {
   /** Of the groups themselves and of those in them; with the chain rule, of the former alone. */
   readonly dns: readonly string[]
@@ -30,11 +30,11 @@ export interface Groups {
   readonly primaryGroupIds: readonly string[]
   /** Why one of them could not be read; null: all were. */
   readonly unread: AppError | null
-  /** Those whose members were not read, since they are so many. */
+  /** Those whose members were not read, because of their number. */
   readonly large: readonly LargeGroup[]
   /**
-   * Asks the server about large groups. Fails as a search does.
-   * @returns why the account is in one of them, as far as their entries tell; null: it is not
+   * Searches the server for large groups. Fails as a search does.
+   * @returns why the account is in one of them, as far as their entries show; null: it is not
    */
   memberOf(account: Member): Promise<string | null>
 }
@@ -44,17 +44,17 @@ const FACT_ATTRIBUTES = ['objectClass', SID_ATTRIBUTE]
 const GROUP_ATTRIBUTES = [...FACT_ATTRIBUTES, ...MEMBER_ATTRIBUTES, MEMBER_LOGIN_ATTRIBUTE]
 
 /**
- * Members that are read, of all groups together; groups at most. Each member is looked at once, for it may be a group. Of
- * a group that goes beyond that the server is asked about each account. (answer-limits.ts takes as much in one message.)
+ * Members that are read, of all groups together; groups at most. Each member is read once, for it may be a group.
+ * Beyond that the server is asked about each account. (answer-limits.ts takes the same number in one message.)
  */
 const MEMBERS_MAX = 10_000
 const GROUPS_MAX = 1_000
 const LOOKUPS_AT_ONCE = 16
-/** What was read is believed for so many times as long as the reading took, within these bounds. */
+/** A reading is used for so many times the time that it took, within these bounds. */
 const AGE_SHARE = 20
 const AGE_MIN_MS = 2_000
 const AGE_MAX_MS = 60_000
-/** A group that was large is not read as a whole again for so long. */
+/** For how long a group that was large is not read as a whole again. */
 const LARGE_MS = 600_000
 
 /** Reads the groups when they are first needed, once for all that wait, and again when that is a moment ago. */
@@ -74,7 +74,7 @@ export class GroupReader {
     this.#clock = clock
   }
 
-  /** Fails where the directory as a whole does not answer; a group that does not is part of the answer. */
+  /** Fails where the directory as a whole does not answer; a group that cannot be read is part of the answer. */
   async read(facts: ServerFacts): Promise<Groups> {
     const nowMs = this.#clock.nowMs()
     if (this.#last !== null && nowMs < this.#untilMs && nowMs >= this.#untilMs - AGE_MAX_MS) return this.#last
@@ -97,7 +97,7 @@ export class GroupReader {
     return this.#last
   }
 
-  /** Null where nothing is there, or nothing may be seen of it. */
+  /** Null where there is no entry, or none may be seen. */
   async #entryAt(dn: string, attributes: readonly string[], facts: ServerFacts): Promise<Entry | null> {
     const request = oneEntry(dn, attributes, { bytesOf: [facts.canonical(SID_ATTRIBUTE)] })
     const [entry] = await this.#pool.read((connection) => searchProven(connection, request, this.#settings))
@@ -109,7 +109,7 @@ type EntryAt = (dn: string, attributes: readonly string[]) => Promise<Entry | nu
 
 interface GroupReads {
   readonly entryAt: EntryAt
-  /** It was large a moment ago. */
+  /** The group was large a moment ago. */
   readonly isLarge: (dn: string) => boolean
   readonly asked: LargeGroups
 }
@@ -179,7 +179,7 @@ class GroupWalk {
     }
   }
 
-  /** Without its members where they are more than fit into one answer, or were a moment ago. */
+  /** Without its members where they are more than one answer holds, or were a moment ago. */
   async #read(dn: string, from: From): Promise<Entry | null> {
     const { entryAt, isLarge } = this.#reads
     if (!isLarge(dn)) {
@@ -194,7 +194,7 @@ class GroupWalk {
     return entry
   }
 
-  /** Of a large group nothing is taken in but itself: the groups in it are found from the account that is asked about. */
+  /** Of a large group only the group itself is noted: the groups in it are found from the account in question. */
   async #noteLarge(dn: string, { key, top }: From): Promise<void> {
     if (!(await this.#reads.asked.hasSearchableMembers(dn))) {
       throw this.#unread(dn, key, 'its members may not be searched')
@@ -230,7 +230,7 @@ class GroupWalk {
   /** @returns no members */
   #noteGroup(entry: Entry, dn: string, key: string): string[] {
     this.#noteSid(entry, dn, key)
-    // With the chain rule the server itself goes on from a group to those in it.
+    // With the chain rule the server itself follows a group to those in it.
     const isAsked = this.#facts.hasChainRule || normalDn(dn) === normalDn(this.#groups.at(-1) ?? '')
     if (!isAsked) this.#groups.push(dn)
     this.#mustFit(dn, key)
@@ -242,7 +242,7 @@ class GroupWalk {
     throw this.#unread(dn, key, `it holds more than ${GROUPS_MAX} groups; use a filter`)
   }
 
-  /** For those whose primary group it is. Whoever may not see that of a group does not see its members either. */
+  /** For members by primary group. An account that may not see the SID of a group does not see its members either. */
   #noteSid(entry: Entry, dn: string, key: string): void {
     const sid = valuesIn(entry, SID_ATTRIBUTE)[0]
     if (sid === undefined && this.#facts.hasChainRule) throw this.#unread(dn, key, 'it may not be read')
@@ -254,7 +254,7 @@ class GroupWalk {
     if (relativeId !== null) this.#sids.add(String(relativeId))
   }
 
-  /** 389 Directory Server allows a group of nobody. */
+  /** 389 Directory Server allows an empty group. */
   #mustHaveMembers(entry: Entry): boolean {
     return this.#facts.vendor === 'OpenLDAP' && classesOf(entry).some((name) => NEVER_EMPTY.includes(name))
   }
@@ -267,7 +267,7 @@ class GroupWalk {
   }
 }
 
-/** Failures of one group; all others are the directory's. */
+/** Failures of one group; all others are failures of the directory. */
 const UNREAD_CODES = [
   'directory-not-permitted',
   'directory-refused',

@@ -109,14 +109,14 @@ interface Part {
 
 const NO_GROUPS: Groups = { dns: [], primaryGroupIds: [], unread: null, large: [], memberOf: async () => null }
 
-/** What the account's own entry says of its groups, where the server keeps that. */
+/** The groups of the account by its own entry, where the server keeps that. */
 function membershipPart({ dns, primaryGroupIds }: Groups, { hasChainRule }: ServerFacts): Part {
   const named = dns.map((value) =>
     hasChainRule
       ? new ExtensibleFilter({ matchType: 'memberOf', rule: IN_CHAIN, value })
       : new EqualityFilter({ attribute: 'memberOf', value }),
   )
-  // Active Directory does not list a user's primary group among those that he is a member of.
+  // Active Directory does not list a user's primary group among their groups.
   const primary = primaryGroupIds.map((value) => new EqualityFilter({ attribute: 'primaryGroupID', value }))
   return { filter: anyOf([...named, ...primary]), why: 'it is a member of a protected group' }
 }
@@ -126,7 +126,7 @@ function anyOf(filters: readonly Filter[]): Filter {
   return filters.length === 1 && only !== undefined ? only : new OrFilter({ filters: [...filters] })
 }
 
-/** What the kind of directory protects by itself needs no look at the configuration. */
+/** Protection by the kind of directory needs no look at the configuration. */
 export async function protectionOf(
   driver: Pick<DirectoryDriver, 'protects'>,
   configured: ProtectionRules,

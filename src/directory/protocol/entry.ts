@@ -21,7 +21,7 @@ export class AttributeNames {
 
   readonly #canonicalOf: ReadonlyMap<string, string>
 
-  /** The key under which values stand, for a name as the configuration writes it. */
+  /** The key of the values, for a name as the configuration writes it. */
   keyOf(name: string): string {
     const lower = name.toLowerCase()
     return this.#canonicalOf.get(lower) ?? lower
@@ -78,7 +78,7 @@ export function fromWire(entry: WireEntry, names: AttributeNames): ReadEntry {
   return new ReadEntry(entry.dn, names, values)
 }
 
-/** The values of one attribute of any entry, whatever the case of its name. */
+/** The values of one attribute of any entry, its name in any case. */
 export function valuesIn(entry: Entry | undefined, name: string): AttributeValue[] {
   const lower = name.toLowerCase()
   const raw = Object.entries(entry ?? {}).find(([each]) => each.toLowerCase() === lower)?.[1] ?? []

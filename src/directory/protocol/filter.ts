@@ -13,7 +13,7 @@ import {
 } from 'ldapts'
 import { AppError } from '../../core/error.ts'
 
-/** What the placeholders `{login}` and `{realm}` of a filter stand for. */
+/** Values for the placeholders `{login}` and `{realm}` of a filter. */
 export type FilterValues = Readonly<Record<string, string>>
 /** A filter whose text was read once; the values become parts of it and are never read as text. */
 export type FilterTemplate = (values: FilterValues) => Filter

@@ -2,7 +2,7 @@ const FORM = /^(\d{4})(\d{2})(\d{2})(\d{2})(?:(\d{2})(\d{2})?)?(?:[.,](\d+))?(Z|
 
 /**
  * Generalized Time (RFC 4517, 3.3.13), as in `20261124101500Z`.
- * @returns milliseconds since 1970, or null when the text is none (or a year before 1000, which stands for no time)
+ * @returns milliseconds since 1970, or null when the text is none (or a year before 1000, which means no time)
  */
 export function parseGeneralizedTime(text: string): number | null {
   const match = FORM.exec(text)

@@ -5,14 +5,14 @@ import { textsOf } from './entry.ts'
 
 export const MEMBER_ATTRIBUTES = ['member', 'uniqueMember']
 export const MEMBER_LOGIN_ATTRIBUTE = 'memberUid'
-/** Of a group of Active Directory; the end of it is what its members by primary group name it by. */
+/** Of a group of Active Directory; its last part identifies the group to members by primary group. */
 export const SID_ATTRIBUTE = 'objectSid'
 /** Classes whose schema (RFC 4519) asks for a member at least: where none shows, it is hidden. */
 export const NEVER_EMPTY: readonly string[] = ['groupofnames', 'groupofuniquenames']
 /** A group of Active Directory has a login name as its users have. */
 const CLASSES: readonly string[] = [...NEVER_EMPTY, 'group']
 
-/** Also where nobody is in it. */
+/** Also without a member. */
 export function isGroup(entry: Entry): boolean {
   if ([...MEMBER_ATTRIBUTES, MEMBER_LOGIN_ATTRIBUTE].some((name) => textsOf(entry, name).length > 0)) return true
   return classesOf(entry).some((name) => CLASSES.includes(name))
@@ -23,7 +23,7 @@ export function classesOf(entry: Entry): readonly string[] {
   return textsOf(entry, 'objectClass').map((name) => name.toLowerCase())
 }
 
-/** RFC 4517, 3.3.21: a name may carry a bit string that tells apart who had it before. */
+/** RFC 4517, 3.3.21: a name may have a bit string that distinguishes it from earlier holders of the name. */
 export function withoutUid(value: string): string {
   return value.replace(/#'[01]*'B$/, '')
 }
@@ -32,8 +32,8 @@ export function withoutUid(value: string): string {
 const RANGES_MAX = 1_000
 
 /**
- * All values, also where the server hands them out in ranges (MS-ADTS, 3.1.1.3.1.3.3); those that were read by then where
- * they are more than `valuesMax`.
+ * All values, also where the server returns them in ranges (MS-ADTS, 3.1.1.3.1.3.3); where they are more than
+ * `valuesMax`, those that were read by then.
  * @param more reads the entry once more, with this attribute alone
  */
 export async function allValuesOf(

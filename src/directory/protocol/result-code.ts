@@ -9,7 +9,6 @@ export interface Attempt {
   readonly directory: string
   readonly url: string
   readonly kind: 'bind' | 'read' | 'write'
-  /** The entry that it was about. */
   readonly dn: string
   /** The attributes that were to be written. */
   readonly attributes?: readonly string[]
@@ -56,7 +55,7 @@ function named(byType: Readonly<Record<DirectoryType, string | null>>, separator
 const NOT_OF_NAME_HINT =
   'Choose a serialAttribute (and, for a custom lock, attributes) that is no part of the accounts’ DNs.'
 
-/** LDAP result codes (RFC 4511, appendix A.1; 122 RFC 4528) that mean the same whatever was tried. */
+/** LDAP result codes (RFC 4511, appendix A.1; 122 RFC 4528) that mean the same for every operation. */
 const MEANINGS: Readonly<Record<number, Meaning>> = {
   3: {
     code: 'directory-timeout',
@@ -175,10 +174,10 @@ const INVALID_CREDENTIALS = 49
 const UNWILLING = 53
 const CONSTRAINT_VIOLATION = 19
 const INVALID_SYNTAX = 21
-/** Servers that limit a text take so many characters as a rule. */
+/** Servers that limit a text usually limit it to so many characters. */
 const LONG_CHARS = 1024
 const TOO_LONG = /00002082|\btoo (?:long|large|big)\b|exceeds|maximum (?:length|size)|size constraint|rangeUpper/i
-/** slapd's words for a second value of a single-valued attribute, which it reports as 19. */
+/** slapd's message for a second value of a single-valued attribute, which it reports as 19. */
 const SECOND_VALUE = /multiple values|single-?valued/i
 const DIAGNOSTIC_LENGTH_MAX = 200
 
@@ -219,8 +218,9 @@ function meaningOf(thrown: ResultCodeError, attempt: Attempt): Meaning {
 }
 
 /**
- * A value that breaks a rule. Active Directory: 00002082 is ERROR_DS_RANGE_CONSTRAINT, `len` the length in bytes; slapo-constraint(5)
- * names `size`; Samba calls a value that is too long an invalid one (21). None of them is mended by another try soon.
+ * A value that breaks a rule. Active Directory: 00002082 is ERROR_DS_RANGE_CONSTRAINT, `len` the length in bytes;
+ * slapo-constraint(5) names `size`; Samba calls a value that is too long an invalid one (21). A retry soon resolves
+ * none of them.
  */
 function constraintOf({ message }: ResultCodeError, attempt: Attempt): Meaning {
   const isTooLong = TOO_LONG.test(message) || isLong(attempt)
@@ -237,7 +237,7 @@ function isLong({ kind, charsMax = 0 }: Attempt): boolean {
   return kind === 'write' && charsMax > LONG_CHARS
 }
 
-/** What Active Directory means by codes that others use otherwise, or says more about. */
+/** Codes that Active Directory uses otherwise, or with more detail. */
 function windowsMeaning({ code, message }: ResultCodeError, { kind }: Attempt): Meaning | null {
   if (code === INVALID_CREDENTIALS && kind === 'bind') {
     const reason = bindReasonOf(message)
@@ -255,7 +255,7 @@ function windowsMeaning({ code, message }: ResultCodeError, { kind }: Attempt): 
   return null
 }
 
-/** The server's own words, in one short line. */
+/** The server's own message, in one short line. */
 function diagnosticOf(thrown: ResultCodeError): string {
   const text = thrown.message
     .replace(/ Code: 0x[0-9a-f]+$/, '')

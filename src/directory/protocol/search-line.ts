@@ -2,7 +2,7 @@ import type { Login, Realm } from '../../core/names.ts'
 import type { DirectorySettings } from '../../core/settings/settings.ts'
 import { escapeFilterValue } from './filter.ts'
 
-/** The stock command that asks what Lockstep asked, for people to try; `-W` asks for the password. */
+/** The stock command for the search that Lockstep made, for people to try; `-W` asks for the password. */
 export function searchLine(settings: DirectorySettings, login: Login, realm: Realm | null): string {
   const filter = settings.userFilter
     .replaceAll('{login}', () => escapeFilterValue(login))
@@ -11,7 +11,7 @@ export function searchLine(settings: DirectorySettings, login: Login, realm: Rea
   return `ldapsearch -x -W -LLL ${parts.map(quoted).join(' ')}`
 }
 
-/** The stock command that binds as Lockstep does. */
+/** The stock command for the bind that Lockstep makes. */
 export function bindLine(url: string, dn: string): string {
   return `ldapwhoami -x -W -H ${quoted(url)} -D ${quoted(dn)}`
 }

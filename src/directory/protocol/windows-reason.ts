@@ -1,6 +1,6 @@
 /**
- * Active Directory says more than the LDAP result in its diagnostic text: a number of Windows (winerror.h), as in
- * `80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 533, v1db1`.
+ * Active Directory's diagnostic text has more than the LDAP result: a number of Windows (winerror.h), as in `80090308:
+ * LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 533, v1db1`.
  */
 
 export interface WindowsReason {
@@ -28,13 +28,13 @@ const BIND_REASONS: Readonly<Record<string, WindowsReason>> = {
   },
 }
 
-/** @param diagnostic the server's own words @returns null where they say nothing of that kind */
+/** @param diagnostic the server's own message @returns null where it has no such reason */
 export function bindReasonOf(diagnostic: string): WindowsReason | null {
   const number = /\bdata 0*([0-9a-f]+),/i.exec(diagnostic)?.[1]?.toLowerCase()
   return BIND_REASONS[number ?? ''] ?? null
 }
 
-/** Nobody is bound on the connection (any more): both words are of an error 1, operationsError. */
+/** No bind is in effect on the connection (any more): both texts come with error 1, operationsError. */
 export function saysUnbound(diagnostic: string): boolean {
   return /successful bind must be completed|operation unavailable without authentication/i.test(diagnostic)
 }

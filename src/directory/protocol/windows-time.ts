@@ -1,4 +1,4 @@
-/** Times of Active Directory: 100 ns since 1601 (MS-DTYP, 2.3.3); 0 and the greatest number stand for never. */
+/** Times of Active Directory: 100 ns since 1601 (MS-DTYP, 2.3.3); 0 and the greatest number mean never. */
 
 const NS100_PER_MS = 10_000n
 const UNIX_EPOCH_MS = 11_644_473_600_000n
@@ -17,7 +17,7 @@ export function fileTimeOf(ms: number): string {
   return String((BigInt(Math.floor(ms)) + UNIX_EPOCH_MS) * NS100_PER_MS)
 }
 
-/** A duration is written as a negative number. @returns milliseconds; Infinity for for ever; null for what is none */
+/** A duration is written as a negative number. @returns milliseconds; Infinity: for ever; null for what is none */
 export function parseTimeSpan(text: string | null): number | null {
   if (text === null || !INTEGER.test(text)) return null
   const value = BigInt(text)

@@ -25,40 +25,42 @@ import {
   type NameReader,
 } from './named-account.ts'
 
-/** Whose account it is, as an event names them, and where it lies. */
+/** An account with the names that an event has for it, and its place. */
 export interface AccountOfLogin {
   readonly account: Pick<FoundAccount, 'key' | 'dn' | 'serials'>
   readonly login: Login
-  /** Null: none was named, and none is told by where it was found. */
+  /** Null: none was given, and the place of the account determines none. */
   readonly realm: Realm | null
 }
 
 export interface LoginAccess {
   readonly settings: Pick<Settings, 'realms' | 'directories'>
   readonly directory: Pick<DirectoryPort, 'findByLogin'>
-  /** Null: none is asked. */
+  /** Null: the record is not used. */
   readonly store: Pick<Store, 'reports'> | null
   /**
-   * The record stands in for a directory that does not answer: a release must be possible meanwhile. A name that could be
-   * parted at its `@` is refused then, where the silent directory may have it as it stands.
+   * The record replaces a directory that does not answer: a release must be possible meanwhile. A name that could be
+   * split at its `@` is then refused where the silent directory may have it as a whole.
    */
   readonly isRecordEnough: boolean
 }
 
 type Found = Candidate<AccountOfLogin>
 
-/** What the directories say of a login. `silent`: how one failed that may have it as well; null: all answered. */
+/**
+ * The directories' answers for a login. `silent`: the failure of a directory that may have it too; null: all answered.
+ */
 interface Answers {
   readonly found: readonly Found[]
   readonly silent: AppError | null
 }
 
-/** Accounts of one name that are listed where they are several. */
+/** Accounts of one name that are listed where there are several. */
 const RECORDED_MAX = 10
 
 /**
  * The one account that is meant by a login, or by the key of an account on record. Without a realm all directories are
- * asked: one that does not answer may have it as well.
+ * searched: one that does not answer may have it too.
  * Fails with `unknown-user`, `ambiguous-match`, `realm-unmapped`, `realm-excluded`, `directory-*`.
  */
 export async function accountOfLogin(
@@ -83,9 +85,9 @@ export async function accountOfLogin(
 }
 
 interface Asking extends LoginAccess {
-  /** By login and realm: a name is read more than once where several have it. */
+  /** By login and realm: a name is read more than once where several accounts have it. */
   readonly answers: Map<string, FoundAccount | AppError>
-  /** What was answered last where nobody was found. */
+  /** The last answer where no account was found. */
   unknown: AppError
 }
 
@@ -118,7 +120,7 @@ function readerOf(asking: Asking): NameReader<AccountOfLogin> {
   return { realms, called, ofUser }
 }
 
-/** Fails as the directory that does not answer, where the record may not stand in for it. */
+/** Fails as the directory that does not answer, where the record may not replace it. */
 async function withRecorded(
   asking: Asking,
   { found, silent }: Answers,
@@ -134,7 +136,7 @@ async function withRecorded(
   return [...found, ...more.map((account) => recordedMatch(settings, account, { login, realm }))]
 }
 
-/** The reading at the `@` is not proven while a directory that may have the login as it stands does not answer. */
+/** A split at the `@` is not proven while a directory that may have the whole login does not answer. */
 function unproven(silent: AppError, text: string, ways: readonly string[]): AppError {
   const message = `${text} may be a login of a directory that does not answer, so that whom it means is not known: ${silent.message}`
   const hint = `Name one account alone: ${[...ways, 'or by the key that lockstep show names (DIRECTORY/ID)'].join(', ')}.`
@@ -174,7 +176,7 @@ async function ask(asking: Asking, login: Login, realm: Realm | null): Promise<A
   return { found: [...found.values()], silent }
 }
 
-/** Those through which every directory is asked once; null: whatever its realm is. */
+/** The realms to search so that every directory is searched once; null: in any realm. */
 function askedRealms({ realms, directories }: LoginAccess['settings'], realm: Realm | null): (Realm | null)[] {
   if (realm !== null || directories.length < 2) return [realm]
   const byDirectories = new Map<string, Realm>()
@@ -185,7 +187,9 @@ function askedRealms({ realms, directories }: LoginAccess['settings'], realm: Re
   return [...byDirectories.values()]
 }
 
-/** @returns an error where nobody is called so, and where the directory does not answer; all others are thrown */
+/**
+ * @returns an error where no account has the login, and where the directory does not answer; other errors are thrown
+ */
 async function answerOf(
   { directory, answers }: Asking,
   login: Login,
@@ -211,7 +215,7 @@ function foundMatch(
   { login, asked, given }: { login: Login; asked: Realm | null; given: Realm | null },
 ): Found {
   const { key, dn } = account
-  // One of several realms of the same directory says nothing about whose account it is.
+  // Where a directory belongs to several realms, the searched realm does not determine the account's realm.
   const found = { account, login, realm: given ?? (asked === null ? null : realmOf(settings, key)) }
   return { id: key, ways: waysOf(key, login, asked), is: placeOf(key, dn), found }
 }

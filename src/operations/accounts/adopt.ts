@@ -9,13 +9,14 @@ import { openForResync, resyncIn, sourceOf } from './resync-once.ts'
 import type { System } from '../../app/system.ts'
 
 /**
- * What a person may say is ours: marks in the directories that this store neither wrote nor adopted, and, where another
- * privacyIDEA answers than the one on record, what that one no longer shows. First it is listed; by their word it is done.
+ * Marks that an administrator may adopt as ours: marks in the directories that this store neither wrote nor adopted,
+ * and, where another privacyIDEA answers than the one on record, tokens that it no longer shows. First they are listed;
+ * they are adopted after a confirmation.
  */
 
 /**
- * `remove`: the serial goes. `unlock`: the lock is released. `take-over`: something holds the account, so that the lock is
- * released with that. `leave`: what stood there before the lock is not known.
+ * `remove`: the serial goes. `unlock`: the lock is released. `take-over`: a hold is on the account, so the lock is
+ * released with it. `leave`: the values before the lock are not known.
  */
 export type AdoptionAction = 'remove' | 'unlock' | 'take-over' | 'leave'
 
@@ -29,15 +30,15 @@ export interface AdoptionRow {
 
 export interface AdoptionReport {
   readonly rows: readonly AdoptionRow[]
-  /** Another privacyIDEA answers than the one on record; it was accepted where the rest was done. */
+  /** Another privacyIDEA answers than the one on record; it was accepted where the adoption was done. */
   readonly isOtherSource: boolean
   readonly left: readonly LeftAlone[]
-  /** The run that did it; null: it was listed. */
+  /** The run that did it; null: only listed. */
   readonly done: ResyncReport | null
 }
 
 export interface AdoptionOptions {
-  /** Who says so; null: it is listed. */
+  /** The person who orders it; null: only list. */
   readonly by: string | null
   readonly log: Log
   onProgress(step: ResyncStep): void
@@ -82,7 +83,7 @@ async function rowOf(system: System, mark: UnownedMark, drift: readonly Drift[])
   return { ...base, action: isHeld ? 'take-over' : 'unlock' }
 }
 
-/** What the privacyIDEA that answers now does not show. */
+/** Rows for tokens that the present privacyIDEA does not show. */
 async function rowsOfAbsence(system: System, { account, serial, now, should, why }: Drift): Promise<AdoptionRow[]> {
   if (should !== 'not its own') return []
   const key = splitAccountKey(account)?.key ?? null
@@ -102,7 +103,7 @@ async function adoptMarks(system: System, marks: readonly UnownedMark[], by: str
   for (const { key, dn, serial } of marks) if (serial === null) await adoptLock(system, { key, dn }, by)
 }
 
-/** The account's next look carries it out, where the lock still stands as it was listed. */
+/** The next turn of the account carries it out, where the lock is still as it was listed. */
 async function adoptLock({ store }: System, { key, dn }: Pick<UnownedMark, 'key' | 'dn'>, by: string): Promise<void> {
   await store.snapshots.note({ key, dn, login: null, realm: null })
   await store.records.orderAdoption(key, { actor: by, reason: 'lockstep resync --adopt' })

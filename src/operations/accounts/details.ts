@@ -26,13 +26,13 @@ export interface TimelineEntry {
 export interface AccountDetails {
   readonly account: AccountReport
   readonly serials: readonly string[]
-  /** Those, and others that privacyIDEA showed as the account's. */
+  /** The account's tokens, and others that privacyIDEA showed as the account's. */
   readonly tokens: readonly ShownToken[]
-  /** Why privacyIDEA could not be asked about them now: they are as they were read last. */
+  /** Why privacyIDEA could not be read now: the tokens are as they were read last. */
   readonly tokensUnread: TokensUnread | null
-  /** The account's directory is given up: whatever the events say, nothing of ours is to stand there. Null: it is not. */
+  /** The account's directory is retired: with any events, no mark of ours is to be there. Null: it is not. */
   readonly retired: Retirement | null
-  /** What was done in privacyIDEA because somebody else locked the account in the directory. */
+  /** Changes in privacyIDEA because of a lock by others in the directory. */
   readonly mirrored: readonly MirroredReport[]
   /** Accounts of the same login in the other directories of the realm. */
   readonly further: readonly FurtherAccount[]
@@ -47,7 +47,7 @@ export interface MirroredReport {
   readonly kind: Mirrored['kind']
   /** The user, or the serial. */
   readonly of: string
-  /** open: the outcome of the last call is not known. left: somebody took it back in privacyIDEA. */
+  /** open: the outcome of the last call is not known. left: it was reverted in privacyIDEA by others. */
   readonly state: Mirrored['state']
 }
 
@@ -120,7 +120,10 @@ async function timelineOf(store: Store, key: AccountKey): Promise<TimelineEntry[
   return timeline.toSorted((a, b) => a.atMs - b.atMs)
 }
 
-/** Who let pass what a breaker held back, or adopted what stood there; the event of a rejected lock has both already. */
+/**
+ * The person who approved what a breaker held back, or who adopted a mark; the event of a rejected lock has both
+ * already.
+ */
 function decisionEntry({ atMs, what, serial, by, text }: Decision): TimelineEntry {
   const { reason, reasonCode, reasonParams } = shownReason({ code: 'manual', params: { text } })
   return { atMs, what, serial, actor: by, details: reason, reason, reasonCode, reasonParams }

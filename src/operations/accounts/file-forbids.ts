@@ -6,8 +6,8 @@ import type { Settings } from '../../core/settings/settings.ts'
 import type { System } from '../../app/system.ts'
 
 /**
- * The daemon carries out what a command puts on record, by the configuration that it loaded. Where the file asks for more dry run
- * or protection than that, a lock must not come on record: the stricter of both counts. An unlock is never held up by it.
+ * The daemon carries out what a command puts on record, by the configuration that it loaded. Where the file has a wider
+ * dry run or protection, a lock must not come on record: the stricter of both counts. An unlock is never refused by it.
  */
 
 type Asked = Pick<System, 'settings' | 'store'> & { readonly directory: Pick<System['directory'], 'observe'> }
@@ -15,11 +15,14 @@ type Asked = Pick<System, 'settings' | 'store'> & { readonly directory: Pick<Sys
 export interface WrittenAccount {
   readonly key: AccountKey
   readonly realm: Realm | null
-  /** False: a write of another kind, which no protection is about. */
+  /** False: another kind of write, to which protection does not apply. */
   readonly isLocked: boolean
 }
 
-/** Fails with `not-ready` where the file puts one of the accounts on dry run or protects it, and the daemon does not know. */
+/**
+ * Fails with `not-ready` where the file puts one of the accounts on dry run or protects it, and the daemon has not
+ * loaded that.
+ */
 export async function refuseWhereFileForbids(system: Asked, accounts: readonly WrittenAccount[]): Promise<void> {
   const running = await system.store.running.read()
   if (running === null) return
@@ -29,7 +32,10 @@ export async function refuseWhereFileForbids(system: Asked, accounts: readonly W
   }
 }
 
-/** For what lets go on whatever waits. Fails with `not-ready` where the file asks for more dry run than the daemon knows of. */
+/**
+ * For commands that let all waiting changes go on. Fails with `not-ready` where the file has a wider dry run than the
+ * daemon loaded.
+ */
 export async function refuseWhereFileIsDrier(settings: Settings, store: System['store']): Promise<void> {
   const running = await store.running.read()
   const asked = dryRunText(settings.guards.dryRun)

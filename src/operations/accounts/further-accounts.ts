@@ -8,14 +8,14 @@ import type { FurtherAnswer } from '../../ports/directory.ts'
 /** An account of the same login in another directory of its realm: shown, and never locked. */
 export interface FurtherAccount {
   readonly directory: DirectoryName
-  /** Null: the directory could not be asked. */
+  /** Null: the directory could not be searched. */
   readonly dn: string | null
-  /** Why it could not be asked; null: it answered. */
+  /** Why it could not be searched; null: it answered. */
   readonly code: ErrorCode | null
   readonly reason: string
 }
 
-/** The directories are asked only where the realm has several. Never fails. */
+/** The directories are searched only where the realm has several. Never fails. */
 export async function furtherAccountsOf(
   settings: Settings,
   account: { readonly key: string; readonly login: string | null; readonly realm: string | null },

@@ -2,8 +2,8 @@ import type { AccountKey } from '../../core/names.ts'
 import type { System } from '../../app/system.ts'
 
 /**
- * The time of a person's word on an account, in microseconds since 1970: now, and newer than every word on it that is
- * known. Another machine's clock may be ahead of ours; what a person says is said with all of that in view.
+ * The time of a manual action on an account, in microseconds since 1970: now, and later than every known manual action
+ * on it. Another machine's clock may be ahead of ours; a new action takes effect after all earlier ones.
  */
 export async function manualActionTimeUs(
   { store, clock }: Pick<System, 'store' | 'clock'>,

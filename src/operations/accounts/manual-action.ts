@@ -25,7 +25,7 @@ import { newId, type System } from '../../app/system.ts'
 import { manualActionTimeUs } from './manual-action-time.ts'
 import { delay } from '../../ports/delay.ts'
 
-/** What a person does by hand: a hold, a release. Both are events like privacyIDEA's, so they meet the same rules. */
+/** Manual actions: a hold, a release. Both are events like privacyIDEA's, so the same rules apply. */
 
 export interface ManualAction {
   readonly kind: 'hold' | 'release'
@@ -35,27 +35,33 @@ export interface ManualAction {
   readonly actor: string
   /** `hold` only: it ends by itself after this; null: not by itself. */
   readonly forMs: number | null
-  /** `release` only, mode `api`: the full fail counters of the account's tokens are reset as well, also of such as hold nothing. */
+  /**
+   * `release` only, mode `api`: the full fail counters of the account's tokens are reset too, also of tokens that hold
+   * nothing.
+   */
   readonly resetsTokens: boolean
-  /** `release` only: a lock that stands there as we would write it is ours, whatever the record says. */
+  /** `release` only: a lock that is exactly as we would write it counts as ours, with any record. */
   readonly adopts: boolean
 }
 
 export interface ManualActionResult {
   readonly account: AccountReport
-  /** What the directory says of the account now; `others`: locked, and not by us. */
+  /** The lock as the directory reports it now; `others`: locked, and not by us. */
   readonly lock: 'open' | 'ours' | 'others' | 'unknown'
   /** What was on record before the order; null: nothing. */
   readonly before: Pick<AccountReport, 'lockedByUs' | 'holds' | 'otherLock'> | null
-  /** A lock that is not on record as ours, and equals what we would write: it stands there, or was adopted by this order. */
+  /**
+   * A lock that is not on record as ours, and equals what we would write: it is in effect, or was adopted by this
+   * order.
+   */
   readonly unrecorded: 'stands' | 'adopted' | 'none'
   /** The tokens whose fail counters were to be reset. */
   readonly resetOrdered: readonly Serial[]
-  /** The fail counters that were to be reset were not: privacyIDEA refuses it. */
+  /** The fail counters could not be reset: privacyIDEA refuses it. */
   readonly isResetRefused: boolean
-  /** That somebody else could be meant by the login as well; null: nobody. */
+  /** Another account that the login may mean too; null: none. */
   readonly note: string | null
-  /** False when it is on record but could not be carried out yet; the account's standing says why. */
+  /** False when it is on record but could not be carried out yet; the account's status has the reason. */
   readonly isDone: boolean
 }
 
@@ -114,7 +120,7 @@ export async function applyManualAction(system: System, order: ManualAction, log
   }
   const resetOrdered = order.resetsTokens ? await serialsToReset(system, key, before) : []
   await system.store.snapshots.wantReset(key, resetOrdered)
-  // Whatever could not be done of it so far must not hold up the unlock.
+  // A part that could not be done so far must not block the unlock.
   if (order.kind === 'release' && !order.resetsTokens) await system.store.snapshots.dropResets(key)
   const isUnrecorded = before?.lockedByUs !== true && order.adopts && (await lockAt(system, key)) === 'as-ours'
   await carryOut(system, [found.key], log, false)
@@ -137,7 +143,7 @@ export async function applyManualAction(system: System, order: ManualAction, log
   }
 }
 
-/** Of the tokens that hold the account, and of those that are full as privacyIDEA has them now, or else as they were read last. */
+/** The tokens that hold the account, and those that are full in privacyIDEA now, or else at the last reading. */
 async function serialsToReset(
   { settings, store }: System,
   key: AccountKey,
@@ -151,15 +157,17 @@ async function serialsToReset(
   return [...new Set([...holding, ...full.flatMap(({ serial }) => parseSerial(serial) ?? [])])]
 }
 
-/** The account may wait for something else than what was ordered; a reset and an adoption are not seen at the account itself. */
+/**
+ * The account may wait for something other than the order; a reset and an adoption do not show in the account itself.
+ */
 function isCarriedOut({ kind, resetsTokens, adopts }: ManualAction, { lockedByUs, holds }: AccountReport): boolean {
   if (kind === 'hold') return lockedByUs && holds.some((hold) => hold.kind === 'manual')
   return !resetsTokens && !adopts && !lockedByUs && holds.length === 0
 }
 
 /**
- * A lock of somebody else's is none of the record's business where nothing is held: only a look tells of it. What was
- * ordered is on record, whatever can be seen now.
+ * Where nothing is held, the record does not track a lock by others: only a reading shows it. The order is on record,
+ * with or without a reading.
  */
 export async function lockAt(
   { directory }: Pick<System, 'directory'>,
@@ -173,7 +181,7 @@ export async function lockAt(
   }
 }
 
-/** Nobody is locked in a directory that is given up. Fails with `not-ready`. */
+/** No account is locked in a retired directory. Fails with `not-ready`. */
 async function refuseWhereRetired({ store, clock }: System, key: AccountKey): Promise<void> {
   const directory = directoryOf(key)
   const order = await store.guards.retirementOf(directory, clock.nowMs())
@@ -187,7 +195,7 @@ async function refuseWhereRetired({ store, clock }: System, key: AccountKey): Pr
   )
 }
 
-/** A release must be possible while the directory is away: then our own record names the account. */
+/** A release must be possible while the directory does not answer: then our own record names the account. */
 async function findAccount(
   { settings, store, directory }: System,
   text: Login,
@@ -205,7 +213,10 @@ async function findAccount(
   }
 }
 
-/** Where nobody is at work, what the LDIF folders prove comes on record before the new word, which may be about just that. */
+/**
+ * Where no daemon runs, the proof in the LDIF folders comes on record before the new manual action, which may be about
+ * the same lock.
+ */
 async function recoverFirst(system: System, log: Log): Promise<void> {
   const { processLock } = system.store
   if ((await processLock.daemon()) !== null) return
@@ -218,8 +229,8 @@ async function recoverFirst(system: System, log: Log): Promise<void> {
 }
 
 /**
- * Waits for the daemon to do it; without one, does it here. The caller tells how the accounts stand.
- * @param recovers false: the LDIF folders were held against the record just now
+ * Waits for the daemon to do it; without one, does it here. The caller reports the status of the accounts.
+ * @param recovers false: the LDIF folders were compared with the record a moment ago
  */
 export async function carryOut(system: System, keys: readonly AccountKey[], log: Log, recovers = true): Promise<void> {
   const { processLock, maintenance } = system.store
@@ -247,7 +258,7 @@ export async function carryOut(system: System, keys: readonly AccountKey[], log:
 
 /**
  * Fails with `internal` for an account that is not on record.
- * @returns isSettled: it was looked at since it was marked last
+ * @returns isSettled: it was processed since it was marked last
  */
 export async function resultFor(
   system: System,
@@ -255,7 +266,7 @@ export async function resultFor(
 ): Promise<Pick<ManualActionResult, 'account' | 'isDone'> & { readonly isSettled: boolean }> {
   const [account] = await system.store.reports.find(key, 1)
   if (account === undefined) throw new AppError('internal', `account ${key} is not on record`)
-  // A conflict is about a serial; the lock comes before it.
+  // A conflict concerns a serial; the lock is done before it.
   const isDone = ['in-step', 'foreign-lock', 'not-effective', 'conflict'].includes(account.standing)
   const isSettled = !(await system.store.maintenance.isAnyDue([key], system.clock.nowMs()))
   return { account, isDone: isDone && isSettled, isSettled }

@@ -12,24 +12,27 @@ import type { AccountReport } from '../../store/reports/reports.ts'
 import type { Store } from '../../store/store.ts'
 
 /**
- * Whom a person means by a LOGIN of the command line; every command that takes one asks here. The text is a login as it
- * stands, since a login may hold an `@`; where nobody is called so it is parted at its last `@`, if a realm stands right of it.
+ * The account that a LOGIN of the command line means; every command with a LOGIN uses this. The whole text is a login,
+ * since a login may contain an `@`. Where no account has it, it is split at its last `@`, if the right part is a realm.
  *
- * | called so as it stands | right of the last `@`     | so called in that realm | meant                         |
- * | ---------------------- | ------------------------- | ----------------------- | ----------------------------- |
- * | somebody               | no realm that is known    |                         | the login as it stands        |
- * | somebody               | a realm that is known     | nobody else             | the login as it stands        |
- * | somebody               | a realm that is known     | somebody else           | as it stands, and a note      |
- * | nobody                 | a realm that is known     | somebody                | that one                      |
- * | nobody                 | a realm that is known     | nobody                  | nobody                        |
- * | nobody                 | no realm that is known    |                         | nobody; the realms are listed |
+ * | account of the whole text | right of the last `@` | account in that realm | meant                         |
+ * | ------------------------- | --------------------- | --------------------- | ----------------------------- |
+ * | one                       | no known realm        |                       | the whole login               |
+ * | one                       | a known realm         | no other              | the whole login               |
+ * | one                       | a known realm         | another one           | the whole login, and a note   |
+ * | none                      | a known realm         | one                   | the one in that realm         |
+ * | none                      | a known realm         | none                  | none                          |
+ * | none                      | no known realm        |                       | none; the realms are listed   |
  *
- * A realm is known that the configuration names or that an account on record is of. Where it is not known whether somebody
- * is called so as it stands, `called` fails: nothing is parted then.
+ * A known realm is one of the configuration or of an account on record. Where it is not known whether an account has
+ * the whole login, `called` fails: nothing is split then.
  */
 export interface NameReader<Found> {
   realms(): Promise<readonly Realm[]>
-  /** Those that are called so as it stands. @param realm the one that was given beside the name (`--realm`); null: none */
+  /**
+   * The accounts that have the whole text as a name. @param realm the one that was given beside the name (`--realm`);
+   * null: none
+   */
   called(text: string, realm: Realm | null): Promise<readonly Candidate<Found>[]>
   ofUser(login: Login, realm: Realm): Promise<readonly Candidate<Found>[]>
 }
@@ -41,9 +44,9 @@ export interface Way {
 }
 
 export interface Candidate<Found> {
-  /** Tells it apart from the others. */
+  /** Distinguishes it from the others. */
   readonly id: string
-  /** How it may be named, the shortest first. Each is read by the rule above before it is proposed. At least one. */
+  /** The names for it, the shortest first. Each is checked by the rule above before it is proposed. At least one. */
   readonly ways: readonly [Way, ...Way[]]
   /** For people: what it is. */
   readonly is: string
@@ -51,15 +54,15 @@ export interface Candidate<Found> {
 }
 
 export interface Match<Found> extends Candidate<Found> {
-  /** How it can be named so that nobody else is meant, as on the command line. */
+  /** A name that means no other account, as on the command line. */
   readonly name: string
 }
 
 export interface Named<Found> {
   readonly matches: readonly Match<Found>[]
-  /** That somebody else could be meant as well; null: nobody. */
+  /** Another account that may be meant too; null: none. */
   readonly note: string | null
-  /** Why nobody may be found under it, where its right part is no realm that is known; else ''. */
+  /** Why no account may be found, where its right part is no known realm; else ''. */
   readonly hint: string
 }
 
@@ -92,7 +95,7 @@ async function readAs<Found>({ text, realm: given }: Way, reader: NameReader<Fou
   return { matches, note: noteOn(text, parted, matches, await quietly(reader.ofUser(login, realm))), hint: '' }
 }
 
-/** Where there are several, each with the first of its names that means it alone when it is typed. */
+/** Where there are several, each with the first of its names that means it alone. */
 async function distinguished<Found>(
   matches: readonly Candidate<Found>[],
   reader: NameReader<Found>,
@@ -122,7 +125,7 @@ function noSuchRealm({ login, realm }: { login: Login; realm: Realm }, realms: r
   return `${realm} is no realm that is known here (these are: ${realms.join(', ')}). Name one of them, or the login alone: ${login}.`
 }
 
-/** Who else could be meant is a remark, and no matter where it cannot be found out. */
+/** Other possible accounts are a remark only; a failure to find them out does not matter. */
 async function quietly<Found>(reading: Promise<readonly Candidate<Found>[]>): Promise<readonly Candidate<Found>[]> {
   try {
     return await reading
@@ -142,7 +145,7 @@ function noteOn<Found>(
   return `${text} is taken as a login. ${login} of realm ${realm} is somebody else: ${other.is}`
 }
 
-/** Fails with `unknown-user` and `ambiguous-match`. @param unknown what was answered where nobody was found */
+/** Fails with `unknown-user` and `ambiguous-match`. @param unknown the error where no account was found */
 export function onlyMatch<Found>(text: string, { matches, hint }: Named<Found>, unknown: AppError): Found {
   const [only, ...more] = matches
   if (only === undefined) {
@@ -159,7 +162,7 @@ export function ambiguous(text: string, matches: readonly Match<unknown>[]): App
   })
 }
 
-/** What is asked of the record. */
+/** Reads of the record. */
 export interface RecordAccess {
   readonly settings: Pick<Settings, 'realms' | 'directories'>
   readonly store: Pick<Store, 'reports'>
@@ -187,7 +190,7 @@ function recordedOfLogin({ settings, store }: RecordAccess, login: Login, realm:
   return store.reports.findLogin(login, realm, directoriesOf(settings, realm), limit)
 }
 
-/** One directory takes every realm where nobody said which realm is whose. */
+/** One directory serves every realm where the configuration assigns no realms. */
 function directoriesOf({ realms, directories }: RecordAccess['settings'], realm: Realm): readonly DirectoryName[] {
   return Object.keys(realms).length === 0 ? directories.map(({ name }) => name) : (realms[realm] ?? [])
 }
@@ -208,15 +211,15 @@ export function placeOf(key: AccountKey, dn: string): string {
   return `${dn} in directory ${directoryOf(key)}`
 }
 
-/** The only one that the account's directory belongs to; null: there are several, or none. */
+/** The only realm of the account's directory; null: there are several, or none. */
 export function realmOf({ realms }: Pick<Settings, 'realms'>, key: AccountKey): Realm | null {
   const [only, ...more] = configuredRealms({ realms }).filter((each) => realms[each]?.includes(directoryOf(key)))
   return only === undefined || more.length > 0 ? null : only
 }
 
 /**
- * The accounts on record that are called so: where the directory cannot be asked. As there, whoever is called so in a
- * directory of the realm is meant, where nobody of that very realm is on record.
+ * The accounts on record with that name, for use without the directory. As in the directory: where no account of
+ * exactly that realm is on record, accounts of that name in a directory of the realm are meant.
  */
 export async function recordedCalled(
   access: RecordAccess,

@@ -28,7 +28,7 @@ export async function openForResync(settings: Settings): Promise<System> {
   return openSystem(settings)
 }
 
-/** @param what of what only privacyIDEA's API can answer */
+/** @param what the action that needs privacyIDEA's API */
 export function withoutApi(what: string): AppError {
   return new AppError('config-invalid', `${what}: the section privacyidea is missing`, {
     hint: 'Without privacyIDEA’s API what the events said is all that is known. `lockstep retry` looks at the accounts again.',
@@ -40,7 +40,7 @@ export function sourceOf({ source }: System): SystemScan {
   return source
 }
 
-/** @param before done first, once no crash of another process is in the way */
+/** @param before done first, after the recovery from crashes of other processes */
 export async function resyncIn(
   system: System,
   options: ResyncOptions & { log: Log },

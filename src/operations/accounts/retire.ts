@@ -12,16 +12,16 @@ import type { System } from '../../app/system.ts'
 import { readWaitingFile } from '../../app/evidence/waiting-file.ts'
 
 /**
- * Gives a directory up: every lock and serial of ours is released as any other is, by plan, guards, ledger and LDIF, while whatever
- * the events say counts no more. Then the directory is searched for what is left.
+ * Retires a directory: every lock and serial of ours is released as any other is, by plan, guards, ledger and LDIF,
+ * while events do not count any more. Then the directory is searched for remaining marks.
  */
 
 /** What is on record there now. */
 export interface RetirePlan extends OwnMarks {
   readonly directory: DirectoryName
-  /** Accounts that are looked at. */
+  /** Accounts that are processed. */
   readonly accounts: number
-  /** Since when it is given up, and whether a search proved it, in milliseconds since 1970; null: it is not. */
+  /** Since when it is retired, and whether a search proved it, in milliseconds since 1970; null: it is not. */
   readonly sinceMs: number | null
   readonly provenMs: number | null
 }
@@ -30,14 +30,14 @@ export interface RetireReport {
   readonly directory: DirectoryName
   /** What was on record before. */
   readonly before: OwnMarks
-  /** What is still there and is ours, the first of `leftCount`. */
+  /** Remaining marks of ours, the first of `leftCount`. */
   readonly left: readonly Left[]
   readonly leftCount: number
-  /** Serials and locks with the same looks that this store neither wrote nor adopted: they stay. */
+  /** Serials and locks that look the same, and that this store neither wrote nor adopted: they stay. */
   readonly others: OwnMarks
-  /** Accounts that are no longer in the directory: nothing can stand there. */
+  /** Accounts that are no longer in the directory, so without marks. */
   readonly gone: number
-  /** A write of ours may still arrive until then, in milliseconds since 1970; null: none. */
+  /** Until then a write of ours may still arrive, in milliseconds since 1970; null: none. */
   readonly mayArriveUntilMs: number | null
   readonly isProven: boolean
 }
@@ -62,8 +62,8 @@ export async function planRetire({ store }: Pick<System, 'store'>, directory: Di
 }
 
 /**
- * May be given again. Fails with what the search fails with (`directory-*`), and with `not-ready` where the file asks for a dry
- * run that the daemon does not know of.
+ * May be repeated. Fails as the search does (`directory-*`), and with `not-ready` where the file has a dry run that the
+ * daemon has not loaded.
  */
 export async function retire(
   system: System,
@@ -132,7 +132,7 @@ async function judge({ store }: System, page: readonly ObservedState[], found: F
   }
 }
 
-/** A waiting file of ours that nothing stands for is left over by something that was not finished. */
+/** A waiting file of ours without a mark is left over from unfinished work. */
 async function searchFolder(
   system: System,
   directory: DirectoryName,

@@ -11,11 +11,11 @@ import { accountsNamed, ambiguous } from './named-account.ts'
 import { newId, type System } from '../../app/system.ts'
 import { manualActionTimeUs } from './manual-action-time.ts'
 
-/** What a person says of the locks and the losses that the breakers hold back. */
+/** Decisions of a person on the locks and the losses that the breakers hold back. */
 
-/** Whose locks and losses are meant. */
+/** The accounts whose locks and losses are meant. */
 export interface ReviewSelection {
-  /** Those of the accounts that were named; null: all, as far as the others go. */
+  /** The named accounts; null: all that the other criteria allow. */
   readonly keys: readonly AccountKey[] | null
   readonly realm: string | null
   readonly directory: string | null
@@ -29,15 +29,15 @@ export type ReviewKind = (typeof REVIEW_KINDS)[number]
 export interface ReviewResult {
   readonly approved: number
   readonly rejected: number
-  /** Approved by this person, and another one is needed. */
+  /** Approved by this person, and a second approval is needed. */
   readonly short: number
   /** This person approved them before. */
   readonly again: number
-  /** Of the accounts that were named: what was approved before and is not carried out yet, locks and losses. */
+  /** Of the named accounts: locks and losses that were approved before and are not carried out yet. */
   readonly approvedBefore: readonly Approved[]
-  /** Told, and not carried out yet. */
+  /** Decided, and not carried out yet. */
   readonly pending: number
-  /** Likewise, in tokens whose loss waited. */
+  /** The same numbers, in tokens whose loss waited. */
   readonly losses: {
     readonly approved: number
     readonly dismissed: number
@@ -54,14 +54,15 @@ export interface Approved {
 }
 
 const PAGE = 200
-/** So many accounts a name may stand for. */
+/** Accounts of one name at most. */
 const NAMED_MAX = 10
-/** A person waits for so few; more go on in the background where a daemon runs. */
+/** The command waits for so few; with more, the work goes on in the background where a daemon runs. */
 const AWAITED_MAX = 200
 
 /**
- * The accounts that these names stand for: logins, login@realm, serials, account keys or DNs. Fails with `unknown-user`.
- * @param isOrder one name may then stand for one account alone of those whose lock or loss waits: fails with `ambiguous-match`
+ * The accounts that these names stand for: logins, login@realm, serials, account keys or DNs. Fails with
+ * `unknown-user`.
+ * @param isOrder a name must then match only one account with a waiting lock or loss: fails with `ambiguous-match`
  */
 export async function accountsToReview(
   access: Pick<System, 'settings' | 'store'>,
@@ -130,7 +131,7 @@ function filterOf({ keys, realm, directory }: ReviewSelection): Omit<ReviewFilte
   }
 }
 
-/** What would be written, and what would take it back. */
+/** What would be written, and what would revert it. */
 export function previewOf({ change, key, login, realm, reason }: Review): { forward: string; inverse: string } {
   const facts = { atMs: change.plannedAtMs, actor: change.actor, owner: { login, realm }, account: key, change: '' }
   const header = (event: 'lock' | 'unlock') => headerOf({ ...facts, event, reason })
@@ -140,7 +141,7 @@ export function previewOf({ change, key, login, realm, reason }: Review): { forw
   }
 }
 
-/** Says it of all that wait now, and sees it carried out. */
+/** Decides on all that wait now, and carries it out. */
 export async function decide(
   system: System,
   kind: 'approve' | 'reject',
@@ -187,7 +188,7 @@ async function approvedIn(store: Store, selection: ReviewSelection): Promise<App
   return found
 }
 
-/** An order for many at once that was meant for locks must not take serials off, nor the other way round. */
+/** An order for many accounts that was meant for locks must not remove serials, nor the reverse. */
 async function refuseBothKinds(store: Store, kind: 'approve' | 'reject', selection: ReviewSelection): Promise<void> {
   if (selection.keys !== null || selection.kind !== null) return
   const filter = filterOf(selection)
@@ -200,7 +201,7 @@ async function refuseBothKinds(store: Store, kind: 'approve' | 'reject', selecti
   })
 }
 
-/** @param told accounts that are to be read anew come to these */
+/** @param approvedKeys gets the accounts that are to be read anew */
 async function decideLosses(
   system: System,
   kind: 'approve' | 'reject',
@@ -212,7 +213,7 @@ async function decideLosses(
   let [approved, dismissed, short, again] = [0, 0, 0, 0]
   const isNamed = selection.keys !== null
   for await (const page of lossesOf(store, selection)) {
-    // Whoever names an account may change a mind; `--all` is about what waits.
+    // An order with names may change an earlier decision; `--all` covers only what waits.
     const meant = page.filter(({ state }) => state === 'waiting' || (isNamed && state === 'dismissed'))
     if (meant.length === 0) continue
     const serials = meant.map(({ serial }) => serial)
@@ -246,7 +247,7 @@ async function carriedOut(system: System, keys: readonly AccountKey[], log: Log)
   return pending
 }
 
-/** The same word as that of `lockstep unlock`: it ends the holds, and what did so before does not bring them back. */
+/** The same manual action as `lockstep unlock`: it ends the holds, and their earlier causes do not restore them. */
 async function releaseOf(
   system: System,
   { key, login, realm }: Review,
@@ -269,7 +270,7 @@ async function releaseOf(
   }
 }
 
-/** Counts locks and losses from nothing again; what waits is tried. @returns how many waited */
+/** Starts the counts of locks and losses from zero; waiting ones are tried. @returns how many waited */
 export async function resumeBreaker(
   system: System,
   kind: ReviewSelection['kind'],

@@ -9,36 +9,36 @@ import { openPrivacyIdea } from '../../privacyidea/open-privacyidea.ts'
 import type { Store } from '../../store/store.ts'
 import { within } from '../../ports/delay.ts'
 
-/** What people are shown of an account's tokens: as privacyIDEA has them now, or as they were read last. */
+/** An account's tokens as they are shown: as privacyIDEA has them now, or as they were read last. */
 
 export interface ShownToken {
   readonly serial: string
   /** `hotp`, `totp`, …; null: not known. */
   readonly type: string | null
-  /** `not-listed`: privacyIDEA answers, and has no such token that may be seen. Null: not known. */
+  /** `not-listed`: privacyIDEA answers, and shows no such token. Null: not known. */
   readonly state: TokenState | 'not-listed' | null
   readonly failCount: number | null
   readonly failCountMax: number | null
-  /** When privacyIDEA said so, in milliseconds since 1970; null: it was never asked. */
+  /** When privacyIDEA reported that, in milliseconds since 1970; null: it was never read. */
   readonly readMs: number | null
 }
 
-/** Why privacyIDEA could not be asked now. */
+/** Why privacyIDEA could not be read now. */
 export interface TokensUnread {
   readonly code: ErrorCode
   readonly reason: string
 }
 
 export interface ShownTokens {
-  /** Null: privacyIDEA was asked, or there is none to be asked (mode `events`). */
+  /** Null: privacyIDEA was read, or none is configured (mode `events`). */
   readonly unread: TokensUnread | null
   of(key: AccountKey): readonly ShownToken[]
 }
 
-/** All that privacyIDEA is asked takes no longer: whoever looks at an account must not wait for it. */
+/** The limit of all requests to privacyIDEA together: a command that shows an account must not wait for it. */
 const ASKING_MS_MAX = 4_000
 
-/** Never fails because of privacyIDEA. @param accounts each with the serials that it carries */
+/** Never fails because of privacyIDEA. @param accounts each with its serials */
 export async function shownTokens(
   settings: Pick<Settings, 'privacyidea'>,
   store: Pick<Store, 'snapshots'>,
@@ -82,7 +82,7 @@ interface Asked {
   of(serial: Serial): ShownToken | null
 }
 
-/** It is read as it is there, and not through the views that the daemon decides by. */
+/** It is read directly, and not through the views that the daemon decides by. */
 async function askedNow(settings: SourceSettings, serials: readonly Serial[]): Promise<Asked | TokensUnread> {
   try {
     await using source = openPrivacyIdea(settings, secretReader(process.env), systemClock)
@@ -95,7 +95,7 @@ async function askedNow(settings: SourceSettings, serials: readonly Serial[]): P
     const tokens = await reading
     const readMs = systemClock.nowMs()
     const exact = new Map(tokens.map((token) => [token.serial, token]))
-    // In another case it is the same token, unless that one is on record as well.
+    // In another case it is the same token, unless that spelling is on record too.
     const others = tokens.filter((token) => !serials.includes(token.serial))
     const folded = new Map<SerialKey, Token>(others.map((token) => [serialKey(token.serial), token]))
     return {

@@ -19,31 +19,31 @@ import { newId, type System } from '../../app/system.ts'
 import { manualActionTimeUs } from './manual-action-time.ts'
 
 /**
- * Takes back what Lockstep did within a time: each account goes back to what it was before the first of those changes,
- * and only where what we wrote is still ours. The taking back is done by events, so that the same plan, guards and
- * ledger carry it out, and nothing does the undone again.
+ * Reverts the changes of Lockstep within a time: each account returns to its status before the first of those changes,
+ * and only where our values are still ours. Events revert them, so the same plan, guards and ledger apply, and nothing
+ * repeats the reverted change.
  */
 
 export interface UndoStep extends Undoing {
   readonly account: string
   readonly dn: string
-  /** What was done first within the time. */
+  /** The first change within the time. */
   readonly change: ChangeReport
 }
 
-/** What is to be said, account by account; the steps, newest change first. */
+/** The events to record, by account; the steps, newest change first. */
 export interface UndoPlan {
   readonly steps: readonly UndoStep[]
   readonly words: ReadonlyMap<AccountKey, readonly ResolvedEvent[]>
 }
 
 const CHANGES_MAX = 100_000
-/** Of one account, after the time; with so many the one in question is taken to be changed as well. */
+/** Changes of one account, after the time; at this number the one in question counts as changed too. */
 const LATER_CHANGES_MAX = 1_000
-/** Accounts at most that are looked at in the directory for what is left as it is. */
+/** Accounts at most that are read in the directory to explain why a change is not reverted. */
 const LOOKS_MAX = 100
 
-/** Who undoes it and why ('': not given), for the record. */
+/** Who undoes it, and the reason ('': not given), for the record. */
 export interface UndoOrder {
   readonly actor: string
   readonly reason: string
@@ -65,7 +65,7 @@ function idOf(account: string, serial: string | null): string {
   return `${account} ${parsed === null ? '' : serialKey(parsed)}`
 }
 
-/** Looks at one change after the other, each with the words of those before it already said. */
+/** Plans one change after the other; the events of the earlier ones count as recorded. */
 class UndoPlanner {
   readonly words = new Map<AccountKey, readonly ResolvedEvent[]>()
   readonly #system: System
@@ -73,7 +73,7 @@ class UndoPlanner {
   readonly #order: UndoOrder
   readonly #untilMs: number
   #looks = 0
-  /** The last word on an account and on a serial: what follows is later. */
+  /** The time of the last event on an account and on a serial: the next one must be later. */
   readonly #saidUs = new Map<string, number>()
 
   constructor(
@@ -104,7 +104,7 @@ class UndoPlanner {
     return { ...base, dn: account.dn, ...step }
   }
 
-  /** What stands there now is then not what was done within the time: an undo that is given again must not touch it. */
+  /** The present values are then not those of the time: an undo that is given again must not touch them. */
   async #isChangedSince(key: AccountKey, { account, serial }: ChangeReport): Promise<boolean> {
     const filter = { key, sinceMs: this.#untilMs + 1, state: 'applied', limit: LATER_CHANGES_MAX } as const
     const later = await this.#system.store.reports.changes(filter)
@@ -113,7 +113,7 @@ class UndoPlanner {
     return isFull || later.map((change) => idOf(change.account, change.serial)).includes(own)
   }
 
-  /** A lock that nobody has on record may be ours all the same: what helps then is another command. */
+  /** A lock that is not on record may be ours all the same: then another command is the remedy. */
   async #explained(step: Undoing, { key, lockedByUs, login }: UndoView): Promise<Undoing> {
     if (step.action !== 'unlock' || step.skipped === null || lockedByUs || ++this.#looks > LOOKS_MAX) return step
     if ((await lockAt(this.#system, key)) !== 'as-ours') return step
@@ -143,7 +143,7 @@ class UndoPlanner {
     }
   }
 
-  /** Whose a serial is by the record, unless this undo takes it from there. */
+  /** The account of a serial by the record, unless this undo removes the serial from it. */
   async #ownerOf(serial: Serial): Promise<AccountKey | null> {
     const { inbox, reports } = this.#system.store
     const owner = (await inbox.accountOfSerial(serial))?.key
@@ -165,7 +165,7 @@ class UndoPlanner {
   }
 }
 
-/** @returns the accounts at which something that was ordered is not carried out yet; what else they wait for does not count */
+/** @returns the accounts where an order is not carried out yet; other pending work does not count */
 export async function applyUndo(system: System, { steps, words }: UndoPlan, log: Log): Promise<AccountReport[]> {
   const startedMs = system.clock.nowMs()
   for (const [key, said] of words) {
@@ -195,8 +195,10 @@ export async function applyUndo(system: System, { steps, words }: UndoPlan, log:
 }
 
 /**
- * An account may wait for something else: a hold that is left while the account is protected, or a serial that came since.
- * @param seen `isSettled`: the account was looked at since; `changes`: what was applied to it since the undo began
+ * An account may wait for something else: a hold that is left while the account is protected, or a serial that came
+ * since.
+ * @param isSettled the account was processed since
+ * @param changes those that were applied to it since the undo began
  */
 export function isCarriedOut(
   { action, change }: Pick<UndoStep, 'action' | 'change'>,
@@ -207,7 +209,7 @@ export function isCarriedOut(
   if (action === 'unlock') return !lockedByUs
   const kind = action === 'add serial' ? 'register' : 'unregister'
   const applied = new Set(changes.filter((each) => each.kind === kind).map((each) => idOf(each.account, each.serial)))
-  // Where an account is protected all is done but locks, and also a removal that found nothing.
+  // Where an account is protected everything but locks is done, also a removal that found nothing.
   const isAllButLocks = isSettled && standing === 'protected'
   const isDone = isAllButLocks || applied.has(idOf(change.account, change.serial))
   return isDone && (action !== 'remove serial, and unlock' || !lockedByUs)

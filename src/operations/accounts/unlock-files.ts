@@ -7,9 +7,9 @@ import type { AccountReport } from '../../store/reports/reports.ts'
 type Locked = Pick<AccountReport, 'key' | 'holds' | 'lockedByUs'>
 
 /**
- * The files of `unlock/` that release an account: what `ls` shows there, and whose it is. A file belongs to the account that its
- * header names; one that is not there yet, or is another account's, is left out. Where no hold is left and our lock still stands,
- * as while an unlock waits, the whole folder is read, once for all accounts.
+ * The files of `unlock/` that release an account: what `ls` shows there, and the owner of each. A file belongs to the
+ * account that its header names; one that is not there yet, or is another account's, is left out. Where no hold is left
+ * and our lock is still in effect, as while an unlock waits, the whole folder is read, once for all accounts.
  * @returns for each account paths below the LDIF folder; null: they cannot be read
  */
 export function unlockFilesIn(dir: string): (account: Locked) => string[] | null {
@@ -46,7 +46,7 @@ function byAccount(dir: string): Map<string, string[]> {
   return found
 }
 
-/** A file that nobody can read says nothing about the other files. */
+/** An unreadable file does not affect the others. */
 function accountOrNull(dir: string, name: string): string | null {
   try {
     return accountOf(dir, name)

@@ -6,7 +6,7 @@ import type { DirectorySettings } from '../../core/settings/settings.ts'
  */
 
 const USER_CLASS = 'bf967aba-0de6-11d0-a285-00aa003049e2'
-/** The property set "Account Restrictions": userAccountControl, accountExpires and what is computed of them. */
+/** The property set "Account Restrictions": userAccountControl, accountExpires and what is computed from them. */
 const ACCOUNT_RESTRICTIONS = '4c164200-20c0-11d0-a768-00aa006e0529'
 const RESULTANT_PSO = 'b77ea093-88d0-4780-9a98-911f8e8b1dca'
 const SCHEMA_IDS: Readonly<Record<string, string>> = {
@@ -15,7 +15,7 @@ const SCHEMA_IDS: Readonly<Record<string, string>> = {
   lockouttime: '28630ebf-41d5-11d1-a9c1-0000f80367c1',
 }
 
-/** Whom the rights are for, as far as it could be looked up. */
+/** The account that the rights are for, as far as it could be looked up. */
 export interface Trustee {
   /** `S-1-5-21-…`. */
   readonly sid: string | null
@@ -27,7 +27,7 @@ export interface Trustee {
 
 export const UNKNOWN_TRUSTEE: Trustee = { sid: null, name: null, schemaIds: new Map() }
 
-/** Everything that is written to an account. */
+/** All attributes that are written to an account. */
 export function writtenAttributes(settings: DirectorySettings): string[] {
   return ['userAccountControl', settings.serialAttribute, ...(settings.clearLockout ? ['lockoutTime'] : [])]
 }

@@ -16,7 +16,7 @@ export interface DirectoryAdvice {
   index(settings: DirectorySettings, attribute: string, context: string): string
   /** Searches without a limit, for the account that Lockstep binds as. */
   searchLimit(settings: DirectorySettings, context: string): string
-  /** A lock was written and its user got in. */
+  /** A lock was written and is not enforced. */
   readonly notEnforced: string
 }
 

@@ -8,7 +8,10 @@ function databaseLine(context: string): string {
   return `# the entry of the database: ldapsearch -Q -Y EXTERNAL -H ldapi:/// -LLL -b cn=config '(olcSuffix=${context})' dn`
 }
 
-/** The configuration is root's to write, the data an administrator's (`-W`): on Debian root may not. What is there already is passed over. */
+/**
+ * root may write the configuration; an administrator may write the data (`-W`): on Debian root may not. Existing
+ * entries are skipped.
+ */
 const APPLY = 'ldapmodify -c -Q -Y EXTERNAL -H ldapi:/// <<EOF'
 const applyAsAdmin = (context: string): string => `ldapmodify -c -x -H ldapi:/// -D cn=admin,${context} -W <<EOF`
 
@@ -24,9 +27,9 @@ function accessClause(context: string, clause: string): readonly string[] {
   return [databaseLine(context), ...modified(DATABASE, 'add', 'olcAccess', `{0}${clause}`)]
 }
 
-/** The right to write one attribute, and what slapd.conf says for it. */
+/** The right to write one attribute, and its form in slapd.conf. */
 export function writeRightAdvice(settings: DirectorySettings, attribute: string, context: string): string {
-  // Nobody else may take a lock away by a more general clause, as `by self write`.
+  // No other account may remove a lock by a more general clause, as `by self write`.
   const others = attribute === LOCK_ATTRIBUTE ? 'by users read' : 'by * break'
   const by = `by dn.exact="${settings.bindDn}" write ${others}`
   return [
@@ -41,7 +44,7 @@ export function readRightAdvice(settings: DirectorySettings, context: string): s
   return accessClause(context, clause).join('\n')
 }
 
-/** What `lockstep` reads of cn=config, and nothing else: the suffix, the overlay and its default policy, the indexes. */
+/** The attributes of cn=config that `lockstep` reads: the suffix, the overlay and its default policy, the indexes. */
 const CONFIG_ATTRIBUTES = 'entry,objectClass,olcSuffix,olcOverlay,olcPPolicyDefault,olcDbIndex'
 
 export function configReadAdvice(settings: DirectorySettings): string {
@@ -138,7 +141,7 @@ export function lockoutAdvice(policyDn: string, context: string): string {
   ].join('\n')
 }
 
-/** Beside the limits that hold for everybody (slapd-config(5), olcLimits). */
+/** Beside the limits for all accounts (slapd-config(5), olcLimits). */
 export function searchLimitAdvice(settings: DirectorySettings, context: string): string {
   const limits = `dn.exact="${settings.bindDn}" size=unlimited time=unlimited`
   return [

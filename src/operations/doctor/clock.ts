@@ -5,7 +5,7 @@ import { STEP_BACK_MS } from '../../store/events/event-order.ts'
 import { Findings, troubleOf, type Finding } from './findings.ts'
 import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
 
-/** Whether the clock fits to what was recorded and spooled by it. */
+/** Whether the clock agrees with the times that were recorded and spooled. */
 
 const WHY =
   'The newest event of a token decides. Events with a time that is still to come count as of now; behind the record, new ones count as newer than all of it.'

@@ -26,25 +26,25 @@ import { openStoreOf } from '../../app/state-store.ts'
 
 export interface DiagnosisOptions {
   readonly env: Readonly<Record<string, string | undefined>>
-  /** What the daemon works with; null or left out: none runs, or it does not say. */
+  /** The daemon's configuration; null or left out: none runs, or it is not recorded. */
   readonly running?: RunningConfig | null
-  /** Why the file cannot be read, where the daemon’s configuration stands in for it; null: it can. */
+  /** Why the file cannot be read, where the daemon's configuration is used instead; null: it can. */
   readonly mistake?: string | null
-  /** A test account whose lock and serial may be set and taken back; null: nothing is written. */
+  /** A test account whose lock and serial may be set and reverted; null: nothing is written. */
   readonly probeLogin: string | null
   readonly probeRealm: string | null
-  /** The test account's own password, to see a bind refused. */
+  /** The test account's own password, to check that a bind is refused. */
   readonly probePassword: string | null
-  /** How to look at privacyIDEA, where the configuration has it. */
+  /** How to read privacyIDEA, where it is configured. */
   readonly source?: Omit<SourceDiagnosis, 'readSecret'> | undefined
   readonly whoMay?: NonNullable<MachineFacts['whoMay']>
-  /** A recipient that the mail server is asked about; null: the help desk's addresses. Nothing is sent to them. */
+  /** A recipient for the check of the mail server; null: the help desk's addresses. Nothing is sent to them. */
   readonly mailTo?: MailAddress | null
-  /** For people: what is looked at now. */
+  /** For people: the current check. */
   readonly onStep: (text: string) => void
 }
 
-/** Everything that a lock will need, tried now. Never fails for what it finds. */
+/** Everything that a lock will need, tried now. Never fails because of a finding. */
 export async function diagnose(settings: Settings, options: DiagnosisOptions): Promise<readonly Finding[]> {
   options.onStep('looking at this machine')
   const facts = { env: options.env, nowMs: Date.now(), nodeVersion: process.version, whoMay: options.whoMay }
@@ -90,7 +90,7 @@ interface Probed {
   readonly account: ProbeAccount
 }
 
-/** What a directory fails with it says itself, with what to do. */
+/** A failing directory reports its error itself, with the advice. */
 async function probedAccount(settings: Settings, options: DiagnosisOptions): Promise<Probed | null> {
   const { probeLogin: text, probeRealm: realm, probePassword: password } = options
   if (text === null) return null
@@ -111,15 +111,17 @@ async function probedAccount(settings: Settings, options: DiagnosisOptions): Pro
   }
 }
 
-/** Where it is tried that no account is found: in the realm's first directory, else the only one, else the first. */
+/**
+ * The directory of the trial where no account is found: the realm's first directory, else the only one, else the first.
+ */
 function probedDirectory(settings: Settings, realm: string | null): string | undefined {
   const mapped = Object.entries(settings.realms).find(([name]) => name === realm?.toLowerCase())?.[1]
   return mapped?.[0] ?? settings.directories[0]?.name
 }
 
 /**
- * Puts on record what a trial showed where the directory itself does not tell. Commands that only look must not make the
- * store: as root it would be root's.
+ * Records the result of a trial where the directory itself does not report it. Commands that only read must not create
+ * the store: as root it would be root's.
  */
 async function rememberTrial(found: Findings, settings: Settings, directory: string, trial: Trial): Promise<void> {
   const { isEnforced, effective, url } = trial

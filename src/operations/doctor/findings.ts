@@ -1,18 +1,18 @@
 import { toAppError, type ErrorCode } from '../../core/error.ts'
 
-/** One thing that `lockstep doctor` looked at. */
+/** One check of `lockstep doctor`. */
 export interface Finding {
-  /** `skip`: it was not looked at, so that nothing is known of it; `fix` says how to have it done. */
+  /** `skip`: it was not checked, so nothing is known of it; `fix` states how to get it checked. */
   readonly status: 'ok' | 'skip' | 'warn' | 'fail'
-  /** What was looked at: `this machine`, `directory corp`. */
+  /** What was checked: `this machine`, `directory corp`. */
   readonly area: string
-  /** One word for scripts: `bind`, `ppolicy-overlay`. */
+  /** A code for scripts: `bind`, `ppolicy-overlay`. */
   readonly check: string
   /** What was found. */
   readonly what: string
-  /** Why it matters; '' when all is well. */
+  /** Why it matters; '' without a problem. */
   readonly why: string
-  /** What to do, ready to copy where that is possible, perhaps several lines; '' when all is well. */
+  /** What to do, ready to copy where that is possible, perhaps several lines; '' without a problem. */
   readonly fix: string
   /** The error behind it, where there is one. */
   readonly code: ErrorCode | null

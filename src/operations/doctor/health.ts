@@ -4,9 +4,9 @@ import { Findings, troubleOf, type Finding } from './findings.ts'
 import { readHealth } from '../../app/health/health-signs.ts'
 import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
 
-/** What `status` says of the daemon and its work, in the doctor's words, so that both say the same. */
+/** The judgement of `status` on the daemon and its work, as findings of the doctor, so that both report the same. */
 
-/** Before the first start nobody serves, and what doctor itself looks at is said by its own findings. */
+/** Before the first start no daemon serves; doctor's own checks are reported by their own findings. */
 const SAID_ELSEWHERE: readonly HealthReason['code'][] = [
   'disk-full',
   'spool-closed',

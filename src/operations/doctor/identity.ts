@@ -3,7 +3,7 @@ import { askServers } from '../../app/directory-servers.ts'
 import { troubleOf, type Findings } from './findings.ts'
 import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
 
-/** Whether the servers of a directory are the one on record. A command that only looks makes no store. */
+/** Whether the servers of a directory are the one on record. A command that only reads creates no store. */
 export async function checkIdentity(found: Findings, settings: Settings, directory: DirectorySettings): Promise<void> {
   const missing = whyNoStore(settings)
   if (missing !== null) return notCompared(found, missing)

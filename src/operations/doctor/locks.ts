@@ -4,7 +4,7 @@ import type { LockFinding } from '../../store/reports/verification-reports.ts'
 import type { Findings } from './findings.ts'
 import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
 
-/** What is on record of the locks of a directory: whether each stands and bites on every server. */
+/** The record of the locks of a directory: whether each is there and enforced on every server. */
 
 const SHOWN_MAX = 5
 const READ_MAX = 1_000

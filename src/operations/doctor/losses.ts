@@ -4,7 +4,7 @@ import { Findings, type Finding } from './findings.ts'
 import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
 import { lossCauseText } from '../../core/reasons/limits.ts'
 
-/** What `lockstep doctor` says of losses that wait for review, and of the breaker that holds them back. */
+/** Findings of `lockstep doctor` about losses that wait for review, and the breaker that holds them back. */
 export async function lossFindings(settings: Settings): Promise<readonly Finding[]> {
   if (settings.privacyidea === null) return []
   const found = new Findings('losses of tokens')

@@ -10,7 +10,7 @@ import { Findings, troubleOf, type Finding } from './findings.ts'
 import { machineSigns } from '../../app/health/machine-signs.ts'
 import { octal } from '../../core/format/octal.ts'
 
-/** What `lockstep doctor` looks at on this machine, without a server. */
+/** Checks of `lockstep doctor` on this machine, without a server. */
 
 const NODE_MAJOR_MIN = 24
 const MIB = 1024 * 1024
@@ -24,7 +24,7 @@ export interface MachineFacts {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly nowMs: number
   readonly nodeVersion: string
-  /** Of an error that says that this user may not: whose it is and how to come in; null: nothing more is known. */
+  /** For an error of missing rights: the owner, and how to get access; null: nothing more is known. */
   readonly whoMay?: ((thrown: unknown) => string | null) | undefined
 }
 
@@ -47,7 +47,7 @@ export function machineFindings(settings: Settings, facts: MachineFacts): readon
   return found.all
 }
 
-/** What this user may not look at may well be there, and as it should be. */
+/** A file that this user may not look at may exist, and be correct. */
 function unlessDenied(found: Findings, check: string, { whoMay }: MachineFacts, run: () => void): void {
   try {
     run()
@@ -127,7 +127,7 @@ function checkStoreFile(found: Findings, file: string): void {
   })
 }
 
-/** The shims' user puts files in and sees nothing: the folder's group and modes are what makes that so. */
+/** The shims' user puts files in and sees nothing: the folder's group and modes ensure that. */
 function checkSpool(found: Findings, spool: string): void {
   const why = 'The shims put events there; without it none arrives.'
   const fix = `lockstep shims install DIR --spool ${spool}`
@@ -195,7 +195,7 @@ function closedFolder(file: string): { path: string; mode: number } | null {
       if ((mode & OTHERS_PASS) === 0) return { path, mode }
     }
   } catch {
-    // What stands above a folder that may not be passed was looked at before it.
+    // The folders above one without access were checked before it.
   }
   return null
 }
@@ -212,7 +212,7 @@ function checkSpace(found: Findings, disks: readonly DiskSpace[]): void {
   }
 }
 
-/** Null: it is not there. Throws what the system says where this user may not look. */
+/** Null: it is not there. Throws the system's error where this user has no access. */
 function look(path: string): Stats | null {
   return isThere(path, statSync) ? statSync(path) : null
 }
@@ -243,7 +243,7 @@ function remount(path: string): string {
   return `mount -o remount,rw "$(findmnt -nT ${path} -o TARGET)"`
 }
 
-/** What to say of a place that may not be written, and its mending. A read-only file system is so for everybody. */
+/** The text about a place that may not be written, and its fix. A read-only file system is read-only for everybody. */
 function notWritable(path: string, info: Stats, fix: string): { what: string; fix: string } {
   if (isReadOnly(path)) {
     return { what: closed(path), fix: remount(path) }
@@ -252,7 +252,7 @@ function notWritable(path: string, info: Stats, fix: string): { what: string; fi
   return { what: `${path} may not be written by this user (owner ${info.uid}, mode ${mode})`, fix }
 }
 
-/** The path itself, or the nearest folder above it that is there. */
+/** The path itself, or the nearest existing folder above it. */
 function nearestParent(path: string): string {
   let at = path
   while (look(at) === null && dirname(at) !== at) at = dirname(at)

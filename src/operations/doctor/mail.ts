@@ -6,8 +6,8 @@ import type { SecretReader } from '../../ports/secret.ts'
 import { Findings, troubleOf, type Finding } from './findings.ts'
 
 /**
- * What `lockstep doctor` looks at of mail. Nothing is sent.
- * @param to a recipient that the server is asked about; null: the help desk's addresses, else the sender's own
+ * Checks of `lockstep doctor` for mail. Nothing is sent.
+ * @param to a recipient for the check; null: the help desk's addresses, else the sender's own
  */
 export async function mailFindings(
   mail: MailSettings,
@@ -51,7 +51,7 @@ async function lookAtServer(
   }
 }
 
-/** Many servers say only to a recipient what they have against this machine: Postfix does so by default. */
+/** Many servers refuse this machine only at a recipient: Postfix does so by default. */
 function lookAtRecipients(
   found: Findings,
   { recipients }: SmtpProbe,
@@ -75,7 +75,7 @@ function lookAtRecipients(
     } else if (isAlone || taken.length > 0) {
       found.warn('mail-recipient', { what, why: 'Mail for this address does not arrive.', fix, code })
     } else if (isForGood(answer) || refusalScope(answer) === 'server') {
-      // The others are refused alike.
+      // The others get the same refusal.
       return found.fail('mail-recipient', { what, why: 'Mails from here are refused, and wait.', fix, code })
     } else {
       const why = 'Greylisting passes by itself; what is the same after 10 minutes does not.'

@@ -4,9 +4,9 @@ import type { Settings } from '../../core/settings/settings.ts'
 import { errnoOf } from '../../core/system-error.ts'
 import { Findings, type Finding } from './findings.ts'
 
-/** Whether the webhook can listen where it is to: it is tried for a moment, unless the daemon listens there already. */
+/** Whether the webhook can listen at its address: it is tried for a moment, unless the daemon listens there already. */
 
-/** @param running what the daemon works with; null: none runs */
+/** @param running the daemon's settings; null: none runs */
 export async function portFindings({ intake }: Settings, running: Settings | null): Promise<readonly Finding[]> {
   const found = new Findings('this machine')
   if (intake.http === null) return []

@@ -4,7 +4,7 @@ import type { RunningConfig } from '../../store/servers/running-config.ts'
 import { Findings, type Finding } from './findings.ts'
 import { differenceFix, differenceOf, differenceText } from '../../app/running-beside.ts'
 
-/** Whether the daemon works with what the file says: all else that doctor looks at is what the file says. */
+/** Whether the daemon works with the content of the file: all other checks of doctor use the file. */
 export function runningFindings(
   file: Settings,
   running: RunningConfig | null,

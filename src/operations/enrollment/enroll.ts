@@ -34,25 +34,25 @@ import {
 } from '../accounts/named-account.ts'
 import { openStoreOf } from '../../app/state-store.ts'
 
-/** `lockstep enroll`: everything it needs, opened. Dispose it. */
+/** `lockstep enroll`: all needed parts, opened. To be disposed of. */
 export interface Enrolments extends AsyncDisposable {
-  /** A token more for one user, whatever he has. Fails as `enrol` does. */
+  /** One more token for one user, also where they have tokens. Fails as `enroll` does. */
   one(enrollee: Enrollee, options: Pick<EnrollOptions, 'actor' | 'isDryRun'>): Promise<EnrollOutcome>
   /**
-   * The user of privacyIDEA whom a person means by a login that holds an `@` (see named-account.ts). Fails with `unknown-user`,
+   * The user of privacyIDEA that a login with an `@` means (see named-account.ts). Fails with `unknown-user`,
    * `ambiguous-match` and as PrivacyIdeaPort does.
    * @param realm the only one in which it may be a login; null: each of the configuration
    */
   named(text: Login, realm: Realm | null): Promise<NamedUser>
   all(enrollees: readonly Enrollee[], options: RolloutOptions): Promise<RolloutReport>
-  /** Everybody in a group of a directory. Fails as GroupPort does. */
+  /** All members of a group of a directory. Fails as GroupPort does. */
   ofGroup(group: EnrolleeGroup): Promise<readonly Enrollee[]>
 }
 
 export interface NamedUser {
   readonly login: Login
   readonly realm: Realm
-  /** That somebody else could be meant as well; null: nobody. */
+  /** Another user that may be meant too; null: none. */
   readonly note: string | null
 }
 
@@ -64,14 +64,14 @@ export interface EnrolleeGroup {
 }
 
 export interface EnrollAccess {
-  /** privacyIDEA, and as whom: the account of the configuration, or a person for this one time. */
+  /** privacyIDEA, and its login: the account of the configuration, or a person only for this run. */
   readonly source: SourceSettings
   readonly readSecret: SecretReader
 }
 
 const SERIAL_BYTES = 5
 
-/** Fails with `config-invalid` where mail is asked for and not configured, and as opening the store does. */
+/** Fails with `config-invalid` where mail is requested and not configured, and as opening the store does. */
 export async function openEnrolments(
   settings: Settings,
   access: EnrollAccess,
@@ -145,10 +145,10 @@ async function namedUser(
       const user = await source.findUser(login, realm)
       asked.push({ login, realm })
       if (user === null) {
-        // A user store that does not answer looks the same: then nobody else is meant in their place.
+        // A user store that does not answer looks the same: then no other user is meant instead.
         await source.proveUnknown(login, realm).catch((thrown: unknown) => {
           const error = toAppError(thrown)
-          // Some versions refuse a realm that privacyIDEA does not have, where nobody can be.
+          // Some versions refuse a realm that privacyIDEA does not have; no user can be in it.
           if (error.code !== 'source-answer') throw error
           refused.push(error)
         })
@@ -181,7 +181,7 @@ async function namedUser(
   return { ...user, note: named.note }
 }
 
-/** For a terminal: it holds the secret. */
+/** For a terminal: it contains the secret. */
 export async function shownQrCode(otpauth: string): Promise<string> {
   const { terminalQrCode } = await import('../../notify/qr-code.ts')
   return terminalQrCode(otpauth)
@@ -192,7 +192,7 @@ function contactInSource(user: UserOfSource, found: { mail: string; name: string
   return { address: parseMailAddress(found.mail.trim()), language: null, name: found.name }
 }
 
-/** As privacyIDEA's own look: the kind, then what nobody can guess or meet again. */
+/** As privacyIDEA's own serials: the kind, then a unique random part. */
 function newSerial(type: EnrollType): Serial {
   const serial = parseSerial(`${type.toUpperCase()}${randomBytes(SERIAL_BYTES).toString('hex').toUpperCase()}`)
   if (serial === null) throw new AppError('internal', 'a serial of our own making is none')

@@ -6,10 +6,10 @@ import { ENROLL_TYPES, type Enrollee, type EnrollType } from '../../core/source/
 import { parseLogin, parseRealm, type Realm } from '../../core/names.ts'
 
 /**
- * The users of a roll-out from a CSV file (RFC 4180): a line with the names `login`, `realm`, `type` first, in any order.
- * What separates fields (a comma, a semicolon or a tab) is decided once, by that line. Spreadsheets write a byte order mark,
- * UTF-16, and `sep=;` in a line of its own before it; an encoding without a mark is UTF-8, since a name that is read in
- * another one would be somebody else's.
+ * The users of a roll-out from a CSV file (RFC 4180): a line with the names `login`, `realm`, `type` first, in any
+ * order. The separator (a comma, a semicolon or a tab) is determined once, by that line. Spreadsheets write a byte
+ * order mark, UTF-16, and `sep=;` in a line of its own before it; an encoding without a mark is UTF-8, since a name
+ * that is read in another one would be another user's.
  */
 
 const FILE_BYTES_MAX = 64 * 1024 * 1024
@@ -26,7 +26,7 @@ export interface RolloutDefaults {
   readonly type: EnrollType
 }
 
-/** Fails with `input-invalid` (every line that is wrong), `file-io`, `file-not-permitted`. */
+/** Fails with `input-invalid` (every wrong line), `file-io`, `file-not-permitted`. */
 export async function readRolloutFile(file: string, defaults: RolloutDefaults): Promise<readonly Enrollee[]> {
   return parseRollout(await textOf(file), file, defaults)
 }
@@ -47,7 +47,7 @@ async function textOf(file: string): Promise<string> {
   }
 }
 
-/** Fails with a TypeError where it is no text. */
+/** Fails with a TypeError where the bytes are no text. */
 function decoded(bytes: Uint8Array): string {
   const [first, second] = bytes
   const encoding =
@@ -82,7 +82,7 @@ interface Problem {
   readonly what: string
 }
 
-/** Every line that can be read, and what is wrong with the others. */
+/** Every line that can be read, and the problems of the others. */
 function linesOf(text: string, file: string): { readonly lines: readonly Line[]; readonly problems: Problem[] } {
   const problems: Problem[] = []
   const { rest, said, skipped } = withoutSeparatorLine(text)
@@ -113,7 +113,7 @@ function linesOf(text: string, file: string): { readonly lines: readonly Line[];
   }
 }
 
-/** `sep=;` as spreadsheets write it: a line before the names of the columns. */
+/** `sep=;` from spreadsheets: a line before the names of the columns. */
 function withoutSeparatorLine(text: string): { rest: string; said: Delimiter | null; skipped: number } {
   const found = /^\ufeff?sep=(.)\r?\n/i.exec(text)
   const said = DELIMITERS.find((each) => each === found?.[1])
@@ -121,7 +121,7 @@ function withoutSeparatorLine(text: string): { rest: string; said: Delimiter | n
   return { rest: text.slice(found[0].length), said, skipped: 1 }
 }
 
-/** What separates the names of the columns; null: there is only one. Fails where several do. */
+/** The separator of the names of the columns; null: there is only one column. Fails where several separators occur. */
 function delimiterOf(text: string, file: string): Delimiter | null {
   const first = text.split(/\r?\n/).find((line) => line.trim() !== '') ?? ''
   const unquoted = first.replaceAll(/"(?:[^"]|"")*"/g, '')
@@ -156,7 +156,7 @@ function checkedColumns(names: readonly string[], file: string): string[] {
   )
 }
 
-/** @returns what is wrong, or whom the line names */
+/** @returns what is wrong, or the user that the line names */
 function enrolleeOf(record: Readonly<Record<string, string>>, defaults: RolloutDefaults): Enrollee | string {
   const login = parseLogin(record['login'] ?? '')
   if (login === null) return 'login: a user name is expected'

@@ -10,7 +10,7 @@ import { systemClock } from '../../ports/clock.ts'
 import type { Rendered } from '../../notify/templates.ts'
 import type { Log } from '../../app/log.ts'
 
-/** What a person does with mail: a test, a look at the words. */
+/** Manual actions for mail: a test, a preview. */
 
 export interface TestMail {
   readonly to: string
@@ -18,7 +18,7 @@ export interface TestMail {
   readonly server: string
 }
 
-/** Sends a test at once, past the outbox. Fails with `usage`, `config-invalid` and `mail-*`. */
+/** Sends a test at once, without the outbox. Fails with `usage`, `config-invalid` and `mail-*`. */
 export async function sendTestMail(
   settings: Settings,
   address: string,
@@ -36,7 +36,7 @@ export async function sendTestMail(
   return { to, messageId: message.messageId, server: smtpName(mail.smtp).replace('mail server ', '') }
 }
 
-/** A mail as it would be, about made-up news. @param kind `digest`: one that tells many things */
+/** A mail as it would be, with made-up notifications. @param kind `digest`: one with many items */
 export async function previewMail(
   settings: Settings,
   what: { kind: NoticeKind | 'digest'; recipient: 'owner' | 'help-desk'; language: MailLanguage | null },

@@ -11,26 +11,27 @@ import type { System } from '../../app/system.ts'
 import { fitFile, ownedLock, readWaitingFile, type WaitingFile } from '../../app/evidence/waiting-file.ts'
 
 /**
- * Restores holds and the serial map after the store was lost, as the LDIF folders prove them and no further, each as old
- * as its file. A file of `unlock/` tells that a lock is ours and what stood there before. What of a file still stands is
- * ours; where nothing does and the account is open, it was applied by hand and goes to history; where the account is locked in
- * another way, or it cannot be told, the file is kept and named. A file of `unregister/` tells that a serial is ours where it
- * stands at its account. A lock or a serial without a file is somebody else's.
+ * Restores holds and the serial map after the store was lost, only as far as the LDIF folders prove them, each as old
+ * as its file. A file of `unlock/` proves that a lock is ours, and has the values before it. The parts of a file that
+ * are still in the directory are ours. Where none is there and the account is not locked, the file was applied by hand
+ * and goes to history. Where the account is locked in another way, or this cannot be decided, the file is kept and
+ * named. A file of `unregister/` proves that a serial is ours where its account has it. A lock or a serial without a
+ * file counts as set by others.
  */
 
 export interface RebuildReport {
   readonly accounts: number
   readonly serials: number
   readonly holds: number
-  /** Files whose lock no longer stands; they are history now. */
+  /** Files whose lock is no longer there; they are history now. */
   readonly appliedByHand: number
-  /** Serials that stand at an account and that no file claims: somebody else's, left alone. */
+  /** Serials at an account without a file: set by others, not touched. */
   readonly serialsOfOthers: number
-  /** DNs of accounts whose lock no file claims: somebody else's, left alone. */
+  /** DNs of accounts whose lock has no file: locked by others, not touched. */
   readonly lockedByOthers: readonly string[]
-  /** Names of files that were kept although nothing was restored from them; `problems` says why. */
+  /** Names of files that were kept although nothing was restored from them; `problems` has the reason. */
   readonly leftAlone: readonly HoldName[]
-  /** What could not be taken in, and why. */
+  /** What could not be restored, and why. */
   readonly problems: readonly string[]
 }
 
@@ -41,7 +42,7 @@ type Tally = {
 
 const PROBLEMS_MAX = 1_000
 
-/** No daemon serves the store until `resign`. Fails with `already-running`. */
+/** After it no daemon serves the store until `resign`. Fails with `already-running`. */
 export async function keepDaemonsOut({ store: { processLock } }: System): Promise<void> {
   const daemon = await processLock.daemon()
   if (daemon !== null && placeOfOwner(daemon.owner) === 'here') {
@@ -164,7 +165,7 @@ function restoredSerials(work: Rebuilding, observed: ObservedState, marks: Files
   return events
 }
 
-/** Files of which nothing stands: history where the account is open, else kept for somebody to look at. */
+/** Files without anything in the directory: history where the account is not locked, else kept for an administrator. */
 async function closeOrKeep(
   { system, tally }: Rebuilding,
   observed: ObservedState,

@@ -6,7 +6,7 @@ import { AppError } from '../../core/error.ts'
 import { systemRefusal } from '../../core/system-error.ts'
 import type { Recipe } from '../../core/source/recipe.ts'
 
-/** The recipes that there are: those that come with Lockstep, and an administrator's own beside them. */
+/** The available recipes: those that come with Lockstep, and an administrator's own. */
 export interface FoundRecipe {
   readonly recipe: Recipe
   readonly file: string
@@ -16,12 +16,12 @@ export interface FoundRecipe {
 const FILE_BYTES_MAX = 128 * 1024
 const FILES_MAX = 500
 const PACKAGE_DEPTH_MAX = 4
-/** The handlers of `lockstep privacyidea setup`, so that both see the same ones. */
+/** The handlers of `lockstep privacyidea setup`, so that both use the same ones. */
 const SETUP_RECIPE = 'directory-sync'
 const SETUP_PREFIX = 'lockstep: '
 
 /**
- * In the order of their names. Fails with `config-invalid` where a file has mistakes or bears the name of one that comes with
+ * In the order of their names. Fails with `config-invalid` where a file has mistakes or the name of one that comes with
  * Lockstep, and with `file-io`, `file-not-permitted`.
  * @param ownDir may be missing
  */
@@ -72,7 +72,7 @@ async function readRecipe(file: string, name: string, isOwn: boolean): Promise<F
   return { recipe: parseRecipe(text, name, file, prefix), file, isOwn }
 }
 
-/** The file as it is. */
+/** The unchanged file. */
 export async function recipeText(file: string): Promise<string> {
   try {
     const info = await stat(file)

@@ -22,19 +22,19 @@ import { makeChange, offeredContentTypes, readHandlers } from '../../privacyidea
 import { readOffers, unknownIn } from '../../privacyidea/setup/event-offers.ts'
 import { isAtLeast } from '../../privacyidea/setup/policies.ts'
 
-/** `lockstep recipes`: what of a recipe stands in a privacyIDEA, and making it so. Dispose it. */
+/** `lockstep recipes`: compares recipes with a privacyIDEA, applies and removes them. To be disposed of. */
 export interface RecipeServer extends AsyncDisposable {
   readonly url: string
-  /** What of each of these recipes stands there: how many handlers. */
+  /** How many handlers of each of these recipes exist there. */
   standing(recipes: readonly Recipe[]): Promise<ReadonlyMap<string, number>>
   /**
    * What applying it would change; reads only. Fails with `usage` where a parameter is missing or wrong, with
-   * `source-answer` where this privacyIDEA does not know what the recipe uses.
+   * `source-answer` where this privacyIDEA does not offer what the recipe uses.
    */
   planApply(recipe: Recipe, parameters: ReadonlyMap<string, string>): Promise<RecipePlan>
-  /** What taking it away would change. */
+  /** What removing it would change. */
   planRemove(recipe: Recipe): Promise<RecipePlan>
-  /** Makes the changes, and reads again whether all is as it should be. */
+  /** Makes the changes, and reads again to check them. */
   make(plan: RecipePlan): Promise<void>
 }
 
@@ -65,7 +65,7 @@ export function openRecipeServer(
   }
 }
 
-/** The handlers with their parameters filled in. Fails with `usage`, all that is wrong at once. */
+/** The handlers with their parameters filled in. Fails with `usage`, all mistakes at once. */
 export function filledRecipe(
   recipe: Recipe,
   parameters: ReadonlyMap<string, string>,
@@ -136,7 +136,7 @@ async function planOf(
 
 function owns(recipe: Recipe): (name: string) => boolean {
   const names = new Set(recipe.handlers.map(({ name }) => `${recipe.prefix}${name}`))
-  // A handler that an older form of the recipe made is its own too; the set-up's prefix is shared, so there names count.
+  // A handler from an older form of the recipe is its own too; the set-up's prefix is shared, so there names count.
   const isOwnPrefix = recipe.prefix.startsWith('lockstep recipe ')
   return (name) => names.has(name) || (isOwnPrefix && name.startsWith(recipe.prefix))
 }

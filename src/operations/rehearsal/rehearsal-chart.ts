@@ -1,13 +1,13 @@
 import { stretchText, timeTicks, type Bins } from './rehearsal-time.ts'
 
 /**
- * Bars over time as HTML and SVG, as wide as what holds them. The bars are drawn in a picture that is stretched; lines keep
- * their width, and all texts are HTML beside it, so that they keep their size. Pure.
+ * Bars over time as HTML and SVG, with the width of their container. The bars are drawn in a picture that is stretched;
+ * lines keep their width. All texts are HTML beside it, so they keep their size. Pure.
  */
 
 export interface Layer {
   readonly name: 'locked' | 'spared'
-  /** What a bar's number counts: `would have been locked`. */
+  /** The noun for a bar's number: `would have been locked`. */
   readonly what: string
   readonly counts: readonly number[]
 }
@@ -34,18 +34,18 @@ interface Scale {
   readonly unit: number
 }
 
-/** The picture's own units; it is stretched to its place. */
+/** The picture's own units; it is stretched to its container. */
 const WIDTH = 1000
 const HEIGHT = 100
 const BAR_SHARE = 0.8
-/** A bar of one lock is seen beside one of thousands. */
+/** The least height, so that a bar of one lock is visible beside one of thousands. */
 const BAR_HEIGHT_LEAST = 1.5
-/** Of a bar that is cut, for what is stacked on the lowest part. */
+/** Of a cut bar, for the layers above the lowest one. */
 const ABOVE_MAX = 40
 /** Where a bar that is cut has its gap, from the top. */
 const GAP = { y: 5, height: 4 }
 const GRID_LINES_MAX = 4
-/** Bars that are so many times higher than 9 of 10 of them are cut, so that the others are seen. */
+/** Bars that are so many times higher than 9 of 10 of them are cut, so that the others are visible. */
 const CUT_FACTOR = 4
 const CUT_SHARE = 0.9
 const NOTED_MAX = 3
@@ -80,7 +80,7 @@ function totalOf({ layers }: Plot, index: number): number {
   return layers.reduce((sum, { counts }) => sum + (counts[index] ?? 0), 0)
 }
 
-/** Up to the highest bar and the limit, in whole steps of 1, 2 or 5 and their tenfolds. */
+/** Up to the highest bar and the limit, in whole steps of 1, 2 or 5 times a power of ten. */
 function scaleOf(totals: readonly number[], limit: number): Scale {
   const counts = totals.filter((total) => total > 0).toSorted((a, b) => a - b)
   const most = counts.at(-1) ?? 1
@@ -107,7 +107,7 @@ function barHtml(plot: Plot, { top }: Scale, index: number, total: number): stri
   const slot = (shareOf(bins, toMs) - shareOf(bins, fromMs)) * WIDTH
   const place = `x="${(shareOf(bins, fromMs) * WIDTH + (slot * (1 - BAR_SHARE)) / 2).toFixed(2)}" width="${(slot * BAR_SHARE).toFixed(2)}"`
   const heightOf = (count: number): number => (count === 0 ? 0 : Math.max(BAR_HEIGHT_LEAST, (count / top) * HEIGHT))
-  // A bar that is cut leaves room for what is stacked on it.
+  // A cut bar leaves room for the layers above its lowest one.
   const above = (at: number): number =>
     Math.min(
       ABOVE_MAX,
@@ -131,7 +131,7 @@ function lineAt(value: number, { top }: Scale, name: 'base' | 'grid' | 'limit'):
   return `<line class="${name}" x1="0" x2="${WIDTH}" y1="${y}" y2="${y}"/>`
 }
 
-/** Above the line, at the side where no bar is hidden by it; above the picture where both sides have one. */
+/** Above the line, at the side where it hides no bar; above the picture where both sides have one. */
 function limitText({ value, text }: Limit, { top }: Scale, totals: readonly number[]): string {
   const length = Math.ceil(totals.length * LIMIT_TEXT_SHARE)
   const isFree = (side: readonly number[]): boolean => side.every((total) => total <= value)

@@ -4,7 +4,7 @@ import { plotHtml, type Layer, type Limit } from './rehearsal-chart.ts'
 import { timeBins, type Bins } from './rehearsal-time.ts'
 import type { RehearsalReport, ReportedLock } from './rehearse.ts'
 
-/** The charts of a rehearsal: locks over time, and what the breaker counts, with its limits. Pure. */
+/** The charts of a rehearsal: locks over time, and the counts of the breaker, with its limits. Pure. */
 
 /** Bars at most on a phone, and beside each other; on a desk. */
 const NARROW = { binsMax: 32, ticksMax: 4 }
@@ -12,7 +12,7 @@ const WIDE = { binsMax: 93, ticksMax: 8 }
 /** `--since 1h` is a little less than an hour once it is read. */
 const SPAN_SLACK_MS = 60_000
 
-/** Whether Lockstep would have written it; what is unknown counts as written. */
+/** Whether Lockstep would have written it; an unknown one counts as written. */
 export function isWritten(lock: ReportedLock): boolean {
   return lock.fate === 'locked' || lock.fate === 'unknown'
 }
@@ -31,7 +31,7 @@ export function limitsOf({ locksMax, perMs, limits }: BreakerAdvice): readonly B
   return [{ locksMax, perMs }, ...limits]
 }
 
-/** Locks over time, in few bars where there is little room, in many where there is much. '' when there are none. */
+/** Locks over time, in few bars on a narrow page, in many on a wide one. '' when there are none. */
 export function locksFigure(report: RehearsalReport): string {
   const { locks, sinceMs, untilMs } = report
   if (locks.length === 0) return ''
@@ -56,7 +56,7 @@ ${plot('wide', wide, WIDE.ticksMax)}
 ${numbersTable(report, wide)}`
 }
 
-/** What each limit of the breaker counts, with the limit as a line. '' where nothing would have been locked. */
+/** The count for each limit of the breaker, with the limit as a line. '' without locks. */
 export function limitFigures(report: RehearsalReport): string {
   const { locks, sinceMs, untilMs } = report
   const starts = startsOf(locks.filter(isWritten))
@@ -114,7 +114,7 @@ function timesHtml(text: string): string {
     .join(' ')
 }
 
-/** The same numbers as a table: the times that have any. */
+/** The same numbers as a table, without empty times. */
 function numbersTable(report: RehearsalReport, bins: Bins): string {
   const { locks } = report
   const { edgesMs, step } = bins

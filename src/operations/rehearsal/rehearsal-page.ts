@@ -17,7 +17,7 @@ const ROWS_MAX = 2_000
 /** Rows that are shown at once; the others are folded. */
 const ROWS_OPEN = 200
 const STOPPED_MAX = 10
-/** What the columns `how known` and `note` hold. */
+/** The meaning of the columns `how known` and `note`. */
 export const LEGEND =
   'How known: counted = the failures in the log filled the token; said = a later attempt was answered as full, so privacyIDEA itself says that it was. Note: why an account would not have been locked; empty = it would have been.'
 
@@ -85,7 +85,7 @@ function numberText(count: number): string {
   return count.toLocaleString('en')
 }
 
-/** @param ending what follows the noun where there are several */
+/** @param ending the ending of the noun's plural */
 function figure(count: number, noun: string, ending = 's'): string {
   return `<div><dt>${noun}${count === 1 ? ending.replace(/^s/, '') : ending}</dt><dd>${numberText(count)}</dd></div>`
 }
@@ -96,7 +96,7 @@ function noneText({ locks, sinceMs, untilMs }: RehearsalReport): string {
   return `Nobody would have been locked ${time}. The tokens that were full belong to accounts that are protected or not there.`
 }
 
-/** The highest rates, and beside them what the breaker allows; without locks there are none. */
+/** The highest rates, and beside them the limits of the breaker; without locks there are none. */
 function ratesHtml(report: RehearsalReport): string {
   const { rates, breaker } = report
   if (rates.day.count === 0) return '<p>There were no locks, so there is no rate.</p>'
@@ -116,7 +116,7 @@ ${rows.join('\n')}
 </table></div>`
 }
 
-/** On what the breaker rests. */
+/** The basis of the breaker's limits. */
 function basisText({ locks, breaker }: RehearsalReport): string {
   const days = new Set(locks.filter(isWritten).map((lock) => localTime(lock.fromMs).slice(0, 10)))
   if (days.size === 0)
@@ -225,7 +225,10 @@ const ESCAPED: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
-/** Text from outside, safe in an element and an attribute. What cannot be seen, or turns the text around, is a `?`. */
+/**
+ * Text from outside, safe in an element and an attribute. Characters that are invisible, or change the direction of the
+ * text, become `?`.
+ */
 function escapeHtml(text: string): string {
   return (
     text

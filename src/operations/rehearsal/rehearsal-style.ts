@@ -1,4 +1,4 @@
-/** How a rehearsal's page looks: first as on a phone, then with what more width allows. Each part goes by its own width. */
+/** The style of a rehearsal's page: first for a phone, then for wider pages. Each part depends on its own width. */
 
 /** The columns of the locks: beside each other where there is room, else in lines with a label before each value. */
 export const LOCK_COLUMNS = [

@@ -1,4 +1,4 @@
-/** The time axis of a rehearsal's charts: into which stretches the time is cut, and where it is labelled. Pure. */
+/** The time axis of a rehearsal's charts: the steps of the time, and the labels. Pure. */
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
@@ -9,24 +9,24 @@ const MONTH_MS = 30.44 * DAY_MS
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 
 interface Step {
-  /** About how long. */
+  /** Approximate length. */
   readonly ms: number
-  /** When the stretch that holds this time begins. */
+  /** The begin of the step that contains this time. */
   readonly floor: (ms: number) => number
-  /** When the stretch after the one that begins then begins. */
+  /** The begin of the next step after one that begins then. */
   readonly next: (ms: number) => number
 }
 
 export interface BinStep extends Step {
   /** As in `locks for each day`. */
   readonly name: string
-  /** When a stretch begins, as a text: `2026-11-24 13:00`, `2026-11-24`, `2026-11`. */
+  /** The begin of a step, as a text: `2026-11-24 13:00`, `2026-11-24`, `2026-11`. */
   readonly label: (fromMs: number) => string
 }
 
 export interface Bins {
   readonly step: BinStep
-  /** Where each stretch begins, ascending, and last where the last one ends. */
+  /** The begin of each step, ascending, and at the end the end of the last one. */
   readonly edgesMs: readonly number[]
 }
 
@@ -62,12 +62,12 @@ const TICK_STEPS: readonly Step[] = [
   ...[1, 3, 6, 12, 24, 48, 120].map(months),
 ]
 
-/** Which stretch begins then, in a sentence: `2026-11-24`, `week from 2026-11-23`. */
+/** The step that begins then, in a sentence: `2026-11-24`, `week from 2026-11-23`. */
 export function stretchText({ name, label }: BinStep, fromMs: number): string {
   return ['day', 'month', 'year'].includes(name) ? label(fromMs) : `${name} from ${label(fromMs)}`
 }
 
-/** The finest stretches of which there are at most so many. */
+/** The finest steps with at most so many bins. */
 export function timeBins(sinceMs: number, untilMs: number, binsMax: number): Bins {
   for (const step of BIN_STEPS) {
     if ((untilMs - sinceMs) / step.ms > binsMax) continue

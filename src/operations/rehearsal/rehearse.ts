@@ -20,14 +20,14 @@ import type { SecretReader } from '../../ports/secret.ts'
 import { openPrivacyIdea } from '../../privacyidea/open-privacyidea.ts'
 import { isAtLeast } from '../../privacyidea/setup/policies.ts'
 
-/** `lockstep rehearse`: what Lockstep would have done, by privacyIDEA's audit log. Nothing is written anywhere. */
+/** `lockstep rehearse`: what Lockstep would have done, by privacyIDEA's audit log. Writes nothing. */
 
 const FAILURES_MAX_DEFAULT = 10
 const LOCKS_MAX = 200_000
 const TRACKED_MAX = 2_000_000
 const LOOKUPS_MAX = 20_000
 const LOOKUPS_AT_ONCE = 8
-/** Time zones differ by quarters of an hour; a row that is this far from one tells nothing about the zone. */
+/** Time zones differ by quarters of an hour; a row that is this far from one does not determine the zone. */
 const ZONE_STEP_MS = 900_000
 const ZONE_SLACK_MS = 120_000
 
@@ -36,16 +36,16 @@ export interface RehearsalRequest {
   readonly onStep: (text: string) => void
 }
 
-/** Where an account stands in the directory: whether it would have been locked at all. */
+/** The status of an account in the directory: whether it would have been locked at all. */
 export type AccountFate = 'locked' | 'protected' | 'no-account' | 'unknown'
 
 export interface ReportedLock extends RehearsedLock {
   readonly fate: AccountFate
-  /** Why it is protected, or what was found in its place; '' otherwise. */
+  /** Why it is protected, or what was found instead; '' otherwise. */
   readonly why: string
 }
 
-/** All times are in milliseconds of privacyIDEA's local time, as if it were UTC; `zoneMs` is what UTC lacks. */
+/** All times are in milliseconds of privacyIDEA's local time, as if it were UTC; `zoneMs` is the difference to UTC. */
 export interface RehearsalReport {
   readonly version: string
   readonly sinceMs: number
@@ -56,7 +56,7 @@ export interface RehearsalReport {
   readonly rates: Readonly<Record<RateName, Peak>>
   readonly lockedAtOnce: Peak
   readonly breaker: BreakerAdvice
-  /** What of this rests on less than it should, a sentence each. */
+  /** Limits of this result, a sentence each. */
   readonly caveats: readonly string[]
 }
 
@@ -114,7 +114,7 @@ export async function rehearse(
 const SILENT_WHEN_FULL =
   'Before 3.12.1 an attempt on a full token looks like any other failure: few locks are confirmed, and none shows that its clear timeout ended it.'
 
-/** What no audit log tells, whatever it holds. */
+/** Facts that no audit log contains. */
 const BLIND_SPOTS: readonly string[] = [
   'The log never tells a fail counter: failures are counted from its first row on. A lock marked "counted" was not confirmed by a later attempt.',
   'A failure without a serial (a wrong PIN, or several tokens of one user) counts on all tokens of the user, so that a lock may come out too early.',
@@ -123,7 +123,7 @@ const BLIND_SPOTS: readonly string[] = [
   "Tokens' owners and limits are those of today, where no row of the log changed them.",
 ]
 
-/** Whose tokens there are and how many failures they take. Without the right to see them much is assumed. */
+/** The owners of the tokens, and how many failures the tokens take. Without the right to see them much is assumed. */
 async function knownTokens(
   source: PrivacyIdeaPort,
   request: RehearsalRequest,
@@ -177,7 +177,7 @@ async function replay(
   return { rows, lastMs }
 }
 
-/** A name that can be none is left out: the row then says less, and nothing wrong. */
+/** An invalid name is left out: the row then has less information, and nothing wrong. */
 function auditRowOf(row: SourceRow): AuditRow {
   return {
     atMs: localMs(row.date),
@@ -201,7 +201,7 @@ function localMs(date: string): number {
   })
 }
 
-/** The newest row is of our own request, made a moment ago: what it is off by is privacyIDEA's time zone. */
+/** The newest row is of our own request, made a moment ago: its offset is privacyIDEA's time zone. */
 function zoneOf(lastMs: number, nowMs: number): number | null {
   const zoneMs = Math.round((lastMs - nowMs) / ZONE_STEP_MS) * ZONE_STEP_MS
   return Math.abs(lastMs - nowMs - zoneMs) <= ZONE_SLACK_MS ? zoneMs : null

@@ -3,12 +3,12 @@ import type { HttpSettings } from '../../core/settings/settings.ts'
 import type { SecretReader } from '../../ports/secret.ts'
 
 const HOOK_PATH = '/hooks/privacyidea'
-/** Addresses to listen on that are none to call. */
+/** Addresses to listen on that cannot be called. */
 const EVERYWHERE = new Set(['0.0.0.0', '::', '*', ''])
 
 /**
- * Where privacyIDEA calls the webhook, up to the kind, the secret in it: never to be shown.
- * @param address `http://host:port`, perhaps with a path of a proxy; null: where the webhook listens
+ * The address at which privacyIDEA calls the webhook, up to the kind, including the secret: never to be shown.
+ * @param address `http://host:port`, perhaps with a path of a proxy; null: the webhook's own address
  */
 export function hookUrlOf(http: HttpSettings | null, address: string | null, readSecret: SecretReader): string {
   if (http === null) {

@@ -4,17 +4,17 @@ import { AppError } from '../../core/error.ts'
 import type { InitRequest } from './init-template.ts'
 import { settingsOf } from './init.ts'
 
-/** What can be said of the answers of `lockstep init` before a server is asked, in the words in which they were given. */
+/** Checks of the answers of `lockstep init` without a server; messages name the options. */
 
-/** An answer by its option, also where a person was asked for it. */
+/** An answer by its option, also where the answer came from a prompt. */
 export interface AnswerProblem {
   readonly flag: string
   readonly message: string
-  /** '' where the message says it. */
+  /** '' where the message has it. */
   readonly fix: string
 }
 
-/** By the key of the configuration that an answer ends up in; the first that fits. */
+/** By the key of the configuration that an answer is written to; the first match counts. */
 const FLAG_OF_KEY: readonly (readonly [key: RegExp, flag: string])[] = [
   [/^directories\.[^.]+\.urls/, '--url'],
   [/^directories\.[^.]+\.type/, '--type'],
@@ -32,7 +32,7 @@ const FLAG_OF_KEY: readonly (readonly [key: RegExp, flag: string])[] = [
   [/^(?:store|ldif|intake)/, '--state-dir'],
 ]
 
-/** Fails with `config-invalid`, and names every option that is wrong. */
+/** Fails with `config-invalid`, and names every wrong option. */
 export function refuseBadAnswers(request: InitRequest): void {
   const problems = answerProblems(request)
   const [first] = problems
@@ -44,7 +44,7 @@ export function refuseBadAnswers(request: InitRequest): void {
   })
 }
 
-/** Empty when all is well, as far as this machine can tell. */
+/** Empty without problems, as far as this machine can check. */
 export function answerProblems(request: InitRequest): AnswerProblem[] {
   try {
     const troubles = fileTroubles(settingsOf(request), {}).filter(({ severity, key }) => {
@@ -57,7 +57,7 @@ export function answerProblems(request: InitRequest): AnswerProblem[] {
   }
 }
 
-/** The secrets that init itself writes are not there yet. */
+/** The secrets that init itself writes do not exist yet. */
 function isYetToBeWritten(key: string, request: InitRequest): boolean {
   return key.startsWith('intake.http') || ('text' in request.bindPassword && key.endsWith('.bindPasswordFile'))
 }

@@ -12,7 +12,7 @@ import type { RootFacts } from '../../directory/pool/server-facts.ts'
 import { namedSwap } from '../../directory/pool/swapped-port.ts'
 import { systemClock } from '../../ports/clock.ts'
 
-/** What `lockstep init` asks the server, before and after it knows the account to bind as. */
+/** The requests of `lockstep init` to the server, before and after the account to bind as is known. */
 
 export interface ServerAddress {
   readonly urls: readonly string[]
@@ -26,7 +26,7 @@ export interface FirstFacts {
   readonly type: DirectoryType
   readonly vendor: string
   readonly namingContexts: readonly string[]
-  /** What the accounts lie below as a rule; null where the server names no context. */
+  /** The usual base of the accounts; null where the server names no context. */
   readonly usualBase: string | null
   /** No other context holds accounts. */
   readonly isBaseCertain: boolean
@@ -38,14 +38,14 @@ const IPA_CA = 'o=ipaca'
 /** Contexts of Active Directory beside that of the domain. */
 const NO_ACCOUNTS = /^(?:CN=Configuration|CN=Schema|DC=DomainDnsZones|DC=ForestDnsZones),/i
 
-/** A control that Active Directory and Samba offer and no other (MS-ADTS 3.1.1.3.4.1.11). */
+/** A control that only Active Directory and Samba offer (MS-ADTS 3.1.1.3.4.1.11). */
 const SECURITY_DESCRIPTOR_FLAGS_OID = '1.2.840.113556.1.4.801'
 
 /**
  * Reads the root DSE without a bind, from the first server that answers.
- * @param type null: what the server says it is
- * Fails with `config-invalid` (a bad URL, or another kind of server than `type`), `directory-unreachable`, `directory-timeout`,
- * `directory-tls`.
+ * Fails with `config-invalid` (a bad URL, or another kind of server than `type`), `directory-unreachable`,
+ * `directory-timeout`, `directory-tls`.
+ * @param type null: as the server reports
  */
 export async function askServer(address: ServerAddress, type: DirectoryType | null): Promise<FirstFacts> {
   const settings = settingsFor(address)
@@ -122,7 +122,7 @@ const RECOGNIZED: Readonly<Record<DirectoryType, Recognition>> = {
 
 interface Kind {
   readonly type: DirectoryType
-  /** False where the server says nothing that tells kinds apart. */
+  /** False where the server shows nothing that distinguishes kinds. */
   readonly isCertain: boolean
 }
 
@@ -146,7 +146,7 @@ async function signsOf(url: string, settings: DirectorySettings, facts: RootFact
   return { offersDescriptorFlags, isFromDs389, hasIpa }
 }
 
-/** FreeIPA is a 389-DS, and may hide from somebody unknown that it is more. */
+/** FreeIPA is a 389-DS, and may hide from anonymous clients that it is FreeIPA. */
 function refuseAnotherKind(url: string, found: Kind, wanted: DirectoryType | null): void {
   if (wanted === null || !found.isCertain || TYPE_TRAITS[found.type].lockAsOf === TYPE_TRAITS[wanted].lockAsOf) return
   throw new AppError('config-invalid', `the server at ${url} is of type ${found.type}, not ${wanted}`, {
@@ -154,7 +154,7 @@ function refuseAnotherKind(url: string, found: Kind, wanted: DirectoryType | nul
   })
 }
 
-/** What the accounts lie below, where one context holds them. */
+/** The base of the accounts, where one context holds them. */
 function usualBase(
   type: DirectoryType,
   { namingContexts }: RootFacts,
@@ -167,8 +167,8 @@ function usualBase(
 }
 
 /**
- * Binds with the password and looks for the base. Fails with what binding fails with at the first server where none
- * can be bound to, and with `config-invalid` when the base is not there.
+ * Binds with the password and searches for the base. Where no bind succeeds, fails as binding to the first server does;
+ * fails with `config-invalid` when the base is not there.
  */
 export async function tryBind(settings: Settings, password: string): Promise<void> {
   const [directory] = settings.directories

@@ -37,7 +37,7 @@ export interface InitAnswers extends InitRequest {
   readonly ldifDir: string
 }
 
-/** Good as it stands once "# " is taken off each line after the first four, and the files and the token are there. */
+/** Valid once "# " is removed from each line after the first four, and the files and the token exist. */
 const PRIVACYIDEA_LINES = `# privacyIDEA's API (mode api, recommended): Lockstep asks privacyIDEA itself which tokens are locked, and does not depend on
 # events. Without this section it believes the events (mode events). To switch it on, remove "# " from each line below, put in
 # your values, and see docs/how-to/privacyidea-api.md. Where privacyIDEA's certificate is from an authority of your own, add ca: FILE.
@@ -49,7 +49,7 @@ const PRIVACYIDEA_LINES = `# privacyIDEA's API (mode api, recommended): Lockstep
 #   knownToken: ALWAYS1 # serial of a token that always shows for them: an empty list is believed only while it does
 `
 
-/** The commented file. Every value is quoted where YAML asks for it. */
+/** The commented file. Every value is quoted where YAML requires it. */
 export function configText(answers: InitAnswers): string {
   return `# Lockstep: keeps directory accounts in step with privacyIDEA tokens.
 # Every key is described in docs/reference/configuration.md. "lockstep check" checks this file, "lockstep doctor" tries it.

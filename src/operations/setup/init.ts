@@ -17,7 +17,7 @@ import { lookUp } from './system-users.ts'
 
 export interface InitResult {
   readonly file: string
-  /** Every file that was written, with its mode as `ls` counts it. */
+  /** Every file that was written, with its mode as `ls` shows it. */
   readonly written: readonly { readonly path: string; readonly mode: string }[]
   readonly nextSteps: readonly string[]
 }
@@ -27,12 +27,12 @@ const SECRET_BYTES = 24
 const CONFIG_MODE = 0o644
 const SECRET_MODE = 0o600
 
-/** The settings that a request stands for, checked; nothing is written. Fails with `config-invalid`, `usage`. */
+/** The settings of a request, checked; nothing is written. Fails with `config-invalid`, `usage`. */
 export function settingsOf(request: InitRequest): Settings {
   return parseConfig(configText(answersOf(request)), request.file).settings
 }
 
-/** The password, to try it. */
+/** The password, for a trial. */
 export function passwordOf(request: InitRequest): string {
   const { bindPassword } = request
   return 'text' in bindPassword ? secretFrom(bindPassword.text, 'the bind password') : readSecret(bindPassword, {})
@@ -40,7 +40,7 @@ export function passwordOf(request: InitRequest): string {
 
 /**
  * Writes the secrets, then the configuration, each as a whole. What is written passes `lockstep check`.
- * Fails with `usage` (a file is there already), `config-invalid`, `file-not-permitted`, `disk-full`, `file-io`.
+ * Fails with `usage` (a file exists already), `config-invalid`, `file-not-permitted`, `disk-full`, `file-io`.
  */
 export async function writeConfig(request: InitRequest): Promise<InitResult> {
   const text = configText(answersOf(request))
@@ -65,14 +65,14 @@ export async function writeConfig(request: InitRequest): Promise<InitResult> {
     )
     if (bad[0] !== undefined) throw new AppError('config-invalid', `${request.file}: ${bad[0].key}: ${bad[0].message}`)
   } catch (error) {
-    // Nothing of a broken attempt is left, so that the next one need not be forced.
+    // Nothing of a failed attempt is left, so that the next one needs no `--force`.
     if (!request.force) for (const each of written) rmSync(each.path, { force: true })
     throw error
   }
   return { file: request.file, written, nextSteps: nextSteps(request, written, owner) }
 }
 
-/** Tells before anything is written or asked what stands in the way. */
+/** Reports obstacles before anything is written or prompted for. */
 export function refuseOverwrite(request: Pick<InitRequest, 'file' | 'force' | 'bindPassword' | 'listen'>): void {
   if (request.force) return
   const files = [request.file]

@@ -7,9 +7,9 @@ import { enrollmentRights as rightsToEnroll, policyLine } from '../../privacyide
 import type { EnrollType } from '../../core/source/enrollment.ts'
 
 /**
- * For commands that need rights in privacyIDEA: fails with `source-not-permitted` where one is missing, before anything is on
- * record or changed. A server that cannot be asked now is not waited for, and a token of its own does not tell its rights:
- * what they refuse then is found when it is done.
+ * For commands that need rights in privacyIDEA: fails with `source-not-permitted` where one is missing, before anything
+ * is on record or changed. A server that does not answer now is not waited for, and a fixed token does not list its
+ * rights: a refusal then comes only with the change itself.
  */
 export async function refuseWithoutRights(
   source: SourceSettings,

@@ -2,17 +2,18 @@ import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readli
 import { AppError } from '../../core/error.ts'
 
 /**
- * A folder that is held open, so that what is done in it is done there and nowhere else: whoever may write beside it can
- * put a link in its place at any time, and root would follow. `/proc/self/fd/N/NAME` is NAME in that very folder (Linux).
+ * A folder that is held open, so that all work in it happens there and nowhere else: a user who may write beside it can
+ * put a link in its place at any time, and root would follow. `/proc/self/fd/N/NAME` is NAME in exactly that folder
+ * (Linux).
  */
 export interface OpenFolder extends Disposable {
-  /** The folder itself, whatever stands under its name by now. */
+  /** The folder itself, also after its path was replaced. */
   readonly self: string
   at(name: string): string
   stat(): Stats
 }
 
-/** Of Linux, on every processor that Node.js runs on: a descriptor that takes no right to read. */
+/** Of Linux, on every processor that Node.js runs on: a descriptor that needs no right to read. */
 const O_PATH = 0o10_000_000
 const FLAGS = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW
 const LINKS_MAX = 40
@@ -20,10 +21,10 @@ const STICKY = 0o1000
 const WRITABLE_BY_OTHERS = 0o022
 
 /**
- * Walks there step by step. A link on the way is followed where only root or we ourselves could have put it.
- * Fails with `file-not-permitted` (another link), and with what the system says.
+ * Opens each folder of the path in turn. A link on the way is followed where only root or we ourselves could have made
+ * it. Fails with `file-not-permitted` (another link), and with the system's errors.
  * @param path absolute
- * @param makeMode for folders that are missing; null: they are not made
+ * @param makeMode for missing folders; null: they are not made
  */
 export function openFolder(path: string, makeMode: number | null): OpenFolder {
   let descriptor = openSync('/', FLAGS)
@@ -53,7 +54,7 @@ export function openFolder(path: string, makeMode: number | null): OpenFolder {
 
 /**
  * A folder within one that is open; no link is followed.
- * Fails with `file-not-permitted` where something else stands there, and with what the system says.
+ * Fails with `file-not-permitted` where it is no folder, and with the system's errors.
  * @param shown its path, for people
  */
 export function enterFolder(parent: OpenFolder, name: string, shown: string): OpenFolder {

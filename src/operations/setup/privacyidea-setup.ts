@@ -32,21 +32,21 @@ import {
 } from '../../privacyidea/setup/policies.ts'
 import { installShims, type ShimsInstalled, type ShimsRequest } from './shims-install.ts'
 
-/** `lockstep privacyidea setup`: what has to change in privacyIDEA so that events come, and making it so. */
+/** `lockstep privacyidea setup`: finds and makes the changes in privacyIDEA that bring events. */
 
 export interface SetupRequest {
   readonly source: SourceSettings
-  /** Gives the secret of the set-up account, which is kept nowhere. */
+  /** Returns the secret of the set-up account, which is stored nowhere. */
   readonly readSecret: SecretReader
-  /** As whom; his own rights must not be cut. */
+  /** The set-up account; its own rights must not be cut. */
   readonly user: string
   readonly to: 'script' | 'webhook' | 'nothing'
-  /** Webhook: everything before `/<kind>`, the secret in it. */
+  /** Webhook: everything before `/<kind>`, including the secret. */
   readonly hookUrl: string
-  /** The shims are installed there first; null: they lie there already. */
+  /** The shims are installed there first; null: they exist already. */
   readonly shims: ShimsRequest | null
   readonly policies: (Omit<PolicyRequest, 'version'> & { readonly keepsOthers: boolean }) | null
-  /** The account of the running service and what it does, for what is said about rights where no policy is written. */
+  /** The account of the running service and its tasks, for the text about rights where no policy is written. */
   readonly account: string
   readonly rights: Pick<PolicyRequest, 'resetsTokens' | 'enrolls' | 'mirrorDirectoryLocks'>
 }
@@ -59,7 +59,7 @@ export interface SetupPlan {
   readonly runTimeRights: readonly string[]
   /** Handlers of others that also call Lockstep. */
   readonly doubled: readonly ExistingBinding[]
-  /** Shims that privacyIDEA does not find, so that they cannot be bound yet. */
+  /** Shims that privacyIDEA does not find, so they cannot be bound yet. */
   readonly missingScripts: readonly string[]
   readonly isInStep: boolean
 }
@@ -67,7 +67,7 @@ export interface SetupPlan {
 export interface Setup extends AsyncDisposable {
   /** Reads, and changes nothing. Fails with `usage` where the change would lock administrators out. */
   plan(): Promise<SetupPlan>
-  /** Makes the changes in the order that is safe, and reads again whether all is as it should be. */
+  /** Makes the changes in a safe order, and reads again to check them. */
   apply(plan: SetupPlan): Promise<{ readonly shims: ShimsInstalled | null }>
 }
 
@@ -141,7 +141,7 @@ async function planPolicies(client: Client, request: SetupRequest, version: stri
   return diffPolicies(existing, [...wanted, others])
 }
 
-/** Policies come last: removing one may take the right to read away. */
+/** Policies come last: removing one may remove the right to read. */
 async function applySetup(
   client: Client,
   request: SetupRequest,
@@ -157,7 +157,7 @@ async function applySetup(
   return { shims }
 }
 
-/** Half of a set-up would be worse than none. */
+/** Half of a set-up would be worse than none: nothing is changed where a right is missing. */
 async function refuseMissingRights(client: Client, { user }: SetupRequest, plan: SetupPlan): Promise<void> {
   const { rights } = await client.login()
   if (rights === null || rights.has('*')) return

@@ -1,7 +1,7 @@
 import { shownRequestOf, wantedBindings, type BindingTarget } from '../../privacyidea/setup/bindings.ts'
 import { isAtLeast, policyRequestOf, wantedPolicies, type PolicyRequest } from '../../privacyidea/setup/policies.ts'
 
-/** What `lockstep privacyidea setup --print` shows: the calls that somebody makes by hand. No server is asked. */
+/** What `lockstep privacyidea setup --print` shows: the calls to make by hand. No server is used. */
 
 export interface CallByHand {
   readonly method: 'POST'
@@ -26,7 +26,7 @@ export function callsByHand(to: 'script' | 'webhook', hookUrl: string, policies:
   ]
 }
 
-/** What each version calls a url-encoded body. */
+/** Each version's name for a url-encoded body. */
 function usualContentType(version: string): string {
   if (isAtLeast(version, 3, 14)) return 'application/x-www-form-urlencoded'
   return isAtLeast(version, 3, 11) ? 'urlencoded' : 'urlendcode'

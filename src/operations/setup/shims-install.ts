@@ -10,15 +10,16 @@ import { lookUp } from './system-users.ts'
 import { octal } from '../../core/format/octal.ts'
 
 /**
- * Puts the four shims into privacyIDEA's script directory, and makes the spool that they write into. It mostly runs as root,
- * in folders that belong to the service's and to privacyIDEA's user: so each is held open, and nothing is changed by its path.
+ * Puts the four shims into privacyIDEA's script directory, and makes their spool. It mostly runs as root, in folders
+ * that belong to the service's and to privacyIDEA's user: so each folder is held open, and nothing is changed by its
+ * path.
  */
 
 /** The first line of every version of the script after `#!`: a file without it is not ours. */
 const MARKER = '# lockstep-shim:'
 const SPOOL_LINE = "spool='/var/spool/lockstep'\n"
 const SCRIPT_MODE = 0o755
-/** The group passes through the spool, and creates files in tmp and new without seeing what is there. */
+/** The group passes through the spool, and creates files in tmp and new without listing them. */
 const SPOOL_MODE = 0o710
 const INBOX_MODE = 0o1730
 /** privacyIDEA's group and the service's user where the packages made them. */
@@ -39,7 +40,7 @@ export interface ShimsInstalled {
   readonly scripts: readonly { readonly path: string; readonly action: 'written' | 'unchanged' }[]
   readonly spool: string
   readonly folders: readonly Folder[]
-  /** What is left for a person to do, a line each. */
+  /** Steps left for an administrator, a line each. */
   readonly nextSteps: readonly string[]
 }
 
@@ -52,7 +53,9 @@ interface Folder {
   readonly action: 'created' | 'corrected' | 'unchanged'
 }
 
-/** May be repeated. Fails with `usage`, `file-not-permitted`, `file-io`, `disk-full`; nothing of others is overwritten. */
+/**
+ * May be repeated. Fails with `usage`, `file-not-permitted`, `file-io`, `disk-full`; no file of others is overwritten.
+ */
 export async function installShims(request: ShimsRequest): Promise<ShimsInstalled> {
   const { dir, spool } = request
   checkPath(spool)
@@ -70,7 +73,10 @@ export async function installShims(request: ShimsRequest): Promise<ShimsInstalle
   return { dir, scripts, spool, folders, nextSteps: await nextSteps(request, ids, folders) }
 }
 
-/** Takes the four shims out of a script directory; the spool stays. Fails as installShims; a file that is not ours is left and named. */
+/**
+ * Removes the four shims from a script directory; the spool stays. Fails as installShims; a file that is not ours is
+ * kept and named.
+ */
 export async function removeShims(dir: string): Promise<readonly string[]> {
   using target = openScriptFolder(dir)
   const removed: string[] = []
@@ -88,7 +94,10 @@ export async function removeShims(dir: string): Promise<readonly string[]> {
   return removed
 }
 
-/** The shims that stand in a script directory, by their path; none where it is not there. Fails with `file-not-permitted`, `file-io`. */
+/**
+ * The paths of the shims in a script directory; none where the directory does not exist. Fails with
+ * `file-not-permitted`, `file-io`.
+ */
 export async function shimsIn(dir: string): Promise<readonly string[]> {
   const found: string[] = []
   for (const path of TOKEN_EVENT_KINDS.map((kind) => join(dir, `lockstep-${kind}`))) {
@@ -107,7 +116,10 @@ export interface ShimState {
   readonly state: 'good' | 'missing' | 'not-executable' | 'different'
 }
 
-/** What stands in a script directory, against what `installShims` would write. Changes nothing. Fails with `file-not-permitted`, `file-io`. */
+/**
+ * Compares a script directory with what `installShims` would write. Changes nothing. Fails with `file-not-permitted`,
+ * `file-io`.
+ */
 export async function lookAtShims(dir: string, spool: string): Promise<readonly ShimState[]> {
   const wanted = await scriptFor(spool)
   return Promise.all(TOKEN_EVENT_KINDS.map((kind) => lookAtShim(dir, `lockstep-${kind}`, wanted)))
@@ -209,7 +221,7 @@ async function wantedGroup(request: ShimsRequest): Promise<number> {
   })
 }
 
-/** An owner that somebody gave the spool stays: the service runs as that user. */
+/** An owner that an administrator gave the spool stays: the service runs as that user. */
 async function wantedOwner(uidNow: number): Promise<number> {
   if (uidNow !== 0) return uidNow
   return (process.getuid?.() === 0 ? await idOf('passwd', USUAL_OWNER) : null) ?? process.getuid?.() ?? 0
@@ -262,7 +274,7 @@ function setUp(folder: OpenFolder, path: string, mode: number, ids: Ids, isNew: 
   return { path, mode: octal(after.mode), uid: after.uid, gid: after.gid, action }
 }
 
-/** Only root may give a folder to a foreign group; without that the folder stays ours, and a next step says so. */
+/** Only root may give a folder to a foreign group; without that the folder stays ours, and a next step reports it. */
 function giveTo(folder: OpenFolder, uidBefore: number, ids: Ids): void {
   try {
     chownSync(folder.self, ids.uid, ids.gid)

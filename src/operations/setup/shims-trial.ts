@@ -10,8 +10,8 @@ import { delay } from '../../ports/delay.ts'
 import { lookUp } from './system-users.ts'
 
 /**
- * Runs each installed shim as the user that privacyIDEA runs as, and looks whether its event arrives: what modes, groups and
- * mounts say of it is only part of what decides. The event names neither a user nor a token, so that it changes nothing.
+ * Runs each installed shim as the user that privacyIDEA runs as, and checks whether its event arrives: modes, groups
+ * and mounts do not determine it alone. The event names neither a user nor a token, so it changes nothing.
  */
 
 const RUN_TIMEOUT_MS = 10_000
@@ -21,21 +21,21 @@ const STDERR_LENGTH_MAX = 300
 
 export interface ShimsTrial {
   readonly dir: string
-  /** None stands in the folder, or it may not be looked at. */
+  /** There is none in the folder, or it may not be read. */
   readonly hasNone: boolean
-  /** Null: it is not known, or we may not become them, or there is no script; `why` says which. */
+  /** Null: it is not known, or we may not run as them, or there is no script; `why` states which. */
   readonly user: string | null
   readonly why: string
-  /** What to do; left out: `why` says it. */
+  /** What to do; left out: `why` states it. */
   readonly next?: string
   readonly runs: readonly ShimRun[]
 }
 
 export interface ShimRun {
   readonly name: string
-  /** By which its event is recognized: the actor that it names. */
+  /** The actor of the event, by which the event is recognized. */
   readonly marker: string
-  /** What was wrong with the run; '': it ended with 0. */
+  /** The problem of the run; '': it ended with 0. */
   readonly trouble: string
 }
 
@@ -48,7 +48,10 @@ interface PiUser {
   readonly gid: number
 }
 
-/** As whoever calls it, so before a command goes on as the service's user. @param piUser null: by the folder's group */
+/**
+ * Runs as the calling user, so before a command goes on as the service's user. @param piUser null: by the folder's
+ * group
+ */
 export async function runShims(dir: string, piUser: string | null): Promise<ShimsTrial> {
   let paths: readonly string[]
   try {
@@ -82,10 +85,10 @@ async function userOf(dir: string, named: string | null): Promise<PiUser | null>
     })
   }
   const gid = statSync(dir, { throwIfNoEntry: false })?.gid ?? 0
-  // The group of root says nothing.
+  // The group root does not identify a user.
   if (gid === 0) return null
   const users = (await usersIn(null)).filter((user) => user.gid === gid)
-  // A service's own group has the number of its user; others may have it as their first group too.
+  // A service's own group has the number of its user; other users may have it as their first group too.
   return users.find(({ uid }) => uid === gid) ?? users[0] ?? null
 }
 
@@ -120,7 +123,7 @@ export interface ShimVerdict {
   readonly trouble: string
 }
 
-/** Where the events of the runs got to. Waits for a daemon that takes them. */
+/** The places that the events of the runs reached. Waits for a daemon that takes them. */
 export async function arrivalsOf(settings: Settings, trial: ShimsTrial): Promise<readonly ShimVerdict[]> {
   const store = await openStoreIfAny(settings)
   try {

@@ -11,8 +11,9 @@ import { delay } from '../../ports/delay.ts'
 const LOOK_MS = 50
 
 /**
- * Asks the daemon of this store to load its configuration anew, and waits for what becomes of it. Fails with `not-serving` (none
- * here, or it ended meanwhile), `not-ready` (it did not answer in time) and `file-not-permitted` (it is another user's).
+ * Requests a reload of the configuration from the daemon of this store, and waits for the outcome. Fails with
+ * `not-serving` (none here, or it ended meanwhile), `not-ready` (it did not answer in time) and `file-not-permitted`
+ * (it is another user's).
  */
 export async function askForReload(settings: Settings, timeoutMs: number): Promise<ReloadOutcome> {
   const { file } = settings.store
@@ -25,7 +26,7 @@ export async function askForReload(settings: Settings, timeoutMs: number): Promi
   return await outcomeAfter(store, daemon, begunBefore, timeoutMs)
 }
 
-/** A reload that begins from now on reads the file as it is now; whose signal began it does not matter. */
+/** A reload that begins from now on reads the file as it is now; the sender of its signal does not matter. */
 async function outcomeAfter(
   store: Store,
   { owner, pid }: DaemonRow,
@@ -49,11 +50,11 @@ async function outcomeAfter(
 
 const LOG = 'Its log says more: journalctl -u lockstep'
 
-/** The very process: a process id may be another one's by now. */
+/** Exactly this process: a process id may belong to another one by now. */
 function hangUp({ owner, pid }: DaemonRow): void {
   const place = placeOfOwner(owner)
   if (place === 'other-pid-namespace') {
-    // Its process id is somebody else's here.
+    // Its process id is another process's here.
     throw new AppError('not-serving', `the daemon runs in another PID namespace (a container)`, {
       hint: 'Give the command there, for instance: docker exec NAME lockstep reload',
     })

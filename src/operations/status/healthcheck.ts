@@ -14,7 +14,10 @@ export interface Checked {
   readonly unfit: readonly HealthReason[]
 }
 
-/** Waits for a daemon that is ready and fit at most so long. Fails with `file-not-permitted` where the store may not be looked at. */
+/**
+ * Waits for a daemon that is ready and fit, with a limit. Fails with `file-not-permitted` where the store may not be
+ * read.
+ */
 export async function healthcheck(settings: Settings, waitMs: number): Promise<Checked> {
   const deadlineMs = Date.now() + waitMs
   for (;;) {

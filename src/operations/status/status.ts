@@ -20,7 +20,7 @@ import type { AccountReport } from '../../store/reports/reports.ts'
 import type { ReloadOutcome } from '../../store/servers/running-config.ts'
 import type { Store } from '../../store/store.ts'
 
-/** How everything stands, in one look at the store; the directory is not asked. */
+/** The status of everything, in one read of the store; the directory is not read. */
 
 export interface Wait {
   readonly what: 'event' | 'account'
@@ -29,24 +29,24 @@ export interface Wait {
   /** The reason within `why`; null where there is none. */
   readonly whyCode: string | null
   readonly whyParams: object
-  /** When it is tried again, in milliseconds since 1970; null: by itself not before the next resync. */
+  /** Time of the next retry, in milliseconds since 1970; null: none before the next resync. */
   readonly againMs: number | null
-  /** The error's code or the account's standing. */
+  /** The error's code or the account's status. */
   readonly code: string
 }
 
-/** What the daemon works with, as against the file. */
+/** The daemon's configuration, compared with the file. */
 export interface ConfigurationReport {
   /** The file that was loaded. */
   readonly file: string
   /** In milliseconds since 1970. */
   readonly loadedMs: number
   readonly digest: string
-  /** Null: the file says the same now. */
+  /** Null: the file has the same content now. */
   readonly difference: ConfigDifference | null
   /** Why the file cannot be read now; null: it can. */
   readonly mistake: string | null
-  /** What became of the last reload; null: there was none since the start. */
+  /** The outcome of the last reload; null: there was none since the start. */
   readonly reload: ReloadOutcome | null
 }
 
@@ -54,29 +54,29 @@ export interface StatusReport extends Omit<
   HealthSigns,
   'reasons' | 'isServed' | 'machine' | 'served' | 'lockTroubles'
 > {
-  /** down: no daemon, and no recent drain. attention: something waits, failed, or does not lock. */
+  /** down: no daemon, and no recent drain. attention: something waits, failed, or a lock is not enforced. */
   readonly health: 'ok' | 'attention' | 'down'
   readonly healthReasons: readonly string[]
   /** The same as codes. */
   readonly healthCodes: readonly (HealthReason & { readonly gravity: 'critical' | 'warning' })[]
-  /** What somebody should know, and what is no trouble by itself. */
+  /** Notes for the administrator that are no problem by themselves. */
   readonly notes: readonly string[]
   readonly mode: 'events' | 'api'
   /** Something is on dry run. */
   readonly dryRun: boolean
-  /** What is, for people; null: nothing. */
+  /** The parts on dry run, for people; null: none. */
   readonly dryRunOf: string | null
   /** That of all changes, else the first of one directory. */
   readonly paused: Pause | null
   /** Tokens whose owners have no account, by cause; `lockstep owners --unplaced` lists them. */
   readonly unplaced: readonly UnplacedGroup[]
-  /** What the daemon loaded; null: none runs, or one of an older version. */
+  /** The configuration that the daemon loaded; null: none runs, or one of an older version. */
   readonly configuration: ConfigurationReport | null
-  /** Directories that are given up. */
+  /** Directories that are retired. */
   readonly retired: readonly Retirement[]
   /** Files that wait in the spool; a number past 10,000 is cut there. */
   readonly spoolFiles: number
-  /** When the oldest of them came in, in milliseconds since 1970; null: none is there. */
+  /** When the oldest of them came in, in milliseconds since 1970; null: none waits. */
   readonly spoolOldestMs: number | null
   /** The disks that store, LDIF folders and spool lie on. */
   readonly disks: readonly DiskSpace[]
@@ -91,13 +91,14 @@ const LIST_MAX = 20
 const MIB = 1024 * 1024
 
 /**
- * Where a daemon runs, everything is told of its configuration.
- * @param file what the file says; @param mistake why it could not be read, where the daemon's stands in for it
+ * Where a daemon runs, everything is reported by its configuration.
+ * @param file the content of the file
+ * @param mistake why it could not be read, where the daemon's configuration is used instead
  */
 export async function readStatus(file: Settings, store: Store, mistake: string | null = null): Promise<StatusReport> {
   const nowMs = Date.now()
   const running = await store.running.read()
-  // A daemon of an older version knows less.
+  // The record of a daemon of an older version has less.
   const settings = { ...file, ...running?.settings }
   const difference = running === null ? null : differenceOf(running.settings, file)
   const reload = (await store.running.reload())?.outcome ?? null
@@ -164,14 +165,14 @@ export async function readStatus(file: Settings, store: Store, mistake: string |
   }
 }
 
-/** In time: a full disk is no note any more. */
+/** In time: with a full disk it is no note any more. */
 function spaceNotes({ disks }: MachineSigns): string[] {
   return disks
     .filter((disk) => spaceOf(disk) === 'low')
     .map(({ place, freeBytes }) => `${Math.floor(freeBytes / MIB)} MiB are free at ${place}`)
 }
 
-/** Mails that nobody will get are told for a day; and what to do where none is taken. */
+/** Mails that will not be delivered are reported for a day; and what to do where none is accepted. */
 function mailNotes(mail: MailCounts | null): string[] {
   if (mail === null) return []
   const { lostLately, refusedLately, failing } = mail

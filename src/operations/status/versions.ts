@@ -1,13 +1,13 @@
 import { STORE_SCHEMA } from '../../store/schema/migrations.ts'
 
-/** What this program is made of and runs on. */
+/** The versions of this program and its platform. */
 export interface Versions {
   readonly lockstep: string
   readonly node: string
   readonly openssl: string
   readonly sqlite: string
   readonly v8: string
-  /** Of the stores that it writes. A store that a newer version wrote is refused, an older one is brought to it. */
+  /** Of the stores that it writes. A store from a newer version is refused, an older one is migrated. */
   readonly storeSchema: number
   /** Operating system and processor: `linux x64`. */
   readonly platform: string

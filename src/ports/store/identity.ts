@@ -1,13 +1,13 @@
 import type { DirectoryIdentity } from '../../core/settings/directory-identity.ts'
 import type { DirectoryName } from '../../core/names.ts'
 
-/** Which directories Lockstep works with, on record since each was first used. Fails with `store-*`. */
+/** The directories that Lockstep works with, on record since each was first used. Fails with `store-*`. */
 export interface IdentityPort {
   /** Null: it was never used. */
   known(directory: DirectoryName): Promise<DirectoryIdentity | null>
   /**
    * Puts it on record.
-   * @param instead null: only where none is on record yet; else only where that is what stands there
+   * @param instead null: only where none is on record yet; else only where this one is on record
    * @returns what is on record now, which another process may have written
    */
   remember(

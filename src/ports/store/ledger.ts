@@ -6,30 +6,31 @@ import type { Reason } from '../../core/reasons/reason.ts'
 import type { Hold, OwnedLock } from '../../core/account/state.ts'
 import type { AdoptionOrder, BreakerRefusal, Claim, Held } from './store.ts'
 
-/** A claim, and whose account it is, as the files that are written under it name them. */
+/** A claim, and the owner of its account, as the files that are written under it name them. */
 export type FilingClaim = Held & Partial<AccountOwner>
 
-/** Waiting files of an account that a turn which broke off may have left. */
+/** Waiting files of an account that an aborted turn may have left. */
 export interface MayHaveFiles {
   /** In `unlock/`; those of the record stay. */
   readonly holds: readonly HoldName[]
-  /** In `unregister/`: serials that the account neither carries nor should carry. */
+  /** In `unregister/`: serials that the account neither has nor should have. */
   readonly serials: readonly Serial[]
 }
 
 /**
- * The record of what was planned and done: rows in the store and files in the LDIF folders, as one. Each method that takes
- * a claim fails with `lease-lost` where another one is the live one; then neither row nor file of anybody else was changed.
+ * The record of what was planned and done: rows in the store and files in the LDIF folders, as one. Each method that
+ * takes a claim fails with `lease-lost` where another one is the live one; then no row and no file of others was
+ * changed.
  */
 export interface LedgerPort {
   /**
    * The row and the LDIF files, durable, before the directory is touched.
-   * @returns as RecordPort.plan; no file stays behind then
+   * @returns as RecordPort.plan; then no file is left
    */
   writeAhead(claim: Held, change: Change): Promise<BreakerRefusal | null>
   /** @param owned what is ours of the account's lock from now on */
   close(claim: FilingClaim, change: Change, result: 'applied' | 'not-applied', owned: OwnedLock | null): Promise<void>
-  /** True when it is known that the change was in the directory, whatever stands there now; see LdifPort. */
+  /** True when the change was certainly in the directory, whatever the directory shows now; see LdifPort. */
   wasApplied(change: Change): Promise<boolean>
   /**
    * As `close`, for a change that a crash left open: files that the crash may have lost are written again first.
@@ -48,7 +49,7 @@ export interface LedgerPort {
   adopt(claim: FilingClaim, owned: OwnedLock, change: string | null, order: AdoptionOrder): Promise<void>
   /**
    * What is ours changed without a write to the directory; the waiting files follow.
-   * @param how for a file whose hold is gone: `applied` by somebody's hand, or `superseded`
+   * @param how for a file whose hold has ended: `applied` by hand, or `superseded`
    * @param why for the journal
    */
   relabel(
@@ -59,7 +60,7 @@ export interface LedgerPort {
     why: Reason,
   ): Promise<void>
   note(claim: Held, event: ResolvedEvent): Promise<void>
-  /** Makes the waiting files of an account say what is on record, where a turn at it broke off. */
+  /** Brings the waiting files of an account in line with the record, after an aborted turn. */
   repair(claim: FilingClaim, owned: OwnedLock | null, files: MayHaveFiles): Promise<void>
   recordOutcome(claim: Claim, outcome: Outcome, holds: readonly Hold[]): Promise<void>
 }

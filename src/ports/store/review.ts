@@ -3,17 +3,17 @@ import type { Reason } from '../../core/reasons/reason.ts'
 import type { AccountKey, DirectoryName, Dn, Login, Realm, Serial } from '../../core/names.ts'
 import type { LossCause } from '../../core/reasons/limits.ts'
 
-/** A lock that the breaker holds back until a person decides, or until there is room again. */
+/** A lock that the breaker holds back until a person decides, or until there is room. */
 export interface Review {
   readonly key: AccountKey
   readonly directory: DirectoryName
   readonly login: Login | null
   readonly realm: Realm | null
-  /** When it was held back first, in milliseconds since 1970. */
+  /** When it was first held back, in milliseconds since 1970. */
   readonly sinceMs: number
   /** Which limit was reached. */
   readonly reason: Reason
-  /** What would be written, and what would take it back, as it was planned last. */
+  /** What would be written, and what would revert it, by the last plan. */
   readonly change: Change
   /** `approved`: it is being written. */
   readonly state: 'waiting' | 'approved'
@@ -30,9 +30,9 @@ export interface ReviewFilter {
   readonly limit: number
 }
 
-/** One person's word on locks that wait. */
+/** One person's decision on pending locks. */
 export interface ReviewDecision {
-  /** Known by it when the next one speaks: two approvals are those of two persons. */
+  /** Identifies the person at their next decision: two approvals must be those of two people. */
   readonly person: string
   readonly reason: string
 }
@@ -40,17 +40,17 @@ export interface ReviewDecision {
 export interface ReviewCounts {
   readonly waiting: number
   readonly approved: number
-  /** Since when the oldest waits; null: none does. */
+  /** Since when the oldest is pending; null: none is. */
   readonly oldestMs: number | null
 }
 
-/** What became of an approval. */
+/** The outcome of an approval. */
 export interface Approval {
   /** Locks that may be written now. */
   readonly approved: readonly AccountKey[]
   /** Those that another person has to approve as well. */
   readonly short: readonly AccountKey[]
-  /** Those that this very person had approved before. */
+  /** Those that the same person had approved before. */
   readonly again: readonly AccountKey[]
 }
 
@@ -60,7 +60,7 @@ export interface Decision {
   readonly what: 'lock approved' | 'loss approved' | 'loss dismissed' | 'lock adopted' | 'serial adopted'
   readonly serial: string | null
   readonly by: string
-  /** In their words. */
+  /** The person's text. */
   readonly text: string
 }
 
@@ -72,11 +72,11 @@ export interface LossReview {
   readonly dn: Dn
   readonly login: Login | null
   readonly realm: Realm | null
-  /** Since when it waits, or when it was approved, in milliseconds since 1970. */
+  /** Since when it is pending, or when it was approved, in milliseconds since 1970. */
   readonly sinceMs: number
   /** Null: it was not noticed yet when it was approved. */
   readonly cause: LossCause | null
-  /** `approved`: it is recorded at the next reading. `dismissed`: a person said that serial and lock stay. */
+  /** `approved`: it is recorded at the next reading. `dismissed`: a person decided that serial and lock stay. */
   readonly state: 'waiting' | 'approved' | 'dismissed'
   readonly approvedBy: readonly string[]
   /** The token holds the account locked: its loss ends that hold. */
@@ -93,7 +93,7 @@ export interface LossFilter {
   readonly limit: number
 }
 
-/** What became of an approval, in tokens. */
+/** The outcome of an approval, in tokens. */
 export interface LossApproval {
   /** Accounts that are read anew: what was approved passes then. */
   readonly keys: readonly AccountKey[]

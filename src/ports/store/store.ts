@@ -30,32 +30,33 @@ export interface WaitingEvent extends Event {
   readonly counted: CountedWait
 }
 
-/** How long an event has waited for a person to change something. */
+/** How long an event was pending because a person has to change something. */
 export interface CountedWait {
-  /** In milliseconds, and without the time during which something could not be asked. */
+  /** In milliseconds, without the time during which something could not be asked. */
   readonly ms: number
-  /** What it waited for last; null: it was not tried yet. */
+  /** The last reason why it was pending; null: it was not tried yet. */
   readonly whyCode: string | null
   /** In milliseconds since 1970; null: it was not tried yet, or by an older version. */
   readonly triedAtMs: number | null
 }
 
-/** An account as it is written down when it was found. */
+/** An account as it is recorded when it was found. */
 export interface NotedAccount {
   readonly key: AccountKey
   readonly dn: Dn
-  /** What a hint says of these does not overwrite what privacyIDEA itself said. */
+  /** The values of an event for these do not overwrite what privacyIDEA itself reported. */
   readonly login: Login | null
   readonly realm: Realm | null
-  /** The user whose account it is, where privacyIDEA itself named him. */
+  /** The user whose account it is, where privacyIDEA itself named them. */
   readonly user?: UserOfSource
 }
 
-/** What became of a waiting event. */
+/** The outcome for a waiting event. */
 export type Resolution =
   /**
-   * Mode `api`: the event itself says nothing, it makes Lockstep ask about these accounts. `named`: serials that an
-   * unregistration names and that stand there although no reading confirmed them: ours to take away from now on.
+   * Mode `api`: the event itself decides nothing, it makes Lockstep ask about these accounts. `named`: serials that an
+   * unregistration names and that are on the entry although no reading confirmed them: Lockstep may remove them from
+   * now on.
    */
   | {
       readonly kind: 'hinted'
@@ -88,13 +89,13 @@ export interface InboxPort extends IntakePort {
   /** Waiting events whose time has come, oldest first. */
   due(nowMs: number, limit: number): Promise<readonly WaitingEvent[]>
   /**
-   * Writes what became of them: holds nothing back, marks the accounts, wakes others that wait for the same serial.
+   * Writes the outcomes: holds nothing back, marks the accounts, wakes others that wait for the same serial.
    * @param claimMax claims at most so many due accounts with the same commit
    */
   recordResolutions(resolutions: readonly Resolution[], claimMax: number): Promise<readonly Claim[]>
   /** The account that a serial belonged to last, by the events that were resolved. */
   accountOfSerial(serial: Serial): Promise<{ key: AccountKey; dn: Dn; login: Login | null } | null>
-  /** The accounts that each serial was ever one of, as far as events are kept. */
+  /** The accounts that ever had each serial, as far as events are kept. */
   accountsOfSerials(serials: readonly Serial[]): Promise<ReadonlyMap<Serial, readonly AccountKey[]>>
   /** When the next waiting event is due, in milliseconds since 1970; null: none waits. */
   nextDueMs(): Promise<number | null>
@@ -104,8 +105,8 @@ export interface InboxPort extends IntakePort {
 export type LeaseToken = string & { readonly brand: 'LeaseToken' }
 
 /**
- * What each write under a claim names. Where the token is no longer the live one of its account, nothing is written and the
- * call fails with `lease-lost`: another worker took over, and nothing more is to be done.
+ * What each write under a claim names. Where the token is no longer the live one of its account, nothing is written and
+ * the call fails with `lease-lost`: another worker took over, and there is nothing more to do.
  */
 export interface Held {
   readonly key: AccountKey
@@ -116,34 +117,34 @@ export interface Held {
 export interface Claim extends Held, AccountOwner {
   /** In milliseconds since the machine's boot, as it was when it was claimed. */
   readonly leaseUntilMs: number
-  /** Somebody's turn at it broke off: its waiting files are to be held against the record. */
+  /** A turn at it was aborted: its waiting files are to be compared with the record. */
   readonly isForRepair: boolean
   readonly generation: number
   readonly attempts: number
-  /** What privacyIDEA says of the owner is to be read first. */
+  /** privacyIDEA's data of the owner are to be read first. */
   readonly isHinted: boolean
-  /** Its lock waits in the review queue, or was approved there. */
+  /** Its lock is pending in the review queue, or was approved there. */
   readonly isInReview: boolean
   readonly ours: OurRecord
   /** A change that was planned and whose outcome is not on record: the process died, or the connection did. */
   readonly open: Change | null
   /** Writes of ours that may still arrive, the oldest first; at most LATE_CHANGES_MAX. */
   readonly late: readonly LateChange[]
-  /** When the last of them has arrived or never will, and all that was found of them is over; null: there are none. */
+  /** When the last of them has arrived or never will, and all findings about them are over; null: there are none. */
   readonly lateUntilMs: number | null
-  /** A person says that the lock that stands there is ours, and why; null: nobody does. */
+  /** A person states that the lock on the entry is ours, and why; null: nobody does. */
   readonly adopts: AdoptionOrder | null
-  /** How the account stood when it was claimed. */
+  /** The status of the account when it was claimed. */
   readonly stood: {
     readonly standing: string
     readonly code: string | null
     readonly reason: Reason | null
     readonly holdCount: number
-    /** Whether a lock keeps the user out, as it was last seen. */
+    /** Whether a lock is enforced, as it was last observed. */
     readonly effective: Outcome['effective']
-    /** Somebody else's lock, as it was last seen. */
+    /** Somebody else's lock, as it was last observed. */
     readonly otherLock: OtherLock | null
-    /** When our lock was last seen to stand in the directory, in milliseconds since 1970; 0: never. */
+    /** When our lock was last observed in the directory, in milliseconds since 1970; 0: never. */
     readonly lockObservedMs: number
   }
 }
@@ -159,20 +160,20 @@ export interface QueuePort {
   claim(limit: number, nowMs: number): Promise<readonly Claim[]>
   /** How often the claims in work are to be renewed, in milliseconds; a part of a lease. */
   readonly renewEveryMs: number
-  /** Lengthens a lease of which a good part is over; fails with `lease-lost`. Costs nothing before. */
+  /** Extends a lease of which a good part is over; fails with `lease-lost`. Costs nothing before. */
   renew(claim: Claim): Promise<void>
-  /** As `mark`; whoever claims it next holds its waiting files against the record. */
+  /** As `mark`; the next claim compares its waiting files with the record. */
   markForRepair(key: AccountKey, nowMs: number): Promise<void>
   mark(keys: readonly AccountKey[], nowMs: number): Promise<void>
   nextDueMs(): Promise<number | null>
 }
 
-/** What an account should look like: privacyIDEA's word, or what the events said. */
+/** The desired state of an account: by privacyIDEA's snapshot, or by the events. */
 export interface DesiredPort {
   of(key: AccountKey, nowMs: number): Promise<DesiredState>
 }
 
-/** The rows of the ledger; reconcile/ledger/ledger.ts keeps the LDIF folders in step with them. */
+/** The rows of the ledger; reconcile/ledger/ledger.ts keeps the LDIF folders in sync with them. */
 export interface RecordPort {
   /** There is a breaker: a lock may be refused. */
   readonly isLimited: boolean
@@ -180,7 +181,8 @@ export interface RecordPort {
    * The row of a change, durable, before the directory is touched; the account's `open` change from then on. A lock is
    * counted and decided with the row, so that no two workers and no two processes pass the breaker together. Like all
    * writes under a claim it fails with `lease-lost`; see Held.
-   * @returns why not, where one of the breaker's limits is reached: then the lock waits in the review queue instead
+   * @returns why not, where one of the breaker's limits is reached: then the lock is pending in the review queue
+   *   instead
    */
   plan(claim: Held, change: Change): Promise<BreakerRefusal | null>
   /** The outcome of a change, and what is ours of the account's lock from now on. */
@@ -196,17 +198,17 @@ export interface RecordPort {
     owned: OwnedLock | null,
     mayArriveUntilMs: number | null,
   ): Promise<void>
-  /** A write that was written off is in the directory; `owned` is what is ours now. Nothing where that was known. */
+  /** A write that was written off is in the directory; `owned` is what is ours now. No effect where that is known. */
   arrived(claim: Held, late: Change, owned: OwnedLock | null): Promise<void>
-  /** What a late write would have written stands there and is somebody else's. */
+  /** The value of a late write is on the entry and is somebody else's. */
   countAsOthers(claim: Held, late: Change): Promise<void>
-  /** By a person's order what stands there is ours from now on. @param change the late one whose value it is, or null */
+  /** By a person's order the lock there is ours from now on. @param change the late one whose value it is, or null */
   adopt(claim: Held, owned: OwnedLock, change: string | null, order: AdoptionOrder): Promise<void>
-  /** The account's next look carries it out; marks it. */
+  /** The account's next turn carries it out; marks it. */
   orderAdoption(key: AccountKey, order: AdoptionOrder): Promise<void>
   /** What is ours changed without a write to the directory. */
   own(claim: Held, owned: OwnedLock | null, why: Reason): Promise<void>
-  /** Where the account stands, and its holds; gives the claim back. The mark goes only if nothing came since. */
+  /** The account's status, and its holds; releases the claim. The mark is removed only if nothing came since. */
   recordOutcome(claim: Claim, outcome: Outcome, holds: readonly Hold[]): Promise<void>
   /**
    * A resolved event of our own making; marks its account.
@@ -215,7 +217,7 @@ export interface RecordPort {
   note(event: ResolvedEvent, claim: Held | null): Promise<void>
 }
 
-/** Whose account it is in privacyIDEA, and what its API said when it was read last. */
+/** The owner of an account in privacyIDEA, and what its API reported at the last reading. */
 export interface KnownOwner extends RecordedSnapshot {
   readonly owner: OwnerQuery
   /** Further users whose account it is as well. */
@@ -224,9 +226,9 @@ export interface KnownOwner extends RecordedSnapshot {
   readonly newestUs: number
   /** Tokens whose fail counters are to be reset. */
   readonly resetDue: readonly Serial[]
-  /** Of `tokens`, those that events held and no reading has seen: spelled as an event had them. */
+  /** Of `tokens`, those that events held and no reading has seen: spelled as in an event. */
   readonly unread: readonly Serial[]
-  /** The loss of one of its tokens waits or was allowed. */
+  /** The loss of one of its tokens is pending or was allowed. */
   readonly hasLosses: boolean
 }
 
@@ -236,42 +238,43 @@ export interface Loss {
   readonly cause: LossCause
 }
 
-/** Its tokens are to be left as they are; all others are counted, or explained, and may be recorded. */
+/** Its tokens are to be left unchanged; all others are counted, or explained, and may be recorded. */
 export interface LossVerdict extends HeldLosses {
-  /** When there is room again by itself, in milliseconds since 1970; null: nothing waits, or a person has to say so. */
+  /** When there is room without a decision, in milliseconds since 1970; null: none is pending, or a person decides. */
   readonly againAtMs: number | null
 }
 
-/** What is written down after a reading, in one transaction. */
+/** What is recorded after a reading, in one transaction. */
 export interface Reading {
-  /** Null where no token told it. */
+  /** Null where no token named it. */
   readonly user: UserOfSource | null
-  /** Further users whose account it is as well: those, and no others any more. Left out: as they were. */
+  /** Further users whose account it is as well: those, and no others any more. Left out: unchanged. */
   readonly others?: readonly UserOfSource[]
-  /** Whose each token is, where that is known. */
+  /** The owner of each token, where that is known. */
   readonly owners?: ReadonlyMap<Serial, UserOfSource>
   readonly snapshot: SourceSnapshot
-  /** Of the tokens of `truth`, what people are shown of them; left out: as it was. */
+  /** Of the tokens of `snapshot`, what people are shown of them; left out: unchanged. */
   readonly readings?: ReadonlyMap<Serial, TokenReading>
   /** Tokens whose fail counters were reset before: nothing is due there any more. */
   readonly reset: readonly Serial[]
   readonly events: readonly ResolvedEvent[]
   /**
-   * Events that ended as hints since then, in microseconds since 1970, name who caused what is new; left out: none is asked
-   * for. A reading is about all of an account, so that hints before the newest event are followed already.
+   * Events that only marked the account for refresh since then, in microseconds since 1970, name who caused what is
+   * new; left out: none is asked for. A reading is about all of an account, so that marks before the newest event are
+   * covered already.
    */
   readonly marksAfterUs?: number
-  /** A loss of the account waited or was allowed: with it the last one may have gone. */
+  /** A loss of the account was pending or was allowed: this reading may have ended the last one. */
   readonly hadLosses?: boolean
 }
 
 /** A token as it was read last. */
 export interface RecordedToken extends TokenSnapshot {
   readonly accountKey: AccountKey
-  /** Whose it was; null where that is not known. Two resolvers may call different users the same. */
+  /** The owner; null where that is not known. Two resolvers may give different users the same id. */
   readonly resolver: ResolverName | null
   readonly userId: UserId | null
-  /** It is known to be lost, and its loss waits or was dismissed: that it is missing is nothing new. */
+  /** Its loss is on record, and is pending or was dismissed: its absence is nothing new. */
   readonly isLossHeld: boolean
 }
 
@@ -281,7 +284,7 @@ export interface ReadToken {
   readonly reading: TokenReading | null
 }
 
-/** Mode `api`: what privacyIDEA said when it was read last. */
+/** Mode `api`: what privacyIDEA reported at the last reading. */
 export interface SnapshotPort {
   knownOf(key: AccountKey): Promise<KnownOwner>
   /**
@@ -289,25 +292,25 @@ export interface SnapshotPort {
    * @param claim under which it was read; null: by a sweep
    */
   record(key: AccountKey, reading: Reading, claim: Held | null): Promise<void>
-  /** In the very spelling, as privacyIDEA's API has it. */
+  /** In exactly this spelling, as in privacyIDEA's API. */
   /** The tokens of an account, each as it was read last. */
   readingsOf(key: AccountKey): Promise<readonly ReadToken[]>
   tokensOf(serials: readonly Serial[]): Promise<ReadonlyMap<Serial, RecordedToken>>
-  /** In whatever spelling: as a rule one or none. */
+  /** In any spelling: as a rule one or none. */
   tokensLike(serial: Serial): Promise<readonly RecordedToken[]>
   /**
    * Counts losses, so that no two workers and no two processes pass the limit together; see store/decisions/loss-breaker.ts.
    * @param claim as `record`
    */
   passLosses(key: AccountKey, losses: readonly Loss[], claim: Held | null): Promise<LossVerdict>
-  /** The loss of these tokens has a reason: a person's word, or a deletion of our own. It is not asked about. */
+  /** The loss of these tokens has a reason: a person's decision, or a deletion of our own. Nobody is asked about it. */
   allowLosses(serials: readonly Serial[]): Promise<void>
   /** The serials that held an account when they were read last, in pages. */
   lockedTokens(): AsyncIterable<readonly RecordedToken[]>
   /** Accounts with a hold that events of mode `events` made and no reading has confirmed yet, in pages. */
   unreadHolds(): AsyncIterable<readonly AccountKey[]>
   lockouts(): Promise<ReadonlyMap<AccountKey, Lockout>>
-  /** Accounts on record whose user is called that in the realm (null: in any), at most 10. */
+  /** Accounts on record whose user has that login in the realm (null: in any), at most 10. */
   accountsCalled(login: Login, realm: Realm | null): Promise<readonly AccountKey[]>
   /** Accounts on record that belong to exactly this user. */
   accountsOfUser(user: UserOfSource): Promise<readonly AccountKey[]>
@@ -315,9 +318,9 @@ export interface SnapshotPort {
   note(account: NotedAccount): Promise<void>
   /** Notes the accounts and marks them: privacyIDEA is asked about each before it is looked at. */
   markForRefresh(accounts: readonly NotedAccount[]): Promise<void>
-  /** As `hint`, for accounts that are on record. */
+  /** As `markForRefresh`, for accounts that are on record. */
   markKeysForRefresh(keys: readonly AccountKey[]): Promise<void>
-  /** The fail counters of these tokens are to be reset when the account is next looked at; it is marked where that is new. */
+  /** The fail counters of these tokens are to be reset at the account's next turn; it is marked where that is new. */
   wantReset(key: AccountKey, serials: readonly Serial[]): Promise<void>
   /** None of this account's fail counters is to be reset any more. */
   dropResets(key: AccountKey): Promise<void>
@@ -326,14 +329,14 @@ export interface SnapshotPort {
 /** A lock that the breaker holds back. */
 export interface BreakerRefusal {
   readonly reason: Reason
-  /** When there is room again by itself, in milliseconds since 1970; null: when a person says so. */
+  /** When there is room without a decision, in milliseconds since 1970; null: when a person decides. */
   readonly againAtMs: number | null
 }
 
-/** What the guards need to know. */
+/** What the guards need as input. */
 export interface GuardPort {
-  /** The pause that is in force for this directory; seen at most 20 ms after it was written. */
+  /** The pause that is in force for this directory; observed at most 20 ms after it was written. */
   pauseOf(directory: DirectoryName, nowMs: number): Promise<Pause | null>
-  /** A person's order to release everything of ours there, seen as soon as a pause; null: there is none. */
+  /** A person's order to release everything of ours there, observed as fast as a pause; null: there is none. */
   retirementOf(directory: DirectoryName, nowMs: number): Promise<Retirement | null>
 }

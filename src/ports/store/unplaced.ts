@@ -2,24 +2,24 @@ import type { Serial } from '../../core/names.ts'
 import type { UnplacedCause, UnplacedGroup, UnplacedToken } from '../../core/reasons/unplaced.ts'
 
 /**
- * Tokens whose owners have no account, as they were last seen. What must be seen again (`mustBeSeenAgain`) is on record from
- * the first reading, and is neither a finding nor listed before the second one. Fails with `store-busy`,
- * `store-unavailable`, `disk-full`.
+ * Tokens whose owners have no account, as they were last observed. A token that must be observed twice
+ * (`mustBeSeenAgain`) is on record from the first reading, and is neither a finding nor listed before the second one.
+ * Fails with `store-busy`, `store-unavailable`, `disk-full`.
  */
 export interface UnplacedPort {
-  /** Puts them on record, and what is found of it. */
+  /** Puts them on record, with the cause. */
   note(tokens: readonly UnplacedToken[]): Promise<void>
   /** They have an account now, or no owner. */
   forget(serials: readonly Serial[]): Promise<void>
-  /** As `note`, for a full resync; what is found waits for its end. */
+  /** As `note`, for a full resync; the findings are kept until its end. */
   stage(run: number, tokens: readonly UnplacedToken[]): Promise<void>
-  /** A run could not find out about these: they stay as they are. */
+  /** A run could not check these: they stay unchanged. */
   keep(run: number, serials: readonly Serial[]): Promise<void>
-  /** The run saw all tokens: those that it did not stage or keep go. */
+  /** The run saw all tokens: those that it did not stage or keep are removed. */
   finish(run: number): Promise<void>
-  /** Those to look at now, in pages: full ones, and those that have to be seen again (`isDue`). */
+  /** Those to check now, in pages: full ones, and those that have to be observed a second time (`isDue`). */
   toLookAt(): AsyncIterable<readonly { readonly serial: Serial; readonly isDue: boolean }[]>
-  /** Those that are sure; full ones first. @param cause null: of every cause */
+  /** Those that are certain; full ones first. @param cause null: of every cause */
   list(limit: number, cause: UnplacedCause | null): Promise<readonly (UnplacedToken & { readonly sinceMs: number })[]>
   groups(): Promise<readonly UnplacedGroup[]>
 }

@@ -3,26 +3,26 @@ import type { AccountKey, DirectoryName } from '../../core/names.ts'
 import type { OwnedLock } from '../../core/account/state.ts'
 import type { Wanted } from '../../core/account/outcome.ts'
 
-/** A lock or an unlock that is to be looked at on every server of its directory. */
+/** A lock or an unlock that is to be checked on every server of its directory. */
 export interface DueVerification {
   readonly key: AccountKey
   readonly wanted: Wanted
   readonly owned: OwnedLock | null
   /** The server that took the write; null: not known. */
   readonly writer: string | null
-  /** When it was written, in milliseconds since 1970; a later write makes a look at this one void. */
+  /** When it was written, in milliseconds since 1970; a later write makes a check of this one void. */
   readonly writtenMs: number
   readonly tries: number
-  /** Servers that were seen with it. */
+  /** Servers that were observed with it. */
   readonly holders: readonly string[]
-  /** A problem was told already. */
+  /** A problem was reported already. */
   readonly isReported: boolean
 }
 
-/** What a look brought. */
+/** The result of a check. */
 export interface Verification {
   readonly verdict: LockVerdict
-  /** When the next look is due, in milliseconds since 1970; null: not before the next full one. */
+  /** When the next check is due, in milliseconds since 1970; null: not before the next full one. */
   readonly dueMs: number | null
   /** The problem of the verdict is shown to people; else it may still be the delay of replication. */
   readonly isReported: boolean
@@ -33,16 +33,16 @@ export interface Verification {
  * account (RecordPort.recordOutcome). Fails with `store-*`.
  */
 export interface VerificationPort {
-  /** The servers that took our lock of an account or were seen with it since; empty: nothing is known. */
+  /** The servers that took our lock of an account or were observed with it since; empty: nothing is known. */
   holdersOf(key: AccountKey): Promise<readonly string[]>
   due(nowMs: number, limit: number): Promise<readonly DueVerification[]>
-  /** In milliseconds since 1970; null: none is due by itself. */
+  /** In milliseconds since 1970; null: none is due without an event. */
   nextDueMs(): Promise<number | null>
   record(looks: readonly { due: DueVerification; found: Verification }[]): Promise<void>
-  /** Makes every lock of ours in the directories due, whether it was looked at before or not. @returns how many */
+  /** Makes every lock of ours in the directories due, whether it was checked before or not. @returns how many */
   markAll(directories: readonly DirectoryName[], nowMs: number): Promise<number>
-  /** Forgets how locks stand on servers of other directories than these: they have one by now, or none that is configured. */
+  /** Removes the records of servers of other directories: they have one by now, or none that is configured. */
   keepOnly(directories: readonly DirectoryName[]): Promise<void>
-  /** Forgets locks that were taken away, by us or by others, and are old news. */
+  /** Removes the records of old locks that were removed, by us or by others. */
   forget(beforeMs: number): Promise<void>
 }

@@ -11,9 +11,10 @@ import { Transport, type Request } from './transport.ts'
 export type Call = Omit<Request, 'jwt'>
 
 /**
- * Calls of privacyIDEA's API: logged in, unpacked, and with failures named. Every call may fail with
- * `source-unreachable`, `source-timeout`, `source-tls`, `source-login-refused`, `source-not-permitted`, `source-resolver`,
- * `source-answer`, `unknown-user`, `limit-exceeded`, and as the reading of the secret does. Dispose it.
+ * Calls of privacyIDEA's API: with login, unpacked answers and error codes. Every call may fail with
+ * `source-unreachable`, `source-timeout`, `source-tls`, `source-login-refused`, `source-not-permitted`,
+ * `source-resolver`, `source-answer`, `unknown-user`, `limit-exceeded`, and as reading the secret does. To be disposed
+ * of.
  */
 export class Client implements AsyncDisposable {
   readonly #transport: Transport
@@ -25,12 +26,12 @@ export class Client implements AsyncDisposable {
     this.#session = new Session(settings, this.#transport, readSecret, clock)
   }
 
-  /** As whom it asks; logs in when needed. */
+  /** The login in use; logs in when needed. */
   login(): Promise<Login> {
     return this.#session.login()
   }
 
-  /** Of the server that answered last; asks for one token when nothing was asked yet. */
+  /** Of the server that answered last; reads one token when there was no call yet. */
   async version(): Promise<SourceVersion> {
     if (this.#version === null) await this.call({ method: 'GET', path: '/token/', query: { pagesize: 1 } })
     if (this.#version !== null) return this.#version
@@ -43,9 +44,7 @@ export class Client implements AsyncDisposable {
     return this.#transport.where({ method, path })
   }
 
-  /**
-   * @param mayRepeat that the call may reach the server twice where the connection breaks; a GET always may
-   */
+  /** @param mayRepeat the call may reach the server twice where the connection breaks; a GET always may */
   async call(call: Call, mayRepeat = call.method === 'GET'): Promise<Answer> {
     const login = await this.#session.login()
     const first = await this.#transport.send({ ...call, jwt: login.jwt }, mayRepeat)

@@ -21,12 +21,12 @@ const NOT_REACHED: Readonly<Record<string, string>> = {
 
 const TIMEOUTS = ['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']
 
-/** True where a request that may be repeated is worth another try at once. */
+/** True where a request that may be repeated should be tried once more at once. */
 export function isConnectFailure(thrown: unknown): boolean {
   return codeOf(thrown) in NOT_REACHED
 }
 
-/** What a request that got no answer failed with. @param where the request, without its query */
+/** The error of a request without an answer. @param where the request, without its query */
 export function errorOfConnection(thrown: unknown, where: string, timeoutMs: number): AppError {
   if (thrown instanceof AppError) return thrown
   const code = codeOf(thrown)

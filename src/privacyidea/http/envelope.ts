@@ -2,21 +2,21 @@ import { AppError, type ErrorCode } from '../../core/error.ts'
 import { jsonTrouble } from '../../core/json-limit.ts'
 import type { RawAnswer } from './transport.ts'
 
-/** An answer of privacyIDEA that says yes: `{ result: { status: true, value }, detail, versionnumber }`. */
+/** A successful answer of privacyIDEA: `{ result: { status: true, value }, detail, versionnumber }`. */
 export interface Answer {
   readonly value: unknown
   readonly detail: unknown
-  /** '' where it does not say. */
+  /** '' where it is missing. */
   readonly version: string
-  /** The server's clock, in milliseconds since 1970; null: it did not say. */
+  /** The server's clock, in milliseconds since 1970; null: missing. */
   readonly dateMs: number | null
 }
 
-/** How privacyIDEA said no; the `cause` of the AppError that is made of it. */
+/** A refusal by privacyIDEA; the `cause` of the AppError that is made of it. */
 export class Refusal extends Error {
-  /** Of HTTP. */
+  /** The HTTP status. */
   readonly status: number
-  /** privacyIDEA's own number; 0: it gave none. */
+  /** privacyIDEA's error number; 0: it gave none. */
   readonly number: number
 
   constructor(status: number, number: number, said: string) {
@@ -33,9 +33,9 @@ export function refusalOf(thrown: unknown): Refusal | null {
 }
 
 const ANSWER_LENGTH_MAX = 200
-/** What a proxy in front of privacyIDEA says when it does not reach it. */
+/** The answers of a proxy that does not reach privacyIDEA. */
 const PROXY_STATUSES = [502, 503, 504]
-/** privacyIDEA's numbers, by the facts that were measured on 3.11 to 3.14. */
+/** privacyIDEA's error numbers, as measured on 3.11 to 3.14. */
 const NUMBER_NOT_PERMITTED = 303
 const NUMBER_USER = 904
 const NUMBER_RESOLVER = 907
@@ -47,9 +47,9 @@ export function isFields(value: unknown): value is Fields {
 }
 
 /**
- * What an answer says. Fails with `source-answer` (no JSON, no envelope, a status of 500), `source-login-refused` (401),
- * `source-not-permitted`, `source-resolver`, `unknown-user`, `source-unreachable` (a proxy's word); each carries a Refusal.
- * @param secrets are taken out of what the server said
+ * Reads an answer. Fails with `source-answer` (no JSON, no envelope, a status of 500), `source-login-refused` (401),
+ * `source-not-permitted`, `source-resolver`, `unknown-user`, `source-unreachable` (from a proxy); each has a Refusal.
+ * @param secrets are removed from the server's text
  */
 export function answerOf(raw: RawAnswer, where: string, secrets: readonly string[]): Answer {
   const trouble = jsonTrouble(raw.bytes, raw.limits)
@@ -75,7 +75,7 @@ export function answerOf(raw: RawAnswer, where: string, secrets: readonly string
   throw refused(new Refusal(raw.status, number, said), raw, where)
 }
 
-/** By what it says of itself. */
+/** By its content type. */
 function isJson({ contentType }: RawAnswer): boolean {
   return /json/i.test(contentType)
 }
@@ -135,7 +135,7 @@ function whatCame(status: number, raw: RawAnswer): string {
   return `it answered with ${type} instead of JSON`
 }
 
-/** A server's words in one short line, without secrets. */
+/** A server's text in one short line, without secrets. */
 function shown(text: string, secrets: readonly string[]): string {
   const clean = secrets.reduce((left, secret) => (secret === '' ? left : left.replaceAll(secret, '…')), text)
   return clean

@@ -18,7 +18,7 @@ export class Fields {
     throw this.#unexpected(name, 'a text')
   }
 
-  /** What is missing or null is `missing`; privacyIDEA leaves fields out that it does not know. */
+  /** A field that is missing or null is `missing`; privacyIDEA leaves out fields without a value. */
   textOr<T>(name: string, missing: T): string | T {
     return this.#values[name] === undefined || this.#values[name] === null ? missing : this.#plain(name)
   }

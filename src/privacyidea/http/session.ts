@@ -5,13 +5,13 @@ import type { SecretReader } from '../../ports/secret.ts'
 import { answerOf, isFields, type Answer } from './envelope.ts'
 import type { Transport } from './transport.ts'
 
-/** As whom privacyIDEA is asked. */
+/** The login that privacyIDEA is called with. */
 export interface Login {
   /** The token of the header; never shown. */
   readonly jwt: string
   readonly user: string
   readonly realm: string
-  /** The actions that admin policies allow; null: this kind of login does not tell. */
+  /** The actions that admin policies allow; null: this kind of login does not list them. */
   readonly rights: ReadonlySet<string> | null
   /** When it is renewed, in milliseconds since 1970 by this machine's clock; null: it is kept until it is refused. */
   readonly renewAtMs: number | null
@@ -19,14 +19,14 @@ export interface Login {
 
 /** Challenges that are answered by the same password, before a login counts as refused. */
 const CHALLENGES_MAX = 3
-/** A token is renewed so long before it ends, or after nine tenths of its life, whatever is later. */
+/** A token is renewed so long before it ends, or after nine tenths of its life, the later of both. */
 const RENEW_BEFORE_MS = 60_000
-/** A refused login is not tried again so long, unless the secret changed: each try counts against the account. */
+/** For how long a refused login is not tried again, unless the secret changed: each try counts against the account. */
 const REFUSED_MS = 30_000
 const LOGIN_HINT =
   'Check privacyidea.user, its realm and its password file. An administrator is needed, not a user; see docs/how-to/privacyidea-api.md.'
 
-/** Logs in when needed, once for all who wait, and remembers the outcome in memory only. */
+/** Logs in when needed, once for all callers that wait, and keeps the outcome in memory only. */
 export class Session {
   readonly #settings: SourceSettings
   readonly #transport: Transport
@@ -43,7 +43,7 @@ export class Session {
     this.#clock = clock
   }
 
-  /** Fails with `source-login-refused`, and as the transport and the reading of the secret do. */
+  /** Fails with `source-login-refused`, and as the transport and reading the secret do. */
   async login(): Promise<Login> {
     const current = this.#current
     if (current !== null && (current.renewAtMs === null || this.#clock.nowMs() < current.renewAtMs)) return current
@@ -56,7 +56,7 @@ export class Session {
     if (this.#current === login) this.#current = null
   }
 
-  /** What must not show in any text. */
+  /** Values that must not show in any text. */
   secrets(): readonly string[] {
     return this.#current === null ? [] : [this.#current.jwt]
   }
@@ -79,7 +79,7 @@ export class Session {
     }
   }
 
-  /** Some administrators are asked a challenge first, which the same password answers. */
+  /** Some administrators get a challenge first, which the same password answers. */
   async #byPassword(login: SourceLogin & { kind: 'password' }, password: string): Promise<Login> {
     const request = { method: 'POST', path: '/auth' } as const
     const where = this.#transport.where(request)
@@ -127,7 +127,7 @@ function readyMade(jwt: string): Login {
   return { jwt, user, realm, rights, renewAtMs: null }
 }
 
-/** What a JWT (RFC 7519) says of itself; nothing is verified here, the server does that. */
+/** The claims of a JWT (RFC 7519). Nothing is verified here; the server does that. */
 function claimsOf(jwt: string): Pick<Login, 'user' | 'realm' | 'rights'> & { endsAtMs: number | null } {
   const claims = decoded(jwt)
   const { username, realm, rights, exp } = claims

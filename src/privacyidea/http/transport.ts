@@ -21,12 +21,12 @@ export interface Request {
 
 export type Query = Readonly<Record<string, string | number | boolean>>
 
-/** What came back, read to its end. */
+/** An answer, read to its end. */
 export interface RawAnswer {
   readonly status: number
   readonly contentType: string
   readonly bytes: Buffer
-  /** What of it may be parsed. */
+  /** The limits for parsing it. */
   readonly limits: AnswerLimits
   /** The server's clock by its header Date, in milliseconds since 1970; null: it sent none. */
   readonly dateMs: number | null
@@ -34,7 +34,7 @@ export interface RawAnswer {
 
 const MIB = 1024 * 1024
 
-/** What an answer may take: of the wire, and of the memory once it is parsed. */
+/** Limits of an answer: of its length, and of the memory once it is parsed. */
 export interface AnswerLimits extends JsonLimits {
   readonly bytesMax: number
 }
@@ -48,18 +48,18 @@ const SINGLE_LIMITS: AnswerLimits = { bytesMax: MIB, depthMax: 32, valuesMax: 20
 
 const LISTS = ['/token/', '/user/', '/audit/', '/authenticationlog/', '/conditionalaccess/lock/users']
 const DEFINITIONS = ['/policy/', '/event/', '/realm/', '/resolver/']
-/** Of all answers that are being read, whoever sends them. */
+/** Of all answers in progress together. */
 const READ_BYTES_MAX = 32 * MIB
 const reading = new ByteBudget(READ_BYTES_MAX)
 
 const CALLS_MAX = 256
 const TRIES_MAX = 2
-/** Below the 2 s after which gunicorn closes an idle connection, so that no request meets one that just closes. */
+/** Below the 2 s after which gunicorn closes an idle connection, so that no request meets one that is just closing. */
 const IDLE_MS = 1_000
 
 /**
  * The connections to one privacyIDEA: opened when needed, `connectionsMax` at most, TLS always verified. A request that
- * may be repeated and did not reach the server is tried a second time. Dispose it.
+ * may be repeated and did not reach the server is tried a second time. To be disposed of.
  */
 export class Transport implements AsyncDisposable {
   readonly #settings: SourceSettings
@@ -75,14 +75,14 @@ export class Transport implements AsyncDisposable {
     this.#prefix = url.pathname.replace(/\/+$/, '')
   }
 
-  /** The URL for messages: no query, since that may hold names. */
+  /** The URL for messages: without the query, since that may contain names. */
   where(request: Pick<Request, 'method' | 'path'>): string {
     return `privacyIDEA: ${request.method} ${this.#origin}${this.#prefix}${request.path}`
   }
 
   /**
    * Fails with `source-unreachable`, `source-timeout`, `source-tls`, `source-answer` (too large), `limit-exceeded`.
-   * @param mayRepeat that the request may reach the server twice
+   * @param mayRepeat the request may reach the server twice
    */
   async send(request: Request, mayRepeat = request.method === 'GET'): Promise<RawAnswer> {
     const where = this.where(request)
@@ -154,7 +154,7 @@ export class Transport implements AsyncDisposable {
   async #open(): Promise<Pool> {
     const { caFile, connectTimeoutMs, connectionsMax, timeoutMs } = this.#settings
     const ca = caFile === null ? {} : { ca: await readCa(caFile) }
-    // Loaded with the first request: a command that asks nothing does not pay for it.
+    // Loaded with the first request: a command without requests does not pay for it.
     const { httpPool } = await import('./http-pool.ts')
     return httpPool(this.#origin, {
       connections: connectionsMax,
@@ -227,7 +227,7 @@ function textsOf(query: Query): Record<string, string> {
   return Object.fromEntries(Object.entries(query).map(([name, value]) => [name, String(value).replaceAll('%', '%25')]))
 }
 
-/** How long a query is in the request line. */
+/** The length of a query in the request line. */
 export function queryLength(query: Query): number {
   return new URLSearchParams(textsOf(query)).toString().length
 }

@@ -6,12 +6,12 @@ import type { Query } from '../http/transport.ts'
 const PATH = '/audit/'
 const PAGE_SIZE = 1_000
 const PAGES_MAX = 100_000
-/** Every request writes a row of its own, so that two counts differ a little. */
+/** Every request writes a row of its own, so two counts differ slightly. */
 const SLACK_ROWS = 100
 
 /**
- * See PrivacyIdeaPort.auditRows. The filter by age moves on with every request, so that pages below it would move as
- * well: it is asked once where the rows begin, and then the whole log is paged from there.
+ * See PrivacyIdeaPort.auditRows. The filter by age moves on with every request, and pages below it would move as well.
+ * So one request finds where the rows begin, and then the whole log is paged from there.
  */
 export async function* auditRows(client: Client, from: AuditStart): AsyncGenerator<readonly AuditRow[]> {
   const timelimit = `${Math.max(1, Math.ceil(from.sinceMs / 1000))}s`

@@ -8,7 +8,7 @@ import type { Query } from '../http/transport.ts'
 const PATH = '/authenticationlog/'
 const PAGE_SIZE = 1_000
 const PAGES_MAX = 10
-/** Of the newest rows the first that can be read says where to begin. */
+/** Of the newest rows the first one that can be read gives the start. */
 const NEWEST_ROWS = 20
 /** Rows of several workers may come a little out of the order of their times. */
 const OVERLAP_MS = 2_000
@@ -36,7 +36,7 @@ function markOf({ id, atMs }: AuthenticationRow): AuthenticationMark {
   return { id, atMs }
 }
 
-/** An odd row never stops the others: it is a hint less. */
+/** An unreadable row never stops the others: it is one event less. */
 async function rowsOf(
   client: Client,
   query: Query,

@@ -13,7 +13,7 @@ const PAGE_SIZE = 1_000
 const PAGES_MAX = 100
 const TRIES_MAX = 3
 
-/** Conditional Access came with 3.14. Known by the version, not by a 404, which a wrong URL gives as well. */
+/** Conditional Access came with 3.14. Detected by the version, not by a 404, which a wrong URL gives as well. */
 export function hasConditionalAccess({ major, minor }: SourceVersion): boolean {
   return major > 3 || (major === 3 && minor >= 14)
 }
@@ -46,7 +46,7 @@ async function readAll(client: Client, clock: Clock): Promise<ReadLockouts | nul
   const odd: OddLockout[] = []
   let rows = 0
   for (let page = 1; page <= PAGES_MAX; page++) {
-    // Without states the list keeps lockouts that have ended.
+    // Without states the list includes lockouts that have ended.
     const query = { states: 'permanent,temporary', page, page_size: PAGE_SIZE }
     const { value } = await client.call({ method: 'GET', path: LIST_PATH, query })
     const fields = new Fields(value, where)
@@ -64,7 +64,7 @@ async function readAll(client: Client, clock: Clock): Promise<ReadLockouts | nul
   throw new AppError('limit-exceeded', `${where}: more than ${PAGE_SIZE * PAGES_MAX} users are kept out`)
 }
 
-/** What of a user can be read in a row of which too little can. */
+/** The readable fields of a row that lacks others. */
 function oddLockout(row: unknown): OddLockout {
   const text = (name: string): string => {
     const value: unknown = isFields(row) ? row[name] : null
@@ -78,7 +78,7 @@ function oddLockout(row: unknown): OddLockout {
   }
 }
 
-/** Of users of a realm alone; an administrator of privacyIDEA's own has no account. */
+/** Only for users of a realm; an administrator of privacyIDEA's own has no account. */
 function lockoutOf(row: unknown, where: string, nowMs: number): UserLockout[] {
   const fields = new Fields(row, where)
   if (fields.textOr('user_role', 'user') !== 'user') return []
@@ -129,7 +129,9 @@ export async function setUserLockout(client: Client, user: UserOfSource, duratio
   await client.call({ method: 'POST', path: USER_PATH, body: { ...fieldsOf(user), ...duration } }, true)
 }
 
-/** See PrivacyIdeaPort.releaseUserLockout. By the user's id: it then answers at once though the user store is down. */
+/**
+ * See PrivacyIdeaPort.releaseUserLockout. By the user's id: it then answers at once, also while the user store is down.
+ */
 export async function releaseUserLockout(client: Client, user: UserOfSource): Promise<boolean> {
   await needConditionalAccess(client)
   const { value } = await client.call({ method: 'DELETE', path: USER_PATH, query: fieldsOf(user) }, true)

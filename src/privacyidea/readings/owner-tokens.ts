@@ -10,19 +10,19 @@ import { findUser } from './users.ts'
 
 const PAGE_SIZE = 200
 const PAGES_MAX = 5
-/** 3.13 ignores the filter userid, silently: it would list the tokens of everybody (measured on 3.13.4). */
+/** 3.13 ignores the filter userid without an error: it would list the tokens of all users (measured on 3.13.4). */
 const MINOR_WITHOUT_USER_ID = 13
 /** gunicorn refuses a request line of more than 4,094 characters. */
 const QUERY_LENGTH_MAX = 3_500
 
-/** What asking for the tokens of an owner takes. */
+/** What reading the tokens of an owner needs. */
 export interface OwnerAccess {
   readonly client: Client
   readonly proof: TokenListProof
   readonly resolvers: Resolvers
 }
 
-/** See PrivacyIdeaPort.tokensOfOwner. Asks for exactly whom it means, and believes only what is about them. */
+/** See PrivacyIdeaPort.tokensOfOwner. The query names exactly one user, and only tokens of that user count. */
 export async function tokensOfOwner(access: OwnerAccess, owner: OwnerQuery): Promise<readonly Token[]> {
   const { client, proof, resolvers } = access
   let tokens: readonly Token[]
@@ -49,7 +49,7 @@ export async function tokensOfOwner(access: OwnerAccess, owner: OwnerQuery): Pro
   return tokens
 }
 
-/** Up to 3.13 the tokens of a resolver that is in no realm do not show: that says nothing about them. */
+/** Up to 3.13 the tokens of a resolver that is in no realm do not show: an empty answer then proves nothing. */
 async function mustBeInRealm(resolvers: Resolvers, client: Client, { resolver }: OwnerQuery): Promise<void> {
   if (resolver === null || !(await resolvers.isGone(resolver))) return
   throw new AppError(
@@ -61,7 +61,7 @@ async function mustBeInRealm(resolvers: Resolvers, client: Client, { resolver }:
 
 /** @returns null where the owner's id is not known or the server does not filter by it */
 async function tokensById(client: Client, { userId, resolver }: OwnerQuery): Promise<readonly Token[] | null> {
-  // A star matches anything there, so that others would fill the pages.
+  // A star matches anything there, so tokens of other users would fill the pages.
   if (userId === null || resolver === null || userId.includes('*')) return null
   const query = { userid: userId, resolver }
   if (queryLength(query) > QUERY_LENGTH_MAX) return null
@@ -70,11 +70,11 @@ async function tokensById(client: Client, { userId, resolver }: OwnerQuery): Pro
   const tokens = await allPages(client, query)
   if (tokens === null) return null
   const own = tokens.filter((token) => isOf(token, { userId, resolver }))
-  // Others alone: this server does not filter by it. Some of them: its database compares without case.
+  // Only other users' tokens: this server does not filter by the id. Some of them: its database ignores case.
   return own.length === 0 && tokens.length > 0 ? null : own
 }
 
-/** An odd row that says nothing of its owner is somebody's; it is asked for by its serial where it is on record. */
+/** A row without a readable owner may be anybody's; it is read by its serial where that is on record. */
 function isOf({ owner }: Token, { resolver, userId }: Pick<OwnerQuery, 'resolver' | 'userId'>): boolean {
   if (owner.kind === 'none' || owner.resolver === null || owner.userId === null) return false
   return (resolver === null || owner.resolver === resolver) && (userId === null || owner.userId === userId)
@@ -111,7 +111,7 @@ function isCalled({ owner }: Token, login: string): boolean {
   return owner.kind !== 'user' || owner.login.toLowerCase() === login.toLowerCase()
 }
 
-/** A login that was given to somebody else says nothing about who had it before. */
+/** A login that was given to another user proves nothing about the user who had it before. */
 async function checkSameUser(client: Client, owner: NamedUser, tokens: readonly Token[]): Promise<void> {
   const { login, realm, resolver, userId } = owner
   const isOthers = tokens.some((token) => token.owner.kind === 'user')

@@ -5,8 +5,8 @@ import type { Client } from '../http/client.ts'
 import { listTokens } from './token-list.ts'
 
 /**
- * The proof that tokens show. Without the right `tokenlist` privacyIDEA answers 200 and an empty list, so an empty answer
- * is believed only when a token shows after it. Those who ask while a proof runs share the next one.
+ * The proof that tokens show. Without the right `tokenlist` privacyIDEA answers 200 and an empty list, so an empty
+ * answer counts only when a token shows after it. Callers that come while a proof runs share the next one.
  */
 export class TokenListProof {
   readonly #client: Client

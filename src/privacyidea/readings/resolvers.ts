@@ -4,13 +4,13 @@ import type { Client } from '../http/client.ts'
 import { isFields } from '../http/envelope.ts'
 import { unexpected } from '../http/fields.ts'
 
-/** Who asks about many owners at the same time asks for the list once. */
+/** Parallel checks of many owners read the list once. */
 const LIST_AGE_MAX_MS = 5_000
 
 /**
- * The resolvers that belong to a realm. `GET /realm/` names them and takes no right (measured on 3.11 to 3.14), where
- * `GET /resolver/` takes `resolverread`. A resolver that was deleted belongs to none, since privacyIDEA deletes no other;
- * so no user store of that name is asked, and none can be down.
+ * The resolvers that belong to a realm. `GET /realm/` names them and needs no right (measured on 3.11 to 3.14), while
+ * `GET /resolver/` needs `resolverread`. A deleted resolver belongs to no realm, since privacyIDEA deletes no other; so
+ * no user store of that name is used, and none can be down.
  */
 export class Resolvers {
   readonly #client: Client
@@ -22,13 +22,13 @@ export class Resolvers {
     this.#clock = clock
   }
 
-  /** False as well where no realm shows at all: then nothing is known. Fails as a call does. */
+  /** Also false where no realm shows at all: then nothing is known. Fails as a call does. */
   async isGone(resolver: ResolverName): Promise<boolean> {
     const nowMs = this.#clock.nowMs()
     if (this.#last === null || nowMs - this.#last.atMs >= LIST_AGE_MAX_MS) {
       const last = { atMs: nowMs, names: this.#read() }
       this.#last = last
-      // A failure is not kept: whoever asks next asks again.
+      // A failure is not kept: the next caller reads again.
       last.names.catch(() => {
         if (this.#last === last) this.#last = null
       })

@@ -1,7 +1,7 @@
 import type { Client } from '../http/client.ts'
 import { isFields } from '../http/envelope.ts'
 
-/** What of privacyIDEA's own set-up matters to Lockstep: its realms and the filters of its LDAP resolvers. */
+/** The parts of privacyIDEA's own set-up that matter to Lockstep: its realms and the filters of its LDAP resolvers. */
 
 export interface LdapResolver {
   readonly name: string
@@ -25,7 +25,7 @@ export async function readLdapResolvers(client: Client): Promise<readonly LdapRe
 }
 
 /**
- * The attributes of a lock that a search filter looks at: such a filter may not find an account while it is locked, and
+ * The attributes of a lock that a search filter uses. Such a filter may not find an account while it is locked, and
  * privacyIDEA then takes its tokens for orphans. Pure.
  */
 export function lockAttributesIn(filter: string, lockAttributes: readonly string[]): readonly string[] {

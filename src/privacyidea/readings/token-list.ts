@@ -7,11 +7,11 @@ import type { Query } from '../http/transport.ts'
 
 /** One page of `GET /token/`. */
 export interface TokenList {
-  /** One whose fields cannot be read is among them as long as its serial and its id can; its owner is `unreadable`. */
+  /** Includes tokens with unreadable fields, provided that serial and id are readable; their owner is `unreadable`. */
   readonly tokens: readonly Token[]
-  /** Rows that are no tokens, or that say too little of one: they take nothing away from the others. */
+  /** Rows that are no tokens, or lack necessary fields: they do not affect the others. */
   readonly odd: readonly OddToken[]
-  /** Of this page, odd ones among them. */
+  /** Of this page, including odd ones. */
   readonly rows: number
   /** Of all pages. */
   readonly count: number

@@ -8,18 +8,18 @@ import { Fields } from '../http/fields.ts'
 /** What privacyIDEA writes in place of a login whose user store fails. */
 const RESOLVER_ERROR = '**resolver error**'
 
-/** What a row of `GET /token/` says; `odd` names what it lacks. */
+/** A row of `GET /token/`; `odd` names what it lacks. */
 export interface ReadToken {
-  /** Null: it is no token, or has no serial that one can have. */
+  /** Null: it is no token, or has no valid serial. */
   readonly token: Token | null
   readonly odd: OddToken | null
 }
 
 const TEXT_LENGTH_MAX = 80
-/** Of a row without a number: no walk comes by it. */
+/** Of a row without a number: a walk does not use it. */
 export const NO_ID = -1
 
-/** One odd row never stops the others: what cannot be read of it is said, and nothing follows from it. */
+/** One odd row never stops the others: its unreadable fields are reported, and have no effect. */
 export function parseToken(row: unknown): ReadToken {
   if (!isFields(row)) return { token: null, odd: { serial: '', why: 'an object was expected' } }
   const named = typeof row['serial'] === 'string' ? row['serial'] : ''
@@ -60,7 +60,7 @@ function tokenOf(fields: Fields, id: number, serial: Serial, row: unknown): Toke
   }
 }
 
-/** It is there, and that is all that is known of it: no scan may end at it, since it may be full. */
+/** It exists, and nothing else is known of it: no scan may end at it, since it may be full. */
 function unreadableToken(id: number, serial: Serial): Token {
   const nothing = { type: '', isActive: true, isRevoked: false, failCount: Infinity, failCountMax: 0, isFull: false }
   const owner = { kind: 'unreadable', resolver: null, userId: null, isHomeless: false } as const
@@ -76,7 +76,7 @@ function unreadableToken(id: number, serial: Serial): Token {
   }
 }
 
-/** As privacyIDEA writes it into the token's info: `2026-11-24T17:59+0000`. Versions before wrote it otherwise. */
+/** As privacyIDEA writes it into the token's info: `2026-11-24T17:59+0000`. Earlier versions wrote it otherwise. */
 const FULL_SINCE = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2})([+-]\d{2}):?(\d{2})$/
 
 function infoOf(row: unknown, name: string): string | null {

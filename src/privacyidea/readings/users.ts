@@ -39,7 +39,7 @@ interface Row {
 }
 
 /**
- * Of a login that several resolvers of the realm have, 3.14 shows the one that it means itself, and all where the resolver
+ * Of a login that several resolvers of the realm have, 3.14 shows the one that it would use, and all where the resolver
  * is named; older versions show them all in any case (measured on 3.11 to 3.14).
  */
 async function findRow(client: Client, login: Login, realm: Realm, resolver: ResolverName | null): Promise<Row | null> {

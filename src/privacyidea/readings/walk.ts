@@ -8,7 +8,7 @@ import type { Resolvers } from './resolvers.ts'
 import { NO_ID } from './token.ts'
 import { listTokens, type TokenList } from './token-list.ts'
 
-/** A page that is not as its count says is read so often, since counting and reading are two queries there. */
+/** How often a page is read when it does not fit its count, since counting and reading are two queries there. */
 const PAGE_TRIES_MAX = 3
 /** Pages that are read again because tokens were deleted meanwhile, at most, as a part of all pages, and besides. */
 const AGAIN_PART_MAX = 0.5
@@ -17,8 +17,8 @@ const PAGES_MAX = 1_000_000
 
 /**
  * See PrivacyIdeaPort.walkTokens. Pages are read by rising id: a new token comes at the end and moves none. A deleted
- * one moves all that follow to the front, and the count falls; then the pages before are read again, as far back as
- * tokens can have moved, and what was seen is left out.
+ * one moves all that follow to the front, and the count falls. Then the pages before are read again, as far back as
+ * tokens can have moved, and tokens already seen are left out.
  */
 export async function* walkTokens(client: Client, resolvers: Resolvers, pageSize: number): AsyncGenerator<TokenPage> {
   await probeOwners(client, resolvers)
@@ -48,7 +48,7 @@ export async function* walkTokens(client: Client, resolvers: Resolvers, pageSize
   throw unproven(client, 'it has no end')
 }
 
-/** An owner whose user store does not answer costs up to 20 s: one is asked for before a whole page of them. */
+/** An owner whose user store does not answer costs up to 20 s: so one owner is read before a whole page of them. */
 async function probeOwners(client: Client, resolvers: Resolvers): Promise<void> {
   const { tokens } = await listTokens(client, { assigned: 'true', sortby: 'id', page: 1, pagesize: 1 })
   await stopAtResolverError(client, resolvers, tokens)
@@ -76,7 +76,10 @@ function isRising(tokens: readonly Token[]): boolean {
   return ids.every((id, index) => index === 0 || id > (ids[index - 1] ?? Infinity))
 }
 
-/** A token that is in no realm, and one whose resolver is, wait for no user store: they say nothing, and stop nobody. */
+/**
+ * A token in no realm, and one whose resolver is in no realm, wait for no user store: they show nothing about it, and
+ * stop no walk.
+ */
 async function stopAtResolverError(client: Client, resolvers: Resolvers, tokens: readonly Token[]): Promise<void> {
   const named = new Set<ResolverName | null>()
   for (const { owner } of tokens) if (owner.kind === 'resolver-error' && !owner.isHomeless) named.add(owner.resolver)

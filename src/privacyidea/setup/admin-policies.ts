@@ -9,7 +9,7 @@ export async function readAdminPolicies(client: Client): Promise<readonly Existi
   const where = client.where('GET', '/policy/')
   const { value } = await client.call({ method: 'GET', path: '/policy/', query: { scope: 'admin' } })
   if (!Array.isArray(value)) throw unexpected(where, 'a list was expected')
-  // A filter that a version did not know would be ignored: looked at once more here.
+  // A version ignores a filter that it does not support, so the scope is checked once more here.
   return value.flatMap((each) => (isFields(each) && each['scope'] === 'admin' ? [policyOf(each, where)] : []))
 }
 

@@ -1,10 +1,10 @@
 import { TOKEN_EVENT_KINDS, type TokenEventKind } from '../../core/events/event.ts'
 
 /**
- * The event handlers of privacyIDEA that bring events to Lockstep: what they should be, and what has to change. Pure.
- * They are told by their names, which nobody else has a reason to use; privacyIDEA itself does not keep names unique.
+ * The event handlers of privacyIDEA that bring events to Lockstep: the wanted ones, and the changes. Pure. They are
+ * identified by their names, which others have no reason to use; privacyIDEA itself does not keep names unique.
  *
- * | stands | wanted | change |
+ * | existing | wanted | change |
  * | --- | --- | --- |
  * | nothing | it | create |
  * | equal | it | same |
@@ -32,7 +32,7 @@ export interface ExistingBinding extends Binding {
   readonly id: number
 }
 
-/** One thing that differs, ready to show: no secret is in it. */
+/** One difference, ready to show: without secrets. */
 export interface Difference {
   readonly what: string
   readonly stands: string
@@ -55,12 +55,12 @@ export type BindingChange =
       readonly why: 'doubled' | 'not-wanted'
     }
 
-/** How events come: by the shims in the script directory, or by the webhook. */
+/** How events arrive: by the shims in the script directory, or by the webhook. */
 export type BindingTarget =
   | { readonly via: 'script' }
   | {
       readonly via: 'webhook'
-      /** Everything before `/<kind>`, the secret in it. */
+      /** Everything before `/<kind>`, including the secret. */
       readonly hookUrl: string
       /** One of those that the version offers: see contentTypeOf. */
       readonly contentType: string
@@ -86,7 +86,7 @@ const OCCASIONS: readonly Occasion[] = [
 
 const OUR_NAMES: ReadonlySet<string> = new Set(OCCASIONS.map((occasion) => PREFIX + occasion.name))
 const SCRIPT_ARGUMENTS = ['serial', 'user', 'realm', 'logged_in_user', 'logged_in_role']
-/** The one body that every version fills in rightly; `{logged_in_user}` is the target user there. */
+/** The only body that every version fills in correctly; `{logged_in_user}` is the target user there. */
 const PORTABLE_BODY = 'user={logged_in_user}&realm={realm}&serial={token_serial}'
 const HOOK_PATH = '/hooks/privacyidea/'
 
@@ -122,14 +122,14 @@ function hookOptions(
   return { URL: `${hookUrl}/${kind}`, content_type: contentType, replace: 'True', data: PORTABLE_BODY }
 }
 
-/** The name that a version has for a url-encoded body, out of those that it offers; null: none that is known. */
+/** A version's name for a url-encoded body, out of those that it offers; null: none that is known. */
 export function contentTypeOf(offered: readonly string[]): string | null {
   const known = ['application/x-www-form-urlencoded', 'urlencoded', 'urlendcode']
   return known.find((name) => offered.includes(name)) ?? null
 }
 
 /**
- * Removals come last, so that there is no moment without a handler. An empty `wanted` takes exactly ours away.
+ * Removals come last, so that there is no moment without a handler. An empty `wanted` removes only our own.
  * @param owns whether a handler is ours, by its name
  */
 export function diffBindings(
@@ -178,7 +178,7 @@ function differencesOf(existing: Binding, wanted: Binding): readonly Difference[
   compare('ordering', String(existing.ordering), String(wanted.ordering))
   compare('active', yesNo(existing.isActive), yesNo(wanted.isActive))
   compareValues('condition', existing.conditions, wanted.conditions)
-  // Of another kind of handler every option differs: where it calls says enough.
+  // With another kind of handler every option differs: its target is information enough.
   if (existing.module === wanted.module) compareValues('option', existing.options, wanted.options)
   else compare('option URL', valueIn(existing.options, 'URL'), valueIn(wanted.options, 'URL'))
   return found
@@ -188,7 +188,7 @@ function valueIn(values: Readonly<Record<string, string>>, name: string): string
   return Object.hasOwn(values, name) ? `= ${values[name] ?? ''}` : ''
 }
 
-/** Texts that are the same once their secrets are hidden differ in the secret, which has to be said. */
+/** Texts that are equal once their secrets are hidden differ in the secret, and the message must state that. */
 function differenceOf(what: string, stands: string, wanted: string): Difference {
   const shown = (text: string): string => (text === '' ? 'not set' : hideSecrets(text.replace(/^= /, '')))
   const isSecretAlone = shown(stands) === shown(wanted)
@@ -199,7 +199,7 @@ function yesNo(value: boolean): string {
   return value ? 'yes' : 'no'
 }
 
-/** A URL may carry a secret in its path, its user part or its query: what can be one is shown as `…`. */
+/** A URL may have a secret in its path, its user part or its query: each possible secret is shown as `…`. */
 export function hideSecrets(text: string): string {
   return text.replace(
     /\b(https?:\/\/)([^\s/?#]*)([^\s]*)/gi,
@@ -216,7 +216,7 @@ export function hideSecrets(text: string): string {
   )
 }
 
-/** The body of `POST /event`. Always the whole binding: what is left out falls back, each version in its own way. */
+/** The body of `POST /event`. Always the whole binding: a field that is left out falls back, differently by version. */
 export function requestOf(binding: Binding, id: number | null): Readonly<Record<string, unknown>> {
   const options = Object.entries(binding.options).map(([name, value]) => [`option.${name}`, value] as const)
   return {
@@ -239,7 +239,7 @@ export function shownRequestOf(binding: Binding): Readonly<Record<string, unknow
   return requestOf({ ...binding, options: Object.fromEntries(options) }, null)
 }
 
-/** Handlers of others that also bring events to us: not touched, and worth a word, since each event comes twice. */
+/** Handlers of others that also bring events to us: not touched, but reported, since each event comes twice. */
 export function alsoOurs(existing: readonly ExistingBinding[]): readonly ExistingBinding[] {
   return existing.filter(
     (each) =>

@@ -12,12 +12,12 @@ import { TokenListProof } from '../readings/proof.ts'
 import { Resolvers } from '../readings/resolvers.ts'
 import { findUser, userDetails } from '../readings/users.ts'
 
-/** privacyIDEA's number for something that is not there. */
+/** privacyIDEA's error number for an object that does not exist. */
 const NUMBER_NOT_FOUND = 601
 const PATH = '/token/init'
 const ANSWERED: readonly ErrorCode[] = ['unknown-user', 'source-unproven', 'limit-exceeded']
 
-/** Making tokens over the API (3.11 to 3.14). Nothing is connected before it is needed; dispose it. */
+/** Making tokens over the API (3.11 to 3.14). Connections are opened when they are first needed. To be disposed of. */
 export function openEnrollment(
   settings: SourceSettings,
   readSecret: SecretReader,
@@ -33,7 +33,7 @@ export function openEnrollment(
       try {
         await tokensOfOwner(access, owner)
       } catch (thrown) {
-        // An answer about tokens says that the user store answered.
+        // An answer about tokens proves that the user store answered.
         if (!(thrown instanceof AppError) || !ANSWERED.includes(thrown.code)) throw thrown
       }
     },
@@ -46,7 +46,7 @@ export function openEnrollment(
     },
     async makeToken({ login, realm, resolver }, serial, type) {
       const body = { type, serial, genkey: 1, user: login, realm, resolver }
-      // A repeated call would draw another secret, and the first answer may be the one that is believed.
+      // A repeated call would create another secret, and the first answer may be the one in use.
       const { value, detail } = await client.call({ method: 'POST', path: PATH, body }, false)
       const url = isFields(detail) && isFields(detail['googleurl']) ? detail['googleurl']['value'] : undefined
       if (value !== true || typeof url !== 'string' || !url.startsWith('otpauth://')) {
@@ -67,7 +67,10 @@ export function openEnrollment(
   }
 }
 
-/** A server without any token proves nothing about a user's; here that is no reason to wait, since it is to get its first. */
+/**
+ * A server without any token proves nothing about a user's tokens. Here that is no reason to wait, since the user is to
+ * get the first one.
+ */
 async function ownTokens(access: OwnerAccess, user: UserOfSource): ReturnType<typeof tokensOfOwner> {
   try {
     return await tokensOfOwner(access, user)

@@ -35,7 +35,7 @@ function existingOf(value: unknown, where: string): ExistingBinding {
   }
 }
 
-/** Values are texts, numbers or flags, by version and by who wrote them. */
+/** Values are texts, numbers or flags, by version and by author. */
 function textsOf(value: unknown, name: string): Readonly<Record<string, string>> {
   const found = isFields(value) ? value[name] : undefined
   if (!isFields(found)) return {}
@@ -48,13 +48,12 @@ function textOf(value: unknown): string {
   return typeof value === 'string' || typeof value === 'number' ? String(value) : JSON.stringify(value)
 }
 
-/** The scripts that privacyIDEA finds in its script directory. */
 export async function offeredScripts(client: Client): Promise<readonly string[]> {
   const { value } = await client.call({ method: 'GET', path: '/event/actions/Script' })
   return isFields(value) ? Object.keys(value) : []
 }
 
-/** What this version can send a webhook's body as. */
+/** The content types of a webhook's body that this version offers. */
 export async function offeredContentTypes(client: Client): Promise<readonly string[]> {
   const { value } = await client.call({ method: 'GET', path: '/event/actions/WebHook' })
   const action = isFields(value) ? value['post_webhook'] : undefined
@@ -63,7 +62,7 @@ export async function offeredContentTypes(client: Client): Promise<readonly stri
   return Array.isArray(offered) ? offered.map(String) : []
 }
 
-/** Makes one change; what is equal already is left alone. A replaced handler is made anew before the old one goes. */
+/** Makes one change; an equal handler is not touched. A replaced handler is made anew before the old one goes. */
 export async function makeChange(client: Client, change: BindingChange): Promise<void> {
   if (change.kind === 'same') return
   if (change.kind === 'remove') await remove(client, change.id)

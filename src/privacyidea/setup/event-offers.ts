@@ -4,9 +4,9 @@ import { isFields } from '../http/envelope.ts'
 import { unexpected } from '../http/fields.ts'
 
 /**
- * What a privacyIDEA offers for event handlers (`/event/available`, `/event/actions/MODULE`, `/event/conditions/MODULE`, right
- * `eventhandling_read`). privacyIDEA itself takes any event and condition without a word (3.11 to 3.14): a handler with a
- * slip in it would never run, so that it is compared before.
+ * What a privacyIDEA offers for event handlers (`/event/available`, `/event/actions/MODULE`,
+ * `/event/conditions/MODULE`, right `eventhandling_read`). privacyIDEA itself accepts any event and condition without
+ * an error (3.11 to 3.14). A handler with a typing mistake would never run, so it is compared before.
  */
 export interface EventOffers {
   readonly events: ReadonlySet<string>
@@ -24,7 +24,7 @@ interface ActionOffer {
   readonly required: readonly string[]
 }
 
-/** Options that an administrator writes once for all handlers: told with where to make them. */
+/** Options that an administrator writes once for all handlers: reported with the place to make them. */
 const WHERE: Readonly<Record<string, string>> = {
   emailconfig: 'make it under Config, SMTP servers (POST /smtpserver/NAME)',
   smtp_identifier: 'make it under Config, SMTP servers (POST /smtpserver/NAME)',
@@ -63,14 +63,14 @@ function actionOf(value: unknown): ActionOffer {
     const allowed = isFields(option) ? option['value'] : undefined
     return [name, Array.isArray(allowed) ? allowed.map(String) : null] as const
   })
-  // "To email" is required only where To is email, so that it says nothing by itself.
+  // "To email" is required only where To is email, so on its own it proves nothing.
   const required = entries.filter(
     ([, option]) => isFields(option) && option['required'] === true && option['visibleIf'] === undefined,
   )
   return { options: new Map(options), required: required.map(([name]) => name) }
 }
 
-/** What of these handlers this privacyIDEA does not know, ready to show; no secret is in it. */
+/** What of these handlers this privacyIDEA does not offer, ready to show; without secrets. */
 export function unknownIn(handlers: readonly FilledHandler[], offers: EventOffers): readonly string[] {
   return handlers.flatMap((handler) => problemsOf(handler, offers).map((problem) => `${handler.name}: ${problem}`))
 }

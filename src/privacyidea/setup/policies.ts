@@ -2,9 +2,9 @@ import { ENROLL_TYPES, type EnrollType } from '../../core/source/enrollment.ts'
 import type { MirrorPolicy } from '../../core/settings/settings.ts'
 
 /**
- * The admin policies that give Lockstep's accounts what they need and no more. Pure. privacyIDEA adds policies up: one
- * more takes nothing from anybody, with one exception. Without any active admin policy every administrator may do
- * everything; the first one ends that for all others (measured on 3.12.3 and 3.14).
+ * The admin policies that give Lockstep's accounts what they need and no more. Pure. The rights of all policies add up:
+ * another policy removes no rights, with one exception. Without any active admin policy every administrator may do
+ * everything; the first policy ends that for all others (measured on 3.12.3 and 3.14).
  */
 export interface AdminPolicy {
   readonly name: string
@@ -20,11 +20,11 @@ export interface ExistingPolicy extends AdminPolicy {
 export interface PolicyRequest {
   /** The account of the daemon. */
   readonly runTimeAccount: string
-  /** An account for set-up alone; null: somebody with rights of their own does it. */
+  /** An account for set-up alone; null: an administrator with their own rights does it. */
   readonly setUpAccount: string | null
   /** As in `3.14`. */
   readonly version: string
-  /** Fail counters are reset: by policy, or by `lockstep unlock --reset-token`. */
+  /** Fail counters are reset: automatically by policy, or by `lockstep unlock --reset-token`. */
   readonly resetsTokens: boolean
   /** New tokens are made as this account (`lockstep enroll`). */
   readonly enrolls?: boolean
@@ -37,7 +37,7 @@ export type PolicyChange =
 
 const RUN_TIME_POLICY = 'lockstep-run-time'
 const SET_UP_POLICY = 'lockstep-set-up'
-/** Keeps for everybody else what no policy at all gave them. */
+/** Keeps the rights that all others had without any policy. */
 const OTHERS_POLICY = 'lockstep-other-admins'
 const OUR_POLICIES: readonly string[] = [OTHERS_POLICY, RUN_TIME_POLICY, SET_UP_POLICY]
 
@@ -55,12 +55,12 @@ export function runTimeRights(
   return rights
 }
 
-/** What `lockstep enroll` needs: a token whose mail could not be sent is deleted again. */
+/** What `lockstep enroll` needs: a token whose mail could not be sent is deleted. */
 export function enrollmentRights(types: readonly EnrollType[]): string[] {
   return [...new Set(types.map((type) => `enroll${type.toUpperCase()}`)), 'delete']
 }
 
-/** For people, and to be typed into the web interface of privacyIDEA (Config, Policies). */
+/** For people, to type it into the web interface of privacyIDEA (Config, Policies). */
 export function policyLine(user: string, rights: readonly string[]): string {
   return `scope: admin, admin: ${user}, action: ${rights.join(', ')} (add it to ${RUN_TIME_POLICY}, or make a policy)`
 }
@@ -78,18 +78,18 @@ export function wantedPolicies(request: PolicyRequest): readonly AdminPolicy[] {
   return policies
 }
 
-/** What keeps the other administrators in: everything, for everybody but Lockstep's own accounts. */
+/** Keeps the rights of the other administrators: everything, for everybody but Lockstep's own accounts. */
 export function othersPolicy(request: PolicyRequest): AdminPolicy {
   const own = [request.runTimeAccount, request.setUpAccount].filter((name) => name !== null)
   return { name: OTHERS_POLICY, admins: [...own.map((name) => `-${name}`), '*'], actions: ['*'] }
 }
 
-/** True when ours would be the first, and so take every right from everybody else. */
+/** True when ours would be the first, and would remove every right of all others. */
 export function wouldLockOthersOut(existing: readonly ExistingPolicy[]): boolean {
   return !existing.some((policy) => policy.isActive)
 }
 
-/** In the order in which they are to be written: what keeps others in comes first. */
+/** In the order of writing: the policy that keeps the others' rights comes first. */
 export function diffPolicies(
   existing: readonly ExistingPolicy[],
   wanted: readonly AdminPolicy[],
@@ -103,7 +103,7 @@ export function diffPolicies(
   })
 }
 
-/** Exactly ours; what keeps others in goes last. */
+/** Only ours; the policy that keeps the others' rights goes last. */
 export function policyRemovals(existing: readonly ExistingPolicy[]): readonly PolicyChange[] {
   const ours = OUR_POLICIES.toReversed().filter((name) => existing.some((policy) => policy.name === name))
   return ours.map((name) => ({ kind: 'remove', name }))
@@ -129,7 +129,7 @@ function isEqual(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.toSorted().join('\n') === b.toSorted().join('\n')
 }
 
-/** @param version as the server gives it: `3.12.3`, `3.14`, `3.14dev1`; what is no number counts as the newest */
+/** @param version as the server gives it: `3.12.3`, `3.14`, `3.14dev1`; a text without a number counts as the newest */
 export function isAtLeast(version: string, major: number, minor: number, patch = 0): boolean {
   const match = /^(\d+)\.(\d+)(?:\.(\d+))?/.exec(version)
   if (match === null) return true

@@ -10,13 +10,13 @@ import { look, withDuplicates, type Turn } from './turn.ts'
 const RACES_MAX = 5
 /**
  * Writes that assert that the entry is as it was read, so that they fail where they come late. Each failed bind changes
- * the entry as well: whoever tries passwords must not hold off the lock.
+ * the entry as well: an attacker who tries passwords must not delay the lock.
  */
 const ASSERTING_MAX = 2
 
 type Written =
   | { readonly kind: 'written'; readonly observed: ObservedState; readonly ours: OurRecord }
-  /** Somebody else was faster, nothing was written. */
+  /** Another writer was faster, nothing was written. */
   | { readonly kind: 'raced' }
   /** What held it back in the last moment: the breaker, which counts with the row, or a pause that came meanwhile. */
   | HeldBack
@@ -32,7 +32,7 @@ export async function applyChange(
   const written = await write(turn, change, asRead)
   switch (written.kind) {
     case 'breaker':
-      // Serials flow all the same.
+      // Serials are written all the same.
       turn.refused = { change, by: written }
       return null
     case 'paused':
@@ -86,7 +86,7 @@ async function write(turn: Turn, draft: ChangeDraft, asRead: EntryVersion | unde
     if (error.code === 'write-raced') return { kind: 'raced' }
     throw error
   }
-  // What fails from here on leaves the change open: it was made.
+  // A failure from here on leaves the change open: it was made.
   const owned = ownedAfter(change, ours)
   await ports.ledger.close(claim, change, 'applied', owned)
   return { kind: 'written', observed, ours: { lock: owned } }

@@ -15,10 +15,10 @@ import type { Refusal } from '../guards.ts'
 
 type Final = Extract<Planned, { kind: 'in-step' | 'conflict' | 'foreign-lock' | 'not-effective' }>
 
-/** Nothing waits for the end of somebody else's lock where nothing is held: it is only no longer shown. */
+/** Nothing depends on the end of somebody else's lock where nothing is held: it is only no longer shown. */
 const OTHER_LOCK_LOOK_MS = 300_000
 export const PAUSED_LOOK_MS = 60_000
-/** A group that cannot be read is a person's affair: there is no hurry. */
+/** A group that cannot be read needs a person: there is no hurry. */
 const UNREAD_LOOK_MS = 5_000
 
 /** There is no more to do, or it may not be done. Fails where serials wait for a directory that does not answer. */
@@ -65,7 +65,7 @@ function afterUs(us: number): number {
   return Math.ceil(us / 1000) + 1
 }
 
-/** The lock that would be written if the account were not protected; none where somebody else's stands. */
+/** The lock that would be written if the account were not protected; none where there is somebody else's. */
 function sparedLock(turn: Turn): NonNullable<Conclusion['would']> {
   const { desired, observed, ours } = turn
   const planned = plan(knownOf(desired, observed), observed, ours, optionsOf(turn))
@@ -107,7 +107,7 @@ export function heldBack(turn: Turn, refusal: Refusal, change: ChangeDraft): Con
   }
 }
 
-/** All that waits with a change that a guard stopped, that one first. */
+/** All changes held back with the one that a guard stopped, that one first. */
 function allThatWaits(turn: Turn, change: ChangeDraft): ChangeDraft[] {
   return dryRun(change, wantedOf(turn), turn.observed, turn.ours, optionsOf(turn))
 }
@@ -139,7 +139,7 @@ function gone({ claim, desired, ports }: Turn | FailedTurn, { code }: AppError):
   return { ...found, standing: 'failed', errorCode: code, againAtMs, effective: claim.stood.effective }
 }
 
-/** Somebody else is faster each time. */
+/** Another writer is faster each time. */
 export function keepsChanging({ claim, ports }: Turn): Conclusion {
   return {
     standing: 'failed',

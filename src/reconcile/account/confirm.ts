@@ -5,8 +5,9 @@ import type { Claim } from '../../ports/store/store.ts'
 import type { Ports } from '../ports.ts'
 
 /**
- * That our lock is gone is only true on a server that had it: a replica that is behind shows the same. `sure`: this one
- * had it, or there is no other. `elsewhere`: what a server that had it says. `behind`: none that had it answers.
+ * A missing lock of ours is proof only on a server that had it: a replica that is behind shows the same. `sure`: this
+ * one had it, or there is no other. `elsewhere`: the reading of a server that had it. `behind`: none that had it
+ * answers.
  */
 export type Confirmed =
   | { readonly kind: 'sure' }

@@ -7,7 +7,7 @@ import { lateOptions, saysGone } from '../ledger/late.ts'
 import { look, optionsOf, unlessLost, wantedOf, withDuplicates, type Turn } from './turn.ts'
 import { followUnlock, forget, recordFound, relabel } from './record-steps.ts'
 
-/** A change makes way for the next; more than this in one go means that something else keeps changing the account. */
+/** A change makes way for the next; more than this in one turn means that something else keeps changing the account. */
 const ROUNDS_MAX = 200
 
 type Kinds = { [P in Planned as P['kind']]: P }
@@ -55,9 +55,9 @@ async function nextPlan(turn: Turn): Promise<Planned> {
   return plan(wantedOf(turn), observed, ours, { ...optionsOf(turn), ...arriving, withoutLock: refused !== null })
 }
 
-/** Null: what the plan rests on was read anew, and another one is to be made. */
+/** Null: the state that the plan rests on was read anew, and a new plan is to be made. */
 async function confirmed(turn: Turn, planned: Planned): Promise<Planned | null> {
-  // A write is safe on an older reading, by compare and swap; to conclude anything else takes a fresh one.
+  // A write is safe on an older reading, by compare and swap; every other conclusion needs a fresh one.
   if (!turn.isFresh && planned.kind !== 'change') {
     turn.observed = await look(turn, 0)
     turn.isFresh = true

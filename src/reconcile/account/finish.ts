@@ -7,7 +7,7 @@ import { lateFindings, nextLateMs } from '../ledger/late.ts'
 import type { FailedTurn, Turn } from './turn.ts'
 import { otherLockOf } from '../../core/account/slot.ts'
 
-/** Makes the outcome of a turn and puts it on record; the claim is given back with that. Fails with `lease-lost`. */
+/** Makes the outcome of a turn and puts it on record, which releases the claim. Fails with `lease-lost`. */
 export async function finish(turn: Turn | FailedTurn, conclusion: Conclusion): Promise<Outcome> {
   const { claim, ports } = turn
   const outcome = outcomeOf(turn, conclusion, await amendmentsOf(turn, conclusion))
@@ -29,7 +29,7 @@ async function amendmentsOf(turn: Turn | FailedTurn, conclusion: Conclusion): Pr
   return amendments
 }
 
-/** The hint stays until it was followed; how the account stands otherwise is said first. */
+/** The mark for refresh stays until it was followed; any other status of the account is reported first. */
 function unreadSource({ claim, ports, source: { unread } }: Turn | FailedTurn): Amendment {
   if (unread === null) return askedAgain(ports.clock.nowMs())
   const againAtMs = ports.clock.nowMs() + retryDelayMs(unread.code, claim.attempts, ports.clock.random())
@@ -37,7 +37,7 @@ function unreadSource({ claim, ports, source: { unread } }: Turn | FailedTurn): 
   return { ...askedAgain(againAtMs), instead: { standing: 'failed', reason, errorCode: unread.code } }
 }
 
-/** A fail counter is still to be reset in privacyIDEA, or a loss waits: privacyIDEA is asked about the account again then. */
+/** A fail counter is still to be reset, or a loss is pending: privacyIDEA is then asked about the account once more. */
 function askedAgain(againAtMs: number): Amendment {
   return { againAtMs, isUnread: true, instead: null, beside: null }
 }

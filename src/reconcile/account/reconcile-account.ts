@@ -8,11 +8,11 @@ import { finish } from './finish.ts'
 import { beginTurn } from './turn.ts'
 
 /**
- * One account, from observe to record: read what it should look like and what it does, and drive one to the other,
- * one change at a time, until the plan is empty or says why it cannot be. Read this first, then turn.ts and converge.ts.
+ * One account, from observe to record: read its desired and its observed state, and drive one to the other,
+ * one change at a time, until the plan is empty or has a reason to stop. Read this first, then turn.ts and converge.ts.
  *
- * Null where another worker took the account over meanwhile: nothing was written under this claim since, and the account is
- * marked, so that its waiting files are held against the record once more.
+ * Null where another worker took the account over meanwhile: nothing was written under this claim since, and the
+ * account is marked, so that its waiting files are compared with the record once more.
  */
 export async function reconcileAccount(claim: Claim, ports: Ports): Promise<Outcome | null> {
   try {

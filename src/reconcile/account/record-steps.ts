@@ -33,7 +33,7 @@ export async function forget(turn: Turn, { reason }: Of<'forget'>): Promise<null
   return null
 }
 
-/** Somebody took our lock away. What is left of it is ours; a hold that comes later locks anew. */
+/** Somebody removed our lock. What is left of it is ours; a hold that comes later locks anew. */
 export async function followUnlock(turn: Turn, { left }: Of<'foreign-unlock'>): Promise<null> {
   const { claim, observed, ours, ports } = turn
   await ports.ledger.note(claim, directoryUnlock(turn))
@@ -46,9 +46,9 @@ export async function followUnlock(turn: Turn, { left }: Of<'foreign-unlock'>): 
 }
 
 /**
- * Newer than every event that the lock rested on when it was last seen to stand; older than one that came since: which
- * of the two was first nobody knows, and an account that was locked anew is not left open. When an event came is told by
- * our clock: its own may be ahead.
+ * Newer than every event that the lock rested on when it was last observed; older than one that came since: which
+ * of the two was first is not known, and an account that was locked anew is not left open. Our clock decides when an
+ * event came: its own may be ahead.
  */
 function directoryUnlock({ claim, desired, observed, lockObservedMs, ports }: Turn): ResolvedEvent {
   const seenUs = lockObservedMs * 1000 + 999

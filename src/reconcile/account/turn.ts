@@ -16,12 +16,12 @@ import { judgeCarriers, knownOf, missingSerials } from '../duplicate-serials.ts'
 import type { PlanOptions } from '../../core/account/plan.ts'
 import { releasedBy } from '../external-unlock.ts'
 
-/** A reading that was made while the account was being found is young enough: compare and swap makes that safe. */
+/** A reading that was made while the account was being found is recent enough: compare and swap makes that safe. */
 const READING_AGE_MAX_MS = 1_000
 /** Races after which places of ours that the configuration no longer names are left out of a release. */
 const SKIP_UNSEEN_AFTER = 2
 
-/** What is known and was done in one turn at an account. */
+/** The input and the results of one turn at an account. */
 interface Begun {
   readonly claim: Claim
   readonly ports: Ports
@@ -47,17 +47,17 @@ export interface Turn extends Begun {
   ours: OurRecord
   /** `observed` was read after the claim. */
   isFresh: boolean
-  /** That our lock is gone is believed of a server that had it; null: not asked yet. */
+  /** A missing lock of ours is proof only on a server that had it; null: not asked yet. */
   gone: Confirmed['kind'] | null
   /** The lock that the breaker holds back; null: none. */
   refused: { readonly change: ChangeDraft; readonly by: HeldBack } | null
-  /** Writes that somebody else was faster than, of those that compare values alone. */
+  /** Lost races of writes that compare values alone. */
   races: number
   /** Likewise of those that assert that the whole entry is as it was read. */
   asserted: number
 }
 
-/** The account could not be looked at. */
+/** The account could not be read. */
 export interface FailedTurn extends Begun {
   readonly error: AppError
 }
@@ -115,16 +115,16 @@ export function unlessLost(thrown: unknown): AppError {
   return error
 }
 
-/** `unread`: privacyIDEA could not be read, and the account is driven to what was known before. */
+/** `unread`: privacyIDEA could not be read, and the account is driven to its last known state. */
 export interface SourceAnswer extends Read {
   readonly unread: AppError | null
 }
 
 const NOT_ASKED: SourceAnswer = { unread: null, resetWaits: false, lossesAgainAtMs: null }
 
-/** Reads what privacyIDEA says of the owner, where something hinted at news. Fails with `lease-lost` alone. */
+/** Reads the owner in privacyIDEA, where the account is marked for refresh. Fails with `lease-lost` alone. */
 async function askSource(claim: Claim, isRetired: boolean, ports: Ports): Promise<SourceAnswer> {
-  // What is to be released is so whatever privacyIDEA says, and where it is gone.
+  // What is to be released is so whatever privacyIDEA reports, and where it is gone.
   if (!claim.isHinted || ports.snapshot === null || isRetired) return NOT_ASKED
   try {
     return { unread: null, ...(await readSnapshot(claim, ports.snapshot, await resetsOf(claim, ports))) }
@@ -135,7 +135,7 @@ async function askSource(claim: Claim, isRetired: boolean, ports: Ports): Promis
   }
 }
 
-/** What the guards say of a write to privacyIDEA. */
+/** The guards' verdict on a write to privacyIDEA. */
 async function resetsOf(claim: Claim, ports: Ports): Promise<Resets> {
   const verdict = await verdictOn(null, claim, ports)
   if (verdict.kind === 'go') return 'made'
@@ -148,7 +148,7 @@ interface Looking {
   readonly ports: Ports
 }
 
-/** Reads the account, and who else carries the serials that it lacks. */
+/** Reads the account, and which other accounts have the serials that it lacks. */
 export async function look(turn: Looking, maxAgeMs: number): Promise<ObservedState> {
   return withDuplicates(turn, await turn.ports.directory.observe(turn.claim.key, [], maxAgeMs))
 }
@@ -162,12 +162,12 @@ export async function withDuplicates(
   return judgeCarriers(desired, await ports.directory.observe(claim.key, missing, READING_AGE_MAX_MS), ports)
 }
 
-/** What the account is driven to. */
+/** The state that the account is driven to. */
 export function wantedOf({ claim, desired, observed }: Turn): DesiredState {
   return underProtection(releasedBy(claim.adopts, knownOf(desired, observed)), observed)
 }
 
-/** A lock that no server in reach has, and whose server does not answer, is written again: nobody took it away. */
+/** A lock that no reachable server has, and whose server does not answer, is written again: nobody removed it. */
 export function optionsOf({ races, gone, ports: { policy } }: Turn): PlanOptions {
   const options = { ...policy, skipUnseen: races >= SKIP_UNSEEN_AFTER }
   return gone === 'behind' ? { ...options, onForeignUnlock: 'relock' } : options

@@ -10,8 +10,8 @@ import type { EnrollPort, EnrollStep, RolloutPort } from '../../ports/store/enro
 import type { Contact, MailMessage, MailTransport, NewTokenMail } from '../../ports/store/mail.ts'
 
 /**
- * A new token for one user, and its mail. The secret lives in this function alone: it is neither on record nor on disk, so
- * that after a crash the token that nobody was told of is deleted and made anew, under the same serial.
+ * A new token for one user, and its mail. The secret exists in this function alone: it is neither on record nor on
+ * disk, so that after a crash the token whose secret nobody received is deleted and made anew, under the same serial.
  *
  * | on record | known | what happens |
  * | --- | --- | --- |
@@ -24,7 +24,7 @@ export interface EnrollPorts {
   readonly clock: Clock
   readonly source: EnrollPort
   readonly rollouts: RolloutPort
-  /** Null: without mail; what is to be shown goes to the caller. */
+  /** Null: without mail; the caller shows the token. */
   readonly mail: EnrollMail | null
   /** Not used before, for a token of this kind. */
   newSerial(type: Enrollee['type']): Serial
@@ -39,7 +39,7 @@ export interface EnrollMail {
 }
 
 export interface EnrollOptions {
-  /** '' for a user by himself: a token more, whatever is on record of older ones. */
+  /** '' for a single user: one more token, whatever is on record of older ones. */
   readonly rollout: string
   readonly actor: string
   readonly isDryRun: boolean
@@ -61,21 +61,21 @@ export interface NotMade {
   readonly why: string
 }
 
-/** One mail is tried so often; then its token is taken back. */
+/** One mail is tried so often; then its token is deleted. */
 const MAIL_TRIES_MAX = 3
-/** Trying at once again does not change it. */
+/** An immediate retry does not change it. */
 const REFUSED: readonly ErrorCode[] = ['mail-refused', 'mail-not-permitted']
-/** What says nothing about this user: all others would meet it as well. */
+/** Failures that are not about this user: all others would have them as well. */
 const OF_ALL = /^(?:source-|mail-(?!refused)|directory-|store-|disk-|file-|config-|limit-|internal)/
 
-/** True for a failure that ends a roll-out: it goes on when it is started again. */
+/** True for a failure that ends a roll-out, which continues when it is started again. */
 export function isOfAll(error: AppError): boolean {
   return OF_ALL.test(error.code)
 }
 
 /**
- * Fails with what is no matter of this user alone (see isOfAll): nothing is left half done, or the record says what is.
- * @param before what is on record of him
+ * Fails with errors that are not about this user alone (see isOfAll): nothing is left half done, or it is on record.
+ * @param before the record of the user
  */
 export async function enroll(
   enrollee: Enrollee,
@@ -117,7 +117,7 @@ interface Ready {
   readonly contact: (Contact & { readonly address: MailAddress }) | null
 }
 
-/** @returns why not, or what is needed to go on */
+/** @returns why not, or what is needed to continue */
 async function reasonToSkip(
   { login, realm }: Enrollee,
   open: Enrollment | null,
@@ -184,7 +184,7 @@ async function make(
   return { kind: 'made', serial, otpauth }
 }
 
-/** A server that says "not now", or breaks off, is asked again at once; waiting is for whoever starts the roll-out again. */
+/** A server that answers "not now" or breaks off is retried at once, and later by the next start of the roll-out. */
 async function send(transport: MailTransport, message: MailMessage): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -197,8 +197,8 @@ async function send(transport: MailTransport, message: MailMessage): Promise<voi
 }
 
 /**
- * A transport that tells what is about all mails by its codes: it fails with `mail-not-permitted`, which ends a roll-out. What
- * may be about one mail alone does not. Mails of tokens wait in no outbox.
+ * A transport that detects by the codes what is about all mails: it fails with `mail-not-permitted`, which ends a
+ * roll-out. A refusal that may be about one mail alone does not. Mails of tokens are never in an outbox.
  */
 export function watchRefusals(transport: MailTransport): MailTransport {
   return {

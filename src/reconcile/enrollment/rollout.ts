@@ -4,7 +4,7 @@ import type { Serial } from '../../core/names.ts'
 import { enroll, type EnrollOptions, type EnrollOutcome, type EnrollPorts, type NotMade } from './enroll.ts'
 import { delay } from '../../ports/delay.ts'
 
-/** New tokens for many users: so many at once, at a rate, to the end or until something stops all of them. */
+/** New tokens for many users: so many at once, at a rate, to the end or until an error of all of them. */
 export interface RolloutOptions extends EnrollOptions {
   /** Milliseconds between two new tokens at least. */
   readonly everyMs: number
@@ -39,9 +39,9 @@ export interface RolloutReport {
   readonly doneBefore: number
   readonly skipped: readonly RolloutRow[]
   readonly failed: readonly RolloutRow[]
-  /** Not looked at, since it was stopped. */
+  /** Not processed, since it was stopped. */
   readonly left: number
-  /** What stopped it; null: it came to its end. */
+  /** What stopped it; null: it is complete. */
   readonly stopped: { readonly code: ErrorCode | 'broken-off'; readonly message: string; readonly hint: string } | null
 }
 
@@ -132,7 +132,7 @@ class Tally {
   }
 }
 
-/** Lets one through every so often, in the order in which they come. */
+/** Lets one through at this interval, in the order in which they come. */
 function newPace({ everyMs, signal }: RolloutOptions): () => Promise<void> {
   let nextMs = 0
   return async () => {

@@ -20,7 +20,7 @@ export function lateStateOf({ late, lateUntilMs, adopts }: Claim): LateState {
   return { changes: late, adopts, untilMs: lateUntilMs }
 }
 
-/** @param isBehind whether our lock is gone cannot be told: no unlock of ours is taken for the reason then */
+/** @param isBehind it cannot be decided whether our lock is gone: then no unlock of ours counts as the reason */
 export async function lateOptions(
   late: LateState,
   observed: ObservedState,
@@ -65,7 +65,7 @@ function isOf(late: LateChange, change: Change): boolean {
   return late.change.id === change.id
 }
 
-/** When a write that may still arrive is looked for next; null: there is none. */
+/** When a write that may still arrive is next looked for; null: there is none. */
 export function nextLateMs({ changes, untilMs }: LateState, nowMs: number): number | null {
   return untilMs === null ? null : nextLateLookMs([...changes, { untilMs, isOthers: false }], nowMs)
 }
@@ -88,7 +88,7 @@ export function canReuseReading({ attempts, open, lateUntilMs, adopts }: Claim):
   return attempts === 0 && open === null && lateUntilMs === null && adopts === null
 }
 
-/** It rests on our lock's being gone. */
+/** It rests on the absence of our lock. */
 export function saysGone(planned: Planned): boolean {
   const { kind } = planned
   return kind === 'foreign-unlock' || kind === 'forget' || (kind === 'arrived' && planned.late.change.kind === 'unlock')

@@ -11,8 +11,8 @@ import type { FilingClaim, LedgerPort, MayHaveFiles } from '../../ports/store/le
 import type { RecordPort } from '../../ports/store/store.ts'
 
 /**
- * Keeps the ledger's rows and the LDIF folders in step. The order is what survives a crash: before a write, row and
- * files; after it, first the files and then the row, since a row that is still open is looked at again. The model of it is
+ * Keeps the ledger's rows and the LDIF folders in sync. The order is what survives a crash: before a write, row and
+ * files; after it, first the files and then the row, since a row that is still open is read again. The model of it is
  * in docs/model/.
  */
 export function openLedger(records: RecordPort, ldif: LdifPort, clock: Clock): LedgerPort {
@@ -72,16 +72,17 @@ interface Closing {
 }
 
 /**
- * Nobody else knows of a change whose row was refused: its files go again. Where another worker took over, the waiting
- * ones may have taken the place of its own: they stay, and who claims the account next holds them against the record.
+ * No other process has a change whose row was refused: its files are removed. Where another worker took over, the
+ * waiting ones may have replaced its own: they stay, and the next claim of the account compares them with the record.
  */
 function keptWithoutRow(change: Change, reason: unknown): Change['holds'] {
   return toAppError(reason).code === 'lease-lost' ? change.holds : []
 }
 
 /**
- * What happened is in the files before it is in the row; none of these steps touches a file that another change wrote since.
- * What did not happen is taken out of the files after the row: another worker may have found meanwhile that it did.
+ * What happened is in the files before it is in the row; none of these steps touches a file that another change wrote
+ * since. What did not happen is removed from the files after the row: another worker may have found meanwhile that it
+ * did.
  */
 async function close({ records, ldif, clock }: LedgerParts, claim: FilingClaim, closing: Closing): Promise<void> {
   const { change, result, owned, mayArriveUntilMs } = closing
@@ -94,9 +95,9 @@ async function close({ records, ldif, clock }: LedgerParts, claim: FilingClaim, 
 }
 
 /**
- * Whether the change's own files take back what is ours. Those of a lock that was put back in part, or was to be, know its
+ * Whether the change's own files revert what is ours. Those of a lock that was restored in part, or was to be, have its
  * own places alone; those of a release are history, although a part of the lock may be left. A release that did not
- * happen leaves a file of what it found standing, which is no more than the record has.
+ * happen leaves a file of what it found there, which is no more than the record has.
  */
 function isFileOf(change: Change, result: 'applied' | 'not-applied', owned: OwnedLock): boolean {
   if (change.kind === 'lock') return sameSlots(owned.slots, change.slots)
@@ -115,8 +116,8 @@ interface Relabelling {
 }
 
 /**
- * The waiting files follow what is ours; after the row: who is no longer the owner of the account must not touch its files. A
- * turn that breaks off in between is made up for by the next one (`repair`), or at the next start.
+ * The waiting files follow what is ours; after the row: a worker that lost the account must not touch its files. The
+ * next turn (`repair`), or the next start, completes a turn that was aborted in between.
  */
 async function fitFiles({ ldif, clock }: LedgerParts, claim: FilingClaim, change: Relabelling): Promise<void> {
   const { key } = claim
@@ -145,7 +146,7 @@ async function repair(
   const { key } = claim
   const nowMs = clock.nowMs()
   if (owned !== null) {
-    // Another account's file of that name stays: the serial moved, and what it stands for is newer.
+    // Another account's file of that name stays: the serial moved, and that file is newer.
     for (const file of pendingOf(claim, owned, nowMs)) await ldif.renewPending(file)
   }
   const gone = new Set(holds.filter((name) => owned?.holds.includes(name) !== true))

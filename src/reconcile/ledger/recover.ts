@@ -7,8 +7,8 @@ import type { Ports } from '../ports.ts'
 import type { LateState } from './late.ts'
 
 /**
- * A change whose outcome is not on record is closed by what the directory says now. What it does not show may still
- * arrive; and what it does show may be the work of an earlier one of the same kind that came late.
+ * A change whose outcome is not on record is closed by the present state of the directory. What that does not show may
+ * still arrive; and what it does show may be the work of an earlier one of the same kind that came late.
  */
 export async function recover(
   claim: Claim,
@@ -46,12 +46,12 @@ async function isPerhapsTheirs(
   return mayBeOthers(open, recovered, observed, [...writers.values()])
 }
 
-/** What stands there counts as theirs until it is gone or a person adopts it, as the lock of a write that came late. */
+/** The value there counts as theirs until it is gone or a person adopts it, as the lock of a write that came late. */
 async function leftToOthers(claim: Claim, open: Change, late: LateState, { ledger, clock }: Ports): Promise<OurRecord> {
   const untilMs = clock.nowMs() + MAY_ARRIVE_MS
   const { lock: before } = claim.ours
   const lock = open.kind === 'unlock' ? null : before
-  // Before the change is closed: whoever takes over in between comes here again.
+  // Before the change is closed: a worker that takes over in between comes here as well.
   if (before !== null && lock === null) {
     await ledger.relabel(claim, before, null, 'superseded', { code: 'lock-not-ours', params: {} })
   }

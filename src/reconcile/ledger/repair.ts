@@ -6,7 +6,7 @@ import type { DesiredState, ObservedState, OurRecord } from '../../core/account/
 import type { Claim } from '../../ports/store/store.ts'
 import type { Ports } from '../ports.ts'
 
-/** Somebody's turn broke off between row and files: the files of all that the account may have one of are looked at. */
+/** A turn was aborted between row and files: the files of all that the account may have one of are read. */
 export async function repairFiles(
   claim: Claim,
   desired: DesiredState,

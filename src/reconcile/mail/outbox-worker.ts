@@ -17,9 +17,9 @@ import type {
 import { delay } from '../../ports/delay.ts'
 
 /**
- * The delivery of mail: one loop makes mails of what the journal says, another brings them to the server. A mail is
- * recorded as sent in the moment in which the server has taken it; who dies between the two sends it once more, under the
- * same Message-ID.
+ * The delivery of mail: one loop makes mails from the journal, another one sends them to the server. A mail is
+ * recorded as sent in the moment in which the server has taken it; a process that dies between the two sends it once
+ * more, under the same Message-ID.
  */
 
 export interface MailPorts {
@@ -36,9 +36,9 @@ export interface MailPorts {
    * @param isSent a mail was sent; else the server only answers again
    */
   onTrouble(error: AppError | null, isSent: boolean): void
-  /** Asks the server about a recipient; no mail is sent. Null: it takes them. Fails as a sending does. */
+  /** Asks the server about a recipient; no mail is sent. Null: it takes mails for them. Fails as a sending does. */
   ask?(recipient: MailAddress): Promise<MailError | null>
-  /** Whom it is asked about, where it took nobody yet. */
+  /** The recipient to ask about, where the server has taken no mail yet. */
   readonly sender?: MailAddress
   /** The server refused this mail alone, for ever. */
   onRefused?(id: string, answer: MailAnswer | null): void
@@ -67,7 +67,7 @@ export class OutboxWorker {
   readonly #ports: MailPorts
   readonly #stopped = new AbortController()
   readonly #inFlight = new Set<Promise<void>>()
-  /** What the store said to the record of a sending. */
+  /** The store's error while a sending was recorded. */
   #failure: { readonly thrown: unknown } | null = null
   #failures = 0
   #looks = 0
@@ -82,7 +82,7 @@ export class OutboxWorker {
     await Promise.all([
       this.#repeat(onError, async () => {
         await this.gather()
-        // What a process that was killed had in its hands goes on here.
+        // The mails of a process that was killed are continued here.
         if (this.#looks++ % LOOKS_PER_FREEING === 0) await this.#ports.outbox.freeDeadLeases()
         return LOOK_MS
       }),
@@ -94,7 +94,7 @@ export class OutboxWorker {
     ])
   }
 
-  /** Nothing new is taken; what is in flight comes to its end. */
+  /** Nothing new is taken; what is in flight is completed. */
   async stop(): Promise<void> {
     this.#stopped.abort()
     await Promise.all(this.#inFlight)
@@ -107,13 +107,14 @@ export class OutboxWorker {
   }
 
   /**
-   * Sends what is due, one after the other at the pace that the settings allow, a few at a time where the server is slow.
+   * Sends what is due, one after the other at the pace that the settings allow, a few at a time where the server is
+   * slow.
    * @returns after how many milliseconds to look again
    */
   async deliver(): Promise<number> {
     const { outbox, clock, perSecond, transport } = this.#ports
     if (this.#looks === 0) await outbox.freeDeadLeases()
-    // By the most that waited in this run: by what is left, the last ones would take ever longer.
+    // By the peak of pending mails in this run: by the remaining ones, the last would take ever longer.
     let most = 0
     for (let isFirst = true; !this.#isStopping; isFirst = false) {
       if (!isFirst && (this.#failures > 0 || this.#failure !== null)) break
@@ -153,7 +154,7 @@ export class OutboxWorker {
     return this.#stopped.signal.aborted
   }
 
-  /** @param isDue asked while it waits: true ends the wait */
+  /** @param isDue asked during the delay: true ends it */
   async #repeat(
     onError: (thrown: unknown) => void,
     work: () => Promise<number>,
@@ -184,7 +185,7 @@ export class OutboxWorker {
     if (ms > 0) await delay(ms, this.#stopped.signal)
   }
 
-  /** One mail, to its end or to its next try. Never fails but for the store. */
+  /** One mail, to its end or to its next try. Fails only with the store's errors. */
   async #bring(mail: ClaimedMail): Promise<void> {
     const { outbox, clock, transport, composer } = this.#ports
     if (clock.nowMs() > mail.expiresMs) {
@@ -206,7 +207,7 @@ export class OutboxWorker {
     this.#knows(null, true)
   }
 
-  /** @returns null where it could not be found out now, which is then written down */
+  /** @returns null where it could not be found out now, which is then recorded */
   async #contactOf(mail: ClaimedMail): Promise<Contact | null> {
     const { outbox, contacts, clock } = this.#ports
     if (mail.recipient.kind === 'help-desk') return { address: mail.recipient.address, language: null, name: '' }
@@ -240,7 +241,7 @@ export class OutboxWorker {
     this.#fails(error)
   }
 
-  /** The server refused it: whether that is about this mail or about all, what is on record of others shows. */
+  /** The server refused it: the record of other mails shows whether that is about this mail or about all. */
   async #answered(mail: ClaimedMail, address: MailAddress, error: MailError): Promise<void> {
     const { outbox, clock } = this.#ports
     const refusal = refusalOf(error)
@@ -258,7 +259,7 @@ export class OutboxWorker {
     if (isWorthAsking(verdict, refusals)) await this.#asks(address)
   }
 
-  /** Where no other mail shows whom a refusal is about, the server is asked about a recipient that it took before. */
+  /** Where no other mail shows what a refusal is about, the server is asked about a recipient that it took before. */
   async #asks(refused: MailAddress): Promise<void> {
     const { outbox, sender = null } = this.#ports
     const recipient = (await outbox.takenAddress(refused)) ?? sender
@@ -270,7 +271,7 @@ export class OutboxWorker {
       // It shows nothing; the next sending meets it as well, and reports it.
       return
     }
-    // That a recipient is taken shows nothing: relaying, and what is said after the data, are other matters.
+    // A recipient that is taken proves nothing: relaying, and the answer after the data, are other matters.
     if (refusal === null || !(await outbox.asked(recipient, refusalOf(refusal)))) return
     const { code, reason: message, fix: hint } = ofAll(refusalOf(refusal))
     this.#fails(new AppError(code, message, { hint, cause: refusal }))
@@ -290,7 +291,7 @@ export class OutboxWorker {
     this.#trouble = error.code
   }
 
-  /** What is known of the server after it answered. */
+  /** The state of the server after its answer. */
   #knows(failing: MailFailing | null, isSent: boolean): void {
     if (failing !== null) return
     this.#failures = 0

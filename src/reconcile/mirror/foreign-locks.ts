@@ -10,8 +10,9 @@ import type { LeftAlone } from '../source/resync-ports.ts'
 import { otherLockOf } from '../../core/account/slot.ts'
 
 /**
- * Finds the locks in the directories that are not ours and were not mirrored yet, beside ours too, and marks their accounts:
- * whoever looks at one decides. Accounts that are not on record have no token, and nothing to lock in privacyIDEA.
+ * Finds the locks in the directories that are not ours and were not mirrored yet, beside ours too, and marks their
+ * accounts: the turn of each account decides. Accounts that are not on record have no token, and nothing to lock in
+ * privacyIDEA.
  */
 export interface ForeignLockPorts {
   readonly directory: Pick<DirectoryPort, 'names' | 'walkLocked'>
@@ -29,7 +30,7 @@ export interface ForeignLocksReport {
   readonly left: readonly LeftAlone[]
 }
 
-/** A directory that does not answer takes nothing away from the others. */
+/** A directory that does not answer does not affect the others. */
 export async function markForeignLocks(ports: ForeignLockPorts): Promise<ForeignLocksReport> {
   let marked = 0
   const left: LeftAlone[] = []
@@ -63,7 +64,7 @@ async function markPage(
     if (known === undefined || known.isMirrored || observed.protectedBy !== null) return []
     const other = otherLockOf(observed.lock, known.isOurs)
     if (other === null) return []
-    // What cannot be judged is reported once it was looked at, and need not be looked at again.
+    // What cannot be judged is reported after its first turn, and needs no further one.
     return other.is === 'locked' || !known.isUnclear ? [observed.key] : []
   })
   if (keys.length > 0) await snapshot.markKeysForRefresh(keys)

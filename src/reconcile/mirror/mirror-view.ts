@@ -6,7 +6,7 @@ import type { PrivacyIdeaPort, UserLockout } from '../../ports/privacyidea.ts'
 import { withMappedTokens } from '../source/mapped-tokens.ts'
 
 /**
- * privacyIDEA as it would be without what we did there ourselves because of the directory: whoever reads through this
+ * privacyIDEA as it would be without what we did there ourselves because of the directory: a reader of this view
  * never takes it for a reason to lock the account, so that nothing comes back as an echo.
  */
 export function withoutMirror(source: PrivacyIdeaPort, record: MirrorPort): PrivacyIdeaPort {

@@ -21,9 +21,9 @@ import type { Claim, GuardPort, KnownOwner, SnapshotPort } from '../../ports/sto
 import { verdictOn } from '../guards.ts'
 
 /**
- * Brings privacyIDEA in step with somebody else's lock in the directory, for one account, after that was looked at. Each
- * call is on record before it is made, so that a crash leaves either nothing, or something that the next look finds and
- * finishes. Our own lock of the account is never mirrored, and hides nobody else's.
+ * Brings privacyIDEA in sync with somebody else's lock in the directory, for one account, after that was read. Each
+ * call is on record before it is made, so that a crash leaves either nothing, or something that the next turn finds and
+ * finishes. Our own lock of the account is never mirrored, and hides no lock of others.
  */
 export interface MirrorPorts {
   /** As it is, with what we did there. */
@@ -36,12 +36,12 @@ export interface MirrorPorts {
   readonly clock: Clock
 }
 
-/** How soon it is seen that the directory released an account. */
+/** The interval at which a release in the directory is looked for. */
 const LOOK_AGAIN_MS = 30_000
 /** While nothing may be written. */
 const HELD_BACK_LOOK_MS = 60_000
 
-/** What a look at the directory said, for the mirror to follow; null: it did not come to that. */
+/** The result of a reading of the directory, for the mirror to follow; null: there was none. */
 export interface Observed {
   readonly foreign: ForeignLock | null
   readonly protectedBy: string | null
@@ -53,7 +53,7 @@ interface Look extends MirrorPorts {
   readonly whyReleased: string
 }
 
-/** What came of this for the account: when to look again, and why privacyIDEA does not follow. Fails never. */
+/** The result for the account: when to look again, and why privacyIDEA does not follow. Never fails. */
 export async function mirrored(
   claim: Claim,
   conclusion: Conclusion,
@@ -65,7 +65,7 @@ export async function mirrored(
     const recorded = await ports.record.of(claim.key)
     const isAnyLock = ports.mode !== 'off' && seen !== null && seen.foreign !== null
     if (recorded.length === 0 && !isAnyLock) return lookAgain(null)
-    // Of those who were deleted while they were locked there are ever more.
+    // The number of accounts that were deleted while they were locked only grows.
     if (seen === null) return lookAgain(nowMs + (conclusion.isGone === true ? GONE_LOOK_MS : LOOK_AGAIN_MS))
     const foreign = seen.protectedBy === null ? seen.foreign : null
     if (isSettled(foreign, recorded, claim, ports)) return lookAgain(nextLookMs(foreign, nowMs))
@@ -85,7 +85,7 @@ function whyReleased({ foreign, protectedBy, isRetired }: Observed): string {
   return protectedBy === null ? 'policy.mirrorDirectoryLocks was changed' : 'the account is protected'
 }
 
-/** Between two readings of privacyIDEA only the directory is looked at: it decides when this ends. */
+/** Between two readings of privacyIDEA only the directory is read: it decides when this ends. */
 function isSettled(
   foreign: ForeignLock | null,
   recorded: readonly Mirrored[],
@@ -167,7 +167,7 @@ async function followUser(
   switch (lockoutStep(foreign, recorded, status, nowUs)) {
     case 'set': {
       if (foreign === null) return true
-      // Its length is how ours is known: the old one goes before the new one is on record.
+      // Its length identifies ours: the old one is released before the new one is on record.
       if (status === 'ours' && recorded !== null) {
         await record.begin(key, { ...recorded, state: 'open' }, null)
         await source.releaseUserLockout(user)
@@ -221,7 +221,7 @@ async function followTokens(
   }
   for (const serial of others) {
     const token = found.find((each) => each.serial === serial) ?? null
-    // Whose it is cannot be told now: what was done stays.
+    // The owner is not known now: what was done stays.
     if (isLocked && token !== null && token.owner.kind !== 'none' && token.owner.kind !== 'user') continue
     const row = recorded.find((each) => each.serial === serial) ?? null
     const why = isLocked ? 'the token is no longer of this account' : ports.whyReleased
@@ -289,7 +289,7 @@ function atBreaker(nowMs: number): Amendment {
   return { ...lookAgain(nowMs + HELD_BACK_LOOK_MS), instead, beside: reason }
 }
 
-/** It is tried again, with a fresh reading of privacyIDEA before it. */
+/** It is retried, with a fresh reading of privacyIDEA before it. */
 function notFollowed(
   claim: Claim,
   { standing: status }: Conclusion,

@@ -4,14 +4,14 @@ import type { Clock } from '../../ports/clock.ts'
 import type { PrivacyIdeaPort } from '../../ports/privacyidea.ts'
 import { withMappedTokens } from './mapped-tokens.ts'
 
-/** The setting is read again after so long, and only while a full token shows. */
+/** The setting is read again after so long, and only while there is a full token. */
 const SETTING_AGE_MAX_MS = 60_000
 
 /**
- * The same source; a token whose fail counter is full, and would be cleared by the next attempt, is not full. privacyIDEA
- * leaves the counter as it is when its time is over, and says nothing: the very next attempt clears it first, so that the
- * right OTP lets its user in. So nobody stays locked out of the directory by a counter that locks nobody out of
- * privacyIDEA. Where the setting may not be read, what was known of it last counts; at first: never.
+ * The same source; a token whose fail counter is full, and would be cleared by the next attempt, is not full.
+ * privacyIDEA leaves the counter unchanged when its time is over, and reports nothing: the very next attempt clears it
+ * first, so that the right OTP lets its user in. So nobody stays locked out of the directory by a counter that locks
+ * nobody out of privacyIDEA. Where the setting may not be read, its last known value counts; at first: never.
  */
 export function withClearTimeout(source: PrivacyIdeaPort, clock: Clock): PrivacyIdeaPort {
   const setting = settingOf(source, clock)
@@ -25,7 +25,7 @@ export function withClearTimeout(source: PrivacyIdeaPort, clock: Clock): Privacy
   return withMappedTokens(source, seen)
 }
 
-/** @returns reads it at most once in a while; null: it is off, or was never to be read */
+/** @returns a function that reads it at most once per interval; null: it is off, or was never to be read */
 function settingOf(source: PrivacyIdeaPort, clock: Clock): () => Promise<number | null> {
   let last: number | null = null
   let readMs = -Infinity

@@ -3,12 +3,12 @@ import type { PrivacyIdeaPort } from '../../ports/privacyidea.ts'
 import { withMappedTokens } from './mapped-tokens.ts'
 
 /**
- * The lowest max fail count of an owned token, as far as it is known: how far down the scan has to look, so that a full
- * token does not hide behind others that failed more often and may fail more often. Every reading can lower it; a full
- * walk that came to its end sets it anew.
+ * The lowest max fail count of an owned token, as far as it is known: how far down the scan has to read, so that a full
+ * token does not hide behind others that failed more often and may fail more often. Every reading can lower it; a
+ * complete full walk sets it anew.
  */
 export class FailCountFloor {
-  /** As of the last walk that ended; null: none did, so that any may be lower. */
+  /** As of the last complete walk; null: none was, so that any may be lower. */
   #walked: number | null = null
   #seen = Infinity
 
@@ -47,7 +47,7 @@ function lowestMax(tokens: readonly Token[]): number {
   }, Infinity)
 }
 
-/** The same source; what is read through it is seen by the floor. */
+/** The same source; the floor sees what is read through it. */
 export function watchedSource(source: PrivacyIdeaPort, floor: FailCountFloor): PrivacyIdeaPort {
   const seen = (tokens: readonly Token[]): readonly Token[] => {
     floor.see(tokens)

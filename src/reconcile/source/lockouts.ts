@@ -8,7 +8,7 @@ import type { LockoutReader } from './snapshot.ts'
 /** Accounts that are read at the same time share one list. */
 const LIST_AGE_MAX_MS = 1_000
 
-/** The users that privacyIDEA keeps out now; null where it cannot be told (an older version keeps nobody out). */
+/** The users that privacyIDEA locks out now; null where that is not known (an older version locks nobody out). */
 export interface Lockouts extends LockoutReader {
   /** Read anew. */
   list(): Promise<UserLockouts | null>
@@ -25,10 +25,10 @@ export function openLockouts(source: PrivacyIdeaPort, clock: Clock): Lockouts {
   }
   return {
     list,
-    // Whoever asks for the same list is told of its failure.
+    // Every caller of the same list gets its failure.
     begin: () => void young().catch(() => undefined),
     async userCalled(login, realm) {
-      // The record may have the login as a request spelled it; two users of one realm are told apart by their very spelling.
+      // The record may have the login as a request spelled it; the exact spelling distinguishes two users of one realm.
       const users = ((await young())?.lockouts ?? []).map(({ user }) => user).filter((user) => user.realm === realm)
       const alike = users.filter((user) => user.login.toLowerCase() === login.toLowerCase())
       return alike.find((user) => user.login === login) ?? (alike.length === 1 ? (alike[0] ?? null) : null)

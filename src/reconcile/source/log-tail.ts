@@ -4,9 +4,9 @@ import type { UserOfSource } from '../../core/source/token.ts'
 import type { AuthenticationMark, AuthenticationRow, PrivacyIdeaPort } from '../../ports/privacyidea.ts'
 
 /**
- * What the authentication log (3.14) tells since the last look: whose logins failed, as a hint about whom to ask. It holds
- * what no event tells (a failed `/auth`), and tokens that lie too deep among the fail counters. Where it is not known or
- * not allowed it tells nothing.
+ * New rows of the authentication log (3.14) since the last read: whose logins failed, as marks for refresh. It has
+ * failures without any event (a failed `/auth`), and tokens that are too deep among the fail counters. Where it is not
+ * known or not allowed it gives no marks.
  */
 export interface LogMarks {
   readonly serials: readonly Serial[]
@@ -14,7 +14,7 @@ export interface LogMarks {
 }
 
 const NO_MARKS: LogMarks = { serials: [], users: [] }
-/** What one look follows at most; a burst of failures of more than that is left to the other parts of the sweeps. */
+/** The most that one read follows; a burst of more failures is left to the other parts of the sweeps. */
 const SERIALS_MAX = 1_000
 const USERS_MAX = 200
 /** Where the log was empty: before its first row. */
@@ -36,12 +36,12 @@ export class LogTail {
     this.#isClosed = false
   }
 
-  /** These could not be followed: they are told again the next time, the newest of them where they are too many. */
+  /** These could not be followed: they are returned again the next time, the newest of them where they are too many. */
   keep({ serials, users }: LogMarks): void {
     this.#left = merged(this.#left, { serials, users })
   }
 
-  /** Fails with `source-*`; the rows are then told the next time. */
+  /** Fails with `source-*`; the rows are then returned the next time. */
   async read(): Promise<LogMarks> {
     const left = this.#left
     const found = await this.#readNew()
@@ -86,7 +86,7 @@ function merged(a: LogMarks, b: LogMarks): LogMarks {
   }
 }
 
-/** A success resets a counter; what held an account before is looked at by every scan in any case. */
+/** A success resets a counter; every scan reads what held an account before in any case. */
 function isFailure(type: string): boolean {
   return !type.endsWith('SUCCESS')
 }

@@ -1,7 +1,7 @@
 import type { Token } from '../../core/source/token.ts'
 import type { PrivacyIdeaPort } from '../../ports/privacyidea.ts'
 
-/** The same source; all tokens that are read through it, in whatever way, go through `map`. */
+/** The same source; all tokens that are read through it, in any way, go through `map`. */
 export function withMappedTokens(
   source: PrivacyIdeaPort,
   map: (tokens: readonly Token[]) => readonly Token[] | Promise<readonly Token[]>,

@@ -5,8 +5,8 @@ import type { PrivacyIdeaPort } from '../../ports/privacyidea.ts'
 
 /**
  * A user store that does not answer costs privacyIDEA up to 20 s an owner, on a thread that nobody else has then: its
- * users could not log in because Lockstep asks about so many of them. So of the owners in such a user store one is asked
- * about at a time, and the others are told at once what the last one was told. Those of other user stores are not held up.
+ * users could not log in because Lockstep asks about so many of them. So of the owners in such a user store one is
+ * asked about at a time, and the others fail at once with the last failure. Those of other user stores are not delayed.
  */
 interface Shut {
   readonly error: AppError
@@ -14,7 +14,7 @@ interface Shut {
 }
 
 const SHUTTING: readonly ErrorCode[] = ['source-resolver', 'source-timeout']
-/** How long nobody is let through after a failure: as long as it took, at least and at most so long. */
+/** How long no call is let through after a failure: as long as it took, at least and at most so long. */
 const SHUT_MIN_MS = 1_000
 const SHUT_MAX_MS = 10_000
 /** User stores at most; an installation has a few. */
@@ -30,7 +30,7 @@ export function sourceWithBreakers(source: PrivacyIdeaPort, clock: Pick<Clock, '
     const status = shut.get(resolver)
     if (status !== undefined) {
       if (startedMs < status.untilMs) throw status.error
-      // This one finds out; those that come meanwhile are told what is known.
+      // This call tests the user store; those that come meanwhile get the known failure.
       status.untilMs = Infinity
     }
     try {

@@ -13,10 +13,10 @@ import type { Drift, ResyncPorts, ResyncRun } from './resync-ports.ts'
 import { LOCK_REMOVED } from '../external-unlock.ts'
 
 /**
- * The accounts of one directory against the record, both ways: what they carry that is not theirs, what they should carry
- * and do not, a lock of ours that somebody took away, and one that is left over. The walk shows who carries a mark of
- * ours at all; who should and did not show is looked at by himself. What looks wrong is read again before it is told, since
- * others work at the same time.
+ * The accounts of one directory against the record, both ways: serials that they have and should not, serials that they
+ * lack, a lock of ours that somebody removed, and one that is left over. The walk shows the accounts with a mark of
+ * ours; one that should have a mark and did not show is read alone. Each difference is read a second time before it is
+ * reported, since others work at the same time.
  */
 
 /** Accounts that are compared at a time. */
@@ -75,8 +75,8 @@ async function lookAgain(run: ResyncRun, keys: readonly AccountKey[]): Promise<v
 }
 
 /**
- * What a repair of the account would change in the directory, by the very plan that it follows. An account that is no longer
- * there has nothing to repair.
+ * What a repair of the account would change in the directory, by the very plan that it follows. An account that is no
+ * longer there has nothing to repair.
  */
 async function driftOf(key: AccountKey, ports: ResyncPorts): Promise<Drift[]> {
   // The record first: a lock that a worker writes meanwhile then looks like somebody else's, and nothing follows.
@@ -120,7 +120,7 @@ async function driftOf(key: AccountKey, ports: ResyncPorts): Promise<Drift[]> {
   return drift
 }
 
-/** A guard keeps the lock from being written: the account says so itself, and a repair would meet the same guard. */
+/** A guard holds the lock back: the status of the account reports that, and a repair would meet the same guard. */
 function isHeldBack(planned: Planned, { ours, standing: status }: RecordedAccount): boolean {
   if (planned.kind !== 'change' || planned.change.kind !== 'lock' || ours.lock !== null) return false
   return HELD_BACK.some((each) => each === status)

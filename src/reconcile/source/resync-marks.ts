@@ -10,14 +10,14 @@ import type { ResyncPorts, ResyncRun, UnownedMark } from './resync-ports.ts'
 import { checkMarks, nameOf, Owners } from './resync-tokens.ts'
 
 /**
- * The marks that stand in one directory and that the record does not place there. Those of this store's making are removed, and
- * not more at once than resync.shrinkLimit allows of what stands there; all others are somebody else's: they are left, and
- * are a finding until a person adopts them or they are gone.
+ * The marks in one directory that the record does not place there. Those of this store are removed, and
+ * not more at once than resync.shrinkLimit allows of all marks there. All others belong to somebody else: they are
+ * left, and are a finding until a person adopts them or they are gone.
  */
 
 /** Marks of a directory that a run removes at most; the next one goes on. */
 const REMOVED_MAX = 10_000
-/** Accounts that are remembered as locked when the directory was met. */
+/** Accounts that are remembered as locked when the directory was first read. */
 const LOCKED_BEFORE_MAX = 10_000
 /** Named in the finding. */
 const FIRST_MAX = 5
@@ -42,7 +42,7 @@ export class DirectoryMarks {
   readonly #run: ResyncRun
   readonly #directory: DirectoryName
   readonly #atUs: number
-  /** Null: this store meets the directory. */
+  /** Null: this store reads the directory for the first time. */
   readonly #lockedBefore: ReadonlySet<AccountKey> | null
   readonly #lockedNow: AccountKey[] = []
   readonly #ours: Stray[] = []
@@ -54,7 +54,7 @@ export class DirectoryMarks {
     this.#run = run
     this.#directory = directory
     this.#lockedBefore = lockedBefore === null ? null : new Set(lockedBefore)
-    // Whatever is read of these accounts meanwhile is newer.
+    // Every later reading of these accounts is newer.
     this.#atUs = run.ports.clock.nowMs() * 1000
   }
 
@@ -79,7 +79,7 @@ export class DirectoryMarks {
   }
 
   /**
-   * A lock with the value of ours that stood before this store met the directory, at an account that has to do with
+   * A lock with our value that was there before this store first read the directory, at an account that has to do with
    * tokens. One that came later is an administrator’s.
    */
   #compareLocks(accounts: readonly ObservedState[], recorded: Recorded): void {
@@ -115,7 +115,7 @@ export class DirectoryMarks {
     }
   }
 
-  /** A serial of ours whose token is nobody's: many at once are no repair, but a mass loss. A person may have said that it is one. */
+  /** A serial of ours whose token is nobody's: many at once are a mass loss, not a repair, unless a person agrees. */
   async #isLossHeld({ key, dn, serial, loss }: Stray): Promise<boolean> {
     const { ports, options } = this.#run
     if (loss === null || options.acceptsDrop === true || options.acceptsMarks === true) return false
@@ -149,7 +149,7 @@ function straysOf(run: ResyncRun, accounts: readonly ObservedState[], recorded: 
   })
 }
 
-/** Serials that stand at accounts which the record does not know as theirs: privacyIDEA says whose they are. */
+/** Serials on accounts that do not have them by the record: privacyIDEA decides whose they are. */
 async function straysFrom(run: ResyncRun, strays: readonly Found[]): Promise<Stray[]> {
   if (strays.length === 0) return []
   const { ports } = run
@@ -164,7 +164,7 @@ async function straysFrom(run: ResyncRun, strays: readonly Found[]): Promise<Str
     if (owner !== undefined && owner.kind !== 'user' && owner.kind !== 'none') return []
     const place = owner?.kind === 'user' ? places.get(nameOf(owner)) : null
     if (place === undefined || place?.kind === 'silent' || place?.kind === 'excluded') return []
-    // A realm that is missing in the configuration, or a login of several, is no reason to take anything away.
+    // A realm that is missing in the configuration, or a login of several, is no reason to remove anything.
     if (place?.kind === 'unplaced' && place.cause !== 'no-account') return []
     if (place?.kind === 'account' && place.account.key === stray.key) return []
     const code = owner === undefined ? 'token-unknown' : 'token-of-another-account'

@@ -13,7 +13,7 @@ import type { OddToken } from '../../ports/privacyidea.ts'
 import { TokenMarks, type SourceCheck } from './source-identity.ts'
 import type { SnapshotPorts } from './snapshot.ts'
 
-/** What a full resync works with, what it tells, and what its parts share while it runs. */
+/** The input of a full resync, its report, and what its parts share while it runs. */
 
 export interface ResyncPorts extends SnapshotPorts {
   readonly directory: Pick<DirectoryPort, 'findByUser' | 'findByUsers' | 'walkMarked' | 'observe' | 'names'>
@@ -26,7 +26,7 @@ export interface ResyncPorts extends SnapshotPorts {
   readonly policy: PolicySettings
 }
 
-/** One difference: what stands there, what should, and why. */
+/** One difference: the observed, the desired, and why. */
 export interface Drift {
   /** The account's DN, or its key where that is not known. */
   readonly account: string
@@ -37,7 +37,7 @@ export interface Drift {
   readonly why: Reason
 }
 
-/** A mark in a directory that is not of this store's making: a serial, or (`serial` null) a lock with the value of ours. */
+/** A mark in a directory that this store did not make: a serial, or (`serial` null) a lock with our value. */
 export interface UnownedMark {
   readonly key: AccountKey
   readonly dn: Dn
@@ -59,13 +59,13 @@ export interface ResyncReport {
   readonly differences: number
   readonly drift: readonly Drift[]
   readonly left: readonly LeftAlone[]
-  /** Marks that were left since they are not of this store's making; the first of them. */
+  /** Marks that were left since this store did not make them; the first of them. */
   readonly unowned: readonly UnownedMark[]
   /** Another privacyIDEA answers than the one on record: nothing that it does not show was removed or unlocked. */
   readonly isOtherSource: boolean
 }
 
-/** How far it is. `inAll` is what there is to do, as far as it is known. */
+/** The progress. `inAll` is the total, as far as it is known. */
 export interface ResyncStep {
   readonly phase: 'tokens' | 'accounts'
   /** Where accounts are compared: of which directory. */
@@ -75,11 +75,11 @@ export interface ResyncStep {
 }
 
 export interface ResyncOptions {
-  /** Tells what differs, and marks nobody. */
+  /** Reports the differences, and marks no account. */
   readonly isDryRun: boolean
-  /** A person says that privacyIDEA really has so much less. */
+  /** A person states that privacyIDEA really has so much less. */
   readonly acceptsDrop?: boolean
-  /** A person has seen which marks go from the directories. */
+  /** A person has seen which marks are removed from the directories. */
   readonly acceptsMarks?: boolean
   onProgress?(step: ResyncStep): void
 }
@@ -94,7 +94,7 @@ export class ResyncRun {
   readonly ports: ResyncPorts
   readonly options: ResyncOptions
   readonly number: number
-  /** Tokens that this run has brought to their account, each with it: no stray stands there. */
+  /** Tokens that this run has brought to their account, each with it: they are no stray there. */
   readonly #announced: SeenSet
   readonly #drift: Drift[] = []
   readonly #left: LeftAlone[] = []
@@ -127,7 +127,7 @@ export class ResyncRun {
     this.#left.push(left)
   }
 
-  /** Rows among privacyIDEA's tokens that are none. */
+  /** Rows among privacyIDEA's tokens that are no tokens. */
   sawOdd(odd: readonly OddToken[]): void {
     this.#odd.count += odd.length
     for (const each of odd) if (this.#odd.first.length < ODD_NAMES_MAX) this.#odd.first.push(each)
@@ -137,7 +137,7 @@ export class ResyncRun {
     return this.#odd
   }
 
-  /** Their owners have no account. All that are full go on record, and others up to a number. */
+  /** Their owners have no account. All full ones go on record, and others up to a number. */
   async isUnplaced(tokens: readonly UnplacedToken[]): Promise<void> {
     if (tokens.length === 0 || this.options.isDryRun) return
     const staged = tokens.filter(({ isFull }) => isFull || this.#unplaced < UNPLACED_MAX)

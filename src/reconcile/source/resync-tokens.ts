@@ -13,7 +13,7 @@ import { isStillTheirs } from './snapshot.ts'
 
 /**
  * Every token of privacyIDEA against the record. Both come in the order of privacyIDEA's ids, so that a page of the one
- * is compared with the same stretch of the other, and what is missing in between is seen without remembering anything.
+ * is compared with the same stretch of the other, and what is missing in between is found without remembering anything.
  */
 
 /** Fewer known tokens than this are no measure of a sudden drop. */
@@ -26,7 +26,7 @@ export async function compareTokens(run: ResyncRun): Promise<void> {
   const { ports } = run
   const { source, record } = ports
   const known = await countShown(run)
-  // On a new server there is nothing to compare; what events said before stays until a token shows.
+  // On a new server there is nothing to compare; the results of earlier events stay until a token shows.
   if (known === 0 && (await source.showsNoToken())) return
   await source.proveTokenList()
   const owners = new Owners(ports)
@@ -58,7 +58,7 @@ async function countShown({ ports, options }: ResyncRun): Promise<number> {
   return count
 }
 
-/** A source that suddenly knows far less is taken for broken. */
+/** A source that suddenly has far fewer tokens counts as broken. */
 async function checkShrunk(run: ResyncRun, count: number, known: number): Promise<void> {
   const limit = run.ports.resync.shrinkLimit
   if (run.options.acceptsDrop === true || known < SHRINK_FROM_TOKENS || count >= known * (1 - limit)) return
@@ -76,7 +76,7 @@ async function checkReplaced(run: ResyncRun, unseen: number, known: number): Pro
   throw shrunk(`privacyIDEA no longer shows ${unseen} of the ${known} tokens on record`, limit)
 }
 
-/** As many marks of a directory as would go at once: what stands there counts as well as what is on record. */
+/** As many marks of a directory as would be removed at once: the marks there count as well as those on record. */
 export function checkMarks({ ports, options }: ResyncRun, directory: DirectoryName, going: number, all: number): void {
   const limit = ports.resync.shrinkLimit
   if (options.acceptsDrop === true || options.acceptsMarks === true) return
@@ -149,7 +149,7 @@ async function comparePage(
   )
   for (const { token, before, why } of differing) {
     const place = token.owner.kind === 'user' ? found.get(nameOf(token.owner)) : null
-    // Where the directory did not tell, nothing follows.
+    // Where the directory did not answer, nothing follows.
     if (place === undefined || place?.kind === 'silent') {
       kept.push(token.serial)
       continue
@@ -177,19 +177,19 @@ async function comparePage(
   await ports.unplaced.keep(run.number, kept)
 }
 
-/** It lost its owner, and that waits for review. */
+/** It lost its owner, and that is pending in the review queue. */
 function isKnownLoss({ owner }: Token, before: RecordedToken | undefined, { options }: ResyncRun): boolean {
   return owner.kind === 'none' && before?.isLossHeld === true && options.acceptsDrop !== true
 }
 
-/** A person says that so many tokens have really gone: those without an owner are among them. */
+/** A person states that so many tokens have really gone: those without an owner are among them. */
 async function allowOwnerless({ ports, options }: ResyncRun, differing: readonly Differing[]): Promise<void> {
   if (options.acceptsDrop !== true || options.isDryRun) return
   const lost = differing.filter(({ token, before }) => token.owner.kind === 'none' && before !== undefined)
   if (lost.length > 0) await ports.snapshots.allowLosses(lost.map(({ token }) => token.serial))
 }
 
-/** Why a token does not fit its record, or null. By a single token it cannot be told whether all of a user's are locked. */
+/** Why a token does not fit its record, or null. A single token does not show whether all of a user's are locked. */
 function differenceOf(token: Token, before: RecordedToken | undefined, ports: ResyncPorts): Reason | null {
   const { owner, serial } = token
   if (owner.kind === 'user') {
@@ -223,8 +223,8 @@ async function differenceOfAll(
 }
 
 /**
- * Whoever looks at the account asks again for each of these tokens before anything follows from its absence. One of a
- * resolver that is in no realm may merely not show: it stays, and is said, until a person says that it is gone.
+ * The turn of the account asks once more for each of these tokens before anything follows from its absence. One of a
+ * resolver that is in no realm may merely not show: it stays, and is reported, until a person states that it is gone.
  */
 async function reportUnseen(run: ResyncRun, known: number): Promise<void> {
   const { record, source } = run.ports
@@ -268,7 +268,7 @@ function hiddenToken({ serial, resolver, userId, isLocked }: RecordedToken): Unp
   return { serial, cause: 'resolver-gone', login: null, realm: null, resolver, userId, isFull: isLocked }
 }
 
-/** A person said that what does not show is gone. */
+/** A person stated that what does not show is gone. */
 async function takeOff({ ports, options, notify }: ResyncRun, token: RecordedToken): Promise<void> {
   const { serial, accountKey, isLocked } = token
   const now = isLocked ? 'locked' : 'open'

@@ -4,11 +4,11 @@ import { ResyncRun, type ResyncOptions, type ResyncPorts, type ResyncReport } fr
 import { compareTokens } from './resync-tokens.ts'
 
 /**
- * The full comparison (mode `api`): every token of privacyIDEA, and every account that carries a mark of ours, against
- * the record, side by side and page by page. What differs is told, and its account is marked for whoever looks at
- * accounts. Of all the accounts some bytes each are held in memory, and the drift that is told; nothing else grows.
+ * The full comparison (mode `api`): every token of privacyIDEA, and every account with a mark of ours, against
+ * the record, side by side and page by page. Differences are reported, and their accounts marked for the
+ * workers. Of all the accounts some bytes each are held in memory, and the drift that is reported; nothing else grows.
  *
- * A run over the tokens that is not complete, or that shows too few of those on record, marks nobody at all. A
+ * A run over the tokens that is not complete, or that shows too few of those on record, marks no account at all. A
  * directory that does not answer is left alone and named; the others are compared.
  */
 

@@ -11,9 +11,10 @@ import { causeOfOwner, placeOfUser, unplacedToken, type Place } from '../place.t
 import { CHECK_AGE_MAX_MS, isStillTheirs, type SnapshotPorts } from './snapshot.ts'
 
 /**
- * The quick look (mode `api`): the fullest tokens, those that hold an account, those that the authentication log names,
- * and the users that privacyIDEA keeps out. What differs from the record marks its account; what is to be done is decided by whoever looks at that. So locks and
- * unlocks that no event told are found, and a sweep that misses something costs time and nothing else.
+ * The quick scan (mode `api`): the fullest tokens, those that hold an account, those that the authentication log names,
+ * and the users that privacyIDEA locks out. A difference from the record marks its account; the turn of the account
+ * decides what is to be done. So locks and unlocks without an event are found, and a sweep that misses something costs
+ * time and nothing else.
  */
 export interface ScanPorts extends SnapshotPorts {
   readonly lockouts: Lockouts
@@ -26,7 +27,7 @@ export interface ScanReport {
   readonly tokens: number
   /** Accounts that were marked. */
   readonly marked: number
-  /** False: so many tokens have failed that a full one may lie below those that were looked at. */
+  /** False: so many tokens have failed that a full one may be below those that were read. */
   readonly isComplete: boolean
 }
 
@@ -35,13 +36,13 @@ const UNKNOWN_OWNERS_MAX = 10_000
 
 export class Scanner {
   readonly #ports: ScanPorts
-  /** What a token said at the last scan; what it says again needs no other look. */
+  /** The state of a token at the last scan; an unchanged one needs no further reading. */
   #said = new Map<Serial, string>()
   readonly #log: LogTail
   readonly #unknownOwners = new Map<string, Place>()
-  /** Tokens on record whose owners have no account, and that are to be looked at; and as what this scanner noted each. */
+  /** Tokens on record whose owners have no account, and that are to be read; and as what this scanner noted each. */
   #noted = new Map<Serial, string | null>()
-  /** Those of them that have to be seen again. */
+  /** Those of them that have to be observed a second time. */
   readonly #due = new Set<Serial>()
 
   constructor(ports: ScanPorts) {
@@ -54,7 +55,7 @@ export class Scanner {
     const { source, snapshots: snapshot, failCounts, record } = this.#ports
     const said = new Map<Serial, string>()
     const { tokens, isComplete, isEmpty } = await source.fullestTokens(failCounts.value)
-    // Where tokens are on record, one that shows none has taken them away or does not show them.
+    // Where tokens are on record, a privacyIDEA that shows none has removed them or does not show them.
     if (isEmpty && (await record.countTokens()) > 0) await source.proveTokenList()
     this.#noted = await this.#readNoted()
     let marked = await this.#compare(tokens, said)
@@ -90,14 +91,14 @@ export class Scanner {
     return noted
   }
 
-  /** Those that are on record as they are need no write: there may be thousands, and a scan every few seconds. */
+  /** Those that are on record unchanged need no write: there may be thousands, and a scan every few seconds. */
   async #note(unknownOwners: readonly UnplacedToken[]): Promise<void> {
     const changed = unknownOwners.filter((token) => this.#noted.get(token.serial) !== JSON.stringify(token))
     await this.#ports.unplaced.note(changed)
     for (const token of changed) this.#noted.set(token.serial, JSON.stringify(token))
   }
 
-  /** Those that were not seen by this scan, or must be seen again: they may be open again, have an account now, or be gone. */
+  /** Tokens not seen by this scan, or to be seen twice: they may be open again, have an account now, or be gone. */
   async #lookAtNoted(said: Map<Serial, string>): Promise<number> {
     const { source, unplaced, policy } = this.#ports
     const serials = [...this.#noted.keys()].filter((serial) => !said.has(serial) || this.#due.has(serial))
@@ -122,7 +123,7 @@ export class Scanner {
     return serials.length
   }
 
-  /** Tokens that the authentication log names and that were not looked at yet, and the users of failures without one. */
+  /** Tokens that the authentication log names and that were not read yet, and the users of failures without one. */
   async #followLog(said: Map<Serial, string>): Promise<{ tokens: number; marked: number }> {
     const { source, snapshots: snapshot } = this.#ports
     const marks = await this.#log.read()
@@ -164,12 +165,12 @@ export class Scanner {
       if (known !== undefined) again.add(token.serial)
       return true
     })
-    // Another privacyIDEA goes on to differ from the record: once is enough.
+    // Another privacyIDEA keeps differing from the record: once is enough.
     const isOther = again.size > 0 && (await this.#ports.check.isOther(CHECK_AGE_MAX_MS))
     return this.#hint(isOther ? differing.filter(({ serial }) => !again.has(serial)) : differing, recorded, said)
   }
 
-  /** What is no longer shown; that another privacyIDEA does not show it says nothing. @returns how many were marked */
+  /** What is no longer shown. What another privacyIDEA does not show proves nothing. @returns how many were marked */
   async #hintAbsent(keys: readonly AccountKey[]): Promise<number> {
     if (keys.length === 0 || (await this.#ports.check.isOther(CHECK_AGE_MAX_MS))) return 0
     await this.#ports.snapshots.markKeysForRefresh(keys)
@@ -177,8 +178,8 @@ export class Scanner {
   }
 
   /**
-   * Such a token is compared with the record at every scan: between two of them it may have been reset, read, and be full
-   * again. Others say nothing alone, or their owner cannot be read, and are looked at when they change.
+   * Such a token is compared with the record at every scan: between two of them it may have been reset, read, and be
+   * full again. Others have no effect alone, or their owner cannot be read, and are read when they change.
    */
   #isToldAlone({ owner }: Token): boolean {
     const { lockWhen } = this.#ports.policy
@@ -203,7 +204,7 @@ export class Scanner {
       const known = recorded.get(token.serial)
       if (known !== undefined) keys.add(known.accountKey)
       const place = token.owner.kind === 'user' ? await this.#placeOf(token.owner) : null
-      // Whoever could not be asked about is looked at by the next scan; nobody else waits for that.
+      // The next scan reads those that could not be asked about; nobody else waits for that.
       if (place?.kind === 'silent') said.delete(token.serial)
       if (place?.kind === 'account') {
         accounts.set(place.account.key, place.account)
@@ -248,7 +249,7 @@ export class Scanner {
     const status = new Map<AccountKey, boolean>()
     for (const each of now.lockouts) {
       const place = await this.#placeOf(each.user)
-      // A directory that does not answer says nothing of the account that is on record.
+      // A directory that does not answer proves nothing about the account that is on record.
       if (place.kind === 'silent') for (const key of await snapshot.accountsOfUser(each.user)) status.set(key, true)
       if (place.kind !== 'account') continue
       const { account } = place
@@ -269,7 +270,7 @@ function hasMoved({ owner }: Token, known: RecordedToken | undefined): boolean {
   return owner.kind === 'none' || (owner.kind === 'user' && !isStillTheirs(owner, known))
 }
 
-/** What of a token matters; a fail counter that only rises does not. */
+/** The properties of a token that matter; a fail counter that only rises does not. */
 function signature({ isFull, isActive, isRevoked, isEnrolled, owner }: Token): string {
   const whose = owner.kind === 'none' ? [] : [owner.resolver, owner.userId]
   return JSON.stringify([isFull, isActive, isRevoked, isEnrolled, owner.kind, ...whose])

@@ -32,8 +32,8 @@ import { noteResets, resetTokens } from './fail-counter-resets.ts'
 import { causeOfOwner, placeOfUser, unplacedToken, type Place } from '../place.ts'
 
 /**
- * Mode `api`: reads what privacyIDEA says of an account's owner, and records what is new in it as events. Silence, an
- * error, or an owner that cannot be told changes nothing.
+ * Mode `api`: reads what privacyIDEA reports of an account's owner, and records what is new in it as events. No answer,
+ * an error, or an owner that cannot be determined changes nothing.
  */
 export interface SnapshotPorts {
   readonly source: PrivacyIdeaPort
@@ -54,9 +54,9 @@ const NOTHING_HELD: LossVerdict = { waiting: [], dismissed: [], isLockoutNewer: 
 /** The lockout of a user, from a list that is read at most once in a moment; `unknown` where it cannot be read. */
 export interface LockoutReader {
   of(user: UserOfSource): Promise<Lockout | null | 'unknown'>
-  /** Begins to read the list where it is old, so that whoever asks soon after waits less. */
+  /** Begins to read the list where it is old, so that a caller soon after waits less. */
   begin(): void
-  /** The user of that name where he is kept out. */
+  /** The user of that name where they are locked out. */
   userCalled(login: Login, realm: Realm): Promise<UserOfSource | null>
 }
 
@@ -64,11 +64,11 @@ export interface LockoutReader {
 export interface Read {
   /** A fail counter is still to be reset. */
   readonly resetWaits: boolean
-  /** A loss waits for room, until then, in milliseconds since 1970; null: none does. */
+  /** When there is room for a pending loss, in milliseconds since 1970; null: none is pending. */
   readonly lossesAgainAtMs: number | null
 }
 
-/** What becomes of fail counters that are to be reset. `wait`: at a later reading. `dropped`: nothing, as on a dry run. */
+/** What happens to fail counters to be reset. `wait`: at a later reading. `dropped`: nothing, as on a dry run. */
 export type Resets = 'made' | 'wait' | 'dropped'
 
 /**
@@ -80,7 +80,7 @@ export async function readSnapshot(claim: Held, ports: SnapshotPorts, resets: Re
   const { snapshots: snapshot, clock, policy } = ports
   const nowUs = clock.nowMs() * 1000
   const recorded = await snapshot.knownOf(key)
-  // A word of another machine may carry a time that has not come yet: what is read after it was known is newer.
+  // An event of another machine may carry a time that has not come yet: a reading after it was known is newer.
   const atUs = Math.max(nowUs, recorded.newestUs + 1)
   const refused = resets === 'made' ? await resetTokens(recorded.resetDue, ports) : null
   ports.lockouts.begin()
@@ -114,7 +114,7 @@ export async function readSnapshot(claim: Held, ports: SnapshotPorts, resets: Re
     await snapshot.record(key, { ...of, user: null, snapshot: added, events: begun }, claim)
   } else await snapshot.record(key, { ...of, user, others, snapshot: reading, events }, claim)
   if (refused !== null && known.resetDue.length > 0) await noteResets(key, refused, ports)
-  // Somebody else did what we may not.
+  // Somebody else did what we may not do.
   else if (events.some(({ kind }) => kind === 'unlock')) await noteResets(key, [], ports)
   return { resetWaits: known.resetDue.length > reset.length || isOutstanding, lossesAgainAtMs: verdict.againAtMs }
 }
@@ -160,7 +160,7 @@ function ownersOf(tokens: readonly Token[]): Map<Serial, UserOfSource> {
   return new Map(tokens.flatMap(({ serial, owner }) => (owner.kind === 'user' ? [[serial, owner] as const] : [])))
 }
 
-/** Where several users have this account, the one on record stays the first as long as he has a token. */
+/** Where several users have this account, the one on record stays the first as long as they have a token. */
 function firstUser({ owner }: KnownOwner, owners: ReadonlyMap<Serial, UserOfSource>): UserOfSource | null {
   const users = [...owners.values()]
   const { resolver, userId } = owner
@@ -169,8 +169,8 @@ function firstUser({ owner }: KnownOwner, owners: ReadonlyMap<Serial, UserOfSour
 }
 
 /**
- * The account is kept out while one of its users is. Further users are remembered as long as they have a token or are
- * kept out.
+ * The account is locked while one of its users is locked out. Further users are remembered as long as they have a token
+ * or are locked out.
  */
 async function lockoutOfAll(
   user: UserOfSource | null,
@@ -197,10 +197,10 @@ function longerLockout(a: SourceSnapshot['lockout'], b: SourceSnapshot['lockout'
   return a.untilUs === null || (b.untilUs !== null && a.untilUs >= b.untilUs) ? a : b
 }
 
-/** privacyIDEA answers, and lists nothing under this name: what is on record stays until its tokens say where they went. */
+/** privacyIDEA answers, and lists nothing under this name: the record stays until its tokens show where they went. */
 const NO_OWNER: readonly ErrorCode[] = ['unknown-user', 'source-resolver-gone']
 
-/** Of further users whose account it is; one who is known no more, or has another account now, has none here. */
+/** Of further users whose account it is; one who is unknown by now, or has another account, has none here. */
 async function tokensOfOthers(
   key: AccountKey,
   { others }: KnownOwner,
@@ -220,7 +220,7 @@ async function tokensOfOthers(
   return found
 }
 
-/** A user without a token may be kept out as well. Null where nothing says who he is. */
+/** A user without a token may be locked out as well. Null where nothing shows who they are. */
 async function tokenlessUser({ owner }: KnownOwner, lockouts: LockoutReader): Promise<UserOfSource | null> {
   const { login, realm, resolver, userId } = owner
   if (login === null || realm === null) return null
@@ -228,8 +228,8 @@ async function tokenlessUser({ owner }: KnownOwner, lockouts: LockoutReader): Pr
 }
 
 /**
- * Where the record has no id of the user yet, his login may be somebody else's by now: then the tokens are that one's,
- * and his account is marked.
+ * Where the record has no id of the user yet, their login may be somebody else's by now: then the tokens are that
+ * one's, and that account is marked.
  */
 async function ownTokens(key: AccountKey, known: KnownOwner, ports: SnapshotPorts): Promise<readonly Token[]> {
   const tokens = await tokensOfOwner(known, ports.source)
@@ -245,7 +245,7 @@ async function ownTokens(key: AccountKey, known: KnownOwner, ports: SnapshotPort
   return []
 }
 
-/** A user whom privacyIDEA does not know under the login that is on record has no tokens under it: nothing is known. */
+/** A user whom privacyIDEA does not have under the login on record has no tokens under it: nothing is known. */
 async function tokensOfOwner({ owner, tokens }: KnownOwner, source: PrivacyIdeaPort): Promise<readonly Token[]> {
   if (owner.login === null && owner.userId === null) return []
   try {
@@ -254,7 +254,7 @@ async function tokensOfOwner({ owner, tokens }: KnownOwner, source: PrivacyIdeaP
     const error = toAppError(thrown)
     if (error.code === 'source-resolver-gone') return []
     if (error.code !== 'unknown-user') throw error
-    // He was renamed, perhaps: then his tokens tell who he is now.
+    // They were renamed, perhaps: then their tokens show who they are now.
     const serials = tokens.map(({ serial }) => serial)
     const found = serials.length === 0 ? [] : await source.tokensBySerial(serials)
     const renamed = found.find((token) => isTokenOf(token, owner))
@@ -274,7 +274,7 @@ interface Went {
   readonly isOutstanding: boolean
 }
 
-/** Tokens that are no longer listed with their owner: deleted, unassigned, somebody else's, or nobody can tell. */
+/** Tokens that are no longer listed with their owner: deleted, unassigned, somebody else's, or not known. */
 async function whereTheyWent(key: AccountKey, serials: readonly Serial[], ports: SnapshotPorts): Promise<Went> {
   if (serials.length === 0) return { lost: [], still: [], isOutstanding: false }
   const found = new Map((await ports.source.tokensBySerial(serials)).map((token) => [token.serial, token]))
@@ -292,7 +292,7 @@ async function whereTheyWent(key: AccountKey, serials: readonly Serial[], ports:
       const place = await placeOfUser(token.owner, ports)
       if (place.kind === 'silent') isOutstanding = true
       else if (place.kind !== 'account') {
-        // That nobody finds the same owner any more says nothing about the token.
+        // If the same owner is not found any more, that proves nothing about the token.
         const isSame = before !== undefined && before.userId !== null && isStillTheirs(token.owner, before)
         if (!isSame && !isOfSeveral(place)) lost.push({ serial, cause: 'no-account' })
       } else if (place.account.key === key) still.push(token)
@@ -317,8 +317,8 @@ function userOf(tokens: readonly Token[]): UserOfSource | undefined {
 }
 
 /**
- * Whether a token is still that of the user who had it when it was read last; true where nobody knows. Two resolvers
- * may call different users the same.
+ * Whether a token still belongs to the user who had it at the last reading; true where that is not known. Two resolvers
+ * may give different users the same id.
  */
 export function isStillTheirs(user: UserOfSource, before: RecordedToken): boolean {
   const { resolver, userId } = before
@@ -327,10 +327,10 @@ export function isStillTheirs(user: UserOfSource, before: RecordedToken): boolea
 }
 
 /**
- * The accounts that a hint is about: of the user that it names, and of the owner and the former owner of its serial, which
- * it spells as the request did. privacyIDEA is not asked about a serial that is on record as it is spelled: whoever reads the account that had it finds where it went.
- * Fails with what finding them fails with. None: nobody of ours has to do with it; an owner without an account goes on
- * record as one.
+ * The accounts that an event is about: of the user that it names, and of the owner and the former owner of its serial,
+ * which it spells as the request did. privacyIDEA is not asked about a serial that is on record as it is spelled: the
+ * turn of the account that had it finds where it went. Fails with the errors of finding them. None: nobody of ours has
+ * to do with it; an owner without an account goes on record as one.
  */
 export async function accountsToRefresh(
   hint: { readonly serial: Serial | null; readonly user: NotedAccount | null },
@@ -341,14 +341,14 @@ export async function accountsToRefresh(
   const alike = await ports.snapshots.tokensLike(hint.serial)
   const others = alike.map(({ accountKey }) => accountKey).filter((key) => key !== hint.user?.key)
   if (others.length > 0) await ports.snapshots.markKeysForRefresh([...new Set(others)])
-  // In another case it may be a token of its own that is not on record yet: only privacyIDEA knows.
+  // In another case it may be a token of its own that is not on record yet: only privacyIDEA can show that.
   if (alike.some(({ serial }) => serial === hint.serial)) return accounts
   const found = await ports.source.tokensBySerial([hint.serial])
   const token = found.find(({ serial }) => serial === hint.serial) ?? found[0]
   if (token === undefined || token.owner.kind === 'none') return accounts
   const cause = await causeOfOwner(token, ports.source)
   if (cause !== null) {
-    // One that is on record has an account, whatever privacyIDEA says of its owner now.
+    // One that is on record has an account, whatever privacyIDEA reports of its owner now.
     if (alike.length === 0) await ports.unplaced.note([unplacedToken(token, cause, ports.policy)])
     return accounts
   }

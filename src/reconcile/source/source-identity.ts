@@ -16,8 +16,8 @@ import type { AuditRow, PrivacyIdeaPort } from '../../ports/privacyidea.ts'
 import type { SourceIdentityPort } from '../../ports/store/source-identity.ts'
 
 /**
- * Is the privacyIDEA that answers the one on record? Asked before anything ends because it does not show something. The tokens
- * on record say so nearly always; where they do not, the audit log is asked for rows that it showed before.
+ * Is the privacyIDEA that answers the one on record? Asked before anything ends because it does not show something. The
+ * tokens on record nearly always show it; where they do not, the audit log is asked for rows that it showed before.
  */
 
 /** How far clocks and a change to winter time may move a row of the audit log, which carries local time. */
@@ -45,7 +45,7 @@ export interface SourceCheck {
   isOther(maxAgeMs: number): Promise<boolean>
   /** After a complete run over its tokens: those by which it is recognized from now on. Fails with `source-*`. */
   refresh(tokens: readonly TokenMark[]): Promise<void>
-  /** A person says that what answers now is meant. Fails with `source-*`. */
+  /** A person states that the privacyIDEA which answers now is meant. Fails with `source-*`. */
   accept(by: string): Promise<void>
 }
 
@@ -95,8 +95,9 @@ export class SourceIdentityCheck implements SourceCheck {
   }
 
   /**
-   * What it shows of the tokens on record, where that does not prove that it is the same one. A few of them are asked for first.
-   * Where their owners’ user store does not answer, the log decides, which asks nobody. Fails with `source-*`.
+   * What it shows of the tokens on record, where that does not prove that it is the same one. A few of them are asked
+   * for first. Where their owners’ user store does not answer, the log decides, which needs no user store. Fails with
+   * `source-*`.
    */
   async #shown({ tokens, rows }: SourceIdentity): Promise<readonly TokenMark[] | 'same'> {
     const few = [...tokens.slice(0, FEW / 2), ...tokens.slice(Math.max(FEW / 2, tokens.length - FEW / 2))]
@@ -138,7 +139,7 @@ export class SourceIdentityCheck implements SourceCheck {
     return rows.some(({ number, date }) => number === mark.number && date === mark.date)
   }
 
-  /** The rows of the first page that holds what is looked for, or of the last one. Null: they may not be read. */
+  /** The rows of the first page with the wanted one, or of the last page. Null: they may not be read. */
   async #auditRows(
     sinceMs: number,
     afterNumber: number,

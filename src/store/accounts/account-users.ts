@@ -7,7 +7,7 @@ import { keyColumn, keysOfRows } from '../rows/serial-column.ts'
 import type { WriteScope } from '../engine/store-writer.ts'
 
 /**
- * The users of privacyIDEA whose account one is: the first on the account's own row, further ones (of another realm or
+ * The users of privacyIDEA who own an account: the first on the account's own row, further ones (of another realm or
  * resolver that leads to the same directory) in a table beside it.
  */
 
@@ -21,7 +21,7 @@ export async function readOthers(db: Pick<Database, 'selectFrom'>, key: AccountK
   })
 }
 
-/** privacyIDEA itself said that it is this user's account. */
+/** privacyIDEA itself reported this user as the owner of the account. */
 export async function noteUser(scope: WriteScope, key: AccountKey, user: UserOfSource): Promise<void> {
   const row = await scope.trx
     .selectFrom('account')
@@ -49,7 +49,7 @@ export async function writeOther({ trx }: WriteScope, key: AccountKey, user: Use
     .execute()
 }
 
-/** The newest word that an account's state rests on: its own events, and those of the serials that it had. */
+/** The newest event that an account's state rests on: its own, and those of the serials that it had. */
 export async function newestUs(db: Pick<Database, 'selectFrom'>, key: AccountKey): Promise<number> {
   const own = await db
     .selectFrom('event')

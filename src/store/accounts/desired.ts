@@ -13,7 +13,7 @@ import { noteTwins } from './serial-twins.ts'
 import type { Statements } from '../engine/statements.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
 
-/** Mode `events`: what an account should look like is what its events say. */
+/** Mode `events`: the desired state of an account follows from its events alone. */
 
 /** Past this age no event is still on its way, so a long stream is compacted up to here. */
 const STREAM_HORIZON_US = 24 * 3_600_000_000
@@ -23,7 +23,7 @@ export interface DesiredOptions {
   readonly lockBackoff: LockBackoff | null
 }
 
-/** Locks that have ended and that the next one is measured by; more would not make it longer than its most. */
+/** Ended locks that the length of the next one depends on; more would not make it longer than its maximum. */
 const ENDED_MAX = 64
 
 export function openDesired(
@@ -56,8 +56,8 @@ export function openDesired(
 }
 
 /**
- * What a reading of privacyIDEA found to have left is taken out only where it is ours; an event that names the serial is proof
- * enough.
+ * A serial that a reading of privacyIDEA found to have left is removed only where it is ours; an event that names the
+ * serial is proof enough.
  */
 async function onlyOurs(db: Database, hot: Statements, key: AccountKey, folded: FoldResult): Promise<FoldResult> {
   const { rows } = await hot.authoredSerials.run(db, { account_key: key })
@@ -66,7 +66,7 @@ async function onlyOurs(db: Database, hot: Statements, key: AccountKey, folded: 
   return others.size === 0 ? folded : { ...folded, gone: folded.gone.filter((serial) => !others.has(serial)) }
 }
 
-/** The locks that we took back; those before a person's unlock are forgiven. Null where each lock lasts as long. */
+/** The locks that we released; those before a person's unlock do not count. Null where each lock lasts as long. */
 async function historyOf(
   db: Database,
   key: AccountKey,
@@ -90,7 +90,7 @@ async function historyOf(
   return { factor, maxUs: maxMs * 1000, resetAfterUs: resetAfterMs * 1000, endedUs }
 }
 
-/** The account's own events and all those of the serials that were ever its own, in whatever spelling. */
+/** The account's own events and all those of the serials that were ever its own, in any spelling. */
 export async function readStream(db: Database, hot: Statements, key: AccountKey): Promise<ResolvedEvent[]> {
   const own = (await hot.streamOfAccount.run(db, { account_key: key })).rows
   const events = own.map(resolvedFromRow)

@@ -49,7 +49,7 @@ export async function lateArrived(
   nowMs: number,
 ): Promise<void> {
   await own(scope, claim, owned, nowMs)
-  // An unlock let the user in for a moment, which stays to be seen for a while.
+  // An unlock let the user in for a moment, which stays visible for a while.
   const untilMs = kind === 'unlock' ? nowMs + MAY_ARRIVE_MS : null
   await noteArrived(scope, key, id, untilMs, nowMs)
   scope.log({ atMs: nowMs, kind: 'arrived', subject: key, body: { change: id, kind, holds: owned?.holds ?? [] } })
@@ -110,7 +110,7 @@ export async function own(
   if (numAffectedRows !== 1n) throw leaseLost(key)
 }
 
-/** The account is to be marked besides. */
+/** The caller marks the account besides. */
 export async function orderAdoption({ trx }: WriteScope, key: AccountKey, order: AdoptionOrder): Promise<void> {
   await trx
     .updateTable('account')
@@ -119,7 +119,7 @@ export async function orderAdoption({ trx }: WriteScope, key: AccountKey, order:
     .execute()
 }
 
-/** With the settling of the account: what was found of its late changes, and what is to be known of it. */
+/** With the settling of the account: the findings about its late changes, for the record and for people. */
 export async function recordLateLook(
   scope: WriteScope,
   { key }: Claim,
@@ -143,7 +143,7 @@ export async function recordLateLook(
   await syncFindings(scope, directoryOf(key), nowMs)
 }
 
-/** One finding a directory, however many accounts it is about. */
+/** One finding a directory, for any number of accounts. */
 async function syncFindings(scope: WriteScope, directory: DirectoryName, nowMs: number): Promise<void> {
   const late = (): ReturnType<typeof lateOf> => lateOf(scope, directory)
   const others = await late().where('change.is_others', '=', 1).execute()

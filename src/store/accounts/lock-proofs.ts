@@ -4,12 +4,12 @@ import type { StoreWriter } from '../engine/store-writer.ts'
 import { dropMeta, writeMeta } from '../engine/meta.ts'
 
 /**
- * That a lock keeps its user out, as a trial showed it (`lockstep doctor --probe` with the test account's password):
- * what is known of a directory whose password policy may not be read.
+ * Proof that a lock is enforced, from a trial (`lockstep doctor --probe` with the test account's password):
+ * the only knowledge of a directory whose password policy may not be read.
  */
 
 const KEY = 'lock-proof '
-/** A policy may be changed meanwhile, and nobody would see it: an older proof is none. */
+/** A policy may be changed meanwhile, unobserved: an older proof is none. */
 const PROOF_MAX_AGE_MS = 90 * 86_400_000
 
 export interface LockProof {
@@ -20,7 +20,7 @@ export interface LockProof {
 
 export function openLockProofs(db: Database, writer: StoreWriter, clock: Clock) {
   return {
-    /** @param url null: the trial showed that a lock keeps nobody out */
+    /** @param url null: the trial showed that a lock is not enforced */
     async note(directory: string, url: string | null) {
       const key = `${KEY}${directory}`
       await writer.run((scope) =>

@@ -12,7 +12,7 @@ import { findsAny } from '../rows/queries.ts'
 
 const PART = 500
 const STATES: readonly MirrorState[] = ['open', 'set', 'left']
-/** What is, or may be, of our doing. */
+/** What we did, or may have done. */
 const OURS = ['open', 'set']
 
 export function openMirror(db: Database, writer: StoreWriter, clock: Clock): MirrorPort {

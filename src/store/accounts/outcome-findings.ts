@@ -9,15 +9,15 @@ import { IN_STEP, NO_HOLDS, UNCLEAR } from '../rows/literals.ts'
 import type { WriteScope } from '../engine/store-writer.ts'
 import { countOf } from '../rows/queries.ts'
 
-/** While an account stands so, the lock that waits in the review queue is still wanted. */
+/** With these statuses the lock that is pending in the review queue is still wanted. */
 const WAITS: readonly AccountStatus[] = ['breaker', 'failed', 'paused', 'dry-run']
 
-/** Accounts that hold something and are no longer found: so many, and such a part of all that hold something, is no chance. */
+/** Accounts with a hold that are no longer found: so many, and such a part of all with a hold, is no coincidence. */
 const GONE_LEAST = 5
 const GONE_SHARE = 0.1
 const GONE_CODE = 'entry-not-found'
 
-/** What follows for the review queue and the findings from where an account stands now. */
+/** The effects of an account's new status on the review queue and the findings. */
 export async function recordFindings(
   scope: WriteScope,
   claim: Claim,
@@ -47,7 +47,7 @@ async function raiseProtected(scope: WriteScope, key: AccountKey, nowMs: number)
   await raiseReason(scope, { subject: directory, reason: { code: 'protected', params } }, nowMs)
 }
 
-/** One that is deleted is no news. A directory that suddenly shows none of them is the wrong one, or was emptied. */
+/** A single deletion is not reported. A directory that suddenly shows none of them is the wrong one, or was emptied. */
 async function raiseGone(scope: WriteScope, key: AccountKey, nowMs: number): Promise<void> {
   const directory = directoryOf(key)
   if (await isFindingOpen(scope, 'accounts-gone', directory)) return
@@ -65,7 +65,7 @@ interface StandsSo {
   readonly value: string
 }
 
-/** The account no longer stands so; the last one of its directory ends the finding. */
+/** The account no longer has that status; the last one of its directory ends the finding. */
 async function endWhereLast(
   scope: WriteScope,
   key: AccountKey,
@@ -95,7 +95,7 @@ async function countStatus(
   return rows.length
 }
 
-/** A count goes no further: beyond it the share alone says enough. */
+/** A count goes no further: beyond it the share alone is enough. */
 const COUNT_MAX = 10_000
 
 function countHeld({ trx }: WriteScope, directory: string): Promise<number> {

@@ -47,7 +47,7 @@ export function openQueue(db: Database, writer: StoreWriter, options: LeaseOptio
 
 /**
  * Marks accounts dirty: a row each, and a new generation, so that a worker in the middle of it looks again.
- * @param isHint privacyIDEA is to be asked about them first
+ * @param isRefresh privacyIDEA is to be asked about them first
  */
 export async function markAccounts(
   { hot, on }: Pick<WriteScope, 'hot' | 'on'>,
@@ -167,7 +167,7 @@ export async function checkHeld({ hot, on }: Pick<WriteScope, 'hot' | 'on'>, { k
   if (rows.length === 0) throw leaseLost(key)
 }
 
-/** Leases that others hold are not waited for: the regular look at the queue finds those that ran out. */
+/** Leases of other workers are not waited for: the regular look at the queue finds those that ran out. */
 async function nextDueMs(db: Database, hot: Statements, boot: BootClock): Promise<number | null> {
   const [row] = (await hot.nextAccount.run(db, { boot: boot.bootId, uptime_ms: boot.uptimeMs() })).rows
   return row === undefined ? null : Number(row.due_ms)

@@ -26,7 +26,7 @@ import { uncountLock, type Breaker } from '../guards/breaker.ts'
 import { recordFindings } from './outcome-findings.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
-/** The ledger's rows: what was planned, what became of it, what is ours, and where each account stands. */
+/** The ledger's rows: what was planned, its outcome, what is ours, and the status of each account. */
 
 export function openRecords(writer: StoreWriter, clock: Clock, breaker: Breaker): RecordPort {
   return {
@@ -175,11 +175,11 @@ async function writeStatus(
 interface HeldBack {
   /** `added`: those of `would` that the guard did not hold back before; the log has a line for each. */
   readonly body: { readonly would: readonly object[]; readonly added: readonly string[] }
-  /** Other changes than on record wait. */
+  /** The pending changes differ from those on record. */
   readonly isNew: boolean
 }
 
-/** What a guard did not let pass; null where none stands in the way. */
+/** What a guard held back; null where none does. */
 async function heldBackBody(
   { hot, on }: WriteScope,
   { key, stood, login, realm }: Claim,
@@ -201,7 +201,7 @@ async function heldBackBody(
   }
 }
 
-/** As `changesNamed` has them, of a record of a standing. */
+/** As `changesNamed` has them, of a record of a status. */
 function namesIn(body: string): string[] {
   const { would = [] } = JSON.parse(body) as { would?: readonly { kind: string; serial?: string }[] }
   return would.map(({ kind, serial = null }) => changeName({ kind, serial }))

@@ -7,9 +7,9 @@ import { keyColumn } from '../rows/serial-column.ts'
 import type { Database } from '../schema/schema.ts'
 import { spellingsOf } from './serial-twins.ts'
 
-/** Who has which serial, by the events. */
+/** Which account has which serial, by the events. */
 
-/** In any spelling; where another token differs from it by case only, those of this very one. */
+/** In any spelling; where another token differs from it by case only, those of exactly this one. */
 export async function accountsOfSerial(db: Database, serial: Serial, limit: number): Promise<Set<string>> {
   const twins = await db.selectFrom('serial_twin').selectAll().where('serial_key', '=', serialKey(serial)).execute()
   const isTwin = twins.some((row) => spellingsOf(row).includes(serial))
@@ -26,7 +26,7 @@ export async function accountsOfSerial(db: Database, serial: Serial, limit: numb
   return new Set(rows.flatMap((row) => row.account_key ?? []))
 }
 
-/** Serials that the account carries by the events, in the spelling on record. */
+/** Serials of the account by the events, in the spelling on record. */
 export async function serialsOf(db: Database, key: AccountKey): Promise<string[]> {
   const rows = await db
     .selectFrom('event')

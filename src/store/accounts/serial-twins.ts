@@ -15,10 +15,10 @@ import { countOf } from '../rows/queries.ts'
 const CODE = 'serials-differ-by-case'
 /** Pairs that the finding names. */
 const NAMED_MAX = 5
-/** Pairs that are looked at again at a time. */
+/** Pairs that are checked again at a time. */
 const CHECKED_MAX = 1_000
 
-/** @param twins the spellings of twins among the keys; what else is on record of these keys ends */
+/** @param twins the spellings of twins among the keys; all other records of these keys end */
 export async function noteTwins(
   db: Database,
   writer: StoreWriter,
@@ -33,7 +33,7 @@ export async function noteTwins(
   if (!isSame) await writer.runSoon((scope) => writeTwins(scope, keys, wanted, nowMs))
 }
 
-/** Ends what no event says any more: those of old tokens are dropped in time. @returns how many ended */
+/** Ends records that no event confirms any more: those of old tokens are dropped in time. @returns how many ended */
 export async function checkTwins(db: Database, writer: StoreWriter, nowMs: number): Promise<number> {
   const rows = await db.selectFrom('serial_twin').selectAll().limit(CHECKED_MAX).execute()
   const over: SerialKey[] = []

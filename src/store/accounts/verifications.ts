@@ -11,7 +11,7 @@ import type { Database, VerificationRow } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 import { inPages } from '../rows/queries.ts'
 
-/** How locks stand on each server of directories with several, and locks that somebody took away. */
+/** The locks on each server of directories with several, and locks that somebody removed. */
 
 /** Time for the write to reach the other servers, before they are asked for the first time. */
 const FIRST_LOOK_MS = 200
@@ -47,7 +47,7 @@ export function openVerifications(db: Database, writer: StoreWriter, clock: Cloc
 /** A problem as it is on record: older versions wrote the sentence in place of the reason. */
 export type RecordedProblem = Omit<LockProblem, 'reason'> & { readonly reason: Reason | string }
 
-/** With the account's settling: what was written is looked at everywhere, and what was taken away is told. */
+/** With the account's settling: each write is checked everywhere, and each removed lock is reported. */
 export async function noteVerification(
   scope: WriteScope,
   key: AccountKey,
@@ -74,7 +74,7 @@ export async function noteVerification(
     .execute()
 }
 
-/** That somebody took a lock away counts no more: nothing would hold the account, or we wrote to its lock since. */
+/** A removal by somebody no longer counts: nothing would hold the account, or we wrote to its lock since. */
 export async function forgetRemoval({ hot, on }: WriteScope, key: AccountKey): Promise<void> {
   await hot.forgetRemoval.run(on, { key })
 }
@@ -95,7 +95,7 @@ function serversOf(row: Pick<VerificationRow, 'verdict'>): readonly ServerVerdic
   return row.verdict === null ? [] : (JSON.parse(row.verdict) as LockVerdict).servers
 }
 
-/** A lock that is no longer ours has nothing left to be looked at; its row goes. */
+/** A lock that is no longer ours needs no further check; its row is removed. */
 async function due(
   db: Database,
   writer: StoreWriter,

@@ -2,7 +2,7 @@ import type { AccountKey } from '../../core/names.ts'
 import type { Decision } from '../../ports/store/review.ts'
 import type { Database } from '../schema/schema.ts'
 
-/** What persons decided about an account, read from the journal. */
+/** What people decided about an account, read from the journal. */
 
 /** The newest first. */
 export async function readDecisions(db: Database, key: AccountKey, limit: number): Promise<Decision[]> {
@@ -27,7 +27,7 @@ interface DecisionBody {
 function decisionFrom(kind: string, atMs: number, json: string): Decision[] {
   const { by, actor = '', reason: text = '', serial = null } = JSON.parse(json) as DecisionBody
   const base = { atMs, serial, by: by ?? actor, text }
-  // What the LDIF folders proved is adopted by nobody.
+  // Nobody adopted what the LDIF folders proved.
   if (base.by === '') return []
   if (kind === 'adopted') return [{ ...base, what: serial === null ? 'lock adopted' : 'serial adopted' }]
   if (kind === 'approved') return [{ ...base, what: serial === null ? 'lock approved' : 'loss approved' }]

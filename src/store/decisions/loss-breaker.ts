@@ -14,9 +14,9 @@ import type { LossLimit } from '../../core/reasons/limits.ts'
 import { countOf, findsAny } from '../rows/queries.ts'
 
 /**
- * Counts losses and holds back what is past the limit, each decision in one transaction. What waits is the token's own
- * row: it keeps the serial at its account, and the reading that lists the token again clears it. So a crash at any point
- * leaves a loss that the next reading finds again, counted or not, and never counted twice.
+ * Counts losses and holds back what is past the limit, each decision in one transaction. A pending loss is the token's
+ * own row: it keeps the serial at its account, and the reading that lists the token again clears it. So a crash at any
+ * point leaves a loss that the next reading finds again, counted or not, and never counted twice.
  */
 
 /** How many tokens there are changes slowly. */
@@ -26,11 +26,11 @@ const ALLOWED_MS = 7 * 86_400_000
 const DECIDE_PAGE = 1_000
 
 export const LOSS_FINDING = 'losses-held-back'
-/** The run of a token that came on record without being listed; see truth.ts. */
+/** The run of a token that came on record without being listed; see store/source/snapshots.ts. */
 const NEW = -1
 const NOTHING_HELD: LossVerdict = { waiting: [], dismissed: [], isLockoutNewer: false, againAtMs: null }
 
-/** The partial index is used only where the statement says so itself. */
+/** The partial index is used only where the statement itself has this condition. */
 export const IS_LOST = sql<boolean>`loss is not null`
 
 export class LossBreaker {
@@ -44,8 +44,8 @@ export class LossBreaker {
   }
 
   /**
-   * From now on this limit counts. What waits is read anew; what more persons have to approve than did waits again. Ends what
-   * was found of another limit. Switched off, the next full resync finds what waited.
+   * From now on this limit counts. Pending losses are read anew; those that more people have to approve than did are
+   * pending again. Ends the findings of another limit. Switched off, the next full resync finds what was pending.
    */
   async use(
     writer: StoreWriter,
@@ -65,7 +65,7 @@ export class LossBreaker {
     await writer.run((scope) => endLossFinding(scope, nowMs))
   }
 
-  /** By who approved, and how many have to now. @returns the last serial of the page; null: there are no more */
+  /** By the people who approved, and how many must now. @returns the last serial of the page; null: no more */
   async #decidePage(
     scope: WriteScope,
     settings: LossBreakerSettings,
@@ -98,7 +98,7 @@ export class LossBreaker {
     return { allowed: lossesAllowed(settings, known), known, share: settings.share, perMs: settings.perMs }
   }
 
-  /** How many different persons must approve a loss. */
+  /** How many different people must approve a loss. */
   get approvals(): number {
     return this.#approvals
   }
@@ -144,7 +144,7 @@ export class LossBreaker {
     return { waiting, dismissed, isLockoutNewer, againAtMs }
   }
 
-  /** @returns the limit that is reached, and when there is room again by itself; null: there is room */
+  /** @returns the limit that is reached, and when there is room by itself; null: there is room */
   async #fullBy(
     scope: WriteScope,
     settings: LossBreakerSettings,
@@ -185,11 +185,11 @@ async function tokenOf({ trx }: WriteScope, serial: Serial): Promise<LostToken |
 
 function isAllowed(token: LostToken | undefined, needed: number, nowMs: number): boolean {
   if (token === undefined || lossStateOf(token, needed) !== 'approved') return false
-  // Approved by fewer than had to be then: it is asked about from now on.
+  // Approved by fewer than had to be then: it is pending from now on.
   return token.loss === 'waiting' || nowMs - Number(token.loss_ms ?? 0) < ALLOWED_MS
 }
 
-/** By who approved it and how many have to now; what an accepted resync allowed needs nobody. */
+/** By the people who approved it and how many must now; what an accepted resync allowed needs nobody. */
 export function lossStateOf(
   { loss, loss_by }: Pick<TokenTable, 'loss' | 'loss_by'>,
   needed: number,
@@ -205,7 +205,7 @@ export function personsOf(json: string | null): string[] {
 
 /**
  * An unregistration that names the serial is on record, and no registration came after it: an event of privacyIDEA's, a
- * person's, or what an earlier reading of this account said.
+ * person's, or one of an earlier reading of this account.
  */
 function isExplained({ trx }: WriteScope, key: AccountKey, serial: Serial): Promise<boolean> {
   const events = trx
@@ -325,13 +325,13 @@ async function endOtherLimit(scope: WriteScope, settings: LossBreakerSettings, n
   if (!isSame) await endFinding(scope, LOSS_FINDING, '', nowMs)
 }
 
-/** Nothing waits any more: the finding ends. */
+/** Nothing is pending any more: the finding ends. */
 export async function endLossFinding(scope: WriteScope, nowMs: number): Promise<void> {
   const waiting = scope.trx.selectFrom('token').where(IS_LOST).where('loss', '=', 'waiting')
   if (!(await findsAny(waiting))) await endFinding(scope, LOSS_FINDING, '', nowMs)
 }
 
-/** What waited or was dismissed is no longer known to be lost. */
+/** Pending and dismissed losses are removed from the record. */
 async function forgetLosses(db: Database): Promise<void> {
   await db.updateTable('token').set(NOT_LOST).where(IS_LOST).execute()
   await db

@@ -20,7 +20,7 @@ import type { Database } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 import type { LossCause } from '../../core/reasons/limits.ts'
 
-/** The losses that the breaker held back, and what persons say of them. */
+/** The losses that the breaker held back, and people's decisions on them. */
 
 const MARK_PAGE = 1_000
 
@@ -30,13 +30,13 @@ export function openLosses(db: Database, writer: StoreWriter, clock: Clock, brea
     counts: () => readCounts(db, breaker.approvals),
     /** In the order of the serials. */
     list: (filter: LossFilter) => listLosses(db, filter, breaker.approvals),
-    /** Those that wait or were dismissed. */
+    /** Those that are pending or were dismissed. */
     approve: (serials: readonly Serial[], word: ReviewDecision) =>
       writer.run((scope) => approve(scope, serials, word, breaker.approvals, clock.nowMs())),
-    /** Serials and locks of those that wait stay as they are, until the token is listed again. @returns how many */
+    /** Serials and locks of the pending ones stay unchanged, until the token is listed again. @returns how many */
     dismiss: (serials: readonly Serial[], word: ReviewDecision) =>
       writer.run((scope) => dismiss(scope, serials, word, breaker.approvals, clock.nowMs())),
-    /** Counts losses from nothing again, and lets what waits try. @returns how many waited */
+    /** Starts the count of losses from zero, and lets pending ones try. @returns how many were pending */
     resume: (word: ReviewDecision) => resume(writer, word, clock),
   }
 }
@@ -175,7 +175,7 @@ async function undecided({ trx }: WriteScope, serials: readonly Serial[], needed
   })
 }
 
-/** What waits is counted anew at the next reading of its account: the first of it pass. */
+/** Pending losses are counted anew at the next reading of their account: the first of them pass. */
 async function resume(writer: StoreWriter, { person, reason }: ReviewDecision, clock: Clock): Promise<number> {
   await writer.run(async (scope) => {
     const nowMs = clock.nowMs()

@@ -6,8 +6,8 @@ import { keyFromRow } from '../rows/rows.ts'
 import type { Database } from '../schema/schema.ts'
 
 /**
- * What of ours still stands in a directory that is given up. Its events go on saying what the tokens say, so that the order can
- * be cancelled; what stands is in the ledger, and after the proof it is nothing.
+ * The marks of ours in a retired directory. Its events continue to give the state of the tokens, so that the order can
+ * be cancelled; the marks that are left are in the ledger, and after the proof there are none.
  */
 
 /** A serial of an account, by the events. */
@@ -18,7 +18,7 @@ interface SerialRow {
 
 const PAGE = 500
 
-/** Without the rows whose serial no longer stands, since the directory of the account is given up. */
+/** Without the rows whose serial is no longer there, since the directory of the account is retired. */
 export async function stillLocked<Row extends SerialRow>(db: Database, rows: readonly Row[]): Promise<readonly Row[]> {
   const orders = new Map((await readRetirements(db)).map((order) => [order.directory, order]))
   if (orders.size === 0) return rows

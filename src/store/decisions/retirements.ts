@@ -12,19 +12,20 @@ import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 import { inPages } from '../rows/queries.ts'
 import { dropMeta, writeMeta } from '../engine/meta.ts'
 
-/** Directories that are given up: a row of `meta` each, which every process that works on accounts goes by. */
+/** Retired directories: a row of `meta` each, which every process that works on accounts follows. */
 
 const KEY = 'retired '
-/** The key of `meta` that stands while a full resync is ordered. */
+
+/** The key of `meta` that exists while a full resync is ordered. */
 export const RESYNC_ORDERED = 'resync-ordered'
 const PAGE = 1_000
-/** An order is seen by the next look at an account after so long at most. */
+/** The next turn of an account observes an order after so long at most. */
 const LOOK_MS = 20
 
 export function openRetirements(db: Database, writer: StoreWriter, clock: Clock) {
   return {
     all: () => readRetirements(db),
-    /** Marks every account there that has something of ours. Given again it marks them again, and its proof is void. */
+    /** Marks every account there that has something of ours. A repeated order marks them again, and its proof is void. */
     order: async (directory: DirectoryName, by: string, reason = '') => {
       await writer.run(async (scope) => {
         const before = (await readRetirements(scope.trx)).find((each) => each.directory === directory)
@@ -42,7 +43,7 @@ export function openRetirements(db: Database, writer: StoreWriter, clock: Clock)
         if (order === undefined) return
         await writeMeta(scope, KEY + directory, { sinceMs: order.sinceMs, by: order.by, provenMs: clock.nowMs() })
       }),
-    /** What the events say counts there again; a full resync is due, for what no event said. @returns false: nothing was ordered */
+    /** The events count there again; a full resync is due, for changes without an event. @returns false: no order */
     async cancel(directory: DirectoryName, by: string, reason = '') {
       const wasOrdered = await writer.run(async (scope) => {
         const isOrdered = (await readRetirements(scope.trx)).some((each) => each.directory === directory)
@@ -57,7 +58,7 @@ export function openRetirements(db: Database, writer: StoreWriter, clock: Clock)
     },
     /** It is in the configuration no more: nothing that is on record about its accounts is followed. */
     forget: (directory: DirectoryName) => writer.run((scope) => forget(scope, directory)),
-    /** The accounts there that have a hold, a lock, an open change, or a serial that is ours to take off. */
+    /** The accounts there that have a hold, a lock, an open change, or a serial that we may remove. */
     accountsIn: (directory: DirectoryName) => accountsIn(db, directory),
     /** Until when a write of ours that was written off may still arrive there, in milliseconds since 1970; null: none may. */
     async mayArriveUntilMs(directory: DirectoryName) {
@@ -92,7 +93,7 @@ function retirementFromRow({ key, value }: MetaTable): Retirement[] {
   return directory === null ? [] : [{ directory, ...(JSON.parse(value) as Omit<Retirement, 'directory'>) }]
 }
 
-/** Whether a directory is given up, at each look at an account. */
+/** Whether a directory is retired, at each turn of an account. */
 export function retirementLook(db: Database): GuardPort['retirementOf'] {
   // Compiled once: each look at an account asks.
   const query = selectRetirements(db).compile()

@@ -13,31 +13,31 @@ import type { ChangeRow, Database, Tables } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 import { countOf, inPages } from '../rows/queries.ts'
 
-/** The review queue: locks that the breaker held back, and what persons say of them. */
+/** The review queue: locks that the breaker held back, and people's decisions on them. */
 
 const MARK_PAGE = 1_000
 
 export function openReviews(db: Database, writer: StoreWriter, clock: Clock, breaker: Breaker) {
   return {
-    /** How many different persons must approve. */
+    /** How many different people must approve. */
     get approvalsNeeded() {
       return breaker.approvals
     },
     counts: () => readCounts(db, breaker.approvals),
     /** In the order of the keys. */
     list: (filter: ReviewFilter) => listReviews(db, filter, breaker.approvals),
-    /** Those of the accounts that wait; marks what may be written now. */
+    /** Those of the accounts that are pending; marks what may be written now. */
     approve: (keys: readonly AccountKey[], word: ReviewDecision) =>
       writer.run((scope) => approve(scope, keys, word, breaker.approvals, clock.nowMs())),
     /**
-     * Ends the holds of the accounts that wait, each by an event of its own.
-     * @returns those that did wait
+     * Ends the holds of the pending accounts, each by an event of its own.
+     * @returns those that were pending
      */
     reject: (words: readonly ResolvedEvent[], word: ReviewDecision) =>
       writer.run((scope) => reject(scope, words, word, breaker, clock.nowMs())),
     /** The newest first, as far as the journal is kept in the store. */
     decisionsOf: (key: AccountKey, limit: number) => readDecisions(db, key, limit),
-    /** Counts locks from nothing again, and lets what waits try. @returns how many waited */
+    /** Starts the count of locks from zero, and lets pending ones try. @returns how many were pending */
     resume: (word: ReviewDecision) => resume(db, writer, word, breaker, clock),
   }
 }

@@ -13,14 +13,14 @@ import { dropMeta, writeMeta } from '../engine/meta.ts'
 /** What a person switched: the pause of everything, and that of single directories. */
 
 const PAUSE_KEY = 'paused'
-/** A pause is seen by the next change after so long at most. */
+/** The next change observes a pause after so long at most. */
 const LOOK_MS = 20
 
 export function openSwitches(db: Database, writer: StoreWriter, clock: Clock) {
   return {
     /**
      * @param directory null: the changes of all
-     * @returns the pause that was in force already, which stays as it is; null: this one is
+     * @returns the pause that was in force already, and stays in force; null: this one is
      */
     pause: (directory: DirectoryName | null, by: string, reason: string) =>
       writer.run(async (scope) => {
@@ -30,7 +30,7 @@ export function openSwitches(db: Database, writer: StoreWriter, clock: Clock) {
         scope.log({ atMs: clock.nowMs(), kind: 'paused', subject: directory ?? '', body: { by, reason } })
         return null
       }),
-    /** Marks what waited for it. @param reason '': none is given  @returns how many accounts; null: nothing was paused */
+    /** Marks what was pending. @param reason '': none is given  @returns how many accounts; null: nothing was paused */
     resume: (directory: DirectoryName | null, by: string, reason = '') =>
       writer.run(async (scope) => {
         const isPaused = (await readPauses(scope.trx)).some((each) => each.directory === directory)

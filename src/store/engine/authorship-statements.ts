@@ -7,7 +7,7 @@ import { keyColumn } from '../rows/serial-column.ts'
 /** The condition of the partial index. */
 const NAMED = sql.lit('named' as const)
 
-/** Which serials are ours to take away. */
+/** Which serials Lockstep may remove. */
 export function authorshipStatements(db: Database) {
   const ofAccount = (key: string) => db.selectFrom('authored_serial').select('serial').where('account_key', '=', key)
   return {

@@ -10,7 +10,7 @@ export interface BootClock {
   uptimeMs(): number
 }
 
-/** A read of /proc/uptime costs more than all else that a claim asks of its clock. */
+/** A read of /proc/uptime costs more than all else that a claim needs of its clock. */
 const READ_EVERY_MS = 100
 
 /** proc(5): /proc/sys/kernel/random/boot_id and /proc/uptime. Where the id cannot be read, no other process shares this one. */

@@ -2,7 +2,7 @@ import { prepare } from './prepared.ts'
 import type { LockCountTable, ReviewTable } from '../schema/guard-schema.ts'
 import type { Database } from '../schema/schema.ts'
 
-/** What each lock asks of the breaker. */
+/** The breaker's queries for each lock. */
 export function guardStatements(db: Database) {
   return {
     guardedAccount: prepare<{ key: string }>()(({ key }) =>

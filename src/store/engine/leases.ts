@@ -8,10 +8,10 @@ import { isOwnerDead } from './process-owner.ts'
 import type { LeaseColumns, Tables } from '../schema/schema.ts'
 
 /**
- * Leases on rows of the store. A lease is owned by the token of its claim, not by a process: whoever writes under it names
- * the token, and writes nothing where it is no longer the live one. It runs in time since the boot of the machine, which is
- * stored with it, so that no setting of a clock ends it. It ends when it ran out, or when its process is proven dead. A
- * lease of another boot cannot be compared: it ends once it was observed unchanged for its whole length.
+ * Leases on rows of the store. A lease is owned by the token of its claim, not by a process: each write under it names
+ * the token, and writes nothing where it is no longer the live one. It runs in time since the boot of the machine,
+ * which is stored with it, so that no setting of a clock ends it. It ends when it ran out, or when its process is
+ * proven dead. A lease of another boot cannot be compared: it ends once it was observed unchanged for its whole length.
  */
 export interface LeaseOptions {
   /** Names this process and its start. */
@@ -66,7 +66,7 @@ export async function freeDeadLeases(
     if (owner === null) continue
     const outcome = isOwnerDead(owner) ? ENDS : watchLease(lease, options)
     if (outcome === null) continue
-    // The token stays: whoever has the row next sees that it was not given back.
+    // The token stays: it shows the next claim that the row was not released.
     const free = { lease_owner: null, lease_until_ms: null, lease_watch: null }
     await trx
       .updateTable(table)
@@ -82,7 +82,7 @@ export async function freeDeadLeases(
 type Watched = { readonly kind: 'ends' } | { readonly kind: 'observed'; readonly watch: string }
 const ENDS: Watched = { kind: 'ends' }
 
-/** @returns null where nothing is to be done: it is of this boot and ends by itself, or is observed already */
+/** @returns null where there is nothing to do: it is of this boot and ends by itself, or is observed already */
 function watchLease(
   { lease_boot: boot, lease_watch: watch }: Pick<LeaseColumns, 'lease_boot' | 'lease_watch'>,
   { leaseMs, boot: clock }: Pick<LeaseOptions, 'leaseMs' | 'boot'>,

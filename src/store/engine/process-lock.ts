@@ -20,15 +20,15 @@ import { dropMeta, readMeta, writeMeta } from './meta.ts'
 import { delay } from '../../ports/delay.ts'
 
 /**
- * Who works on this store: the one daemon, and the owners of leases. An owner is told by host, process id and start
- * time, so that a process that was killed is known to be dead at once, and its successor need not wait. One of another host or
- * PID namespace cannot be looked at: it is alive until its heartbeat is missing.
+ * The processes that work on this store: the one daemon, and the owners of leases. An owner is identified by host,
+ * process id and start time, so that a killed process is recognized as dead at once, and its successor need not wait.
+ * One of another host or PID namespace cannot be checked: it counts as alive until its heartbeat is missing.
  */
 
 export const DAEMON_KEY = 'daemon'
 const SERVED_KEY = 'daemon-served'
 const PREPARING_LOOK_MS = 20
-/** Who prepares for longer is no longer waited for. */
+/** A process that prepares for longer is no longer waited for. */
 const PREPARING_MS_MAX = 30_000
 
 export interface DaemonRow {
@@ -69,7 +69,7 @@ export class ProcessLock {
     })
   }
 
-  /** Says that the daemon serves, and later that it still does. */
+  /** Records that the daemon serves, and later that it still does. */
   async beat(): Promise<void> {
     await this.#writer.run(async (scope) => {
       const mine = await readMeta<DaemonRow>(scope.trx, DAEMON_KEY)
@@ -98,14 +98,14 @@ export class ProcessLock {
   /** Until when a daemon served that does so no more; null: none ever did, as far as is known. */
   async served(): Promise<Served | null> {
     const left = await readMeta<DaemonRow>(this.#db, DAEMON_KEY)
-    // It died: one that is stopped takes its row along.
+    // It died: a daemon that is stopped removes its row.
     if (left !== null && left.readyMs !== null) return { untilMs: left.heartbeatMs, pid: left.pid, wasStopped: false }
     return readMeta<Served>(this.#db, SERVED_KEY)
   }
 
   /**
-   * Enters the circle of the processes that work on accounts; waits while one of them still prepares.
-   * @returns true when nobody else is in it: then this one may put the LDIF folders in order, and others wait for its
+   * Joins the processes that work on accounts; waits while one of them still prepares.
+   * @returns true when there is no other one: then this one may put the LDIF folders in order, and others wait for its
    * `prepared`
    */
   async enter(): Promise<boolean> {
@@ -169,7 +169,7 @@ export class ProcessLock {
   }
 
   /**
-   * Keeps an account that nobody has anything to do with now out of everybody's hands while `work` runs. Afterwards it is
+   * Reserves an account that is neither due nor in work while `work` runs. Afterwards it is
    * due, since an event may have come meanwhile; one that was to be looked at later keeps its time and its attempts.
    * @returns false, and nothing was done, where it is due or in work
    */
@@ -186,7 +186,7 @@ export class ProcessLock {
             .column('account_key')
             .doUpdateSet(lease)
             .where('queue.lease_owner', 'is', null)
-            // Left there, it says that a turn broke off.
+            // Left there, it shows that a turn was aborted.
             .where('queue.lease_token', 'is', null)
             .where('queue.due_ms', '>', nowMs),
         )
@@ -211,7 +211,7 @@ export class ProcessLock {
 
   /**
    * Leases of processes that died are free at once; those of another boot of which nothing is known, once they were
-   * observed for a whole lease. Who claims such an account is told by the token that its turn broke off.
+   * observed for a whole lease. The token shows the next claim of such an account that its turn was aborted.
    */
   freeDeadLeases(): Promise<void> {
     return this.#writer.run(({ trx }) => freeDeadLeases(trx, 'queue', this.#leases))

@@ -3,14 +3,14 @@ import { hostname } from 'node:os'
 import { systemBootClock } from './boot-clock.ts'
 
 /**
- * Who works on a store: `host:pid:start:boot:namespace`, so that a process that was killed is known to be dead at once. The
- * namespace is that of its process id (pid_namespaces(7)). Older versions left out boot and namespace.
+ * The process that works on a store: `host:pid:start:boot:namespace`, so that a killed process is recognized as dead at
+ * once. The namespace is that of its process id (pid_namespaces(7)). Older versions left out boot and namespace.
  */
 
-/** Key in `meta` of who works on accounts, with the owner after it; see workerValue. */
+/** Key in `meta` of a process that works on accounts, with the owner after it; see workerValue. */
 export const WORKER_KEY = 'worker '
 
-/** One of another host or PID namespace says so as often; after so many missed it counts as gone. */
+/** Heartbeat interval of one of another host or PID namespace; without one for HEARTBEAT_STALE_MS it counts as gone. */
 export const HEARTBEAT_MS = 10_000
 export const HEARTBEAT_STALE_MS = 45_000
 
@@ -26,19 +26,19 @@ export type OwnerPlace = 'here' | 'other-host' | 'other-pid-namespace'
 export function placeOfOwner(owner: string): OwnerPlace {
   const [host, , , , namespace = ''] = owner.split(':')
   if (host !== hostname()) return 'other-host'
-  // One that does not say is judged as older versions judged it.
+  // One without a namespace is judged as older versions judged it.
   const isKnown = namespace !== '' && OWN_NAMESPACE !== ''
   return isKnown && namespace !== OWN_NAMESPACE ? 'other-pid-namespace' : 'here'
 }
 
 /**
- * True when the owner is certain to be gone. False as well for one of another host or PID namespace, of which nothing is known:
- * its lease or its heartbeat decides.
+ * True when the owner is certain to be gone. False as well for one of another host or PID namespace, of which nothing
+ * is known: its lease or its heartbeat decides.
  */
 export function isOwnerDead(owner: string): boolean {
   const [host, pid, startTime, bootId = systemBootClock.bootId] = owner.split(':')
   if (host !== hostname()) return false
-  // Process ids, start times and namespaces come again after a boot. Older versions did not write which one it was.
+  // Process ids, start times and namespaces are used again after a boot. Older versions did not write which one it was.
   if (bootId !== systemBootClock.bootId) return true
   return placeOfOwner(owner) === 'here' && startTimeOf(Number(pid)) !== startTime
 }
@@ -51,7 +51,7 @@ export function isOwnerAlive(owner: string, lastMs: number, nowMs: number): bool
 
 export type WorkerState = 'preparing' | 'working'
 
-/** A row of `meta` under WORKER_KEY: what it does, and its newest heartbeat. Older versions wrote no heartbeat. */
+/** A row of `meta` under WORKER_KEY: its state, and its newest heartbeat. Older versions wrote no heartbeat. */
 export function workerValue(state: WorkerState, nowMs: number): string {
   return `${state} ${nowMs}`
 }
@@ -66,7 +66,7 @@ export function readWorker(
   return { isAlive, state: state === 'preparing' ? 'preparing' : 'working' }
 }
 
-/** Where process ids mean the same; '' where the system does not say. */
+/** The scope of process ids; '' where the system does not provide it. */
 export function pidNamespace(): string {
   try {
     return readlinkSync('/proc/self/ns/pid').replace(/\D+/g, '')

@@ -17,7 +17,7 @@ export function isHeld(key: string, token: string) {
     )
 }
 
-/** Nobody has it, or the lease ran out by this machine's time since boot. */
+/** No worker has it, or the lease ran out by this machine's time since boot. */
 function isFree(boot: string, uptimeMs: number) {
   return (where: ExpressionBuilder<Tables, 'queue'>) =>
     where.or([
@@ -52,7 +52,7 @@ export function queueStatements(db: Database) {
         .updateTable('queue')
         .set((update) => ({
           ...lease,
-          // Who had it before did not give it back.
+          // The worker that had it before did not release it.
           repair: update.case().when('lease_token', 'is not', null).then(1).else(update.ref('repair')).end(),
         }))
         .where('account_key', 'in', (from) =>

@@ -34,12 +34,12 @@ const SQLITE_CANTOPEN = 14
 const SQLITE_IOERR = 10
 
 /**
- * Opens the file, creates it where it is missing, and sets WAL. Several that open a new file at once wait for each other;
- * SQLite's own waiting does not cover the change to WAL.
+ * Opens the file, creates it where it is missing, and sets WAL. Several that open a new file at once wait for each
+ * other; SQLite's own waiting does not cover the change to WAL.
  *
  * `synchronous = full` would sync the log within each commit, and block this thread for it. Here a commit leaves it
  * (`normal`: what is synced is what the file's integrity needs), and `WalSync` does the same sync beside other work,
- * before anybody is told that something is on disk.
+ * before any caller gets the result that something is on disk.
  */
 export function openSqliteFile(file: string): DatabaseSync {
   for (let tries = 1; ; tries++) {
@@ -67,7 +67,7 @@ function openOnce(file: string): DatabaseSync {
 
 /**
  * Puts all that is committed on disk. The log is one file, written from front to back, so that one sync covers every
- * commit before it, of whatever process. It stays the same file while any connection is open. Dispose it.
+ * commit before it, of any process. It stays the same file while any connection is open. Dispose it.
  */
 export class WalSync implements Disposable {
   readonly #file: string
@@ -235,7 +235,7 @@ function storeError(thrown: unknown, file: string): AppError {
   }
 }
 
-/** SQLite says no more than that it could not: the folder tells why. */
+/** SQLite reports no more than that it could not: the folder shows why. */
 function notWritable(file: string, text: string, cause: unknown): AppError {
   const folder = dirname(file)
   const failed = (why: string, hint: string, because: unknown = cause): AppError => {

@@ -71,14 +71,14 @@ function eventStatements(db: Database) {
         .orderBy('next_try_ms')
         .limit(1),
     ),
-    /** The accounts that the events of a serial, in any spelling, belong to, and whether some of them still wait for one. */
+    /** The accounts of the events of a serial, in any spelling, and whether some of them still wait for one. */
     ofSerial: prepare<{ serial_key: SerialKey }>()(({ serial_key }) =>
       ofSerial(serial_key)
         .select(['account_key', 'state'])
         .distinct()
         .where((where) => where.or([where('live', '=', LIVE), where('state', '=', WAITING)])),
     ),
-    /** Who is named by the newest event of a serial that ended as a hint, and was taken after that time. */
+    /** The person in the newest event of a serial that only marked for refresh, and was taken after that time. */
     refreshActor: prepare<{ serial_key: SerialKey; kind: string; after_us: number }>()(
       ({ serial_key, kind, after_us }) =>
         ofSerial(serial_key)
@@ -99,7 +99,7 @@ function eventStatements(db: Database) {
   }
 }
 
-/** Anybody may have written a hint: what privacyIDEA itself said of the user, with his id, is not overwritten by it. */
+/** An event may come from anybody: it does not overwrite what privacyIDEA reported of the user, with their id. */
 function keptName(column: 'login' | 'realm') {
   const [ours, told] = [sql.ref(`account.${column}`), sql.ref(`excluded.${column}`)]
   return sql<
@@ -190,7 +190,7 @@ function changeStatements(db: Database) {
 function journalStatements(db: Database) {
   return {
     insertJournal: prepare<JournalRow>()((row) => db.insertInto('journal').values(row)),
-    /** The newest record of how an account stands. */
+    /** The newest record of an account's status. */
     lastStatus: prepare<{ key: string }>()(({ key }) =>
       db
         .selectFrom('journal')

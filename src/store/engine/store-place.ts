@@ -3,8 +3,8 @@ import { AppError } from '../../core/error.ts'
 import { errnoOf } from '../../core/system-error.ts'
 
 /**
- * Whether the store is still the file that was opened. A file that is removed, moved or replaced can be written for as long as
- * it is open, and what is written there is found by nobody: whoever opens the store next has another one.
+ * Whether the store is still the file that was opened. A file that is removed, moved or replaced can be written for as
+ * long as it is open, but nobody finds these writes: the next opening of the store uses another file.
  */
 export class StorePlace {
   /** The database and its log, by device and inode. */

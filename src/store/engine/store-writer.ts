@@ -6,12 +6,12 @@ import type { Database, Tables } from '../schema/schema.ts'
 import type { Statements } from './statements.ts'
 
 /**
- * Group commit: every write goes through here, and those that wait are written in one transaction, in the order in
- * which they came. A job that fails is tried alone, so that it fails nobody else.
+ * Group commit: every write goes through here, and those that are pending are written in one transaction, in the order
+ * in which they came. A job that fails is tried alone, so that it fails no other.
  *
  * A commit survives the death of the process; a sync to disk makes it survive a power cut. Syncs run beside all other
- * work, one at a time, and each covers every commit before it. Who needs that waits for it; a write that is found again
- * by itself does not, and is on disk with the next one that is.
+ * work, one at a time, and each covers every commit before it. A caller that needs that waits for it. A write that is
+ * found again by itself does not wait, and is on disk with the next one that does.
  */
 
 /** What one job may do: statements in the transaction, and journal records that are appended at its end. */
@@ -30,7 +30,7 @@ interface Job {
   readonly reject: (reason: unknown) => void
 }
 
-/** A commit that waits for a sync, and whom it is told to. */
+/** A commit that waits for a sync, and the callers that wait for it. */
 interface Unsynced {
   readonly resolve: () => void
   readonly reject: (reason: unknown) => void
@@ -41,13 +41,13 @@ const LOOK_EVERY_MS = 20
 const JOBS_PER_COMMIT_MAX = 256
 const JOBS_WAITING_MAX = 20_000
 
-/** So many jobs of late are load: a commit then waits until it is worth its while, or for so long. */
+/** So many recent jobs are load: a commit then waits until it is worth its while, or for so long. */
 const LOAD_JOBS = 20
 const LOAD_HALF_LIFE_MS = 10
 const FULL_JOBS = 64
 const GATHER_MAX_MS = 3
 
-/** How many there were of late: each counts half as much after the half-life. */
+/** The recent number of jobs: each counts half as much after the half-life. */
 class RecentCount {
   #count = 0
   #atMs = 0
@@ -64,7 +64,7 @@ class RecentCount {
   }
 }
 
-/** Hears of each commit, and of each job that failed. */
+/** Notified of each commit, and of each job that failed. */
 export interface WriteListener {
   committed(): void
   failed(thrown: unknown): void
@@ -86,7 +86,7 @@ export class StoreWriter {
   /** Something was committed since the last sync began. */
   #hasUnsynced = false
   #lookedMs = -Infinity
-  /** After a sync that failed nobody knows what is on disk; what goes to a file that is gone is lost. */
+  /** After a sync that failed it is not known what is on disk; what goes to a file that is gone is lost. */
   #broken: unknown = null
   readonly #failed = Promise.withResolvers<never>()
   #closed = false
@@ -104,7 +104,7 @@ export class StoreWriter {
     this.#failed.promise.catch(() => undefined)
   }
 
-  /** Fails when a sync did, or the file is gone: nothing more can be written, and whoever waits for something waits in vain. */
+  /** Fails when a sync did, or the file is gone: nothing more can be written, and waiting is in vain. */
   get failed(): Promise<never> {
     return this.#failed.promise
   }
@@ -127,7 +127,7 @@ export class StoreWriter {
     this.#listener = listener
   }
 
-  /** Resolves when the job's writes are on disk. Fails with `limit-exceeded` when too many wait. */
+  /** Resolves when the job's writes are on disk. Fails with `limit-exceeded` when too many are pending. */
   run<Result>(work: (scope: WriteScope) => Promise<Result>): Promise<Result> {
     return this.#enqueue(work, true)
   }
@@ -160,7 +160,7 @@ export class StoreWriter {
   }
 
   async #drain(): Promise<void> {
-    // Lets everything that is ready in this turn of the event loop come along, and what is to be sent be sent.
+    // Lets everything join that is ready in this turn of the event loop, and sends what is to be sent.
     for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve))
     while (this.#jobs.length > 0) {
       if (this.#load.now() >= LOAD_JOBS) await this.#gather()
@@ -176,7 +176,7 @@ export class StoreWriter {
     this.#running = null
   }
 
-  /** Under load a commit waits a little for company: a transaction costs more than the wait. */
+  /** Under load a commit waits a little for others: a transaction costs more than the delay. */
   async #gather(): Promise<void> {
     const deadlineMs = performance.now() + GATHER_MAX_MS
     do await new Promise((resolve) => setImmediate(resolve))
@@ -200,7 +200,7 @@ export class StoreWriter {
 
   #settle(job: Job, result: unknown): void {
     if (!job.isDurable) return job.resolve(result)
-    // A later sync may well succeed: it says nothing of what the one that failed has lost.
+    // A later sync may well succeed: it does not show what the failed one has lost.
     if (this.#broken !== null) return job.reject(this.#broken)
     this.#unsynced.push({ resolve: () => job.resolve(result), reject: job.reject })
     this.#syncing ??= this.#syncAll()

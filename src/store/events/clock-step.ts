@@ -3,8 +3,8 @@ import { WAITING } from '../rows/literals.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
 
 /**
- * What is on record with a time that is still to come, since the clock was set back: events would wait until then, and the
- * windows of the breakers would stay full until then. All of it is of now.
+ * Records with a time that is still to come, since the clock was set back: events would wait until then, and the
+ * windows of the breakers would stay full until then. All of them get the present time.
  */
 export function bringBackTimes(writer: StoreWriter, nowMs: number): Promise<void> {
   return writer.run(async ({ trx }) => {

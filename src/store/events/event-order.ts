@@ -2,13 +2,13 @@ import type { Event } from '../../core/events/event.ts'
 import type { WriteScope } from '../engine/store-writer.ts'
 
 /**
- * The newest event decides, by the times at which they were taken. Where the clock was set back behind what is on record
- * already, new events would all be the older ones and change nothing: they get times after everything on record, in the
- * order in which they came. Times that a person or privacyIDEA stands behind are later than what they were said about
+ * The newest event decides, by the times at which they were taken. Where the clock was set back behind the newest
+ * record, new events would all be the older ones and change nothing: they get times after everything on record, in the
+ * order in which they came. Times from a person or from privacyIDEA are later than the events that they refer to
  * anyway.
  */
 
-/** A smaller step is not told apart from the clock's own corrections, in milliseconds. */
+/** A smaller step cannot be distinguished from the clock's own corrections, in milliseconds. */
 export const STEP_BACK_MS = 2_000
 
 export class EventOrder {

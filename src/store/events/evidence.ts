@@ -17,17 +17,17 @@ import { countOf, findsAny } from '../rows/queries.ts'
 /** A token that no full resync has seen yet; see TokenTable. */
 const NOT_SEEN = -1
 
-/** Files of the LDIF folders that are newer than the record, and what became of them. Fails with `store-unavailable`. */
+/** Files of the LDIF folders that are newer than the record, and their outcomes. Fails with `store-unavailable`. */
 export function openEvidence(db: Database, writer: StoreWriter, clock: Clock) {
   return {
     /** @param change the id that the file's header names; '' for none */
     knownOf: (folder: EvidenceFile['folder'], key: AccountKey, change: string) => knownOf(db, folder, key, change),
     /**
-     * The newest time of the record when it was opened, before anything new was written, in milliseconds since 1970; null once
-     * the folder was held against it.
+     * The newest time of the record when it was opened, before anything new was written, in milliseconds since 1970; null
+     * once the folder was compared with it.
      */
     recordAgeMs: (folder: EvidenceFile['folder']) => recordAgeMs(db, folder),
-    /** All files of the folder were held against the record, and what is newer is noted. */
+    /** All files of the folder were compared with the record, and the newer ones are noted. */
     compared: (folder: EvidenceFile['folder']) => writer.run((scope) => forgetRecordAge(scope, folder)),
     note: (files: readonly EvidenceFile[]) =>
       writer.run(async ({ trx }) => {
@@ -40,7 +40,7 @@ export function openEvidence(db: Database, writer: StoreWriter, clock: Clock) {
             .execute()
         }
       }),
-    /** Those that were not held against the directory yet. */
+    /** Those that were not compared with the directory yet. */
     async all() {
       const rows = await db.selectFrom('evidence').selectAll().orderBy('account_key').execute()
       return rows.flatMap((row) => {
@@ -51,7 +51,7 @@ export function openEvidence(db: Database, writer: StoreWriter, clock: Clock) {
       })
     },
     /**
-     * The account's files are its own again.
+     * Assigns the files to their account.
      * @param hasSource privacyIDEA is asked about it next (mode `api`)
      */
     adopt: (account: AdoptedAccount, files: readonly EvidenceFile[], hasSource: boolean) =>
@@ -114,7 +114,7 @@ async function adopt(
       .execute()
   }
   await countHolds(scope, key)
-  // What privacyIDEA says now is then a difference to what the files say, in both directions.
+  // A later answer of privacyIDEA then counts as a difference from the files, in both directions.
   if (hasSource) await noteAsRead(scope, key, events)
   const names = files.map(({ folder, name }) => `${folder}/${name}.ldif`)
   scope.log({ atMs: nowMs, kind: 'adopted', subject: key, body: { dn, files: names } })
@@ -126,7 +126,7 @@ async function countHolds({ trx }: WriteScope, key: AccountKey): Promise<void> {
   await trx.updateTable('account').set({ hold_count }).where('key', '=', key).execute()
 }
 
-/** As if privacyIDEA had said so when it was read last. */
+/** As if privacyIDEA had reported it at the last reading. */
 export async function noteAsRead(
   { trx }: WriteScope,
   key: AccountKey,

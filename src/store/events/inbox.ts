@@ -26,7 +26,7 @@ import { WAITING } from '../rows/literals.ts'
 /** Why an event ends in mode `api`. */
 const REFRESH: Reason = { code: 'event-is-hint', params: {} }
 
-/** What an event of a known serial no longer fails with. */
+/** Errors that an event of a serial no longer has once the serial is known. */
 const KNOWN_BY_SERIAL: readonly ErrorCode[] = ['unknown-serial', 'unknown-user', 'realm-unmapped']
 
 export function openInbox(db: Database, writer: StoreWriter, clock: Clock, leases: LeaseOptions): InboxPort {
@@ -124,8 +124,8 @@ async function nextDueMs(db: Database, hot: Statements): Promise<number | null> 
 }
 
 /**
- * The newest event of the serial in any spelling; first those of this very one where it was registered: two tokens may
- * differ by case only.
+ * The newest event of the serial in any spelling; first those of exactly this one where it was registered: two tokens
+ * may differ by case only.
  */
 async function accountOfSerial(db: Database, serial: Serial): ReturnType<InboxPort['accountOfSerial']> {
   const row = await db
@@ -220,7 +220,7 @@ async function postpone(
   })
 }
 
-/** True when the serial found its account while this event was being looked at: the wake came before the wait. */
+/** True when the serial found its account while this event was being resolved: the wake came before the wait. */
 async function becameKnown({ hot, on }: WriteScope, event: WaitingEvent, code: ErrorCode): Promise<boolean> {
   if (event.serial === null || event.kind === 'register' || !KNOWN_BY_SERIAL.includes(code)) return false
   const { rows } = await hot.ofSerial.run(on, { serial_key: serialKey(event.serial) })

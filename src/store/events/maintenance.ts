@@ -19,7 +19,7 @@ import type { Database } from '../schema/schema.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
 import { LIVE, WAITING, IN_STEP, NO_HOLDS } from '../rows/literals.ts'
 
-/** What is done from time to time: looking again at what may have drifted, and keeping every table bounded. */
+/** Periodic work: reading again what may have drifted, and keeping every table bounded. */
 
 const MARK_PAGE = 1_000
 const DELETE_ROWS_MAX = 2_000
@@ -34,9 +34,9 @@ export interface OwnedAccount extends AccountOwner {
 
 export function openMaintenance(db: Database, writer: StoreWriter, clock: Clock) {
   return {
-    /** Marks every account with a hold, a lock of ours, an open change or a standing that is not in step. @returns how many */
+    /** Marks every account with a hold, a lock of ours, an open change or a status not in sync. @returns how many */
     markUnsettled: (nowMs: number) => markUnsettled(db, writer, nowMs),
-    /** Marks the accounts that stand so. @returns how many */
+    /** Marks the accounts with one of these statuses. @returns how many */
     markStatus: (standings: readonly string[], nowMs: number) => markStatus(db, writer, standings, nowMs),
     /** Makes every waiting event due now. */
     retryWaiting: (nowMs: number) =>
@@ -52,19 +52,19 @@ export function openMaintenance(db: Database, writer: StoreWriter, clock: Clock)
     ownedAccounts: () => ownedAccounts(db),
     /** The serials that are assigned, each with the change that wrote it, while that is kept. */
     registrations: () => registrations(db),
-    /** True while one of the accounts waits for its turn or is in work. */
+    /** True while one of the accounts is pending or in work. */
     isAnyDue: (keys: readonly AccountKey[], nowMs: number) => isAnyDue(db, keys, nowMs),
-    /** True while a worker of any process holds an account, or something that was not tried yet waits for its turn. */
+    /** True while a worker of any process holds an account, or something that was not tried yet is pending. */
     isInWork: (nowMs: number) => isInWork(db, nowMs),
     hasAccount: (key: AccountKey) => findsAny(db.selectFrom('account').where('key', '=', key)),
     isEmpty: async () => !(await findsAny(db.selectFrom('account'))),
-    /** Those of the serials whose newest word is that they are assigned. At most 1,000 at a time. */
+    /** Those of the serials that are assigned by their newest event. At most 1,000 at a time. */
     assignedOf: (serials: readonly string[]) => assignedOf(db, serials),
     /** The names of the files that may wait for an account now: its lock of ours, and its change in work. */
     pendingNamesOf: (key: AccountKey) => pendingNamesOf(db, key),
     /** Changes whose outcome is not on record. */
     openChanges: () => openChanges(db),
-    /** Removes events and closed changes that decide nothing any more and are older. @returns how many rows went */
+    /** Removes older events and closed changes that decide nothing any more. @returns how many rows were removed */
     forgetEvents: (beforeMs: number) => forgetEvents(writer, beforeMs),
     /** Removes locks and losses that no window of a breaker counts any more. */
     forgetCounts: (beforeMs: number) =>
@@ -79,13 +79,13 @@ export function openMaintenance(db: Database, writer: StoreWriter, clock: Clock)
     /** The events that an account's state is folded from. */
     streamOf: (key: AccountKey) => readStream(db, writer.hot, key),
     /**
-     * The time of the newest word on an account, in microseconds since 1970; 0: none. That is an event of its own or of a
-     * serial of its stream, or one that still waits and names one of these serials or the login.
+     * The time of the newest event on an account, in microseconds since 1970; 0: none. That is an event of its own or of
+     * a serial of its stream, or one that still waits and names one of these serials or the login.
      */
     newestManualActionUs: (key: AccountKey, login: string | null) => newestManualActionUs(db, writer, key, login),
     /** Whether an event came that names this actor. */
     hasEventBy: (actor: string) => findsAny(db.selectFrom('event').where('actor', '=', actor)),
-    /** The clock was set back: what would wait until it is there again is due now. */
+    /** The clock was set back: what would wait until then is due now. */
     bringBackTimes: (nowMs: number) => bringBackTimes(writer, nowMs),
     /** When the newest event came in, by the clock of that moment, in milliseconds since 1970; null: none did. */
     newestEventMs: () => newestReceivedMs(db),

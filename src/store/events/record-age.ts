@@ -5,12 +5,12 @@ import { dropMeta, readMeta } from '../engine/meta.ts'
 import type { WriteScope } from '../engine/store-writer.ts'
 
 /**
- * How new the record was before anybody wrote to it: what is recorded after that touches accounts, and proves nothing of the
- * LDIF folders. Kept for each folder from the first process that opens the store until that folder is held against the
- * record; while somebody works on accounts, that was done.
+ * The age of the record before anything was written to it: later records touch accounts, and prove nothing of the
+ * LDIF folders. Kept for each folder from the first process that opens the store until that folder is compared with the
+ * record; while a process works on accounts, that was done.
  */
 
-/** Records at the end of the journal that are looked at for the newest time: clocks are put back by less. */
+/** Records at the end of the journal that are read for the newest time: clocks are put back by less. */
 const NEWEST_RECORDS = 1_000
 const AGE_KEY = 'record-age '
 const FOLDERS: readonly EvidenceFile['folder'][] = ['unlock', 'unregister']
@@ -31,12 +31,12 @@ export async function noteRecordAge(db: Database, nowMs: number): Promise<void> 
     .execute()
 }
 
-/** In milliseconds since 1970; null: not kept, what the record says now is what it said before. */
+/** In milliseconds since 1970; null: not kept, the record of now is that of before. */
 export function recordAgeMs(db: Database, folder: EvidenceFile['folder']): Promise<number | null> {
   return readMeta<number>(db, AGE_KEY + folder)
 }
 
-/** The folder was held against the record. */
+/** The folder was compared with the record. */
 export function forgetRecordAge(scope: WriteScope, folder: EvidenceFile['folder']): Promise<void> {
   return dropMeta(scope, AGE_KEY + folder)
 }

@@ -4,9 +4,9 @@ import type { WriteScope } from '../engine/store-writer.ts'
 import { countOf } from '../rows/queries.ts'
 
 /**
- * Who may write into the spool, or knows the webhook's secret, can hand over as much that is no event as they like, and each
- * record is kept for long. So an hour has room for some; of the others there is one record that says so, and one that
- * says how many they were.
+ * Everybody who may write into the spool, or has the webhook's secret, can hand over any number of inputs that are no
+ * events, and each record is kept for long. So an hour has room for some; for the others there is one record of the
+ * limit, and one with their number.
  */
 
 const PER_HOUR_MAX = 200
@@ -20,7 +20,7 @@ export class RefusalLimit {
   #sinceMs = 0
   #leftOut = 0
 
-  /** @returns what goes on record, with what this limit has to say */
+  /** @returns what goes on record, with the records of this limit itself */
   async sift({ trx }: WriteScope, refused: readonly Refused[], nowMs: number): Promise<readonly Refused[]> {
     const [first] = refused
     if (first === undefined) return []

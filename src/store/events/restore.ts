@@ -11,14 +11,14 @@ import type { Database } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 import { readMeta, writeMeta } from '../engine/meta.ts'
 
-/** Brings back an account of a lost store. What the store knows already is kept: a lock of ours with all its holds. */
+/** Restores an account of a lost store. What is in the store already is kept: a lock of ours with all its holds. */
 export interface RestoredAccount {
   readonly key: AccountKey
   readonly dn: Dn
   readonly login: Login | null
   readonly events: readonly ResolvedEvent[]
   readonly owned: OwnedLock | null
-  /** privacyIDEA is asked (mode `api`): what it says is then compared with what was restored. */
+  /** privacyIDEA is asked (mode `api`): its answer is then compared with what was restored. */
   readonly hasSource: boolean
 }
 

@@ -20,7 +20,7 @@ import { countOf } from '../rows/queries.ts'
 
 /**
  * Counts locks and holds back what is past a limit, in the transaction that writes the row of the change. A limit that
- * was reached is a finding for as long as locks wait for it, or, where a person has to say so, until then.
+ * was reached is a finding while locks are pending because of it, or, where a person has to decide, until then.
  */
 
 /** How many accounts a directory has changes slowly. */
@@ -36,8 +36,8 @@ export class Breaker {
   }
 
   /**
-   * From now on these limits count; what was counted before counts for them too. Ends what was found of limits that are no
-   * longer set, or that nothing waits for any more.
+   * From now on these limits count; what was counted before counts for them too. Ends the findings of limits that are
+   * no longer set, or that no pending lock has any more.
    */
   async use(scope: WriteScope, settings: BreakerSettings | null, nowMs: number): Promise<void> {
     this.#settings = settings
@@ -60,12 +60,12 @@ export class Breaker {
     return this.#settings !== null
   }
 
-  /** How many different persons must approve a lock. */
+  /** How many different people must approve a lock. */
   get approvals(): number {
     return this.#settings?.approvals ?? 1
   }
 
-  /** @returns why the lock has to wait; null: it is counted and may be written */
+  /** @returns why the lock is pending; null: it is counted and may be written */
   async pass(scope: WriteScope, change: Change): Promise<BreakerRefusal | null> {
     if (this.#settings === null) return null
     const [account] = (await scope.hot.guardedAccount.run(scope.on, { key: change.key })).rows
@@ -107,7 +107,7 @@ export class Breaker {
     return { reason, againAtMs: Number(last.at_ms) + limit.perMs + 1 }
   }
 
-  /** Those that came on record before: an attack that names new users must not raise what it is measured by. */
+  /** Those that came on record before: an attack that names new users must not raise its own limit. */
   async #knownOf({ trx }: WriteScope, directory: DirectoryName, beforeMs: number, nowMs: number): Promise<number> {
     const id = `${directory} ${nowMs - beforeMs}`
     const kept = this.#known.get(id)
@@ -118,7 +118,7 @@ export class Breaker {
     return accounts
   }
 
-  /** @param why `before` is the limit that held it back when it was looked at last */
+  /** @param why `before` is the limit that held it back the last time */
   async #holdBack(
     scope: WriteScope,
     change: Change,
@@ -140,7 +140,7 @@ export class Breaker {
     if (before !== null && before !== id) await this.#endWhereLast(scope, before, change.plannedAtMs)
   }
 
-  /** The account's lock no longer waits. The last one that leaves ends the finding, unless a person has to. */
+  /** The account's lock is no longer pending. The last one that leaves ends the finding, unless a person has to. */
   async leave(scope: WriteScope, key: AccountKey, nowMs: number): Promise<void> {
     const [row] = (await scope.hot.guardedAccount.run(scope.on, { key })).rows
     const id = row?.limit_id ?? null
@@ -156,7 +156,7 @@ export class Breaker {
     if (others.rows.length === 0) await endFinding(scope, BREAKER_FINDING, limitId, nowMs)
   }
 
-  /** Counts from nothing again, and ends what is closed. */
+  /** Starts the count from zero, and ends what is closed. */
   async reset({ trx, log }: WriteScope, by: string, reason: string, nowMs: number): Promise<void> {
     await trx.deleteFrom('lock_count').execute()
     await setOpen({ trx }, BREAKER_FINDING, { ended_ms: nowMs })
@@ -164,7 +164,7 @@ export class Breaker {
   }
 }
 
-/** What has to happen for a lock that waits may have changed with the settings. */
+/** The settings may have changed what a pending lock needs. */
 async function sayUntil(
   scope: WriteScope,
   subject: string,

@@ -78,7 +78,7 @@ export async function syncReasons(
   for (const draft of drafts) await raiseReason(scope, draft, nowMs)
 }
 
-/** One that ended so short a time ago goes on, and is not told again: locks that come and go are one attack. */
+/** A finding that ended so recently continues, and is not reported again: locks that come and go are one attack. */
 const GOES_ON_MS = 600_000
 
 /** Does nothing while it lasts. */

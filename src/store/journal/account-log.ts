@@ -18,13 +18,13 @@ const DONE: Readonly<Record<ChangeKind, LogEntry['event']>> = {
   register: 'registered',
   unregister: 'unregistered',
 }
-/** The guard against losses: it counts tokens, and no account stands so. */
+/** The guard against losses: it counts tokens, and no account has it as its status. */
 const LOSS_GUARD = 'loss-breaker'
 
 /**
- * What the log says of accounts and guards: one entry for each change that was applied, each one that a guard held back and
- * each order of a person, by whichever process, read from the journal. What was reported is on record, so that nothing is reported twice or left out where
- * the daemon starts again.
+ * The log's entries about accounts and guards: one for each change that was applied, each one that a guard held back
+ * and each order of a person, by any process, read from the journal. Reported entries are on record, so that nothing is
+ * reported twice or left out where the daemon starts again.
  */
 export function openAccountLog(db: Database, writer: StoreWriter) {
   let position: number | null = null
@@ -64,7 +64,7 @@ interface Would {
 interface Body {
   /** Of a change. */
   readonly change?: string
-  /** Of a standing. */
+  /** Of a status. */
   readonly is?: string
   readonly reason?: unknown
   /** What a guard holds back; older versions wrote it of a dry run alone. */
@@ -184,7 +184,7 @@ async function refused(
   }))
 }
 
-/** Of a record that an older version wrote: what holds the account is to lock it. */
+/** Of a record that an older version wrote: the holds of the account are to lock it. */
 async function heldOf(db: Database, key: string): Promise<Would[]> {
   const holds = await db.selectFrom('hold').select(['name', 'actor']).where('account_key', '=', key).execute()
   const [first] = holds

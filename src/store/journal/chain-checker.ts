@@ -55,7 +55,7 @@ export class ChainChecker {
     return this.#faults.toSorted((a, b) => a.seq - b.seq)
   }
 
-  /** @param before what the first record says of the one before it */
+  /** @param before the previous record by the first record */
   #checkBeginning(before: Head): void {
     const known = [{ seq: 0, hash: GENESIS_HASH }, ...this.#pruned.filter(({ seq }) => seq <= before.seq)]
     const nearest = known.reduce((a, b) => (b.seq > a.seq ? b : a))

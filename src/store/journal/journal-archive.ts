@@ -17,7 +17,7 @@ import type { StoreWriter } from '../engine/store-writer.ts'
 const FILE = /^(\d{12})-(\d{12})\.jsonl$/
 const RECORDS_PER_FILE_MAX = 10_000
 const PROGRESS_RECORDS = 10_000
-/** With what is beyond the limit goes this part of it, so that the next ones do not go one by one. */
+/** The surplus over the limit leaves with this part of it, so that the next ones do not leave one by one. */
 const RECORDS_SPARE_PART = 10
 const VERIFY_TRIES_MAX = 20
 
@@ -57,7 +57,7 @@ export class JournalArchive {
   /**
    * Moves at most one file's worth of records, so that there are few files: those past their age when they fill one or
    * the oldest has waited for `gatherMs` more; those beyond `recordsMax`, and a tenth of it with them.
-   * @returns how many went; call again until 0
+   * @returns how many were moved; call it until 0
    */
   async archive({ beforeMs, gatherMs, recordsMax }: ArchiveRules): Promise<number> {
     const head = await readHead(this.#db)
@@ -98,7 +98,7 @@ export class JournalArchive {
     return (await query.executeTakeFirst()) ?? null
   }
 
-  /** Removes archive files whose newest record is older, oldest first; the chain says itself that it starts after them. */
+  /** Removes archive files whose newest record is older, oldest first; the chain records that it starts after them. */
   async prune(beforeMs: number): Promise<number> {
     let removed = 0
     for (const file of (await this.files()).slice(0, -1)) {

@@ -2,7 +2,7 @@ import type { OrderEntry } from '../../core/events/log-entry.ts'
 import { splitAccountKey } from '../../core/names.ts'
 import type { JournalKind } from '../engine/journal.ts'
 
-/** What persons ordered by commands, as the journal has it. */
+/** What people ordered by commands, as it is in the journal. */
 export interface Order extends Pick<OrderEntry, 'event' | 'directory' | 'kind' | 'isEnough' | 'by' | 'comment'> {
   readonly isOfAccount: boolean
   readonly serial: string | null
@@ -40,7 +40,7 @@ export function isOrder(kind: string): kind is keyof typeof EVENTS {
 /** Its subject is an account, a directory, or '' for the whole. Null: nobody ordered it. */
 export function orderOf(kind: keyof typeof EVENTS, subject: string, text: string): Order | null {
   const { by, reason, serial = null, isEnough = true } = JSON.parse(text) as Body
-  // The identity of a directory that is met for the first time.
+  // The identity of a directory at its first use.
   if (by === undefined) return null
   const account = splitAccountKey(subject)
   return {

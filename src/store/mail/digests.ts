@@ -2,7 +2,7 @@ import type { Cause, Digest, Notice } from '../../core/mail/notice.ts'
 import type { Reason } from '../../core/reasons/reason.ts'
 import { reasonFromBody } from '../rows/reasons.ts'
 
-/** What a mail tells, as it stands in the store. Older versions wrote sentences in place of reasons. */
+/** The contents of a mail, as they are in the store. Older versions wrote sentences in place of reasons. */
 
 type OldCause = Omit<Cause, 'because'> & { readonly because?: unknown; readonly reason?: unknown }
 type OldNotice = Omit<Notice, 'reason' | 'causes'> & { readonly reason: unknown; readonly causes: readonly OldCause[] }

@@ -8,43 +8,43 @@ import { digestFromRow } from './digests.ts'
 import type { Database } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
-/** What a person sees of the outbox, and may do to it. */
+/** What people are shown of the outbox, and may do to it. */
 
 export interface MailReport {
   readonly id: string
   readonly state: MailState
   /** `owner` of an account, or the help desk. */
   readonly audience: 'owner' | 'help-desk'
-  /** The owner's login, or his account where that is not known; the help desk's address. */
+  /** The owner's login, or their account where that is not known; the help desk's address. */
   readonly recipient: string
   /** Where it was sent to; null: it was not, or not known yet. */
   readonly address: string | null
   readonly counts: Readonly<Partial<Record<NoticeKind, number>>>
-  /** How many things it tells. */
+  /** The number of its notifications. */
   readonly count: number
   readonly createdMs: number
-  /** When it is tried next; null: it has ended. */
+  /** When it is next retried; null: it has ended. */
   readonly dueMs: number | null
   readonly sealedMs: number | null
   readonly endedMs: number | null
   readonly attempts: number
   readonly whyCode: string | null
   readonly why: string
-  /** What the mail server refused last; null: nothing, or an earlier version did not record it. */
+  /** The last refusal of the mail server; null: none, or an earlier version did not record it. */
   readonly answer: MailAnswer | null
 }
 
 export interface MailCounts {
   /** Why no mail can be sent. */
   readonly failing: MailFailing | null
-  /** When the server took one last. */
+  /** When the server last took one. */
   readonly sentMs: number | null
   readonly states: Readonly<Partial<Record<MailState, number>>>
   /** Of those that did not come to their end: the oldest's age counts from here. */
   readonly oldestMs: number | null
   /** Ended without being sent, in the last day. */
   readonly lostLately: number
-  /** Of these, what the server refused. */
+  /** Of these, the ones that the server refused. */
   readonly refusedLately: number
 }
 
@@ -54,16 +54,16 @@ export interface MailFilter {
 }
 
 const LATELY_MS = 86_400_000
-/** A mail that a person wants to go is news for so long again. */
+/** The new lifetime of a mail that a person retries. */
 const AGAIN_MS = 86_400_000
 
 export function openMailReports(db: Database, writer: StoreWriter, clock: Clock) {
   return {
     counts: () => counts(db, clock.nowMs()),
     list: (filter: MailFilter) => list(db, filter),
-    /** Due at once, also such as had ended unsent. @param ids null: all that wait @returns how many */
+    /** Due at once, also such as had ended unsent. @param ids null: all pending @returns how many */
     retry: (ids: readonly string[] | null) => writer.run((scope) => retry(scope, ids, clock.nowMs())),
-    /** Never to be sent. @param ids null: all that wait @returns how many */
+    /** Never to be sent. @param ids null: all pending @returns how many */
     drop: (ids: readonly string[] | null, by: string) =>
       writer.run(async ({ trx }) => {
         const query = trx
@@ -84,7 +84,7 @@ async function retry(scope: WriteScope, ids: readonly string[] | null, nowMs: nu
     .set((update) => ({
       state: 'waiting',
       ended_ms: null,
-      // Somebody may have changed what it was refused for.
+      // The reason of the refusal may have been removed.
       refusals: update.case().when('ended_ms', 'is', null).then(update.ref('refusals')).else(null).end(),
       expires_ms: update
         .case()
@@ -122,7 +122,7 @@ async function counts(db: Database, nowMs: number): Promise<MailCounts> {
     .execute()
   const oldestMs = oldest?.ms ?? null
   const { failing, sentMs } = await readServer(db)
-  // What the server has against mails is about those that wait.
+  // The server's refusal of mails is about the pending ones.
   const isPast = oldestMs === null && failing !== null && failing.answer !== null && !isBeforeRecipient(failing.answer)
   return {
     failing: isPast ? null : failing,

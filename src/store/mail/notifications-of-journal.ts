@@ -18,7 +18,7 @@ import { LOSS_CAUSES } from '../../core/reasons/limits.ts'
 
 export type NotificationRow = Pick<JournalRow, 'seq' | 'at_ms' | 'kind' | 'subject' | 'body'>
 
-/** Standings that are told; the others are in step, or tell of a dry run, in which nothing happened. */
+/** Statuses that are notified; the others are in sync, or of a dry run, in which nothing happened. */
 const OF_STANDING: Readonly<Record<string, NoticeKind>> = {
   'not-effective': 'not-effective',
   protected: 'refused',
@@ -129,7 +129,7 @@ interface Written {
   readonly reason: Reason
 }
 
-/** Why accounts were locked and unlocked, by the record: what the change was for, and what is known of those holds. */
+/** Why accounts were locked and unlocked, by the record: the reason of the change, and what is known of those holds. */
 async function causesOf(db: Database, drafts: readonly Draft[]): Promise<Map<number, Written>> {
   const locks = drafts.flatMap(({ row, change }) => (change === null ? [] : [{ row, change }]))
   const causes = new Map<number, Written>()
@@ -167,7 +167,7 @@ function becauseOf({ reason }: Change, index: number, kind: HoldKind, name: Hold
   return index === 0 ? reason : usualBecause(kind, name)
 }
 
-/** A hold's name tells its kind: a serial, or the kind and a dot before it. */
+/** A hold's name shows its kind: a serial, or the kind and a dot before it. */
 function kindOf(name: string): HoldKind {
   for (const kind of ['account', 'manual', 'lockout'] as const) if (name.startsWith(`${kind}.`)) return kind
   return 'token'

@@ -8,12 +8,12 @@ import type { SweepName, SweepState } from '../source/source-state.ts'
 import { metaText, readMeta } from '../engine/meta.ts'
 
 /**
- * What no record of the journal says, since it is about something that did not happen: an event that still waits, a
- * privacyIDEA that still cannot be read. Each is told once; a row of `meta` says up to where.
+ * Notifications without a record in the journal, since they are about something that did not happen: an event that is
+ * still pending, a privacyIDEA that still cannot be read. Each is made once; a row of `meta` records up to where.
  */
 export interface OtherNotifications {
   readonly notices: readonly Notice[]
-  /** The row, what stood in it when this was looked at (null: nothing), and what stands there once it is told. */
+  /** The row, its value at this reading (null: none), and its value once the notification is made. */
   readonly key: string
   readonly before: string | null
   readonly after: string
@@ -22,13 +22,13 @@ export interface OtherNotifications {
 const EVENTS_KEY = 'mail-told-events'
 const EVENTS_MAX = 200
 const SOURCE_KEY = 'mail-told-source'
-/** A privacyIDEA that is back sooner is told to nobody. */
+/** A privacyIDEA that is back sooner is not notified. */
 const SOURCE_AFTER_MS = 300_000
 const SWEEPS: readonly SweepName[] = ['scan', 'resync']
 
 const ABOUT_NOBODY = { account: null, login: null, realm: null, causes: [], count: 1 }
 
-/** Events that found no account for so long. Looked at once each, when they become that old. */
+/** Events that found no account for so long. Read once each, when they become that old. */
 export async function unresolvedNotifications(
   db: Database,
   nowMs: number,
@@ -47,7 +47,7 @@ export async function unresolvedNotifications(
     .execute()
   if (rows.length === 0) return null
   const last = Number(rows.at(-1)?.received_ms ?? toMs)
-  // Where there were more, those of the last millisecond are told with the next ones, unless they fill it all.
+  // Where there were more, those of the last millisecond are notified with the next ones, unless they fill it all.
   const isCut = rows.length === EVENTS_MAX && Number(rows[0]?.received_ms) < last
   const found = isCut ? rows.filter((row) => Number(row.received_ms) < last) : rows
   return {
@@ -73,7 +73,7 @@ export async function sourceNotifications(db: Database, nowMs: number): Promise<
     const failing = (await readMeta<SweepState>(db, `source-${sweep}`))?.failing ?? null
     if (failing === null || nowMs - failing.sinceMs < SOURCE_AFTER_MS) continue
     const reportedMs = Number(before ?? 0)
-    // Both sweeps meet the same trouble: the one that began first was told for both.
+    // Both sweeps meet the same trouble: the notification of the one that began first was for both.
     if (failing.sinceMs <= reportedMs + SOURCE_AFTER_MS) continue
     const about = { what: sweep, name: '' }
     const reason: Reason = {

@@ -10,7 +10,7 @@ import type { Database } from '../schema/schema.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 import { metaText, readMeta, writeMeta } from '../engine/meta.ts'
 
-/** From the journal to the outbox; see NewsPort. */
+/** From the journal to the outbox; see NotificationPort. */
 
 /** Records read in one go: short, since nobody else writes while their mails are. */
 const PAGE_RECORDS = 200
@@ -57,7 +57,7 @@ export function openNotifications(
   }
 }
 
-/** Everything up to now is told to nobody. */
+/** Nobody is notified of anything up to now. */
 async function skip(scope: WriteScope): Promise<void> {
   const { seq } = await readHead(scope.trx)
   await writeMeta(scope, CURSOR_KEY, seq)
@@ -90,7 +90,7 @@ async function report(scope: WriteScope, page: Page, rules: GatherRules, now: No
   for (const { key, after } of page.others) await scope.hot.writeMeta.run(scope.on, { key, value: after })
 }
 
-/** Who is told what. */
+/** The messages by recipient. */
 function messagesOf(notifications: readonly Notice[], rules: GatherRules): Map<string, Notice[]> {
   const messages = new Map<string, Notice[]>()
   const put = (recipient: Recipient, notice: Notice): void => {

@@ -120,7 +120,7 @@ export function openOutbox(db: Database, writer: StoreWriter, clock: Clock, opti
   }
 }
 
-/** One that gathers is not begun while an older one to the same person waits: it would be told before it. */
+/** A gathering one is not begun while an older one to the same recipient waits: it would be sent before it. */
 async function claim(
   { trx }: WriteScope,
   { nowMs, random }: { nowMs: number; random: number | null },
@@ -233,14 +233,14 @@ export function refusalsFromRow(text: string | null): MailRefusals | null {
   return text === null ? null : (JSON.parse(text) as MailRefusals)
 }
 
-/** Where nothing about it changes the row stays: the loop that sends asks often. A wish to retry ends with the next outcome. */
+/** An unchanged row is not written: the loop that sends asks often. A wish to retry ends with the next outcome. */
 async function writeServer({ hot, on, trx }: WriteScope, after: MailServerRecord): Promise<void> {
   const { failing, sentMs, takenMs, accepted, suspect } = after
   const value = JSON.stringify({ failing, sentMs, takenMs, accepted, suspect } satisfies ServerRow)
   if ((await metaText(trx, SERVER_KEY)) !== value) await hot.writeMeta.run(on, { key: SERVER_KEY, value })
 }
 
-/** Mails that wait are tried at once, whatever is known of the server. */
+/** Pending mails are tried at once, whatever is known of the server. */
 export async function wantRetry(scope: WriteScope): Promise<void> {
   const known = await readServer(scope.trx)
   if (known.failing !== null) await writeMeta<ServerRow>(scope, SERVER_KEY, { ...known, isRetryWanted: true })

@@ -7,7 +7,7 @@ import { isOwnerAlive } from '../engine/process-owner.ts'
 import type { Database, EnrollmentTable } from '../schema/schema.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
 
-/** Roll-outs: which user has his new token and his mail. Never the token's secret. */
+/** Roll-outs: which user has their new token and their mail. Never the token's secret. */
 
 const KEYS_AT_ONCE = 500
 /** One step for one user, a mail server that hangs included (mail.timeout is at most 20 min): there is no heartbeat. */

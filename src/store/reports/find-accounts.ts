@@ -12,7 +12,7 @@ import {
 import type { AccountRow, Database } from '../schema/schema.ts'
 import { accountsOfSerial } from '../accounts/serial-lookups.ts'
 
-/** The accounts that a person means. */
+/** The accounts that a person names. */
 
 /** privacyIDEA with more of them would be unusual; they are shown in one message. */
 const REALMS_MAX = 1_000
@@ -49,7 +49,7 @@ export async function accountsNamed(db: Database, text: string, limit: number): 
     .execute()
 }
 
-/** @param user `directories`: what lies there and has no realm on record is of the realm as well */
+/** @param user `directories`: an account there without a realm on record belongs to the realm as well */
 export async function accountsOfLogin(
   db: Database,
   user: { readonly login: Login; readonly realm: Realm; readonly directories: readonly DirectoryName[] },

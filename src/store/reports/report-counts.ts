@@ -6,7 +6,7 @@ import type { Database, Tables } from '../schema/schema.ts'
 import { countOf } from '../rows/queries.ts'
 import { isUndecided } from '../decisions/reviews.ts'
 
-/** What `lockstep status` counts. */
+/** The counts of `lockstep status`. */
 
 export type StoreCounts = Awaited<ReturnType<typeof readCounts>>
 
@@ -44,7 +44,7 @@ export async function readCounts(db: Database, nowMs: number) {
     queueLength: Number(queue.n),
     /** Accounts whose time has come. */
     queueDue: Number(queue.due ?? 0),
-    /** How long the oldest due account has waited; null when none is due. */
+    /** How long the oldest due account has been due; null when none is. */
     oldestDueMs: oldest !== null && oldest <= nowMs ? nowMs - oldest : null,
     eventsWaiting: await countOf(waiting),
     eventsRefused: await countOf(db.selectFrom('event').where('state', '=', 'refused')),
@@ -54,8 +54,8 @@ export async function readCounts(db: Database, nowMs: number) {
 }
 
 /**
- * Nobody is kept out, and nobody will be unless a person says so: the account is protected, or the breaker holds its lock
- * back. A lock of ours that stands all the same is none of these.
+ * Nobody is locked out, and nobody will be unless a person decides so: the account is protected, or the breaker holds
+ * its lock back. A lock of ours that is there all the same is none of these.
  */
 export function isKeptOpen(
   account: ExpressionBuilder<Tables, 'account'>,
@@ -92,7 +92,7 @@ export async function countWaits(db: Database, dueMs: number): Promise<{ events:
   return { events: await countOf(events), accounts: await countOf(accounts) }
 }
 
-/** The account is due, could not be done, or waits for a person: its lock, or that a token of it is gone. */
+/** The account is due, failed, or waits for a person: its lock, or that a token of it is gone. */
 export function isWaiting(
   account: ExpressionBuilder<Tables, 'account'>,
   dueMs: number,

@@ -27,12 +27,12 @@ export interface AccountReport {
   readonly realm: string | null
   readonly lockedByUs: boolean
   /**
-   * Whether a lock keeps its user out. `unknown`: what decides about it may not be read. `probed`: likewise, and `proof`
-   * tells of a trial in its directory that did keep somebody out. Null: neither a lock nor a hold.
+   * Whether a lock is enforced. `unknown`: what decides about it may not be read. `probed`: likewise, and `proof`
+   * is a trial in its directory in which a lock was enforced. Null: neither a lock nor a hold.
    */
   readonly effective: 'yes' | 'no' | 'unknown' | 'probed' | null
   readonly proof: LockProof | null
-  /** Somebody else's lock there, beside ours or alone, or what may be one; null: none was seen. */
+  /** Somebody else's lock there, beside ours or alone, or what may be one; null: none was observed. */
   readonly otherLock: OtherLockReport | null
   readonly standing: string
   readonly standingCode: string | null
@@ -40,7 +40,7 @@ export interface AccountReport {
   readonly standingReasonCode: ReasonCode | null
   readonly standingReasonParams: object
   readonly holds: readonly ReturnType<typeof holdReport>[]
-  /** Whether a lock of ours stands and bites on every server; null: there is none. */
+  /** Whether a lock of ours is there and enforced on every server; null: there is none. */
   readonly verification: VerificationReport | null
   readonly updatedMs: number
 }
@@ -48,7 +48,7 @@ export interface AccountReport {
 export interface AccountFilter {
   /** Only those with a hold or a lock of ours. */
   readonly held?: boolean
-  /** Only those that are locked or are to be: without such as are protected, or whose lock fewer persons have approved. */
+  /** Only those locked or to be locked: without protected ones, and those whose lock fewer people approved. */
   readonly approvals?: number
   readonly unsettled?: boolean
   /** Only those that `waits` counts. */
@@ -64,8 +64,8 @@ export function openReports(db: Database, clock: Clock) {
     /** Accounts that a text names: an account key or id, a serial or a login. */
     find: async (text: string, limit: number) => withHolds(db, await accountsNamed(db, text, limit), clock.nowMs()),
     /**
-     * Accounts of the users who are called so in this realm.
-     * @param directories those of the realm: what lies there and has no realm on record is of it as well
+     * Accounts of the users with this login in this realm.
+     * @param directories those of the realm: an account there without a realm on record belongs to it as well
      */
     findLogin: async (login: Login, realm: Realm, directories: readonly DirectoryName[], limit: number) =>
       withHolds(db, await accountsOfLogin(db, { login, realm, directories }, limit), clock.nowMs()),
@@ -73,17 +73,17 @@ export function openReports(db: Database, clock: Clock) {
     realms: () => realmsOnRecord(db),
     /** How many of these accounts there are: see AccountFilter. */
     countLocking: (approvals: number) => countLocking(db, approvals),
-    /** Locks of ours of which nobody knows whether they keep their users out, by directory. */
+    /** Locks of ours of which it is not known whether they are enforced, by directory. */
     unknownEffects: () => countUnknownEffects(db, clock.nowMs()),
     /** Locks with a problem, at most so many, and how many there are of each kind. */
     lockFindings: (limit: number) => readLockFindings(db, limit),
-    /** Serials that the account carries by the events. */
+    /** Serials of the account by the events. */
     serialsOf: (key: AccountKey) => serialsOf(db, key),
     events: (filter: { key?: AccountKey; state?: string; sinceMs?: number; limit: number }) => listEvents(db, filter),
     changes: (filter: { key?: AccountKey; sinceMs?: number; untilMs?: number; state?: string; limit: number }) =>
       listChanges(db, filter),
     journal: (filter: { subject?: string; fromSeq?: number; limit: number }) => listJournal(db, filter),
-    /** What was tried and could not be done, and all that was due at that time; 0 leaves out the latter. */
+    /** What was tried and failed, and all that was due at that time; 0 leaves out the latter. */
     waits: (dueMs: number) => countWaits(db, dueMs),
   }
 }
@@ -105,7 +105,7 @@ async function listAccounts(db: Database, filter: AccountFilter, nowMs: number):
   return withHolds(db, await query.execute(), nowMs)
 }
 
-/** A lock that was not looked at since this is on record is as unknown as one that cannot be judged. */
+/** A lock that was not read since this is on record is as unknown as one that cannot be judged. */
 function effectOf(row: AccountRow, proofs: ReadonlyMap<string, LockProof>): Pick<AccountReport, 'effective' | 'proof'> {
   const effective = effectiveFromRow(row.effective) ?? (row.owned_lock === null ? null : 'unknown')
   const proof = effective === 'unknown' ? (proofs.get(row.directory) ?? null) : null

@@ -8,28 +8,28 @@ import { effectiveFromRow } from '../rows/rows.ts'
 import type { AccountRow, Database, VerificationRow } from '../schema/schema.ts'
 import type { RecordedProblem } from '../accounts/verifications.ts'
 
-/** Whether locks stand and bite on every server of their directories, for people. */
+/** Whether locks are there and enforced on every server of their directories, for people. */
 
 export interface VerificationReport {
-  /** `locked`: our lock has to stand. `open`: it was taken away, and has to be gone everywhere. `removed`: somebody else did. */
+  /** `locked`: our lock must be there. `open`: we removed it, and it must be gone everywhere. `removed`: others did. */
   readonly wanted: VerificationRow['wanted']
-  /** What was written stands on the server that took it. */
+  /** What was written is there on the server that took it. */
   readonly written: LockVerdict['written']
   readonly effective: LockVerdict['effective']
-  /** Servers on which it stands. */
+  /** Servers on which it is there. */
   readonly standing: number
-  /** Servers on which it stands and is known to keep its user out. */
+  /** Servers on which it is there and known to be enforced. */
   readonly verified: number
   /** Servers in all. */
   readonly of: number
-  /** The last look, in milliseconds since 1970; null: none yet. */
+  /** The last check, in milliseconds since 1970; null: none yet. */
   readonly checkedMs: number | null
   /** Each server; empty where there is only one. */
   readonly servers: readonly ServerVerdict[]
   readonly problem: (LockProblem & { readonly sinceMs: number }) | null
 }
 
-/** A lock that somebody should look at. */
+/** A lock that needs attention. */
 export interface LockFinding {
   readonly account: string
   readonly dn: string
@@ -72,7 +72,7 @@ function reportOf(account: AccountRow, row: VerificationRow | undefined): Verifi
   }
 }
 
-/** With one server the last look at the account tells all. */
+/** With one server the last reading of the account is enough. */
 function byAccount(account: AccountRow): VerificationReport | null {
   if (account.owned_lock === null) return null
   const effective = effectiveFromRow(account.effective) ?? 'unknown'
@@ -116,7 +116,7 @@ export interface LockTrouble {
 }
 
 export interface LockFindings {
-  /** At most so many as were asked for; those that were taken away last. */
+  /** At most so many as were asked for; those that were removed last. */
   readonly findings: readonly LockFinding[]
   /** Of all, by kind. */
   readonly troubles: readonly LockTrouble[]
@@ -155,7 +155,7 @@ export async function readLockFindings(db: Database, limit: number): Promise<Loc
   return { findings, troubles }
 }
 
-/** Locks of ours of which nobody knows whether they keep their users out, by directory. */
+/** Locks of ours of which it is not known whether they are enforced, by directory. */
 export async function countUnknownEffects(
   db: Database,
   nowMs: number,

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 
 /**
  * The conditions of the partial indexes, written into the SQL: an index that holds only some rows is used only where
- * the statement itself says that it wants those, not where a parameter may say so.
+ * the statement itself has the condition, not where a parameter may give it.
  */
 export const LIVE = sql.lit(1)
 export const WAITING = sql.lit('waiting' as const)
@@ -14,5 +14,5 @@ export const NO_HOLDS = sql.lit(0)
 export const SEEN = sql.lit(0)
 export const NOTHING = sql.lit(null)
 export const LOCKED = sql.lit(1)
-/** Whether somebody else's lock stands cannot be judged. */
+/** It cannot be judged whether there is somebody else's lock. */
 export const UNCLEAR = sql.lit('unknown')

@@ -1,8 +1,8 @@
 import type { Reason } from '../../core/reasons/reason.ts'
 
 /**
- * Sentences that versions up to 0.1 wrote in place of codes, and that say exactly what a code says today. They are on record in
- * old stores and are read for ever; no version writes them any more.
+ * Sentences that versions up to 0.1 wrote in place of codes, and that mean exactly what a code means today. They are on
+ * record in old stores and are read for ever; no version writes them any more.
  */
 const SENTENCES: readonly (readonly [RegExp, (part: string) => Reason])[] = [
   [/^lock taken away$/, () => ({ code: 'lock-removed', params: { passwordSetAt: null } })],

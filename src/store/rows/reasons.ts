@@ -43,7 +43,7 @@ export function reasonFromBody(value: unknown): Reason | null {
   return parseReason(value) ?? (code === null ? null : plainReason(code))
 }
 
-/** A code of a newer version is shown as it is. */
+/** A code of a newer version is shown unchanged. */
 function codeOf(value: unknown): string | null {
   const code = typeof value === 'object' && value !== null ? (value as { code?: unknown }).code : null
   return typeof code === 'string' ? code : null

@@ -1,5 +1,5 @@
 /**
- * An answer that may be so many milliseconds old, for what each account in work asks: they share one look.
+ * An answer that may be so many milliseconds old, for a question of each account in work: they share one look.
  * @param look a failure reaches those who share it, and nobody after them
  */
 export function recentLook<Answer>(look: () => Promise<Answer>, maxAgeMs: number): (nowMs: number) => Promise<Answer> {

@@ -77,7 +77,7 @@ export function serialFromRow(text: string): Serial {
   return must(parseSerial(text), 'a serial')
 }
 
-/** Whose account it is; of nobody where there is no row. */
+/** The owner of the account; of nobody where there is no row. */
 export function whoseFromRow(row: Pick<AccountRow, 'login' | 'realm'> | undefined): AccountOwner {
   const login = row?.login ?? null
   return {

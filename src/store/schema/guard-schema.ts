@@ -1,6 +1,6 @@
 /** The tables of the guards; see schema.ts. */
 
-/** A lock that counts for the breaker, once for each thing that it is counted under. */
+/** A lock that counts for the breaker, once for each group that it is counted in. */
 export interface LockCountTable {
   /** See AppliedLimit.counted. */
   counted: string
@@ -16,7 +16,7 @@ export interface LossCountTable {
 }
 
 /**
- * `waiting`: for a person, or for room. `approved`: it may pass at the next reading. `dismissed`: a person said that
+ * `waiting`: for a person, or for room. `approved`: it may pass at the next reading. `dismissed`: a person decided that
  * serial and lock stay.
  */
 export type LossState = 'waiting' | 'approved' | 'dismissed'
@@ -29,7 +29,7 @@ export interface ReviewTable {
   /** The limit that was reached; see AppliedLimit.id. */
   limit_id: string
   reason: string
-  /** JSON of the change as it was planned last. */
+  /** JSON of the change by the last plan. */
   change: string
   /** Of older versions, never read: whether it is approved follows from `approval`, and from how many are needed now. */
   state: 'waiting'
@@ -37,13 +37,13 @@ export interface ReviewTable {
 
 export interface ApprovalTable {
   account_key: string
-  /** Who it was, so that two approvals are those of two persons. */
+  /** The person, so that two approvals are those of two people. */
   person: string
   at_ms: number
   reason: string
 }
 
-/** Something that the administrators are to know, once, however often it is seen. */
+/** Something that needs an administrator's attention, once, however often it is observed. */
 export interface FindingTable {
   kind: string
   subject: string
@@ -52,7 +52,7 @@ export interface FindingTable {
   /** JSON of the parameters where the kind is a code of core/reasons/reason.ts; null: it has none. */
   params: string | null
   first_ms: number
-  /** When it was told in the log; null: not yet. */
+  /** When it was reported in the log; null: not yet. */
   told_ms: number | null
   /** Null while it lasts. */
   ended_ms: number | null

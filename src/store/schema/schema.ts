@@ -68,7 +68,6 @@ export interface EventTable {
   why: string
   attempts: number
   next_try_ms: number | null
-  /** For how long it has waited for what a person must change, while everything could be asked. */
   /** 1: a registration that names this serial alone. */
   sole_serial: number
   counted_ms: Generated<number>
@@ -93,16 +92,16 @@ export interface AccountTable {
   standing_code: string | null
   standing_reason: string
   hold_count: number
-  /** Whether a lock keeps the user out: `yes`, `no`, `unknown`; null: neither a lock nor a hold, or not looked at yet. */
+  /** Whether a lock is enforced: `yes`, `no`, `unknown`; null: neither a lock nor a hold, or not read yet. */
   effective: string | null
-  /** JSON of an OtherLock; null: none was seen. */
+  /** JSON of an OtherLock; null: none was observed. */
   other_lock: string | null
   /** Its `is`, to be searched for. */
   other_lock_is: string | null
-  /** When our lock was last seen to stand in the directory; 0: never. */
+  /** When our lock was last observed in the directory; 0: never. */
   seen_ms: number
   updated_ms: number
-  /** When it came on record; 0: before this was noted. */
+  /** When it came on record; 0: before this was recorded. */
   known_ms: number
   /** The latest `may_arrive_until_ms` of its changes; null: none has one. */
   late_until_ms: Generated<number | null>
@@ -136,13 +135,13 @@ export interface QueueTable extends LeaseColumns {
   generation: number
   due_ms: number
   attempts: number
-  /** 1: somebody's turn at the account broke off, so its waiting files are held against the record. */
+  /** 1: a turn at the account was aborted, so its waiting files are compared with the record. */
   repair: number
-  /** 1: what privacyIDEA says of the account's owner is to be read before it is looked at. */
+  /** 1: privacyIDEA's data of the account's owner are to be read before its turn. */
   hinted: number
 }
 
-/** What privacyIDEA's API said of a token when its owner was read last. */
+/** What privacyIDEA's API reported of a token at the last reading of its owner. */
 export interface TokenTable {
   serial: string
   account_key: string
@@ -151,18 +150,18 @@ export interface TokenTable {
   reset_due: number
   /** The full resync that missed it; 0: none did; -1: it came on record since the last one began. */
   run: number
-  /** Whose it was; null: read by an older Lockstep, or its user could not be told. */
+  /** The owner; null: read by an older Lockstep, or its user was not known. */
   resolver: string | null
   user_id: string | null
   /** privacyIDEA's own number of it, which rises with each new token; null: no full resync has seen it yet. */
   source_id: number | null
-  /** It is lost, and its loss waits or may pass; null: it is not, or nobody has noticed yet. Cleared where it is listed. */
+  /** It is lost, and its loss is pending or may pass; null: it is not, or that was not noticed. Cleared when listed. */
   loss: LossState | null
-  /** Since when it waits, or when its loss was allowed. */
+  /** Since when it is pending, or when its loss was allowed. */
   loss_ms: number | null
   /** A LossCause. */
   loss_why: string | null
-  /** JSON array of the persons who approved so far. */
+  /** JSON array of the people who approved so far. */
   loss_by: string | null
   /** As it was read last, for people; null: not since this is kept. */
   type: Generated<string | null>
@@ -179,13 +178,13 @@ export interface SerialTwinTable {
   spellings: string
 }
 
-/** A serial that this store may take off an account: it wrote it there or adopted it. Kept for ever. */
+/** A serial that this store may remove from an account: it wrote it there or adopted it. Kept for ever. */
 export interface AuthoredSerialTable {
   account_key: string
   serial: string
-  /** `named`: an event said that it has left, and privacyIDEA was not asked yet; `settled`: it was. */
+  /** `named`: an event reported that it has left, and privacyIDEA was not asked yet; `settled`: it was. */
   how: 'written' | 'confirmed' | 'adopted' | 'recorded' | 'named' | 'settled'
-  /** 0: known from before this was noted. */
+  /** 0: known from before this was recorded. */
   at_ms: number
 }
 
@@ -198,7 +197,7 @@ export interface OwnerTable {
   realm: string
 }
 
-/** What a full resync found until it is complete. */
+/** The findings of a full resync until it is complete. */
 export interface ResyncAccountTable {
   run: number
   account_key: string
@@ -211,16 +210,15 @@ export interface ResyncAccountTable {
   user_id: string | null
 }
 
-/** Users that privacyIDEA keeps out, as read last. */
+/** Users that privacyIDEA locks out, by the last reading. */
 export interface LockoutTable {
   account_key: string
   until_us: number | null
 }
-
-/** What was done in privacyIDEA because somebody else locked the account in the directory. */
+/** Changes in privacyIDEA because of a lock by others in the directory. */
 export interface MirrorTable {
   account_key: string
-  /** A serial, or `@resolver/id` of the user who is kept out. */
+  /** A serial, or `@resolver/id` of the user who is locked out. */
   name: string
   kind: 'token' | 'lockout'
   state: string
@@ -233,7 +231,7 @@ export interface MirrorTable {
   since_ms: number
 }
 
-/** How a lock or an unlock of ours stands on each server of its directory; or that somebody took a lock away. */
+/** A lock or an unlock of ours on each server of its directory; or the removal of a lock by somebody. */
 export interface VerificationTable {
   account_key: string
   directory: string
@@ -244,9 +242,9 @@ export interface VerificationTable {
   due_ms: number | null
   tries: number
   checked_ms: number | null
-  /** JSON of a LockVerdict; null: not looked at yet. */
+  /** JSON of a LockVerdict; null: not checked yet. */
   verdict: string | null
-  /** JSON of a LockProblem that is to be told. */
+  /** JSON of a LockProblem that is to be reported. */
   problem: string | null
   problem_ms: number | null
 }
@@ -270,7 +268,7 @@ export interface ChangeTable {
   may_arrive_until_ms: Generated<number | null>
   /** When it was found to have arrived after it was written off; null: it was not. */
   arrived_ms: Generated<number | null>
-  /** 1: what it would have written stands there, and is somebody else's. */
+  /** 1: its value is on the entry, and is somebody else's. */
   is_others: Generated<number>
 }
 
@@ -286,7 +284,7 @@ export interface JournalTable {
   hash: string
 }
 
-/** The outbox: one row a mail, from the first thing that it tells to some time after it was sent. */
+/** The outbox: one row a mail, from its first notification to some time after it was sent. */
 export interface MailTable extends LeaseColumns {
   /** Also the left half of its Message-ID: the same however often it is sent. */
   id: string
@@ -297,7 +295,7 @@ export interface MailTable extends LeaseColumns {
   digest: string
   created_ms: number
   due_ms: number
-  /** After this it is no news. */
+  /** After this it is out of date. */
   expires_ms: number
   /** When nothing more was added, which is its Date; null: while more may be. */
   sealed_ms: number | null
@@ -307,11 +305,11 @@ export interface MailTable extends LeaseColumns {
   why_code: string | null
   why: string
   ended_ms: number | null
-  /** JSON of MailRefusals: what the server answered last, and how often; null: it refused nothing. */
+  /** JSON of MailRefusals: the last answer of the server, and how often; null: it refused nothing. */
   refusals: string | null
 }
 
-/** A user of a roll-out, and how far his new token is. */
+/** A user of a roll-out, and the progress of their new token. */
 export interface EnrollmentTable {
   rollout: string
   /** See enrolleeKey. */
@@ -322,19 +320,19 @@ export interface EnrollmentTable {
   serial: string | null
   mail_id: string | null
   why: string
-  /** Who works on it, or did last. */
+  /** The process that works on it, or did last. */
   owner: string
   changed_ms: number
 }
 
-/** Waiting files that the record has nothing of, until the directory said what they are worth. */
+/** Waiting files that are not on record, until the directory proves or disproves them. */
 export interface EvidenceTable {
   folder: 'unlock' | 'unregister'
   name: string
   account_key: string
   /** When the file was written. */
   at_ms: number
-  /** 1: its forward file was still in `lock/`: nobody saw the lock in the directory. */
+  /** 1: its forward file was still in `lock/`: the lock was not observed in the directory. */
   is_unseen: number
 }
 
@@ -351,7 +349,7 @@ export interface UnplacedTable {
   since_ms: number
   /** The full resync that saw it last. */
   run: number
-  /** Since when it has been seen with this cause and owner. */
+  /** Since when it has been observed with this cause and owner. */
   cause_ms: number
   /** 0: the cause has to be observed again before it is reported. */
   is_sure: number

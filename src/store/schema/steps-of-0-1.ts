@@ -47,10 +47,10 @@ export const STEPS_OF_0_1: readonly Step[] = [
       prev_hash text not null, hash text not null)`,
     `create index journal_by_subject on journal (subject)`,
   ],
-  /** Whether a lock keeps its user out. */
+  /** Whether a lock is enforced. */
   [`alter table account add column effective text`],
   pruningOnRecord,
-  /** What privacyIDEA’s API said, beside what was done about it. */
+  /** What privacyIDEA’s API reported, beside what was done about it. */
   [
     `create table token (
       serial text primary key, account_key text not null, is_locked integer not null, reset_due integer not null,
@@ -63,7 +63,7 @@ export const STEPS_OF_0_1: readonly Step[] = [
     `create index account_by_user on account (user_id) where user_id is not null`,
     `alter table queue add column hinted integer not null default 0`,
   ],
-  /** Whose a token was when it was read last, and the other users of privacyIDEA that an account belongs to. */
+  /** The owner of a token at the last reading, and the other users of privacyIDEA that an account belongs to. */
   [
     `alter table token add column resolver text`,
     `alter table token add column user_id text`,
@@ -83,7 +83,7 @@ export const STEPS_OF_0_1: readonly Step[] = [
     `create index mirror_by_name on mirror (name)`,
     `create index mirror_by_time on mirror (since_ms)`,
   ],
-  /** For a full resync in the order of privacyIDEA’s ids. `run` said which run saw a token last; from now on which one missed it. */
+  /** For a full resync by privacyIDEA’s ids. `run` was the run that saw a token last; now it is one that missed it. */
   [
     `alter table token add column source_id bigint`,
     `update token set run = 0`,
@@ -93,7 +93,7 @@ export const STEPS_OF_0_1: readonly Step[] = [
     `create table resync_account (
       run bigint not null, account_key text not null, dn text, login text, realm text, primary key (run, account_key))`,
   ],
-  /** Since the servers of a directory are looked at one by one. */
+  /** Since the servers of a directory are read one by one. */
   [
     `create table verification (
       account_key text primary key, directory text not null, wanted text not null, writer text, written_ms bigint not null,
@@ -152,9 +152,9 @@ const GUARD_TABLES = [
 ]
 
 /**
- * Where the chain begins stood in a row beside it that anybody could edit; from now on the chain says it itself. What
- * the row says is taken over once, marked as such, for `journal --verify` to judge. A journal whose end is damaged is
- * left as it is.
+ * The beginning of the chain was in a row beside it that anybody could edit; from now on the chain itself records it.
+ * The value of the row is taken over once, marked as such, for `journal --verify` to judge. A journal whose end is
+ * damaged is left unchanged.
  */
 async function pruningOnRecord(db: QueryExecutorProvider, nowMs: number): Promise<void> {
   const start = await metaOf(db, 'journal-start')

@@ -23,15 +23,15 @@ export const STEPS_OF_0_2: readonly Step[] = [
     `alter table mail add column lease_watch text`,
     `alter table queue add column repair integer not null default 0`,
   ],
-  /** Somebody else’s lock at an account, as it was last seen, beside ours or alone. */
+  /** Somebody else’s lock at an account, as it was last observed, beside ours or alone. */
   [
     `alter table account add column other_lock text`,
     `alter table account add column other_lock_is text`,
     `create index account_other_lock_unclear on account (directory) where other_lock_is = 'unknown'`,
   ],
   /**
-   * Serials are found by their key, in whatever spelling a row has them, and so are logins. The rows stay as they are: an
-   * index over the expression takes the place of the one over the column.
+   * Serials are found by their key, in any spelling of the row, and so are logins. The rows stay unchanged: an
+   * index over the expression replaces the one over the column.
    */
   [
     `drop index if exists event_by_serial`,
@@ -41,7 +41,7 @@ export const STEPS_OF_0_2: readonly Step[] = [
     `create index token_by_serial_key on token (lower(serial))`,
     `create table serial_twin (serial_key text primary key, spellings text not null)`,
   ],
-  /** Losses that wait for review, beside the tokens themselves, and what the breaker of losses counts: nothing yet. */
+  /** Losses that are pending in the review queue, beside the tokens, and the counts of their breaker: nothing yet. */
   [
     `alter table token add column loss text`,
     `alter table token add column loss_ms bigint`,
@@ -52,15 +52,15 @@ export const STEPS_OF_0_2: readonly Step[] = [
       serial text not null, account_key text not null, at_ms bigint not null, primary key (serial, account_key))`,
     `create index loss_count_by_time on loss_count (at_ms)`,
   ],
-  /** Which registrations name one serial alone. Of those of older versions nobody knows: they end no hold, as before. */
+  /** Which registrations name one serial alone. Those of older versions: not known; they end no hold, as before. */
   [`alter table event add column sole_serial integer not null default 0`],
-  /** Waiting files that the record has nothing of, until the directory said what they are worth. */
+  /** Waiting files that are not on record, until the directory proves or disproves them. */
   [
     `create table evidence (
       folder text not null, name text not null, account_key text not null, at_ms bigint not null,
       is_unseen integer not null, primary key (folder, name))`,
   ],
-  /** Tokens whose owners have no account; and whose account exactly it is that a full resync found. */
+  /** Tokens whose owners have no account; and the exact owner of an account that a full resync found. */
   [
     `create table unplaced (
       serial text primary key, cause text not null, login text, realm text, resolver text, user_id text,
@@ -70,7 +70,7 @@ export const STEPS_OF_0_2: readonly Step[] = [
     `create index unplaced_by_cause on unplaced (cause, is_full)`,
   ],
   authorship,
-  /** Writes that were written off and may still arrive, and what a person says is ours. */
+  /** Writes that were written off and may still arrive, and what a person states to be ours. */
   [
     `alter table change add column may_arrive_until_ms bigint`,
     `alter table change add column arrived_ms bigint`,
@@ -80,18 +80,18 @@ export const STEPS_OF_0_2: readonly Step[] = [
     `alter table account add column adoption text`,
     `create index account_late on account (key) where late_until_ms is not null or adoption is not null`,
   ],
-  /** Mode `api`: who is named by the event that made privacyIDEA be asked. Few events name anybody. */
+  /** Mode `api`: the person in the event that made Lockstep ask privacyIDEA. Few events name anybody. */
   [
     `create index if not exists event_hint_actor on event (lower(serial), taken_at_us) where state = 'ended' and actor <> ''`,
   ],
-  /** Tokens whose owners have no account: since when each has been seen so, and whether it was seen so again. */
+  /** Tokens whose owners have no account: since when each has this cause, and whether it was observed a second time. */
   [
     `alter table unplaced add column cause_ms bigint not null default 0`,
     `alter table unplaced add column is_sure integer not null default 1`,
     `update unplaced set cause_ms = since_ms`,
     `create index unplaced_unsure on unplaced (serial) where is_sure = 0`,
   ],
-  /** What a mail server answers is on record with each mail. */
+  /** The answers of a mail server are on record with each mail. */
   [`alter table mail add column refusals text`],
   /** What people are shown of a token: unknown until it is read the next time. */
   [
@@ -104,13 +104,13 @@ export const STEPS_OF_0_2: readonly Step[] = [
 ]
 
 /**
- * Which serials this store wrote or adopted, at which account. Older versions did not note it: it follows from the tokens that
- * privacyIDEA confirmed, from registrations among the events and the changes, and from the journal. What waits in `unregister/`
- * is taken in at the next start.
+ * The serials that this store wrote or adopted, at which account. Older versions did not record it: it follows from the
+ * tokens that privacyIDEA confirmed, from registrations among the events and the changes, and from the journal. The
+ * files in `unregister/` are taken in at the next start.
  */
 export async function authorship(db: QueryExecutorProvider): Promise<void> {
   for (const statement of AUTHORSHIP) await sql.raw(statement).execute(db)
-  // The directories of a store that was in use were met long ago.
+  // The directories of a store that was in use were first read long ago.
   await sql`insert into meta (key, value) select distinct 'locked-before ' || directory, '[]' from account`.execute(db)
   await sql`insert into meta (key, value) select 'authorship-of-files', 'due' where exists (select 1 from account)`.execute(
     db,

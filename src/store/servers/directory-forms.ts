@@ -19,7 +19,7 @@ import type { StoreWriter } from '../engine/store-writer.ts'
 import { readMeta, writeMeta } from '../engine/meta.ts'
 import { countOf, inPages } from '../rows/queries.ts'
 
-/** In which form ours was written into each directory, and how much of it stands there; a row of `meta` each. */
+/** The form in which ours was written into each directory, and how much of it is there; a row of `meta` each. */
 
 const KEY = 'directory-form '
 const REALMS_KEY = 'realm-directories'
@@ -56,7 +56,7 @@ export function openDirectoryForms(db: Database, writer: StoreWriter) {
       return rows.flatMap(({ realm }) => realmFromRow(realm) ?? [])
     },
     /**
-     * By the record; in a directory that is given up, what is still to be released there.
+     * By the record; in a retired directory, what is still to be released there.
      * @param realm of its accounts alone; left out: of all
      */
     async marksIn(directory: DirectoryName, realm?: Realm) {
@@ -65,7 +65,7 @@ export function openDirectoryForms(db: Database, writer: StoreWriter) {
       if (order !== undefined && order.provenMs !== null) return { locks: 0, serials: 0 }
       return { locks: await locksIn(db, directory, realm), serials: await serialsIn(db, directory, realm) }
     },
-    /** Serials that the account carries by the events; in a directory that is given up, those still to be removed. */
+    /** Serials of the account by the events; in a retired directory, those still to be removed. */
     async serialsOnEntriesOf(key: AccountKey) {
       const rows = (await serialsOf(db, key)).map((serial) => ({ account_key: key, serial }))
       return (await stillLocked(db, rows)).map(({ serial }) => serial)

@@ -3,7 +3,7 @@ import type { Database } from '../schema/schema.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
 import { readMeta, writeMeta } from '../engine/meta.ts'
 
-/** When `lockstep drain` ran last, so that a site without a daemon can be told from one where nothing works. */
+/** When `lockstep drain` ran last, to distinguish a site without a daemon from one where nothing works. */
 
 const DRAIN_KEY = 'drain'
 /** So many ends are kept, to know how far apart drains usually are. */
@@ -14,9 +14,9 @@ const RECENT_MS_MIN = 15 * 60_000
 const RECENT_MS_MAX = 3 * 86_400_000
 
 export interface DrainEnd {
-  /** `done`: nothing waited any more. `waiting`: something could not be done yet. `failed`: it broke off. */
+  /** `done`: nothing was pending any more. `waiting`: something could not be done yet. `failed`: it was aborted. */
   readonly outcome: 'done' | 'waiting' | 'failed'
-  /** What could not be done, or what made it fail; '' when done. */
+  /** What could not be done, or why it failed; '' when done. */
   readonly reason: string
 }
 

@@ -7,7 +7,7 @@ import type { Database } from '../schema/schema.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
 import { readMeta, writeMeta } from '../engine/meta.ts'
 
-/** Which directory answered when each was first used; a row of `meta` each; a person's word is journalled. */
+/** The directory that answered when each was first used; a row of `meta` each; a person's decision is journalled. */
 
 const KEY = 'directory-identity '
 

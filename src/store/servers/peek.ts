@@ -6,8 +6,8 @@ import { CONFIG_KEY, type RunningConfig } from './running-config.ts'
 const BUSY_MS = 200
 
 /**
- * The configuration that the daemon of this store works with, without opening the store: nothing is created, migrated or
- * checked. Null: no daemon serves it, or one that does not say, or the file cannot be read.
+ * The configuration that the daemon of this store works with, without opening the store: nothing is created, migrated
+ * or checked. Null: no daemon serves it, or one that does not record it, or the file cannot be read.
  */
 export function peekRunning(file: string, nowMs: number): RunningConfig | null {
   try {
@@ -26,7 +26,7 @@ export function peekRunning(file: string, nowMs: number): RunningConfig | null {
       db.close()
     }
   } catch {
-    // Whoever opens the store next reports what is wrong with it.
+    // The next opening of the store reports what is wrong with it.
     return null
   }
 }

@@ -8,33 +8,33 @@ import type { StoreWriter } from '../engine/store-writer.ts'
 import { readMeta, writeMeta } from '../engine/meta.ts'
 
 /**
- * The configuration that the daemon of this store works with, and what became of its last reload: rows of `meta` that the
- * daemon writes and everybody else reads. It names files and variables of secrets, and holds no secret.
+ * The configuration that the daemon of this store works with, and the outcome of its last reload: rows of `meta` that
+ * the daemon writes and everybody else reads. It names files and variables of secrets, and holds no secret.
  */
 
 export const CONFIG_KEY = 'daemon-config'
 const RELOAD_KEY = 'daemon-reload'
 
 export interface RunningConfig {
-  /** Whose it is; see process-owner.ts. */
+  /** The daemon of the configuration; see process-owner.ts. */
   readonly owner: string
   /** In milliseconds since 1970. */
   readonly loadedMs: number
-  /** SHA-256 of what all keys are set to, in hexadecimal digits. */
+  /** SHA-256 of the values of all keys, in hexadecimal digits. */
   readonly digest: string
   readonly settings: Settings
 }
 
-/** What became of a reload; `failed`: everything is as before. */
+/** The outcome of a reload; `failed`: everything is as before. */
 export type ReloadOutcome =
   | {
       readonly is: 'done'
       readonly endedMs: number
-      /** Keys that are in effect as the file has them, and were set otherwise before. */
+      /** Keys that are in effect as in the file, and had another value before. */
       readonly changed: readonly string[]
-      /** Keys whose change waits for a restart. */
+      /** Keys whose change needs a restart. */
       readonly restart: readonly string[]
-      /** What should be known, and stopped nothing. */
+      /** For information; they stopped nothing. */
       readonly warnings: readonly string[]
     }
   | {
@@ -64,7 +64,7 @@ export function openRunningConfig(db: Database, writer: StoreWriter, clock: Cloc
     return parsed !== null && parsed.owner === daemon?.owner ? parsed : null
   }
   return {
-    /** Null: no daemon serves the store, or one of an older version, which does not say. */
+    /** Null: no daemon serves the store, or one of an older version, which does not record it. */
     read: () => ofDaemon<RunningConfig>(CONFIG_KEY),
     /** Null: the daemon of now has not reloaded yet, or none runs. */
     reload: () => ofDaemon<ReloadState>(RELOAD_KEY),

@@ -5,7 +5,7 @@ import type { Database } from '../schema/schema.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
 import { readMeta, writeMeta } from '../engine/meta.ts'
 
-/** How the servers of each directory were seen last, so that `status` can tell without asking them. */
+/** The last observed state of the servers of each directory, so that `status` need not ask them. */
 
 const KEY = 'directory-servers '
 
@@ -18,7 +18,7 @@ export interface ServersSeen {
 
 export function openServerStates(db: Database, writer: StoreWriter, clock: Clock) {
   return {
-    /** A server that is as it was seen before has been so since then. @returns what is on record now */
+    /** A server with an unchanged state keeps its time. @returns what is on record now */
     note: (directory: DirectoryName, servers: readonly ServerState[]) =>
       writer.runSoon(async (scope) => {
         const key = `${KEY}${directory}`

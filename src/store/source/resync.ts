@@ -25,11 +25,11 @@ import { selectTokens, tokenFromRow } from './snapshots.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 import { readMeta, writeMeta } from '../engine/meta.ts'
 
-/** What a full resync asks of the record (mode `api`), page by page, by statements that are compiled once. */
+/** The queries of a full resync to the record (mode `api`), page by page, by statements that are compiled once. */
 
 /** In meta: the number of the newest run. */
 export const RUN_KEY = 'resync-run'
-/** A loss that waits for review, or was dismissed, is nothing new. */
+/** A loss that is pending in the review queue, or was dismissed, is nothing new. */
 const IS_NOT_HELD = sql<boolean>`(loss is null or loss = 'approved')`
 
 export function openResyncRecord(db: Database, writer: StoreWriter, clock: Clock): ResyncRecordPort {
@@ -156,7 +156,7 @@ async function stage(
   for (const key of keys) await hot.stage.run(on, { run, account_key: key, ...nothing })
 }
 
-/** Page by page, so that no other write waits long. What a crash leaves staged, the next run finds again by itself. */
+/** Page by page, so that no other write waits long. The next run finds again what a crash leaves staged. */
 async function release(writer: StoreWriter, hot: ResyncStatements, run: number, clock: Clock): Promise<void> {
   const releasePage = async (scope: WriteScope): Promise<number> => {
     const { rows } = await hot.staged.run(scope.on, { run, limit: PAGE })

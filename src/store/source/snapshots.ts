@@ -21,7 +21,7 @@ import type { Database } from '../schema/schema.ts'
 import type { Statements } from '../engine/statements.ts'
 import type { StoreWriter, WriteScope } from '../engine/store-writer.ts'
 
-/** Mode `api`: what privacyIDEA said when it was read last. */
+/** Mode `api`: what privacyIDEA reported at the last reading. */
 
 /** The run of a token that came on record since the last full resync began: that one could not see it. */
 const NEW = -1
@@ -60,11 +60,11 @@ async function knownOf(db: Database, hot: Statements, key: AccountKey): Promise<
     .where('account_key', '=', key)
     .execute()
   const read = new Set(tokens.map((row) => row.serial))
-  // What events held before privacyIDEA was asked: it says whether that is so.
+  // What events held before privacyIDEA was asked: its answer decides whether that is so.
   const held = await db.selectFrom('hold').select(['kind', 'serial', 'reason']).where('account_key', '=', key).execute()
   const unread = held.flatMap(({ serial }) => (serial === null || read.has(serial) ? [] : [serial]))
   for (const serial of unread) read.add(serial)
-  // What an event said to have left, though privacyIDEA never showed it here.
+  // What an event reported to have left, though privacyIDEA never showed it here.
   const named = (await hot.namedSerials.run(db, { account_key: key })).rows.filter((row) => !read.has(row.serial))
   const lockout = await db.selectFrom('lockout').select('until_us').where('account_key', '=', key).executeTakeFirst()
   return {
@@ -96,7 +96,7 @@ function heldFor(reason: string | undefined): { heldFor?: HeldFor } {
   return found === undefined ? {} : { heldFor: found }
 }
 
-/** Accounts of one name; more would say nothing new. */
+/** Accounts of one name; more would add nothing. */
 const NAMED_MAX = 10
 
 async function accountsWith(
@@ -180,7 +180,7 @@ async function recordReading(
   }
 }
 
-/** Who is named by the events that made privacyIDEA be asked: what they caused is theirs. */
+/** The people in the events that made Lockstep ask privacyIDEA: what they caused is theirs. */
 async function withActors(
   { hot, on }: WriteScope,
   events: readonly ResolvedEvent[],
@@ -271,7 +271,7 @@ export function tokenFromRow(row: {
   }
 }
 
-/** Accounts that a token holds by what events said, before privacyIDEA was asked about any of them. */
+/** Accounts that a token holds by events, before privacyIDEA was asked about any of them. */
 async function* unreadHolds(db: Database): AsyncGenerator<readonly AccountKey[]> {
   const query = db
     .selectFrom('hold')

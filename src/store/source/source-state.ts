@@ -6,16 +6,16 @@ import type { Database } from '../schema/schema.ts'
 import type { StoreWriter } from '../engine/store-writer.ts'
 import { dropMeta, metaText, readMeta, writeMeta } from '../engine/meta.ts'
 
-/** How the sweeps over privacyIDEA went last, so that `status` can tell what is seen of it (mode `api`). */
+/** The last results of the sweeps over privacyIDEA, so that `status` can show what is known of it (mode `api`). */
 
 export type SweepName = 'scan' | 'resync'
 
 export interface SweepState {
-  /** The last one that came to its end, in milliseconds since 1970; null: none ever did. */
+  /** The last complete one, in milliseconds since 1970; null: none ever was. */
   readonly doneMs: number | null
   /** Since then it has failed, and why; null: it works. Older versions wrote no code. */
   readonly failing: { readonly sinceMs: number; readonly reason: string; readonly code?: ErrorCode } | null
-  /** What somebody should know of the last one, though it worked; left out: nothing. */
+  /** A note on the last one, though it worked; left out: none. */
   readonly note?: string
 }
 

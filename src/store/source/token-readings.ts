@@ -8,7 +8,7 @@ import type { Database, TokenTable } from '../schema/schema.ts'
 
 const TOKENS_MAX = 1_000
 
-/** Nothing where it was not read now: what is there stays. */
+/** Nothing where it was not read now: the earlier values stay. */
 export function readingToRow(reading: TokenReading | undefined) {
   if (reading === undefined) return {}
   const { type, state, failCount, failCountMax, readMs } = reading

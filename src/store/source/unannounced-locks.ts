@@ -15,7 +15,7 @@ export interface AnnouncedLocks {
 
 const LOCKS_MAX = 10
 const AGE_MAX_MS = 7 * 24 * 3_600_000
-/** An event may come after the scan found what it is about, and before it was read. */
+/** An event may come after the scan found its change, and before it was read. */
 const AFTER_MS = 10_000
 const BEFORE_MS = 120_000
 /** A first reading of a large privacyIDEA takes its time between a token and what holds it. */
@@ -30,7 +30,7 @@ export async function announcedLocks(db: Database, nowMs: number): Promise<Annou
     .where('event.kind', '=', 'lock')
     .where('event.received_ms', '>', nowMs - AGE_MAX_MS)
     .where('event.received_ms', '<=', nowMs - AFTER_MS)
-    // A token that was full when it was first seen became so before anybody listened.
+    // A token that was full at its first reading became so before Lockstep received events.
     .where((where) =>
       where.not(
         where.exists(

@@ -29,7 +29,7 @@ export function openUnplaced(db: Database, writer: StoreWriter, clock: Clock): U
       if (tokens.length === 0) return
       const run = (await readMeta<number>(db, RUN_KEY)) ?? 0
       const { changed, older } = await compare(db, tokens, run, clock.nowMs())
-      // Whoever waits for the one writer would wait for this as well.
+      // Everything that waits for the one writer would wait for this as well.
       if (changed.length + older.length === 0 && (await isReported(db))) return
       await writer.run(async (scope) => {
         await write(scope, changed, run, clock.nowMs())
@@ -67,7 +67,7 @@ export function openUnplaced(db: Database, writer: StoreWriter, clock: Clock): U
   }
 }
 
-/** Which are not on record as they are now, and of the others those that the run has not seen yet. */
+/** Those that are not on record as they are now, and of the others those that the run has not seen yet. */
 async function compare(
   db: Database,
   tokens: readonly UnplacedToken[],
@@ -149,7 +149,7 @@ async function report(scope: WriteScope, nowMs: number): Promise<void> {
   }
 }
 
-/** A run that died has put some on record and told nobody. */
+/** An aborted run has put some on record and reported nothing. */
 async function isReported(db: Database): Promise<boolean> {
   const open = await db
     .selectFrom('finding')

@@ -15,7 +15,7 @@ import { errorLog, loadForWork, openSystemFor } from '../../process/settings.ts'
 
 type Options = Given<'reason'> & Texts<'realm' | 'for'> & Flags<'resetToken' | 'adopt' | 'json'>
 
-/** The time that a lock takes must not be all of it. */
+/** The processing time of a lock must not use up all of `--for`. */
 const FOR_MS_MIN = 1_000
 
 export function register(program: Command, io: CliIo): void {
@@ -78,7 +78,7 @@ async function carryOut(
   for (const line of lines) printText(io, `  ${line}`)
   const effect = kind === 'hold' && result.isDone ? effectNote(account) : null
   if (effect !== null) printText(io, `  ${effect}`)
-  // Where theirs alone keeps the user out, the verdict of a lock says so.
+  // Where only the lock by others is in effect, the verdict of a lock reports it.
   if (result.isDone && account.otherLock !== null && (lock !== 'others' || kind === 'release'))
     printText(io, `  ${otherLockNote(account.otherLock)}`)
   const isReported = result.isDone && account.standing !== 'conflict' && account.standing !== 'protected'
@@ -99,7 +99,7 @@ function troubleOf({ text, code }: Verdict, hint: string): Trouble | null {
   return code === undefined ? null : { code, message: text, hint }
 }
 
-/** Held, whoever's lock it is that keeps the user out; 69 where none does. */
+/** Locked, by our lock or another one; 69 where no lock is in effect. */
 function verdictOfLock({ account, isDone, lock }: ManualActionResult): Verdict {
   if (account.standing === 'protected') {
     return {
@@ -125,7 +125,7 @@ function verdictOfLock({ account, isDone, lock }: ManualActionResult): Verdict {
   return { text: `locked until ${moment(Math.max(...ends))}`, exit: EXIT.ok }
 }
 
-/** 69 where the user is still locked out although we did what was asked. */
+/** 69 where the user is still locked out although the order is done. */
 function verdictOfUnlock(result: ManualActionResult, order: ManualAction): Verdict {
   const { account, isDone, lock, before, unrecorded } = result
   if (!isDone) return NOT_YET

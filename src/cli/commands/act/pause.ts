@@ -71,7 +71,7 @@ function pauseText({ sinceMs, by, reason }: Pause): string {
   return `since ${moment(sinceMs)} by ${plain(by)}: ${plain(reason)}`
 }
 
-/** Null where none is named. Fails with `usage`. */
+/** Null where no directory is named. Fails with `usage`. */
 function directoryOption({ directories }: Settings, text: string | undefined): DirectoryName | null {
   if (text === undefined) return null
   const found = directories.find(({ name }) => name === text)

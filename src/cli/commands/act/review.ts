@@ -15,7 +15,6 @@ import { personOf } from '../../process/person.ts'
 import { errorLog, loadForWork, openStoreFor, openSystemFor } from '../../process/settings.ts'
 
 const KIND_HELP = 'only locks, or only losses: lock or loss'
-/** Of one account. */
 const SHOWN_MAX = 1_000
 
 type Selecting = Texts<'realm' | 'directory' | 'kind'> & Flags<'all' | 'json'>
@@ -206,7 +205,7 @@ function registerDecision(review: Command, kind: 'approve' | 'reject', io: CliIo
     })
 }
 
-/** 77 where all that was said had been said by the same person before: another one is needed. */
+/** 77 where the same person had approved all of it before: another person is needed. */
 function exitOfDecision(result: ReviewResult, isMissing: boolean): number {
   if (isMissing) return EXIT.noUser
   const again = result.again + result.losses.again

@@ -47,7 +47,7 @@ export function register(program: Command, io: CliIo): void {
     })
 }
 
-/** Through a pipe a line for each record; on a terminal its fields stand below it. */
+/** Through a pipe a line for each record; on a terminal its fields are below it. */
 function showRecords(io: CliIo, rows: readonly JournalRow[]): void {
   const bodyOf = (row: JournalRow): unknown => shownBody(JSON.parse(row.body))
   const columns: Column<JournalRow>[] = [
@@ -60,7 +60,7 @@ function showRecords(io: CliIo, rows: readonly JournalRow[]): void {
   else printTable(io, rows, [...columns, { title: 'details', value: (row) => JSON.stringify(bodyOf(row)) }])
 }
 
-/** Left out: what is empty. */
+/** Empty fields are left out. */
 function fieldsOf(body: unknown): Detail[] {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return [['details', JSON.stringify(body)]]
   return Object.entries(body).flatMap(([name, value]: [string, unknown]): Detail[] => {
@@ -78,7 +78,7 @@ function troubleOf(faults: number): Trouble {
   return { code: 'chain-broken', message, hint: 'faults says where: a record was changed, removed or moved.' }
 }
 
-/** A record as it is shown: where it holds a reason, the sentence stands in its place, and where it holds an instant, the time. */
+/** A record as it is shown: a sentence replaces a reason, and a time replaces an instant. */
 function shownBody(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(shownBody)
   if (typeof value !== 'object' || value === null) return value

@@ -16,7 +16,7 @@ import { personOf } from '../../process/person.ts'
 import { firstOf, note, plain, print, printData, printTable, printText } from '../../terminal/output.ts'
 import { loadForWork, loadSettings, openStoreFor } from '../../process/settings.ts'
 
-/** States of mails that nobody got. */
+/** States of mails that were not delivered. */
 const LOST: readonly MailState[] = ['refused', 'expired', 'no-address']
 const UNSENT: readonly MailState[] = ['gathering', 'waiting']
 

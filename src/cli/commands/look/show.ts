@@ -85,7 +85,7 @@ function show(io: CliIo, details: AccountDetails): void {
   printTable(io, timeline, TIMELINE)
 }
 
-/** On a terminal what has no room stands below. */
+/** On a terminal, columns without room go below the row. */
 export const TIMELINE: readonly Column<AccountDetails['timeline'][number]>[] = [
   { title: 'time', value: (entry) => exactMoment(entry.atMs), align: 'right' },
   { title: 'what', value: (entry) => entry.what },

@@ -55,7 +55,7 @@ const NOT_DONE: Trouble = {
   hint: 'lockstep status tells more, and what to do.',
 }
 
-/** When the holds of a person were to end is shown as an instant. */
+/** The planned end of a person's holds is shown as an instant. */
 function stepJson({ change, skipped, ...step }: UndoStep): object {
   const { ends, ...rest } = change
   const ending = Object.entries(ends).map(([name, us]) => [name, new Date(Math.ceil(us / 1000)).toISOString()])

@@ -12,7 +12,8 @@ export function register(program: Command, io: CliIo): void {
     )
     .action(async (_options: unknown, command: Command) => {
       const hangups = new Hangups()
-      // Kept to the very end: a SIGHUP never ends the daemon, not while it starts or stops either (lockstep.ts has the first one).
+      // Kept to the very end: a SIGHUP never ends the daemon, also not while it starts or stops (lockstep.ts has the
+      // first one).
       process.on('SIGHUP', () => hangups.raise())
       const settings = await loadSettings(command, io)
       becomeOwnerOf(settings)

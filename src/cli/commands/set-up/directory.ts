@@ -35,7 +35,8 @@ export function register(program: Command, io: CliIo): void {
     .option('--json', 'print the result as JSON')
     .action(async (name: string, options: { reason?: string; json?: boolean }, command: Command) => {
       const reason = givenReason(options.reason)
-      // What is meant from now on is what the file says, which the daemon may not have loaded for that very reason.
+      // The file decides which directory is meant from now on; the daemon may not have loaded it for exactly that
+      // reason.
       const { file: settings } = await loadBeside(command, io)
       const { acceptDirectory, directoryCalled } = await import('../../../app/directory-servers.ts')
       await using store = await openStoreFor(settings, true)

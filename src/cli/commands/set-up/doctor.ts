@@ -36,10 +36,10 @@ export function register(program: Command, io: CliIo): void {
       const startedAsRoot = process.getuid?.() === 0
       const mailTo = addressOf(options.mailTo)
       const { diagnose } = await import('../../../operations/doctor/doctor.ts')
-      // Before the command goes on as the owner of the store: a file that a person names is read with their own rights.
+      // Before the command goes on as the owner of the store: a named file is read with the caller's own rights.
       const source = await sourceOptions(options, io)
       const { file, running, mistake } = await loadBeside(command, io, options.probe === undefined)
-      // The record is the daemon's, whatever the key store says by now; all else is tried as the file says.
+      // The record is the daemon's, with any present value of the key store; all else is checked as the file states.
       const settings = running === null ? file : { ...file, store: running.settings.store }
       const findings = await withProgress(io, (step) =>
         diagnose(settings, {
@@ -88,7 +88,7 @@ async function sourceOptions(options: DoctorOptions, io: CliIo): Promise<Diagnos
   return { admin: { user, password: await adminPassword(options.passwordFile, prompt, io) }, scriptsDir, shims }
 }
 
-/** 0 when nothing failed; 75 or 69 when a server could not be reached; 78 when something has to be set up. */
+/** 0 when nothing failed; 75 or 69 when a server could not be reached; 78 when the set-up is incomplete. */
 function exitCodeOf(findings: readonly Finding[]): number {
   const failed = findings.filter((finding) => finding.status === 'fail')
   if (failed.length === 0) return EXIT.ok
@@ -125,7 +125,7 @@ function printFindings(io: CliIo, findings: readonly Finding[]): void {
   printText(io, `\n${summaryOf(countsOf(findings))}`)
 }
 
-/** Lines of a text stand below each other, as a mistake of the configuration has them. */
+/** The lines of a text are printed below each other, as in a mistake of the configuration. */
 function inLines(text: string, indent: number): string {
   return text
     .split('\n')
@@ -146,7 +146,7 @@ function summaryOf({ skip, warn, fail }: Counts): string {
   return skipped === '' ? 'Everything is as it should be.' : `All that was looked at is as it should be; ${skipped}.`
 }
 
-/** Several lines stand at the left edge: LDIF and here-documents must be copied without spaces before them. */
+/** Several lines are printed at the left edge: LDIF and here-documents must be copied without spaces before them. */
 function printFix(io: CliIo, fix: string): void {
   const lines = fix.split('\n').map(plain)
   const [line = ''] = lines

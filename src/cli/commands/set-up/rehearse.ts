@@ -34,7 +34,7 @@ export function register(program: Command, io: CliIo): void {
     })
 }
 
-/** Where the page goes. What cannot be written is found out before the audit log is read, which may take long. */
+/** The path of the page. A failure to write it is found before the audit log is read, which may take long. */
 async function pageFile(io: CliIo, out: string): Promise<string> {
   const { default: path } = await import('node:path')
   const { tryWhole } = await import('../../../app/private-file.ts')
@@ -46,7 +46,7 @@ async function pageFile(io: CliIo, out: string): Promise<string> {
 async function writePage(io: CliIo, file: string, report: RehearsalReport): Promise<void> {
   const { rehearsalPage } = await import('../../../operations/rehearsal/rehearsal-page.ts')
   const { writeWhole } = await import('../../../app/private-file.ts')
-  // It names people: for its writer and his group alone.
+  // It names people: readable by its writer and their group only.
   writeWhole({ path: file, text: rehearsalPage(report), mode: 0o640, owner: null, replace: true })
   note(io, `wrote ${file}`)
 }
@@ -58,8 +58,8 @@ interface Times {
 }
 
 /**
- * On a terminal, and with `--utc`, as everywhere else; through a pipe, and where privacyIDEA's zone is not known, as its
- * audit log has them.
+ * On a terminal, and with `--utc`, as everywhere else. Through a pipe, and where privacyIDEA's zone is not known, as in
+ * its audit log.
  */
 async function timesOf({ zoneMs }: RehearsalReport, io: CliIo, isUtc: boolean): Promise<Times> {
   const { localTime, zoneText } = await import('../../../operations/rehearsal/rehearsal-page.ts')

@@ -9,16 +9,18 @@ import type { Trustee } from '../../advice/active-directory-advice.ts'
 import { troubleOf, type Findings } from '../findings.ts'
 import { adviceOf } from '../../advice/directory-advice.ts'
 
-/** What `lockstep doctor --probe LOGIN` says of a lock and a serial that were set and taken back on a test account. */
+/**
+ * What `lockstep doctor --probe LOGIN` reports about a lock and a serial that were set and reverted on a test account.
+ */
 
 export interface ProbeAccount {
   readonly login: string
   readonly realm: string | null
-  /** The account's own password, to see a bind refused; null: not tried. */
+  /** The account's own password, to check that a bind is refused; null: not tried. */
   readonly password: string | null
-  /** Why it is not known which account is meant; null: it is, or this directory says why not. */
+  /** Why the account is not known; null: it is, or this directory reports why not. */
   readonly error: AppError | null
-  /** That somebody else could be meant by the login as well; null: nobody. */
+  /** Another account that the login may mean too; null: none. */
   readonly note: string | null
 }
 
@@ -27,15 +29,15 @@ export interface Place {
   readonly settings: DirectorySettings
   /** The naming context of the base. */
   readonly context: string
-  /** Active Directory: whom rights are given to. */
+  /** Active Directory: the account that gets the rights. */
   readonly trustee?: Trustee
 }
 
-/** What a lock on the test account showed. */
+/** The result of a lock on the test account. */
 export interface Trial {
-  /** Its user was kept out; null: that was not tried. */
+  /** The lock was enforced; null: that was not tried. */
   readonly isEnforced: boolean | null
-  /** What could be read of the policy says. */
+  /** By the readable parts of the policy. */
   readonly effective: Effectiveness['is']
   /** Where it was tried. */
   readonly url: string

@@ -5,7 +5,7 @@ import type { ActiveDirectoryProbe } from '../../../directory/probe/active-direc
 import { indexAdvice, writeRightAdvice, writtenAttributes, type Trustee } from '../../advice/active-directory-advice.ts'
 import type { Findings } from '../findings.ts'
 
-/** What `lockstep doctor` says of Active Directory beyond what holds for every directory. */
+/** Checks of `lockstep doctor` for Active Directory alone. */
 
 /** MS-ADTS, 2.2.10: fTUPLEINDEX. */
 const WORDS_INDEXED = 32
@@ -67,7 +67,7 @@ function reportAdmins(found: Findings, { admins }: ActiveDirectoryProbe, { base 
   })
 }
 
-/** Serials are words within one value, so that a plain index does not help. */
+/** Serials are words within one value, so a plain index does not help. */
 function reportIndex(found: Findings, { schema }: ActiveDirectoryProbe, { serialAttribute }: DirectorySettings): void {
   const flags = schema.get(serialAttribute.toLowerCase())?.searchFlags
   if (flags === undefined) return

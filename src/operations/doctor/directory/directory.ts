@@ -14,13 +14,13 @@ import { checkReplicas } from './replicas.ts'
 import { Findings, troubleOf } from '../findings.ts'
 import { adviceOf } from '../../advice/directory-advice.ts'
 
-/** What `lockstep doctor` tries at one directory; each step only where the one before it succeeded. */
+/** Checks of `lockstep doctor` at one directory; each step only where the one before it succeeded. */
 
-/** A search that finds nothing and takes longer than this has no index to use. */
+/** A search without a result that takes longer than this has no index to use. */
 const UNINDEXED_MS = 200
 const TRY_PROBE = 'lockstep doctor --probe LOGIN, with a test account; it is left as it was'
 
-/** @returns what a trial lock showed, where one was tried */
+/** @returns the result of a trial lock, where one was tried */
 export async function directoryFindings(
   settings: DirectorySettings,
   account: ProbeAccount | null,
@@ -38,7 +38,7 @@ export async function directoryFindings(
   return { findings, trial }
 }
 
-/** Connects, secures and binds at every URL. @returns those that can be worked with */
+/** Connects, secures and binds at every URL. @returns the usable ones */
 async function checkServers(found: Findings, settings: DirectorySettings): Promise<string[]> {
   await using probe = openProbe(settings, systemClock)
   const servers = await probe.servers()
@@ -155,7 +155,7 @@ async function checkSchema({ found, probe, settings }: Look): Promise<void> {
   }
 }
 
-/** With any login the filter should find somebody, and usually several. */
+/** With any login the filter should find an account, and usually several. */
 async function checkFilter({ found, settings, context }: Look): Promise<void> {
   const { userFilter, base, bindDn, name } = settings
   const anybody = userFilter.replaceAll('{login}', '*').replaceAll('{realm}', '*')

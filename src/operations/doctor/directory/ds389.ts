@@ -12,15 +12,15 @@ import {
 } from '../../advice/ds389-advice.ts'
 import type { Findings } from '../findings.ts'
 
-/** What `lockstep doctor` says of a 389-DS or FreeIPA beyond what holds for every directory. */
+/** Checks of `lockstep doctor` for a 389-DS or FreeIPA alone. */
 
-/** @returns whether the rights to write were seen, so that no trial has to show them */
+/** @returns whether the rights to write were found, so that no trial is needed for them */
 export async function checkDs389(
   found: Findings,
   probe: DirectoryProbe,
   { settings, isCut }: { settings: DirectorySettings; isCut: boolean },
 ): Promise<boolean> {
-  // What was seen to be cut short is reported, with the same fix.
+  // Searches found to be cut short are reported, with the same fix.
   if (!isCut) await checkLimits(found, probe, settings)
   const rights = await probe.rights([...readAttributes(settings), ...writeAttributes(settings)])
   if (rights === null) return false

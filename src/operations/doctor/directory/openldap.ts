@@ -12,7 +12,7 @@ import {
   policyReadAdvice,
 } from '../../advice/openldap-advice.ts'
 
-/** What `lockstep doctor` says of the password policy, which alone makes a lock keep anybody out. */
+/** Checks of `lockstep doctor` for the password policy: a lock is enforced only with it. */
 
 export function checkPolicy(found: Findings, view: PolicyView, facts: ServerFacts, context: string): void {
   const why = 'A lock can be written and keeps nobody out.'
@@ -62,7 +62,9 @@ const TRY_IT =
 const CANNOT_READ =
   'A lock that no policy enforces is written and keeps nobody out. Lockstep could not tell, and shows "effective: unknown" at every lock.'
 
-/** What decides whether a lock keeps its user out, and may not be read: no fault where a trial has shown that it does. */
+/**
+ * Settings that decide whether a lock is enforced, and may not be read: no fault where a trial has shown that it is.
+ */
 export function reportUnread(
   found: Findings,
   view: PolicyView,

@@ -8,8 +8,8 @@ import { Findings, troubleOf } from '../findings.ts'
 import { SEE_SERVER_LOG } from './account.ts'
 
 /**
- * The other servers of a directory, after the first was looked into: what keeps a lock from biting may be missing on one
- * of them alone (an overlay, a policy that did not arrive). Only trouble is told.
+ * The other servers of a directory, after the check of the first: the condition for enforcing a lock may be missing on
+ * one of them alone (an overlay, a policy that did not arrive). Only problems are reported.
  */
 export async function checkReplicas(
   found: Findings,

@@ -19,22 +19,22 @@ import { WHY_UNTRIED, type ShimsState } from './shims.ts'
 import type { Findings } from '../findings.ts'
 import { hookUrlOf } from '../../setup/hook-url.ts'
 
-/** Whether the event handlers in privacyIDEA are there, on, and as `lockstep privacyidea setup` makes them. */
+/** Whether the event handlers in privacyIDEA exist, are on, and are as `lockstep privacyidea setup` makes them. */
 
 const WHY_NONE = 'Locks and unlocks come with the scan, and serials with the full resync only.'
 
 interface BindingsLook {
   readonly readSecret: SecretReader
-  /** Asked as the running service, which needs no right to see them. */
+  /** Read as the running service, which needs no right to see them. */
   readonly isService: boolean
   /** The scripts that they may call. */
   readonly shims: ShimsState
 }
 
-/** What the account of the service may not see. */
+/** For checks without the needed rights of the service's account. */
 export const ASK_AN_ADMIN = 'lockstep doctor --privacyidea-admin NAME'
 
-/** @returns how they call Lockstep; `unknown`: they may not be seen */
+/** @returns how they call Lockstep; `unknown`: they may not be read */
 export async function checkBindings(
   found: Findings,
   client: Client,
@@ -93,7 +93,9 @@ async function checkScripts({ found, client, standing: existing }: Standing, shi
   report(found, changes, 'script', missing.length > 0 ? { is: 'fail' } : shims)
 }
 
-/** The address that privacyIDEA calls is known there alone: it is taken from what stands, and the secret is compared. */
+/**
+ * Only privacyIDEA has the address that it calls: it is taken from the existing handlers, and the secret is compared.
+ */
 async function checkHooks(look: Standing, { intake: { http } }: Settings, readSecret: SecretReader): Promise<void> {
   const { found, client, standing: existing } = look
   const contentType = contentTypeOf(await offeredContentTypes(client))

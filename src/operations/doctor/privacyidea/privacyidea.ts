@@ -15,26 +15,26 @@ import { checkShims, WHY_UNTRIED, type ShimsState } from './shims.ts'
 import type { ShimsTrial } from '../../setup/shims-trial.ts'
 import { Findings, troubleOf, type Finding } from '../findings.ts'
 
-/** What `lockstep doctor` looks at in privacyIDEA. Nothing is written there. */
+/** Checks of `lockstep doctor` in privacyIDEA. Nothing is written there. */
 
 export interface SourceDiagnosis {
   readonly readSecret: SecretReader
-  /** An administrator who may see event handlers and resolvers, for this one time; null: as the service itself. */
+  /** An administrator who may see event handlers and resolvers, only for this run; null: as the service itself. */
   readonly admin: { readonly user: string; readonly password: string } | null
   /** privacyIDEA's script directory, when it is on this machine; null: where the packages put it. */
   readonly scriptsDir: string | null
-  /** What came of running the scripts there; null or left out: they were not run. */
+  /** The result of running the scripts there; null or left out: they were not run. */
   readonly shims?: ShimsTrial | null
 }
 
-/** Measured on these; the ones before were only read. */
+/** Measured on these; earlier versions were only read about. */
 const MEASURED_MIN = { major: 3, minor: 11 }
 const MEASURED_MAX = { major: 3, minor: 14 }
 const SKEW_WARN_MS = 2_000
 const SKEW_FAIL_MS = 60_000
 /** The header Date has whole seconds. */
 const DATE_STEP_MS = 1_000
-/** Attributes that a lock of this type writes. */
+/** Why the mirror needs a right. */
 const MIRROR_RIGHT =
   'policy.mirrorDirectoryLocks needs it: without it locks of others in the directory do not reach privacyIDEA, or stay there.'
 const WHY_RIGHT: Readonly<Record<string, string>> = {
@@ -56,7 +56,7 @@ const NEEDED = new Set([
 ])
 /** Where an error does not say what to do. */
 const RUN_AGAIN = 'Run it again with LOCKSTEP_DEBUG=1.'
-/** Rights with which whoever has the password can take privacyIDEA over. */
+/** Rights that let anybody with the password take over privacyIDEA. */
 const DANGEROUS = ['*', 'eventhandling_write', 'policywrite', 'resolverwrite', 'adduser']
 
 export async function privacyIdeaFindings(settings: Settings, how: SourceDiagnosis): Promise<readonly Finding[]> {
@@ -116,7 +116,7 @@ async function checkServer(
   return via
 }
 
-/** What was not looked at after a call that failed. */
+/** The checks that were left out after a call that failed. */
 function skipRest(found: Findings): void {
   const rest = Object.entries(CALLS).flatMap(([check, what]) =>
     found.all.some((each) => each.check === check) ? [] : what,
@@ -227,7 +227,7 @@ async function checkRights(found: Findings, client: Client, settings: Settings, 
   if (missing.length === 0) found.ok('rights', `${user} has ${wanted.join(', ')}`)
 }
 
-/** A missing right shows as an empty 200, so that a token has to be seen. */
+/** A missing right shows as an empty 200, so a token has to be seen. */
 async function checkTokens(found: Findings, source: SourceSettings, how: SourceDiagnosis): Promise<void> {
   await using port = openPrivacyIdea(source, how.readSecret, systemClock)
   try {
@@ -239,7 +239,9 @@ async function checkTokens(found: Findings, source: SourceSettings, how: SourceD
   }
 }
 
-/** Without the setting an account stays locked until the next attempt, where privacyIDEA would let its user in before. */
+/**
+ * Without the setting an account stays locked until the next attempt, where privacyIDEA would accept its user before.
+ */
 async function checkClearTimeout(found: Findings, port: PrivacyIdeaPort): Promise<void> {
   try {
     const timeoutMs = await port.failCounterClearTimeoutMs()
@@ -305,7 +307,7 @@ async function checkRealms(found: Findings, client: Client, settings: Settings):
   if (unknown.length + open.length === 0) found.ok('realms', `realms: ${mapped.join(', ')}`)
 }
 
-/** As the administrator where one is given, else as the service itself, which usually may not see these things. */
+/** As the administrator where one is given, else as the service itself, which usually may not read these. */
 async function withAdmin(
   source: SourceSettings,
   how: SourceDiagnosis,

@@ -6,22 +6,22 @@ import { troubleOf, type Findings } from '../findings.ts'
 import { lookAtShims } from '../../setup/shims-install.ts'
 import { arrivalsOf, type ShimsTrial } from '../../setup/shims-trial.ts'
 
-/** Where the packages for Debian and Ubuntu have privacyIDEA's script directory. */
+/** privacyIDEA's script directory in the packages for Debian and Ubuntu. */
 export const USUAL_SCRIPTS_DIR = '/etc/privacyidea/scripts'
 
 export interface ShimsLook {
-  /** Null: looked at only where it is there with a shim in it, since privacyIDEA may be elsewhere. */
+  /** Null: checked only where the usual one has a shim, since privacyIDEA may be elsewhere. */
   readonly dir: string | null
-  /** What came of running them; null: they were not run. */
+  /** The result of running them; null: they were not run. */
   readonly trial: ShimsTrial | null
 }
 
-/** What is known of the scripts that event handlers call. */
+/** The state of the scripts that event handlers call. */
 export type ShimsState =
   | { readonly is: 'good' }
-  /** Said by findings of their own, the worst of which is this. */
+  /** Reported by findings of their own, the worst of which is this. */
   | { readonly is: 'fail' | 'warn' }
-  /** Nobody looked at them, or ran them: nothing is known. */
+  /** They were not checked or run: nothing is known. */
   | { readonly is: 'untried'; readonly what: string; readonly fix: string }
 
 export const WHY_UNTRIED = 'Whether privacyIDEA can call them shows with the first event.'
@@ -77,7 +77,7 @@ async function checkTrial(found: Findings, trial: ShimsTrial, user: string, sett
   )
 }
 
-/** @returns false where no folder was named and the usual one has none, or may not be looked at */
+/** @returns false where no folder was named and the usual one has none, or may not be read */
 async function checkFiles(found: Findings, dir: string | null, spool: string): Promise<boolean> {
   const folder = dir ?? USUAL_SCRIPTS_DIR
   const fix = `lockstep shims install ${folder} --spool ${spool}`
