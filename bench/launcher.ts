@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { endProcess } from '../demo/instance.ts'
+import { endProcess } from '../scripts/end-process.ts'
 
 const SCRIPT = fileURLToPath(new URL('launch.sh', import.meta.url))
 

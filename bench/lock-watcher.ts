@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { endProcess } from '../demo/instance.ts'
+import { endProcess } from '../scripts/end-process.ts'
 import type { Slapd } from '../test/servers/ldap/slapd.ts'
 
 const SEEN_WITHIN_MS = 30_000

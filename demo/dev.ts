@@ -8,7 +8,7 @@ import { runTool } from '../test/servers/run-tool.ts'
 import { succeed } from './instance.ts'
 import { peopleLdif } from './people.ts'
 import { quoted, writePlayFolder } from './play-folder.ts'
-import { restartOnChange } from './restart-on-change.ts'
+import { restartOnChange } from '../scripts/restart-on-change.ts'
 
 /**
  * `npm run dev [-- FOLDER]`: a real privacyIDEA and a real OpenLDAP, Lockstep set up between them, and its daemon from the source,
@@ -35,7 +35,7 @@ function emptied(folder: string): boolean {
   return true
 }
 
-/** What docs/quick-start.md does by hand. */
+/** What docs/tutorial/quick-start.md does by hand. */
 async function setUp(folder: string, slapd: Slapd, pi: PrivacyIdea): Promise<string> {
   const config = join(folder, 'lockstep.yaml')
   const run = async (...args: readonly string[]): Promise<void> => {

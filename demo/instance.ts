@@ -5,6 +5,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { TokenEventKind } from '../src/core/events/event.ts'
+import { endProcess } from '../scripts/end-process.ts'
 import { runTool, type ToolResult } from '../test/servers/run-tool.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -13,7 +14,6 @@ export const LOCKSTEP = join(ROOT, 'bin', 'lockstep')
 export const REALM = 'example'
 
 const READY_WAIT = '10s'
-const STOP_TIMEOUT_MS = 10_000
 
 /** The directory that a throw-away Lockstep works against. */
 export interface InstanceDirectory {
@@ -117,16 +117,6 @@ async function untilReady(daemon: ChildProcess, check: Promise<ToolResult>, logF
   const checked = check.then((result) => (result.code === 0 ? null : lastWords(result)))
   const fault = await Promise.race([ended, checked])
   if (fault !== null) throw new Error(`lockstep serve is not ready: ${fault}\n${await readFile(logFile, 'utf8')}`)
-}
-
-/** Sends a signal, and SIGKILL when the process has not ended 10 s later. */
-export async function endProcess(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const ended = once(child, 'exit')
-  child.kill(signal)
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
-  await ended
-  clearTimeout(timer)
 }
 
 /** @returns what the command printed; fails with its last words when its exit code is not 0 */

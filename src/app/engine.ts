@@ -59,7 +59,7 @@ function newNotifier(system: System, log: Log, findings: FindingNotifier): (clai
   return (claim, outcome) => {
     if (outcome.lockRemoved !== undefined) {
       const { reason, fix } = outcome.lockRemoved
-      log.warn('our lock was taken away', { account: claim.key, code: reason.code, reason: reasonText(reason), fix })
+      log.warn('our lock was removed', { account: claim.key, code: reason.code, reason: reasonText(reason), fix })
     }
     // An account that the breaker holds back in privacyIDEA alone is in no review, and no finding.
     if (FOUND.includes(outcome.standing) && outcome.isDirectoryInStep !== true) return findings.soon()

@@ -32,7 +32,7 @@ export class FindingNotifier {
       }
       if (findings.length > 0) await this.#store.findings.reported(findings)
     } catch (thrown) {
-      this.#log.error('a finding could not be told', errorFields(toAppError(thrown)))
+      this.#log.error('a finding could not be reported', errorFields(toAppError(thrown)))
     }
   }
 }

@@ -63,7 +63,7 @@ function syntaxProblems(text: string, document: Document, place: (offset: number
   if (unclosed !== null) {
     const { offset, opened, missing } = unclosed
     return [
-      syntax(place(offset), `the ${opened} that stands here is never closed; put ${missing} where the value ends`),
+      syntax(place(offset), `the ${opened} that begins here is never closed; put ${missing} where the value ends`),
     ]
   }
   const found = errors.map(({ code, pos }) => {
@@ -116,15 +116,15 @@ function rangeStart(node: unknown): number | null {
 
 /** The library's codes as messages to the author of the file; none repeats the text. */
 const SYNTAX: Readonly<Record<string, string>> = {
-  TAB_AS_INDENT: 'a tab stands in the indentation; use spaces',
-  DUPLICATE_KEY: 'this key stands here a second time; keep one of the two',
+  TAB_AS_INDENT: 'the indentation has a tab; use spaces',
+  DUPLICATE_KEY: 'this key is here a second time; keep one of the two',
   BAD_INDENT: 'the indentation does not fit; keys of one section begin in one column',
   BLOCK_AS_IMPLICIT_KEY: 'a nested section is not allowed here; put quotes around a value that holds ": "',
   MULTILINE_IMPLICIT_KEY: 'a key ends at the line end; is a ":" or a closing quote missing?',
   MISSING_CHAR: 'a character is missing here: a ":", a quote, a bracket or a comma',
   UNEXPECTED_TOKEN: 'this is not expected here; put quotes around a value that holds { } [ ] , # or ": "',
   BAD_SCALAR_START: 'a value cannot begin with this character; put quotes around it',
-  BAD_DQ_ESCAPE: 'an unknown escape stands in double quotes; use single quotes, or \\\\ for a backslash',
+  BAD_DQ_ESCAPE: 'an unknown escape is in double quotes; use single quotes, or \\\\ for a backslash',
   BAD_ALIAS: 'an alias (*name) is not well formed; put quotes around a value that begins with *',
   IMPOSSIBLE: 'the text cannot be read as YAML here',
   MULTIPLE_DOCS: 'there is a second document ("---"); one is allowed',

@@ -128,7 +128,7 @@ export class Generation {
       reportFolders(this.#log, await recoverUnregisters(this.system))
       this.duties.isUnregisterDue = false
     } catch (thrown) {
-      this.#log.error('the folder unregister/ could not be brought in step', errorFields(toAppError(thrown)))
+      this.#log.error('the folder unregister/ could not be synchronized', errorFields(toAppError(thrown)))
     }
     await keepLookingAtEvidence(this.system, this.#log, wake, stop)
   }

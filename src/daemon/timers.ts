@@ -18,5 +18,5 @@ export function every(intervalMs: number, log: Log, work: () => Promise<unknown>
 }
 
 export function inBackground(log: Log, work: () => Promise<unknown>): void {
-  work().catch((thrown: unknown) => log.error('upkeep failed', errorFields(toAppError(thrown))))
+  work().catch((thrown: unknown) => log.error('maintenance failed', errorFields(toAppError(thrown))))
 }

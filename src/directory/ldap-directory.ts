@@ -105,7 +105,7 @@ export class LdapDirectory {
         'unknown-user',
         `directory ${this.settings.name} has no account for this login below ${this.settings.base}`,
         {
-          hint: `Check userFilter, base and that the user exists. What the directory says (-W asks for the password that bindPasswordFile holds): ${searchLine(this.settings, login, realm)}`,
+          hint: `Check userFilter, base and that the user exists. What the directory answers (-W asks for the password that bindPasswordFile holds): ${searchLine(this.settings, login, realm)}`,
         },
       )
     }

@@ -192,7 +192,7 @@ export function spoolError(thrown: unknown, what: string): AppError {
 const WHY: Readonly<Record<string, string>> = {
   EACCES: 'no permission',
   EPERM: 'no permission',
-  EEXIST: 'something that is no folder stands there',
+  EEXIST: 'something that is no folder is there',
 }
 const OWNER_HINT = "The spool and its folders belong to the service's user: `lockstep shims install` sets them up."
 const ROOM_HINT = 'Make room; events that wait are taken by themselves then.'

@@ -142,9 +142,9 @@ const HINTS: Readonly<Record<RefusalKind, (facts: SmtpFacts) => string>> = {
   sender: () => 'Correct mail.from, or let this machine send as it at the mail server.',
   recipient: () => 'Correct the address.',
   mailbox: () => 'Look at the mailbox of that address.',
-  content: () => 'Look at what the mail server says of the mail, and at templates of your own.',
+  content: () => 'Look at what the mail server answers about the mail, and at templates of your own.',
   server: () => 'Look at the log of the mail server.',
-  policy: () => 'Look at what the mail server says, at the address, and at the log of the mail server.',
+  policy: () => 'Look at what the mail server answers, at the address, and at the log of the mail server.',
 }
 
 function hintFor(answer: MailAnswer, facts: SmtpFacts): string {

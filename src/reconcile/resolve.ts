@@ -152,7 +152,7 @@ async function findBySerial(event: WaitingEvent, ports: Ports): Promise<FoundAcc
   if (only === undefined) throw new AppError('unknown-serial', `no account is known for serial ${serial}`)
   if (others.length === 0) return only
   const where = [only, ...others].map((each) => each.dn).join(' and ')
-  throw new AppError('ambiguous-match', `serial ${serial} stands at several accounts: ${where}`, {
+  throw new AppError('ambiguous-match', `serial ${serial} is at several accounts: ${where}`, {
     hint: 'Take it away where it is wrong; the event is tried again by itself.',
   })
 }

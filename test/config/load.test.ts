@@ -351,7 +351,7 @@ describe('a mistake in one key is told with its line, column, path and what is e
       directoryWith('bindPasswordFile', null),
       /2:3 directories.corp: the secret is missing: write one of bindPasswordFile and bindPasswordEnv/,
     ],
-    ['two secrets', directoryWith('bindPasswordEnv', 'bindPasswordEnv: X'), /the secret stands there twice over/],
+    ['two secrets', directoryWith('bindPasswordEnv', 'bindPasswordEnv: X'), /the secret is there twice/],
     [
       'an environment variable that can be none',
       directoryWith('bindPasswordFile', 'bindPasswordEnv: a-b'),
@@ -445,7 +445,7 @@ describe('a mistake in one key is told with its line, column, path and what is e
     [
       'a directory that stands twice in a realm',
       `${DIRECTORY}realms: { example: [corp, corp] }\n`,
-      /8:20 realms.example: a directory stands there twice/,
+      /8:20 realms.example: a directory is there twice/,
     ],
     [
       'a realm with an empty list',
@@ -455,7 +455,7 @@ describe('a mistake in one key is told with its line, column, path and what is e
     [
       'several directories and no realms',
       `${DIRECTORY}${DIRECTORY.replace('directories:\n', '').replace('corp', 'two')}`,
-      /with several directories, say here/,
+      /with several directories, name here/,
     ],
     [
       'a bad address to listen on',
@@ -512,7 +512,7 @@ describe('a mistake in one key is told with its line, column, path and what is e
     [
       'privacyIDEA with two secrets',
       `${DIRECTORY}privacyidea: { url: https://x, user: lockstep, passwordFile: p, tokenFile: t }\n`,
-      /8:1 privacyidea: the secret stands there several times/,
+      /8:1 privacyidea: the secret is there several times/,
     ],
     [
       'a password of nobody',
@@ -572,7 +572,7 @@ describe('a mistake in one key is told with its line, column, path and what is e
     [
       'an address in EHLO without brackets',
       `${DIRECTORY}mail: { smtp: smtp://x, from: a@b.c, ehloName: 192.0.2.1 }\n`,
-      /mail.ehloName: an address stands in brackets/,
+      /mail.ehloName: an address is written in brackets/,
     ],
     [
       'brackets in EHLO that YAML reads as a list',
@@ -617,40 +617,40 @@ describe('a mistake in one key is told with its line, column, path and what is e
     [
       'a key that stands there twice',
       `${DIRECTORY}realms: {}\nrealms: {}\n`,
-      /9:1 : this key stands here a second time/,
+      /9:1 : this key is here a second time/,
     ],
     ['a wrong indentation', 'directories:\n  corp:\n    type: openldap\n   base: x\n', /4:1 : the indentation/],
-    ['a tab', 'directories:\n\tcorp: {}\n', /2:1 : a tab stands in the indentation; use spaces/],
+    ['a tab', 'directories:\n\tcorp: {}\n', /2:1 : the indentation has a tab; use spaces/],
     [
       'braces without quotes',
       `${DIRECTORY}guards: { protect: { filter: (a={b}) } }\n`,
       /8:\d+ : .*put quotes around a value/,
     ],
-    ['a quote that does not close', `${DIRECTORY}store: "sqlite:x\n`, /^8:8 : the " that stands here is never closed/],
+    ['a quote that does not close', `${DIRECTORY}store: "sqlite:x\n`, /^8:8 : the " that begins here is never closed/],
     [
       'a quote that ends in an escaped one',
       `${DIRECTORY}store: "sqlite:x\\"\nrealms: {}\n`,
-      /^8:8 : the " that stands here is never closed; put " where the value ends$/,
+      /^8:8 : the " that begins here is never closed; put " where the value ends$/,
     ],
     [
       'a bracket that does not close, in the middle of a section',
       DIRECTORY.replace(/urls: .*/, 'urls: [ldaps://a, ldaps://b'),
-      /^\d+:11 : the \[ that stands here is never closed; put \] where the value ends$/,
+      /^\d+:11 : the \[ that begins here is never closed; put \] where the value ends$/,
     ],
     [
       'a brace that does not close, with more sections after it',
       `${DIRECTORY}realms: { example: corp\nguards: { dryRun: true }\n`,
-      /^8:9 : the \{ that stands here is never closed; put \} where the value ends$/,
+      /^8:9 : the \{ that begins here is never closed; put \} where the value ends$/,
     ],
     [
       'a quote within brackets, which takes their end in',
       `${DIRECTORY}realms: { "example: corp }\nguards: { dryRun: true }\n`,
-      /^8:11 : the " that stands here is never closed/,
+      /^8:11 : the " that begins here is never closed/,
     ],
     [
       'another bracket than the one that was opened',
       `${DIRECTORY}guards: { protect: { dns: [dc=x} } }\n`,
-      /^8:27 : the \[ that stands here is never closed/,
+      /^8:27 : the \[ that begins here is never closed/,
     ],
     ['an empty file', '', '1:1 : the file is empty; "lockstep init" writes one'],
     ['a file of comments', '# nothing\n', /the file is empty/],

@@ -194,7 +194,7 @@ describe('a lock that would not keep its user out', () => {
   })
 })
 
-describe('whether a lock keeps its user out', () => {
+describe('whether a lock locks its user out', () => {
   it('is known where cn=config may be read', async () => {
     await using slapd = await startSlapd()
     await using port = open(slapd)

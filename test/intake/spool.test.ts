@@ -271,7 +271,7 @@ describe('the folders', () => {
     const opening = openSpool({ dir, intake: newMemoryIntake(), onError: () => undefined })
     await expect(opening).rejects.toMatchObject({
       code: 'file-io',
-      message: `Cannot make the spool folder ${dir}: something that is no folder stands there.`,
+      message: `Cannot make the spool folder ${dir}: something that is no folder is there.`,
       hint: expect.stringContaining('intake.spool'),
     })
   })

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { restartOnChange } from '../../demo/restart-on-change.ts'
+import { restartOnChange } from '../../scripts/restart-on-change.ts'
 import { eventually } from '../servers/eventually.ts'
 import { makeTempDir } from '../servers/temp-dir.ts'
 

@@ -149,7 +149,7 @@ async function report({ store }: EvidenceSystem, tally: Tally, log: Log): Promis
   if (tally.void.length > 0) {
     const files = tally.void.slice(0, NAMES_MAX).join(' ')
     const count = tally.void.length
-    log.warn('waiting LDIF files of which nothing stands in the directory are history now', { count, files })
+    log.warn('waiting LDIF files of which nothing is in the directory are history now', { count, files })
   }
   if (accounts > 0) await noteOlderStore(store, { adopted: accounts, released: 0, files: adopted })
   const params = { count: kept.length, files: kept.slice(0, NAMES_MAX), why }

@@ -41,7 +41,7 @@ interface Elsewhere {
 const NOT_PROVEN: Trouble = {
   code: 'not-done-yet',
   message: 'that nothing of ours is left is not proven yet',
-  hint: 'data says what is left; once that is done, give the same command again.',
+  hint: 'data shows what is left; once that is done, give the same command again.',
 }
 
 export async function runRetire(
@@ -101,7 +101,7 @@ async function cancel(
   const resync = isCompared ? (isServed ? 'daemon' : 'by-hand') : null
   io.exitCode = EXIT.ok
   if (options.json === true) return printData(io, { directory, changed, resync })
-  const what = changed ? `is kept in step again${STILL[resync ?? 'none']}` : 'was not retired'
+  const what = changed ? `is synchronized again${STILL[resync ?? 'none']}` : 'was not retired'
   printText(io, `directory ${name} ${what}`)
 }
 

@@ -26,7 +26,7 @@ export async function runStatusCheck(
   const result = await checked(options.healthFile, command, io)
   io.exitCode = result.exit
   const { exit, line } = result
-  const trouble = { code: 'not-fit', message: line, hint: 'lockstep status tells more.' } as const
+  const trouble = { code: 'not-fit', message: line, hint: 'lockstep status shows more.' } as const
   if (options.json === true) printData(io, { exit, line }, exit === 0 ? null : trouble)
   else print(io, line)
 }

@@ -88,7 +88,7 @@ export const OTHER_WORDS: readonly OtherWord[] = [
     'releases every hold of an account',
   ]),
   other('continue unpause go', ['lockstep resume --reason TEXT', 'lets changes go on after a pause']),
-  other('revert rollback back', ['lockstep undo --since 2h', 'shows what would be taken back']),
+  other('revert rollback back', ['lockstep undo --since 2h', 'shows what would be reverted']),
   other('uninstall remove delete decommission purge clean', [
     'lockstep retire',
     'shows every lock and serial of ours, and how to remove them',

@@ -35,7 +35,7 @@ export const SET_UP_PAGES: HelpPages = {
   ),
   directory: { summary: 'which directories these are; accept one that was moved', examples: [] },
   'directory show': page(
-    { summary: 'what each server says it is', exits: { 78: 'another directory answers than the one on record' } },
+    { summary: 'what each server reports of itself', exits: { 78: 'another directory answers than the one on record' } },
     ['all directories', 'lockstep directory show'],
   ),
   'directory accept': page(

@@ -86,7 +86,7 @@ export const WORK_PAGES: HelpPages = {
   ),
   lock: page(
     {
-      summary: 'hold an account locked, whatever its tokens say',
+      summary: 'hold an account locked, whatever the state of its tokens',
       exits: {
         0: 'locked',
         67: 'there is no such account',
@@ -104,7 +104,7 @@ export const WORK_PAGES: HelpPages = {
       exits: {
         0: 'unlocked, or it was not locked',
         67: 'there is no such account',
-        69: 'somebody else’s lock still stands',
+        69: 'somebody else’s lock is still there',
         75: 'on record, not yet carried out',
         77: 'unlocked; privacyIDEA refuses the reset',
       },
@@ -169,8 +169,8 @@ export const WORK_PAGES: HelpPages = {
     ['serials and locks that nothing explains', 'lockstep resync --adopt'],
   ),
   undo: page(
-    { summary: 'take back what was changed within a time', exits: { 75: 'on record, not yet carried out' } },
-    ['shows what would be taken back', 'lockstep undo --since 2h'],
+    { summary: 'revert what was changed within a time', exits: { 75: 'on record, not yet carried out' } },
+    ['shows what would be reverted', 'lockstep undo --since 2h'],
     ['does it', 'lockstep undo --since 2h --yes --reason "wrong resolver"'],
     ['a time in the past', 'lockstep undo --since 2026-11-24T10:00Z --until 2026-11-24T11:00Z'],
   ),

@@ -22,7 +22,7 @@ const PRINTED_AGE = /, \d{1,4} (?:s|min) ago$/
 type NotOneInstant = Exclude<ParsedTime, { readonly is: 'instant' }>
 
 /** The arguments that name a person, in the help: all of them accept `login@realm`. */
-export const LOGIN_HELP = 'the login, as privacyIDEA knows it; login@realm where several realms have it'
+export const LOGIN_HELP = 'the login, as privacyIDEA has it; login@realm where several realms have it'
 export const ACCOUNT_HELP = 'a login, login@realm, a serial, an account key or id, or a DN'
 
 /** `90s`, `10m`, `2h`, `30d`, in milliseconds. */

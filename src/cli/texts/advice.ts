@@ -32,6 +32,6 @@ const ADVICE: Readonly<Record<string, string>> = {
   'disk-full': 'free some disk space; it goes on by itself',
   'file-not-permitted': 'lockstep doctor looks at the folders and prints what to change',
   breaker: 'lockstep review shows what waits; approve or reject it',
-  protected: 'lockstep show LOGIN says what protects it; lockstep unlock LOGIN ends its holds',
+  protected: 'lockstep show LOGIN shows what protects it; lockstep unlock LOGIN ends its holds',
   'not-effective': `lockstep doctor prints what to change (${[...pages].join(', ')})`,
 }

@@ -5,7 +5,7 @@ import { plain } from '../terminal/output.ts'
 /** A note about a lock whose effect is not proven; null where none is needed. */
 export function effectNote({ effective, proof }: Pick<AccountReport, 'effective' | 'proof'>): string | null {
   if (effective === 'unknown')
-    return 'whether the lock keeps its user out is not known; lockstep doctor says what to do'
+    return 'whether the lock locks its user out is not known; lockstep doctor shows what to do'
   if (effective !== 'probed' || proof === null) return null
   return `by a trial: a lock kept a test account out on ${moment(proof.atMs)} at ${plain(proof.url)}`
 }

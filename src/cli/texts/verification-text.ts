@@ -9,8 +9,8 @@ export function verificationText(report: VerificationReport | null): string {
   if (wanted === 'removed') return 'taken away'
   if (checkedMs === null) return 'not looked at yet'
   if (wanted === 'open') return `open on ${standing} of ${of}`
-  if (effective === 'no') return 'does not bite'
-  if (effective === 'unknown') return `stands on ${standing} of ${of}`
+  if (effective === 'no') return 'is not enforced'
+  if (effective === 'unknown') return `on ${standing} of ${of}`
   return `${verified} of ${of}`
 }
 

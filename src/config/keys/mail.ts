@@ -64,7 +64,7 @@ const ehloName = single(
     if (Array.isArray(raw)) return new Reason('YAML reads brackets as a list: put quotes around them')
     if (typeof raw !== 'string') return new Reason('')
     const isBare = parseEhloName(`[${raw}]`) !== null || parseEhloName(`[IPv6:${raw}]`) !== null
-    return parseEhloName(raw) ?? new Reason(isBare ? 'an address stands in brackets' : '')
+    return parseEhloName(raw) ?? new Reason(isBare ? 'an address is written in brackets' : '')
   },
 )
 
@@ -113,7 +113,7 @@ const LIMITS = {
     '15m',
     'Between two mails to the same person; what happens meanwhile is reported in the next.',
   ),
-  maxAge: withDefault(values.duration(60_000, 30 * 86_400_000), '1d', 'Older news are not sent any more.'),
+  maxAge: withDefault(values.duration(60_000, 30 * 86_400_000), '1d', 'Older notifications are not sent any more.'),
   unresolvedAfter: withDefault(
     values.duration(1000, 86_400_000),
     '15m',

@@ -125,14 +125,14 @@ const PRIVACYIDEA = {
   timeout: withDefault(
     values.duration(1000, 300_000),
     '15s',
-    'For one request. An answer that takes longer is no news: nothing changes.',
+    'For one request. An answer that takes longer counts as none: nothing changes.',
   ),
   connectionsMax: withDefault(values.integer(1, 16), 4, 'Connections at most.'),
   pageSize: withDefault(values.integer(10, 1000), 500, 'Tokens at most in a page of the full resync.'),
   knownToken: derived(
     values.serial,
     null,
-    'Serial of a token that is always there and shows for this account. An empty answer is believed only while it shows; without the key any token does.',
+    'Serial of a token that is always there and shows for this account. An empty answer is trusted only while it shows; without the key any token does.',
   ),
 }
 
@@ -152,7 +152,7 @@ const realmTarget = single(
     const names: readonly unknown[] = raw === null ? [] : Array.isArray(raw) ? raw : [raw]
     const isList = Array.isArray(raw)
     if (isList && (names.length === 0 || names.length > REALM_TARGETS_MAX)) return new Reason('')
-    if (isList && new Set(names).size < names.length) return new Reason('a directory stands there twice')
+    if (isList && new Set(names).size < names.length) return new Reason('a directory is there twice')
     const texts = names.filter((name) => typeof name === 'string')
     return texts.length === names.length ? texts : new Reason('')
   },
@@ -189,7 +189,7 @@ const ROOT = {
       disabledTokens: withDefault(
         values.choice(['ignore', 'count', 'lock']),
         'ignore',
-        'What a disabled token means, with `privacyidea`: `ignore` nothing, as if it were not there; `count` what its fail counter says, as any other; `lock` that it is locked.',
+        'What a disabled token means, with `privacyidea`: `ignore` nothing, as if it were not there; `count` by its fail counter, as any other; `lock` that it is locked.',
       ),
       revokedTokens: withDefault(values.choice(['ignore', 'count', 'lock']), 'ignore', 'The same of a revoked token.'),
       clearLockout: withDefault(

@@ -170,7 +170,7 @@ export const listen = fromText(
     if (match === null) return new Reason('')
     const port = Number(match[3])
     if (port > 65_535) return new Reason('a port is at most 65535')
-    if (match[1] !== undefined && isIP(match[1]) !== 6) return new Reason('what stands in [ ] is no IPv6 address')
+    if (match[1] !== undefined && isIP(match[1]) !== 6) return new Reason('the text in [ ] is no IPv6 address')
     return { host: match[1] ?? match[2] ?? '', port }
   },
 )

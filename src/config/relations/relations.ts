@@ -42,11 +42,11 @@ function directoryRelations(name: string, directory: Json): Relation[] {
     found.push(error([...path, 'bindDn'], message))
   }
   if (isOneOf(LOCK_CONFIGURED, type) && lock === undefined) {
-    found.push(error(path, `type ${type} needs the key lock, which says what locked means`))
+    found.push(error(path, `type ${type} needs the key lock, which defines what locked means`))
   }
   if (typeof type === 'string' && !isOneOf(LOCK_CONFIGURED, type) && lock !== undefined) {
     const which = LOCK_CONFIGURED.join(', ')
-    found.push(error([...path, 'lock'], `this key is for type ${which}; type ${type} knows how it locks. Leave it out`))
+    found.push(error([...path, 'lock'], `this key is for type ${which}; type ${type} has a lock of its own. Leave it out`))
   }
   for (const [index, step] of (Array.isArray(lock) ? lock : []).entries()) {
     const ways = ['set', 'add', 'remove'].filter((way) => way in sectionAt(step))
@@ -63,7 +63,7 @@ function isOneOf(types: readonly DirectoryType[], type: unknown): type is Direct
 function oneSecret(path: readonly PropertyKey[], section: Json, stem: string): Relation[] {
   const written = [`${stem}File`, `${stem}Env`].filter((key) => section[key] !== undefined)
   if (written.length === 1) return []
-  const what = written.length === 0 ? 'is missing' : 'stands there twice over'
+  const what = written.length === 0 ? 'is missing' : 'is there twice'
   return [error(path, `the secret ${what}: write one of ${stem}File and ${stem}Env`)]
 }
 
@@ -85,7 +85,7 @@ function realmRelations(root: Json, directories: Json): Relation[] {
     found.push(error(['directories'], 'at least one directory is needed, as in corp:'))
   if (Object.keys(realms).length === 0 && names.length > 1) {
     found.push(
-      error(['realms'], 'with several directories, say here which realm belongs to which, as in { example: corp }'),
+      error(['realms'], 'with several directories, name here which realm belongs to which, as in { example: corp }'),
     )
   }
   return found
@@ -101,7 +101,7 @@ function sourceRelations(root: Json): Relation[] {
   const path = ['privacyidea']
   const written = [...PASSWORD_KEYS, ...TOKEN_KEYS].filter((key) => source[key] !== undefined)
   if (written.length !== 1) {
-    const what = written.length === 0 ? 'is missing' : 'stands there several times'
+    const what = written.length === 0 ? 'is missing' : 'is there several times'
     return [error(path, `the secret ${what}: write one of ${[...PASSWORD_KEYS, ...TOKEN_KEYS].join(', ')}`)]
   }
   const isPassword = PASSWORD_KEYS.some((key) => written.includes(key))

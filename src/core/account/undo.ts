@@ -100,7 +100,7 @@ const SKIPPED_TEXTS = {
   'changed-again': () => 'changed again after that time',
   'not-locked-by-us': () => 'not locked by us any more',
   'lock-unrecorded': ({ login }: SkippedParams) =>
-    `not locked by us any more; a lock as Lockstep writes it stands there: if nobody else set it, lockstep unlock ${login ?? 'LOGIN'} --adopt --reason TEXT releases it`,
+    `not locked by us any more; a lock as Lockstep writes it is there: if nobody else set it, lockstep unlock ${login ?? 'LOGIN'} --adopt --reason TEXT releases it`,
   'released-already': () => 'released already, and not carried out yet',
   'locked-again': () => 'locked by us again',
   'held-again': () => 'held again already',

@@ -127,7 +127,7 @@ const WORDINGS: { readonly [Code in HealthCode]: Wording<HealthParams[Code]> } =
   },
   'spool-closed': {
     text: ({ spool, isReadOnly }) =>
-      `no event can be taken from the spool ${spool}: ${isReadOnly ? 'its file system is read-only' : 'no permission'} (lockstep doctor says what to do)`,
+      `no event can be taken from the spool ${spool}: ${isReadOnly ? 'its file system is read-only' : 'no permission'} (lockstep doctor shows what to do)`,
     gravity: 'critical',
     ofMachine: 'seen',
   },
@@ -167,7 +167,7 @@ const WORDINGS: { readonly [Code in HealthCode]: Wording<HealthParams[Code]> } =
     gravity: 'warning',
   },
   'events-waiting': { text: ({ count }) => counted(count, 'unresolved event'), gravity: 'warning' },
-  'accounts-pending': { text: ({ count }) => `${counted(count, 'account')} not in step`, gravity: 'warning' },
+  'accounts-pending': { text: ({ count }) => `${counted(count, 'account')} not in sync`, gravity: 'warning' },
   'locks-in-review': {
     text: ({ count }) => `${counted(count, 'lock')} held back by the breaker (lockstep review)`,
     gravity: 'warning',

@@ -90,7 +90,7 @@ function verdictOf({ wanted, owned, writer, holders }: Expected, { url, failure,
   const also = other === null ? {} : { otherLock: reasonText(otherLockReason(other, wanted === 'locked')) }
   const stands = wanted === 'open' ? found.lock.state !== 'as-ours' : owned !== null && standsAll(owned, found)
   if (!stands) {
-    const reason = wanted === 'open' ? 'the lock still stands there' : 'the lock does not stand there'
+    const reason = wanted === 'open' ? 'the lock is still there' : 'the lock does not stand there'
     return { url, stands: 'no', effective: 'unknown', hadIt: had, reason, ...also }
   }
   if (wanted === 'open') return { url, stands: 'yes', effective: 'yes', hadIt: true, reason: '', ...also }
@@ -118,9 +118,9 @@ function effectiveOf(status: readonly ServerVerdict[]): Effectiveness['is'] {
 
 const EFFECT_FIX = 'Correct it on that server; lockstep doctor looks at each and prints what to change.'
 const MISSING_FIX =
-  'Look at the replication to that server; until it arrives its user is not kept out there. It is looked at again by itself.'
+  'Look at the replication to that server; until it arrives its user is not locked out there. It is looked at again by itself.'
 const STILL_FIX =
-  'Look at the replication to that server; until it arrives its user is kept out there. It is looked at again by itself.'
+  'Look at the replication to that server; until it arrives its user is locked out there. It is looked at again by itself.'
 
 function problemOf({ wanted }: Expected, servers: readonly ServerVerdict[]): LockProblem | null {
   const toothless = servers.find(({ stands, effective }) => stands === 'yes' && effective === 'no')
@@ -134,7 +134,7 @@ function problemOf({ wanted }: Expected, servers: readonly ServerVerdict[]): Loc
   const urls = missing.map(({ url }) => url).join(' and ')
   return wanted === 'locked'
     ? { kind: 'missing', reason: `the lock does not stand at ${urls}`, fix: MISSING_FIX }
-    : { kind: 'still-locked', reason: `the lock was taken away and still stands at ${urls}`, fix: STILL_FIX }
+    : { kind: 'still-locked', reason: `the lock was removed and is still at ${urls}`, fix: STILL_FIX }
 }
 
 /** Replication between servers usually takes moments; what has not arrived after this is reported. */

@@ -175,7 +175,7 @@ export const HISTORY_TEXTS: {
   'hold-expired': () => 'the time of the lock is over',
   'account-protected': ({ rule }) => `protected account, not locked: ${rule}`,
   'unlocked-in-part': ({ places }) => `no hold is left${notRestored(places)}`,
-  'lock-adopted': () => 'what stands there was adopted',
+  'lock-adopted': () => 'what is there was adopted',
   'lock-release': () => 'takes our lock away',
   'doctor-probe': () => 'lockstep doctor tries a lock',
 
@@ -201,7 +201,7 @@ export const HISTORY_TEXTS: {
     const what = `dry run of ${of === 'everything' ? of : `${of} ${name}`}`
     return would.length === 0 ? what : `${what}, not written: ${would.join(', ')}`
   },
-  'protection-unread': ({ said }) => `not locked while it cannot be told whether the account is protected: ${said}`,
+  'protection-unread': ({ said }) => `not locked while it cannot be determined whether the account is protected: ${said}`,
   'breaker-limit': ({ counted, allowed, perMs, share, until }) => {
     const where = counted === 'all' ? '' : ` of ${counted}`
     const part = share === null ? '' : ` (${percentOf(share)} of its accounts)`
@@ -213,9 +213,9 @@ export const HISTORY_TEXTS: {
   'operation-failed': ({ said }) => said,
   'source-unread': ({ said }) => `privacyIDEA could not be asked: ${said}`,
   'mirror-held-back': () => 'the breaker holds back what somebody else’s lock in the directory is to do in privacyIDEA',
-  'mirror-failed': ({ said }) => `privacyIDEA could not be told what the directory says: ${said}`,
+  'mirror-failed': ({ said }) => `privacyIDEA could not be notified of the lock in the directory: ${said}`,
   'serial-carried-elsewhere': ({ serial, at }) =>
-    `serial ${serial} already stands at ${at.join(' and ')}: nothing was written; take it away there, or register the token anew`,
+    `serial ${serial} is already at ${at.join(' and ')}: nothing was written; remove it there, or register the token anew`,
   'serial-too-long': ({ serial, attribute, dn, length, max }) =>
     `${attribute} of ${dn} would be too long with serial ${serial}: ${length} characters, and the server takes ${max}; nothing was written`,
   several: ({ reasons }, textOf) => reasons.map(textOf).join('; '),
@@ -253,5 +253,5 @@ export function isHistoryCode(code: string): code is HistoryCode {
 
 function notRestored(places: readonly string[]): string {
   if (places.length === 0) return ''
-  return `; not given back, as it has changed and the configuration no longer names it: ${places.join(', ')}`
+  return `; not restored, as it has changed and the configuration no longer names it: ${places.join(', ')}`
 }

@@ -210,7 +210,7 @@ const WORDINGS: { readonly [Code in keyof FindingParams]: Wording<FindingParams[
   },
   'unproven-files': {
     text: ({ count, files, why }) =>
-      `${count} waiting LDIF files are kept that the store has nothing of, until the directory says what they are worth (${listed(files)}): ${why}`,
+      `${count} waiting LDIF files are kept that the store has nothing of, until the directory shows what they are worth (${listed(files)}): ${why}`,
     fix: () =>
       'Nothing, where the directory comes back: they are looked at again. A file can be applied with ldapmodify -f.',
     gravity: 'attention',
@@ -301,7 +301,7 @@ const CAUSES: { readonly [Cause in OtherLockCause]: string } = {
 }
 
 const POLICY_FIX =
-  'Give the account that Lockstep binds as the right to read the policies and cn=config (docs/how-to/openldap.md); lockstep doctor says what it cannot read.'
+  'Give the account that Lockstep binds as the right to read the policies and cn=config (docs/how-to/openldap.md); lockstep doctor shows what it cannot read.'
 
 /** One sentence for people; '' where there is no reason. */
 export function reasonText(reason: Reason | null): string {

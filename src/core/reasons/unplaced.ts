@@ -78,7 +78,7 @@ export const CAUSE_TEXT: Readonly<Record<UnplacedCause, string>> = {
   'resolver-gone': 'the resolver is in no realm of privacyIDEA any more',
   'realm-gone': 'the realm of the owner was deleted in privacyIDEA',
   'user-gone': 'the user store of privacyIDEA does not have the owner any more',
-  unreadable: 'privacyIDEA says too little of the token',
+  unreadable: 'privacyIDEA shows too little of the token',
 }
 
 /** What to do about it. */

@@ -61,7 +61,7 @@ async function reach({ store, directory }: System, settings: DirectorySettings):
   const good = servers.find(({ identity, difference }) => identity !== null && difference === null)
   if (good === undefined) throw whyNone(settings, servers)
   if (!(await showsBase(settings))) {
-    const hint = `Correct directories.${settings.name}.base, or give the right to read it; lockstep doctor tells more.`
+    const hint = `Correct directories.${settings.name}.base, or give the right to read it; lockstep doctor shows more.`
     throw new AppError(
       'config-invalid',
       `directory ${settings.name}: ${settings.bindDn} sees no entry ${settings.base}`,

@@ -192,7 +192,7 @@ async function undo(
       const reason = toAppError(cause).message
       throw new AppError(
         'outcome-unknown',
-        `directory ${settings.name}: a part of the change of ${change.dn} was written and could not be taken back: ${reason}`,
+        `directory ${settings.name}: a part of the change of ${change.dn} was written and could not be reverted: ${reason}`,
         {
           hint: 'Lockstep looks at the entries again by itself.',
           cause,

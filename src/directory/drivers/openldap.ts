@@ -122,9 +122,9 @@ const NO_OVERLAY =
   'the password policy overlay is not active on the database, so that pwdAccountLockedTime does nothing: add it (olcOverlay: ppolicy) with a default policy'
 const NO_POLICY =
   'no password policy applies to the account, so that pwdAccountLockedTime does nothing: set olcPPolicyDefault to a policy with pwdLockout: TRUE'
-const NOT_READ = 'which password policy applies could not be read; lockstep doctor says what to do'
+const NOT_READ = 'which password policy applies could not be read; lockstep doctor shows what to do'
 const NOT_SEEN =
-  'the password policy overlay does not seem to be active on the database, and its configuration could not be read; lockstep doctor says what to do'
+  'the password policy overlay does not seem to be active on the database, and its configuration could not be read; lockstep doctor shows what to do'
 
 type Facts = Pick<LockContext<PolicyView>, 'facts' | 'context'>
 
@@ -151,7 +151,7 @@ function guessed({ policies, overlay }: PolicyView): LockEffect {
 
 function judged(policy: PasswordPolicy | undefined, isActive: boolean, dn: string): LockEffect {
   if (policy === undefined)
-    return unknown(`the password policy ${dn} could not be read; lockstep doctor says what to do`)
+    return unknown(`the password policy ${dn} could not be read; lockstep doctor shows what to do`)
   if (!policy.lockout) {
     const reason = `the password policy ${policy.dn} has pwdLockout: FALSE, so that pwdAccountLockedTime does nothing: set pwdLockout: TRUE there`
     return { effective: { is: 'no', reason }, policies: [policy] }

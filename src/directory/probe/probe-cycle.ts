@@ -113,7 +113,7 @@ async function trySerial(
   const serial = probeSerial()
   const change = drafted({ ...NOTHING, serials: [serial] }, await directory.observe(key, [], 0))
   if (change === null) {
-    const step: Step = { kind: 'skipped', reason: `${PROBE_SERIAL} stands at the account already` }
+    const step: Step = { kind: 'skipped', reason: `${PROBE_SERIAL} is at the account already` }
     return { register: step, unregister: step }
   }
   let register: Step = DONE

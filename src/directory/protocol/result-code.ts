@@ -96,7 +96,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   16: { code: 'write-raced', text: 'a value that was to be replaced is no longer there', hint: '' },
   17: {
     code: 'directory-refused',
-    text: 'the server does not know the attribute',
+    text: 'the server has no such attribute',
     hint: 'For pwdAccountLockedTime load the ppolicy module and overlay; otherwise correct the name of the attribute.',
   },
   18: {
@@ -126,7 +126,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   53: {
     code: 'directory-refused',
     text: 'the server is unwilling to do it',
-    hint: 'Its log says why: a read-only server, a rule of its own for the attribute, or a policy of passwords.',
+    hint: 'Its log shows why: a read-only server, a rule of its own for the attribute, or a policy of passwords.',
   },
   54: {
     code: 'directory-refused',
@@ -229,7 +229,7 @@ function constraintOf({ message }: ResultCodeError, attempt: Attempt): Meaning {
     text: isTooLong
       ? 'the value would be too long'
       : 'the value breaks a rule of the server (its length, form or number)',
-    hint: 'Shorten what stands in the attribute, or choose another serialAttribute; then lockstep retry.',
+    hint: 'Shorten the value of the attribute, or choose another serialAttribute; then lockstep retry.',
   }
 }
 

@@ -31,7 +31,7 @@ export async function openForResync(settings: Settings): Promise<System> {
 /** @param what the action that needs privacyIDEA's API */
 export function withoutApi(what: string): AppError {
   return new AppError('config-invalid', `${what}: the section privacyidea is missing`, {
-    hint: 'Without privacyIDEA’s API what the events said is all that is known. `lockstep retry` looks at the accounts again.',
+    hint: 'Without privacyIDEA’s API the events are all that is known. `lockstep retry` looks at the accounts again.',
   })
 }
 

@@ -50,7 +50,7 @@ const ACTIVE_DIRECTORY: DirectoryAdvice = {
   index: (_settings, attribute) => activeDirectory.indexAdvice(attribute),
   searchLimit: () => activeDirectory.searchLimitAdvice(),
   notEnforced:
-    'The bind may have gone to another domain controller, which had not heard of the lock yet (docs/how-to/active-directory.md, "Several domain controllers").',
+    'The bind may have gone to another domain controller, which did not have the lock yet (docs/how-to/active-directory.md, "Several domain controllers").',
 }
 
 const FIXES: Readonly<Record<DirectoryType, DirectoryAdvice>> = {

@@ -23,7 +23,7 @@ function checkSpool(found: Findings, spool: string, nowMs: number): void {
   for (const folder of ['tmp', 'new'].map((name) => join(spool, name))) {
     const atMs = timeOf(folder)
     if (atMs === null || atMs <= nowMs + STEP_BACK_MS) continue
-    const what = `the clock says ${iso(nowMs)}, and ${folder} was changed at ${iso(atMs)}`
+    const what = `the clock shows ${iso(nowMs)}, and ${folder} was changed at ${iso(atMs)}`
     found.fail('clock-spool', { what, why: WHY, fix: FIX })
     return
   }
@@ -34,7 +34,7 @@ async function checkRecord(found: Findings, settings: Settings, nowMs: number): 
     await using store = await openStoreOf(settings, false)
     const newestMs = await store.maintenance.newestEventMs()
     if (newestMs === null || newestMs <= nowMs + STEP_BACK_MS) return
-    const what = `the clock says ${iso(nowMs)}, and the newest event on record came in at ${iso(newestMs)}`
+    const what = `the clock shows ${iso(nowMs)}, and the newest event on record came in at ${iso(newestMs)}`
     found.fail('clock-record', { what, why: WHY, fix: FIX })
   } catch (thrown) {
     found.warn('clock-record', troubleOf(thrown, 'Whether the clock fits to the record is not known.'))

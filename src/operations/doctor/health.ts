@@ -53,7 +53,7 @@ const FIXES: Readonly<Partial<Record<HealthReason['code'], string>>> = {
   'not-served': 'systemctl start lockstep',
   'daemon-died': 'journalctl -u lockstep shows why; then: systemctl start lockstep',
   'report-old': 'journalctl -u lockstep; where the daemon hangs: systemctl restart lockstep',
-  'store-gone': 'journalctl -u lockstep says which file; the next start goes on with what lies there then',
+  'store-gone': 'journalctl -u lockstep shows which file; the next start goes on with what lies there then',
   'store-not-written': 'Make room on the disk of the store; it goes on by itself.',
   'intake-fails': 'Make room on the disk of the store; events in the spool are taken by themselves.',
   'spool-old': 'journalctl -u lockstep shows why they are not taken',

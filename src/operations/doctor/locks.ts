@@ -10,9 +10,9 @@ const SHOWN_MAX = 5
 const READ_MAX = 1_000
 
 const WHY: Readonly<Record<LockFinding['kind'], string>> = {
-  'not-effective': 'The lock is written and keeps nobody out there.',
+  'not-effective': 'The lock is written and is not enforced there.',
   missing: 'Its user is let in by that server.',
-  'still-locked': 'Its user is kept out by that server.',
+  'still-locked': 'Its user is locked out by that server.',
   removed: 'The account is open although its token was locked.',
 }
 

@@ -70,10 +70,10 @@ function checkNode(found: Findings, version: string): void {
 
 function checkClock(found: Findings, nowMs: number): void {
   const installed = statSync(fileURLToPath(import.meta.url)).mtimeMs
-  if (nowMs > installed - CLOCK_BEHIND_MS) found.ok('clock', `the clock says ${new Date(nowMs).toISOString()}`)
+  if (nowMs > installed - CLOCK_BEHIND_MS) found.ok('clock', `the clock shows ${new Date(nowMs).toISOString()}`)
   else {
     found.fail('clock', {
-      what: `the clock says ${new Date(nowMs).toISOString()}, before this program was installed`,
+      what: `the clock shows ${new Date(nowMs).toISOString()}, before this program was installed`,
       why: 'The newest event of a token decides; with a wrong clock an old one may win.',
       fix: 'Set the clock, and keep it right: timedatectl set-ntp true',
     })
@@ -85,7 +85,7 @@ function checkSecrets(found: Findings, settings: Settings, env: MachineFacts['en
   if (problems.length === 0) found.ok('secrets', 'every secret is there and private')
   for (const { severity, key, what, fix } of problems) {
     const isError = severity === 'error'
-    const why = isError ? 'Without it Lockstep cannot work safely.' : 'Whoever reads it can act as Lockstep.'
+    const why = isError ? 'Without it Lockstep cannot work safely.' : 'Everybody who reads it can act as Lockstep.'
     found[isError ? 'fail' : 'warn']('secrets', { what: `${key}: ${what}`, why, fix })
   }
 }
@@ -111,7 +111,7 @@ function checkFolder(found: Findings, check: string, folder: string, why: string
     const what = `${folder} is open to everybody (mode ${octal(info.mode)})`
     found.warn(check, {
       what,
-      why: 'It tells who is locked and which tokens there are.',
+      why: 'It shows who is locked and which tokens there are.',
       fix: `chmod ${octal(mode)} ${folder}`,
     })
   } else found.ok(check, `${folder} is there, writable and private`)

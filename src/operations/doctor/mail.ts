@@ -18,7 +18,7 @@ export async function mailFindings(
   await lookAtServer(found, mail, { readSecret, to })
   await lookAtTemplates(found, mail)
   if (mail.helpDesk.addresses.length === 0) {
-    const why = 'Nobody hears of locks without effect, unresolved events and the breaker.'
+    const why = 'Nobody is notified of locks without effect, unresolved events and the breaker.'
     const fix = 'helpDesk: { addresses: [helpdesk@example.org] }'
     found.warn('mail-help-desk', { what: 'the help desk has no address', why, fix })
   }
@@ -47,7 +47,7 @@ async function lookAtServer(
     }
     lookAtRecipients(found, probe, { name, isConfigured: configured.length > 0 })
   } catch (thrown) {
-    found.fail('mail-reach', troubleOf(thrown, 'Mails wait, and those that are no news any more are not sent.'))
+    found.fail('mail-reach', troubleOf(thrown, 'Mails wait, and those that are too old are not sent.'))
   }
 }
 

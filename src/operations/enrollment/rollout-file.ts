@@ -73,7 +73,7 @@ export function parseRollout(text: string, file: string, defaults: RolloutDefaul
     throw invalid(file, sorted, 'Correct the file; nothing was done yet.')
   }
   if (found.length > USERS_MAX) throw new AppError('limit-exceeded', `${file} names more than ${USERS_MAX} users`)
-  if (found.length === 0) throw invalid(file, ['1: no user stands below the names of the columns'], 'One line a user.')
+  if (found.length === 0) throw invalid(file, ['1: no user is below the names of the columns'], 'One line a user.')
   return found
 }
 
@@ -137,7 +137,7 @@ function delimiterOf(text: string, file: string): Delimiter | null {
 
 function meaningOf({ code }: CsvError): string {
   if (code === 'CSV_RECORD_INCONSISTENT_COLUMNS' || code === 'CSV_RECORD_INCONSISTENT_FIELDS_LENGTH') {
-    return 'it has another number of fields than the first line; a field that holds what separates them stands in quotes'
+    return 'it has another number of fields than the first line; a field that holds the separator is written in quotes'
   }
   if (code === 'CSV_QUOTE_NOT_CLOSED') return 'a quote is opened and never closed'
   return `this is no CSV (${code})`

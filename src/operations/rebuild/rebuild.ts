@@ -155,7 +155,7 @@ function restoredSerials(work: Rebuilding, observed: ObservedState, marks: Files
     }
     const other = owners.get(serial)
     if (other !== undefined) {
-      problem(tally, `serial ${serial} stands at two accounts, ${other} and ${observed.key}: the first was taken`)
+      problem(tally, `serial ${serial} is at two accounts, ${other} and ${observed.key}: the first was taken`)
       continue
     }
     owners.set(serial, observed.key)

@@ -81,7 +81,7 @@ function wrongParameters(recipe: Recipe, problems: readonly RecipeProblem[]): Ap
   const [first] = problems
   const flag = first !== undefined && recipe.parameters[first.parameter]?.isSecret === true ? '--set-file' : '--set'
   return new AppError('usage', [`the recipe ${recipe.name}:`, ...lines].join('\n'), {
-    hint: `Give ${flag} ${first?.parameter ?? 'name'}=…; "lockstep recipes show ${recipe.name}" tells the parameters.`,
+    hint: `Give ${flag} ${first?.parameter ?? 'name'}=…; "lockstep recipes show ${recipe.name}" lists the parameters.`,
   })
 }
 
@@ -147,7 +147,7 @@ async function make(client: Client, plan: RecipePlan): Promise<void> {
     ({ kind }) => kind !== 'same',
   )
   if (left.length === 0) return
-  throw new AppError('source-answer', `privacyIDEA took the change, and then said otherwise of ${plan.recipe.name}`, {
+  throw new AppError('source-answer', `privacyIDEA took the change, and then showed something else for ${plan.recipe.name}`, {
     hint: 'Somebody else may be changing it: run it again. --dry-run shows what differs.',
   })
 }

@@ -19,7 +19,7 @@ const ROWS_OPEN = 200
 const STOPPED_MAX = 10
 /** The meaning of the columns `how known` and `note`. */
 export const LEGEND =
-  'How known: counted = the failures in the log filled the token; said = a later attempt was answered as full, so privacyIDEA itself says that it was. Note: why an account would not have been locked; empty = it would have been.'
+  'How known: counted = the failures in the log filled the token; said = a later attempt was answered as full, so privacyIDEA itself reported that it was. Note: why an account would not have been locked; empty = it would have been.'
 
 /** Not enough days with locks to call one of them usual. A rehearsal of 24 hours is of two. */
 const FEW_DAYS = 2

@@ -92,7 +92,7 @@ export async function rehearse(
   const nowMs = systemClock.nowMs()
   const read = await replay(source, request, (row) => rehearsal.take(row))
   const zoneMs = zoneOf(read.lastMs, systemClock.nowMs())
-  if (read.rows > 0 && zoneMs === null) caveats.push('The time zone of the log could not be told.')
+  if (read.rows > 0 && zoneMs === null) caveats.push('The time zone of the log could not be determined.')
   const untilMs = nowMs + (zoneMs ?? 0)
   await using directory = openDirectories(settings, systemClock)
   const locks = await withFates(directory, rehearsal.finish(), request, caveats)
@@ -116,7 +116,7 @@ const SILENT_WHEN_FULL =
 
 /** Facts that no audit log contains. */
 const BLIND_SPOTS: readonly string[] = [
-  'The log never tells a fail counter: failures are counted from its first row on. A lock marked "counted" was not confirmed by a later attempt.',
+  'The log never shows a fail counter: failures are counted from its first row on. A lock marked "counted" was not confirmed by a later attempt.',
   'A failure without a serial (a wrong PIN, or several tokens of one user) counts on all tokens of the user, so that a lock may come out too early.',
   'The end of a lock by the clear timeout is in no row: it shows at the next attempt, or not at all.',
   'User lockouts of 3.14, changes by pi-manage or SQL, and actions of event handlers are not in it.',

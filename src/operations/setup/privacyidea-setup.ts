@@ -180,7 +180,7 @@ function refuseOpen(changes: readonly (BindingChange | PolicyChange)[]): void {
   if (open.length === 0) return
   throw new AppError(
     'source-answer',
-    `privacyIDEA took the change, and then said otherwise of ${open.map(nameOf).join(', ')}`,
+    `privacyIDEA took the change, and then showed something else for ${open.map(nameOf).join(', ')}`,
     {
       hint: 'Somebody else may be changing them: run it again. --dry-run shows what differs.',
     },

@@ -48,7 +48,7 @@ async function outcomeAfter(
   }
 }
 
-const LOG = 'Its log says more: journalctl -u lockstep'
+const LOG = 'Its log shows more: journalctl -u lockstep'
 
 /** Exactly this process: a process id may belong to another one by now. */
 function hangUp({ owner, pid }: DaemonRow): void {

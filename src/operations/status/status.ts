@@ -187,7 +187,7 @@ function mailNotes(mail: MailCounts | null): string[] {
 async function readNotes(store: Store): Promise<string[]> {
   const unknown = await store.reports.unknownEffects()
   return unknown.map(({ directory, locks }) => {
-    return `directory ${directory}: whether a lock keeps its user out is not known (${locks} now); lockstep doctor says what to do`
+    return `directory ${directory}: whether a lock locks its user out is not known (${locks} now); lockstep doctor shows what to do`
   })
 }
 
@@ -195,7 +195,7 @@ async function mirrorNotes(store: Store): Promise<string[]> {
   const count = await store.mirror.countAccounts()
   if (count === 0) return []
   return [
-    `${counted(count, 'account')} locked by others in the directory, and so in privacyIDEA; lockstep show says how`,
+    `${counted(count, 'account')} locked by others in the directory, and so in privacyIDEA; lockstep show shows how`,
   ]
 }
 

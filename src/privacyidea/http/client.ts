@@ -35,7 +35,7 @@ export class Client implements AsyncDisposable {
   async version(): Promise<SourceVersion> {
     if (this.#version === null) await this.call({ method: 'GET', path: '/token/', query: { pagesize: 1 } })
     if (this.#version !== null) return this.#version
-    throw new AppError('source-answer', `${this.where('GET', '/token/')}: the server does not say its version`, {
+    throw new AppError('source-answer', `${this.where('GET', '/token/')}: the server does not report its version`, {
       hint: 'Is it privacyIDEA that answers there?',
     })
   }

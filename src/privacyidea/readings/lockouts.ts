@@ -61,7 +61,7 @@ async function readAll(client: Client, clock: Clock): Promise<ReadLockouts | nul
     }
     if (page * PAGE_SIZE >= count) return rows === count ? { lockouts, odd } : null
   }
-  throw new AppError('limit-exceeded', `${where}: more than ${PAGE_SIZE * PAGES_MAX} users are kept out`)
+  throw new AppError('limit-exceeded', `${where}: more than ${PAGE_SIZE * PAGES_MAX} users are locked out`)
 }
 
 /** The readable fields of a row that lacks others. */
@@ -92,7 +92,7 @@ function lockoutOf(row: unknown, where: string, nowMs: number): UserLockout[] {
     parseUserId(fields.textOr('uid', '')),
   ]
   if (login === null || realm === null || resolver === null || userId === null) {
-    throw unexpected(where, 'a lockout does not say whose it is')
+    throw unexpected(where, 'a lockout has no user')
   }
   return [
     {
@@ -145,7 +145,7 @@ function fieldsOf({ userId, realm, resolver }: UserOfSource): Record<string, str
 async function needConditionalAccess(client: Client): Promise<void> {
   const version = await client.version()
   if (hasConditionalAccess(version)) return
-  throw new AppError('source-answer', `privacyIDEA ${version.text} knows no user lockouts; they came with 3.14`, {
+  throw new AppError('source-answer', `privacyIDEA ${version.text} has no user lockouts; they came with 3.14`, {
     hint: 'Update privacyIDEA, or use another value of the policy.',
   })
 }

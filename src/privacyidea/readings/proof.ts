@@ -41,7 +41,7 @@ export class TokenListProof {
       })
     }
     const what = known === null ? 'no token shows at all' : `the token ${known}, which is always there, does not show`
-    throw new AppError('source-unproven', `${where}: ${what}, so that an empty answer says nothing`, {
+    throw new AppError('source-unproven', `${where}: ${what}, so that an empty answer proves nothing`, {
       hint: 'Give the account the right tokenlist for all realms. Where there really is no token, make one (without an owner will do) and name it in privacyidea.knownToken.',
     })
   }

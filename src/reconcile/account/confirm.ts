@@ -35,6 +35,6 @@ export async function confirmGone(
 export function waitsForHolder(holders: readonly string[]): AppError {
   const message = `${holders.join(' and ')} took our lock and does not answer, and the other servers do not have it yet`
   return new AppError('directory-unreachable', message, {
-    hint: 'Whether somebody took the lock away cannot be told. It is looked at again by itself; take a server out of urls that is gone for good.',
+    hint: 'Whether somebody removed the lock cannot be determined. It is looked at again by itself; take a server out of urls that is gone for good.',
   })
 }

@@ -190,7 +190,7 @@ export class OutboxWorker {
     const { outbox, clock, transport, composer } = this.#ports
     if (clock.nowMs() > mail.expiresMs) {
       const last = mail.why === '' ? '' : `: ${mail.why}`
-      return outbox.end(mail, 'expired', { code: null, text: `it could not be sent while it was news${last}` })
+      return outbox.end(mail, 'expired', { code: null, text: `it could not be sent before it was too old${last}` })
     }
     const contact = await this.#contactOf(mail)
     if (contact === null) return

@@ -192,7 +192,7 @@ async function followUser(
       await record.end(key, recorded, 'gone', why)
       return true
     case 'forget':
-      if (recorded !== null) await record.end(key, recorded, 'gone', 'nothing of ours stands in privacyIDEA')
+      if (recorded !== null) await record.end(key, recorded, 'gone', 'nothing of ours is in privacyIDEA')
       return true
     case 'nothing':
       return true
@@ -266,7 +266,7 @@ async function followToken(
       await record.end(key, open, 'gone', isLocked ? 'it is enabled' : why)
       return true
     case 'forget':
-      await record.end(key, open, 'gone', 'nothing of ours stands in privacyIDEA')
+      await record.end(key, open, 'gone', 'nothing of ours is in privacyIDEA')
       return true
     case 'nothing':
       return true

@@ -98,7 +98,7 @@ function byAccount(account: AccountRow): VerificationReport | null {
   }
 }
 
-const EFFECT_FIX = 'lockstep doctor says what to change.'
+const EFFECT_FIX = 'lockstep doctor shows what to change.'
 
 function problemOf(row: Pick<VerificationRow, 'problem' | 'problem_ms'>): VerificationReport['problem'] {
   if (row.problem === null) return null

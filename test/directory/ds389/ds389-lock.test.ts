@@ -179,7 +179,7 @@ describe('account inactivation of 389-DS', () => {
   })
 
   it(
-    'says of a lock that a class of service covers that it keeps nobody out',
+    'says of a lock that a class of service covers that it is not enforced',
     async () => {
       await using other = await startDs389()
       await addDisabledRole(other, 'false')

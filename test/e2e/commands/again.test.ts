@@ -17,7 +17,7 @@ test('a lock that is approved already, and waits, is named with who approved it'
   await lockstep.json('pause', '--reason', 'so that it waits')
   await lockstep.cli('review', 'approve', 'u2', '--reason', 'seen')
   const again = await lockstep.cli('review', 'approve', 'u2', '--reason', 'seen')
-  expect(again.stdout).toMatch(/^u2: approved already by \S+, and not carried out yet; lockstep show says why\n$/)
+  expect(again.stdout).toMatch(/^u2: approved already by \S+, and not carried out yet; lockstep show shows why\n$/)
   const ran = await lockstep.cli('review', 'approve', 'u2', '--reason', 'seen', '--json')
   expect([ran.code, ran.document<object>()]).toMatchObject([
     67,

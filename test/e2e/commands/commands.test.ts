@@ -98,7 +98,7 @@ test('show finds an account by login, serial, key and DN, and tells its timeline
   expect(unknown.code).toBe(67)
   expect(unknown.stderr).toBe(
     'lockstep: nothing is on record about nobody-at-all\n' +
-      '  Lockstep knows an account from its first event on; lockstep events shows what came in.\n',
+      '  Lockstep has an account on record from its first event on; lockstep events shows what came in.\n',
   )
 })
 
@@ -181,7 +181,7 @@ test.each([
   expect(ran).toMatchObject({
     code: 69,
     stdout: expect.stringMatching(
-      /: no hold of ours is left, but somebody else’s lock stands: whoever set it has to take it away\n {2}ended: held by .*: x\n {2}no lock of ours had been written in the directory\n {2}somebody else’s lock stands there: .*pwdAccountLockedTime.*\n$/,
+      /: no hold of ours is left, but somebody else’s lock is there: the person who set it has to remove it\n {2}ended: held by .*: x\n {2}no lock of ours had been written in the directory\n {2}somebody else’s lock stands there: .*pwdAccountLockedTime.*\n$/,
     ),
     stderr: '',
   })

@@ -115,7 +115,7 @@ test('unlock says where somebody else still locks the account, and where nothing
   })
   await writeLock(user, '000001010000Z')
   const adopt = `it equals what Lockstep writes: if nobody else set it, run lockstep unlock ${user} --adopt --reason TEXT`
-  const stands = 'no hold of ours is left, but somebody else’s lock stands: whoever set it has to take it away'
+  const stands = 'no hold of ours is left, but somebody else’s lock is there: the person who set it has to remove it'
   const others = `${stands}; ${adopt}`
   const first = await said('unlock', user, '--reason', 'x')
   expect({ code: first.code, stderr: first.stderr }).toEqual({ code: 69, stderr: '' })

@@ -193,7 +193,7 @@ test('a hold of a person that undo brought back ends when it was to end, and one
   await own.settled()
   const undone = await own.json<Undone>('undo', '--since', unlocked)
   expect(undone.steps).toMatchObject([{ action: 'lock', skipped: { code: 'hold-ended' } }])
-  expect((await own.cli('undo', '--since', since)).stdout).toMatch(/There is nothing to take back\.\n$/)
+  expect((await own.cli('undo', '--since', since)).stdout).toMatch(/There is nothing to revert\.\n$/)
 })
 
 test('undo of a registration says that it unlocks as well, or ends the token’s hold, and does just that', async () => {

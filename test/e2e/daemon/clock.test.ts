@@ -42,7 +42,7 @@ test('after the clock was set back three days, events go on to count, in their o
   expect(findings.map(({ code }) => code)).toContain('clock-behind')
   expect((await lockstep.cli('status')).stdout).toContain('the clock of this machine is wrong, or was')
   const doctor = await lockstep.cli('doctor')
-  expect(doctor.stdout).toMatch(/the clock says .* the newest event on record came in at/)
+  expect(doctor.stdout).toMatch(/the clock shows .* the newest event on record came in at/)
   expect((await lockstep.cli('journal', '--verify')).code).toBe(0)
 })
 
@@ -78,6 +78,6 @@ test('an event of the future counts as of now, with a warning and no error, and 
   const future = (Date.now() + THREE_DAYS_MS) / 1000
   utimesSync(join(lockstep.spoolDir, 'new'), future, future)
   const doctor = await lockstep.cli('doctor')
-  expect(doctor.stdout).toMatch(/the clock says .*\/new was changed at/)
+  expect(doctor.stdout).toMatch(/the clock shows .*\/new was changed at/)
   expect(doctor.stdout).toContain('timedatectl set-ntp true')
 })

@@ -197,7 +197,7 @@ test('it lists the accounts that it counts, and no account that waits for nothin
   expect(ran.code).toBe(75)
   expect(ran.stdout).toContain('still waiting: 0 events, 1 account\n')
   const listed = ran.stderr.split('\n').filter((line) => line.startsWith('  '))
-  expect(listed).toEqual([expect.stringMatching(/^ {2}u2: /), '  lockstep status tells more, and what to do'])
+  expect(listed).toEqual([expect.stringMatching(/^ {2}u2: /), '  lockstep status shows more, and what to do'])
   await lockstep.json('resume', '--reason', 'x')
   expect((await lockstep.drain()).stderr).not.toMatch(/^ {2}u\d/m)
 })

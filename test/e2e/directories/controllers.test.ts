@@ -79,7 +79,7 @@ test('where the one that has the lock dies another takes it over, and what the d
   await lockstep.kill9()
   await lockstep.serve()
   await first.start()
-  const left = { verified: 1, of: 2, servers: [{ url: first.url, text: 'the lock still stands there' }, {}] }
+  const left = { verified: 1, of: 2, servers: [{ url: first.url, text: 'the lock is still there' }, {}] }
   await eventually(
     'the lock that is left there is shown',
     async () => {

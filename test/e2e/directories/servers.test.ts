@@ -155,7 +155,7 @@ describe('a directory of three servers', () => {
       })
     expect(await shown(lockstep, 'u3')).toMatchObject({ lockedByUs: false, holds: [] })
     expect((await lockstep.json<StatusJson>('status')).lockFindings).toMatchObject([{ login: 'u3', code: 'removed' }])
-    expect(lockstep.log()).toMatch(/our lock was taken away .*a new password/)
+    expect(lockstep.log()).toMatch(/our lock was removed .*a new password/)
     await lock('u3')
     expect((await lockstep.json<StatusJson>('status')).lockFindings).toEqual([])
   })
@@ -221,7 +221,7 @@ describe('a directory of three servers', () => {
   })
 })
 
-test('a lock that does not bite on one server is a finding at once, with that server and its reason', async () => {
+test('a lock that is not enforced on one server is a finding at once, with that server and its reason', async () => {
   await using replicas = await startReplicas(['provider', 'consumer'], (index) => {
     return { users: 3, dbNoSync: true, ppolicyOverlay: index === 0 }
   })

@@ -7,7 +7,7 @@ import { asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** A directory whose password policy may not be read: locks are written, and nobody claims more than is known. */
 
-const NOT_KNOWN = 'whether the lock keeps its user out is not known; lockstep doctor says what to do'
+const NOT_KNOWN = 'whether the lock locks its user out is not known; lockstep doctor shows what to do'
 
 test.override('slapdOptions', { users: 5, configReadable: false })
 
@@ -41,7 +41,7 @@ test('a lock of which nobody knows whether it bites is told as such by lock, sho
   const status = await lockstep.json<StatusJson>('status')
   expect(status.health).toBe('ok')
   expect(status.locked.map((account) => account.effective)).toEqual(['unknown', 'unknown'])
-  const note = 'directory corp: whether a lock keeps its user out is not known (2 now); lockstep doctor says what to do'
+  const note = 'directory corp: whether a lock locks its user out is not known (2 now); lockstep doctor shows what to do'
   expect(status.notes).toEqual([note])
   expect((await lockstep.cli('status')).stdout).toContain(`\nnote      ${note}\n`)
 })

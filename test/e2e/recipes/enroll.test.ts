@@ -265,7 +265,7 @@ test.each([
   ['no column of logins', ['name', 'u1'], ':1: no column is called login'],
   ['a type that is none', ['login,type', 'u1,push'], ':2: type: expected one of totp, hotp'],
   ['a line with too much', ['login,type', 'u1,totp', 'u2,totp,x'], ':3: it has another number of fields'],
-  ['no user', ['login'], ':1: no user stands below'],
+  ['no user', ['login'], ':1: no user is below'],
 ])('a file with %s is refused with its line, and nothing is made', async (_what, lines, message) => {
   const file = csv('wrong.csv', lines)
   const ran = await enroll('--csv', file, '--mail')

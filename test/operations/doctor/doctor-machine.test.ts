@@ -112,7 +112,7 @@ test.each<[name: string, change: () => void, expected: RegExp]>([
 test('an old Node.js and a clock in the past are found', () => {
   expect(troubles({ nodeVersion: 'v20.20.2' })[0]).toMatch(/^fail node: Node.js is v20.20.2/)
   expect(troubles({ nowMs: Date.parse('2020-01-01') })[0]).toMatch(
-    /^fail clock: the clock says 2020-01-01T00:00:00.000Z/,
+    /^fail clock: the clock shows 2020-01-01T00:00:00.000Z/,
   )
 })
 

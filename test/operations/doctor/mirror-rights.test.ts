@@ -84,9 +84,9 @@ test('doctor warns of a missing right to reset, with what does not work without 
   expect(await told([...BASE.split(', '), 'reset'])).toBeUndefined()
 })
 
-test('doctor says that a version before 3.14 knows no user lockouts', async () => {
+test('doctor says that a version before 3.14 has no user lockouts', async () => {
   expect(failed(await findings('3.12', 'user-lock', BASE.split(', ')))).toEqual([
-    'mirror: policy.mirrorDirectoryLocks is user-lock, and privacyIDEA 3.12.3 knows no user lockouts',
+    'mirror: policy.mirrorDirectoryLocks is user-lock, and privacyIDEA 3.12.3 has no user lockouts',
   ])
 })
 

@@ -62,7 +62,7 @@ test('every mistake is named with its line', () => {
     expect.stringMatching(/^users\.csv:5: it has another number of fields/),
   ])
   expect(mistakesOf('name\nanna\n')).toEqual(['users.csv:1: no column is called login'])
-  expect(mistakesOf('login\n')).toEqual(['users.csv:1: no user stands below the names of the columns'])
+  expect(mistakesOf('login\n')).toEqual(['users.csv:1: no user is below the names of the columns'])
 })
 
 test('text is read in the encoding that its mark says, else as UTF-8; anything else is refused', async () => {

@@ -204,7 +204,7 @@ describe.each(['user-lock', 'disable-tokens'] as const)('by %s', (mode) => {
     expect(account).toMatchObject({
       standing: 'failed',
       standingCode: 'source-unreachable',
-      standingReason: expect.stringContaining('privacyIDEA could not be told what the directory says'),
+      standingReason: expect.stringContaining('privacyIDEA could not be notified of the lock in the directory'),
     })
     await world.simulator.start()
     await look(world, alice)

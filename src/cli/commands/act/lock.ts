@@ -21,7 +21,7 @@ const FOR_MS_MIN = 1_000
 export function register(program: Command, io: CliIo): void {
   program
     .command('lock')
-    .description('hold an account locked, whatever its tokens say; exit code 75 when it could not be done now')
+    .description('hold an account locked, whatever the state of its tokens; exit code 75 when it could not be done now')
     .argument('<login>', LOGIN_HELP)
     .requiredOption('--reason <text>', 'why, for the record; needed')
     .option('--for <duration>', 'release it by itself after so long, as in 2h')
@@ -30,7 +30,7 @@ export function register(program: Command, io: CliIo): void {
     .action((login: string, options: Options, command: Command) => carryOut('hold', login, options, command, io))
   program
     .command('unlock')
-    .description("release every hold of an account; exit code 69 when somebody else's lock still stands")
+    .description("release every hold of an account; exit code 69 when somebody else's lock is still there")
     .argument('<login>', LOGIN_HELP)
     .requiredOption('--reason <text>', 'why, for the record; needed')
     .option('--reset-token', 'reset the fail counters of its tokens that are full, in privacyIDEA')
@@ -117,7 +117,7 @@ function verdictOfLock({ account, isDone, lock }: ManualActionResult): Verdict {
     return { text, exit: EXIT.ok }
   }
   if (account.standing === 'not-effective') {
-    const text = `the lock is written and keeps nobody out: ${plain(account.standingReason)}`
+    const text = `the lock is written and is not enforced: ${plain(account.standingReason)}`
     return { text, exit: EXIT.unavailable, code: 'not-effective' }
   }
   const ends = account.holds.flatMap(({ untilMs }) => untilMs ?? [])
@@ -142,7 +142,7 @@ function verdictOfUnlock(result: ManualActionResult, order: ManualAction): Verdi
   }
   if (lock === 'open') return { text: isUnheld(before) ? 'was not locked' : 'unlocked', exit: EXIT.ok }
   if (lock === 'unknown') {
-    return { text: 'no hold of ours is left; how it stands in the directory could not be read', exit: EXIT.ok }
+    return { text: 'no hold of ours is left; its state in the directory could not be read', exit: EXIT.ok }
   }
   if (order.adopts) {
     const why =
@@ -150,7 +150,7 @@ function verdictOfUnlock(result: ManualActionResult, order: ManualAction): Verdi
     const text = `no hold of ours is left; the lock that stands was not adopted, since ${why}: whoever set it has to take it away`
     return { text, exit: EXIT.unavailable, code: 'still-locked' }
   }
-  const theirs = 'no hold of ours is left, but somebody else’s lock stands: whoever set it has to take it away'
+  const theirs = 'no hold of ours is left, but somebody else’s lock is there: the person who set it has to remove it'
   const ours = `; it equals what Lockstep writes: if nobody else set it, run lockstep unlock ${orderedName(order)} --adopt --reason TEXT`
   return { text: unrecorded === 'stands' ? theirs + ours : theirs, exit: EXIT.unavailable, code: 'still-locked' }
 }

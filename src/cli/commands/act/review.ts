@@ -187,7 +187,7 @@ function registerDecision(review: Command, kind: 'approve' | 'reject', io: CliIo
       const decision = { person: personOf(io), reason: reasonOption(options.reason) }
       const isNamed = names.length > 0
       if (isNamed === (options.all === true || options.realm !== undefined || options.directory !== undefined)) {
-        throw new AppError('usage', 'name the accounts, or say --all, --realm or --directory')
+        throw new AppError('usage', 'name the accounts, or give --all, --realm or --directory')
       }
       const settings = await loadForWork(command, io, kind === 'reject')
       const { accountsToReview, decide } = await import('../../../operations/accounts/review.ts')
@@ -215,7 +215,7 @@ function exitOfDecision(result: ReviewResult, isMissing: boolean): number {
 function troubleOf(exit: number, { approvedBefore }: ReviewResult): Trouble | null {
   if (exit === EXIT.ok) return null
   if (exit === EXIT.noUser && approvedBefore.length > 0) {
-    const hint = 'lockstep show LOGIN says why.'
+    const hint = 'lockstep show LOGIN shows why.'
     return { code: 'nothing-matched', message: 'approved already, and not carried out yet', hint }
   }
   return exit === EXIT.noUser
@@ -242,7 +242,7 @@ function report(io: CliIo, result: ReviewResult, needed: number, person: string)
     printText(io, `${counted(again, 'lock')} approved by ${plain(person)} before; another person has to approve`)
   reportLosses(io, result.losses, needed, person)
   for (const { login, account, by } of result.approvedBefore) {
-    const what = `approved already by ${plain(by.join(', '))}, and not carried out yet; lockstep show says why`
+    const what = `approved already by ${plain(by.join(', '))}, and not carried out yet; lockstep show shows why`
     printText(io, `${plain(login ?? account)}: ${what}`)
   }
   if (decidedCount(result) + result.approvedBefore.length === 0) printText(io, 'no such lock waits, and no such loss')

@@ -75,7 +75,7 @@ function recordJson({ seq, at_ms: atMs, kind, subject, body, hash }: JournalRow)
 
 function troubleOf(faults: number): Trouble {
   const message = `the chain of the journal is broken in ${counted(faults, 'place')}`
-  return { code: 'chain-broken', message, hint: 'faults says where: a record was changed, removed or moved.' }
+  return { code: 'chain-broken', message, hint: 'faults shows where: a record was changed, removed or moved.' }
 }
 
 /** A record as it is shown: a sentence replaces a reason, and a time replaces an instant. */

@@ -163,7 +163,7 @@ type PreviewOptions = Given<'to'> & Texts<'lang'> & Flags<'html' | 'json'>
 function registerPreview(mail: Command, io: CliIo): void {
   mail
     .command('preview <kind>')
-    .description('print a mail as it would be, about made-up news; nothing is sent')
+    .description('print a mail as it would be, about made-up events; nothing is sent')
     .option('--to <whom>', 'owner or help-desk', 'owner')
     .option('--lang <language>', MAIL_LANGUAGES.join(' or '))
     .option('--html', 'the HTML in place of the plain text')

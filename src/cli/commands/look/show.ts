@@ -29,7 +29,7 @@ export function register(program: Command, io: CliIo): void {
         throw new AppError('unknown-user', `nothing is on record about ${plain(name)}`, {
           hint:
             hint === ''
-              ? 'Lockstep knows an account from its first event on; lockstep events shows what came in.'
+              ? 'Lockstep has an account on record from its first event on; lockstep events shows what came in.'
               : plain(hint),
         })
       }
@@ -67,9 +67,9 @@ function failureOf({ code, reason }: TokensUnread): object {
 }
 
 const MIRRORED = {
-  open: 'being told to privacyIDEA',
+  open: 'pending in privacyIDEA',
   set: 'because somebody else locked the account in the directory',
-  left: 'taken back in privacyIDEA by somebody, and left so',
+  left: 'reverted in privacyIDEA by somebody, and left so',
 } as const
 
 const LABEL_WIDTH = 10

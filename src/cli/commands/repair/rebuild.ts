@@ -8,7 +8,7 @@ import { loadForWork, openSystemFor } from '../../process/settings.ts'
 
 const NOT_ALL_READ: Trouble = {
   code: 'not-all-read',
-  message: 'some of it could not be taken in; problems says what, and why',
+  message: 'some of it could not be taken in; problems lists what, and why',
   hint: 'All else was restored. Next: lockstep drain, then lockstep status.',
 }
 

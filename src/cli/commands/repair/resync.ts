@@ -24,7 +24,7 @@ export function register(program: Command, io: CliIo): void {
     .option('--dry-run', 'show what differs, and change nothing')
     .option(
       '--accept-drop',
-      'this once, believe that tokens which privacyIDEA does not show are gone: beyond resync.shrinkLimit, of resolvers that are gone, and past guards.lossBreaker',
+      'this once, accept that tokens which privacyIDEA does not show are gone: beyond resync.shrinkLimit, of resolvers that are gone, and past guards.lossBreaker',
     )
     .option(
       '--adopt',

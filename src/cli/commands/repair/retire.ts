@@ -11,7 +11,7 @@ export function register(program: Command, io: CliIo): void {
     )
     .argument('[directory]', 'its name in the configuration; left out: all, and the event handlers, policies and shims')
     .option('--yes', 'do it')
-    .option('--cancel', 'take the order for that directory back: what the tokens say counts there again')
+    .option('--cancel', 'withdraw the order for that directory: the state of the tokens counts there again')
     .option('--reason <text>', 'why, for the record')
   withAdminOptions(retire)
     .option('--scripts-dir <dir>', "privacyIDEA's script directory, where the shims are removed")

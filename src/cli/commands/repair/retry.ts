@@ -7,7 +7,7 @@ import { loadForWork, openStoreFor } from '../../process/settings.ts'
 export function register(program: Command, io: CliIo): void {
   program
     .command('retry')
-    .description('try again now what waits or failed: unresolved events, and accounts that are not in step')
+    .description('try again now what waits or failed: unresolved events, and accounts that are not in sync')
     .option('--json', 'print the result as JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
       await using store = await openStoreFor(await loadForWork(command, io, true), true)

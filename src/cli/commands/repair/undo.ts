@@ -18,7 +18,7 @@ type Options = Given<'since'> & Texts<'until' | 'reason'> & Flags<'yes' | 'json'
 export function register(program: Command, io: CliIo): void {
   program
     .command('undo')
-    .description('show, and with --yes take back, what Lockstep changed within a time; only what is still ours')
+    .description('show, and with --yes revert, what Lockstep changed within a time; only what is still ours')
     .requiredOption(
       '--since <time>',
       "from then on: 14:32, '24 Nov 14:32', 2026-11-24T10:00Z, or an age such as 2h; needed",
@@ -52,7 +52,7 @@ export function register(program: Command, io: CliIo): void {
 const NOT_DONE: Trouble = {
   code: 'not-done-yet',
   message: 'some of it is on record, and could not be carried out yet',
-  hint: 'lockstep status tells more, and what to do.',
+  hint: 'lockstep status shows more, and what to do.',
 }
 
 /** The planned end of a person's holds is shown as an instant. */
@@ -70,9 +70,9 @@ async function apply(system: System, plan: UndoPlan, io: CliIo): Promise<Account
 
 function report(io: CliIo, { steps }: UndoPlan, isApplied: boolean, waiting: readonly AccountReport[]): void {
   const count = steps.filter((step) => step.skipped === null).length
-  if (count === 0) return steps.length > 0 ? printText(io, 'There is nothing to take back.') : undefined
+  if (count === 0) return steps.length > 0 ? printText(io, 'There is nothing to revert.') : undefined
   if (!isApplied) return printText(io, 'Nothing was changed. With --yes it is done.')
-  printText(io, `${count} taken back; lockstep show tells how each account stands`)
+  printText(io, `${count} reverted; lockstep show shows the status of each account`)
   for (const { dn, standing, standingReason } of waiting) {
     note(io, `  ${plain(dn)}: on record, not yet carried out (${plain(standingReason || standing)})`)
   }

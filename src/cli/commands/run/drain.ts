@@ -10,7 +10,7 @@ import { loadForWork } from '../../process/settings.ts'
 const NOT_DONE: Trouble = {
   code: 'not-done-yet',
   message: 'something could not be done now',
-  hint: 'lockstep status tells more, and what to do.',
+  hint: 'lockstep status shows more, and what to do.',
 }
 
 export function register(program: Command, io: CliIo): void {
@@ -46,6 +46,6 @@ export function register(program: Command, io: CliIo): void {
           printText(io, 'privacyIDEA was not read: what happened there without an event is not known')
       }
       for (const { text } of report.reasons) note(io, `  ${text}`)
-      if (!isDone) note(io, '  lockstep status tells more, and what to do')
+      if (!isDone) note(io, '  lockstep status shows more, and what to do')
     })
 }

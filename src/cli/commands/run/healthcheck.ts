@@ -24,7 +24,7 @@ export function register(program: Command, io: CliIo): void {
           ? 'no daemon serves this store'
           : `not fit: ${unfit.map((reason) => plain(healthText(reason))).join('; ')}`
       const reasons = unfit.map((reason) => ({ ...reason, text: healthText(reason) }))
-      const trouble = { code: 'not-fit', message: unfitText, hint: 'lockstep status tells more.' } as const
+      const trouble = { code: 'not-fit', message: unfitText, hint: 'lockstep status shows more.' } as const
       const data = { serving: isFit, pid: daemon?.pid ?? null, reasons }
       if (options.json === true) printData(io, data, isFit ? null : trouble)
       else print(io, isFit ? `the daemon serves, process ${daemon.pid}` : unfitText)

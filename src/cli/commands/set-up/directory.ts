@@ -14,7 +14,7 @@ export function register(program: Command, io: CliIo): void {
   const group = program.command('directory').description('which directories Lockstep works with')
   group
     .command('show')
-    .description('what each server says it is, beside the directory that is on record')
+    .description('what each server reports of itself, beside the directory that is on record')
     .argument('[name]', 'only this directory')
     .option('--json', 'print the result as JSON')
     .action(async (name: string | undefined, options: { json?: boolean }, command: Command) => {
@@ -96,6 +96,6 @@ function recordText({
 }
 
 function words({ contexts, base, baseId }: DirectoryIdentity): string {
-  const held = contexts.length === 0 ? 'contexts that it does not tell' : contexts.join('; ')
+  const held = contexts.length === 0 ? 'contexts that it does not report' : contexts.join('; ')
   return baseId === null ? held : `${held}; ${base} is ${baseId}`
 }

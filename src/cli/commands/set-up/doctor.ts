@@ -21,7 +21,7 @@ export function register(program: Command, io: CliIo): void {
   program
     .command('doctor')
     .description('try everything that a lock will need, before the first one')
-    .option('--probe <login>', 'a test account (LOGIN or LOGIN@REALM): its lock and serial are set and taken back')
+    .option('--probe <login>', 'a test account (LOGIN or LOGIN@REALM): its lock and serial are set and removed')
     .option('--realm <realm>', 'realm of the test account, where there are several directories')
     .option(
       '--privacyidea-admin <name>',
@@ -103,7 +103,7 @@ function troubleOf(findings: readonly Finding[], exit: number): Trouble | null {
   return {
     code,
     message: `${failed} of ${counted(findings.length, 'check')} failed`,
-    hint: 'fix says for each what to do.',
+    hint: 'fix states for each what to do.',
   }
 }
 

@@ -11,7 +11,7 @@ export function register(program: Command, io: CliIo): void {
     .description('write a configuration for one directory: asks at a terminal, or takes these options')
     .option('--url <url...>', 'LDAP servers, as in ldaps://ldap.example.org')
     .addOption(
-      new Option('--type <type>', 'kind of directory (else what the server says it is)').choices(
+      new Option('--type <type>', 'kind of directory (else what the server reports)').choices(
         typesThat((traits) => !traits.isLockConfigured),
       ),
     )

@@ -10,7 +10,7 @@ export function register(program: Command, io: CliIo): void {
   withAdminOptions(
     group
       .command('list', { isDefault: true })
-      .description('list the recipes; with --user also what of them stands in privacyIDEA')
+      .description('list the recipes; with --user also what of them is in privacyIDEA')
       .option('--json', 'print the result as JSON'),
     'nobody: privacyIDEA is not asked',
   ).action(async (options: RecipeOptions, command: Command) => {

@@ -111,6 +111,6 @@ async function printReport(io: CliIo, report: RehearsalReport, isUtc: boolean): 
     const day = localTime(dayMs).slice(0, 10)
     printText(io, `The breaker would have stopped ${day}: ${exceeded.count} within ${span(exceeded.perMs)}`)
   }
-  printText(io, 'What this cannot tell:')
+  printText(io, 'What this does not show:')
   for (const text of report.caveats) printText(io, `  - ${plain(text)}`)
 }

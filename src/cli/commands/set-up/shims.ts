@@ -82,5 +82,5 @@ function troubleOf(trial: ShimsTrial, hasFailed: boolean): Trouble | null {
     return { code: 'not-asked', message, hint: trial.next ?? 'Name that user with --pi-user, and run it as root.' }
   }
   if (!hasFailed) return null
-  return { code: 'has-findings', message: 'the event of a script did not arrive', hint: 'scripts says what is wrong.' }
+  return { code: 'has-findings', message: 'the event of a script did not arrive', hint: 'scripts shows what is wrong.' }
 }

@@ -44,7 +44,7 @@ export interface Trial {
 }
 
 const TRY_BIND = "LOCKSTEP_PROBE_PASSWORD=… lockstep doctor --probe LOGIN, with the test account's own password"
-const KEEPS_NOBODY_OUT = 'The lock is written and keeps nobody out.'
+const KEEPS_NOBODY_OUT = 'The lock is written and is not enforced.'
 /** Where an error does not say what to do. */
 export const SEE_SERVER_LOG = 'See the log of the directory server.'
 
@@ -122,7 +122,7 @@ function reportLock(found: Findings, { lock, unlock }: CycleProbe, dn: string, p
     failWrite(found, 'lock-write', lock.error, attribute, 'Nobody could be locked.', place)
     return
   }
-  if (unlock.kind === 'done') found.ok('lock-write', 'a lock may be written and taken back')
+  if (unlock.kind === 'done') found.ok('lock-write', 'a lock may be written and removed')
 }
 
 /** With the account's own password: accepted, refused, accepted. */
@@ -138,13 +138,13 @@ function reportEffect(found: Findings, cycle: CycleProbe, dn: string, place: Pla
     const what = `a bind as ${dn} is accepted although the account is locked`
     found.fail('lock-effective', { what, why, fix: notEffective ?? adviceOf(place.settings.type).notEnforced })
   } else if (bindWhileLocked === 'refused') found.ok('lock-effective', 'a bind is refused while locked')
-  else if (notEffective !== null) found.fail('lock-effective', { what: 'a lock does not bite', why, fix: notEffective })
+  else if (notEffective !== null) found.fail('lock-effective', { what: 'a lock is not enforced', why, fix: notEffective })
   else if (effective.is === 'yes') {
-    found.ok('lock-effective', 'by what the directory says, a lock keeps its user out')
+    found.ok('lock-effective', 'as the directory reports, a lock locks its user out')
     if (bindWhileLocked === 'not-tried') {
       found.skip('probe-bind', {
         what: `a bind as ${dn} while it is locked: not tried, since its password was not given`,
-        why: 'Only a bind shows whether the server enforces what it says.',
+        why: 'Only a bind shows whether the server enforces what it reports.',
         fix: TRY_BIND,
       })
     }

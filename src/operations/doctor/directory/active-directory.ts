@@ -36,7 +36,7 @@ function checkRights(
   const written = writtenAttributes(settings)
   const missing = written.filter((attribute) => !account.writable.has(attribute.toLowerCase()))
   if (missing.length === 0) {
-    found.ok('write-rights', `by the server's word, ${written.join(', ')} of accounts may be written`)
+    found.ok('write-rights', `as the server reports, ${written.join(', ')} of accounts may be written`)
     return
   }
   found.fail('write-rights', {
@@ -51,7 +51,7 @@ function checkRights(
 function reportWideRight(found: Findings, settings: DirectorySettings): void {
   found.warn('wide-right', {
     what: 'the right to write userAccountControl allows more than to lock',
-    why: 'Whoever has the password of the bind account can also set "password not required", "no preauthentication needed" and the like on every account below the base. Lockstep itself writes the bit 0x2 and no other.',
+    why: 'Everybody who has the password of the bind account can also set "password not required", "no preauthentication needed" and the like on every account below the base. Lockstep itself writes the bit 0x2 and no other.',
     fix: `Keep the password of ${settings.bindDn} as that of an administrator, give the right on the containers of people alone, and watch event 4738 of other bits (docs/how-to/active-directory.md).`,
   })
 }

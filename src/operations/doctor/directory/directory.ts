@@ -87,7 +87,7 @@ async function lookInside(
   if (account === null && hasReadRights) {
     found.skip('probe-found', {
       what: 'a lock and a serial on a test account: not tried',
-      why: 'Only a trial shows that the server does what its rights say.',
+      why: 'Only a trial shows that the server does what its rights allow.',
       fix: TRY_PROBE,
     })
   }
@@ -115,7 +115,7 @@ const WHY: Readonly<Partial<Record<AppError['code'], string>>> = {
   'directory-timeout': 'While no server answers, events wait and nobody is locked or unlocked.',
   'directory-tls': 'Lockstep does not send its password over a connection that it cannot trust.',
   'directory-bind-refused': 'Without a bind it may neither search nor write.',
-  'directory-identity-lost': 'An answer to somebody unknown proves nothing, so it is not believed.',
+  'directory-identity-lost': 'An answer to somebody unknown proves nothing, so it is not trusted.',
 }
 
 function failWith(found: Findings, check: string, error: AppError): void {
@@ -129,7 +129,7 @@ async function checkBase({ found, probe, settings, context }: Look, facts: Serve
     found.ok('base', `the base ${base} is there (${facts.vendor || 'LDAP server'})`)
     return true
   }
-  const contexts = facts.namingContexts.join(', ') || 'none that it tells'
+  const contexts = facts.namingContexts.join(', ') || 'none that it reports'
   const right = adviceOf(settings.type).readRight(settings, context)
   found.fail('base', {
     what: `${bindDn} sees no entry ${base}`,
@@ -144,7 +144,7 @@ async function checkSchema({ found, probe, settings }: Look): Promise<void> {
   for (const { key, attribute, isKnown, isSingleValued } of await probe.attributes()) {
     if (isKnown === false && (key !== 'lock' || checksOf(settings.type).isLockInSchema)) {
       found.fail('schema', {
-        what: `the server knows no attribute ${attribute}`,
+        what: `the server has no attribute ${attribute}`,
         why: 'It can be neither searched for nor written.',
         fix: `Correct ${key === 'lock' ? 'type' : key} in directories.${settings.name}, or load its schema into the server.`,
       })
@@ -198,7 +198,7 @@ async function checkSearchLimit({ found, probe, settings, context }: Look): Prom
 async function checkProtected({ found, probe }: Look): Promise<void> {
   const { count, unread } = await probe.protectedGroups()
   if (unread !== null) {
-    const why = 'While it cannot be told who is protected, nobody of this directory is locked.'
+    const why = 'While it cannot be determined who is protected, nobody of this directory is locked.'
     found.fail('protected-groups', troubleOf(unread, why, ''))
   } else if (count > 0) found.ok('protected-groups', `the protected groups can be read (${count})`)
 }

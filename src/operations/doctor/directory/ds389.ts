@@ -39,7 +39,7 @@ function checkRights(found: Findings, rights: RightsProbe, settings: DirectorySe
   if (unread.length > 0) {
     found.fail('read-rights', {
       what: `${bindDn} may not read and search ${unread.join(', ')} of ${rights.dn}`,
-      why: 'A lock of somebody else could not be told from none, and accounts not be found.',
+      why: 'A lock of somebody else could not be distinguished from none, and accounts not be found.',
       fix: readRightAdvice(settings),
     })
   }
@@ -52,7 +52,7 @@ function checkRights(found: Findings, rights: RightsProbe, settings: DirectorySe
   }
   if (unread.length + unwritten.length > 0) return
   const written = writeAttributes(settings).join(' and ')
-  found.ok('write-rights', `by the server's word, ${written} of accounts may be written`)
+  found.ok('write-rights', `as the server reports, ${written} of accounts may be written`)
 }
 
 async function checkLimits(found: Findings, probe: DirectoryProbe, settings: DirectorySettings): Promise<void> {

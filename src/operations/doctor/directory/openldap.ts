@@ -15,7 +15,7 @@ import {
 /** Checks of `lockstep doctor` for the password policy: a lock is enforced only with it. */
 
 export function checkPolicy(found: Findings, view: PolicyView, facts: ServerFacts, context: string): void {
-  const why = 'A lock can be written and keeps nobody out.'
+  const why = 'A lock can be written and is not enforced.'
   if (facts.hasPasswordPolicy === false) {
     found.fail('ppolicy-overlay', {
       what: 'the password policy overlay is not active on the server',
@@ -60,7 +60,7 @@ export function checkPolicy(found: Findings, view: PolicyView, facts: ServerFact
 const TRY_IT =
   "# or try it, with a test account's own password:\nLOCKSTEP_PROBE_PASSWORD=… lockstep doctor --probe LOGIN"
 const CANNOT_READ =
-  'A lock that no policy enforces is written and keeps nobody out. Lockstep could not tell, and shows "effective: unknown" at every lock.'
+  'A lock that no policy enforces is written and is not enforced. Lockstep could not detect that, and shows "effective: unknown" at every lock.'
 
 /**
  * Settings that decide whether a lock is enforced, and may not be read: no fault where a trial has shown that it is.

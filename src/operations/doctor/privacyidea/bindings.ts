@@ -85,7 +85,7 @@ async function checkScripts({ found, client, standing: existing }: Standing, shi
   if (missing.length > 0) {
     found.fail('scripts', {
       what: `privacyIDEA does not find the scripts ${missing.join(', ')}`,
-      why: 'Its event handlers call nothing, and it says so in its own log only.',
+      why: 'Its event handlers call nothing, and it reports that in its own log only.',
       fix: "lockstep shims install DIR, on privacyIDEA's machine (DIR is PI_SCRIPT_HANDLER_DIRECTORY of its pi.cfg)",
     })
   }
@@ -145,7 +145,7 @@ function report(
   found[called.is]('bindings', {
     what: `${bound}, but what they call ${called.is === 'fail' ? 'does not' : 'may not'} work`,
     why: 'Events are lost; the scan finds most of it later.',
-    fix: 'Mend what the findings about the scripts say.',
+    fix: 'Mend what the findings about the scripts show.',
   })
 }
 

@@ -39,7 +39,7 @@ const MIRROR_RIGHT =
   'policy.mirrorDirectoryLocks needs it: without it locks of others in the directory do not reach privacyIDEA, or stay there.'
 const WHY_RIGHT: Readonly<Record<string, string>> = {
   tokenlist:
-    'Without it privacyIDEA answers with an empty list, which is never believed: nothing is locked or unlocked.',
+    'Without it privacyIDEA answers with an empty list, which is never trusted: nothing is locked or unlocked.',
   userlist: 'Without it users are not found by login.',
   auditlog: 'Without it `lockstep rehearse` cannot read the audit log.',
   user_lock_read: 'Without it user lockouts of privacyIDEA are not seen, and their accounts stay open.',
@@ -67,7 +67,7 @@ export async function privacyIdeaFindings(settings: Settings, how: SourceDiagnos
   if (privacyidea === null) {
     found.skip('reach', {
       what: 'privacyIDEA itself: not asked, since the configuration has no section privacyidea (mode events)',
-      why: 'What no event said is not found out, as a lock that ended by itself.',
+      why: 'What no event reported is not found, as a lock that ended by itself.',
       fix: 'Write privacyidea: { url: …, user: …, passwordFile: … } (docs/how-to/privacyidea-api.md).',
     })
   }
@@ -190,7 +190,7 @@ async function checkRights(found: Findings, client: Client, settings: Settings, 
   const wanted = runTimeRights({ version, resetsTokens, mirrorDirectoryLocks })
   if (mirrorDirectoryLocks === 'user-lock' && !isAtLeast(version, 3, 14)) {
     found.fail('mirror', {
-      what: `policy.mirrorDirectoryLocks is user-lock, and privacyIDEA ${version} knows no user lockouts`,
+      what: `policy.mirrorDirectoryLocks is user-lock, and privacyIDEA ${version} has no user lockouts`,
       why: 'They came with 3.14. Accounts that others lock in the directory stay open in privacyIDEA.',
       fix: `Write mirrorDirectoryLocks: disable-tokens into ${settings.file}, or update privacyIDEA.`,
     })
@@ -220,7 +220,7 @@ async function checkRights(found: Findings, client: Client, settings: Settings, 
   if (dangerous.length > 0) {
     found.warn('rights-too-many', {
       what: `${user} also has ${dangerous.join(', ').replace('*', 'every right (*)')}`,
-      why: 'Whoever reads the password file could take privacyIDEA over, and run programs on its machine.',
+      why: 'Everybody who reads the password file could take privacyIDEA over, and run programs on its machine.',
       fix: `Give it a policy of its own: ${fix}`,
     })
   }
@@ -235,7 +235,7 @@ async function checkTokens(found: Findings, source: SourceSettings, how: SourceD
     found.ok('tokens', source.knownToken === null ? 'tokens show' : `the token ${source.knownToken} shows`)
     await checkClearTimeout(found, port)
   } catch (thrown) {
-    found.fail('tokens', troubleOf(thrown, 'An empty answer is never believed: no account changes.', RUN_AGAIN))
+    found.fail('tokens', troubleOf(thrown, 'An empty answer is never trusted: no account changes.', RUN_AGAIN))
   }
 }
 
@@ -334,7 +334,7 @@ async function checkResolvers(found: Findings, client: Client, settings: Setting
       if (hidden.length === 0) continue
       found.warn('resolver-filter', {
         what: `the search filter of resolver ${name} looks at ${hidden.join(', ')}: ${searchFilter}`,
-        why: 'A locked account then drops out of it: privacyIDEA loses the owner of his tokens, and no event names him.',
+        why: 'A locked account then drops out of it: privacyIDEA loses the owner of their tokens, and no event names them.',
         fix: `Take ${hidden.join(', ')} out of the search filter of ${name} (Config, Users).`,
       })
     }

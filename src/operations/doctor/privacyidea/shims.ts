@@ -111,7 +111,7 @@ async function checkFiles(found: Findings, dir: string | null, spool: string): P
   } catch (thrown) {
     const error = toAppError(thrown)
     if (dir === null && error.code === 'file-not-permitted') return false
-    found.fail('shims', troubleOf(error, 'Whether events are handed over cannot be told.', fix))
+    found.fail('shims', troubleOf(error, 'Whether events are handed over cannot be determined.', fix))
   }
   return true
 }

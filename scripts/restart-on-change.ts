@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { watch } from 'node:fs'
-import { endProcess } from './instance.ts'
+import { endProcess } from './end-process.ts'
 
 /** An editor writes several files, and one file several times: it is over when nothing came for so long. */
 const QUIET_MS = 200
