@@ -1,7 +1,7 @@
 import type { MailLanguage } from '../core/mail/mail-language.ts'
-import { reasonIn, subjectIn } from './reason-texts.ts'
+import { subjectIn } from './mail-subjects.ts'
 import { countOf, NOTICE_KINDS, type Cause, type Digest, type Notice, type NoticeKind } from '../core/mail/notice.ts'
-import type { ReasonCode } from '../core/reasons/reason.ts'
+import { reasonText, type ReasonCode } from '../core/reasons/reason.ts'
 import type { NewTokenMail } from '../ports/store/mail.ts'
 import type { TemplateData } from './templates.ts'
 
@@ -59,7 +59,7 @@ function causeData(cause: Cause, formats: Formats): TemplateData {
     reason: oneLine(cause.because.code === 'manual' ? cause.because.params.text : ''),
     actor: oneLine(cause.actor),
     code: cause.because.code,
-    text: oneLine(reasonIn(formats.language, cause.because)),
+    text: oneLine(reasonText(cause.because, formats.language)),
   }
 }
 
@@ -77,7 +77,7 @@ function noticeData(notice: Notice, formats: Formats): TemplateData {
     login: oneLine(notice.login ?? ''),
     realm: oneLine(notice.realm ?? ''),
     account: oneLine(notice.about === undefined ? notice.subject : subjectIn(formats.language, notice.about)),
-    reason: oneLine(reasonIn(formats.language, notice.reason)),
+    reason: oneLine(reasonText(notice.reason, formats.language)),
     code: notice.reason?.code ?? '',
     after_failures: isAfterFailures(notice),
     by_others: notice.causes.some(({ because }) => !FAILURES.includes(because.code)),

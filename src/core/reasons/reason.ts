@@ -1,5 +1,6 @@
 import { counted } from '../format/counted.ts'
-import { HISTORY_TEXTS, isHistoryCode, type AnyReason, type HistoryParams } from './history-reasons.ts'
+import type { AnyReason, HistoryParams } from './history-reasons.ts'
+import { HISTORY_TEXTS, isHistoryCode, type Sentences, type TextOf } from './history-texts.ts'
 import type { OtherLockCause } from './other-lock-cause.ts'
 import { CAUSE_FIX, unplacedText, type UnplacedGroup } from './unplaced.ts'
 import { rendersBareCodes } from '../wording.ts'
@@ -111,6 +112,8 @@ export type Reason<Code extends ReasonCode = ReasonCode> = {
 interface Wording<Params> {
   /** What happened and where, in one sentence without its full stop. */
   text(params: Params): string
+  /** The same in German, where a mail can give it; left out: the code is named. */
+  german?(params: Params): string
   /** What to do, with the command to run; '' where there is nothing to do. */
   fix(params: Params): string
   /** `attention`: while a finding of this code is open, `status` is not ok. `note`: for information. */
@@ -118,11 +121,20 @@ interface Wording<Params> {
 }
 
 const WORDINGS: { readonly [Code in keyof FindingParams]: Wording<FindingParams[Code]> } = {
-  'plain-text': { text: ({ text }) => text, fix: () => '', gravity: 'note' },
+  'plain-text': {
+    text: ({ text }) => text,
+    german: () => 'Näheres zeigt lockstep journal',
+    fix: () => '',
+    gravity: 'note',
+  },
   'locked-by-others': {
     text: ({ cause, attribute, besides }) => {
       const what = `somebody else’s lock stands there: ${CAUSES[cause]} (${attribute})`
       return besides ? `locked by us, and ${what}; it stays when ours is removed` : `${what}; it is left alone`
+    },
+    german: ({ cause, attribute, besides }) => {
+      const what = `eine Sperre, die nicht von Lockstep stammt: ${GERMAN_CAUSES[cause]} (${attribute})`
+      return besides ? `gesperrt von Lockstep, und daneben steht ${what}` : `dort steht ${what}; sie bleibt unberührt`
     },
     fix: () => '',
     gravity: 'note',
@@ -130,6 +142,8 @@ const WORDINGS: { readonly [Code in keyof FindingParams]: Wording<FindingParams[
   'other-lock-unclear': {
     text: ({ attribute }) =>
       `whether ${attribute} locks the account cannot be judged: which password policy applies to it could not be read`,
+    german: ({ attribute }) =>
+      `ob ${attribute} das Konto sperrt, ist nicht zu erkennen: Die geltende Passwortrichtlinie ist nicht lesbar`,
     fix: () => POLICY_FIX,
     gravity: 'note',
   },
@@ -251,7 +265,7 @@ const WORDINGS: { readonly [Code in keyof FindingParams]: Wording<FindingParams[
     fix: () => '',
     gravity: 'note',
   },
-  breaker: { text: (limit) => HISTORY_TEXTS['breaker-limit'](limit, () => ''), fix: () => '', gravity: 'note' },
+  breaker: { text: (limit) => HISTORY_TEXTS['breaker-limit'].en(limit, () => ''), fix: () => '', gravity: 'note' },
   'late-lock-unclear': {
     text: (params) =>
       `directory ${params.directory}: ${named(params)} locked by a value that a write of Lockstep’s may have left late, and somebody else has written to the entry since; it counts as theirs`,
@@ -300,21 +314,31 @@ const CAUSES: { readonly [Cause in OtherLockCause]: string } = {
   'own-value': 'it has the value that Lockstep writes, and Lockstep did not write it',
 }
 
+const GERMAN_CAUSES: { readonly [Cause in OtherLockCause]: string } = {
+  expired: 'das Konto ist abgelaufen',
+  'not-yet-valid': 'das Konto gilt noch nicht',
+  'too-many-failures': 'nach zu vielen fehlgeschlagenen Anmeldungen gesperrt',
+  disabled: 'im Verzeichnis deaktiviert',
+  'own-value': 'sie hat den Wert, den Lockstep schreibt, und Lockstep hat sie nicht geschrieben',
+}
+
 const POLICY_FIX =
   'Give the account that Lockstep binds as the right to read the policies and cn=config (docs/how-to/openldap.md); lockstep doctor shows what it cannot read.'
 
+export type Language = keyof Sentences<never>
+
 /** One sentence for people; '' where there is no reason. */
-export function reasonText(reason: Reason | null): string {
+export function reasonText(reason: Reason | null, language: Language = 'en'): string {
   if (reason === null) return ''
-  return rendersBareCodes() ? reason.code : wordsOf(reason)
+  return rendersBareCodes() ? reason.code : sentence(reason, language)
 }
 
-function wordsOf(reason: AnyReason): string {
-  const { code, params } = reason
-  const nested = (each: AnyReason): string => wordsOf(each)
-  if (isHistoryCode(code))
-    return (HISTORY_TEXTS[code] as (params: object, textOf: typeof nested) => string)(params, nested)
-  return isFindingCode(code) ? (WORDINGS[code] as Wording<object>).text(params) : code
+function sentence({ code, params }: AnyReason, language: Language): string {
+  const textOf: TextOf = (each) => sentence(each, language)
+  if (isHistoryCode(code)) return (HISTORY_TEXTS[code] as Sentences<object>)[language](params, textOf)
+  if (!isFindingCode(code)) return code
+  const wording = WORDINGS[code] as Wording<object>
+  return language === 'en' ? wording.text(params) : (wording.german?.(params) ?? code)
 }
 
 /** What to do about it, for people; '' where there is nothing to do. */

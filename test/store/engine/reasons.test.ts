@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
 import { isSameReason, parseReason, reasonText, type Reason } from '../../../src/core/reasons/reason.ts'
-import { germanReason } from '../../../src/notify/reason-german.ts'
 import { digestFromRow } from '../../../src/store/mail/digests.ts'
 import { reasonFromBody, reasonFromRow, reasonOfChange, reasonToRow } from '../../../src/store/rows/reasons.ts'
 
@@ -77,8 +76,8 @@ test('in German what a server said is left out, and the code of the error stands
     code: 'operation-failed',
     params: { error: 'directory-unreachable', said: 'the connection was refused' },
   }
-  expect(germanReason(reason)).toBe('das Verzeichnis ist nicht erreichbar (directory-unreachable)')
-  expect(germanReason({ code: 'several', params: { reasons: [FULL, reason] } })).toBe(
+  expect(reasonText(reason, 'de')).toBe('das Verzeichnis ist nicht erreichbar (directory-unreachable)')
+  expect(reasonText({ code: 'several', params: { reasons: [FULL, reason] } }, 'de')).toBe(
     'Token T1 hat die Höchstzahl an Fehlversuchen erreicht; das Verzeichnis ist nicht erreichbar (directory-unreachable)',
   )
 })

@@ -1,15 +1,5 @@
 import type { MailLanguage } from '../core/mail/mail-language.ts'
 import type { Notice } from '../core/mail/notice.ts'
-import { reasonText, type Reason } from '../core/reasons/reason.ts'
-import { rendersBareCodes } from '../core/wording.ts'
-import { germanReason } from './reason-german.ts'
-
-/** Reasons in the language of a mail. */
-
-export function reasonIn(language: MailLanguage, reason: Reason | null): string {
-  if (reason === null) return ''
-  return language === 'de' && !rendersBareCodes() ? germanReason(reason) : reasonText(reason)
-}
 
 type About = NonNullable<Notice['about']>
 

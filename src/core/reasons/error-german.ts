@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../core/error.ts'
+import type { ErrorCode } from '../error.ts'
 
 /** What went wrong, in German, shown beside its code. */
 const TEXTS: Readonly<Record<ErrorCode, string>> = {
