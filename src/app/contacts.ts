@@ -40,10 +40,10 @@ export async function addressInDirectory(
 }
 
 async function byPrivacyIdea(
-  { source, snapshots: truth }: { readonly source: PrivacyIdeaPort; readonly snapshots: SnapshotPort },
+  { source, snapshots }: { readonly source: PrivacyIdeaPort; readonly snapshots: SnapshotPort },
   account: AccountKey,
 ): Promise<Contact> {
-  const { owner } = await truth.knownOf(account)
+  const { owner } = await snapshots.knownOf(account)
   const { login, realm } = owner
   const found = login === null || realm === null ? null : await source.userDetails({ ...owner, login, realm })
   if (found === null) return { address: null, language: null, name: '' }

@@ -98,7 +98,7 @@ function sweepPorts(parts: Parts, opened: PrivacyIdeaPort): SystemScan {
 
 /** The mirror works on privacyIDEA without these views: its changes there are its own. */
 function mirrorPorts({ settings, store, clock }: Parts, source: PrivacyIdeaPort): MirrorPorts {
-  const { snapshots: truth, guards, mirror: record } = store
+  const { snapshots, guards, mirror: record } = store
   const mode = settings.policy.mirrorDirectoryLocks
-  return { source, record, snapshots: truth, guards, guardSettings: settings.guards, mode, clock }
+  return { source, record, snapshots, guards, guardSettings: settings.guards, mode, clock }
 }

@@ -40,9 +40,9 @@ export async function mapAtOnce<Item, Result>(
 ): Promise<Result[]> {
   const results: Result[] = []
   const left = items.entries()
-  const lane = async (): Promise<void> => {
+  const worker = async (): Promise<void> => {
     for (const [index, item] of left) results[index] = await work(item)
   }
-  await Promise.all(Array.from({ length: Math.min(max, items.length) }, lane))
+  await Promise.all(Array.from({ length: Math.min(max, items.length) }, worker))
   return results
 }

@@ -211,8 +211,8 @@ export class LdapDirectory {
       throw error
     }
     try {
-      const told = written?.account ?? null
-      const account = told?.key === change.key ? this.#keep(told, atMs) : await this.#read(reader, change.key)
+      const readBack = written?.account ?? null
+      const account = readBack?.key === change.key ? this.#keep(readBack, atMs) : await this.#read(reader, change.key)
       return await this.#complete(reader, account, {})
     } catch (cause) {
       const message = `directory ${this.settings.name}: ${change.dn} was written and could not be read afterwards: ${toAppError(cause).message}`

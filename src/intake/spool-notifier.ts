@@ -7,8 +7,8 @@ import type { LeftName } from './spool-left.ts'
 export interface SpoolNotifier {
   /** The file and the reason why it waits. */
   words(left: LeftName): string
-  unread(news: readonly LeftName[]): void
-  stuck(news: readonly LeftName[]): void
+  unread(found: readonly LeftName[]): void
+  stuck(found: readonly LeftName[]): void
   /** @param count how many lie there now */
   folders(count: number): void
   /** Times in the future were replaced by the current time. */
@@ -39,16 +39,16 @@ export function newNotifier(folder: string, clock: Clock, onError: Report, onWar
   const words = ({ name, why }: LeftName): string => `${folder}/${shownName(name)} cannot be read now: ${why}`
   return {
     words,
-    unread(news) {
-      const [first] = news
+    unread(found) {
+      const [first] = found
       if (first === undefined) return
-      const others = news.length > 1 ? `, and ${news.length - 1} more` : ''
+      const others = found.length > 1 ? `, and ${found.length - 1} more` : ''
       onError(new AppError('file-io', `${words(first)}${others}.`, { hint: 'It is looked at again by itself.' }))
     },
-    stuck(news) {
-      const [first] = news
+    stuck(found) {
+      const [first] = found
       if (first === undefined) return
-      const others = news.length > 1 ? `, and ${news.length - 1} more` : ''
+      const others = found.length > 1 ? `, and ${found.length - 1} more` : ''
       const what = `${folder}/${shownName(first.name)} cannot be moved away: ${first.why}${others}.`
       onError(new AppError('event-invalid', what, { hint: WHO_HINT }))
     },

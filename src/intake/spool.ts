@@ -201,13 +201,13 @@ function waitingNames({ folders, left, notify }: State): { names: RawName[]; pas
 async function takeBatch(
   state: State,
   names: readonly RawName[],
-  news: LeftName[],
+  found: LeftName[],
 ): Promise<{ files: number; events: number }> {
   const { folders, options, buffer, clock, notify } = state
   const { files, unread } = inSpool(folders, () =>
     readFiles({ folder: folders.new, buffer, nowMs: clock.nowMs(), nextTimeUs: state.nextTimeUs }, names),
   )
-  news.push(...leave(state, 'unread', unread))
+  found.push(...leave(state, 'unread', unread))
   if (files.length === 0) return { files: 0, events: 0 }
   const events = files.flatMap((file) => file.taken.events)
   await options.intake.take(

@@ -313,14 +313,14 @@ function discard(fd: number, path: string): void {
 
 async function syncStaged(batch: Batch): Promise<void> {
   const waiting = batch.staged.values()
-  const lane = async (): Promise<void> => {
+  const worker = async (): Promise<void> => {
     for (const { job, fd, temporary } of waiting) {
       if (batch.failures[job] !== null) continue
       const error = await synced(fd)
       if (error !== null) fail(batch, job, fileError(error, 'sync to disk', temporary))
     }
   }
-  await Promise.all(Array.from({ length: Math.min(SYNCS_AT_ONCE_MAX, batch.staged.length) }, lane))
+  await Promise.all(Array.from({ length: Math.min(SYNCS_AT_ONCE_MAX, batch.staged.length) }, worker))
 }
 
 function synced(fd: number): Promise<NodeJS.ErrnoException | null> {

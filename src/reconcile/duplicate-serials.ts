@@ -24,7 +24,7 @@ export function serialsWait(desired: DesiredState, observed: ObservedState): str
  * account that has it all the same, the next full resync finds that and removes it there, since privacyIDEA decides the
  * owner.
  */
-export async function judgeCarriers(
+export async function judgeDuplicates(
   desired: DesiredState,
   observed: ObservedState,
   ports: Pick<Ports, 'snapshot' | 'inbox'>,

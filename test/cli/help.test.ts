@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { HELP_PAGES, helpWidth } from '../../src/cli/help/format.ts'
-import { OTHER_WORDS } from '../../src/cli/help/other-words.ts'
+import { OTHER_PROGRAMS } from '../../src/cli/help/other-programs.ts'
 import { processIo, type CliIo } from '../../src/cli/terminal/io.ts'
 import { buildProgram } from '../../src/cli/main.ts'
 import { makeTempDir, type TempDir } from '../servers/temp-dir.ts'
@@ -169,7 +169,7 @@ test.each(EXAMPLES)('the example is taken: $line', async ({ name, line }) => {
   expect([name, await taken(line)]).toEqual([name, name])
 })
 
-test.each(OTHER_WORDS.flatMap(({ words, run }) => run.map(([line]) => [words[0] ?? '', line] as const)))(
+test.each(OTHER_PROGRAMS.flatMap(({ words, run }) => run.map(([line]) => [words[0] ?? '', line] as const)))(
   'where %s is typed, %s can be run',
   async (_, line) => {
     if (/^(?:journalctl|systemctl) /.test(line)) return
@@ -178,7 +178,7 @@ test.each(OTHER_WORDS.flatMap(({ words, run }) => run.map(([line]) => [words[0] 
 )
 
 test('a word of another program is no command, and stands in the table once', () => {
-  const words = OTHER_WORDS.flatMap((each) => each.words)
+  const words = OTHER_PROGRAMS.flatMap((each) => each.words)
   expect(new Set(words).size).toBe(words.length)
   const names = NAMED.map(({ name }) => name)
   expect(words.filter((word) => names.includes(word))).toEqual([])

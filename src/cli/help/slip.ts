@@ -2,7 +2,7 @@ import type { Command, CommanderError } from 'commander'
 import { nearest } from '../../config/keys/nearest.ts'
 import { AppError } from '../../core/error.ts'
 import { plain } from '../terminal/output.ts'
-import { OTHER_WORDS } from './other-words.ts'
+import { OTHER_PROGRAMS } from './other-programs.ts'
 
 /** Mistakes in a command line, and what to type instead. */
 
@@ -52,7 +52,7 @@ function adviceFor(group: Command, word: string, isRoot: boolean): string {
 
 /** The command lines for this text, one a line; null: none. */
 function otherWord(word: string): string | null {
-  const found = OTHER_WORDS.find(({ words }) => words.includes(word.toLowerCase()))
+  const found = OTHER_PROGRAMS.find(({ words }) => words.includes(word.toLowerCase()))
   if (found === undefined) return null
   const width = Math.max(...found.run.map(([line]) => line.length))
   return ['Run:', ...found.run.map(([line, what]) => `  ${line.padEnd(width)}  ${what}`)].join('\n')

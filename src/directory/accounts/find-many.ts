@@ -111,13 +111,13 @@ async function findByLogins(
   const asked = Map.groupBy(users, ({ login }) => login.toLowerCase())
   const isStrange = [...shown.keys()].some((login) => !asked.has(login))
   if (isStrange) return new Map()
-  const told = [...asked].flatMap(([login, [user]]) => {
+  const known = [...asked].flatMap(([login, [user]]) => {
     const accounts = shown.get(login) ?? []
     return user !== undefined && accounts.length === 1 && accounts[0] !== undefined
       ? [[nameOf(user.login, user.realm), accounts[0]] as const]
       : []
   })
-  return new Map(told)
+  return new Map(known)
 }
 
 function nameOf(login: Login, realm: Realm): string {

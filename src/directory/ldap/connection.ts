@@ -211,8 +211,8 @@ export class Connection {
 
   /** Without Who Am I, and without a DN to search for, the security token of the connection shows the account. */
   async #askIdentity(): Promise<string | null> {
-    const told = await this.#whoAmI()
-    if (told !== null || !isWindowsName(this.#settings.bindDn)) return told
+    const reported = await this.#whoAmI()
+    if (reported !== null || !isWindowsName(this.#settings.bindDn)) return reported
     const owner = (await this.tokenSids()).find((sid) => sid.startsWith(DOMAIN_SID))
     return owner === undefined ? '' : `sid:${owner}`
   }

@@ -182,8 +182,8 @@ function withoutQuoted(definition: string): string {
 }
 
 function vendorOf(root: Entry | null): string {
-  const told = [...textsOf(root, 'vendorName'), ...textsOf(root, 'vendorVersion')].join(' ')
-  if (told !== '') return told
+  const vendor = [...textsOf(root, 'vendorName'), ...textsOf(root, 'vendorVersion')].join(' ')
+  if (vendor !== '') return vendor
   return textsOf(root, 'objectClass').some((name) => /^OpenLDAProotDSE$/i.test(name)) ? 'OpenLDAP' : ''
 }
 

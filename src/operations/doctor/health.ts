@@ -7,7 +7,7 @@ import { whyNoStore, openStoreOf } from '../../app/state-store.ts'
 /** The judgement of `status` on the daemon and its work, as findings of the doctor, so that both report the same. */
 
 /** Before the first start no daemon serves; doctor's own checks are reported by their own findings. */
-const SAID_ELSEWHERE: readonly HealthReason['code'][] = [
+const REPORTED_ELSEWHERE: readonly HealthReason['code'][] = [
   'disk-full',
   'spool-closed',
   'server-trouble',
@@ -29,7 +29,9 @@ export async function healthFindings(settings: Settings): Promise<readonly Findi
     await using store = await openStoreOf(settings, false)
     const { reasons, served, lastDrain } = await readHealth(settings, store, null)
     const hasBegun = served !== null || lastDrain !== null
-    const shown = reasons.filter(({ code }) => !SAID_ELSEWHERE.includes(code) && (code !== 'not-served' || hasBegun))
+    const shown = reasons.filter(
+      ({ code }) => !REPORTED_ELSEWHERE.includes(code) && (code !== 'not-served' || hasBegun),
+    )
     for (const reason of shown) report(found, reason)
     if (shown.length === 0) found.ok('health', 'nothing waits and nothing fails (lockstep status)')
   } catch (thrown) {

@@ -36,7 +36,7 @@ export class Fields {
   }
 
   /** As a flag; some columns of the audit log hold 0 and 1. */
-  truth(name: string): boolean {
+  looseFlag(name: string): boolean {
     return [true, 1, '1'].some((each) => each === this.#values[name])
   }
 

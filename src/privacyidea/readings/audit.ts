@@ -43,7 +43,7 @@ function rowOf(fields: Fields): AuditRow {
     number: fields.number('number'),
     date: fields.text('date'),
     action: text('action'),
-    isSuccess: fields.truth('success'),
+    isSuccess: fields.looseFlag('success'),
     authentication: text('authentication'),
     serial: text('serial'),
     tokenType: text('token_type'),

@@ -20,7 +20,7 @@ function policyOf(value: Readonly<Record<string, unknown>>, where: string): Exis
     name: fields.text('name'),
     admins: fields.list('adminuser').map(String),
     actions: Object.keys(actions).filter((name) => actions[name] !== false),
-    isActive: fields.truth('active'),
+    isActive: fields.looseFlag('active'),
   }
 }
 

@@ -29,7 +29,7 @@ function existingOf(value: unknown, where: string): ExistingBinding {
     action: fields.text('action'),
     position: fields.textOr('position', 'post'),
     ordering: Number(fields.textOr('ordering', '0')),
-    isActive: fields.truth('active'),
+    isActive: fields.looseFlag('active'),
     conditions: textsOf(value, 'conditions'),
     options: textsOf(value, 'options'),
   }

@@ -12,7 +12,7 @@ import { recover } from '../ledger/recover.ts'
 import { repairFiles } from '../ledger/repair.ts'
 import { resetExpired } from '../source/fail-counter-resets.ts'
 import { readSnapshot, type Read, type Resets } from '../source/snapshot.ts'
-import { judgeCarriers, knownOf, missingSerials } from '../duplicate-serials.ts'
+import { judgeDuplicates, knownOf, missingSerials } from '../duplicate-serials.ts'
 import type { PlanOptions } from '../../core/account/plan.ts'
 import { releasedBy } from '../external-unlock.ts'
 
@@ -159,7 +159,7 @@ export async function withDuplicates(
 ): Promise<ObservedState> {
   const missing = missingSerials(desired, observed)
   if (missing.length === 0) return observed
-  return judgeCarriers(desired, await ports.directory.observe(claim.key, missing, READING_AGE_MAX_MS), ports)
+  return judgeDuplicates(desired, await ports.directory.observe(claim.key, missing, READING_AGE_MAX_MS), ports)
 }
 
 /** The state that the account is driven to. */

@@ -72,10 +72,10 @@ export class Scanner {
       looked += recorded.length
     }
     looked += await this.#lookAtNoted(said)
-    const told = await this.#followLog(said)
-    looked += told.tokens
+    const followed = await this.#followLog(said)
+    looked += followed.tokens
     this.#said = said
-    marked += told.marked + (await this.#compareLockouts())
+    marked += followed.marked + (await this.#compareLockouts())
     return { tokens: looked, marked, isComplete }
   }
 

@@ -65,7 +65,7 @@ async function begin(
     .values({ account_key: key, name: nameOf(mirrored), since_ms: nowMs, ...values })
     .onConflict((conflict) => conflict.columns(['account_key', 'name']).doUpdateSet(values))
     .execute()
-  scope.log({ atMs: nowMs, kind: 'mirroring', subject: key, body: told(mirrored) })
+  scope.log({ atMs: nowMs, kind: 'mirroring', subject: key, body: mirroredBody(mirrored) })
   return true
 }
 
@@ -98,10 +98,10 @@ async function end(
       .where('name', '=', name)
       .execute()
   }
-  scope.log({ atMs: nowMs, kind: 'mirrored', subject: key, body: { ...told(mirrored), is, why } })
+  scope.log({ atMs: nowMs, kind: 'mirrored', subject: key, body: { ...mirroredBody(mirrored), is, why } })
 }
 
-function told(mirrored: Mirrored): Record<string, unknown> {
+function mirroredBody(mirrored: Mirrored): Record<string, unknown> {
   if (mirrored.kind === 'token') return { token: mirrored.serial }
   const { login, realm } = mirrored.user
   return { lockout: `${login}@${realm}`, untilUs: mirrored.untilUs }

@@ -101,10 +101,10 @@ function eventStatements(db: Database) {
 
 /** An event may come from anybody: it does not overwrite what privacyIDEA reported of the user, with their id. */
 function keptName(column: 'login' | 'realm') {
-  const [ours, told] = [sql.ref(`account.${column}`), sql.ref(`excluded.${column}`)]
+  const [ours, incoming] = [sql.ref(`account.${column}`), sql.ref(`excluded.${column}`)]
   return sql<
     string | null
-  >`case when account.user_id is null then coalesce(${told}, ${ours}) else coalesce(${ours}, ${told}) end`
+  >`case when account.user_id is null then coalesce(${incoming}, ${ours}) else coalesce(${ours}, ${incoming}) end`
 }
 
 type Noted = Pick<AccountRow, 'key' | 'directory' | 'dn' | 'login' | 'realm' | 'updated_ms' | 'known_ms'>

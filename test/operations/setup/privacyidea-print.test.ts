@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parseConfig } from '../../../src/config/load.ts'
 import { hookUrlOf } from '../../../src/operations/setup/hook-url.ts'
-import { lockAttributesIn } from '../../../src/privacyidea/readings/surroundings.ts'
+import { lockAttributesIn } from '../../../src/privacyidea/readings/realms-and-resolvers.ts'
 import { makeTempDir } from '../../servers/temp-dir.ts'
 import { runCli, type CliResult } from '../../cli/run-cli.ts'
 

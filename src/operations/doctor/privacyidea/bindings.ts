@@ -73,13 +73,13 @@ export async function checkBindings(
   return first.module === 'Script' ? 'script' : 'webhook'
 }
 
-interface Standing {
+interface BindingLook {
   readonly found: Findings
   readonly client: Client
   readonly standing: readonly ExistingBinding[]
 }
 
-async function checkScripts({ found, client, standing: existing }: Standing, shims: ShimsState): Promise<void> {
+async function checkScripts({ found, client, standing: existing }: BindingLook, shims: ShimsState): Promise<void> {
   const offered = await offeredScripts(client)
   const missing = SHIM_NAMES.filter((name) => !offered.includes(name))
   if (missing.length > 0) {
@@ -96,7 +96,7 @@ async function checkScripts({ found, client, standing: existing }: Standing, shi
 /**
  * Only privacyIDEA has the address that it calls: it is taken from the existing handlers, and the secret is compared.
  */
-async function checkHooks(look: Standing, { intake: { http } }: Settings, readSecret: SecretReader): Promise<void> {
+async function checkHooks(look: BindingLook, { intake: { http } }: Settings, readSecret: SecretReader): Promise<void> {
   const { found, client, standing: existing } = look
   const contentType = contentTypeOf(await offeredContentTypes(client))
   if (http === null || contentType === null) {

@@ -13,7 +13,7 @@ function other(words: string, ...run: OtherWord['run']): OtherWord {
   return { words: words.split(' '), run }
 }
 
-export const OTHER_WORDS: readonly OtherWord[] = [
+export const OTHER_PROGRAMS: readonly OtherWord[] = [
   other(
     'log logs tail',
     ['journalctl -u lockstep', 'the log of the daemon'],
