@@ -4,7 +4,7 @@ import type { Planned } from '../../core/account/plan.ts'
 import { isOpen } from '../../core/account/state.ts'
 import { recordArrival } from '../ledger/late.ts'
 import { wantReset } from '../source/fail-counter-resets.ts'
-import { LOCK_REMOVED, REMOVED_FIX, whyUnlocked } from '../external-unlock.ts'
+import { LOCK_REMOVED, REMOVED_FIX, whyUnlocked } from '../unlock-reasons.ts'
 import type { Turn } from './turn.ts'
 
 /** Steps that put on record what was found in the directory, and write nothing there. */

@@ -14,7 +14,7 @@ import { resetExpired } from '../source/fail-counter-resets.ts'
 import { readSnapshot, type Read, type Resets } from '../source/snapshot.ts'
 import { judgeDuplicates, knownOf, missingSerials } from '../duplicate-serials.ts'
 import type { PlanOptions } from '../../core/account/plan.ts'
-import { releasedBy } from '../external-unlock.ts'
+import { releasedBy } from '../unlock-reasons.ts'
 
 /** A reading that was made while the account was being found is recent enough: compare and swap makes that safe. */
 const READING_AGE_MAX_MS = 1_000

@@ -10,7 +10,7 @@ import type { RecordedAccount } from '../../ports/store/resync.ts'
 import { knownOf, missingSerials } from '../duplicate-serials.ts'
 import { carriedBy, DirectoryMarks, NOT_ON_RECORD } from './resync-marks.ts'
 import type { Drift, ResyncPorts, ResyncRun } from './resync-ports.ts'
-import { LOCK_REMOVED } from '../external-unlock.ts'
+import { LOCK_REMOVED } from '../unlock-reasons.ts'
 
 /**
  * The accounts of one directory against the record, both ways: serials that they have and should not, serials that they

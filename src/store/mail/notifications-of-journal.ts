@@ -12,8 +12,8 @@ import type { Database, JournalRow } from '../schema/schema.ts'
 import { LOSS_CAUSES } from '../../core/reasons/limits.ts'
 
 /**
- * Which records of the journal are reported by mail; what is reported without a record: `news-of-state.ts`. Whom it goes to,
- * is in `news.ts`, when in `core/mail/mail-times.ts`.
+ * Which records of the journal are reported by mail; what is reported without a record: `notifications-of-state.ts`. Whom it goes to,
+ * is in `notifications.ts`, when in `core/mail/mail-times.ts`.
  */
 
 export type NotificationRow = Pick<JournalRow, 'seq' | 'at_ms' | 'kind' | 'subject' | 'body'>
