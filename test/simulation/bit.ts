@@ -16,6 +16,7 @@ import {
   work,
   type Move,
 } from './schedules.ts'
+import { decideUnclearLocks } from './unclear-locks.ts'
 import { World, type VirtualClock } from './world.ts'
 
 /**
@@ -64,6 +65,12 @@ export async function playBits(
     else await playMove(world, move, new Map(), late)
   }
   await comeToRest(world, late)
+  const isTheirs = (key: AccountKey): boolean => ((left.get(key) ?? 0) & MEMORY_DISABLED) !== 0
+  await decideUnclearLocks(
+    world,
+    (key) => (isTheirs(key) ? 'the whole' : 'nothing'),
+    () => undefined,
+  )
   await checkBits(world, left)
   return world
 }
@@ -86,6 +93,7 @@ async function interfere(world: World, move: Extract<BitMove, { do: 'bits' }>, l
   world.directory.edit(key, { control: [String(now ^ move.flips)] })
   const flipped = isLock ? (isSet ? theirs & ~MEMORY_DISABLED : theirs | MEMORY_DISABLED) : theirs ^ move.flips
   left.set(key, flipped)
+  world.othersWrote(key)
   await world.markAll()
   // Seen by a look before anything else happens: what comes later is another story.
   if (isLock && !world.directory.faults.isDown) await world.work()

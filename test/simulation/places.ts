@@ -17,6 +17,7 @@ import {
   work,
   type Move,
 } from './schedules.ts'
+import { decideUnclearLocks } from './unclear-locks.ts'
 import { MEMORY_LOCKED, World, type VirtualClock } from './world.ts'
 
 /**
@@ -67,6 +68,14 @@ export async function playPlaces(
     else await playMove(world, move, new Map(), late)
   }
   await comeToRest(world, late)
+  const leftAt = (key: AccountKey): Left => left.get(key) ?? UNTOUCHED
+  await decideUnclearLocks(
+    world,
+    (key) => (isEvery(leftAt(key)) ? 'the whole' : isUntouched(leftAt(key)) ? 'nothing' : 'a part'),
+    (key) => {
+      world.directory.edit(key, leftAt(key))
+    },
+  )
   await checkPlaces(world, left)
   return world
 }
@@ -92,8 +101,10 @@ async function interfere(
     const stands = isLocked === (place.mode === 'value')
     return { ...values, [place.attribute]: stands ? [...others, place.locked] : others }
   }
-  world.directory.edit(key, edit(world.directory.account(key)))
+  // The places alone: who wrote last is others from now on.
+  world.directory.edit(key, edit(placesOf(world.directory.account(key))))
   left.set(key, edit(before))
+  world.othersWrote(key)
   await world.markAll()
   // Seen by a look before anything else happens: what comes later is another story.
   if (!world.directory.faults.isDown) await world.work()
@@ -124,8 +135,20 @@ function expectPlaces(account: Left, expected: Left, what: string): void {
   expect(sorted(account), what).toEqual(sorted(expected))
 }
 
+function placesOf({ lockValues, denied, allowed }: Left): Left {
+  return { lockValues, denied, allowed }
+}
+
 function isEvery(values: Left): boolean {
-  return (['lockValues', 'denied', 'allowed'] as const).every((name) => sameValues(values[name], EVERY_PLACE[name]))
+  return isSame(values, EVERY_PLACE)
+}
+
+function isUntouched(values: Left): boolean {
+  return isSame(values, UNTOUCHED)
+}
+
+function isSame(a: Left, b: Left): boolean {
+  return (['lockValues', 'denied', 'allowed'] as const).every((name) => sameValues(a[name], b[name]))
 }
 
 /** Each waiting file, applied by hand, gives the account back as others left it. */

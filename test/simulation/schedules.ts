@@ -7,6 +7,7 @@ import { sameValues, type AttributeValue } from '../../src/core/account/state.ts
 import { MAY_ARRIVE_MS } from '../../src/core/account/late.ts'
 import type { LostAnswer } from '../support/memory-account.ts'
 import type { Store } from '../../src/store/store.ts'
+import { decideUnclearLocks } from './unclear-locks.ts'
 import { MEMORY_LOCKED, World, type VirtualClock } from './world.ts'
 
 /** Random schedules, and what must hold after each of them. */
@@ -92,6 +93,12 @@ export async function play(
   const late: Event[] = []
   for (const move of moves) await playMove(world, move, others, late)
   await comeToRest(world, late)
+  const isForeign = (key: AccountKey): boolean => (others.get(key)?.lock ?? null) !== null
+  await decideUnclearLocks(
+    world,
+    (key) => (isForeign(key) ? 'the whole' : 'nothing'),
+    () => undefined,
+  )
   await checkInvariants(world, others)
   return world
 }
@@ -182,7 +189,10 @@ async function interfere(
   const person = world.people[move.person]
   const other = person === undefined ? undefined : others.get(person.key)
   if (person === undefined || other === undefined) return
-  if (move.do === 'foreign-serial') return world.directory.addSerialValue(person.key, 'Room 7')
+  if (move.do === 'foreign-serial') {
+    world.directory.addSerialValue(person.key, 'Room 7')
+    return world.othersWrote(person.key)
+  }
   // While our lock is on record, and between the reading that a lock is planned on and its outcome, an equal value of
   // somebody else cannot be told from ours: nobody sets one then.
   if (move.canonical) world.pass(READING_AGE_MS)
@@ -197,6 +207,7 @@ async function interfere(
     world.directory.setLock(person.key, value)
     other.lock = value
   }
+  world.othersWrote(person.key)
   // Somebody looks at it, or the next resync does.
   await world.markAll()
   if (move.do === 'foreign-unlock' || other.lock !== null) await settleForeign(world)

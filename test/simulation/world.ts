@@ -51,6 +51,8 @@ export class World {
   crashes = 0
   /** Writes that succeeded after they were given up. */
   lateWrites = 0
+  /** When others wrote to an entry in which a lock of ours, or one that equals it, stood then. */
+  readonly besideOurLock: { readonly key: AccountKey; readonly atMs: number }[] = []
   readonly #clock: VirtualClock
   readonly #ports: Ports
   readonly #policy: Ports['policy']
@@ -143,6 +145,18 @@ export class World {
   /** The account moves to another place of the tree. */
   rename(key: AccountKey): void {
     this.directory.edit(key, { dn: asDn(`uid=${this.directory.account(key).login},ou=${++this.#events},dc=example`) })
+    this.othersWrote(key)
+  }
+
+  /** To be called after each edit by others. */
+  othersWrote(key: AccountKey): void {
+    if (this.directory.hasLockedPlace(key)) this.besideOurLock.push({ key, atMs: this.#clock.ms })
+  }
+
+  /** A person ends the holds of an account. */
+  async release(key: AccountKey): Promise<void> {
+    const person = this.people.find((each) => each.key === key)
+    await this.take({ ...this.newEvent('unlock', null, person?.login ?? null), kind: 'release', source: 'cli' })
   }
 
   async markAll(): Promise<void> {

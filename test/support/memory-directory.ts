@@ -150,6 +150,11 @@ export class MemoryDirectory implements DirectoryPort {
     return account
   }
 
+  /** Whether a place of an account holds what a lock of ours writes there, whoever wrote it. */
+  hasLockedPlace(key: AccountKey): boolean {
+    return this.#lock(this.account(key)).slots.some((slot) => isLocked(slot))
+  }
+
   accounts(): readonly MemoryAccount[] {
     return [...this.#accounts.values()]
   }
