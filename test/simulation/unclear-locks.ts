@@ -36,6 +36,7 @@ export async function decideUnclearLocks(
     else restore(key)
     await world.markAll()
     await world.quiesce()
+    world.unclearLocks++
   }
   expect((await unclearLocks(world)).filter(isDecided), 'what was decided is no longer unclear').toEqual([])
 }

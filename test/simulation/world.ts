@@ -51,6 +51,8 @@ export class World {
   crashes = 0
   /** Writes that succeeded after they were given up. */
   lateWrites = 0
+  /** Locks of which a person had to say whose they are. */
+  unclearLocks = 0
   /** When others wrote to an entry in which a lock of ours, or one that equals it, stood then. */
   readonly besideOurLock: { readonly key: AccountKey; readonly atMs: number }[] = []
   readonly #clock: VirtualClock

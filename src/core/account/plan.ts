@@ -89,7 +89,7 @@ export type Planned =
   | { readonly kind: 'foreign-unlock'; readonly left: OwnedLock | null }
   | { readonly kind: 'forget'; readonly reason: Reason }
   | Arrival
-  /** By a person's order the lock there is ours; `change`: the late one whose value it is, where there is one. */
+  /** By a person's order the lock there is ours; `change`: the late lock whose value it is, where there is one. */
   | { readonly kind: 'adopt'; readonly lock: OwnedLock; readonly change: string | null }
 
 export type ForeignUnlockPolicy = 'respect' | 'relock' | 'reset-token'
@@ -131,10 +131,13 @@ function adoption(
   const { key, dn } = observed
   const held = desired.holds.map((hold) => hold.name)
   for (const each of late?.changes ?? []) {
-    const { change } = each
-    const slots = change.kind === 'lock' ? statusBeside(each, observed, ours) : []
+    const { change, isOthers } = each
+    // What an unlock without an outcome may have left; the unlock itself did not happen then, and stays recorded so.
+    const isLeft = change.kind === 'unlock' && isOthers
+    const slots = change.kind === 'lock' || isLeft ? statusBeside(each, observed, ours) : []
     if (slots.length === 0) continue
-    return { kind: 'adopt', lock: { slots, dn, holds: held.length > 0 ? held : change.holds }, change: change.id }
+    const lock = { slots, dn, holds: held.length > 0 ? held : change.holds }
+    return { kind: 'adopt', lock, change: isLeft ? null : change.id }
   }
   if (observed.lock.state !== 'as-ours') return null
   const slots = observed.lock.slots.map(adoptedOf)

@@ -60,10 +60,9 @@ export function recoverChange(
     case 'unlock': {
       const remaining = leftOf(change, observed)
       if (remaining.length === change.slots.length) return { result: 'not-applied', owned: ours.lock }
-      return {
-        result: 'applied',
-        owned: remaining.length === 0 || !ours.lock ? null : { ...ours.lock, slots: remaining },
-      }
+      if (remaining.length === 0 || ours.lock === null) return { result: 'applied', owned: null }
+      // The places are named as the change has them, and so by the name that the entry had then.
+      return { result: 'applied', owned: { ...ours.lock, dn: change.dn, slots: remaining } }
     }
     case 'register':
     case 'unregister': {

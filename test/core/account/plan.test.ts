@@ -520,6 +520,14 @@ describe('writes that come late', () => {
       adopts: true,
     })
     expect(late).toMatchObject({ kind: 'adopt', change: 'late-1' })
+    // What an unlock left: as it was recorded then. The unlock itself did not happen.
+    const unlock = { ...changeOf(plan(NOTHING, observed([LOCKED]), ours(), RESPECT)), id: 'late-2', plannedAtMs: 0 }
+    const adoptLeft = (isOthers: boolean) => {
+      const changes = [{ change: unlock, untilMs: MAY_ARRIVE_MS, isOthers }]
+      return plan(NOTHING, observed([LOCKED]), NOTHING_OF_OURS, { ...adopts, late: { changes, writers: new Map() } })
+    }
+    expect(adoptLeft(true)).toMatchObject({ kind: 'adopt', change: null, lock: { slots: ours().lock?.slots } })
+    expect(adoptLeft(false).kind).toBe('in-step')
   })
 
   test('an account is looked at several times within half an hour, and while a lock may be ours', () => {
