@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import type { AccountKey } from '../../src/core/names.ts'
-import { READING_AGE_MAX_MS } from '../../src/reconcile/account/look.ts'
+import { READING_AGE_MAX_MS } from '../../src/reconcile/account/turn.ts'
 import type { World } from './world.ts'
 
 /**

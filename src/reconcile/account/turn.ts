@@ -17,7 +17,7 @@ import type { PlanOptions } from '../../core/account/plan.ts'
 import { releasedBy } from '../unlock-reasons.ts'
 
 /** A reading that was made while the account was being found is recent enough: compare and swap makes that safe. */
-const READING_AGE_MAX_MS = 1_000
+export const READING_AGE_MAX_MS = 1_000
 /** Races after which places of ours that the configuration no longer names are left out of a release. */
 const SKIP_UNSEEN_AFTER = 2
 
