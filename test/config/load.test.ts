@@ -614,11 +614,7 @@ describe('a mistake in one key is told with its line, column, path and what is e
       `${DIRECTORY}policy: { mirrorDirectoryLocks: disable-tokens }\n`,
       /policy.mirrorDirectoryLocks: disable-tokens needs privacyIDEA's API: write the section privacyidea/,
     ],
-    [
-      'a key that stands there twice',
-      `${DIRECTORY}realms: {}\nrealms: {}\n`,
-      /9:1 : this key is here a second time/,
-    ],
+    ['a key that stands there twice', `${DIRECTORY}realms: {}\nrealms: {}\n`, /9:1 : this key is here a second time/],
     ['a wrong indentation', 'directories:\n  corp:\n    type: openldap\n   base: x\n', /4:1 : the indentation/],
     ['a tab', 'directories:\n\tcorp: {}\n', /2:1 : the indentation has a tab; use spaces/],
     [

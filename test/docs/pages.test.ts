@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const README_LINES_MAX = 130
 const ARCHITECTURE_LINES_MAX = 250
-const TOP_PAGES = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md']
+const TOP_PAGES = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md']
 const PAGES = filesBelow('docs').filter((path) => path.endsWith('.md'))
 /** The four kinds of pages: each page of a kind begins with what its reader wants to do. */
 const KINDS = ['tutorial', 'how-to', 'reference', 'explanation']

@@ -31,10 +31,10 @@ export function newUser(): string {
   return `u${++users}`
 }
 
-/** An instance of the test's own, with its daemon. After the test all people have no serial and no lock again. */
-export async function startOwn(options: LockstepOptions = {}): Promise<Lockstep> {
+/** An instance of the test's own, with its daemon. After the test all people have no serial and no lock again. @param directory that of the file, also behind another address */
+export async function startOwn(options: LockstepOptions = {}, directory: Slapd = slapd): Promise<Lockstep> {
   isResetDue = true
-  return opened.use(await startLockstep(slapd, options))
+  return opened.use(await startLockstep(directory, options))
 }
 
 /** Likewise, with no daemon yet. */

@@ -35,7 +35,10 @@ export const SET_UP_PAGES: HelpPages = {
   ),
   directory: { summary: 'which directories these are; accept one that was moved', examples: [] },
   'directory show': page(
-    { summary: 'what each server reports of itself', exits: { 78: 'another directory answers than the one on record' } },
+    {
+      summary: 'what each server reports of itself',
+      exits: { 78: 'another directory answers than the one on record' },
+    },
     ['all directories', 'lockstep directory show'],
   ),
   'directory accept': page(

@@ -108,7 +108,9 @@ export function unlockLines(result: ManualActionResult, order: ManualAction, has
   const lines = ended.map((hold) => `ended: held by ${holdText(hold)}`)
   if (ended.length === 0 && (before?.holds ?? []).length === 0) lines.push('found: no hold on record')
   if (before?.lockedByUs === true) {
-    lines.push(isReleased(result) ? 'the lock in the directory was removed' : 'the lock in the directory is still there')
+    lines.push(
+      isReleased(result) ? 'the lock in the directory was removed' : 'the lock in the directory is still there',
+    )
   } else if (ended.length > 0 && isDone) lines.push('no lock of ours had been written in the directory')
   const serials = order.resetsTokens ? result.resetOrdered : serialsOf(ended)
   return [...lines, ...counterLines(result, order, hasApi, serials)]

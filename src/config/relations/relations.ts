@@ -46,7 +46,9 @@ function directoryRelations(name: string, directory: Json): Relation[] {
   }
   if (typeof type === 'string' && !isOneOf(LOCK_CONFIGURED, type) && lock !== undefined) {
     const which = LOCK_CONFIGURED.join(', ')
-    found.push(error([...path, 'lock'], `this key is for type ${which}; type ${type} has a lock of its own. Leave it out`))
+    found.push(
+      error([...path, 'lock'], `this key is for type ${which}; type ${type} has a lock of its own. Leave it out`),
+    )
   }
   for (const [index, step] of (Array.isArray(lock) ? lock : []).entries()) {
     const ways = ['set', 'add', 'remove'].filter((way) => way in sectionAt(step))

@@ -108,6 +108,8 @@ export async function applyManualAction(system: System, order: ManualAction, log
     reason: { code: 'manual', params: { text: order.reason } },
     untilUs: order.forMs === null ? null : (nowMs + order.forMs) * 1000,
   }
+  // Asked before the order is on record: a daemon may carry it out at once.
+  const isUnrecorded = order.adopts && before?.lockedByUs !== true && (await lockAt(system, found.key)) === 'as-ours'
   await system.store.inbox.take([event], [])
   const { key, dn, serials } = found
   await system.store.inbox.recordResolutions(
@@ -122,7 +124,6 @@ export async function applyManualAction(system: System, order: ManualAction, log
   await system.store.snapshots.wantReset(key, resetOrdered)
   // A part that could not be done so far must not block the unlock.
   if (order.kind === 'release' && !order.resetsTokens) await system.store.snapshots.dropResets(key)
-  const isUnrecorded = before?.lockedByUs !== true && order.adopts && (await lockAt(system, key)) === 'as-ours'
   await carryOut(system, [found.key], log, false)
   const reported = await resultFor(system, found.key)
   const state = await lockAt(system, found.key)

@@ -147,7 +147,11 @@ async function make(client: Client, plan: RecipePlan): Promise<void> {
     ({ kind }) => kind !== 'same',
   )
   if (left.length === 0) return
-  throw new AppError('source-answer', `privacyIDEA took the change, and then showed something else for ${plan.recipe.name}`, {
-    hint: 'Somebody else may be changing it: run it again. --dry-run shows what differs.',
-  })
+  throw new AppError(
+    'source-answer',
+    `privacyIDEA took the change, and then showed something else for ${plan.recipe.name}`,
+    {
+      hint: 'Somebody else may be changing it: run it again. --dry-run shows what differs.',
+    },
+  )
 }

@@ -1,4 +1,5 @@
 import type { Compilable, CompiledQuery, QueryResult } from 'kysely'
+import { AppError } from '../../core/error.ts'
 
 /**
  * Statements that are built and compiled once: the query builder costs more than SQLite does, and the statements of
@@ -29,9 +30,16 @@ export interface Prepared<Values, Row> {
 export function prepare<Values extends { readonly [Name in keyof Values]: Value }>() {
   return <Row>(build: (values: Values) => Compilable<Row>): Prepared<Values, Row> => {
     let compiled: CompiledQuery<Row> | null = null
+    let names = 0
     return {
       run(on, values) {
-        compiled ??= build(slotsOf(values)).compile()
+        if (compiled === null) {
+          compiled = build(slotsOf(values)).compile()
+          names = Object.keys(values).length
+        }
+        // A value of another name would be left out of the row, and nothing would show it.
+        if (Object.keys(values).length !== names)
+          throw new AppError('internal', 'a prepared statement got other values')
         const parameters = compiled.parameters.map((each) => (isSlotOf<Values>(each) ? values[each.name] : each))
         return on.executeQuery<Row>({ ...compiled, parameters })
       },

@@ -6,7 +6,7 @@ import type {
   LossState,
   ReviewTable,
 } from './guard-schema.ts'
-import type { Generated, Insertable, Kysely, Selectable } from 'kysely'
+import type { Generated, Kysely, Selectable } from 'kysely'
 import type { MailState } from '../../ports/store/mail.ts'
 
 /**
@@ -70,6 +70,7 @@ export interface EventTable {
   next_try_ms: number | null
   /** 1: a registration that names this serial alone. */
   sole_serial: number
+  /** For how long it has waited for what a person must change, while everything could be asked. */
   counted_ms: Generated<number>
   /** When it was tried last; null: never, or by an older version. */
   tried_ms: Generated<number | null>
@@ -362,7 +363,7 @@ export interface MetaTable {
 
 export type VerificationRow = Selectable<VerificationTable>
 export type EventRow = Selectable<EventTable>
-export type NewEventRow = Omit<Insertable<EventTable>, 'counted_ms' | 'tried_ms'>
+export type NewEventRow = Omit<Selectable<EventTable>, 'counted_ms' | 'tried_ms'>
 /** Its later columns are filled in later. */
 export type NewChangeRow = Omit<Selectable<ChangeTable>, 'arrived_ms' | 'is_others' | 'may_arrive_until_ms'>
 export type MirrorRow = Selectable<MirrorTable>

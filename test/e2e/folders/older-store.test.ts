@@ -7,7 +7,7 @@ import { startTcpProxy } from '../../servers/tcp-proxy.ts'
 import { everythingOf, look, serialsOf } from '../../support/account-view.ts'
 import { createApiLockstep } from '../../support/api-servers.ts'
 import { createOwn, opened, slapd, slapdTest as test, startOwn } from '../../support/fixture.ts'
-import { openReadOnly, startLockstep, type Lockstep } from '../../support/lockstep.ts'
+import { openReadOnly, type Lockstep } from '../../support/lockstep.ts'
 import { asAdmin, asNobody } from '../../support/privacyidea-arguments.ts'
 
 /** A backup of the store is put back, and the LDIF folders and the directory are newer; or the other way round. */
@@ -155,7 +155,7 @@ test('a lock and a serial of the same account, both newer than the restored stor
 
 test('while the directory cannot be reached the files stay, and are adopted when it is back', async () => {
   const proxy = opened.use(await startTcpProxy(Number(new URL(slapd.url).port)))
-  const lockstep = opened.use(await startLockstep({ ...slapd, url: `ldap://127.0.0.1:${proxy.port}` }))
+  const lockstep = await startOwn({}, { ...slapd, url: `ldap://127.0.0.1:${proxy.port}` })
   await lockstep.shim('register', asAdmin('D1', 'u6'))
   await lockstep.settled()
   await lockstep.stop()

@@ -41,7 +41,8 @@ test('a lock of which nobody knows whether it bites is told as such by lock, sho
   const status = await lockstep.json<StatusJson>('status')
   expect(status.health).toBe('ok')
   expect(status.locked.map((account) => account.effective)).toEqual(['unknown', 'unknown'])
-  const note = 'directory corp: whether a lock locks its user out is not known (2 now); lockstep doctor shows what to do'
+  const note =
+    'directory corp: whether a lock locks its user out is not known (2 now); lockstep doctor shows what to do'
   expect(status.notes).toEqual([note])
   expect((await lockstep.cli('status')).stdout).toContain(`\nnote      ${note}\n`)
 })

@@ -96,7 +96,9 @@ test('while a protected group cannot be read nobody is locked, and who is stays 
   expect([(await look(slapd, 'u2')).canBind, (await look(slapd, 'u3')).canBind]).toEqual([false, true])
   const shown = await shownOf(lockstep, 'u3')
   expect(shown?.account).toMatchObject({ standing: 'failed', holds: [{}] })
-  expect(shown?.account.standingReason?.text).toMatch(/cannot be determined whether the account is protected: .*cn=gone/)
+  expect(shown?.account.standingReason?.text).toMatch(
+    /cannot be determined whether the account is protected: .*cn=gone/,
+  )
   const group = 'dn: cn=gone,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: gone\nmember: cn=nobody\n'
   expect((await slapd.ldapmodify(group, slapd.admin, ['-a'])).code).toBe(0)
   await eventually('u3 is locked', async () => !(await look(slapd, 'u3')).canBind)

@@ -23,6 +23,16 @@ test('every statement of the hot path finds its rows by an index, however large 
   }
 })
 
+test('a statement refuses a row of other columns than its first: they would be left out of the row', async () => {
+  await using opened = await openTestStore()
+  const { db } = opened.store
+  const statement = prepare<{ key: string; value?: string }>()((row) =>
+    db.insertInto('meta').values({ value: '', ...row }),
+  )
+  await statement.run(db, { key: 'first' })
+  expect(() => statement.run(db, { key: 'second', value: 'x' })).toThrow('other values')
+})
+
 /** Statements that take columns of a table as they are. */
 const OF_ROWS: Readonly<Record<string, string>> = {
   insertEvent: 'event',

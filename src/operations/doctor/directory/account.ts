@@ -138,7 +138,8 @@ function reportEffect(found: Findings, cycle: CycleProbe, dn: string, place: Pla
     const what = `a bind as ${dn} is accepted although the account is locked`
     found.fail('lock-effective', { what, why, fix: notEffective ?? adviceOf(place.settings.type).notEnforced })
   } else if (bindWhileLocked === 'refused') found.ok('lock-effective', 'a bind is refused while locked')
-  else if (notEffective !== null) found.fail('lock-effective', { what: 'a lock is not enforced', why, fix: notEffective })
+  else if (notEffective !== null)
+    found.fail('lock-effective', { what: 'a lock is not enforced', why, fix: notEffective })
   else if (effective.is === 'yes') {
     found.ok('lock-effective', 'as the directory reports, a lock locks its user out')
     if (bindWhileLocked === 'not-tried') {
