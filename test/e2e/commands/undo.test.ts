@@ -182,7 +182,7 @@ test('undo of a person’s unlock brings every hold back: of two tokens, of the 
 test('a hold of a person that undo brought back ends when it was to end, and one that is over is left alone', async () => {
   await using own = await startLockstep(slapd)
   const since = now()
-  const { account } = await own.json<{ account: { holds: Hold[] } }>('lock', user, '--reason', 'short', '--for', '6s')
+  const { account } = await own.json<{ account: { holds: Hold[] } }>('lock', user, '--reason', 'short', '--for', '20s')
   const [short] = account.holds
   const unlocked = now()
   await own.json('unlock', user, '--reason', 'a mistake')
