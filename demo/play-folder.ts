@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Slapd } from '../test/servers/ldap/slapd.ts'
 import { passwordOf } from './people.ts'
 
-/** The folder that tells a shell how throw-away servers are reached: secrets, and `env` to read in with `.`. */
+/** The folder with what a shell needs to reach the throw-away servers: secrets, and `env` to read in with `.`. */
 
 /** Words for a shell: single quotes around, and those within written apart. */
 export function quoted(text: string): string {

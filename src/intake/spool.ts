@@ -195,7 +195,7 @@ function waitingNames({ folders, left, notify }: State): { names: RawName[]; pas
 }
 
 /**
- * @param news gets the files that were found unreadable for the first time
+ * @param found gets the files that were found unreadable for the first time
  * @returns how many of the files are gone from the folder, and how many events were in them
  */
 async function takeBatch(

@@ -42,7 +42,7 @@ export class TemplateMailComposer implements MailComposer {
   readonly #onProblem: (error: AppError) => void
   readonly #reported = new Set<string>()
 
-  /** @param host this machine, for the help desk; @param onProblem a template of somebody's own failed, told once: the built-in one is used, since mail has to go */
+  /** @param host this machine, for the help desk; @param onProblem a template of the site failed, reported once: the built-in one is used, since mail has to go */
   constructor(settings: ComposerSettings, host: string, clock: Clock, onProblem: (error: AppError) => void) {
     this.#settings = settings
     this.#host = host

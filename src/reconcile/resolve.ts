@@ -79,7 +79,7 @@ async function hintedAccounts(
 }
 
 /**
- * Lockstep may remove a serial that an unregistration names from every entry, whoever wrote it; privacyIDEA's answer
+ * Lockstep may remove a serial that an unregistration names from every entry, by any author; privacyIDEA's answer
  * about it decides. What a reading has confirmed before is on record, and needs no further reading.
  */
 async function withDuplicates(

@@ -135,7 +135,7 @@ describe('trying a lock and a serial on a test account', () => {
     expect(await everything(slapd)).toBe(before)
   })
 
-  it('tells a lock that is written and is not enforced', async () => {
+  it('reports a lock that is written and is not enforced', async () => {
     await using slapd = await startSlapd({ ppolicyOverlay: false })
     await using probe = open(slapd)
     const { account } = await probe.login(U1, null)

@@ -150,7 +150,7 @@ export class MemoryDirectory implements DirectoryPort {
     return account
   }
 
-  /** Whether a place of an account holds what a lock of ours writes there, whoever wrote it. */
+  /** Whether a place of an account holds what a lock of ours writes there, by any author. */
   hasLockedPlace(key: AccountKey): boolean {
     return this.#lock(this.account(key)).slots.some((slot) => isLocked(slot))
   }

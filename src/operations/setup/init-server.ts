@@ -88,7 +88,7 @@ interface Signs {
 
 /** How a type is recognized, and where its accounts lie. */
 interface Recognition {
-  /** `may-be`: the server shows nothing that tells this type from another one. */
+  /** `may-be`: the server shows nothing that distinguishes this type from another one. */
   readonly by: (signs: Signs) => 'is' | 'may-be' | 'is-not'
   /** The container of the accounts in their naming context; '': none that is the same everywhere. */
   readonly usersBelow: string

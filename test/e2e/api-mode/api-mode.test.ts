@@ -90,7 +90,7 @@ describe.skipIf(!isChosen(release))(`mode api with privacyIDEA ${release}`, () =
     return tokens[0]?.failcount ?? -1
   }
 
-  test('with no event handler a full token locks its owner, and a reset unlocks him', async () => {
+  test('with no event handler a full token locks its owner, and a reset unlocks them', async () => {
     const user = newUser()
     await newToken('A1', user)
     await fail({ user, realm: 'r1' })
@@ -102,7 +102,7 @@ describe.skipIf(!isChosen(release))(`mode api with privacyIDEA ${release}`, () =
     expect(lockstep.ldif('unlock')).toEqual([])
   })
 
-  test('failed logins at privacyIDEA itself, which no event tells, lock, and a good one after the clear timeout unlocks', async () => {
+  test('failed logins at privacyIDEA itself, which no event reports, lock, and a good one after the clear timeout unlocks', async () => {
     const user = newUser()
     await newToken('L1', user)
     await pi.ask('POST', '/system/setConfig', { failcounter_clear_timeout: 60 })
@@ -227,7 +227,7 @@ describe.skipIf(!isChosen(release))(`mode api with privacyIDEA ${release}`, () =
     await newToken('K1', user)
     await fail({ serial: 'K1' })
     await lockedIs(user, true)
-    await lockstep.json('unlock', user, '--realm', 'r1', '--reason', 'he called', '--reset-token')
+    await lockstep.json('unlock', user, '--realm', 'r1', '--reason', 'they called', '--reset-token')
     expect((await look(slapd, user)).canBind).toBe(true)
     expect(await failCountOf('K1')).toBe(0)
     // Once, and not at every later reading.
@@ -239,7 +239,7 @@ describe.skipIf(!isChosen(release))(`mode api with privacyIDEA ${release}`, () =
     expect((await look(slapd, user)).canBind).toBe(false)
   })
 
-  test.runIf(release === '3.14')('a lockout of the user locks his account until it ends', async () => {
+  test.runIf(release === '3.14')('a lockout of the user locks their account until it ends', async () => {
     const user = newUser()
     await newToken('H1', user)
     await pi.ask('POST', '/conditionalaccess/lock/user', { user, realm: 'r1' })
@@ -263,7 +263,7 @@ describe.skipIf(!isChosen(release))(`mode api with privacyIDEA ${release}`, () =
     return tokens[0]?.active === false
   }
 
-  test('a lock of others in the directory keeps him out of privacyIDEA, until it goes', async () => {
+  test('a lock of others in the directory locks its user out of privacyIDEA, until it goes', async () => {
     const user = newUser()
     await newToken('P1', user)
     await lockstep.json('resync')
@@ -289,7 +289,7 @@ describe.skipIf(!isChosen(release))(`mode api with privacyIDEA ${release}`, () =
     await slapd.ldapmodify(`dn: ${dn}\nchangetype: modify\ndelete: pwdAccountLockedTime\n`)
     await lockstep.cli('retry')
     // Up to 3.11 a one-time password is used up by an attempt with a token that is disabled: no attempt before its time.
-    await eventually('nothing keeps him out any more', async () => !(await isKeptOut(user, 'P1')))
+    await eventually('nothing locks them out any more', async () => !(await isKeptOut(user, 'P1')))
     counter++
     expect(await isLetIn()).toBe(true)
     await lockstep.settled()

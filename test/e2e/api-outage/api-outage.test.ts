@@ -275,10 +275,10 @@ function userStoreTests(world: () => World): void {
       const meanwhile = await states()
       await userStore.mend()
       for (const [index, [user, serial]] of everybody.entries()) {
-        const truth = await snapshotOf(servers, user, serial)
+        const expected = await snapshotOf(servers, user, serial)
         // 3.14 did what it was asked to, and says so of a token without an owner even then.
-        expect([before[index], truth]).toContain(meanwhile[index])
-        await eventually(`${user} is ${truth}`, async () => (await servers.state(user)) === truth, LONG_MS)
+        expect([before[index], expected]).toContain(meanwhile[index])
+        await eventually(`${user} is ${expected}`, async () => (await servers.state(user)) === expected, LONG_MS)
       }
       await lockstep.json('resync')
       await lockstep.settled()

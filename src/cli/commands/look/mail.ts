@@ -54,7 +54,7 @@ function registerList(mail: Command, io: CliIo): void {
           value: (each) => (each.audience === 'owner' ? `owner of ${each.recipient}` : each.recipient),
           movesBelow: true,
         },
-        { title: 'tells', value: reportRefused, movesBelow: true },
+        { title: 'content', value: noticeCounts, movesBelow: true },
         { title: 'next', value: (each) => (each.dueMs === null ? '-' : nextMoment(each.dueMs)) },
         { title: 'why', value: (each) => each.why || '-', movesBelow: true },
       ])
@@ -76,7 +76,7 @@ async function loadForMail(command: Command, io: CliIo): Promise<Settings> {
   return settings
 }
 
-function reportRefused({ counts }: MailReport): string {
+function noticeCounts({ counts }: MailReport): string {
   return Object.entries(counts)
     .map(([kind, count]) => `${count} ${kind}`)
     .join(', ')
